@@ -1,0 +1,73 @@
+"""The benchmark's application on socketio_fast."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import socket
+import threading
+import time
+from importlib.metadata import version
+
+import socketio_fast as socketio
+
+sio = socketio.AsyncServer(cors_allowed_origins="*")
+
+
+@sio.event
+async def echo(sid: str, data: str) -> None:
+    await sio.emit("echo", data, to=sid)
+
+
+@sio.event
+async def ack(sid: str, data: str) -> str:
+    return data
+
+
+@sio.event
+async def echo_bin(sid: str, data: bytes) -> None:
+    await sio.emit("echo_bin", data, to=sid)
+
+
+@sio.event
+async def broadcast(sid: str, data: str) -> None:
+    await sio.emit("b", data)
+
+
+def announce(port: int) -> None:
+    """Prints that the server listens, once it accepts a connection."""
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            print(f"listening on {port} pid {os.getpid()}", flush=True)
+            return
+
+
+def versions() -> dict[str, str]:
+    packages = ("picows", "httptools", "orjson", "uvloop")
+    return {
+        "Python": platform.python_version(),
+        "socketio_fast": socketio.__version__,
+        **{name: version(name) for name in packages},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=5000)
+    parser.add_argument("--versions", action="store_true")
+    options = parser.parse_args()
+    if options.versions:
+        print(json.dumps(versions()))
+        return
+    threading.Thread(target=announce, args=(options.port,), daemon=True).start()
+    socketio.run(sio, "127.0.0.1", options.port)
+
+
+if __name__ == "__main__":
+    main()

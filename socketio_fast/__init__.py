@@ -1,0 +1,19 @@
+"""A fast, strict and complete Socket.IO server for Python.
+
+``import socketio_fast as socketio`` in a program written for python-socketio.
+"""
+
+from socketio_fast import engineio, exceptions
+from socketio_fast._version import __version__
+from socketio_fast.run import RunningServer, run, serve
+from socketio_fast.server import AsyncServer
+
+__all__ = [
+    "AsyncServer",
+    "RunningServer",
+    "__version__",
+    "engineio",
+    "exceptions",
+    "run",
+    "serve",
+]

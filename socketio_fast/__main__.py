@@ -1,0 +1,98 @@
+"""The command ``socketio-fast``, also ``python -m socketio_fast``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import sys
+from typing import Any
+
+from socketio_fast import __version__, run
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command.
+
+    Args:
+        arguments: Those of the command line by default.
+    """
+    parser = argparse.ArgumentParser(
+        prog="socketio-fast", description="Serve a Socket.IO application."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("run", help="serve an application")
+    command.add_argument("app", metavar="module:app", help="where the server object is")
+    command.add_argument("--host", default="127.0.0.1", help="address (%(default)s)")
+    command.add_argument(
+        "--port", type=int, default=5000, help="TCP port, 0 for a free one (%(default)s)"
+    )
+    command.add_argument("--path", help="where clients connect (/socket.io/)")
+    command.add_argument("--uds", metavar="FILE", help="listen on a Unix socket")
+    command.add_argument("--ssl-certfile", metavar="FILE", help="certificate, for TLS")
+    command.add_argument("--ssl-keyfile", metavar="FILE", help="key of the certificate")
+    command.add_argument("--ssl-keyfile-password", metavar="TEXT")
+    command.add_argument(
+        "--static",
+        action="append",
+        default=[],
+        metavar="URL=FILE",
+        help="serve a file or directory at a path, may be repeated",
+    )
+    command.add_argument("--backlog", type=int, default=2048, help="(%(default)s)")
+    command.add_argument(
+        "--shutdown-timeout",
+        type=float,
+        default=10,
+        metavar="SECONDS",
+        help="how long a stop waits for handlers (%(default)s)",
+    )
+    command.add_argument("--access-log", action="store_true", help="log requests")
+    options = vars(parser.parse_args(arguments))
+    options.pop("command")
+    app = _load(command, options.pop("app"))
+    static = options.pop("static")
+    if static:
+        options["static_files"] = _mapping(command, static)
+    if options["access_log"]:
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    try:
+        run(app, **options)
+    except (OSError, TypeError, ValueError) as exc:
+        sys.exit(f"socketio-fast: {exc}")
+
+
+def _load(parser: argparse.ArgumentParser, place: str) -> Any:
+    module, colon, path = place.partition(":")
+    if not module or not colon or not path:
+        parser.error(f"{place!r}: module:app expected")
+    sys.path.insert(0, "")
+    try:
+        found: Any = importlib.import_module(module)
+    except ModuleNotFoundError as exc:
+        if exc.name is None or not (module + ".").startswith(exc.name + "."):
+            raise  # an import of the application's own
+        parser.error(f"{place!r}: there is no module {module!r}")
+    for name in path.split("."):
+        try:
+            found = getattr(found, name)
+        except AttributeError:
+            parser.error(f"{place!r}: {module!r} has no {path!r}")
+    return found
+
+
+def _mapping(parser: argparse.ArgumentParser, items: list[str]) -> dict[str, str]:
+    mapping = {}
+    for item in items:
+        url, equals, filename = item.partition("=")
+        if not equals or not filename:
+            parser.error(f"--static {item!r}: URL=FILE expected")
+        mapping[url] = filename
+    return mapping
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,12 @@
+"""The compiled core. Nothing here is public.
+
+An arrow means "cimports"; calls upward go through abstract classes that the lower
+layer declares (``Transport`` and ``SessionHandler`` in session, ``Responder`` in
+polling, ``Membership`` in peer)::
+
+        rooms ───► peer ───► session ◄── websocket ◄── http1
+                    │          │    ◄── polling   ◄─── handshake
+                    ▼          │
+                  tasks        ▼
+              outgoing, deadlines ───► sio, eio ───► wire.pxd ───► csrc/*.h
+"""

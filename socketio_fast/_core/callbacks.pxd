@@ -1,0 +1,26 @@
+# Engine.IO without Socket.IO: messages go to an application's callbacks.
+from socketio_fast._core.session cimport HandlerFactory, Session, SessionHandler
+from socketio_fast._core.tasks cimport Outcome, Runner
+
+
+cdef class Callbacks(HandlerFactory):
+    cdef:
+        public object connect       # (sid, environ), or None
+        public object message       # (sid, data), or None
+        public object disconnect    # (sid, reason), or None
+        readonly Runner runner
+        readonly object logger
+        readonly bint ordered       # a client's next handler waits for its last
+
+
+cdef class CallbackHandler(SessionHandler):
+    cdef:
+        Callbacks callbacks
+        list waiting                # messages behind a suspended handler, if ordered
+        bint busy
+
+    cdef int _message(self, object data) except -1
+    cdef int _call(self, str event, object callback, object argument) except -1
+    cdef int _connected(self, object value) except -1
+    cdef int _next(self) except -1
+    cdef int _failed(self, str event, object error) except -1

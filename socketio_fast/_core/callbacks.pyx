@@ -1,0 +1,143 @@
+"""Engine.IO without Socket.IO: messages go to an application's callbacks.
+
+For `socketio_fast.engineio`. Handlers of one client start in the order its messages
+came; one that raises is logged, and the client stays.
+"""
+import asyncio
+
+import cython
+from cpython.object cimport PyObject
+from cpython.unicode cimport PyUnicode_DecodeUTF8
+
+from socketio_fast._core.session cimport HandlerFactory, Session, SessionHandler
+from socketio_fast._core.tasks cimport Outcome, Runner
+
+from socketio_fast.exceptions import PacketError
+
+cdef extern from "Python.h":
+    PyObject **PySequence_Fast_ITEMS(object o)
+
+cdef object _CancelledError = asyncio.CancelledError
+
+
+@cython.final
+cdef class Callbacks(HandlerFactory):
+    """The handlers that all sessions of one engine share."""
+
+    def __cinit__(self, *, object logger, bint ordered=False):
+        self.logger = logger
+        self.ordered = ordered
+
+    def bind(self, engine, loop):
+        """Run on this event loop. The current context is that of all handlers."""
+        if self.runner is None or self.runner.loop is not loop:
+            self.runner = Runner(loop)
+
+    cdef SessionHandler new_handler(self, Session session):
+        cdef CallbackHandler handler = CallbackHandler.__new__(CallbackHandler)
+        handler.callbacks = self
+        return handler
+
+
+@cython.final
+cdef class CallbackHandler(SessionHandler):
+    """One session's way to the callbacks."""
+
+    cdef int on_open(self) except -1:
+        cdef Runner runner = self.callbacks.runner
+        cdef list args
+        if self.callbacks.connect is None:
+            return self._connected(None)
+        args = [self.session.id, self.session.environ]
+        try:
+            if not runner.call(self.callbacks.connect, PySequence_Fast_ITEMS(args), 2):
+                runner.suspended.outcome = _Outcome.new(self, "connect")
+                runner.suspended = None
+                return 0
+        except (Exception, _CancelledError) as exc:
+            return self._failed("connect", exc)
+        value, runner.value = runner.value, None
+        return self._connected(value)
+
+    cdef int _connected(self, object value) except -1:
+        if value is None or value is True:
+            self.session.accept()
+        else:
+            self.session.refuse()
+        return 0
+
+    cdef int _failed(self, str event, object error) except -1:
+        self.callbacks.logger.error(
+            "handler of %r failed for %s", event, self.session.id, exc_info=error
+        )
+        if event == "connect":
+            self.session.refuse()
+        return 0
+
+    cdef int on_text(self, const char *p, Py_ssize_t n) except -1:
+        cdef str text
+        try:
+            text = PyUnicode_DecodeUTF8(p, n, NULL)
+        except UnicodeDecodeError:
+            raise PacketError("text is not UTF-8", code=1007) from None
+        return self._message(text)
+
+    cdef int on_binary(self, bytes data) except -1:
+        return self._message(data)
+
+    cdef int _message(self, object data) except -1:
+        if self.busy:
+            self.waiting.append(data)
+            return 0
+        return self._call("message", self.callbacks.message, data)
+
+    cdef int _next(self) except -1:
+        """A suspended handler has ended: the next may start (`ordered`)."""
+        self.busy = False
+        while self.waiting and not self.busy:
+            self._message(self.waiting.pop(0))
+        return 0
+
+    cdef int on_close(self, str reason) except -1:
+        return self._call("disconnect", self.callbacks.disconnect, reason)
+
+    cdef int _call(self, str event, object callback, object argument) except -1:
+        cdef Runner runner = self.callbacks.runner
+        cdef list args = [self.session.id, argument]
+        if callback is None:
+            return 0
+        try:
+            if not runner.call(callback, PySequence_Fast_ITEMS(args), 2):
+                runner.suspended.outcome = _Outcome.new(self, event)
+                runner.suspended = None
+                if self.callbacks.ordered and event == "message":
+                    self.busy = True
+                    if self.waiting is None:
+                        self.waiting = []
+            runner.value = None
+        except (Exception, _CancelledError) as exc:
+            self._failed(event, exc)
+        return 0
+
+
+@cython.final
+cdef class _Outcome(Outcome):
+    """A handler that suspended."""
+    cdef CallbackHandler handler
+    cdef str event
+
+    @staticmethod
+    cdef _Outcome new(CallbackHandler handler, str event):
+        cdef _Outcome self = _Outcome.__new__(_Outcome)
+        self.handler = handler
+        self.event = event
+        return self
+
+    cdef int returned(self, object value) except -1:
+        if self.event == "connect":
+            self.handler._connected(value)
+        return self.handler._next() if self.event == "message" else 0
+
+    cdef int raised(self, object error) except -1:
+        self.handler._failed(self.event, error)
+        return self.handler._next() if self.event == "message" else 0

@@ -1,0 +1,38 @@
+# Deadlines of many owners in one structure, without a timer for each.
+
+
+cdef class Timed:
+    # Whoever has deadlines; kinds are the owner's own numbers.
+    cdef int on_deadline(self, int kind, double now) except -1
+
+
+cdef class Deadline:
+    cdef:
+        readonly double when
+        readonly int kind
+        readonly Timed owner
+        Queue queue             # None: not pending
+        Deadline previous
+        Deadline next
+
+    cdef int cancel(self) except -1
+
+
+cdef class Queue:
+    cdef:
+        double delay
+        Deadline first
+        Deadline last
+
+    cdef int append(self, Deadline d) except -1
+    cdef int remove(self, Deadline d) except -1
+
+
+cdef class Timeline:
+    cdef:
+        dict queues             # delay -> Queue
+
+    cdef Deadline start(self, double now, double delay, int kind, Timed owner)
+    cdef int restart(self, Deadline d, double now, double delay, int kind) except -1
+    cdef double next(self)
+    cdef Deadline pop(self, double now)

@@ -1,0 +1,24 @@
+# Engine.IO protocol, revision 4: packet types, and payloads of HTTP long-polling.
+
+cdef enum EioType:
+    EIO_OPEN = 0
+    EIO_CLOSE = 1
+    EIO_PING = 2
+    EIO_PONG = 3
+    EIO_MESSAGE = 4
+    EIO_UPGRADE = 5
+    EIO_NOOP = 6
+    EIO_BINARY = 7  # not on the wire: a message whose payload is bytes
+
+cdef struct PacketView:
+    int type
+    const char *data  # borrowed from what was scanned
+    Py_ssize_t size
+
+
+cdef int scan_packet(const char *p, Py_ssize_t n, PacketView *view) except -1
+cdef bytes decode_base64(const char *p, Py_ssize_t n)
+cdef bytes text_frame(bytes head, bytes body)
+cdef bytes binary_frame(bytes data)
+cdef bytes base64_packet(bytes data)
+cdef bytes join_payload(list packets)

@@ -1,0 +1,31 @@
+# HTTP requests to an Engine.IO path: what they are, whether they are admitted.
+from socketio_fast._core.session cimport Engine, Session
+
+
+cdef class Request:
+    cdef:
+        readonly str method
+        readonly bytes target       # as sent: path and query
+        readonly str path           # percent-decoded
+        readonly str query
+        readonly list headers       # (name in lower case, value), as bytes
+        readonly object peer        # what getpeername() gives
+        readonly object server      # what getsockname() gives
+        readonly str scheme
+        readonly str http_version
+
+    cpdef bytes header(self, bytes name)
+
+
+cdef class Admission:
+    # What becomes of a request: an error, or a session (None: a new one).
+    cdef:
+        int status                  # 0: admitted
+        bytes body
+        Session session
+        bytes headers               # CORS and cookie lines for the response
+        str transport
+
+
+cdef Admission admit(Engine engine, Request request, bint upgrade)
+cdef bytes cookie_header(Engine engine, Session session)

@@ -1,0 +1,60 @@
+# HTTP/1.1 connections: requests to Engine.IO, files, everything else, upgrades.
+from socketio_fast._core.deadlines cimport Deadline, Timed
+from socketio_fast._core.handshake cimport Admission, Request
+from socketio_fast._core.polling cimport Polling, Responder
+from socketio_fast._core.session cimport Engine, Session
+
+
+cdef class Endpoint:
+    # What all connections to one listening server share.
+    cdef:
+        readonly Engine engine
+        readonly object loop
+        readonly set connections    # open ones: Http1Core or WebSocket
+        readonly str path           # "/socket.io/"
+        bytes prefix
+        object fallback             # async (Request) -> (status, content type, body)
+        object access_log           # a logger, or None
+        readonly bint secure
+        # The Date line, and the second it is of.
+        bytes date
+        double date_until
+
+    cdef bytes date_line(self)
+
+
+cdef class Exchange(Responder):
+    # One request and its response.
+    cdef:
+        Http1Core connection
+        Request request
+        Polling polling             # who is told when the connection is lost
+        bytes headers               # more lines of the response
+        bytes response              # None until respond(), or when it is written
+        list body                   # of the request; None: not wanted
+        Py_ssize_t body_size
+        bint keep_alive
+
+
+cdef class Http1Core(Timed):
+    cdef:
+        Endpoint endpoint
+        object transport            # None when lost, or taken over by a WebSocket
+        object parser
+        Deadline deadline
+        # The request that is being received.
+        bytes target
+        list headers
+        Py_ssize_t head_size        # bytes received of its head; -1 behind the head
+        Exchange current
+        Request upgrade             # it asks for a WebSocket
+        # Requests that have no response yet, or wait for the one before.
+        list exchanges
+        bint closing                # nothing more is read
+        bint paused
+
+    cdef int _set_deadline(self, double delay) except -1
+    cdef int _route(self, Exchange exchange) except -1
+    cdef int _upgrade(self, bytes tail) except -1
+    cdef int _fail(self, int status, bytes message) except -1
+    cdef int _write_ready(self) except -1

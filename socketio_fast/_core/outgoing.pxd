@@ -1,0 +1,20 @@
+# One encoded message, rendered at most once per kind of transport.
+from libc.stdint cimport int64_t
+
+
+cdef class Outgoing:
+    cdef:
+        bytes head              # the text packet in two pieces; None: there is none
+        bytes body
+        list attachments        # binary messages behind it; None: there are none
+        bytes _frames           # rendered for WebSocket
+        bytes _packets          # rendered for HTTP long-polling
+
+    cdef bytes frames(self)
+    cdef bytes packets(self)
+
+
+cdef Outgoing event(str namespace, list data, int64_t id)
+cdef Outgoing packet(int type, str namespace, object data, int64_t id)
+cdef Outgoing control(bytes text)
+cdef Outgoing message(object data)

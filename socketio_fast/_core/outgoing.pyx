@@ -1,0 +1,97 @@
+"""Outgoing: one encoded message, whoever gets it, by whatever transport.
+
+Server frames are unmasked, so one rendering is valid for every recipient: N recipients
+cost one serialisation, one framing, and N references.
+"""
+import cython
+from cpython.bytes cimport PyBytes_GET_SIZE
+
+from socketio_fast._core cimport eio, sio
+
+
+@cython.final
+@cython.freelist(64)
+cdef class Outgoing:
+    """A text packet, binary messages, or one followed by the others."""
+
+    cdef bytes frames(self):
+        """The WebSocket frames."""
+        cdef list parts
+        if self._frames is None:
+            if self.attachments is None:
+                self._frames = eio.text_frame(self.head, self.body)
+            else:
+                parts = []
+                if self.head is not None:
+                    parts.append(eio.text_frame(self.head, self.body))
+                for data in self.attachments:
+                    parts.append(eio.binary_frame(data))
+                self._frames = b"".join(parts)
+        return self._frames
+
+    cdef bytes packets(self):
+        """The packets of a polling payload, joined already."""
+        cdef list parts
+        if self._packets is None:
+            parts = []
+            if self.head is not None:
+                parts.append(self.head + self.body)
+            for data in self.attachments or ():
+                parts.append(eio.base64_packet(data))
+            self._packets = eio.join_payload(parts)
+        return self._packets
+
+    def render_frames(self):
+        """The bytes that every WebSocket recipient gets."""
+        return self.frames()
+
+    def render_packets(self):
+        """The bytes that go into the payload of every polling recipient."""
+        return self.packets()
+
+
+cdef Outgoing event(str namespace, list data, int64_t id):
+    """A Socket.IO EVENT of `[name, *arguments]`; `id` is -1 for no ack."""
+    return packet(sio.SIO_EVENT, namespace, data, id)
+
+
+cdef Outgoing packet(int type, str namespace, object data, int64_t id):
+    """A Socket.IO packet, encoded now."""
+    cdef Outgoing m = Outgoing.__new__(Outgoing)
+    cdef list attachments = []
+    m.body = b"" if data is None else sio.dumps(data, attachments)
+    m.head = sio.head(type, namespace, id, len(attachments))
+    if attachments:
+        m.attachments = attachments
+    return m
+
+
+cdef Outgoing control(bytes text):
+    """An Engine.IO packet of the protocol itself: ping, noop, open, …"""
+    cdef Outgoing m = Outgoing.__new__(Outgoing)
+    m.head = text
+    m.body = b""
+    return m
+
+
+cdef Outgoing message(object data):
+    """An Engine.IO message: text from str, binary from bytes-like."""
+    cdef Outgoing m = Outgoing.__new__(Outgoing)
+    if isinstance(data, str):
+        m.head = b"4"
+        m.body = (<str> data).encode()
+    elif isinstance(data, (bytes, bytearray, memoryview)):
+        m.attachments = [bytes(data)]
+    else:
+        raise TypeError(f"a message is str or bytes, not {type(data).__name__}")
+    return m
+
+
+def event_packet(str name not None, list args not None, namespace="/", id=None):
+    """An Outgoing EVENT, for Python callers."""
+    return event(namespace, [name, *args], -1 if id is None else id)
+
+
+def message_packet(data):
+    """An Outgoing Engine.IO message, for Python callers."""
+    return message(data)

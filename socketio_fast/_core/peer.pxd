@@ -1,0 +1,96 @@
+# One client in one namespace; the namespaces; the hub that dispatches between them.
+from cpython.object cimport PyObject
+from libc.stdint cimport int64_t
+
+from socketio_fast._core.deadlines cimport Deadline
+from socketio_fast._core.outgoing cimport Outgoing
+from socketio_fast._core.session cimport HandlerFactory, Session, SessionHandler
+from socketio_fast._core.sio cimport Packet
+from socketio_fast._core.tasks cimport Outcome, Runner
+
+cdef enum PeerState:
+    CONNECTING      # the connect handler runs; what is sent is held back
+    CONNECTED
+    DISCONNECTING   # the disconnect handler runs; nothing is sent
+    DISCONNECTED
+
+
+cdef class Membership:
+    # What a namespace asks of rooms.
+    cdef int remove(self, Peer peer) except -1
+
+
+cdef class Namespace:
+    cdef:
+        readonly str name
+        readonly Hub hub
+        readonly dict handlers      # event -> handler, of this namespace
+        readonly dict peers         # sid -> Peer, from CONNECTING on
+        readonly object connect_handler
+        readonly object disconnect_handler
+        public Membership rooms
+
+    cdef object _find(self, object event, list data)
+
+
+cdef class Hub(HandlerFactory):
+    cdef:
+        readonly dict namespaces    # name -> Namespace
+        readonly Namespace wildcard # the handlers of namespace "*"
+        readonly object engine
+        readonly Runner runner
+        readonly object logger
+        readonly bint ordered       # a client's next handler waits for its last
+        object _admit               # frozenset of names, or None: all
+        object _new_rooms
+        object _generate_id
+        double connect_timeout
+        Py_ssize_t max_attachments
+        bint verbose
+
+    cdef Namespace _namespace(self, str name)
+
+
+cdef class Client(SessionHandler):
+    cdef:
+        Hub hub
+        Peer main                   # in namespace "/"
+        dict others                 # namespace -> Peer, in all others
+        Packet incomplete           # waits for its attachments
+        Deadline connect_deadline
+
+    cdef Peer _peer(self, str namespace)
+    cdef int _dispatch(self, Packet packet) except -1
+    cdef int _connect(self, Packet packet) except -1
+    cdef int _forget(self, Peer peer) except -1
+    cdef int _end_connect_deadline(self) except -1
+
+
+cdef class Peer:
+    cdef:
+        readonly str sid
+        readonly int state
+        readonly Client client
+        readonly Namespace namespace
+        public set rooms            # None: in no room but its own
+        dict acks                   # id -> callback or Future
+        int64_t next_ack
+        list held                   # messages while CONNECTING
+        Py_ssize_t held_bytes
+        list waiting                # packets behind a suspended handler, if ordered
+        bint busy
+        object ending               # the Task of a suspended disconnect handler
+        str reason                  # why it ends; None while it does not
+
+    cdef int send(self, Outgoing m) except -1
+    cdef int64_t new_ack(self, object callback) except -1
+    cdef int _on_event(self, list data, int64_t id) except -1
+    cdef int _on_ack(self, list data, int64_t id) except -1
+    cdef int _send_ack(self, object value, int64_t id) except -1
+    cdef int _start(self, object auth) except -1
+    cdef int _started(self, object value) except -1
+    cdef int _refused(self, object error) except -1
+    cdef int _refuse(self, dict answer) except -1
+    cdef int close(self, str reason) except -1
+    cdef int _closed(self) except -1
+    cdef int _next(self) except -1

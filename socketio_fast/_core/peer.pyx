@@ -1,0 +1,633 @@
+"""Socket.IO clients, revision 5: connect, events, acknowledgements, dispatch.
+
+A `Client` is one Engine.IO connection, a `Peer` that client in one namespace:
+
+    CONNECTING ──accepted──► CONNECTED ──► DISCONNECTING ──handler ended──► DISCONNECTED
+        └──refused or gone──────────────────────────────────────────────────────┘
+
+Rule 1: a peer's disconnect handler runs once if its connect handler accepted, else never.
+Rule 2: what is sent to a CONNECTING peer follows its CONNECT packet, or is dropped.
+Rule 3: handlers of one client start in the order its packets came.
+Rule 4: a client that breaks the protocol is closed; an error of a handler never reaches it.
+"""
+import asyncio
+import builtins
+
+import cython
+from cpython.bytes cimport PyBytes_GET_SIZE
+from cpython.dict cimport PyDict_GetItemWithError
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
+from cpython.object cimport PyObject
+from libc.stdint cimport int64_t
+
+from socketio_fast._core cimport outgoing, sio
+from socketio_fast._core.deadlines cimport Deadline
+from socketio_fast._core.outgoing cimport Outgoing
+from socketio_fast._core.session cimport (
+    OPEN,
+    Engine,
+    HandlerFactory,
+    Session,
+    SessionHandler,
+)
+from socketio_fast._core.sio cimport (
+    SIO_ACK,
+    SIO_CONNECT,
+    SIO_CONNECT_ERROR,
+    SIO_DISCONNECT,
+    SIO_EVENT,
+    Packet,
+)
+from socketio_fast._core.tasks cimport Outcome, Runner
+
+from socketio_fast.exceptions import (
+    CallDisconnectedError,
+    ConnectionRefusedError,
+    ProtocolError,
+)
+
+cdef extern from "Python.h":
+    PyObject **PySequence_Fast_ITEMS(object o)
+
+cdef object _Future = asyncio.Future
+cdef object _CancelledError = asyncio.CancelledError
+
+
+cdef class Membership:
+    """The rooms of a namespace. Abstract."""
+
+    cdef int remove(self, Peer peer) except -1:
+        """A peer has gone: take it out of every room it is in."""
+        raise NotImplementedError
+
+
+@cython.final
+cdef class Namespace:
+    """Handlers and peers of one namespace."""
+
+    def __cinit__(self, Hub hub not None, str name not None):
+        self.hub = hub
+        self.name = name
+        self.handlers = {}
+        self.peers = {}
+
+    def set_handler(self, event, handler):
+        """Set the handler of an event, `"*"` for all without one.
+
+        `connect` and `disconnect` take exactly the arguments that fit:
+        `(sid, environ, auth)` and `(sid, reason)`, after the namespace for `"*"`.
+        """
+        if event == "connect":
+            self.connect_handler = handler
+        elif event == "disconnect":
+            self.disconnect_handler = handler
+        else:
+            self.handlers[event] = handler
+
+    cdef object _find(self, object event, list data):
+        """The handler of an event, None if there is none; completes its arguments.
+
+        `data` is `[sid, *arguments]` already: what a handler of this event and this
+        namespace takes. The catch-all handlers take the event or namespace before it.
+        """
+        cdef PyObject *found = PyDict_GetItemWithError(self.handlers, event)
+        cdef dict wildcard
+        if found is not NULL:
+            return <object> found
+        found = PyDict_GetItemWithError(self.handlers, "*")
+        if found is not NULL:
+            data.insert(0, event)
+            return <object> found
+        wildcard = self.hub.wildcard.handlers
+        if wildcard:
+            found = PyDict_GetItemWithError(wildcard, event)
+            if found is not NULL:
+                data.insert(0, self.name)
+                return <object> found
+            found = PyDict_GetItemWithError(wildcard, "*")
+            if found is not NULL:
+                data.insert(0, self.name)
+                data.insert(0, event)
+                return <object> found
+        return None
+
+
+@cython.final
+cdef class Hub(HandlerFactory):
+    """Namespaces and settings that all clients of one server share.
+
+    Args:
+        admit: Names of namespaces that accept clients besides those with handlers;
+            None for all.
+        generate_id: Makes Socket.IO ids; called without arguments.
+        new_rooms: Makes the `Membership` of a `Namespace`.
+        logger: A `logging.Logger`.
+        connect_timeout: Seconds for a client to join a namespace.
+        max_attachments: Binary attachments of one packet, at most.
+        ordered: Whether a client's next handler waits until its last has ended.
+        verbose: Whether events and acknowledgements are logged.
+    """
+
+    def __cinit__(
+        self, *, object admit, object generate_id, object new_rooms, object logger,
+        double connect_timeout, Py_ssize_t max_attachments, bint ordered=False,
+        bint verbose=False,
+    ):
+        self.namespaces = {}
+        self.wildcard = Namespace(self, "*")
+        self._admit = admit
+        self._generate_id = generate_id
+        self._new_rooms = new_rooms
+        self.logger = logger
+        self.connect_timeout = connect_timeout
+        self.max_attachments = max_attachments
+        self.ordered = ordered
+        self.verbose = verbose
+
+    def bind(self, engine, loop):
+        """Run on this event loop. The current context is that of all handlers."""
+        self.engine = engine
+        if self.runner is None or self.runner.loop is not loop:
+            self.runner = Runner(loop)
+
+    def namespace(self, str name not None):
+        """The namespace of that name, made if it is new; `"*"` is the catch-all."""
+        cdef Namespace ns
+        if name == "*":
+            return self.wildcard
+        ns = self.namespaces.get(name)
+        if ns is None:
+            ns = Namespace(self, name)
+            ns.rooms = self._new_rooms(ns)
+            self.namespaces[name] = ns
+        return ns
+
+    cdef Namespace _namespace(self, str name):
+        """The namespace that a client asks for; None if there is none for it."""
+        cdef PyObject *found = PyDict_GetItemWithError(self.namespaces, name)
+        if found is not NULL:
+            return <Namespace> found
+        if self._admit is None or name in self._admit:
+            return self.namespace(name)
+        return None
+
+    cdef SessionHandler new_handler(self, Session session):
+        cdef Client client = Client.__new__(Client)
+        client.hub = self
+        return client
+
+
+@cython.final
+cdef class Client(SessionHandler):
+    """The Socket.IO side of one Engine.IO connection."""
+
+    cdef int on_open(self) except -1:
+        cdef Engine engine = self.session.engine
+        self.session.accept()
+        self.connect_deadline = engine.start(self.hub.connect_timeout, 0, self)
+        return 0
+
+    cdef int on_text(self, const char *p, Py_ssize_t n) except -1:
+        cdef Packet packet
+        if self.incomplete is not None:
+            raise ProtocolError("text while binary attachments are awaited")
+        packet = sio.decode(p, n, self.hub.max_attachments)
+        if packet.missing:
+            self.incomplete = packet
+            return 0
+        return self._dispatch(packet)
+
+    cdef int on_binary(self, bytes data) except -1:
+        cdef Packet packet = self.incomplete
+        if packet is None:
+            raise ProtocolError("binary message without a packet that awaits it")
+        packet.attach(data)
+        if packet.missing == 0:
+            self.incomplete = None
+            return self._dispatch(packet)
+        return 0
+
+    cdef int _dispatch(self, Packet packet) except -1:
+        cdef Peer peer = self._peer(packet.namespace)
+        if packet.type == SIO_CONNECT:
+            if peer is not None:
+                raise ProtocolError(f"second CONNECT to {packet.namespace!r:.80}")
+            return self._connect(packet)
+        if peer is None or peer.state != CONNECTED:
+            raise ProtocolError(
+                f"packet for {packet.namespace!r:.80}, which is not connected"
+            )
+        if packet.type == SIO_EVENT:
+            if peer.busy:
+                peer.waiting.append(packet)
+                return 0
+            return peer._on_event(<list> packet.data, packet.id)
+        if packet.type == SIO_ACK:
+            return peer._on_ack(<list> packet.data, packet.id)
+        if packet.type == SIO_DISCONNECT:
+            return peer.close("client disconnect")
+        raise ProtocolError("CONNECT_ERROR from a client")
+
+    cdef Peer _peer(self, str namespace):
+        cdef PyObject *found
+        if namespace == "/":
+            return self.main
+        if self.others is None:
+            return None
+        found = PyDict_GetItemWithError(self.others, namespace)
+        return None if found is NULL else <Peer> found
+
+    cdef int _connect(self, Packet packet) except -1:
+        cdef Namespace ns = self.hub._namespace(packet.namespace)
+        cdef Peer peer
+        if ns is None:
+            self.session.send(outgoing.packet(
+                SIO_CONNECT_ERROR, packet.namespace,
+                {"message": "Invalid namespace"}, -1,
+            ))
+            return 0
+        peer = Peer.__new__(Peer)
+        peer.sid = self.hub._generate_id()
+        peer.client = self
+        peer.namespace = ns
+        ns.peers[peer.sid] = peer
+        if ns.name == "/":
+            self.main = peer
+        else:
+            if self.others is None:
+                self.others = {}
+            self.others[ns.name] = peer
+        return peer._start(packet.data)
+
+    cdef int _forget(self, Peer peer) except -1:
+        if self.main is peer:
+            self.main = None
+        elif self.others is not None and self.others.get(peer.namespace.name) is peer:
+            del self.others[peer.namespace.name]
+        return 0
+
+    cdef int on_close(self, str reason) except -1:
+        cdef Peer peer
+        cdef list peers = list(self.others.values()) if self.others else []
+        self._end_connect_deadline()
+        self.incomplete = None
+        if self.main is not None:
+            peers.insert(0, self.main)
+        for peer in peers:
+            peer.close(reason)
+        return 0
+
+    cdef int _end_connect_deadline(self) except -1:
+        if self.connect_deadline is not None:
+            self.connect_deadline.cancel()
+            self.connect_deadline = None
+        return 0
+
+    cdef int on_deadline(self, int kind, double now) except -1:
+        self.connect_deadline = None
+        self.session.engine.logger.info(
+            "session %s joined no namespace in %g s (connect_timeout)",
+            self.session.id, self.hub.connect_timeout,
+        )
+        return self.session.close("server disconnect")
+
+
+@cython.final
+cdef class Peer:
+    """One client in one namespace."""
+
+    cdef int send(self, Outgoing m) except -1:
+        if self.state == CONNECTED:
+            self.client.session.send(m)
+        elif self.state == CONNECTING:
+            if self.held is None:
+                self.held = []
+            self.held.append(m)
+            self.held_bytes += PyBytes_GET_SIZE(m.body)
+            if self.held_bytes > self.client.session.engine.max_buffer_bytes:
+                self.held.clear()
+                self.held_bytes = 0
+                self.client.session.engine.overflow(self.client.session)
+        return 0
+
+    # Connect.
+
+    cdef int _start(self, object auth) except -1:
+        cdef Hub hub = self.namespace.hub
+        cdef Runner runner = hub.runner
+        cdef object handler = self.namespace.connect_handler
+        cdef list args
+        if handler is None and hub.wildcard.connect_handler is None:
+            return self._started(None)
+        args = [self.sid, self.client.session.environ, auth or None]
+        if handler is None:
+            handler = hub.wildcard.connect_handler
+            args.insert(0, self.namespace.name)
+        try:
+            if not runner.call(handler, PySequence_Fast_ITEMS(args), len(args)):
+                runner.suspended.outcome = _Connect.new(self)
+                runner.suspended = None
+                return 0
+        except (Exception, _CancelledError) as exc:
+            return self._refused(exc)
+        value, runner.value = runner.value, None
+        return self._started(value)
+
+    cdef int _started(self, object value) except -1:
+        """The connect handler has ended: accept unless it returned False."""
+        cdef Session session = self.client.session
+        cdef list held
+        if value is False:
+            return self._refused(ConnectionRefusedError())
+        held, self.held = self.held, None
+        self.state = CONNECTED
+        if self.reason is not None:
+            # It went, or was disconnected, meanwhile. It was accepted, so the handlers
+            # pair up; the client, if there, is refused.
+            self._refuse(ConnectionRefusedError().error_args)
+            return self.close(self.reason)
+        self.client._end_connect_deadline()
+        session.send(outgoing.packet(
+            SIO_CONNECT, self.namespace.name, {"sid": self.sid}, -1
+        ))
+        for m in held or ():
+            session.send(m)
+        return 0
+
+    cdef int _refused(self, object error) except -1:
+        cdef Hub hub = self.namespace.hub
+        cdef dict answer
+        if isinstance(error, ConnectionRefusedError):
+            answer = error.error_args
+        elif isinstance(error, builtins.ConnectionRefusedError):
+            answer = {"message": "Connection refused by server"}
+        else:
+            hub.logger.error(
+                "handler of 'connect' failed for %s in %s",
+                self.sid, self.namespace.name, exc_info=error,
+            )
+            answer = ConnectionRefusedError().error_args
+        self._refuse(answer)
+        return self._closed()
+
+    cdef int _refuse(self, dict answer) except -1:
+        cdef Outgoing m
+        try:
+            m = outgoing.packet(SIO_CONNECT_ERROR, self.namespace.name, answer, -1)
+        except TypeError:
+            self.namespace.hub.logger.exception("data of a refusal is not JSON")
+            m = outgoing.packet(
+                SIO_CONNECT_ERROR, self.namespace.name,
+                {"message": answer["message"]}, -1,
+            )
+        self.client.session.send(m)
+        return 0
+
+    # Events.
+
+    cdef int _on_event(self, list data, int64_t id) except -1:
+        cdef Hub hub = self.namespace.hub
+        cdef Runner runner = hub.runner
+        cdef object event = data[0], handler
+        cdef int64_t ack = id
+        if hub.verbose:
+            hub.logger.info(
+                'received event "%s" from %s [%s]',
+                event, self.sid, self.namespace.name,
+            )
+        data[0] = self.sid
+        handler = self.namespace._find(event, data)
+        if handler is None:
+            return 0
+        try:
+            if not runner.call(
+                handler, PySequence_Fast_ITEMS(data), PyList_GET_SIZE(data)
+            ):
+                runner.suspended.outcome = _Event.new(self, event, id, hub.ordered)
+                runner.suspended = None
+                if hub.ordered:
+                    self.busy = True
+                    if self.waiting is None:
+                        self.waiting = []
+                return 0
+        except (Exception, _CancelledError) as exc:
+            _log_failure(self, event, exc)
+            return 0
+        value, runner.value = runner.value, None
+        if id >= 0:
+            self._send_ack(value, id)
+        return 0
+
+    cdef int _next(self) except -1:
+        """A suspended handler has ended: the next may start (`ordered`)."""
+        cdef Packet packet
+        self.busy = False
+        while self.waiting and not self.busy and self.state == CONNECTED:
+            packet = self.waiting.pop(0)
+            self._on_event(<list> packet.data, packet.id)
+        return 0
+
+    cdef int _send_ack(self, object value, int64_t id) except -1:
+        """What a handler returns: None is nothing, a tuple several arguments."""
+        if value is None:
+            value = []
+        elif isinstance(value, tuple):
+            value = list(<tuple> value)
+        else:
+            value = [value]
+        try:
+            self.send(outgoing.packet(SIO_ACK, self.namespace.name, value, id))
+        except Exception:
+            self.namespace.hub.logger.exception(
+                "acknowledgement %d for %s could not be sent", id, self.sid
+            )
+        return 0
+
+    # Acknowledgements that the server asked for.
+
+    cdef int64_t new_ack(self, object callback) except -1:
+        cdef int64_t id = self.next_ack
+        self.next_ack += 1
+        if self.acks is None:
+            self.acks = {}
+        self.acks[id] = callback
+        return id
+
+    def cancel_ack(self, future):
+        """The acknowledgement that this future waits for is not wanted any more."""
+        for id, callback in (self.acks or {}).items():
+            if callback is future:
+                del self.acks[id]
+                return
+
+    cdef int _on_ack(self, list data, int64_t id) except -1:
+        cdef Hub hub = self.namespace.hub
+        cdef Runner runner = hub.runner
+        cdef object callback
+        if hub.verbose:
+            hub.logger.info("received ack from %s [%s]", self.sid, self.namespace.name)
+        callback = self.acks.pop(id, None) if self.acks else None
+        if callback is None:
+            hub.logger.debug("unknown acknowledgement %d from %s", id, self.sid)
+            return 0
+        if isinstance(callback, _Future):
+            if not callback.done():
+                callback.set_result(data)
+            return 0
+        try:
+            if not runner.call(
+                callback, PySequence_Fast_ITEMS(data), PyList_GET_SIZE(data)
+            ):
+                runner.suspended.outcome = _Event.new(
+                    self, "acknowledgement", -1, False
+                )
+                runner.suspended = None
+            runner.value = None
+        except (Exception, _CancelledError) as exc:
+            _log_failure(self, "acknowledgement", exc)
+        return 0
+
+    # Disconnect.
+
+    def disconnect(self):
+        """The server ends it: tell the client, then run the disconnect handler.
+
+        A client whose connect handler still runs is told when that has ended. Returns
+        the Task of the disconnect handler if that has suspended.
+        """
+        if self.state == CONNECTED:
+            self.send(outgoing.packet(SIO_DISCONNECT, self.namespace.name, None, -1))
+        self.close("server disconnect")
+        return self.ending
+
+    cdef int close(self, str reason) except -1:
+        cdef Hub hub = self.namespace.hub
+        cdef Runner runner = hub.runner
+        cdef object handler
+        cdef list args
+        if self.reason is None:
+            self.reason = reason
+        if self.state != CONNECTED:
+            # While CONNECTING: _started() or _refused() will find the reason.
+            return 0
+        self.state = DISCONNECTING
+        self.client._forget(self)
+        args = [self.sid, reason]
+        handler = self.namespace.disconnect_handler
+        if handler is None:
+            handler = hub.wildcard.disconnect_handler
+            args.insert(0, self.namespace.name)
+        if handler is not None:
+            try:
+                if not runner.call(handler, PySequence_Fast_ITEMS(args), len(args)):
+                    runner.suspended.outcome = _Disconnect.new(self)
+                    self.ending = runner.suspended.task
+                    runner.suspended = None
+                    return 0
+                runner.value = None
+            except (Exception, _CancelledError) as exc:
+                _log_failure(self, "disconnect", exc)
+        return self._closed()
+
+    cdef int _closed(self) except -1:
+        """Out of every table; what waits for this client learns it."""
+        cdef dict acks
+        self.state = DISCONNECTED
+        self.client._forget(self)
+        self.namespace.peers.pop(self.sid, None)
+        self.namespace.rooms.remove(self)
+        self.held = self.waiting = self.ending = None
+        acks, self.acks = self.acks, None
+        for callback in (acks or {}).values():
+            if isinstance(callback, _Future) and not callback.done():
+                callback.set_exception(CallDisconnectedError(
+                    f"{self.sid} disconnected before it acknowledged: {self.reason}"
+                ))
+        return 0
+
+    @property
+    def connected(self):
+        """Whether the client is connected to the namespace, a bool."""
+        return self.state == CONNECTED
+
+    @property
+    def known(self):
+        """Whether handlers may use the client: from connect to disconnect, a bool."""
+        return self.state != DISCONNECTED
+
+    @property
+    def session(self):
+        """The Engine.IO session, a `Session`."""
+        return self.client.session
+
+
+cdef int _log_failure(Peer peer, object event, object error) except -1:
+    peer.namespace.hub.logger.error(
+        "handler of %r failed for %s in %s",
+        event, peer.sid, peer.namespace.name, exc_info=error,
+    )
+    return 0
+
+
+@cython.final
+cdef class _Event(Outcome):
+    """A suspended event handler."""
+    cdef Peer peer
+    cdef object event
+    cdef int64_t id
+    cdef bint next              # whether the client's next handler waits for it
+
+    @staticmethod
+    cdef _Event new(Peer peer, object event, int64_t id, bint next):
+        cdef _Event self = _Event.__new__(_Event)
+        self.peer = peer
+        self.event = event
+        self.id = id
+        self.next = next
+        return self
+
+    cdef int returned(self, object value) except -1:
+        if self.id >= 0:
+            self.peer._send_ack(value, self.id)
+        return self.peer._next() if self.next else 0
+
+    cdef int raised(self, object error) except -1:
+        _log_failure(self.peer, self.event, error)
+        return self.peer._next() if self.next else 0
+
+
+@cython.final
+cdef class _Connect(Outcome):
+    """A suspended connect handler."""
+    cdef Peer peer
+
+    @staticmethod
+    cdef _Connect new(Peer peer):
+        cdef _Connect self = _Connect.__new__(_Connect)
+        self.peer = peer
+        return self
+
+    cdef int returned(self, object value) except -1:
+        return self.peer._started(value)
+
+    cdef int raised(self, object error) except -1:
+        return self.peer._refused(error)
+
+
+@cython.final
+cdef class _Disconnect(Outcome):
+    """A suspended disconnect handler."""
+    cdef Peer peer
+
+    @staticmethod
+    cdef _Disconnect new(Peer peer):
+        cdef _Disconnect self = _Disconnect.__new__(_Disconnect)
+        self.peer = peer
+        return self
+
+    cdef int returned(self, object value) except -1:
+        return self.peer._closed()
+
+    cdef int raised(self, object error) except -1:
+        _log_failure(self.peer, "disconnect", error)
+        return self.peer._closed()

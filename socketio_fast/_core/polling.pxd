@@ -1,0 +1,30 @@
+# HTTP long-polling, of whatever speaks HTTP: the transport, and what it answers to.
+from socketio_fast._core.outgoing cimport Outgoing
+from socketio_fast._core.session cimport Engine, Session, Transport
+
+
+cdef class Responder:
+    # One HTTP request that wants one response. Implemented by http1.
+    cpdef int respond(
+        self, int status, bytes content_type, bytes body, bytes headers
+    ) except -1
+    cpdef bytes header(self, bytes name)
+
+
+cdef class Polling(Transport):
+    cdef:
+        readonly str name
+        Engine engine
+        Responder poll          # the GET that waits
+        Responder post          # the POST whose body is being received
+        list pending            # Outgoing
+        Py_ssize_t pending_bytes
+        bint marked             # flush() is coming
+        bint closing            # a close packet ends what is pending
+        bint discarded          # a WebSocket has taken over
+
+    cdef int on_poll(self, Responder responder) except -1
+    cdef int on_post(self, Responder responder) except -1
+    cdef int on_body(self, Responder responder, bytes body) except -1
+    cdef int on_abort(self, Responder responder) except -1
+    cdef int _answer(self, bytes payload) except -1

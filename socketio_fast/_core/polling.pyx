@@ -1,0 +1,244 @@
+"""HTTP long-polling (Engine.IO revision 4).
+
+A GET waits until there is something, and takes all there is. A POST delivers. One of
+each at a time: another one breaks the protocol and closes the session. What is sent in
+one pass of the loop leaves in one payload.
+"""
+import gzip
+import zlib
+
+import cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+
+from socketio_fast._core.eio cimport EIO_BINARY, join_payload
+from socketio_fast._core.outgoing cimport Outgoing
+from socketio_fast._core.session cimport Engine, Session, Transport
+
+from socketio_fast._core.eio import decode_payload
+from socketio_fast.exceptions import ProtocolError
+
+cdef bytes NOOP = b"6"
+cdef bytes CLOSE = b"1"
+cdef bytes PLAIN = b"text/plain; charset=UTF-8"
+# Not text/plain, which makes some browsers offer a download.
+cdef bytes HTML = b"text/html"
+cdef bytes JSON = b"application/json"
+
+
+cdef class Responder:
+    """One HTTP request that wants one response. Abstract."""
+
+    cpdef int respond(
+        self, int status, bytes content_type, bytes body, bytes headers
+    ) except -1:
+        """Answer; `headers` are further header lines, each with its CRLF."""
+        raise NotImplementedError
+
+    cpdef bytes header(self, bytes name):
+        """The value of a request header (name in lower case), None without it."""
+        raise NotImplementedError
+
+
+@cython.final
+cdef class Polling(Transport):
+    """The polling side of one session."""
+
+    def __cinit__(self, Engine engine not None):
+        self.name = "polling"
+        self.engine = engine
+        self.pending = []
+
+    # From session.
+
+    cpdef int send(self, Outgoing m) except -1:
+        self.pending.append(m)
+        self.pending_bytes += PyBytes_GET_SIZE(m.packets())
+        if self.pending_bytes > self.engine.max_buffer_bytes:
+            self.engine.overflow(self.session)
+        if self.poll is not None and not self.marked:
+            self.marked = True
+            self.engine.mark(self)
+        return 0
+
+    cpdef int flush(self) except -1:
+        self.marked = False
+        if self.poll is not None and (self.pending or self.closing):
+            self._take()
+        return 0
+
+    def _take(self):
+        """Answer the GET with all there is; True if that ends the session."""
+        cdef Outgoing m
+        cdef list packets = [m.packets() for m in self.pending]
+        if self.closing:
+            packets.append(CLOSE)
+        self.pending = []
+        self.pending_bytes = 0
+        self._answer(join_payload(packets))
+        if self.closing and self.session is not None:
+            self.session.finished()
+            self.session = None
+
+    cpdef int close(self) except -1:
+        # Without a GET that waits, the next one gets it; the session has a deadline.
+        self.closing = True
+        self.flush()
+        return 0
+
+    cpdef int abort(self, object code) except -1:
+        self.pending = []
+        self.closing = self.discarded = True
+        if self.poll is not None:
+            self._answer(CLOSE)
+        self.session = None
+        return 0
+
+    cpdef int refuse(self) except -1:
+        cdef Responder poll = self.poll
+        self.poll = self.session = None
+        if poll is not None:
+            poll.respond(403, JSON, b'{"code":4,"message":"Forbidden"}', b"")
+        return 0
+
+    cpdef int release(self) except -1:
+        if self.poll is not None:
+            if self.pending:
+                self._take()
+            else:
+                self._answer(NOOP)
+        return 0
+
+    cpdef list handover(self):
+        cdef list pending = self.pending
+        self.pending = []
+        self.discarded = True
+        if self.poll is not None:
+            self._answer(NOOP)
+        return pending
+
+    cpdef Py_ssize_t buffered(self) except -1:
+        return self.pending_bytes
+
+    # From HTTP.
+
+    cdef int on_poll(self, Responder responder) except -1:
+        """A GET."""
+        if self.poll is not None:
+            self._overlap(responder, "GET")
+            return 0
+        self.poll = responder
+        if self.pending or self.closing:
+            self._take()
+        return 0
+
+    cdef int on_post(self, Responder responder) except -1:
+        """A POST has begun; its body is still to come. False if it may not."""
+        if self.post is not None:
+            self._overlap(responder, "POST")
+            return False
+        if responder.header(b"content-type") == b"application/octet-stream":
+            self._fail(responder, ProtocolError("binary POST (EIO 3) in revision 4"))
+            return False
+        self.post = responder
+        return True
+
+    cdef int on_body(self, Responder responder, bytes body) except -1:
+        """The POST has come whole."""
+        cdef Session session = self.session
+        cdef const char *p
+        cdef list packets
+        cdef tuple packet
+        cdef bytes data
+        cdef int type
+        self.post = None
+        if session is None:
+            responder.respond(400, JSON, b'{"code":1,"message":"Session ID unknown"}', b"")
+            return 0
+        try:
+            packets = decode_payload(body)
+            for packet in packets:
+                type = packet[0]
+                data = packet[1]
+                if type == EIO_BINARY:
+                    session.on_binary(data)
+                else:
+                    p = PyBytes_AS_STRING(data)
+                    session.on_packet(type, p, PyBytes_GET_SIZE(data))
+        except Exception as exc:
+            session.on_error(exc)
+            responder.respond(400, JSON, b'{"code":3,"message":"Bad request"}', b"")
+            return 0
+        responder.respond(200, HTML, b"ok", b"")
+        return 0
+
+    cdef int on_abort(self, Responder responder) except -1:
+        """The connection of a request was lost before its response."""
+        if responder is self.poll:
+            self.poll = None
+        elif responder is self.post:
+            self.post = None
+        else:
+            return 0
+        if self.session is not None and not self.discarded:
+            self.session.on_transport_close(self, "transport error")
+        return 0
+
+    def _overlap(self, Responder responder, method):
+        self._fail(
+            responder, ProtocolError(f"a second {method} while one is under way")
+        )
+
+    def _fail(self, Responder responder, error):
+        session = self.session
+        if session is not None:
+            (<Session> session).on_error(error)
+        responder.respond(400, JSON, b'{"code":3,"message":"Bad request"}', b"")
+
+    cdef int _answer(self, bytes payload) except -1:
+        cdef Responder poll = self.poll
+        cdef bytes headers = b"", encoding
+        self.poll = None
+        config = self.engine.config
+        if (
+            config.http_compression
+            and PyBytes_GET_SIZE(payload) >= config.compression_threshold
+        ):
+            encoding = accepted_encoding(poll.header(b"accept-encoding"))
+            if encoding == b"gzip":
+                payload = gzip.compress(payload, 6, mtime=0)
+                headers = b"Content-Encoding: gzip\r\n"
+            elif encoding == b"deflate":
+                payload = zlib.compress(payload)
+                headers = b"Content-Encoding: deflate\r\n"
+        poll.respond(200, PLAIN, payload, headers)
+        return 0
+
+
+def accepted_encoding(bytes accept):
+    """gzip or deflate, whichever an Accept-Encoding prefers (RFC 9110, 12.5.3).
+
+    None if it accepts neither, or there is no such header.
+    """
+    if accept is None:
+        return None
+    weights = {}
+    for item in accept.lower().split(b","):
+        name, _, parameters = item.partition(b";")
+        weight = 1.0
+        key, _, value = parameters.strip().partition(b"=")
+        if key.strip() == b"q":
+            try:
+                weight = float(value)
+            except ValueError:
+                weight = 0.0
+        weights[name.strip()] = weight
+    default = weights.get(b"*", 0.0)
+    best, chosen = 0.0, None
+    for name in (b"gzip", b"deflate"):
+        weight = weights.get(name, default)
+        if weight > best:
+            best, chosen = weight, name
+    # `identity` may be preferred, with a greater weight.
+    if weights.get(b"identity", 0.0) > best:
+        return None
+    return chosen

@@ -1,0 +1,16 @@
+# Who is in which room of a namespace, and fan-out to rooms.
+from socketio_fast._core.outgoing cimport Outgoing
+from socketio_fast._core.peer cimport Membership, Namespace, Peer
+
+
+cdef class Rooms(Membership):
+    cdef:
+        readonly Namespace namespace
+        readonly dict rooms         # room -> {Peer: None}, in the order they joined
+
+    cdef Peer _peer(self, object sid)
+    cdef int _leave(self, Peer peer, object room) except -1
+    cdef dict _recipients(self, object to)
+    cdef int _fan_out(
+        self, dict peers, Outgoing m, object skip, object callback
+    ) except -1

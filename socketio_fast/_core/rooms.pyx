@@ -1,0 +1,168 @@
+"""Rooms: membership, and fan-out of one message to many.
+
+A client's own room, named by its sid, and the room of all, None, are not stored: the
+namespace's table of peers is both. A room costs its members, a peer costs its rooms,
+so that a disconnect is O(rooms of that client).
+
+Sending only gathers (see session.Engine), so no membership changes during a fan-out.
+"""
+import cython
+from cpython.dict cimport PyDict_GetItemWithError, PyDict_Next
+from cpython.object cimport PyObject
+
+from socketio_fast._core cimport outgoing
+from socketio_fast._core.outgoing cimport Outgoing
+from socketio_fast._core.peer cimport CONNECTED, DISCONNECTED, Membership, Namespace, Peer
+from socketio_fast._core.sio cimport SIO_EVENT, head
+
+
+@cython.final
+cdef class Rooms(Membership):
+    """The rooms of one namespace."""
+
+    def __cinit__(self, Namespace namespace not None):
+        self.namespace = namespace
+        self.rooms = {}
+
+    cdef Peer _peer(self, object sid):
+        cdef PyObject *found = PyDict_GetItemWithError(self.namespace.peers, sid)
+        return None if found is NULL else <Peer> found
+
+    def enter(self, str sid not None, room):
+        """Put a client into a room; raises ValueError if it is not connected, or if
+        the room is another client's own."""
+        cdef Peer peer = self._peer(sid)
+        cdef dict members
+        if peer is None or peer.state == DISCONNECTED:
+            raise ValueError("sid is not connected to requested namespace")
+        if room == sid or room is None:
+            return
+        if self._peer(room) is not None:
+            raise ValueError("cannot enter a sid room")
+        members = self.rooms.get(room)
+        if members is None:
+            members = self.rooms[room] = {}
+        members[peer] = None
+        if peer.rooms is None:
+            peer.rooms = set()
+        peer.rooms.add(room)
+
+    def leave(self, str sid not None, room):
+        """Take a client out of a room; nothing happens if it is not in it."""
+        cdef Peer peer = self._peer(sid)
+        if peer is not None and peer.rooms and room in peer.rooms:
+            peer.rooms.discard(room)
+            self._leave(peer, room)
+
+    cdef int _leave(self, Peer peer, object room) except -1:
+        cdef dict members = self.rooms[room]
+        del members[peer]
+        if not members:
+            del self.rooms[room]
+        return 0
+
+    def close(self, room):
+        """Take every client out of a room; raises ValueError for a client's own."""
+        cdef Peer peer
+        if self._peer(room) is not None:
+            raise ValueError("cannot close a sid room")
+        for peer in self.rooms.pop(room, ()):
+            peer.rooms.discard(room)
+
+    def of(self, str sid not None):
+        """The rooms that a client is in, its own first, as a list."""
+        cdef Peer peer = self._peer(sid)
+        if peer is None:
+            return []
+        return [peer.sid, *(peer.rooms or ())]
+
+    def members(self, room):
+        """The sids of the clients in a room (None: all), as a list."""
+        cdef Peer peer
+        return [peer.sid for peer in self._recipients(room)]
+
+    cdef int remove(self, Peer peer) except -1:
+        if peer.rooms:
+            for room in peer.rooms:
+                self._leave(peer, room)
+            peer.rooms = None
+        return 0
+
+    cdef dict _recipients(self, object to):
+        """The peers in a room, or in any of several: each once, as keys."""
+        cdef Peer peer
+        cdef dict union
+        if to is None:
+            return {peer: None for peer in self.namespace.peers.values()}
+        if isinstance(to, (list, tuple, set, frozenset)):
+            union = {}
+            for room in to:
+                peer = self._peer(room)
+                if peer is not None:
+                    union[peer] = None
+                else:
+                    union.update(self.rooms.get(room, ()))
+            return union
+        peer = self._peer(to)
+        if peer is not None:
+            return {peer: None}
+        return self.rooms.get(to, {})
+
+    def emit(self, list data not None, to=None, skip=None, callback=None):
+        """Send the event `[name, *arguments]` to everybody, a room, or several.
+
+        Args:
+            data: The event's name and arguments. Raises TypeError if it is not JSON
+                with bytes in it.
+            to: A sid, a room, a list of them, or None for all.
+            skip: A sid or a list of them that get nothing.
+            callback: Called with the arguments of the acknowledgement, once for each
+                client that answers; or a Future for the one client there is.
+        """
+        cdef Peer peer
+        cdef Outgoing m
+        cdef PyObject *value
+        cdef Py_ssize_t i = 0
+        if callback is None and skip is None and isinstance(to, str):
+            # The most frequent: one client.
+            peer = self._peer(to)
+            if peer is not None:
+                peer.send(outgoing.event(self.namespace.name, data, -1))
+                return
+        m = outgoing.event(self.namespace.name, data, -1)
+        if to is None and skip is None and callback is None:
+            # The second: everybody, without building a set of them.
+            while PyDict_Next(self.namespace.peers, &i, NULL, &value):
+                (<Peer> value).send(m)
+            return
+        self._fan_out(self._recipients(to), m, skip, callback)
+
+    cdef int _fan_out(
+        self, dict peers, Outgoing m, object skip, object callback
+    ) except -1:
+        cdef PyObject *key
+        cdef Py_ssize_t i = 0
+        cdef Peer peer, skipped = None
+        cdef Outgoing own
+        cdef set several = None
+        if isinstance(skip, (list, tuple, set, frozenset)):
+            several = set(skip)
+        elif skip is not None:
+            skipped = self._peer(skip)
+        while PyDict_Next(peers, &i, &key, NULL):
+            peer = <Peer> key
+            if peer is skipped or (several is not None and peer.sid in several):
+                continue
+            if callback is None:
+                peer.send(m)
+            elif peer.state <= CONNECTED:
+                # Each answers with a number of its own; the JSON is shared.
+                own = Outgoing.__new__(Outgoing)
+                own.body = m.body
+                own.attachments = m.attachments
+                own.head = head(
+                    SIO_EVENT, self.namespace.name, peer.new_ack(callback),
+                    0 if m.attachments is None else len(m.attachments),
+                )
+                peer.send(own)
+        return 0

@@ -1,0 +1,116 @@
+# One Engine.IO connection, whatever its transport; and the engine that holds them all.
+from socketio_fast._core.deadlines cimport Deadline, Timed, Timeline
+from socketio_fast._core.outgoing cimport Outgoing
+
+cdef enum SessionState:
+    OPENING     # the handler has not accepted yet
+    OPEN
+    CLOSING     # closed for the handler; what was sent before is still delivered
+    CLOSED
+
+
+cdef class Transport(Timed):
+    # What session asks of websocket and polling.
+    cdef:
+        public Session session
+
+    cpdef int send(self, Outgoing m) except -1
+    cpdef int flush(self) except -1
+    cpdef int close(self) except -1
+    cpdef int abort(self, object code) except -1
+    cpdef int refuse(self) except -1
+    cpdef int release(self) except -1
+    cpdef list handover(self)
+    cpdef Py_ssize_t buffered(self) except -1
+
+
+cdef class SessionHandler(Timed):
+    # What session tells the layer above; one for each session.
+    cdef:
+        readonly Session session
+
+    cdef int on_open(self) except -1
+    cdef int on_text(self, const char *p, Py_ssize_t n) except -1
+    cdef int on_binary(self, bytes data) except -1
+    cdef int on_close(self, str reason) except -1
+
+
+cdef class HandlerFactory:
+    cdef SessionHandler new_handler(self, Session session)
+
+
+cdef class Session(Timed):
+    cdef:
+        object __weakref__
+        readonly str id
+        readonly Engine engine
+        readonly int state
+        readonly bint upgraded
+        SessionHandler handler
+        Transport transport
+        # The handshake request; environ is made of it when first asked for.
+        object _request
+        dict _environ
+        public dict data            # the application's session, made on demand
+        Deadline heartbeat
+        # The WebSocket of an upgrade that is under way.
+        Transport probe
+        Deadline probe_timeout
+        Deadline noop_tick
+        Deadline close_timeout
+
+    cdef int open(self, Transport transport, object request) except -1
+    cdef int accept(self) except -1
+    cdef int refuse(self) except -1
+    cdef int send(self, Outgoing m) except -1
+    cdef int close(self, str reason) except -1
+    cdef int drop(self, str reason, object code=*) except -1
+    cdef int finished(self) except -1
+    cdef int on_packet(self, int type, const char *p, Py_ssize_t n) except -1
+    cdef int on_binary(self, bytes data) except -1
+    cdef int on_error(self, object error) except -1
+    cdef int on_transport_close(self, Transport transport, str reason) except -1
+    cdef int begin_upgrade(self, Transport probe) except -1
+    cdef int on_probe_packet(
+        self, Transport probe, int type, const char *p, Py_ssize_t n
+    ) except -1
+    cdef int _end_probe(self) except -1
+    cdef int _upgrade(self) except -1
+    cdef int _closed(self, str reason) except -1
+
+
+cdef class Engine:
+    cdef:
+        readonly dict sessions      # id -> Session
+        readonly object config      # config.EngineConfig
+        readonly object logger
+        HandlerFactory factory
+        Timeline timeline
+        # Of the configuration, as C values.
+        double ping_interval
+        double ping_timeout
+        double upgrade_timeout
+        Py_ssize_t max_payload
+        Py_ssize_t max_buffer_bytes
+        bint allow_upgrades
+        # The event loop, by three of its methods; None before bind().
+        readonly object loop
+        object _clock
+        object _call_at
+        object _call_soon
+        object _generate_id
+        # Transports with something to write at the end of this pass of the loop, and
+        # sessions whose client reads too slowly.
+        list dirty
+        list slow
+        bint flushing
+        object _timer
+        double _timer_at
+
+    cdef double now(self)
+    cdef Deadline start(self, double delay, int kind, Timed owner)
+    cdef int restart(self, Deadline d, double delay, int kind) except -1
+    cdef int mark(self, Transport transport) except -1
+    cdef int overflow(self, Session session) except -1
+    cdef int _schedule(self) except -1
+    cdef int _arm(self) except -1

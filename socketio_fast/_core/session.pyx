@@ -1,0 +1,587 @@
+"""Engine.IO sessions, revision 4: states, heartbeat, upgrade.
+
+    OPENING ──accept()──► OPEN ──close()──► CLOSING ──delivered──► CLOSED
+       └─refuse()─► CLOSED  └─drop()─► CLOSED            └─timeout─► CLOSED
+
+Rule 1: the handler hears on_close() exactly once, when the state leaves OPEN.
+Rule 2: close() lets what was sent before it reach the client; drop() does not.
+Rule 3: an upgrade moves what is undelivered from one transport to the other at one
+instant, when the client sends UPGRADE; until then everything goes by polling.
+
+Which transport it is, what the messages mean, and what time it is, are not known here:
+transports are given, the clock is `Engine.bind()`'s.
+"""
+import logging
+import os
+from binascii import b2a_base64
+
+import orjson
+
+import cython
+
+from socketio_fast._core cimport outgoing
+from socketio_fast._core.deadlines cimport Deadline, Timed, Timeline
+from socketio_fast._core.eio cimport (
+    EIO_CLOSE,
+    EIO_MESSAGE,
+    EIO_PING,
+    EIO_PONG,
+    EIO_UPGRADE,
+)
+from socketio_fast._core.outgoing cimport Outgoing
+
+from socketio_fast.exceptions import ProtocolError
+
+# Disconnect reasons, python-socketio's strings.
+SERVER_DISCONNECT = "server disconnect"
+CLIENT_DISCONNECT = "client disconnect"
+PING_TIMEOUT = "ping timeout"
+TRANSPORT_CLOSE = "transport close"
+TRANSPORT_ERROR = "transport error"
+
+cdef double NEVER = float("inf")
+
+# How much later than asked deadlines may be handled, so that those of many clients
+# are handled in one go (seconds).
+cdef double SLACK = 0.02
+# How often a poll is released while an upgrade is under way, and how long a closed
+# session waits for a last poll: the reference implementation's figures (seconds).
+cdef double NOOP_INTERVAL = 0.1
+cdef double CLOSE_TIMEOUT = 30.0
+
+cdef enum:
+    D_PING
+    D_PONG
+    D_UPGRADE
+    D_NOOP
+    D_CLOSE
+
+cdef Outgoing PING = outgoing.control(b"2")
+cdef Outgoing PONG_PROBE = outgoing.control(b"3probe")
+
+
+def generate_id():
+    """A new id: 120 random bits of the operating system, 20 url-safe characters."""
+    return (
+        b2a_base64(os.urandom(15), newline=False)
+        .translate(_URL_SAFE)
+        .decode()
+    )
+
+
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+
+
+cdef class Transport(Timed):
+    """Delivers one session's messages. Abstract; Python subclasses are for tests."""
+
+    cpdef int send(self, Outgoing m) except -1:
+        """Take a message, in order; it may leave at the end of the loop's pass."""
+        raise NotImplementedError
+
+    cpdef int flush(self) except -1:
+        """Hand over to the network what was taken."""
+        raise NotImplementedError
+
+    cpdef int close(self) except -1:
+        """End after all was delivered, then call session.finished()."""
+        raise NotImplementedError
+
+    cpdef int abort(self, object code) except -1:
+        """End now; `code` is a WebSocket close code or None."""
+        raise NotImplementedError
+
+    cpdef int refuse(self) except -1:
+        """End now: the handler did not accept the client."""
+        raise NotImplementedError
+
+    cpdef int release(self) except -1:
+        """Answer a waiting poll, with a noop packet if there is nothing else."""
+        raise NotImplementedError
+
+    cpdef list handover(self):
+        """Give back what is undelivered: another transport takes over."""
+        raise NotImplementedError
+
+    cpdef Py_ssize_t buffered(self) except -1:
+        """Bytes that wait for the client to read."""
+        raise NotImplementedError
+
+    cdef int on_deadline(self, int kind, double now) except -1:
+        return 0
+
+
+cdef class SessionHandler(Timed):
+    """The layer above, for one session. Abstract."""
+
+    cdef int on_open(self) except -1:
+        """The client is there. Call session.accept() or refuse(), now or later."""
+        raise NotImplementedError
+
+    cdef int on_text(self, const char *p, Py_ssize_t n) except -1:
+        """A text message; the memory is the receive buffer, gone after the call."""
+        raise NotImplementedError
+
+    cdef int on_binary(self, bytes data) except -1:
+        """A binary message."""
+        raise NotImplementedError
+
+    cdef int on_close(self, str reason) except -1:
+        """The session is over; nothing can be sent any more."""
+        raise NotImplementedError
+
+    cdef int on_deadline(self, int kind, double now) except -1:
+        return 0
+
+
+cdef class HandlerFactory:
+    """Makes the handler of each new session. Abstract."""
+
+    cdef SessionHandler new_handler(self, Session session):
+        raise NotImplementedError
+
+
+@cython.final
+cdef class Session(Timed):
+    """One Engine.IO connection. Owned by its engine's table while it lives."""
+
+    cdef int open(self, Transport transport, object request) except -1:
+        self._request = request
+        self.transport = transport
+        transport.session = self
+        self.engine.sessions[self.id] = self
+        self.handler = self.engine.factory.new_handler(self)
+        self.handler.session = self
+        self.handler.on_open()
+        return 0
+
+    cdef int accept(self) except -1:
+        cdef Engine engine = self.engine
+        if self.state != OPENING:
+            return 0
+        self.state = OPEN
+        upgrades = (
+            ["websocket"]
+            if (
+                engine.allow_upgrades
+                and self.transport.name == "polling"
+                and "websocket" in engine.config.transports
+            )
+            else []
+        )
+        self.transport.send(outgoing.control(b"0" + orjson.dumps({
+            "sid": self.id,
+            "upgrades": upgrades,
+            "pingInterval": _milliseconds(engine.ping_interval),
+            "pingTimeout": _milliseconds(engine.ping_timeout),
+            "maxPayload": engine.max_payload,
+        })))
+        self.heartbeat = engine.start(engine.ping_interval, D_PING, self)
+        return 0
+
+    cdef int refuse(self) except -1:
+        if self.state == OPENING:
+            self.state = CLOSED
+            self.transport.refuse()
+            self.finished()
+        return 0
+
+    cdef int send(self, Outgoing m) except -1:
+        if self.state == OPEN:
+            self.transport.send(m)
+        return 0
+
+    cdef int close(self, str reason) except -1:
+        """The server ends it: Rule 2."""
+        if self.state == OPENING:
+            return self.refuse()
+        if self.state != OPEN:
+            return 0
+        self.state = CLOSING
+        self.heartbeat.cancel()
+        self.close_timeout = self.engine.start(CLOSE_TIMEOUT, D_CLOSE, self)
+        self.transport.close()
+        return self._closed(reason)
+
+    cdef int drop(self, str reason, object code=None) except -1:
+        """It ends now: an error, or nobody there."""
+        cdef int before = self.state
+        if before == CLOSED:
+            return 0
+        self.state = CLOSED
+        self.transport.abort(code)
+        self.finished()
+        if before == OPEN:
+            self._closed(reason)
+        return 0
+
+    cdef int _closed(self, str reason) except -1:
+        if self.engine.logger.isEnabledFor(logging.INFO):
+            self.engine.logger.info("session %s closed: %s", self.id, reason)
+        cdef SessionHandler handler = self.handler
+        if handler is not None:
+            try:
+                handler.on_close(reason)
+            except Exception:
+                self.engine.logger.exception("closing session %s failed", self.id)
+            self.handler = None
+        return 0
+
+    cdef int finished(self) except -1:
+        """Nothing is left to deliver: out of the table, and of every cycle."""
+        self.state = CLOSED
+        if self.probe is not None:
+            self.probe.abort(None)
+        self._end_probe()
+        for d in (self.heartbeat, self.close_timeout):
+            if d is not None:
+                (<Deadline> d).cancel()
+        self.heartbeat = self.close_timeout = None
+        self.transport = None
+        self.engine.sessions.pop(self.id, None)
+        return 0
+
+    # From the transport.
+
+    cdef int on_packet(self, int type, const char *p, Py_ssize_t n) except -1:
+        if self.state != OPEN:
+            return 0
+        if type == EIO_MESSAGE:
+            return self.handler.on_text(p, n)
+        if type == EIO_PONG:
+            # As in the reference implementation, the next ping is due an interval
+            # after the last pong.
+            self.engine.restart(self.heartbeat, self.engine.ping_interval, D_PING)
+            return 0
+        if type == EIO_CLOSE:
+            self.transport.release()
+            return self.drop(CLIENT_DISCONNECT)
+        if type == EIO_PING:
+            raise ProtocolError("PING from a client: in revision 4 the server pings")
+        # OPEN, UPGRADE and NOOP mean nothing here, and are let pass.
+        return 0
+
+    cdef int on_binary(self, bytes data) except -1:
+        if self.state == OPEN:
+            self.handler.on_binary(data)
+        return 0
+
+    cdef int on_error(self, object error) except -1:
+        """The client broke a rule: say why in the log, and close."""
+        if self.state == CLOSED:
+            return 0
+        code = None
+        if isinstance(error, ProtocolError):
+            code = error.code
+            self.engine.logger.info("session %s: %s", self.id, error)
+        else:
+            self.engine.logger.error(
+                "session %s: internal error", self.id, exc_info=error
+            )
+            code = 1011
+        return self.drop(TRANSPORT_ERROR, code)
+
+    cdef int on_transport_close(self, Transport transport, str reason) except -1:
+        if transport is self.transport:
+            if self.state == CLOSING:
+                return self.finished()
+            return self.drop(reason)
+        if transport is self.probe:
+            self._end_probe()
+        return 0
+
+    # Upgrade.
+
+    cdef int begin_upgrade(self, Transport probe) except -1:
+        """A WebSocket for this session; False if it may not have one (more)."""
+        if self.upgraded or self.probe is not None or self.state != OPEN:
+            return False
+        probe.session = self
+        self.probe = probe
+        self.probe_timeout = self.engine.start(
+            self.engine.upgrade_timeout, D_UPGRADE, self
+        )
+        return True
+
+    cdef int on_probe_packet(
+        self, Transport probe, int type, const char *p, Py_ssize_t n
+    ) except -1:
+        if probe is not self.probe:
+            return 0
+        if type == EIO_PING and p[:n] == b"probe":
+            probe.send(PONG_PROBE)
+            self.transport.release()
+            if self.noop_tick is None:
+                self.noop_tick = self.engine.start(NOOP_INTERVAL, D_NOOP, self)
+        elif type == EIO_UPGRADE:
+            self._upgrade()
+        else:
+            self._end_probe()
+            probe.abort(None)
+        return 0
+
+    cdef int _upgrade(self) except -1:
+        cdef Transport polling = self.transport, websocket = self.probe
+        cdef list undelivered
+        self._end_probe()
+        self.upgraded = True
+        self.transport = websocket
+        undelivered = polling.handover()
+        for m in undelivered:
+            websocket.send(m)
+        if self.state == CLOSING:
+            websocket.close()
+        return 0
+
+    cdef int _end_probe(self) except -1:
+        self.probe = None
+        if self.probe_timeout is not None:
+            self.probe_timeout.cancel()
+            self.probe_timeout = None
+        if self.noop_tick is not None:
+            self.noop_tick.cancel()
+            self.noop_tick = None
+        return 0
+
+    cdef int on_deadline(self, int kind, double now) except -1:
+        cdef Transport probe = self.probe
+        if kind == D_PING:
+            self.transport.send(PING)
+            self.engine.restart(self.heartbeat, self.engine.ping_timeout, D_PONG)
+        elif kind == D_PONG:
+            self.drop(PING_TIMEOUT)
+        elif kind == D_UPGRADE:
+            self._end_probe()
+            probe.close()
+        elif kind == D_NOOP:
+            self.transport.release()
+            self.engine.restart(self.noop_tick, NOOP_INTERVAL, D_NOOP)
+        elif kind == D_CLOSE:
+            self.drop(TRANSPORT_CLOSE)
+        return 0
+
+    # For Python: python-engineio's Socket has these names.
+
+    @property
+    def sid(self):
+        """The Engine.IO id, a str."""
+        return self.id
+
+    @property
+    def connected(self):
+        """Whether messages can be sent and received, a bool."""
+        return self.state == OPEN
+
+    @property
+    def closed(self):
+        """Whether the session is over, a bool."""
+        return self.state >= CLOSING
+
+    @property
+    def upgrading(self):
+        """Whether an upgrade to WebSocket is under way, a bool."""
+        return self.probe is not None
+
+    @property
+    def transport_name(self):
+        """``"polling"`` or ``"websocket"``; the latter after an upgrade."""
+        return "websocket" if self.transport is None else self.transport.name
+
+    @property
+    def environ(self):
+        """The handshake request as a WSGI environment, a dict; always the same one."""
+        if self._environ is None:
+            self._environ = self._request.environ()
+            self._request = None
+        return self._environ
+
+    def send_message(self, data):
+        """Send one Engine.IO message: str, or bytes-like for binary."""
+        self.send(outgoing.message(data))
+
+    def disconnect(self):
+        """Close; what was sent before is delivered first."""
+        self.close(SERVER_DISCONNECT)
+
+
+def _milliseconds(double seconds):
+    # Whole milliseconds as an int: the reference writes 25000, never 25000.0.
+    cdef object ms = seconds * 1000
+    return int(ms) if ms == int(ms) else ms
+
+
+@cython.final
+cdef class Engine:
+    """All sessions of one server, their deadlines, and what they have to write.
+
+    Args:
+        config: An ``EngineConfig``.
+        factory: The ``HandlerFactory`` of the layer above.
+        logger: A ``logging.Logger``.
+        generate_id: Makes session ids; called without arguments.
+    """
+
+    def __cinit__(
+        self, object config, HandlerFactory factory, object logger,
+        object generate_id=generate_id,
+    ):
+        self.sessions = {}
+        self.timeline = Timeline()
+        self.dirty = []
+        self.slow = []
+        self.config = config
+        self.factory = factory
+        self.logger = logger
+        self._generate_id = generate_id
+        self.ping_interval = config.ping_interval
+        self.ping_timeout = config.ping_timeout
+        self.upgrade_timeout = config.upgrade_timeout
+        self.max_payload = config.max_http_buffer_size
+        self.max_buffer_bytes = config.max_buffer_bytes
+        self.allow_upgrades = config.allow_upgrades
+        self._timer_at = NEVER
+
+    def bind(self, object loop):
+        """Run on this event loop: its `time`, `call_at` and `call_soon` are used.
+
+        Raises RuntimeError while sessions of another loop are open.
+        """
+        if self.loop is loop:
+            return
+        if self.sessions:
+            raise RuntimeError("the server already runs on another event loop")
+        self.loop = loop
+        self._clock = loop.time
+        self._call_at = loop.call_at
+        self._call_soon = loop.call_soon
+        self._timer = None
+        self._timer_at = NEVER
+        self.timeline = Timeline()
+        self.flushing = False
+
+    def new_session(self):
+        """A session with a fresh id, not open yet."""
+        cdef Session session = Session.__new__(Session)
+        session.engine = self
+        session.id = self._generate_id()
+        return session
+
+    def open_session(self, Transport transport not None, object request=None):
+        """Open a session over a transport (for tests)."""
+        cdef Session session = self.new_session()
+        session.open(transport, request)
+        return session
+
+    def close_all(self):
+        """Close every session; what was sent before is delivered first."""
+        cdef Session session
+        for session in list(self.sessions.values()):
+            session.close(SERVER_DISCONNECT)
+        # So that close frames and last polls leave although the loop may stop.
+        self.flush()
+
+    def drop_all(self):
+        """Drop every session: nothing is delivered any more."""
+        cdef Session session
+        for session in list(self.sessions.values()):
+            session.drop(SERVER_DISCONNECT)
+
+    # Time.
+
+    cdef double now(self):
+        return self._clock()
+
+    cdef Deadline start(self, double delay, int kind, Timed owner):
+        cdef Deadline d = self.timeline.start(self._clock(), delay, kind, owner)
+        if d.when < self._timer_at:
+            self._arm()
+        return d
+
+    cdef int restart(self, Deadline d, double delay, int kind) except -1:
+        self.timeline.restart(d, self._clock(), delay, kind)
+        if d.when < self._timer_at:
+            self._arm()
+        return 0
+
+    cdef int _arm(self) except -1:
+        cdef double when = self.timeline.next()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._timer_at = when
+        if when != NEVER:
+            self._timer = self._call_at(when, self.on_timer)
+        return 0
+
+    def on_timer(self):
+        """Handle every deadline that is due, and wake for the next."""
+        cdef double now = self._clock()
+        cdef Deadline d
+        cdef double when
+        self._timer = None
+        self._timer_at = now  # nothing arms while this runs
+        while True:
+            d = self.timeline.pop(now)
+            if d is None:
+                break
+            try:
+                d.owner.on_deadline(d.kind, now)
+            except Exception:
+                self.logger.exception("a deadline was not handled")
+        when = self.timeline.next()
+        self._timer_at = when
+        if when != NEVER:
+            self._timer_at = max(when, now + SLACK)
+            self._timer = self._call_at(self._timer_at, self.on_timer)
+
+    # Writing: at most once per connection in a pass of the loop.
+
+    cdef int mark(self, Transport transport) except -1:
+        self.dirty.append(transport)
+        if not self.flushing:
+            self._schedule()
+        return 0
+
+    cdef int overflow(self, Session session) except -1:
+        # Not closed here: a fan-out may be running over the room it is in.
+        self.slow.append(session)
+        if not self.flushing:
+            self._schedule()
+        return 0
+
+    def soon(self, callback):
+        """Call back in the next pass of the loop."""
+        self._call_soon(callback)
+
+    cdef int _schedule(self) except -1:
+        self.flushing = True
+        self._call_soon(self.flush)
+        return 0
+
+    def flush(self):
+        """Write what was marked in this pass."""
+        cdef list dirty = self.dirty, slow = self.slow
+        cdef Transport transport
+        cdef Session session
+        self.dirty = []
+        self.flushing = False
+        if slow:
+            self.slow = []
+            for session in slow:
+                transport = session.transport
+                if transport is None:
+                    continue
+                # A fast reader of a large message is not a slow one.
+                transport.flush()
+                if transport.buffered() <= self.max_buffer_bytes:
+                    continue
+                self.logger.warning(
+                    "session %s: more than max_buffer_bytes=%d wait to be read, closed",
+                    session.id, self.max_buffer_bytes,
+                )
+                session.drop(TRANSPORT_ERROR)
+        for transport in dirty:
+            try:
+                transport.flush()
+            except Exception:
+                self.logger.exception("writing to a client failed")

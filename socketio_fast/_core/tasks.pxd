@@ -1,0 +1,54 @@
+# Running handlers at once: a Task only for those that suspend.
+from cpython.object cimport PyObject
+
+
+cdef class Outcome:
+    # What becomes of a handler that suspended.
+    cdef int returned(self, object value) except -1
+    cdef int raised(self, object error) except -1
+
+
+cdef enum ContinuationState:
+    UNUSED      # the Task has not begun
+    BEGINNING   # its first step gets what the handler waits for
+    RUNNING     # every further step goes to the handler
+    ENDED       # the handler has ended without it
+
+
+cdef class Continuation:
+    cdef:
+        int state
+        object coro             # the handler's coroutine
+        object awaited          # what it waits for, while BEGINNING
+        object result           # of a handler that ENDED
+        Outcome outcome
+        Runner runner
+        readonly object task
+
+    cdef object _step(self, object error)
+    cdef int _end(self, object value, object error) except -1
+
+
+cdef class Spare:
+    cdef:
+        object task
+        object context
+        object step             # runs the first step of the task
+        Continuation driver
+        Py_ssize_t references   # to the task, while only this object knows it
+
+
+cdef class Runner:
+    cdef:
+        readonly object loop
+        readonly set tasks      # of handlers that have suspended
+        object value            # of the handler that returned last
+        Continuation suspended  # the handler that suspended last
+        object _base            # the context that handlers start in
+        object _captured
+        Spare _spare
+
+    cdef bint call(self, object func, PyObject **args, size_t n) except -1
+    cdef Spare _new_spare(self)
+    cdef int _begin(self, Spare spare, object coro, object awaited) except -1
+    cdef int _put_back(self, Spare spare, object result) except -1

@@ -1,0 +1,307 @@
+"""Handlers run at once, in the order they were called, and suspend as Tasks.
+
+Most handlers never suspend; a Task for each would be half of their cost. So a coroutine
+is stepped here, with a *spare* Task as the current one, in that Task's context. If it
+ends, the Task was not needed and serves the next handler. If it suspends, the Task is
+begun: its coroutine is a `Continuation` that first gives out what the handler waits for,
+and passes on everything from then on. So `current_task()`, `timeout()`, `cancel()` and
+context variables are right from the first line of a handler.
+
+A spare is given up, ended as the handler did, when something of the handler could
+stick to it: somebody holds it (or a weak reference), it was cancelled, or context
+variables were set.
+
+A Task schedules its first step when it is made, by `loop.call_soon`: an attribute of
+the loop takes that one call (a class of the event loop without `__dict__` cannot serve).
+
+Measured, CPython 3.11, a coroutine that returns at once: a bare step 0.1 us, this
+0.4 us, a Task 3 us.
+"""
+import asyncio
+import contextvars
+import weakref
+from asyncio import tasks as _tasks
+from collections.abc import Coroutine
+
+from cpython.object cimport PyObject, PyObject_RichCompareBool, Py_EQ
+from cpython.ref cimport Py_DECREF
+
+import cython
+
+cdef extern from *:
+    """
+    static inline int sf_is_awaitable(PyObject *o) {
+        PyAsyncMethods *methods = Py_TYPE(o)->tp_as_async;
+        return methods != NULL && methods->am_await != NULL;
+    }
+    """
+    bint sf_is_awaitable(object o)
+
+cdef extern from "Python.h":
+    enum:
+        PYGEN_NEXT
+    # PYGEN_ERROR is -1.
+    int PyIter_Send(object iter, object arg, PyObject **result) except -1
+    int PyContext_Enter(object context) except -1
+    int PyContext_Exit(object context) except -1
+    bint PyCoro_CheckExact(object o)
+    Py_ssize_t Py_REFCNT(PyObject *o)
+    PyObject **PySequence_Fast_ITEMS(object o)
+    object PyObject_Vectorcall(
+        object func, PyObject **args, size_t n, PyObject *kwnames
+    )
+
+cdef object _register_task = _tasks._register_task
+cdef object _unregister_task = _tasks._unregister_task
+cdef object _getweakrefcount = weakref.getweakrefcount
+
+# The current task: swapped on 3.12+; before, it is an entry of a dict.
+cdef object _swap_current_task = getattr(_tasks, "_swap_current_task", None)
+cdef dict _current_tasks = (
+    _tasks._current_tasks if _swap_current_task is None else None
+)
+
+
+cdef object _swap(object loop, object task):
+    """Make `task` (or None) the current one of the loop; return the one before."""
+    cdef object before
+    if _swap_current_task is not None:
+        return _swap_current_task(loop, task)
+    before = _current_tasks.pop(loop, None)
+    if task is not None:
+        _current_tasks[loop] = task
+    return before
+
+
+cdef class Outcome:
+    """Told how a suspended handler ended. Abstract."""
+
+    cdef int returned(self, object value) except -1:
+        raise NotImplementedError
+
+    cdef int raised(self, object error) except -1:
+        raise NotImplementedError
+
+
+@cython.final
+cdef class Continuation:
+    """The coroutine of a handler's Task: the handler, from where it suspended."""
+
+    cdef object _step(self, object error):
+        cdef PyObject *result = NULL
+        cdef object value
+        cdef int status
+        if self.state == ENDED:
+            raise StopIteration(self.result)
+        if self.state == BEGINNING:
+            self.state = RUNNING
+            value, self.awaited = self.awaited, None
+            if error is None:
+                return value
+            # Cancelled before it began. The future takes it, as it would have if the
+            # Task had begun at once; it comes back with the next step.
+            if value is not None and value.cancel():
+                return value
+        try:
+            if error is not None:
+                return self.coro.throw(error)
+            status = PyIter_Send(self.coro, None, &result)
+            value = <object> result
+            Py_DECREF(value)
+            if status == PYGEN_NEXT:
+                return value
+        except StopIteration as stop:
+            value = stop.value
+        except BaseException as exc:
+            self._end(None, exc)
+            if isinstance(exc, Exception):
+                raise StopIteration  # the outcome has it
+            raise
+        self._end(value, None)
+        raise StopIteration(value)
+
+    cdef int _end(self, object value, object error) except -1:
+        cdef Outcome outcome = self.outcome
+        self.outcome = None
+        self.runner.tasks.discard(self.task)
+        self.task = None
+        if outcome is None:
+            return 0
+        if error is None:
+            outcome.returned(value)
+        else:
+            outcome.raised(error)
+        return 0
+
+    def __iter__(self):
+        return self
+
+    def __await__(self):
+        return self
+
+    def __next__(self):
+        return self._step(None)
+
+    def send(self, value):
+        return self._step(None)
+
+    def throw(self, error, value=None, traceback=None):
+        if value is None:
+            value = error() if isinstance(error, type) else error
+        return self._step(value)
+
+    def close(self):
+        if self.coro is not None:
+            self.coro.close()
+
+    def __getattr__(self, name):
+        # cr_frame, cr_code, __qualname__, …: what a Task shows of its coroutine.
+        return getattr(self.coro, name)
+
+
+Coroutine.register(Continuation)
+
+
+@cython.final
+cdef class Spare:
+    """A Task that has not begun, ready to become a handler's."""
+
+
+@cython.final
+cdef class Runner:
+    """Runs handlers on one event loop, in the context it was made in."""
+
+    def __cinit__(self, object loop):
+        self.loop = loop
+        self.tasks = set()
+        self._base = contextvars.copy_context()
+
+    cdef bint call(self, object func, PyObject **args, size_t n) except -1:
+        """Call a handler; if it gives an awaitable, step that.
+
+        True: it has ended, `self.value` is what it returned. False: it has suspended;
+        `self.suspended` continues it as a Task and takes an outcome. What it raises
+        before is raised.
+        """
+        cdef Spare spare = self._spare
+        cdef PyObject *result = NULL
+        cdef bint ended = True
+        cdef object before, value
+        if spare is None:
+            spare = self._new_spare()
+        self._spare = None
+        before = _swap(self.loop, spare.task)
+        PyContext_Enter(spare.context)
+        try:
+            value = PyObject_Vectorcall(func, args, n, NULL)
+            if sf_is_awaitable(value):
+                if not PyCoro_CheckExact(value):
+                    value = value.__await__()
+                ended = PyIter_Send(value, None, &result) != PYGEN_NEXT
+                if ended:
+                    value = <object> result
+                else:
+                    _swap(self.loop, None)
+                    self._begin(spare, value, <object> result)
+                Py_DECREF(<object> result)
+        except BaseException:
+            PyContext_Exit(spare.context)
+            _swap(self.loop, before)
+            self._put_back(spare, None)
+            raise
+        PyContext_Exit(spare.context)
+        _swap(self.loop, before)
+        if ended:
+            self._put_back(spare, value)
+            self.value = value
+        return ended
+
+    cdef int _begin(self, Spare spare, object coro, object awaited) except -1:
+        cdef Continuation driver = spare.driver
+        driver.state = BEGINNING
+        driver.coro = coro
+        driver.awaited = awaited
+        driver.runner = self
+        driver.task = spare.task
+        spare.task._log_destroy_pending = True
+        _register_task(spare.task)
+        self.tasks.add(spare.task)
+        self.suspended = driver
+        spare.step()
+        return 0
+
+    cdef int _put_back(self, Spare spare, object result) except -1:
+        cdef object before
+        if (
+            Py_REFCNT(<PyObject *> spare.task) == spare.references
+            and PyObject_RichCompareBool(spare.context, self._base, Py_EQ)
+            and spare.task._must_cancel is False
+            and _getweakrefcount(spare.task) == 0
+        ):
+            if self._spare is None:
+                self._spare = spare
+            return 0
+        # To whoever looks at this Task, it has ended with the handler.
+        spare.driver.state = ENDED
+        spare.driver.result = result
+        before = _swap(self.loop, None)
+        try:
+            spare.context.run(spare.step)
+        finally:
+            _swap(self.loop, before)
+        return 0
+
+    cdef Spare _new_spare(self):
+        cdef Spare spare = Spare.__new__(Spare)
+        cdef object loop = self.loop
+        spare.driver = Continuation.__new__(Continuation)
+        loop.call_soon = self._capture
+        try:
+            # The Task copies the context that is current when it is made.
+            spare.task = self._base.copy().run(_new_task, spare.driver, loop)
+        finally:
+            del loop.call_soon
+        spare.step, spare.context = self._captured
+        self._captured = None
+        spare.task._log_destroy_pending = False
+        _unregister_task(spare.task)
+        spare.references = Py_REFCNT(<PyObject *> spare.task)
+        return spare
+
+    def _capture(self, step, *, context=None):
+        self._captured = (step, context)
+
+    def run(self, func, *args, on_end=None):
+        """Call a handler from Python: what it returned, or its Task.
+
+        `on_end(value, error)` is called when one that suspended ends.
+        """
+        cdef list arguments = list(args)
+        cdef Continuation driver
+        if self.call(func, PySequence_Fast_ITEMS(arguments), len(arguments)):
+            value, self.value = self.value, None
+            return value
+        driver, self.suspended = self.suspended, None
+        if on_end is not None:
+            driver.outcome = _Callback(on_end)
+        return driver.task
+
+
+cdef object _new_task(object coro, object loop):
+    return asyncio.Task(coro, loop=loop)
+
+
+@cython.final
+cdef class _Callback(Outcome):
+    cdef object function
+
+    def __init__(self, function):
+        self.function = function
+
+    cdef int returned(self, object value) except -1:
+        self.function(value, None)
+        return 0
+
+    cdef int raised(self, object error) except -1:
+        self.function(None, error)
+        return 0

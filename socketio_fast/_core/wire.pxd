@@ -1,0 +1,47 @@
+# What csrc/ offers, declared once. No .pyx: everything is inlined from the headers.
+from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport int64_t, uint8_t
+
+
+cdef extern from "sf_scan.h" nogil:
+    enum:
+        SF_OK
+        SF_BAD_TYPE
+        SF_BAD_ATTACHMENTS
+        SF_BAD_ID
+    ctypedef struct sf_head:
+        int error
+        int type
+        int64_t attachments
+        size_t nsp
+        size_t nsp_size
+        int64_t id
+        size_t json
+    sf_head sf_scan_head(const char *p, size_t n)
+
+    ctypedef struct sf_utf8:
+        uint8_t need
+        uint8_t low
+        uint8_t high
+    bint sf_utf8_feed(sf_utf8 *state, const char *p, size_t n)
+
+
+cdef extern from "sf_frame.h" nogil:
+    enum:
+        SF_TEXT
+        SF_BINARY
+        SF_CLOSE
+        SF_PING
+        SF_PONG
+    size_t sf_frame_head_size(size_t payload)
+    char *sf_frame_head(char *out, int opcode, size_t payload)
+
+
+cdef extern from "sf_base64.h" nogil:
+    size_t sf_base64_size(size_t n)
+    char *sf_base64_encode(char *out, const char *p, size_t n)
+    ptrdiff_t sf_base64_decode(char *out, const char *p, size_t n)
+
+
+cdef extern from "sf_socket.h" nogil:
+    ptrdiff_t sf_send(int fd, const char *p, size_t n)

@@ -1,0 +1,117 @@
+"""Configuration of the Engine.IO layer: validated once, then frozen."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["EngineConfig"]
+
+TRANSPORTS = ("polling", "websocket")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineConfig:
+    """Options of an Engine.IO server, with python-engineio's names and defaults.
+
+    Args:
+        ping_interval: Seconds between a client's answer to a ping and the next ping
+            (25). A pair adds a grace period to what the client is told.
+        ping_timeout: Seconds for a client to answer a ping (20).
+        upgrade_timeout: Seconds for an upgrade to WebSocket to complete (10).
+        max_http_buffer_size: Bytes of one message or POST body, at most (1,000,000).
+        max_buffer_bytes: Bytes that may wait for a client to read them; with more it
+            is closed (16 MiB).
+        allow_upgrades: Whether a client may go from polling to WebSocket.
+        http_compression: Whether poll responses are compressed (gzip, deflate).
+        compression_threshold: Bytes from which on they are (1024).
+        cookie: ``None``; the name of a cookie that holds the Engine.IO id, with path
+            ``/`` and ``SameSite=Lax``; or a dict of its name (``io``) and attributes.
+        cors_allowed_origins: ``None`` for the server's own origin, ``"*"`` for all, an
+            origin, a list of them, or a callable ``(origin[, environ]) -> bool``. An
+            empty list switches the check off.
+        cors_credentials: Whether cookies may be sent from other origins.
+        transports: ``None`` for all, or some of ``"polling"`` and ``"websocket"``.
+
+    Raises:
+        ValueError: The option and the value that is not allowed.
+    """
+
+    ping_interval: float | tuple[float, float] = 25
+    ping_timeout: float = 20
+    upgrade_timeout: float = 10
+    max_http_buffer_size: int = 1_000_000
+    max_buffer_bytes: int = 16 * 1024 * 1024
+    allow_upgrades: bool = True
+    http_compression: bool = True
+    compression_threshold: int = 1024
+    cookie: Any = None
+    cors_allowed_origins: Any = None
+    cors_credentials: bool = True
+    transports: Any = None
+    # Seconds that clients are told on top of ping_interval; not an option.
+    ping_grace: float = 0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.ping_interval, tuple):
+            interval, grace = self.ping_interval
+            self._set("ping_interval", interval)
+            self._set("ping_grace", grace)
+        for name in ("ping_interval", "ping_timeout", "upgrade_timeout"):
+            value = getattr(self, name)
+            if not _is_number(value) or not 0 < value < float("inf"):
+                raise ValueError(f"{name}={value!r}: seconds greater than 0 expected")
+        for name in ("max_http_buffer_size", "max_buffer_bytes"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value <= 0:
+                raise ValueError(f"{name}={value!r}: bytes greater than 0 expected")
+        self._set("cookie", _cookie(self.cookie))
+        self._set("cors_allowed_origins", _origins(self.cors_allowed_origins))
+        self._set("transports", _transports(self.transports))
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _cookie(cookie: str | Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if cookie is None:
+        return None
+    if isinstance(cookie, str):
+        return {"name": cookie, "path": "/", "SameSite": "Lax"}
+    if isinstance(cookie, Mapping):
+        return dict(cookie)
+    raise ValueError(f"cookie={cookie!r}: None, a name or a dict expected")
+
+
+def _origins(origins: Any) -> tuple[str, ...] | Callable[..., bool] | None:
+    if origins is None:
+        return None
+    if isinstance(origins, str):
+        return (origins,)
+    if callable(origins):
+        try:
+            takes_environ = len(inspect.signature(origins).parameters) > 1
+        except ValueError:
+            takes_environ = True
+        if takes_environ:
+            return origins  # type: ignore[no-any-return]
+        return lambda origin, environ: origins(origin)
+    return tuple(origins)
+
+
+def _transports(transports: Any) -> tuple[str, ...]:
+    if transports is None:
+        return TRANSPORTS
+    names = (transports,) if isinstance(transports, str) else tuple(transports)
+    known = tuple(name for name in names if name in TRANSPORTS)
+    if not known:
+        raise ValueError(
+            f"transports={transports!r}: no valid transports, known are {TRANSPORTS}"
+        )
+    return known

@@ -1,0 +1,5 @@
+"""The Engine.IO layer alone, with python-engineio's names."""
+
+from socketio_fast.engineio.server import AsyncServer
+
+__all__ = ["AsyncServer"]

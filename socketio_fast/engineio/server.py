@@ -1,0 +1,234 @@
+"""An Engine.IO server (revision 4), with python-engineio's names."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, ClassVar
+
+from socketio_fast._core.callbacks import Callbacks
+from socketio_fast._core.session import Engine, HandlerFactory, Session, generate_id
+from socketio_fast.config import TRANSPORTS, EngineConfig
+from socketio_fast.logs import Logger, choose_logger
+from socketio_fast.signatures import adapt
+
+__all__ = ["AsyncServer", "Reason"]
+
+
+class Reason:
+    """Why a client disconnected; the values that disconnect handlers get."""
+
+    SERVER_DISCONNECT = "server disconnect"
+    CLIENT_DISCONNECT = "client disconnect"
+    PING_TIMEOUT = "ping timeout"
+    TRANSPORT_CLOSE = "transport close"
+    TRANSPORT_ERROR = "transport error"
+
+
+class AsyncServer:
+    """An Engine.IO server for asyncio.
+
+    Example::
+
+        eio = socketio_fast.engineio.AsyncServer()
+
+        @eio.on("message")
+        async def message(sid, data):
+            await eio.send(sid, data)
+
+        socketio_fast.run(eio, port=5000)
+
+    Args:
+        async_mode: ``None`` or ``"asgi"``; there is one mode.
+        logger: Whether events of connections are logged, or the logger to use.
+        async_handlers: Whether a client's next handler may start before its last has
+            ended. They start in the order its messages came.
+        monitor_clients: Accepted; clients are always monitored.
+        **options: The fields of :class:`socketio_fast.config.EngineConfig`.
+
+    Raises:
+        ValueError: An option has a value that is not allowed.
+        TypeError: There is no such option.
+    """
+
+    reason: ClassVar[type[Reason]] = Reason
+    event_names: ClassVar[tuple[str, ...]] = ("connect", "message", "disconnect")
+    valid_transports: ClassVar[list[str]] = list(TRANSPORTS)
+    default_path: ClassVar[str] = "/engine.io/"
+
+    def __init__(
+        self,
+        async_mode: str | None = None,
+        *,
+        logger: bool | Logger = False,
+        async_handlers: bool = True,
+        monitor_clients: bool | None = None,
+        _factory: HandlerFactory | None = None,
+        **options: Any,
+    ) -> None:
+        if async_mode not in (None, "asgi"):
+            raise ValueError(f"async_mode={async_mode!r}: None or 'asgi' expected")
+        self.async_mode = "asgi"
+        self.config = EngineConfig(**options)
+        self.logger = choose_logger(logger, "socketio_fast.engineio")
+        self.async_handlers = async_handlers
+        self.handlers: dict[str, Callable[..., Any]] = {}
+        self._callbacks = Callbacks(logger=self.logger, ordered=not async_handlers)
+        self._factory = self._callbacks if _factory is None else _factory
+        # Looked up at each call, so that it can be replaced.
+        self.engine = Engine(
+            self.config, self._factory, self.logger, lambda: self.generate_id()
+        )
+
+    def bind(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run on this event loop; ``serve`` calls it.
+
+        Raises:
+            RuntimeError: Clients are connected on another loop.
+        """
+        self.engine.bind(loop)
+        self._factory.bind(self.engine, loop)
+
+    def handler_tasks(self) -> set[asyncio.Task[Any]]:
+        """The handlers that have suspended, as tasks."""
+        runner = self._factory.runner
+        return set() if runner is None else set(runner.tasks)
+
+    @property
+    def sockets(self) -> dict[str, Session]:
+        """The sessions by Engine.IO id."""
+        return self.engine.sessions
+
+    def is_asyncio_based(self) -> bool:
+        """``True``."""
+        return True
+
+    def on(self, event: str, handler: Callable[..., Any] | None = None) -> Any:
+        """Register a handler, or decorate one.
+
+        Args:
+            event: ``connect`` with ``(sid, environ)``, which refuses by returning
+                anything but ``None`` and ``True``; ``message`` with ``(sid, data)``,
+                ``str`` or ``bytes``; ``disconnect`` with ``(sid, reason)``.
+            handler: A function or coroutine function.
+
+        Raises:
+            ValueError: There is no such event.
+        """
+        if event not in self.event_names:
+            raise ValueError(f"event {event!r}: one of {self.event_names} expected")
+
+        def register(function: Callable[..., Any]) -> Callable[..., Any]:
+            self.handlers[event] = function
+            adapted = function
+            if event == "disconnect":
+                adapted = adapt(function, event, ("sid", "reason"))
+            setattr(self._callbacks, event, adapted)
+            return function
+
+        return register if handler is None else register(handler)
+
+    async def send(self, sid: str, data: str | bytes) -> None:
+        """Send a message; nothing happens if the client has gone.
+
+        Args:
+            sid: The Engine.IO id.
+            data: Text, or bytes-like for a binary message.
+
+        Raises:
+            TypeError: ``data`` is neither.
+        """
+        session = self.engine.sessions.get(sid)
+        if session is None:
+            self.logger.warning("cannot send to unknown session %s", sid)
+        else:
+            session.send_message(data)
+
+    async def get_session(self, sid: str) -> dict[str, Any]:
+        """The application's data of a client, a dict that is kept while it is there.
+
+        Raises:
+            KeyError: The client is not connected.
+        """
+        session = self._session(sid)
+        if session.data is None:
+            session.data = {}
+        return session.data
+
+    async def save_session(self, sid: str, session: dict[str, Any]) -> None:
+        """Replace the application's data of a client.
+
+        Raises:
+            KeyError: The client is not connected.
+        """
+        self._session(sid).data = session
+
+    @asynccontextmanager
+    async def session(self, sid: str) -> AsyncIterator[dict[str, Any]]:
+        """The application's data of a client, saved at the end of the block."""
+        data = await self.get_session(sid)
+        yield data
+        await self.save_session(sid, data)
+
+    async def disconnect(self, sid: str | None = None) -> None:
+        """Disconnect a client, or all; what was sent before is delivered."""
+        if sid is None:
+            self.engine.close_all()
+        elif sid in self.engine.sessions:
+            self.engine.sessions[sid].disconnect()
+
+    def transport(self, sid: str) -> str:
+        """``"polling"`` or ``"websocket"``.
+
+        Raises:
+            KeyError: The client is not connected.
+        """
+        return self._session(sid).transport_name
+
+    def _session(self, sid: str) -> Session:
+        try:
+            return self.engine.sessions[sid]
+        except KeyError:
+            raise KeyError("Session not found") from None
+
+    def generate_id(self) -> str:
+        """A new id: 20 url-safe characters from the system's randomness.
+
+        Replace it, on an instance or a subclass, to choose ids.
+        """
+        return generate_id()
+
+    async def shutdown(self) -> None:
+        """Disconnect every client."""
+        self.engine.close_all()
+
+    def start_background_task(
+        self, target: Callable[..., Coroutine[Any, Any, Any]], *args: Any, **kwargs: Any
+    ) -> asyncio.Task[Any]:
+        """Start a coroutine function as a task, and return that."""
+        task = asyncio.ensure_future(target(*args, **kwargs))
+        # The event loop itself holds tasks only weakly.
+        _background.add(task)
+        task.add_done_callback(_background.discard)
+        return task
+
+    async def sleep(self, seconds: float = 0) -> None:
+        """Sleep for so many seconds."""
+        await asyncio.sleep(seconds)
+
+    def create_queue(self, *args: Any, **kwargs: Any) -> asyncio.Queue[Any]:
+        """An :class:`asyncio.Queue`."""
+        return asyncio.Queue(*args, **kwargs)
+
+    def get_queue_empty_exception(self) -> type[asyncio.QueueEmpty]:
+        """What ``get_nowait()`` of such a queue raises."""
+        return asyncio.QueueEmpty
+
+    def create_event(self) -> asyncio.Event:
+        """An :class:`asyncio.Event`."""
+        return asyncio.Event()
+
+
+_background: set[asyncio.Future[Any]] = set()
+

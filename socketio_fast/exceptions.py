@@ -1,0 +1,103 @@
+"""Errors, of this package and (the same names as) of python-socketio.
+
+::
+
+    SocketIOError
+    ├── ProtocolError             a peer broke a rule of a protocol
+    │   └── PacketError           a malformed Engine.IO or Socket.IO packet
+    │       └── LimitError        more than an option allows
+    ├── ConnectionError
+    │   └── ConnectionRefusedError   raise it in a connect handler to refuse a client
+    ├── TimeoutError              no acknowledgement in time
+    ├── BadNamespaceError
+    └── DisconnectedError         the client has gone
+        └── CallDisconnectedError    while an acknowledgement of it was awaited
+
+A leaf: it imports nothing, and the compiled core imports it.
+"""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any
+
+__all__ = [
+    "BadNamespaceError",
+    "CallDisconnectedError",
+    "ConnectionError",
+    "ConnectionRefusedError",
+    "DisconnectedError",
+    "LimitError",
+    "PacketError",
+    "ProtocolError",
+    "SocketIOError",
+    "TimeoutError",
+]
+
+
+class SocketIOError(Exception):
+    """The base of all errors here."""
+
+
+class ProtocolError(SocketIOError):
+    """A peer broke a rule; its connection is closed.
+
+    Args:
+        message: The rule and the value that broke it.
+        code: The WebSocket close code (RFC 6455, section 7.4) that answers it;
+            ``None`` closes without one.
+    """
+
+    def __init__(self, message: str, code: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class PacketError(ProtocolError):
+    """A malformed packet: Engine.IO revision 4 or Socket.IO revision 5."""
+
+
+class LimitError(PacketError):
+    """More than an option allows."""
+
+
+class ConnectionError(SocketIOError):
+    """A connection could not be made."""
+
+
+class ConnectionRefusedError(ConnectionError):
+    """Raised by a connect handler: the client is refused.
+
+    Args:
+        *args: The message, then data for the client. The client gets
+            ``{"message": str(args[0]), "data": …}`` in its ``connect_error`` event;
+            ``data`` is left out with one argument, and a list with more than two.
+    """
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.error_args: dict[str, Any] = {
+            "message": str(args[0]) if args else "Connection rejected by server"
+        }
+        if len(args) > 1:
+            self.error_args["data"] = args[1] if len(args) == 2 else args[1:]
+
+
+class TimeoutError(SocketIOError, builtins.TimeoutError):
+    """No acknowledgement in time. Also a builtin ``TimeoutError``."""
+
+
+class BadNamespaceError(SocketIOError):
+    """The namespace is not connected."""
+
+
+class DisconnectedError(SocketIOError):
+    """The client has gone."""
+
+
+class CallDisconnectedError(DisconnectedError, TimeoutError):
+    """The client went while its acknowledgement was awaited.
+
+    A ``TimeoutError`` too: that is what a program written for python-socketio, which
+    waits for the rest of the timeout instead, is prepared for.
+    """

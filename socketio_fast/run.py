@@ -1,0 +1,231 @@
+"""Serving: a running server inside a loop, or a whole process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import ssl as _ssl
+import sys
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from socketio_fast._core.http1 import Endpoint
+from socketio_fast._version import __version__
+from socketio_fast.engineio.server import AsyncServer as EngineServer
+from socketio_fast.server import AsyncServer
+from socketio_fast.static import StaticFiles
+
+__all__ = ["RunningServer", "run", "serve"]
+
+App = AsyncServer | EngineServer
+access_logger = logging.getLogger("socketio_fast.access")
+
+
+async def serve(
+    app: App,
+    host: str | None = "127.0.0.1",
+    port: int = 5000,
+    *,
+    path: str | None = None,
+    uds: str | os.PathLike[str] | None = None,
+    sock: socket.socket | None = None,
+    ssl_certfile: str | os.PathLike[str] | None = None,
+    ssl_keyfile: str | os.PathLike[str] | None = None,
+    ssl_keyfile_password: str | None = None,
+    ssl: _ssl.SSLContext | None = None,
+    static_files: Mapping[str, str | Path | Mapping[str, Any]] | None = None,
+    backlog: int = 2048,
+    shutdown_timeout: float = 10,
+    access_log: bool = False,
+) -> RunningServer:
+    """Serve an application on the running event loop.
+
+    Example::
+
+        async with await socketio_fast.serve(sio, port=5000):
+            await forever
+
+    Args:
+        app: A ``socketio_fast.AsyncServer`` or ``socketio_fast.engineio.AsyncServer``.
+        host: The address to listen on; ``None`` for all.
+        port: The TCP port; 0 for a free one.
+        path: Where clients connect: ``/socket.io/``, or ``/engine.io/`` for the latter.
+        uds: A Unix socket to listen on instead. It is removed at the end.
+        sock: A bound socket to listen on instead.
+        ssl_certfile: A PEM file of the certificate chain, for TLS.
+        ssl_keyfile: The PEM file of its key, if that is not in the same.
+        ssl_keyfile_password: The password of the key.
+        ssl: An ``ssl.SSLContext``, instead of the files.
+        static_files: What other paths serve, see
+            :class:`socketio_fast.static.StaticFiles`; without it they get 404.
+        backlog: Connections that the system may hold before they are accepted.
+        shutdown_timeout: Seconds that ``close()`` waits for handlers and connections.
+        access_log: Whether requests are logged, by ``socketio_fast.access`` at INFO.
+
+    Returns:
+        The server, listening.
+
+    Raises:
+        OSError: It cannot listen there.
+        ValueError: ``path`` is not a path.
+    """
+    if not isinstance(app, (AsyncServer, EngineServer)):
+        raise TypeError(
+            f"app is {type(app).__name__}: socketio_fast.AsyncServer or "
+            "socketio_fast.engineio.AsyncServer expected"
+        )
+    loop = asyncio.get_running_loop()
+    eio = app.eio if isinstance(app, AsyncServer) else app
+    location = "/" + (path or app.default_path).strip("/") + "/"
+    if location == "//":
+        raise ValueError(f"path={path!r}: a path below / expected")
+    if ssl is None and ssl_certfile is not None:
+        ssl = _ssl.create_default_context(_ssl.Purpose.CLIENT_AUTH)
+        ssl.load_cert_chain(ssl_certfile, ssl_keyfile, ssl_keyfile_password)
+    app.bind(loop)
+    endpoint = Endpoint(
+        eio.engine,
+        loop,
+        location,
+        None if static_files is None else StaticFiles(static_files),
+        access_logger if access_log else None,
+        ssl is not None,
+    )
+    options: dict[str, Any] = {"ssl": ssl, "backlog": backlog}
+    if uds is not None:
+        server = await loop.create_unix_server(endpoint.protocol, str(uds), **options)
+    elif sock is not None:
+        server = await loop.create_server(endpoint.protocol, sock=sock, **options)
+    else:
+        server = await loop.create_server(endpoint.protocol, host, port, **options)
+    return RunningServer(eio, endpoint, server, uds, shutdown_timeout)
+
+
+class RunningServer:
+    """A listening server, made by :func:`serve`. An async context manager."""
+
+    def __init__(
+        self,
+        eio: EngineServer,
+        endpoint: Endpoint,
+        server: asyncio.AbstractServer,
+        uds: str | os.PathLike[str] | None,
+        shutdown_timeout: float,
+    ) -> None:
+        self._eio = eio
+        self._endpoint = endpoint
+        self._server = server
+        self._uds = uds
+        self._timeout = shutdown_timeout
+        self._closed = False
+        self.host: str = ""
+        self.port: int = 0
+        if uds is None:
+            self.host, self.port = server.sockets[0].getsockname()[:2]  # type: ignore[attr-defined]
+
+    @property
+    def url(self) -> str:
+        """Where it listens, ``http://127.0.0.1:5000`` or ``unix:/path``."""
+        if self._uds is not None:
+            return f"unix:{self._uds}"
+        scheme = "https" if self._endpoint.secure else "http"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{scheme}://{host}:{self.port}"
+
+    async def close(self) -> None:
+        """Stop: accept nothing more, disconnect all clients, wait for handlers.
+
+        Waits ``shutdown_timeout`` seconds for the handlers that still run, and for
+        clients to close their side; then cancels and aborts.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        self._server.close()
+        self._eio.engine.close_all()
+        self._endpoint.close_idle()
+        deadline = asyncio.get_running_loop().time() + self._timeout
+        tasks = self._eio.handler_tasks()
+        tasks.discard(asyncio.current_task())  # type: ignore[arg-type]
+        if tasks:
+            await asyncio.wait(tasks, timeout=self._timeout)
+            for task in tasks:
+                task.cancel()
+        await self._endpoint.wait_closed(deadline)
+        self._eio.engine.drop_all()
+        self._endpoint.abort_all()
+        await self._server.wait_closed()
+        if self._uds is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._uds)
+
+    async def __aenter__(self) -> RunningServer:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+def run(
+    app: App, host: str | None = "127.0.0.1", port: int = 5000, **options: Any
+) -> None:
+    """Serve an application until SIGINT or SIGTERM; with uvloop where there is one.
+
+    The first signal stops it gracefully, see :meth:`RunningServer.close`; the second
+    at once.
+
+    Args:
+        app: See :func:`serve`.
+        host: See :func:`serve`.
+        port: See :func:`serve`.
+        **options: See :func:`serve`.
+    """
+    with contextlib.suppress(KeyboardInterrupt):
+        _runner()(_serve_until_signal(app, host, port, options))
+
+
+async def _serve_until_signal(
+    app: App, host: str | None, port: int, options: dict[str, Any]
+) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    server = await serve(app, host, port, **options)
+    task = asyncio.current_task()
+    assert task is not None
+
+    def on_signal() -> None:
+        if stop.is_set():
+            task.cancel()
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Windows has no signal handlers on the loop: SIGINT ends it there.
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(number, on_signal)
+    print(
+        f"socketio_fast {__version__} listening on {server.url}"
+        f"{server._endpoint.path} (pid {os.getpid()})",
+        flush=True,
+    )
+    with contextlib.suppress(asyncio.CancelledError):
+        await stop.wait()
+        await server.close()
+
+
+def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:
+    if sys.platform == "win32":
+        return asyncio.run
+    import uvloop
+
+    return uvloop.run

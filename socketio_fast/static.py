@@ -1,0 +1,83 @@
+"""Static files beside a Socket.IO server, by python-engineio's mapping."""
+
+from __future__ import annotations
+
+import asyncio
+import mimetypes
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from socketio_fast._core.handshake import Request
+
+__all__ = ["StaticFiles"]
+
+Answer = tuple[int, bytes, bytes]
+
+TYPES = {"js": "application/javascript", "mjs": "application/javascript"}
+
+
+class StaticFiles:
+    """Answers GET and HEAD requests from files.
+
+    Args:
+        mapping: URL paths to files or directories: ``{"/": "index.html", "/static":
+            "./public", "": "index.html"}``. A value may be a dict of ``filename`` and
+            ``content_type``. A file under a directory is found by the rest of the path,
+            a directory itself by the file of the entry ``""`` (``index.html``). Nothing
+            outside a directory is served, whatever the path or links say.
+    """
+
+    def __init__(self, mapping: Mapping[str, str | Path | Mapping[str, Any]]) -> None:
+        self._entries: dict[str, tuple[Path, str | None]] = {}
+        for url, value in mapping.items():
+            if isinstance(value, Mapping):
+                filename, content_type = value["filename"], value.get("content_type")
+            else:
+                filename, content_type = value, None
+            self._entries[url] = Path(filename), content_type
+        self._index = self._entries.get("", (Path("index.html"), None))[0].name
+
+    async def __call__(self, request: Request) -> Answer | None:
+        """The answer to a request; ``None`` if there is no such file."""
+        found = self._find(request.path)
+        if found is None:
+            return None
+        if request.method not in ("GET", "HEAD"):
+            return 405, b"text/plain", b"Method Not Allowed"
+        path, content_type = found
+        try:
+            body = await asyncio.to_thread(path.read_bytes)
+        except OSError:
+            return None
+        return 200, (content_type or _content_type(path)).encode("latin-1"), body
+
+    def _find(self, url: str) -> tuple[Path, str | None] | None:
+        if "\0" in url or not url:
+            return None
+        if url in self._entries:
+            path, content_type = self._entries[url]
+            return (path / self._index if path.is_dir() else path), content_type
+        prefix, rest = url, ""
+        while prefix:
+            prefix, _, last = prefix.rpartition("/")
+            rest = f"{last}/{rest}" if rest else last
+            for key in (prefix, prefix + "/"):
+                if key and key in self._entries:
+                    root, content_type = self._entries[key]
+                    if not root.is_dir():
+                        return None
+                    path = root / rest
+                    if path.is_dir():
+                        path = path / self._index
+                    if not path.resolve().is_relative_to(root.resolve()):
+                        return None
+                    return path, content_type
+        return None
+
+
+def _content_type(path: Path) -> str:
+    extension = path.suffix.lstrip(".").lower()
+    if extension in TYPES:
+        return TYPES[extension]
+    return mimetypes.guess_type(path.name)[0] or "application/octet-stream"

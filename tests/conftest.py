@@ -1,0 +1,34 @@
+"""What every test shares: uvloop, and servers that stop with the test."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+import uvloop
+
+import socketio_fast
+
+Serve = Callable[..., Awaitable[socketio_fast.RunningServer]]
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], uvloop.Loop]]:
+    return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    """A factory: ``server = await serve(app, **options)``, on a free port."""
+    running: list[socketio_fast.RunningServer] = []
+
+    async def start(app: Any, **options: Any) -> socketio_fast.RunningServer:
+        options.setdefault("host", "127.0.0.1")
+        options.setdefault("port", 0)
+        server = await socketio_fast.serve(app, **options)
+        running.append(server)
+        return server
+
+    yield start
+    for server in running:
+        await server.close()

@@ -1,0 +1,181 @@
+// The official client, driven by JSON lines: commands come in on stdin, answers and
+// whatever happens go out on stdout (js_client.py is the other end). It decides
+// nothing, so that what a test expects is written in the test.
+//
+//   in   {"id": 1, "do": "emit", "nsp": "/", "args": ["hi", {"$bin": "AQI="}]}
+//   out  {"id": 1, "result": null}                             or {"id": 1, "error": "…"}
+//   out  {"on": "event", "nsp": "/", "args": ["hi"], "ack": 3}    ack: null if not asked
+//
+// Binary values are {"$bin": base64, "as": "Buffer" | "Uint8Array" | "ArrayBuffer"}.
+
+import { createInterface } from "node:readline";
+import { Manager } from "socket.io-client";
+
+const sockets = new Map();
+const acks = new Map();
+let manager = null;
+let lastAck = 0;
+
+function pack(value) {
+  if (value === undefined) return null;
+  if (Buffer.isBuffer(value)) return { $bin: value.toString("base64") };
+  if (value instanceof ArrayBuffer) return pack(Buffer.from(value));
+  if (ArrayBuffer.isView(value)) {
+    return pack(Buffer.from(value.buffer, value.byteOffset, value.byteLength));
+  }
+  if (Array.isArray(value)) return value.map(pack);
+  if (value !== null && typeof value === "object") {
+    return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, pack(v)]));
+  }
+  return value;
+}
+
+function unpackBinary(base64, kind = "Buffer") {
+  const buffer = Buffer.from(base64, "base64");
+  if (kind === "Buffer") return buffer;
+  if (kind === "Uint8Array") return new Uint8Array(buffer);
+  if (kind === "ArrayBuffer") return new Uint8Array(buffer).buffer;
+  throw new Error(`no such kind of binary: ${kind}`);
+}
+
+function unpack(value) {
+  if (Array.isArray(value)) return value.map(unpack);
+  if (value !== null && typeof value === "object") {
+    if (typeof value.$bin === "string") return unpackBinary(value.$bin, value.as);
+    return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, unpack(v)]));
+  }
+  return value;
+}
+
+function report(message) {
+  process.stdout.write(JSON.stringify(message) + "\n");
+}
+
+function watchManager() {
+  manager.on("open", () => {
+    const engine = manager.engine;
+    report({ on: "open", engine: engine.id, transport: engine.transport.name });
+    engine.on("upgrade", (transport) => {
+      report({ on: "upgrade", transport: transport.name });
+    });
+    engine.on("upgradeError", (error) => {
+      report({ on: "upgradeError", message: error.message });
+    });
+  });
+  manager.on("error", (error) => report({ on: "error", message: error.message }));
+  manager.on("ping", () => report({ on: "ping" }));
+  manager.on("reconnect", (attempt) => report({ on: "reconnect", attempt }));
+}
+
+function watchSocket(nsp, socket) {
+  socket.on("connect", () => report({ on: "connect", nsp, sid: socket.id }));
+  socket.on("connect_error", (error) => {
+    report({
+      on: "connect_error",
+      nsp,
+      message: error.message,
+      data: pack(error.data),
+      description: error.description instanceof Error
+        ? error.description.message
+        : pack(error.description),
+    });
+  });
+  socket.on("disconnect", (reason, details) => {
+    // A status after a POST or GET that failed, a close code after a WebSocket.
+    const status = details?.description;
+    report({
+      on: "disconnect",
+      nsp,
+      reason,
+      status: typeof status === "number" ? status : null,
+      code: details?.context?.code ?? null,
+    });
+  });
+  socket.onAny((...args) => {
+    let ack = null;
+    if (typeof args.at(-1) === "function") {
+      ack = ++lastAck;
+      acks.set(ack, args.pop());
+    }
+    report({ on: "event", nsp, args: pack(args), ack });
+  });
+}
+
+// Numbers to the server without a pause, from the moment the namespace is joined
+// until `after` more have gone by the upgraded transport. Every fifth has a buffer.
+function streamAcrossUpgrade({ nsp, name, after }) {
+  const socket = sockets.get(nsp);
+  return new Promise((resolve) => {
+    socket.once("connect", () => {
+      let sent = 0;
+      let left = after;
+      (function step() {
+        for (let i = 0; i < 3; i++, sent++) {
+          if (sent % 5) socket.emit(name, sent);
+          else socket.emit(name, sent, Buffer.from([sent & 0xff]));
+        }
+        if (manager.engine.transport.name === "websocket" && --left <= 0) {
+          resolve(sent);
+        } else {
+          setTimeout(step, 0);
+        }
+      })();
+    });
+  });
+}
+
+const commands = {
+  manager({ url, opts }) {
+    manager = new Manager(url, { ...opts, autoConnect: false });
+    watchManager();
+  },
+  socket({ nsp }) {
+    const socket = manager.socket(nsp);
+    sockets.set(nsp, socket);
+    watchSocket(nsp, socket);
+  },
+  connect({ nsp, auth }) {
+    if (auth !== null) sockets.get(nsp).auth = auth;
+    sockets.get(nsp).connect();
+  },
+  emit({ nsp, args }) {
+    sockets.get(nsp).emit(...unpack(args));
+  },
+  emitMany({ nsp, name, count }) {
+    for (let i = 0; i < count; i++) sockets.get(nsp).emit(name, i);
+  },
+  emitWithAck({ nsp, args, timeout }) {
+    return new Promise((resolve, reject) => {
+      const done = (error, ...answer) => {
+        if (error) reject(error);
+        else resolve(pack(answer));
+      };
+      sockets.get(nsp).timeout(timeout * 1000).emit(...unpack(args), done);
+    });
+  },
+  answer({ ack, args }) {
+    acks.get(ack)(...unpack(args));
+    acks.delete(ack);
+  },
+  streamAcrossUpgrade,
+  disconnect({ nsp }) {
+    sockets.get(nsp).disconnect();
+  },
+  transport() {
+    return manager.engine.transport.name;
+  },
+};
+
+const lines = createInterface({ input: process.stdin, crlfDelay: Infinity });
+
+lines.on("line", async (line) => {
+  const { id, do: name, ...parameters } = JSON.parse(line);
+  try {
+    report({ id, result: (await commands[name](parameters)) ?? null });
+  } catch (error) {
+    report({ id, error: error.message });
+  }
+});
+
+// The end of stdin is the end: also when the tests were killed.
+lines.on("close", () => process.exit(0));

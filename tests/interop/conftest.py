@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+import socketio_fast
+
+pytest.register_assert_rewrite("interop_support", "js_client", "python_client")
+
+from interop_support import TRANSPORTS  # noqa: E402
+from js_client import JSClient  # noqa: E402
+
+
+@pytest.fixture(params=list(TRANSPORTS))
+def transport(request: pytest.FixtureRequest) -> str:
+    """How clients connect: 'upgrade' is by polling, then upgraded to WebSocket."""
+    return request.param
+
+
+@pytest.fixture
+def sio() -> socketio_fast.AsyncServer:
+    return socketio_fast.AsyncServer(cors_allowed_origins="*")
+
+
+@pytest.fixture
+async def js(serve: Any, transport: str) -> Any:
+    """A factory: ``client = await js(server, **options)``, by ``transport``.
+
+    It asks for ``serve`` so that clients end before servers do.
+    """
+    async with AsyncExitStack() as stack:
+
+        async def start(server: Any, **options: Any) -> JSClient:
+            options.setdefault("transports", TRANSPORTS[transport])
+            return await stack.enter_async_context(JSClient(server.url, **options))
+
+        yield start

@@ -1,0 +1,143 @@
+"""python-socketio's own clients, both with the same awaitable methods.
+
+The asyncio client (aiohttp) runs in the loop of the test; the other one (requests and
+websocket-client) in threads, its handlers too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Any, ClassVar
+
+import engineio
+import socketio as python_socketio
+from interop_support import TRANSPORTS, WAIT, Calls, within
+
+
+class InOrderEngine(engineio.Client):
+    """Handles packets where they are read.
+
+    The stock engine starts a thread for each, so that two packets that are read one
+    after the other, such as an event and its attachments, may be handled the other
+    way round.
+    """
+
+    def _trigger_event(self, event: str, *args: Any, **options: Any) -> Any:
+        if event == "message":
+            options["run_async"] = False
+        return super()._trigger_event(event, *args, **options)
+
+
+class InOrderClient(python_socketio.Client):
+    def _engineio_client_class(self) -> type[engineio.Client]:
+        return InOrderEngine
+
+
+class PythonClient:
+    """What a client was told is in ``events[nsp]``, ``connects[nsp]`` and so on."""
+
+    CLASSES: ClassVar[dict[str, type[Any]]] = {
+        "AsyncClient": python_socketio.AsyncClient,
+        "Client": python_socketio.Client,
+        "Client in order": InOrderClient,
+    }
+
+    def __init__(
+        self, kind: str, url: str, transport: str, namespaces: list[str], options: Any
+    ) -> None:
+        self._url = url
+        self._transport = transport
+        self._namespaces = namespaces
+        self._in_threads = kind != "AsyncClient"
+        self._loop = asyncio.get_running_loop()
+        self.client = self.CLASSES[kind](
+            handle_sigint=False,
+            reconnection_delay=0.05,
+            reconnection_delay_max=0.1,
+            randomization_factor=0,
+            **options,
+        )
+        #: What to answer to which event.
+        self.answers: dict[str, Any] = {}
+        self.events = {nsp: Calls(f"event {nsp}") for nsp in namespaces}
+        self.connects = {nsp: Calls(f"connect {nsp}") for nsp in namespaces}
+        self.errors = {nsp: Calls(f"connect_error {nsp}") for nsp in namespaces}
+        self.disconnects = {nsp: Calls(f"disconnect {nsp}") for nsp in namespaces}
+        #: The kinds of everything that happened in "/", events by their names.
+        self.log: list[str] = []
+        for nsp in namespaces:
+            self._watch(nsp)
+
+    def _watch(self, nsp: str) -> None:
+        def tell(kind: str, calls: Calls, *args: Any) -> None:
+            def add() -> None:
+                if nsp == "/":
+                    self.log.append(kind)
+                calls.add(*args)
+
+            self._loop.call_soon_threadsafe(add)
+
+        def event(name: str, *args: Any) -> Any:
+            tell(name, self.events[nsp], name, *args)
+            return self.answers.get(name)
+
+        def connect() -> None:
+            tell("connect", self.connects[nsp])
+
+        def connect_error(data: Any = None) -> None:
+            tell("connect_error", self.errors[nsp], data)
+
+        def disconnect(reason: str) -> None:
+            tell("disconnect", self.disconnects[nsp], reason)
+
+        self.client.on("*", event, namespace=nsp)
+        self.client.on("connect", connect, namespace=nsp)
+        self.client.on("connect_error", connect_error, namespace=nsp)
+        self.client.on("disconnect", disconnect, namespace=nsp)
+
+    async def __aenter__(self) -> PythonClient:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.do("shutdown")
+
+    async def do(self, method: str, *args: Any, **options: Any) -> Any:
+        """Calls the client's method, in a thread if it blocks."""
+        function = getattr(self.client, method)
+        if self._in_threads:
+            called = asyncio.to_thread(function, *args, **options)
+        else:
+            called = function(*args, **options)
+        return await within(called, method)
+
+    async def connect(self, **options: Any) -> None:
+        await self.do(
+            "connect",
+            self._url,
+            transports=TRANSPORTS[self._transport],
+            namespaces=self._namespaces,
+            wait_timeout=WAIT / 2,
+            **options,
+        )
+
+    async def emit(self, event: str, *args: Any, nsp: str = "/") -> None:
+        await self.do("emit", event, args, namespace=nsp)
+
+    async def call(self, event: str, *args: Any, nsp: str = "/") -> Any:
+        return await self.do("call", event, args, namespace=nsp, timeout=WAIT / 2)
+
+    async def expect(self, name: str, nsp: str = "/") -> list[Any]:
+        """The arguments of the next event, which must be this one."""
+        got, *args = await self.events[nsp].next()
+        assert got == name
+        return args
+
+    @property
+    def sid(self) -> str:
+        return self.client.get_sid()
