@@ -150,16 +150,18 @@ class RunningServer:
         self._server.close()
         self._eio.engine.close_all()
         self._endpoint.close_idle()
-        deadline = asyncio.get_running_loop().time() + self._timeout
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._timeout
         tasks = self._eio.handler_tasks()
         tasks.discard(asyncio.current_task())  # type: ignore[arg-type]
         if tasks:
             await asyncio.wait(tasks, timeout=self._timeout)
             for task in tasks:
                 task.cancel()
-        await self._endpoint.wait_closed(deadline)
+        connections = self._endpoint.connections
+        await connections.wait_closed(max(0, deadline - loop.time()))
         self._eio.engine.drop_all()
-        self._endpoint.abort_all()
+        connections.abort_all()
         await self._server.wait_closed()
         if self._uds is not None:
             with contextlib.suppress(FileNotFoundError):

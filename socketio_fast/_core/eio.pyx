@@ -49,11 +49,17 @@ cdef bytes decode_base64(const char *p, Py_ssize_t n):
     return out[:size]
 
 
+cdef const char *packet_end(const char *p, const char *end) noexcept:
+    """Where the packet at p ends, in a payload that ends at `end`."""
+    cdef const char *stop = <const char *> memchr(p, SEPARATOR, end - p)
+    return end if stop is NULL else stop
+
+
 def decode_payload(bytes payload not None):
     """The packets of a polling payload, as a list of (type, data).
 
-    `data` is bytes; the type of a binary message is EIO_BINARY (7). Raises
-    PacketError for the whole payload if one packet of it is malformed.
+    `data` is bytes; the type of a binary message is EIO_BINARY (7). Raises PacketError
+    at the first packet that is malformed.
     """
     cdef const char *p = PyBytes_AS_STRING(payload)
     cdef const char *end = p + PyBytes_GET_SIZE(payload)
@@ -61,9 +67,7 @@ def decode_payload(bytes payload not None):
     cdef PacketView view
     cdef list packets = []
     while True:
-        stop = <const char *> memchr(p, SEPARATOR, end - p)
-        if stop is NULL:
-            stop = end
+        stop = packet_end(p, end)
         if p < stop and p[0] == c"b":
             packets.append((EIO_BINARY, decode_base64(p + 1, stop - p - 1)))
         else:

@@ -182,7 +182,7 @@ cdef dict _parse_query(str query):
     cdef dict values = {}
     cdef str item, name, value
     if "%" in query or "+" in query:
-        return {name: value[0] for name, value in parse_qs(query).items()}
+        return {key: found[0] for key, found in parse_qs(query).items()}
     for item in query.split("&"):
         name, _, value = item.partition("=")
         if name not in values:

@@ -3,6 +3,7 @@ from socketio_fast._core.deadlines cimport Deadline, Timed
 from socketio_fast._core.handshake cimport Admission, Request
 from socketio_fast._core.polling cimport Polling, Responder
 from socketio_fast._core.session cimport Engine, Session
+from socketio_fast._core.websocket cimport Connections
 
 
 cdef class Endpoint:
@@ -10,7 +11,7 @@ cdef class Endpoint:
     cdef:
         readonly Engine engine
         readonly object loop
-        readonly set connections    # open ones: Http1Core or WebSocket
+        readonly Connections connections
         readonly str path           # "/socket.io/"
         bytes prefix
         object fallback             # async (Request) -> (status, content type, body)

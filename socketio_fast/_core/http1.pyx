@@ -16,8 +16,9 @@ from socketio_fast._core.deadlines cimport Deadline, Timed
 from socketio_fast._core.handshake cimport Admission, Request, admit, cookie_header
 from socketio_fast._core.polling cimport Polling, Responder
 from socketio_fast._core.session cimport Engine, Session
+from socketio_fast._core.websocket cimport Connections
 
-from socketio_fast._core.websocket import adopt, websocket_key
+from socketio_fast._core.websocket import adopt, subprotocol_header, websocket_key
 from socketio_fast.exceptions import LimitError, ProtocolError
 
 cdef enum:
@@ -65,7 +66,7 @@ cdef class Endpoint:
         self.fallback = fallback
         self.access_log = access_log
         self.secure = secure
-        self.connections = set()
+        self.connections = Connections()
 
     cdef bytes date_line(self):
         cdef double now = self.engine.now()
@@ -82,21 +83,11 @@ cdef class Endpoint:
         """A protocol for a new connection."""
         return Http1Connection(self)
 
-    async def wait_closed(self, double deadline):
-        """Wait until every connection is closed, or it is `deadline` on the loop."""
-        while self.connections and self.engine.now() < deadline:
-            await asyncio.sleep(0.01)
-
     def close_idle(self):
         """Close the HTTP connections that wait for a request."""
-        for connection in list(self.connections):
+        for connection in list(self.connections.open):
             if isinstance(connection, Http1Core):
                 (<Http1Core> connection).close_when_idle()
-
-    def abort_all(self):
-        """Abort every connection."""
-        for connection in list(self.connections):
-            connection.abort_connection()
 
 
 @cython.final
@@ -211,7 +202,8 @@ cdef class Http1Core(Timed):
         self.target += url
 
     def on_header(self, bytes name, bytes value):
-        self.headers.append((name.lower(), value))
+        if self.headers is not None:  # else a trailer, of no interest
+            self.headers.append((name.lower(), value))
 
     def on_headers_complete(self):
         cdef Endpoint endpoint = self.endpoint
@@ -237,6 +229,9 @@ cdef class Http1Core(Timed):
         self.exchanges.append(exchange)
         if size > MAX_HEAD:
             self._fail(431, b"Request head too large")
+            return
+        if exchange.request.http_version != "1.0" and _hosts(exchange.request) != 1:
+            self._fail(400, b"One Host header expected")  # RFC 9112, section 3.2
             return
         if parser.should_upgrade() and _wants_websocket(exchange.request):
             self.upgrade = exchange.request
@@ -387,6 +382,8 @@ cdef class Http1Core(Timed):
         try:
             a = admit(engine, request, True)
             if not a.status:
+                if request.http_version == "1.0":
+                    raise ProtocolError("HTTP/1.0 has no upgrade")
                 key = websocket_key(request.headers)
         except ProtocolError as exc:
             exchange.respond(
@@ -410,6 +407,7 @@ cdef class Http1Core(Timed):
             a.headers += cookie_header(engine, session)
         else:
             request = None
+        a.headers += subprotocol_header(exchange.request.headers)
         # From here on the connection is not HTTP's.
         self._set_deadline(0)
         endpoint.connections.discard(self)
@@ -518,6 +516,15 @@ class Http1Connection(Http1Core, asyncio.Protocol):
 def _wants_websocket(Request request):
     value = request.header(b"upgrade")
     return value is not None and b"websocket" in value.lower()
+
+
+def _hosts(Request request):
+    cdef tuple item
+    count = 0
+    for item in request.headers:
+        if item[0] == b"host":
+            count += 1
+    return count
 
 
 def _address(peer):

@@ -10,11 +10,16 @@ import zlib
 import cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
-from socketio_fast._core.eio cimport EIO_BINARY, join_payload
+from socketio_fast._core.eio cimport (
+    PacketView,
+    decode_base64,
+    join_payload,
+    packet_end,
+    scan_packet,
+)
 from socketio_fast._core.outgoing cimport Outgoing
 from socketio_fast._core.session cimport Engine, Session, Transport
 
-from socketio_fast._core.eio import decode_payload
 from socketio_fast.exceptions import ProtocolError
 
 cdef bytes NOOP = b"6"
@@ -145,25 +150,25 @@ cdef class Polling(Transport):
     cdef int on_body(self, Responder responder, bytes body) except -1:
         """The POST has come whole."""
         cdef Session session = self.session
-        cdef const char *p
-        cdef list packets
-        cdef tuple packet
-        cdef bytes data
-        cdef int type
+        cdef const char *p = PyBytes_AS_STRING(body)
+        cdef const char *end = p + PyBytes_GET_SIZE(body)
+        cdef const char *stop
+        cdef PacketView packet
         self.post = None
         if session is None:
             responder.respond(400, JSON, b'{"code":1,"message":"Session ID unknown"}', b"")
             return 0
         try:
-            packets = decode_payload(body)
-            for packet in packets:
-                type = packet[0]
-                data = packet[1]
-                if type == EIO_BINARY:
-                    session.on_binary(data)
+            while True:
+                stop = packet_end(p, end)
+                if p < stop and p[0] == c"b":
+                    session.on_binary(decode_base64(p + 1, stop - p - 1))
                 else:
-                    p = PyBytes_AS_STRING(data)
-                    session.on_packet(type, p, PyBytes_GET_SIZE(data))
+                    scan_packet(p, stop - p, &packet)
+                    session.on_packet(packet.type, packet.data, packet.size)
+                if stop == end:
+                    break
+                p = stop + 1
         except Exception as exc:
             session.on_error(exc)
             responder.respond(400, JSON, b'{"code":3,"message":"Bad request"}', b"")

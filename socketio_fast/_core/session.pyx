@@ -294,7 +294,11 @@ cdef class Session(Timed):
 
     cdef int begin_upgrade(self, Transport probe) except -1:
         """A WebSocket for this session; False if it may not have one (more)."""
-        if self.upgraded or self.probe is not None or self.state != OPEN:
+        if (
+            self.state != OPEN
+            or self.probe is not None
+            or self.transport.name != "polling"
+        ):
             return False
         probe.session = self
         self.probe = probe

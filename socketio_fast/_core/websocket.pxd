@@ -7,6 +7,16 @@ from socketio_fast._core.session cimport Engine, Session, Transport
 from socketio_fast._core.wire cimport sf_utf8
 
 
+cdef class Connections:
+    # The open connections of a server, HTTP or WebSocket.
+    cdef:
+        readonly set open
+        object waiter               # a Future of somebody who waits for none
+
+    cdef int add(self, object connection) except -1
+    cdef int discard(self, object connection) except -1
+
+
 cdef class Link:
     # Stands between picows and the event loop's transport: all writing is WebSocket's.
     cdef:
@@ -35,7 +45,7 @@ cdef class WebSocket(Transport):
         bint loop_buffered          # it may hold something
         Py_ssize_t handed           # bytes that the loop's transport was given last
         bytes failure               # picows' answer to a protocol error
-        set connections             # of the server; this one is in it while it is open
+        Connections connections     # this one is among them while it is open
         Deadline close_deadline
         bint close_sent
         bint dead                   # nothing is read any more

@@ -9,6 +9,7 @@ What is written goes straight to the socket while the event loop's transport hol
 nothing back (a `send` there costs 1.5 us more), and by that transport when the kernel's
 buffer is full, and with TLS.
 """
+import asyncio
 from base64 import b64decode
 
 import cython
@@ -63,6 +64,36 @@ cdef enum:
 cdef double CLOSE_TIMEOUT = 10.0
 
 cdef char scratch[SCRATCH_SIZE]
+
+
+@cython.final
+cdef class Connections:
+    """The open connections of a server; each has `abort_connection()`."""
+
+    def __cinit__(self):
+        self.open = set()
+
+    cdef int add(self, object connection) except -1:
+        self.open.add(connection)
+        return 0
+
+    cdef int discard(self, object connection) except -1:
+        self.open.discard(connection)
+        if self.waiter is not None and not self.open and not self.waiter.done():
+            self.waiter.set_result(None)
+        return 0
+
+    async def wait_closed(self, timeout):
+        """Wait until all are closed, `timeout` seconds at most."""
+        if self.open:
+            self.waiter = asyncio.get_running_loop().create_future()
+            await asyncio.wait((self.waiter,), timeout=timeout)
+            self.waiter = None
+
+    def abort_all(self):
+        """Close all, now."""
+        for connection in list(self.open):
+            connection.abort_connection()
 
 
 @cython.final
@@ -298,8 +329,15 @@ cdef class WebSocket(Transport):
 
     cdef int _on_close(self, WSFrame frame) except -1:
         cdef Session session = self.session
+        cdef object code = None
+        if frame.payload_size:
+            code = int(frame.get_close_code())
+            if not (
+                1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999
+            ):
+                raise ProtocolError(f"invalid close code {code}", code=1002)
         # The same code back, and the server is the first to close the connection.
-        self._send_close(frame.get_close_code() if frame.payload_size else None)
+        self._send_close(code)
         self.dead = True
         self.flush()
         if session is not None:
@@ -474,10 +512,19 @@ def _tokens(value):
     return [token.strip() for token in value.lower().split(b",")]
 
 
+def subprotocol_header(headers):
+    """The response line that chooses the first subprotocol offered, as ws for Node.js
+    does: browsers fail a connection for which none is chosen. Empty for no offer."""
+    for name, value in headers:
+        if name == b"sec-websocket-protocol":
+            return b"Sec-WebSocket-Protocol: " + value.split(b",")[0].strip() + b"\r\n"
+    return b""
+
+
 def adopt(
     transport, Engine engine not None, Session session not None, request,
     bytes key not None, bytes headers not None, bytes tail not None,
-    set connections not None,
+    Connections connections not None,
 ):
     """Turn an HTTP connection into a WebSocket.
 
@@ -493,7 +540,7 @@ def adopt(
         key: Its valid Sec-WebSocket-Key.
         headers: More lines for the response.
         tail: Bytes behind the request.
-        connections: Open connections; this one is in it while it is open.
+        connections: Those of the server.
     """
     cdef WebSocket ws = WebSocket.__new__(WebSocket)
     cdef Link link = Link.__new__(Link)

@@ -82,9 +82,9 @@ class Response:
         return self
 
     def refused(self, status: int = 400) -> Response:
-        """An error; what it says, if it says anything, is the reference's JSON."""
+        """An error; a 400, if it says anything, says the reference's JSON."""
         assert self.status == status, f"{self.status} {self.body!r}"
-        if self.body:
+        if self.body and status == 400:
             assert (self.header("content-type") or "").startswith("application/json")
             value = json.loads(self.body)
             assert value.keys() == {"code", "message"}

@@ -396,11 +396,23 @@ async def test_chunked_bodies(start: Start, pieces: list[bytes]) -> None:
     await echo.received("hello")
 
 
-async def test_chunk_extensions_and_trailers_are_skipped(start: Start) -> None:
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"6;name=value\r\n4hello\r\n0\r\n\r\n",
+        b'6;name="a b"\r\n4hello\r\n0;last\r\n\r\n',
+        b"6\r\n4hello\r\n0\r\nX-Sum: 1\r\n\r\n",
+        b"006\r\n4hello\r\n000\r\n\r\n",
+    ],
+    ids=["extension", "quoted extension", "trailer", "zeros"],
+)
+async def test_chunk_extensions_and_trailers_are_skipped(
+    start: Start, body: bytes
+) -> None:
     echo, client = await start()
     connection, sid = await session(client)
     head = request("POST", polling(sid), headers=[("Transfer-Encoding", "chunked")])
-    await connection.send(head + b"6;name=value\r\n4hello\r\n0\r\nX-Sum: 1\r\n\r\n")
+    await connection.send(head + body)
     (await connection.response()).ok("ok")
     (await connection.get(polling(sid))).ok("4hello")
     await echo.received("hello")
@@ -800,7 +812,7 @@ async def test_a_malformed_payload_closes_the_session(
     await is_gone(client, sid)
 
 
-@pytest.mark.parametrize("payload", [b"b!", b"bAQI", b"bA", b"bAQID=", b"bAQ=ID"])
+@pytest.mark.parametrize("payload", [b"b!", b"bA", b"bAQID=", b"bAQ=ID", b"b=", b"bAQI \n"])
 async def test_malformed_base64_closes_the_session(
     start: Start, payload: bytes
 ) -> None:
@@ -824,7 +836,7 @@ async def test_a_malformed_payload_releases_the_parked_get(start: Start) -> None
 async def test_messages_before_a_malformed_packet_are_delivered(start: Start) -> None:
     echo, client = await start()
     connection, sid = await session(client)
-    (await connection.post(polling(sid), "4good\x1ebad\x1e4never")).refused(400)
+    (await connection.post(polling(sid), "4good\x1exbad\x1e4never")).refused(400)
     await echo.disconnected(sid)
     await echo.received("good")
 

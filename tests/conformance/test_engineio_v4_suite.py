@@ -1,0 +1,223 @@
+"""The behaviours of the official Engine.IO v4 test suite, one test for each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+import socketio_fast.engineio
+from conformance.clients import Http, cases, check_open_packet, http
+
+PING_INTERVAL = 0.3
+PING_TIMEOUT = 0.2
+PATH = "/engine.io/"
+
+
+@pytest.fixture
+async def server(serve: Callable[..., Awaitable[Any]]) -> AsyncIterator[Http]:
+    """The suite's server, which echoes, by way of a client for it."""
+    eio = socketio_fast.engineio.AsyncServer(
+        ping_interval=PING_INTERVAL, ping_timeout=PING_TIMEOUT
+    )
+
+    @eio.on("message")
+    async def message(sid: str, data: str | bytes) -> None:
+        await eio.send(sid, data)
+
+    running = await serve(eio)
+    async with http(running.url, PATH) as client:
+        yield client
+
+
+# --- handshake, by polling ------------------------------------------------------
+
+
+async def test_polling_opens_a_session(server: Http) -> None:
+    status, content = await server.request("GET", server.query("polling", None))
+    assert status == 200
+    check_open_packet(content, upgrades=["websocket"])
+
+
+async def test_polling_with_an_invalid_revision_fails(server: Http) -> None:
+    assert await server.status("GET", "?transport=polling") == 400
+    assert await server.status("GET", "?EIO=abc&transport=polling") == 400
+
+
+async def test_polling_with_an_invalid_transport_fails(server: Http) -> None:
+    assert await server.status("GET", "?EIO=4") == 400
+    assert await server.status("GET", "?EIO=4&transport=abc") == 400
+
+
+async def test_polling_with_an_invalid_method_fails(server: Http) -> None:
+    assert await server.status("POST", "?EIO=4&transport=polling") == 400
+    assert await server.status("PUT", "?EIO=4&transport=polling") == 400
+
+
+# --- handshake, by WebSocket ----------------------------------------------------
+
+
+async def test_websocket_opens_a_session(server: Http) -> None:
+    _, packet = await server.session_socket()
+    check_open_packet(packet, upgrades=[])
+
+
+async def test_websocket_with_an_invalid_revision_fails(server: Http) -> None:
+    await server.websocket_fails("?transport=websocket")
+    await server.websocket_fails("?EIO=abc&transport=websocket")
+
+
+async def test_websocket_with_an_invalid_transport_fails(server: Http) -> None:
+    await server.websocket_fails("?EIO=4")
+    await server.websocket_fails("?EIO=4&transport=abc")
+
+
+# --- messages, by polling -------------------------------------------------------
+
+
+async def test_polling_echoes_one_text_packet(server: Http) -> None:
+    sid = await server.open_session()
+    assert await server.push(sid, "4hello") == (200, "ok")
+    assert await server.poll(sid) == (200, "4hello")
+
+
+async def test_polling_echoes_several_text_packets(server: Http) -> None:
+    sid = await server.open_session()
+    assert await server.push(sid, "4test1\x1e4test2\x1e4test3") == (200, "ok")
+    assert await server.poll(sid) == (200, "4test1\x1e4test2\x1e4test3")
+
+
+async def test_polling_echoes_text_and_binary_packets(server: Http) -> None:
+    sid = await server.open_session()
+    assert await server.push(sid, "4hello\x1ebAQIDBA==") == (200, "ok")
+    assert await server.poll(sid) == (200, "4hello\x1ebAQIDBA==")
+
+
+async def test_polling_closes_upon_an_invalid_packet(server: Http) -> None:
+    sid = await server.open_session()
+    assert (await server.push(sid, "abc"))[0] == 400
+    assert (await server.poll(sid))[0] == 400
+
+
+async def test_polling_closes_upon_duplicate_polls(server: Http) -> None:
+    sid = await server.open_session()
+    first = await server.start_poll(sid)
+    second = await server.start_poll(sid)
+    assert await first.result() == (200, "1")
+    assert (await second.result())[0] == 400
+    assert (await server.poll(sid))[0] == 400
+
+
+async def test_polling_closes_upon_a_cancelled_poll(server: Http) -> None:
+    sid = await server.open_session()
+    poll = await server.start_poll(sid)
+    await poll.cancel()
+    assert (await server.poll(sid))[0] == 400
+
+
+# --- messages, by WebSocket -----------------------------------------------------
+
+
+async def test_websocket_echoes_a_text_packet(server: Http) -> None:
+    socket, _ = await server.session_socket()
+    await socket.send("4hello")
+    assert await socket.receive() == "4hello"
+
+
+async def test_websocket_echoes_a_binary_packet(server: Http) -> None:
+    socket, _ = await server.session_socket()
+    await socket.send(b"\x01\x02\x03\x04")
+    assert await socket.receive() == b"\x01\x02\x03\x04"
+
+
+async def test_websocket_closes_upon_an_invalid_packet(server: Http) -> None:
+    socket, _ = await server.session_socket()
+    await socket.send("abc")
+    assert await socket.closed() == []
+
+
+# --- heartbeat ------------------------------------------------------------------
+
+
+async def test_polling_exchanges_pings_and_pongs(server: Http) -> None:
+    sid = await server.open_session()
+    for _ in range(3):
+        assert await server.poll(sid) == (200, "2")
+        assert await server.push(sid, "3") == (200, "ok")
+
+
+async def test_polling_closes_upon_ping_timeout(server: Http) -> None:
+    sid = await server.open_session()
+    await asyncio.sleep(PING_INTERVAL + PING_TIMEOUT + 0.05)
+    assert (await server.poll(sid))[0] == 400
+
+
+async def test_websocket_exchanges_pings_and_pongs(server: Http) -> None:
+    socket, _ = await server.session_socket()
+    for _ in range(3):
+        assert await socket.receive() == "2"
+        await socket.send("3")
+
+
+async def test_websocket_closes_upon_ping_timeout(server: Http) -> None:
+    socket, _ = await server.session_socket()
+    assert await socket.closed() == ["2"]
+
+
+# --- close ----------------------------------------------------------------------
+
+
+async def test_polling_closes_when_asked(server: Http) -> None:
+    sid = await server.open_session()
+    poll = await server.start_poll(sid)
+    assert await server.push(sid, "1") == (200, "ok")
+    assert await poll.result() == (200, "6")
+    assert (await server.poll(sid))[0] == 400
+
+
+async def test_websocket_closes_when_asked(server: Http) -> None:
+    socket, _ = await server.session_socket()
+    await socket.send("1")
+    assert await socket.closed() == []
+
+
+# --- upgrade --------------------------------------------------------------------
+
+
+async def test_upgrade_from_polling_to_websocket(server: Http) -> None:
+    sid = await server.open_session()
+    socket = await server.websocket(sid=sid)
+    await socket.send("2probe")
+    assert await socket.receive() == "3probe"
+    assert await server.poll(sid) == (200, "6")
+    await socket.send("5")
+    await socket.send("4hello")
+    assert await socket.receive() == "4hello"
+
+
+async def test_http_requests_are_refused_after_the_upgrade(server: Http) -> None:
+    sid = await server.open_session()
+    socket = await server.websocket(sid=sid)
+    await socket.send("2probe")
+    assert await socket.receive() == "3probe"
+    await socket.send("5")
+    assert (await server.poll(sid))[0] == 400
+    await socket.send("4hello")
+    assert await socket.receive() == "4hello"
+
+
+async def test_a_second_websocket_is_refused_after_the_upgrade(server: Http) -> None:
+    sid = await server.open_session()
+    socket = await server.websocket(sid=sid)
+    await socket.send("2probe")
+    assert await socket.receive() == "3probe"
+    await socket.send("5")
+    await server.websocket_fails(sid=sid)
+    await socket.send("4hello")
+    assert await socket.receive() == "4hello"
+
+
+def test_the_suite_has_25_cases() -> None:
+    assert len(cases(globals())) == 25

@@ -1,0 +1,318 @@
+"""The behaviours of the official Socket.IO v5 test suite, one test for each."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+import socketio_fast
+from conformance.clients import Http, Socket, cases, check_open_packet, http
+
+PING_INTERVAL = 0.3
+PING_TIMEOUT = 0.2
+PATH = "/socket.io/"
+
+Serve = Callable[..., Awaitable[Any]]
+
+
+def suite_server(**options: Any) -> socketio_fast.AsyncServer:
+    """The server that the suite describes."""
+    sio = socketio_fast.AsyncServer(
+        ping_interval=PING_INTERVAL, ping_timeout=PING_TIMEOUT, **options
+    )
+
+    @sio.on("connect")
+    async def connect(sid: str, environ: Any, auth: Any) -> None:
+        await sio.emit("auth", auth or {}, to=sid)
+
+    @sio.on("connect", namespace="/custom")
+    async def connect_custom(sid: str, environ: Any, auth: Any) -> None:
+        await sio.emit("auth", auth or {}, to=sid, namespace="/custom")
+
+    @sio.on("message")
+    async def message(sid: str, *args: Any) -> None:
+        await sio.emit("message-back", args, to=sid)
+
+    @sio.on("message-with-ack")
+    async def message_with_ack(sid: str, *args: Any) -> Any:
+        return args
+
+    return sio
+
+
+@pytest.fixture
+async def server(serve: Serve) -> AsyncIterator[Http]:
+    running = await serve(suite_server())
+    async with http(running.url, PATH) as client:
+        yield client
+
+
+async def joined(server: Http) -> Socket:
+    """A WebSocket connected to the main namespace."""
+    socket, _ = await server.session_socket()
+    await socket.send("40")
+    assert (await socket.receive()).startswith("40")
+    assert await socket.receive() == '42["auth",{}]'
+    return socket
+
+
+async def accepted(socket: Socket, prefix: str) -> None:
+    packet = await socket.receive()
+    assert packet.startswith(prefix)
+    answer = json.loads(packet[len(prefix) :])
+    assert answer.keys() == {"sid"}
+    assert isinstance(answer["sid"], str)
+
+
+# --- Engine.IO: handshake, by polling -------------------------------------------
+
+
+async def test_polling_opens_a_session(server: Http) -> None:
+    status, content = await server.request("GET", server.query("polling", None))
+    assert status == 200
+    check_open_packet(content, upgrades=["websocket"])
+
+
+async def test_polling_with_an_invalid_revision_fails(server: Http) -> None:
+    assert await server.status("GET", "?transport=polling") == 400
+    assert await server.status("GET", "?EIO=abc&transport=polling") == 400
+
+
+async def test_polling_with_an_invalid_transport_fails(server: Http) -> None:
+    assert await server.status("GET", "?EIO=4") == 400
+    assert await server.status("GET", "?EIO=4&transport=abc") == 400
+
+
+async def test_polling_with_an_invalid_method_fails(server: Http) -> None:
+    assert await server.status("POST", "?EIO=4&transport=polling") == 400
+    assert await server.status("PUT", "?EIO=4&transport=polling") == 400
+
+
+# --- Engine.IO: handshake, by WebSocket -----------------------------------------
+
+
+async def test_websocket_opens_a_session(server: Http) -> None:
+    _, packet = await server.session_socket()
+    check_open_packet(packet, upgrades=[])
+
+
+async def test_websocket_with_an_invalid_revision_fails(server: Http) -> None:
+    await server.websocket_fails("?transport=websocket")
+    await server.websocket_fails("?EIO=abc&transport=websocket")
+
+
+async def test_websocket_with_an_invalid_transport_fails(server: Http) -> None:
+    await server.websocket_fails("?EIO=4")
+    await server.websocket_fails("?EIO=4&transport=abc")
+
+
+# --- Engine.IO: heartbeat -------------------------------------------------------
+
+
+async def test_polling_exchanges_pings_and_pongs(server: Http) -> None:
+    sid = await server.open_session()
+    for _ in range(3):
+        assert await server.poll(sid) == (200, "2")
+        assert await server.push(sid, "3") == (200, "ok")
+
+
+async def test_polling_closes_upon_ping_timeout(server: Http) -> None:
+    sid = await server.open_session()
+    await asyncio.sleep(PING_INTERVAL + PING_TIMEOUT + 0.05)
+    assert (await server.poll(sid))[0] == 400
+
+
+async def test_websocket_exchanges_pings_and_pongs(server: Http) -> None:
+    socket, _ = await server.session_socket()
+    for _ in range(3):
+        assert await socket.receive() == "2"
+        await socket.send("3")
+
+
+async def test_websocket_closes_upon_ping_timeout(server: Http) -> None:
+    socket, _ = await server.session_socket()
+    assert await socket.closed() == ["2"]
+
+
+# --- Engine.IO: close -----------------------------------------------------------
+
+
+async def test_polling_closes_when_asked(server: Http) -> None:
+    sid = await server.open_session()
+    poll = await server.start_poll(sid)
+    assert await server.push(sid, "1") == (200, "ok")
+    assert await poll.result() == (200, "6")
+    assert (await server.poll(sid))[0] == 400
+
+
+async def test_websocket_closes_when_asked(server: Http) -> None:
+    socket, _ = await server.session_socket()
+    await socket.send("1")
+    assert await socket.closed() == []
+
+
+# --- Engine.IO: upgrade ---------------------------------------------------------
+
+
+async def test_upgrade_from_polling_to_websocket(server: Http) -> None:
+    sid = await server.open_session()
+    socket = await server.websocket(sid=sid)
+    await socket.send("2probe")
+    assert await socket.receive() == "3probe"
+    await socket.send("5")
+    # the suite stops here; that the session is now the WebSocket's is shown by
+    await socket.send("40")
+    await accepted(socket, "40")
+
+
+async def test_http_requests_are_refused_after_the_upgrade(server: Http) -> None:
+    sid = await server.open_session()
+    socket = await server.websocket(sid=sid)
+    await socket.send("2probe")
+    assert await socket.receive() == "3probe"
+    await socket.send("5")
+    assert (await server.poll(sid))[0] == 400
+
+
+async def test_a_second_websocket_is_refused_after_the_upgrade(server: Http) -> None:
+    sid = await server.open_session()
+    socket = await server.websocket(sid=sid)
+    await socket.send("2probe")
+    assert await socket.receive() == "3probe"
+    await socket.send("5")
+    await server.websocket_fails(sid=sid)
+
+
+# --- connect --------------------------------------------------------------------
+
+
+async def test_connect_to_the_main_namespace(server: Http) -> None:
+    socket, _ = await server.session_socket()
+    await socket.send("40")
+    await accepted(socket, "40")
+    assert await socket.receive() == '42["auth",{}]'
+
+
+async def test_connect_to_the_main_namespace_with_a_payload(server: Http) -> None:
+    socket, _ = await server.session_socket()
+    await socket.send('40{"token":"123"}')
+    await accepted(socket, "40")
+    assert await socket.receive() == '42["auth",{"token":"123"}]'
+
+
+async def test_connect_to_a_custom_namespace(server: Http) -> None:
+    socket, _ = await server.session_socket()
+    await socket.send("40/custom,")
+    await accepted(socket, "40/custom,")
+    assert await socket.receive() == '42/custom,["auth",{}]'
+
+
+async def test_connect_to_a_custom_namespace_with_a_payload(server: Http) -> None:
+    socket, _ = await server.session_socket()
+    await socket.send('40/custom,{"token":"abc"}')
+    await accepted(socket, "40/custom,")
+    assert await socket.receive() == '42/custom,["auth",{"token":"abc"}]'
+
+
+async def test_connect_to_an_unknown_namespace_is_refused(server: Http) -> None:
+    socket, _ = await server.session_socket()
+    await socket.send("40/random")
+    assert await socket.receive() == '44/random,{"message":"Invalid namespace"}'
+
+
+async def test_an_invalid_handshake_closes(server: Http) -> None:
+    socket, _ = await server.session_socket()
+    await socket.send("4abc")
+    assert await socket.closed() == []
+
+
+async def test_no_handshake_closes(serve: Serve) -> None:
+    running = await serve(suite_server(connect_timeout=0.15))
+    async with http(running.url, PATH) as client:
+        socket, _ = await client.session_socket()
+        # before the first ping, so it is not the heartbeat that closes
+        assert await socket.closed() == []
+
+
+# --- disconnect -----------------------------------------------------------------
+
+
+async def test_disconnect_from_the_main_namespace(server: Http) -> None:
+    socket = await joined(server)
+    await socket.send("41")
+    assert await socket.receive() == "2"
+
+
+async def test_disconnect_from_a_custom_namespace(server: Http) -> None:
+    socket = await joined(server)
+    assert await socket.receive() == "2"
+    await socket.send("40/custom")
+    await accepted(socket, "40/custom,")
+    assert await socket.receive() == '42/custom,["auth",{}]'
+    await socket.send("41/custom")
+    await socket.send('42["message","message to main namespace"]')
+    assert await socket.receive() == '42["message-back","message to main namespace"]'
+
+
+# --- messages -------------------------------------------------------------------
+
+PLACEHOLDERS = '{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}'
+
+
+async def test_text_message(server: Http) -> None:
+    socket = await joined(server)
+    await socket.send('42["message",1,"2",{"3":[true]}]')
+    assert await socket.receive() == '42["message-back",1,"2",{"3":[true]}]'
+
+
+async def test_message_with_attachments(server: Http) -> None:
+    socket = await joined(server)
+    await socket.send(f'452-["message",{PLACEHOLDERS}]')
+    await socket.send(b"\x01\x02\x03")
+    await socket.send(b"\x04\x05\x06")
+    expected = f'452-["message-back",{PLACEHOLDERS}]'
+    assert await socket.receive_but_pings() == expected
+    assert await socket.receive_but_pings() == b"\x01\x02\x03"
+    assert await socket.receive_but_pings() == b"\x04\x05\x06"
+
+
+async def test_text_message_with_an_ack(server: Http) -> None:
+    socket = await joined(server)
+    await socket.send('42456["message-with-ack",1,"2",{"3":[false]}]')
+    assert await socket.receive() == '43456[1,"2",{"3":[false]}]'
+
+
+async def test_message_with_attachments_and_an_ack(server: Http) -> None:
+    socket = await joined(server)
+    await socket.send(f'452-789["message-with-ack",{PLACEHOLDERS}]')
+    await socket.send(b"\x01\x02\x03")
+    await socket.send(b"\x04\x05\x06")
+    assert await socket.receive_but_pings() == f"462-789[{PLACEHOLDERS}]"
+    assert await socket.receive_but_pings() == b"\x01\x02\x03"
+    assert await socket.receive_but_pings() == b"\x04\x05\x06"
+
+
+async def test_an_unknown_packet_type_closes(server: Http) -> None:
+    socket = await joined(server)
+    await socket.send("4abc")
+    assert await socket.closed() == []
+
+
+async def test_an_invalid_payload_closes(server: Http) -> None:
+    socket = await joined(server)
+    await socket.send("42{}")
+    assert await socket.closed() == []
+
+
+async def test_an_invalid_ack_id_closes(server: Http) -> None:
+    socket = await joined(server)
+    await socket.send('42abc["message-with-ack",1,"2",{"3":[false]}]')
+    assert await socket.closed() == []
+
+
+def test_the_suite_has_32_cases() -> None:
+    assert len(cases(globals())) == 32
