@@ -29,8 +29,6 @@ from socketio_fast._core.wire cimport (
     SF_OK,
     sf_head,
     sf_scan_head,
-    sf_utf8,
-    sf_utf8_feed,
 )
 
 from socketio_fast.exceptions import LimitError, PacketError
@@ -122,16 +120,25 @@ cdef object _loads(const char *p, Py_ssize_t n):
         return _orjson_loads(PyMemoryView_FromMemory(<char *> p, n, PyBUF_READ))
     except ValueError:
         pass
-    _fail_json(p, n)
+    return _loads_plain(p[:n])
 
 
-cdef int _fail_json(const char *p, Py_ssize_t n) except -1:
-    # orjson refuses invalid UTF-8 too, so that valid text is not checked twice; the
-    # WebSocket protocol wants its own close code for it (RFC 6455, section 8.1).
-    cdef sf_utf8 state = sf_utf8(0, 0, 0)
-    if not sf_utf8_feed(&state, p, n) or state.need:
-        raise PacketError("text is not UTF-8", code=1007)
-    raise PacketError(f"payload is not JSON: {p[:min(n, 64)]!r}")
+cdef object _loads_plain(bytes data):
+    """What orjson refuses, but is JSON: lone surrogates (escaped), deep nesting.
+
+    Raises PacketError for the rest. orjson refuses invalid UTF-8 too, so that valid text
+    is not checked twice; it has its own close code (RFC 6455, section 8.1).
+    """
+    try:
+        return _json.loads(data.decode(), parse_constant=_no_constant)
+    except UnicodeDecodeError:
+        raise PacketError("text is not UTF-8", code=1007) from None
+    except (ValueError, RecursionError):
+        raise PacketError(f"payload is not JSON: {data[:64]!r}") from None
+
+
+def _no_constant(name):
+    raise ValueError(f"{name} is not JSON")
 
 
 cdef int _fail_head(int error, const char *p, Py_ssize_t n) except -1:

@@ -135,9 +135,11 @@ class Http:
         try:
             socket = await self.websocket(query, **sid)
         except aiohttp.WSServerHandshakeError as error:
-            assert error.status == 400
+            status = error.status
         else:
+            status = 400
             assert await socket.closed() == []
+        assert status == 400
 
 
 @asynccontextmanager

@@ -14,9 +14,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-
-import socketio_fast
-import socketio_fast.engineio
 from integration.raw import (
     Client,
     Response,
@@ -26,6 +23,9 @@ from integration.raw import (
     websocket,
     within,
 )
+
+import socketio_fast
+import socketio_fast.engineio
 
 Serve = Callable[..., Awaitable[Any]]
 Wire = list[str | bytes]
@@ -408,7 +408,8 @@ async def test_acknowledgements_of_the_client(
 
 
 @pytest.mark.parametrize(
-    ("namespace", "packet"), [("/", "41"), ("/admin", "41/admin,"), ("/admin", "41/admin")]
+    ("namespace", "packet"),
+    [("/", "41"), ("/admin", "41/admin,"), ("/admin", "41/admin")],
 )
 async def test_disconnection_by_the_client(
     client_of: ClientOf, namespace: str, packet: str
@@ -424,7 +425,9 @@ async def test_disconnection_by_the_client(
     assert str(await ws.message()).startswith(other)
 
 
-@pytest.mark.parametrize(("namespace", "packet"), [("/", "41"), ("/admin", "41/admin,")])
+@pytest.mark.parametrize(
+    ("namespace", "packet"), [("/", "41"), ("/admin", "41/admin,")]
+)
 async def test_disconnection_by_the_server(
     client_of: ClientOf, namespace: str, packet: str
 ) -> None:
@@ -501,7 +504,7 @@ async def test_what_the_document_rules_out_closes_the_connection(
     application = Application()
     client = await client_of(application.sio)
     ws = await joined(client)
-    await put(ws, [part if isinstance(part, bytes) else part for part in wire])
+    await put(ws, wire)
     await ws.ends()
     # the application hears of the end, and of nothing else
     await application.received("/", "disconnect")
@@ -522,10 +525,12 @@ async def test_a_packet_before_connect_closes_the_connection(
 ACCEPTED: list[tuple[Wire, tuple[Any, ...]]] = [
     (['42["foo",null]'], ("foo", None)),
     (['42["foo","€",1.5,-1,true,{"a":[]}]'], ("foo", "€", 1.5, -1, True, {"a": []})),
-    (['42 ["foo"]'[:2] + ' ["foo"]'], ("foo",)),
     (['42[ "foo" , 1 ]'], ("foo", 1)),
     (['42["foo","connect"]'], ("foo", "connect")),
-    (['42["foo",{"_placeholder":true,"num":0}]'], ("foo", {"_placeholder": True, "num": 0})),
+    (
+        ['42["foo",{"_placeholder":true,"num":0}]'],
+        ("foo", {"_placeholder": True, "num": 0}),
+    ),
     (
         [f'4510-["foo",{",".join(PLACE[:1] * 10)}]', *[b"%d" % i for i in range(10)]],
         ("foo", *[b"0"] * 10),

@@ -93,7 +93,9 @@ class Response:
 
     def error(self, code: int) -> Response:
         """The reference's error, to the byte."""
-        assert self.status == (403 if code == 4 else 400), f"{self.status} {self.body!r}"
+        assert self.status == (403 if code == 4 else 400), (
+            f"{self.status} {self.body!r}"
+        )
         assert self.header("content-type") == "application/json"
         assert self.text == f'{{"code":{code},"message":"{MESSAGES[code]}"}}'
         return self
@@ -128,7 +130,9 @@ def chunk(piece: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(piece), piece)
 
 
-def polling(sid: str | None = None, *, path: str = "/engine.io/", more: str = "") -> str:
+def polling(
+    sid: str | None = None, *, path: str = "/engine.io/", more: str = ""
+) -> str:
     query = "EIO=4&transport=polling" + (f"&sid={sid}" if sid else "")
     return f"{path}?{query}{more}"
 

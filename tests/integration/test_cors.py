@@ -234,9 +234,7 @@ async def test_preflight(start: Start) -> None:
         response = (await preflight(client, OTHER, target)).ok()
         assert response.header(ALLOW_ORIGIN) == OTHER
         assert response.header(CREDENTIALS) == "true"
-        assert (
-            response.header("access-control-allow-methods") == "OPTIONS, GET, POST"
-        )
+        assert response.header("access-control-allow-methods") == "OPTIONS, GET, POST"
         assert (
             response.header("access-control-allow-headers") == "content-type, x-custom"
         )

@@ -812,7 +812,9 @@ async def test_a_malformed_payload_closes_the_session(
     await is_gone(client, sid)
 
 
-@pytest.mark.parametrize("payload", [b"b!", b"bA", b"bAQID=", b"bAQ=ID", b"b=", b"bAQI \n"])
+@pytest.mark.parametrize(
+    "payload", [b"b!", b"bA", b"bAQID=", b"bAQ=ID", b"b=", b"bAQI \n"]
+)
 async def test_malformed_base64_closes_the_session(
     start: Start, payload: bytes
 ) -> None:

@@ -59,7 +59,7 @@ async def lives_by_polling(client: Client, sid: str) -> None:
 
 async def test_probe_upgrade_and_messages(start: Start) -> None:
     echo, client = await start()
-    connection, sid = await session(client)
+    _, sid = await session(client)
     ws = await probed(client, sid)
     await ws.text("5")
     await ws.echoes("hello")
@@ -219,7 +219,9 @@ async def test_anything_else_closes_the_probe_and_the_session_lives(
 ) -> None:
     echo, client = await start()
     _, sid = await session(client)
-    ws = await (probed(client, sid) if probe_first else client.websocket(websocket(sid)))
+    ws = await (
+        probed(client, sid) if probe_first else client.websocket(websocket(sid))
+    )
     await ws.text(packet)
     await ws.ends()
     await lives_by_polling(client, sid)
@@ -271,7 +273,9 @@ async def test_the_upgrade_timeout_closes_only_the_probe(
     _, sid = await session(client)
     loop = asyncio.get_running_loop()
     started = loop.time()
-    ws = await (probed(client, sid) if probe_first else client.websocket(websocket(sid)))
+    ws = await (
+        probed(client, sid) if probe_first else client.websocket(websocket(sid))
+    )
     await ws.ends()
     assert 0.25 < loop.time() - started < 2
     assert echo.ended == []
@@ -327,7 +331,9 @@ async def test_polling_after_the_upgrade_is_a_bad_request(
     echo, client = await start()
     ws, sid = await upgraded(client)
     connection = await client.connect()
-    await connection.send(request("GET" if body is None else "POST", polling(sid), body))
+    await connection.send(
+        request("GET" if body is None else "POST", polling(sid), body)
+    )
     (await connection.response()).error(3)
     await ws.echoes("hello")
     assert echo.got == ["upgraded", "hello"]

@@ -583,8 +583,7 @@ async def test_a_violation_harms_nobody_else(client: Client) -> None:
 
 @pytest.mark.parametrize(
     "code",
-    [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014]
-    + [3000, 3999, 4000, 4999],
+    [*range(1000, 1004), *range(1007, 1015), 3000, 3999, 4000, 4999],
 )
 async def test_a_close_code_is_echoed(start: Start, code: int) -> None:
     echo, client = await start()
@@ -780,6 +779,21 @@ async def test_a_frame_above_the_maximum_is_refused_by_its_header(
     await ws.send(header(opcode, length, fin=fin) + MASK)
     await ws.fails_with(1009)
     await echo.until(lambda: len(echo.ended) == 1)
+
+
+@pytest.mark.parametrize("opcode", [TEXT, BINARY])
+async def test_fragments_above_the_maximum_are_refused_before_their_end(
+    start: Start, opcode: int
+) -> None:
+    echo, client = await start(max_http_buffer_size=1000)
+    ws = await client.session()
+    await ws.send(
+        frame(opcode, b"4" * 600, fin=False) + frame(CONT, b"4" * 300, fin=False)
+    )
+    await ws.silent()
+    await ws.send(frame(CONT, b"4" * 101, fin=False))
+    await ws.fails_with(1009)
+    assert echo.got == []
 
 
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])

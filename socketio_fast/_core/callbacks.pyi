@@ -1,0 +1,26 @@
+from asyncio import AbstractEventLoop
+from collections.abc import Callable
+from logging import Logger
+from typing import Any, final
+
+from typing_extensions import Self
+
+from socketio_fast._core.session import Engine, HandlerFactory, SessionHandler
+from socketio_fast._core.tasks import Runner
+
+@final
+class Callbacks(HandlerFactory):
+    connect: Callable[..., Any] | None
+    message: Callable[..., Any] | None
+    disconnect: Callable[..., Any] | None
+    def __new__(cls, *, logger: Logger, ordered: bool = False) -> Self: ...
+    @property
+    def runner(self) -> Runner | None: ...
+    @property
+    def logger(self) -> Logger: ...
+    @property
+    def ordered(self) -> bool: ...
+    def bind(self, engine: Engine, loop: AbstractEventLoop) -> None: ...
+
+@final
+class CallbackHandler(SessionHandler): ...
