@@ -9,7 +9,6 @@ HTML beside the generated C).
 import os
 from glob import glob
 
-import picows
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
@@ -37,7 +36,7 @@ MODULES = [
     "websocket",
     "http1",
 ]
-MACROS = [("SF_PICOWS_VERSION", picows.__version__)]
+MACROS: list[tuple[str, str]] = []
 CFLAGS, LDFLAGS = [], []
 if os.name != "nt":
     CFLAGS += ["-std=c11", "-Wall"]

@@ -1,8 +1,9 @@
-"""What is measured: the servers and the scenarios."""
+"""What is measured: the servers, the scenarios, and how far they are scaled."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -16,19 +17,36 @@ BUSY_PERCENT = 90.0
 
 @dataclass(frozen=True)
 class Server:
-    """A server to measure.
+    """A server to measure, in a folder below servers/.
 
     The command, given `--versions`, prints a JSON object of versions, or fails where
     something it needs is missing. Given `--port`, it serves on 127.0.0.1, and prints
-    `listening on PORT pid PID` when it does.
+    `listening on PORT pid PID` when it does; with `--certificate` and `--key` over TLS.
+    What is to be built is built in the folder, where `product` is older than a source.
     """
 
     name: str
     title: str
-    file: str
+    command: tuple[str, ...]
+    folder: str = ""
+    build: tuple[str, ...] = ()
+    product: str = ""
+    tls: bool = False
 
-    def command(self, python: str, *arguments: str) -> list[str]:
-        return [python, str(HERE / "servers" / self.file), *arguments]
+    @property
+    def path(self) -> Path:
+        return HERE / "servers" / self.folder
+
+    def arguments(self, python: str, *more: str) -> list[str]:
+        """The command line: `./` is the folder, `python` the one that is chosen."""
+        words = []
+        for word in self.command:
+            if word == "python":
+                words.append(python)
+            else:
+                here = word.startswith("./")
+                words.append(str(self.path / word[2:]) if here else word)
+        return [*words, *more]
 
 
 @dataclass(frozen=True)
@@ -36,7 +54,8 @@ class Scenario:
     """A load, and the words for its result.
 
     `unit` is what a message is called here. `guard` is how many times faster than
-    python-socketio `--check` asks us to be.
+    python-socketio `--check` asks us to be. With a `share`, messages go at a fixed
+    rate, which is this share of what the server reached in SATURATION.
     """
 
     name: str
@@ -47,6 +66,11 @@ class Scenario:
     in_flight: int = 1
     payload: int = 32
     pending: int = 64
+    rooms: int = 0
+    namespaces: int = 1
+    tls: bool = False
+    share: float | None = None
+    quick: bool = True
     quick_connections: int | None = None
     guard: float | None = None
 
@@ -65,12 +89,73 @@ class Scenario:
             f"--in-flight={self.in_flight}",
             f"--payload={self.payload}",
             f"--pending={self.pending}",
+            f"--rooms={self.rooms}",
+            f"--namespaces={self.namespaces}",
+            *(["--tls"] if self.tls else []),
+        ]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One scenario at several sizes."""
+
+    name: str
+    title: str
+    axis: str
+    unit: str
+    sizes: Sequence[int]
+    at: Callable[[int], Scenario]
+
+    @property
+    def scenarios(self) -> list[Scenario]:
+        return [
+            replace(self.at(size), name=f"{self.name}/{size}", title=self.title)
+            for size in self.sizes
         ]
 
 
 SERVERS = (
-    Server(OURS, "socketio_fast", "socketio_fast_server.py"),
-    Server(BASELINE, "python-socketio on uvicorn", "python_socketio_server.py"),
+    Server(OURS, "socketio_fast", ("python", "./socketio_fast_server.py"), tls=True),
+    Server(
+        BASELINE,
+        "python-socketio on uvicorn",
+        ("python", "./python_socketio_server.py"),
+        tls=True,
+    ),
+    Server(
+        "node",
+        "socket.io on Node.js",
+        ("node", "./server.mjs"),
+        "node",
+        ("npm", "ci"),
+        "node_modules/.package-lock.json",
+        tls=True,
+    ),
+    Server(
+        "bun",
+        "socket.io on Bun's engine",
+        ("./node_modules/.bin/bun", "./server.mjs"),
+        "bun",
+        ("npm", "ci"),
+        "node_modules/.package-lock.json",
+        tls=True,
+    ),
+    Server(
+        "rust",
+        "socketioxide on axum (Rust)",
+        ("./target/release/server",),
+        "rust",
+        ("cargo", "build", "--release"),
+        "target/release/server",
+    ),
+    Server(
+        "go",
+        "zishang520/socket.io (Go)",
+        ("./build/server",),
+        "go",
+        ("go", "build", "-o", "build/server", "."),
+        "build/server",
+    ),
 )
 
 SCENARIOS = (
@@ -91,6 +176,13 @@ SCENARIOS = (
         "binary-8", "Binary echo, 100 connections, 8 in flight", "binary", in_flight=8
     ),
     Scenario(
+        "echo-4k",
+        "Echo of 4 KiB, 100 connections, 1 in flight",
+        "echo",
+        payload=4096,
+        quick=False,
+    ),
+    Scenario(
         "broadcast-500",
         "Broadcast to 500 connections, 2 in flight",
         "broadcast",
@@ -98,6 +190,14 @@ SCENARIOS = (
         connections=500,
         in_flight=2,
         guard=5,
+    ),
+    Scenario(
+        "broadcast-5000",
+        "Broadcast to 5,000 connections, 1 in flight",
+        "broadcast",
+        unit="deliveries",
+        connections=5000,
+        quick=False,
     ),
     Scenario(
         "connect",
@@ -112,11 +212,78 @@ SCENARIOS = (
         unit="round trips",
     ),
     Scenario(
+        "tls-echo-8",
+        "Echo over TLS 1.3, 100 connections, 8 in flight",
+        "echo",
+        in_flight=8,
+        tls=True,
+    ),
+    Scenario(
         "idle",
         "Idle connections",
         "idle",
         unit="connections",
         connections=5000,
         quick_connections=1000,
+    ),
+)
+
+# What an open loop's rates are shares of. Not `echo-8`, whose server reads eight
+# messages at a time: those of an open loop come one by one.
+SATURATION = SCENARIOS[0]
+
+LATENCY = tuple(
+    Scenario(
+        f"latency/{percent}",
+        f"Echo at {percent} % of saturation",
+        "echo",
+        in_flight=64,
+        share=percent / 100,
+    )
+    for percent in (10, 25, 50, 75, 90)
+)
+
+SWEEPS = (
+    Sweep(
+        "connections",
+        "Connections: echo, 1 in flight each",
+        "connections",
+        "message",
+        (100, 1000, 5000, 10000, 15000),
+        lambda size: Scenario("", "", "echo", connections=size),
+    ),
+    Sweep(
+        "room-size",
+        "Room size: a room of that many, 2 messages in flight",
+        "members of the room",
+        "recipient",
+        (10, 100, 1000, 10000),
+        lambda size: Scenario(
+            "", "", "room", "deliveries", connections=size, in_flight=2, rooms=1
+        ),
+    ),
+    Sweep(
+        "payload",
+        "Payload: echo, 16 connections, 1 in flight",
+        "bytes",
+        "message",
+        (16, 256, 4096, 65536, 262144),
+        lambda size: Scenario("", "", "echo", connections=16, payload=size),
+    ),
+    Sweep(
+        "rooms",
+        "Rooms per socket: a message to one of them, 100 members, 2 in flight",
+        "rooms that every socket is in",
+        "recipient",
+        (1, 10, 100, 1000),
+        lambda size: Scenario("", "", "room", "deliveries", in_flight=2, rooms=size),
+    ),
+    Sweep(
+        "namespaces",
+        "Namespaces: echo in turn, 100 connections, 8 in flight",
+        "namespaces that every client is in",
+        "message",
+        (1, 10, 100),
+        lambda size: Scenario("", "", "echo", in_flight=8, namespaces=size),
     ),
 )

@@ -10,11 +10,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime
-import itertools
 import json
 import os
 import platform
 import re
+import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -23,6 +24,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from statistics import median
 from typing import IO, Any, NamedTuple
 
 import render
@@ -30,16 +32,22 @@ from catalogue import (
     BASELINE,
     BUSY_PERCENT,
     HERE,
+    LATENCY,
     OURS,
+    SATURATION,
     SCENARIOS,
     SERVERS,
+    SWEEPS,
     Scenario,
     Server,
+    Sweep,
 )
 
 LOAD = HERE / "load"
 RESULTS = HERE / "results"
 START_SECONDS = 20.0
+BUILD_SECONDS = 900.0
+OPEN_FILES = 20000
 
 
 class BenchmarkError(Exception):
@@ -51,7 +59,10 @@ class Plan(NamedTuple):
 
     servers: Sequence[Server]
     scenarios: Sequence[Scenario]
+    sweeps: Sequence[Sweep]
+    latency: bool
     rounds: int
+    scale_rounds: int
     warmup: float
     seconds: float
     quick: bool
@@ -59,15 +70,25 @@ class Plan(NamedTuple):
     load_core: int
     python: str
 
-    def server_command(self, server: Server, *arguments: str) -> list[str]:
-        return server.command(self.python, *arguments)
+    def phases(self) -> list[tuple[list[Scenario], int]]:
+        """What is measured together, and in how many rounds."""
+        scaled = [scenario for sweep in self.sweeps for scenario in sweep.scenarios]
+        paced = list(LATENCY) if self.latency else []
+        return [
+            (list(self.scenarios), self.rounds),
+            (paced, self.scale_rounds),
+            (scaled, self.scale_rounds),
+        ]
 
 
 # --- the pieces of one measurement ---
 
 
 def build_load() -> Path:
-    """Compiles the load generator, unless it is newer than its sources."""
+    """Compiles the load generator, unless it is newer than its sources.
+
+    With TLS where OpenSSL's headers are.
+    """
     binary = LOAD / "build" / "load"
     sources = sorted(LOAD.glob("*.c"))
     newest = max(path.stat().st_mtime for path in [*sources, *LOAD.glob("*.h")])
@@ -77,12 +98,69 @@ def build_load() -> Path:
     command = [os.environ.get("CC", "cc"), "-std=c11", "-O2"]
     command += ["-Wall", "-Wextra", "-o", str(binary), *map(str, sources)]
     try:
-        subprocess.run(command, check=True)
+        with_tls = [*command, "-DLOAD_TLS", "-lssl", "-lcrypto"]
+        if subprocess.run(with_tls, capture_output=True).returncode != 0:
+            subprocess.run(command, check=True)
     except FileNotFoundError:
         raise BenchmarkError(f"no C compiler: {command[0]} was not found") from None
     except subprocess.CalledProcessError:
         raise BenchmarkError("the load generator does not compile") from None
     return binary
+
+
+def load_openssl(binary: Path) -> str:
+    """The version that the load generator has for TLS; fails where there is none."""
+    if shutil.which("openssl") is None:
+        raise BenchmarkError("the command openssl was not found, to make a certificate")
+    result = subprocess.run([binary, "--openssl"], capture_output=True, text=True)
+    if result.returncode != 0:
+        raise BenchmarkError("the load generator was built without OpenSSL")
+    return result.stdout.strip()
+
+
+@contextlib.contextmanager
+def certificate() -> Iterator[tuple[str, str]]:
+    """Yields the files of a certificate for this run, and of its key."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = f"{folder}/certificate.pem", f"{folder}/key.pem"
+        command = ["openssl", "req", "-x509", "-nodes", "-days", "2", "-newkey", "ec"]
+        command += ["-pkeyopt", "ec_paramgen_curve:prime256v1"]
+        command += ["-subj", "/CN=localhost", "-out", files[0], "-keyout", files[1]]
+        try:
+            subprocess.run(command, check=True, capture_output=True, text=True)
+        except subprocess.CalledProcessError as error:
+            raise BenchmarkError(f"openssl: {last_line(error.stderr)}") from None
+        yield files
+
+
+def build_server(server: Server) -> None:
+    """Builds or installs what a server needs, unless that is newer than its sources."""
+    if not server.build:
+        return
+    sources = [path for path in server.path.iterdir() if path.is_file()]
+    newest = max(path.stat().st_mtime for path in sources)
+    product = server.path / server.product
+    if product.exists() and product.stat().st_mtime >= newest:
+        return
+    words = " ".join(server.build)
+    print(f"building {server.name}: {words}", file=sys.stderr)
+    try:
+        result = subprocess.run(
+            server.build,
+            cwd=server.path,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=BUILD_SECONDS,
+        )
+    except FileNotFoundError:
+        raise BenchmarkError(f"{server.build[0]} was not found") from None
+    except subprocess.TimeoutExpired:
+        raise BenchmarkError(f"`{words}` did not end") from None
+    if result.returncode != 0:
+        raise BenchmarkError(f"`{words}` failed: {last_line(result.stderr)}")
+    # Builders keep what is up to date as it is, however old.
+    os.utime(product)
 
 
 def environment() -> dict[str, str]:
@@ -102,7 +180,7 @@ def probe_versions(plan: Plan, server: Server) -> dict[str, str]:
     """Asks a server for its versions; fails where it cannot run here."""
     try:
         result = subprocess.run(
-            plan.server_command(server, "--versions"),
+            server.arguments(plan.python, "--versions"),
             env=environment(),
             capture_output=True,
             text=True,
@@ -136,12 +214,14 @@ def wait_until_listening(process: subprocess.Popen[bytes], log: IO[str]) -> int:
 
 
 @contextlib.contextmanager
-def serving(plan: Plan, server: Server) -> Iterator[tuple[int, int, IO[str]]]:
+def serving(
+    plan: Plan, server: Server, *more: str
+) -> Iterator[tuple[int, int, IO[str]]]:
     """Runs a server; yields its port, its process id and its output."""
     port = free_port()
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
-            plan.server_command(server, "--port", str(port)),
+            server.arguments(plan.python, "--port", str(port), *more),
             env=environment(),
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -160,13 +240,19 @@ def serving(plan: Plan, server: Server) -> Iterator[tuple[int, int, IO[str]]]:
 
 
 def measure(
-    plan: Plan, binary: Path, server: Server, scenario: Scenario
+    plan: Plan, binary: Path, server: Server, scenario: Scenario, rate: float | None
 ) -> dict[str, Any]:
     """One measurement: what the load generator printed."""
-    with serving(plan, server) as (port, pid, log):
+    with contextlib.ExitStack() as stack:
+        more = []
+        if scenario.tls:
+            files = stack.enter_context(certificate())
+            more = ["--certificate", files[0], "--key", files[1]]
+        port, pid, log = stack.enter_context(serving(plan, server, *more))
         command = [str(binary), f"--port={port}", f"--pid={pid}"]
         command += [f"--warmup={plan.warmup}", f"--seconds={plan.seconds}"]
         command += scenario.arguments(quick=plan.quick)
+        command += [] if rate is None else [f"--rate={rate:.0f}"]
         try:
             result = subprocess.run(
                 command,
@@ -215,41 +301,105 @@ def run(plan: Plan, name: str) -> dict[str, Any]:
     """Measures everything, and writes the raw results after every round."""
     binary = build_load()
     servers, versions, skipped = available(plan)
+    scenarios, dropped = possible(plan.scenarios, binary)
+    plan = plan._replace(servers=servers, scenarios=scenarios)
     results: dict[str, Any] = {
         "environment": describe_machine(plan),
         "versions": versions,
         "skipped": skipped,
+        "skipped_scenarios": dropped,
         "method": {
             "rounds": plan.rounds,
+            "scale_rounds": plan.scale_rounds,
             "warmup_seconds": plan.warmup,
             "seconds": plan.seconds,
             "quick": plan.quick,
         },
         "scenarios": [scenario.name for scenario in plan.scenarios],
+        "latency": plan.latency,
+        "sweeps": [sweep.name for sweep in plan.sweeps],
         "runs": [],
         "failures": [],
     }
-    progress = Progress(plan.rounds * len(plan.scenarios) * len(servers))
-    for number in range(1, plan.rounds + 1):
-        # Who goes first changes with the round.
-        shift = number % len(servers)
-        order = [*servers[shift:], *servers[:shift]]
-        for scenario, server in itertools.product(plan.scenarios, order):
-            place = {"round": number, "scenario": scenario.name, "server": server.name}
-            label = f"round {number}: {scenario.name}, {server.name}"
-            progress.show(label)
-            try:
-                report = measure(plan, binary, server, scenario)
-            except BenchmarkError as error:
-                results["failures"].append({**place, "error": str(error)})
-                progress.write(f"FAILED {label}: {error}")
-            else:
-                results["runs"].append({**place, **report})
-                warn_if_busy(progress, label, report)
-            progress.done += 1
-        write_results(results, name)
+    progress = Progress(
+        sum(
+            rounds * len(takers(plan, scenario))
+            for scenarios, rounds in plan.phases()
+            for scenario in scenarios
+        )
+    )
+    for scenarios, rounds in plan.phases():
+        for number in range(1, rounds + 1):
+            for scenario in scenarios:
+                # Who goes first changes with the round.
+                order = takers(plan, scenario)
+                shift = number % len(order) if order else 0
+                for server in [*order[shift:], *order[:shift]]:
+                    take(plan, binary, results, progress, number, scenario, server)
+            write_results(results, name)
     progress.write(f"measured in {time.monotonic() - progress.begun:.0f} s")
     return results
+
+
+def takers(plan: Plan, scenario: Scenario) -> list[Server]:
+    """The servers that a scenario is for."""
+    return [server for server in plan.servers if server.tls or not scenario.tls]
+
+
+def take(
+    plan: Plan,
+    binary: Path,
+    results: dict[str, Any],
+    progress: Progress,
+    number: int,
+    scenario: Scenario,
+    server: Server,
+) -> None:
+    """One measurement, put into the results."""
+    place = {"round": number, "scenario": scenario.name, "server": server.name}
+    label = f"round {number}: {scenario.name}, {server.name}"
+    progress.show(label)
+    try:
+        rate = None if scenario.share is None else paced(results, scenario, server)
+        report = measure(plan, binary, server, scenario, rate)
+    except BenchmarkError as error:
+        results["failures"].append({**place, "error": str(error)})
+        progress.write(f"FAILED {label}: {error}")
+    else:
+        results["runs"].append({**place, **report})
+        warn_if_busy(progress, label, report)
+    progress.done += 1
+
+
+def paced(results: dict[str, Any], scenario: Scenario, server: Server) -> float:
+    """The rate of an open loop: a share of what this server reached in this run."""
+    speeds = [
+        run["messages_per_second"]
+        for run in results["runs"]
+        if run["scenario"] == SATURATION.name and run["server"] == server.name
+    ]
+    if not speeds:
+        raise BenchmarkError(f"{SATURATION.name} was not measured: no rate to share")
+    assert scenario.share is not None
+    return scenario.share * median(speeds)
+
+
+def possible(
+    scenarios: Sequence[Scenario], binary: Path
+) -> tuple[list[Scenario], dict[str, str]]:
+    """The scenarios that can run here, and why others cannot."""
+    found = []
+    dropped = {}
+    for scenario in scenarios:
+        try:
+            if scenario.tls:
+                load_openssl(binary)
+        except BenchmarkError as error:
+            dropped[scenario.name] = str(error)
+            print(f"SKIPPED {scenario.name}: {error}", file=sys.stderr)
+        else:
+            found.append(scenario)
+    return found, dropped
 
 
 def warn_if_busy(progress: Progress, label: str, report: dict[str, Any]) -> None:
@@ -270,6 +420,7 @@ def available(
     skipped = {}
     for server in plan.servers:
         try:
+            build_server(server)
             versions[server.name] = probe_versions(plan, server)
         except BenchmarkError as error:
             skipped[server.name] = str(error)
@@ -331,28 +482,37 @@ def check(results: dict[str, Any]) -> list[str]:
 # --- the command line ---
 
 
-def chosen(text: str | None, known: Sequence[Any], what: str) -> list[Any]:
+def names_of(text: str | None, known: Sequence[str], what: str) -> list[str] | None:
+    """The names in an option, or None where it was not given."""
     if text is None:
-        return list(known)
+        return None
     names = [name.strip() for name in text.split(",")]
     for name in names:
-        if name not in [item.name for item in known]:
+        if name not in known:
             raise BenchmarkError(
-                f"no {what} is called {name!r}; there are "
-                + ", ".join(item.name for item in known)
+                f"no {what} is called {name!r}; there are " + ", ".join(known)
             )
-    return [item for item in known if item.name in names]
+    return names
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Measure socketio_fast beside other Socket.IO servers.",
     )
-    parser.add_argument("--quick", action="store_true", help="in two minutes, roughly")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help=f"in two minutes, roughly: {OURS} and {BASELINE} only, nothing scaled",
+    )
     parser.add_argument("--check", action="store_true", help="fail below the guards")
-    parser.add_argument("--only", metavar="A,B", help="scenarios to run")
+    parser.add_argument(
+        "--only", metavar="A,B", help="scenarios, sweeps, or `latency`; see --list"
+    )
     parser.add_argument("--servers", metavar="A,B", help="servers to run")
     parser.add_argument("--rounds", type=int, help="5; with --quick 3")
+    parser.add_argument(
+        "--scale-rounds", type=int, help="of sweeps and latency: 3, with --quick 1"
+    )
     parser.add_argument("--warmup", type=float, help="seconds: 1; with --quick 0.3")
     parser.add_argument("--seconds", type=float, help="counted: 3; with --quick 1")
     parser.add_argument("--server-core", type=int, help="the last one")
@@ -362,7 +522,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--render", metavar="NAME", help="only render README.md from results/NAME.json"
     )
-    parser.add_argument("--list", action="store_true", help="scenarios and servers")
+    parser.add_argument("--list", action="store_true", help="what there is to run")
     return parser.parse_args()
 
 
@@ -377,10 +537,29 @@ def make_plan(options: argparse.Namespace) -> Plan:
     def either(value: Any, full: float, brief: float) -> Any:
         return value if value is not None else brief if quick else full
 
+    servers = names_of(options.servers, [item.name for item in SERVERS], "server")
+    if servers is None:
+        servers = [OURS, BASELINE] if quick else [item.name for item in SERVERS]
+    only = names_of(
+        options.only,
+        [*(item.name for item in (*SCENARIOS, *SWEEPS)), "latency"],
+        "scenario or sweep",
+    )
+    if only is None:
+        only = [item.name for item in SCENARIOS if item.quick or not quick]
+        only += [] if quick else [*(item.name for item in SWEEPS), "latency"]
+    latency = "latency" in only
     plan = Plan(
-        servers=chosen(options.servers, SERVERS, "server"),
-        scenarios=chosen(options.only, SCENARIOS, "scenario"),
+        servers=[item for item in SERVERS if item.name in servers],
+        scenarios=[
+            item
+            for item in SCENARIOS
+            if item.name in only or (latency and item is SATURATION)
+        ],
+        sweeps=[item for item in SWEEPS if item.name in only],
+        latency=latency,
         rounds=either(options.rounds, 5, 3),
+        scale_rounds=either(options.scale_rounds, 3, 1),
         warmup=either(options.warmup, 1.0, 0.3),
         seconds=either(options.seconds, 3.0, 1.0),
         quick=quick,
@@ -388,21 +567,30 @@ def make_plan(options: argparse.Namespace) -> Plan:
         load_core=either(options.load_core, cores[0], cores[0]),
         python=options.python,
     )
-    if plan.rounds < 1 or plan.server_core == plan.load_core:
+    if min(plan.rounds, plan.scale_rounds) < 1 or plan.server_core == plan.load_core:
         raise BenchmarkError("at least one round, and two different cores")
     return plan
+
+
+def allow_open_files() -> None:
+    """Lets the servers have as many connections as are opened to them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
 def main() -> int:
     options = parse_arguments()
     if options.list:
-        for item in (*SCENARIOS, *SERVERS):
+        for item in (*SCENARIOS, *SWEEPS, *SERVERS):
             print(f"{item.name:16} {item.title}")
+        print(f"{'latency':16} Echo at fixed rates, shares of {SATURATION.name}")
         return 0
     if options.render:
         render.write_readme(RESULTS / f"{options.render}.json", HERE / "README.md")
         return 0
     plan = make_plan(options)
+    allow_open_files()
     whole = not (options.quick or options.only or options.servers)
     name = options.name or (
         "full" if whole else "quick" if options.quick else "partial"

@@ -1,15 +1,125 @@
-/* Heads of server-to-client WebSocket frames (RFC 6455, section 5.2): final,
- * unmasked, so that one rendering serves every recipient.
+/* WebSocket frames (RFC 6455, section 5.2).
  *
- *   head = %x80 + opcode ( length7 | 126 length16 | 127 length64 )
+ *   frame  = head [ mask ] payload
+ *   head   = ( fin rsv1 rsv2 rsv3 opcode ) ( masked length )
+ *   length = length7 | 126 length16 | 127 length64
+ *
+ * A server's frames are final and unmasked, so that one rendering serves every
+ * recipient; a client's are masked.
  */
 #ifndef SF_FRAME_H
 #define SF_FRAME_H
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
-enum { SF_TEXT = 1, SF_BINARY = 2, SF_CLOSE = 8, SF_PING = 9, SF_PONG = 10 };
+enum {
+    SF_CONTINUATION = 0,
+    SF_TEXT = 1,
+    SF_BINARY = 2,
+    SF_CLOSE = 8,
+    SF_PING = 9,
+    SF_PONG = 10
+};
+
+/* What is wrong with a client's frame; 0 is nothing. */
+enum {
+    SF_FRAME_OK = 0,
+    SF_FRAME_RESERVED_BIT,
+    SF_FRAME_OPCODE,
+    SF_FRAME_UNMASKED,
+    SF_FRAME_CONTROL, /* a control frame that is fragmented, or above 125 bytes */
+    SF_FRAME_LENGTH,  /* not in the shortest form, or above 2^63 - 1 */
+};
+
+typedef struct {
+    int error;
+    int opcode;
+    int fin;
+    uint64_t length; /* of the payload */
+    size_t head;     /* where the payload begins; 0: not all of the head is there */
+    unsigned char mask[4];
+} sf_frame;
+
+/* Scans the head of a client's frame. `error` is set as early as it can be. */
+static inline sf_frame
+sf_scan_frame(const char *bytes, size_t n)
+{
+    const unsigned char *p = (const unsigned char *)bytes;
+    sf_frame f = {SF_FRAME_OK, 0, 0, 0, 0, {0, 0, 0, 0}};
+    size_t head = 2;
+    int i;
+
+    if (n < 2) {
+        return f;
+    }
+    f.fin = p[0] >> 7;
+    f.opcode = p[0] & 0x0F;
+    f.length = p[1] & 0x7F;
+    if (p[0] & 0x70) {
+        f.error = SF_FRAME_RESERVED_BIT;
+    } else if ((f.opcode & 7) > 2) {
+        f.error = SF_FRAME_OPCODE;
+    } else if (!(p[1] & 0x80)) {
+        f.error = SF_FRAME_UNMASKED;
+    } else if (f.opcode >= 8 && (!f.fin || f.length > 125)) {
+        f.error = SF_FRAME_CONTROL;
+    }
+    if (f.error) {
+        return f;
+    }
+    if (f.length == 126) {
+        if (n < 4) {
+            return f;
+        }
+        f.length = (uint64_t)p[2] << 8 | p[3];
+        head = 4;
+        if (f.length < 126) {
+            f.error = SF_FRAME_LENGTH;
+        }
+    } else if (f.length == 127) {
+        if (n < 10) {
+            return f;
+        }
+        f.length = 0;
+        for (i = 2; i < 10; i++) {
+            f.length = f.length << 8 | p[i];
+        }
+        head = 10;
+        if (f.length < 65536 || f.length >> 63) {
+            f.error = SF_FRAME_LENGTH;
+        }
+    }
+    if (f.error || n < head + 4) {
+        return f;
+    }
+    for (i = 0; i < 4; i++) {
+        f.mask[i] = p[head + i];
+    }
+    f.head = head + 4;
+    return f;
+}
+
+/* Unmasks a payload (section 5.3) into `out`, which may be where it lies. */
+static inline void
+sf_unmask(char *out, const char *payload, size_t n, const unsigned char *mask)
+{
+    uint64_t word, key;
+    uint32_t key32;
+    size_t i = 0;
+
+    memcpy(&key32, mask, 4);
+    key = (uint64_t)key32 << 32 | key32;
+    for (; i + 8 <= n; i += 8) {
+        memcpy(&word, payload + i, 8);
+        word ^= key;
+        memcpy(out + i, &word, 8);
+    }
+    for (; i < n; i++) {
+        out[i] = (char)(payload[i] ^ (char)mask[i & 3]);
+    }
+}
 
 static inline size_t
 sf_frame_head_size(size_t payload)

@@ -1,9 +1,11 @@
 /* The load generator: many Socket.IO clients in one thread.
 
    net.c        sockets, buffers and the event loop's view of a connection
+   tls.c        TLS on such a socket, where OpenSSL is there
    websocket.c  a client over WebSocket: handshake, frames
    polling.c    a client over HTTP long-polling: handshake, POST and GET in turn
    scenarios.c  what the clients say, and the checks on what they hear
+   pace.c       the open loop: messages at a fixed rate
    options.c    the command line
    main.c       phases of a run, clock, report
 
@@ -18,6 +20,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "hist.h"
 
@@ -27,6 +30,9 @@ enum {
     MAX_CONNECTIONS = 65535,
     MAX_IN_FLIGHT = 1024,
     MAX_PAYLOAD = 16 << 20,
+    MAX_ROOMS = 10000,
+    MAX_NAMESPACES = 100,
+    SOURCES = 16, /* loopback addresses that clients connect from */
     STALL_SECONDS = 10,
     OPENING_SECONDS = 120,
 };
@@ -39,9 +45,13 @@ struct options {
     uint32_t connections;
     uint32_t in_flight;
     uint32_t pending;
+    uint32_t rooms;      /* that every client joins */
+    uint32_t namespaces; /* that every client connects to, the root among them */
     size_t payload;
+    double rate; /* messages per second in all; 0: a closed loop */
     double warmup;
     double seconds;
+    bool tls;
 };
 
 struct text {
@@ -69,7 +79,7 @@ enum client_state {
     CLIENT_CONNECTING, /* TCP */
     CLIENT_UPGRADING,  /* the answer 101 is due */
     CLIENT_OPENING,    /* the Engine.IO open packet is due */
-    CLIENT_JOINING,    /* the Socket.IO CONNECT is due */
+    CLIENT_JOINING,    /* the answer to a Socket.IO CONNECT or a join is due */
     CLIENT_READY,
     CLIENT_LEAVING,    /* a WebSocket close was sent; the server closes the socket */
 };
@@ -81,10 +91,14 @@ struct client {
     uint32_t index;
     enum client_state state;
     enum poll_step poll_step;
+    uint32_t joined; /* steps of joining that were answered */
     bool wants_write;
+    bool wants_read; /* TLS: nothing can be sent before something comes */
     bool text_came; /* binary: the packet that announces an attachment */
     uint32_t in_flight;
     uint64_t opened_ns;
+    uint64_t next_message; /* open loop: the number of the next one of this client's */
+    struct tls *tls;
     struct buffer in;
     struct buffer out;
     struct buffer body; /* polling: packets of the next POST */
@@ -100,19 +114,24 @@ struct run {
     enum phase phase;
     uint64_t now;         /* ns, read once per readiness event */
     uint64_t progress_ns; /* when something was last achieved */
+    uint64_t spun_ns;     /* open loop: time spent polling for nothing */
     uint32_t ready;       /* clients that are connected */
     uint32_t pending;     /* clients on their way to being connected, or away */
     uint32_t next;        /* the next client to open */
     uint32_t in_flight;   /* messages, over all clients */
     uint64_t messages;    /* everything achieved so far, warm-up included */
+    uint64_t pace_begun_ns;
+    uint64_t next_message; /* open loop: numbers of messages, over all clients */
     uint32_t random;      /* state of the generator of masking keys */
     struct client *clients;
     struct text read;     /* the one big read buffer */
-    struct text *sent;    /* per slot: what is written before the payload */
-    struct text *heard;   /* per slot: what the server writes before the payload */
+    struct text *sent;    /* see words_index(): what is written before the payload */
+    struct text *heard;   /* what the server writes before the payload */
     struct text payload;  /* of the message being sent */
     uint32_t *missing;    /* broadcast, per slot: recipients that have not got it */
     struct hist latency;
+    struct hist lateness; /* open loop: of the generator itself */
+    struct tls_context *tls;
 };
 
 /* Carries packets between a client and the server. */
@@ -133,6 +152,7 @@ struct transport {
 struct scenario {
     const char *name;
     const struct transport *transport;
+    bool paced;            /* messages may go at a fixed rate */
     bool measures_opening; /* connections themselves are what is counted */
     bool silent;           /* nothing is sent: connections are only held */
     void (*prepare)(struct run *run);
@@ -153,8 +173,19 @@ void parse_options(struct options *options, int argc, char **argv);
 /* scenarios.c */
 extern const struct scenario scenarios[];
 const struct scenario *find_scenario(const char *name);
-/* The client is connected: its CONNECT was answered. */
-void client_ready(struct run *run, struct client *client);
+/* Sends the first or next packet of joining: the namespaces, then the rooms. */
+void client_join(struct run *run, struct client *client);
+/* A packet came while joining, without the Engine.IO type before it. */
+void client_on_joined(struct run *run, struct client *client, const char *p, size_t n);
+/* Sends the next message of a slot, which was due at some time. */
+void send_slot(struct run *run, struct client *client, uint32_t index, uint64_t due_ns);
+
+/* pace.c */
+void pace_start(struct run *run);
+/* Sends what is due, of everyone. */
+void pace(struct run *run);
+/* Sends what is due of a client that has room for it. */
+void pace_client(struct run *run, struct client *client);
 
 /* net.c */
 void *allocate(size_t count, size_t size);
@@ -162,8 +193,19 @@ char *buffer_reserve(struct buffer *buffer, size_t n);
 void buffer_append(struct buffer *buffer, const char *p, size_t n);
 void client_open(struct run *run, struct client *client);
 void client_close(struct run *run, struct client *client);
+/* The client has gone in good order. */
+void client_left(struct run *run, struct client *client);
 void client_on_event(struct run *run, struct client *client, uint32_t events);
 void client_flush(struct run *run, struct client *client);
+
+/* tls.c: as recv and send. Where there is no OpenSSL it has no version, and
+   tls_prepare fails. */
+const char *tls_version(void);
+struct tls_context *tls_prepare(void);
+struct tls *tls_open(struct tls_context *context, int fd);
+void tls_close(struct tls *tls);
+ssize_t tls_recv(struct tls *tls, char *p, size_t n);
+ssize_t tls_send(struct tls *tls, const char *p, size_t n, bool *wants_read);
 
 /* websocket.c */
 extern const struct transport websocket;

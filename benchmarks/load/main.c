@@ -18,6 +18,7 @@ enum { EVENTS = 512, READ_BYTES = 1 << 20, LONGEST_WAIT_MS = 50 };
 struct reading {
     uint64_t at_ns;
     uint64_t messages;
+    uint64_t spun_ns;
     double own_cpu;
     double server_cpu;
 };
@@ -85,6 +86,9 @@ run_prepare(struct run *run)
             run->clients[i].slots = allocate(options->in_flight, sizeof(struct slot));
         }
     }
+    if (options->tls) {
+        run->tls = tls_prepare();
+    }
     options->scenario->prepare(run);
     run->now = run->progress_ns = clock_ns();
 }
@@ -148,7 +152,15 @@ run_once(struct run *run, uint64_t deadline)
 {
     struct epoll_event events[EVENTS];
     int wait = LONGEST_WAIT_MS;
-    if (deadline < run->now + (uint64_t)LONGEST_WAIT_MS * 1000000u) {
+    uint64_t begun = run->now;
+    bool spins = run->options.rate > 0 &&
+                 (run->phase == PHASE_WARMUP || run->phase == PHASE_MEASURE);
+    if (spins) {
+        /* Asleep, it would wake too late to send on time. */
+        pace(run);
+        begun = run->now;
+        wait = 0;
+    } else if (deadline < run->now + (uint64_t)LONGEST_WAIT_MS * 1000000u) {
         wait = deadline > run->now ? (int)((deadline - run->now) / 1000000u) + 1 : 0;
     }
     int n = epoll_wait(run->epoll, events, EVENTS, wait);
@@ -156,6 +168,9 @@ run_once(struct run *run, uint64_t deadline)
         fail("epoll_wait: %s", strerror(errno));
     }
     run->now = clock_ns();
+    if (spins && n == 0) {
+        run->spun_ns += run->now - begun;
+    }
     for (int i = 0; i < n; i++) {
         client_on_event(run, events[i].data.ptr, events[i].events);
     }
@@ -193,6 +208,7 @@ start_everyone(struct run *run)
             scenario->transport->commit(run, &run->clients[i]);
         }
     }
+    pace_start(run);
     run->progress_ns = run->now;
 }
 
@@ -226,6 +242,7 @@ take_reading(struct run *run)
     struct reading reading = {.server_cpu = NAN};
     reading.at_ns = run->now = clock_ns();
     reading.messages = run->messages;
+    reading.spun_ns = run->spun_ns;
     reading.own_cpu = own_cpu_seconds();
     if (run->options.pid != 0) {
         reading.server_cpu = proc_cpu_seconds(run->options.pid);
@@ -261,11 +278,13 @@ print_report(const struct run *run, struct reading from, struct reading to,
     double seconds = (double)(to.at_ns - from.at_ns) / 1e9;
     uint64_t messages = to.messages - from.messages;
     printf("{\"load\": \"%s\", \"connections\": %u, \"in_flight\": %u, "
-           "\"payload\": %zu, \"warmup_seconds\": %.3f, \"opening_seconds\": %.3f, "
+           "\"payload\": %zu, \"rooms\": %u, \"namespaces\": %u, "
+           "\"tls\": %s, \"warmup_seconds\": %.3f, \"opening_seconds\": %.3f, "
            "\"messages\": %llu, \"seconds\": %.3f, \"messages_per_second\": %.1f, ",
            options->scenario->name, options->connections, options->in_flight,
-           options->payload, options->warmup, opening, (unsigned long long)messages,
-           seconds, (double)messages / seconds);
+           options->payload, options->rooms, options->namespaces,
+           options->tls ? "true" : "false", options->warmup, opening,
+           (unsigned long long)messages, seconds, (double)messages / seconds);
     if (run->latency.count > 0) {
         printf("\"latency_us\": {");
         print_microseconds(run, "p50", 50);
@@ -282,8 +301,17 @@ print_report(const struct run *run, struct reading from, struct reading to,
                to.server_cpu - from.server_cpu, (long long)rss_before,
                (long long)rss_after);
     }
-    printf("\"load_cpu_percent\": %.1f}\n",
-           100.0 * (to.own_cpu - from.own_cpu) / seconds);
+    if (options->rate > 0) {
+        printf("\"rate\": %.1f, \"load_lateness_us\": {\"p50\": %.1f, "
+               "\"p99\": %.1f}, ",
+               options->rate, (double)hist_percentile(&run->lateness, 50) / 1000.0,
+               (double)hist_percentile(&run->lateness, 99) / 1000.0);
+    }
+    /* Polling for nothing, as an open loop does between its messages, is no work. */
+    double spun = (double)(to.spun_ns - from.spun_ns) / 1e9;
+    double busy = to.own_cpu - from.own_cpu - spun;
+    double share = busy > 0 ? busy / seconds : 0;
+    printf("\"load_cpu_percent\": %.1f}\n", 100.0 * share);
 }
 
 int
@@ -302,6 +330,7 @@ main(int argc, char **argv)
     run_for(run, PHASE_WARMUP, run->options.warmup);
 
     hist_clear(&run->latency);
+    hist_clear(&run->lateness);
     struct reading from = take_reading(run);
     run_for(run, PHASE_MEASURE, run->options.seconds);
     struct reading to = take_reading(run);

@@ -1,5 +1,6 @@
 #include "load.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -42,8 +43,10 @@ buffer_reserve(struct buffer *buffer, size_t n)
 void
 buffer_append(struct buffer *buffer, const char *p, size_t n)
 {
-    memcpy(buffer_reserve(buffer, n), p, n);
-    buffer->end += n;
+    if (n > 0) {
+        memcpy(buffer_reserve(buffer, n), p, n);
+        buffer->end += n;
+    }
 }
 
 static void
@@ -56,6 +59,22 @@ client_watch(struct run *run, struct client *client, int operation, bool writes)
     client->wants_write = writes;
     if (epoll_ctl(run->epoll, operation, client->fd, &event) < 0) {
         fail("epoll_ctl: %s", strerror(errno));
+    }
+}
+
+/* One loopback address has too few ports for some runs: a client takes one of
+   127.0.0.1 to 127.0.0.16. */
+static void
+bind_source(struct client *client)
+{
+    struct sockaddr_in source = {
+        .sin_family = AF_INET,
+        .sin_addr.s_addr = htonl(INADDR_LOOPBACK + client->index % SOURCES),
+    };
+    int on = 1;
+    setsockopt(client->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+    if (bind(client->fd, (struct sockaddr *)&source, sizeof(source)) < 0) {
+        fail("bind for connection %u: %s", client->index, strerror(errno));
     }
 }
 
@@ -73,12 +92,15 @@ client_open(struct run *run, struct client *client)
         fail("socket for connection %u: %s", client->index, strerror(errno));
     }
     setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    bind_source(client);
     if (connect(client->fd, (struct sockaddr *)&address, sizeof(address)) < 0 &&
         errno != EINPROGRESS) {
         fail("connection %u: %s", client->index, strerror(errno));
     }
     client->state = CLIENT_CONNECTING;
     client->opened_ns = run->now;
+    client->joined = 0;
+    client->tls = run->tls != NULL ? tls_open(run->tls, client->fd) : NULL;
     run->pending++;
     client_watch(run, client, EPOLL_CTL_ADD, true);
 }
@@ -87,6 +109,10 @@ void
 client_close(struct run *run, struct client *client)
 {
     (void)run;
+    if (client->tls != NULL) {
+        tls_close(client->tls);
+        client->tls = NULL;
+    }
     close(client->fd);
     client->fd = -1;
     client->state = CLIENT_CLOSED;
@@ -95,15 +121,40 @@ client_close(struct run *run, struct client *client)
 }
 
 void
+client_left(struct run *run, struct client *client)
+{
+    client_close(run, client);
+    run->pending--;
+    run->progress_ns = run->now;
+}
+
+static ssize_t
+client_send(struct client *client, const char *p, size_t n)
+{
+    client->wants_read = false;
+    if (client->tls != NULL) {
+        return tls_send(client->tls, p, n, &client->wants_read);
+    }
+    return send(client->fd, p, n, MSG_NOSIGNAL);
+}
+
+static ssize_t
+client_recv(struct client *client, char *p, size_t n)
+{
+    return client->tls != NULL ? tls_recv(client->tls, p, n)
+                               : recv(client->fd, p, n, 0);
+}
+
+void
 client_flush(struct run *run, struct client *client)
 {
     struct buffer *out = &client->out;
+    bool wants_write;
     if (client->state == CLIENT_CLOSED) {
         return;
     }
     while (out->start < out->end) {
-        size_t left = out->end - out->start;
-        ssize_t n = send(client->fd, out->data + out->start, left, MSG_NOSIGNAL);
+        ssize_t n = client_send(client, out->data + out->start, out->end - out->start);
         if (n >= 0) {
             out->start += (size_t)n;
         } else if (errno == EAGAIN) {
@@ -112,13 +163,15 @@ client_flush(struct run *run, struct client *client)
             fail("connection %u: send: %s", client->index, strerror(errno));
         }
     }
-    if ((out->start < out->end) != client->wants_write) {
-        client_watch(run, client, EPOLL_CTL_MOD, !client->wants_write);
+    wants_write = out->start < out->end && !client->wants_read;
+    if (wants_write != client->wants_write) {
+        client_watch(run, client, EPOLL_CTL_MOD, wants_write);
     }
 }
 
-/* Reads as much as fits, behind what an earlier read left unused. */
-static void
+/* Reads as much as fits, behind what an earlier read left unused. Returns whether it
+   was that much: there may be more. */
+static bool
 client_read(struct run *run, struct client *client)
 {
     struct buffer *in = &client->in;
@@ -129,17 +182,15 @@ client_read(struct run *run, struct client *client)
              run->read.length);
     }
     do {
-        n = recv(client->fd, run->read.data + kept, run->read.length - kept, 0);
+        n = client_recv(client, run->read.data + kept, run->read.length - kept);
     } while (n < 0 && errno == EINTR);
     if (n < 0 && errno == EAGAIN) {
-        return;
+        return false;
     }
     if (n <= 0) {
         if (client->state == CLIENT_LEAVING) {
-            client_close(run, client);
-            run->pending--;
-            run->progress_ns = run->now;
-            return;
+            client_left(run, client);
+            return false;
         }
         fail("connection %u was closed by the server%s%s", client->index,
              n < 0 ? ": " : "", n < 0 ? strerror(errno) : "");
@@ -156,6 +207,7 @@ client_read(struct run *run, struct client *client)
     if (used < total && client->state != CLIENT_CLOSED) {
         buffer_append(in, run->read.data + used, total - used);
     }
+    return total == run->read.length && client->state != CLIENT_CLOSED;
 }
 
 void
@@ -173,7 +225,9 @@ client_on_event(struct run *run, struct client *client, uint32_t events)
         }
         run->options.scenario->transport->on_connect(run, client);
     } else if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
-        client_read(run, client);
+        /* What TLS holds back, epoll does not tell of. */
+        while (client_read(run, client) && client->tls != NULL) {
+        }
     }
     client_flush(run, client);
 }

@@ -20,8 +20,14 @@ static const char USAGE_REST[] =
     "  --in-flight K       messages each may have in flight (1)\n"
     "  --payload BYTES     of each message, at least 16 (32)\n"
     "  --pending N         connections being opened at a time (64)\n"
+    "  --rooms N           that every client joins (0; for room: 1)\n"
+    "  --namespaces N      that every client connects to (1)\n"
+    "  --rate R            messages per second in all, whatever is in flight, up to\n"
+    "                      --in-flight each: an open loop (a closed one)\n"
+    "  --tls               over TLS 1.3; the certificate is not verified\n"
     "  --warmup SECONDS    before anything is counted (1)\n"
     "  --seconds SECONDS   that are counted (3)\n"
+    "  --openssl           only print the version for --tls\n"
     "\n"
     "Prints one JSON object. Exit code 1 and a message if the server answers wrongly,\n"
     "closes a connection, or makes no progress for 10 seconds.\n";
@@ -81,8 +87,13 @@ parse_options(struct options *options, int argc, char **argv)
         {"in-flight", required_argument, NULL, 'k'},
         {"payload", required_argument, NULL, 'b'},
         {"pending", required_argument, NULL, 'o'},
+        {"rooms", required_argument, NULL, 'r'},
+        {"namespaces", required_argument, NULL, 'm'},
+        {"rate", required_argument, NULL, 'R'},
+        {"tls", no_argument, NULL, 'T'},
         {"warmup", required_argument, NULL, 'w'},
         {"seconds", required_argument, NULL, 't'},
+        {"openssl", no_argument, NULL, 'S'},
         {"help", no_argument, NULL, 'H'},
         {0},
     };
@@ -92,6 +103,7 @@ parse_options(struct options *options, int argc, char **argv)
         .connections = 100,
         .in_flight = 1,
         .pending = 64,
+        .namespaces = 1,
         .payload = 32,
         .warmup = 1,
         .seconds = 3,
@@ -126,12 +138,30 @@ parse_options(struct options *options, int argc, char **argv)
         case 'o':
             options->pending = parse_integer(name, optarg, 1, MAX_CONNECTIONS);
             break;
+        case 'r':
+            options->rooms = parse_integer(name, optarg, 0, MAX_ROOMS);
+            break;
+        case 'm':
+            options->namespaces = parse_integer(name, optarg, 1, MAX_NAMESPACES);
+            break;
+        case 'R':
+            options->rate = parse_number(name, optarg, 1, 1e7);
+            break;
+        case 'T':
+            options->tls = true;
+            break;
         case 'w':
             options->warmup = parse_number(name, optarg, 0, 3600);
             break;
         case 't':
             options->seconds = parse_number(name, optarg, 0.1, 3600);
             break;
+        case 'S':
+            if (tls_version() == NULL) {
+                fail("built without OpenSSL");
+            }
+            puts(tls_version());
+            exit(0);
         case 'H':
             print_usage();
         default: /* getopt_long has said what is wrong */
@@ -140,6 +170,9 @@ parse_options(struct options *options, int argc, char **argv)
     }
     if (options->scenario == NULL || options->port == 0 || optind < argc) {
         fail("--scenario and --port are needed; see --help");
+    }
+    if (options->rate > 0 && !options->scenario->paced) {
+        fail("--rate: not with %s", options->scenario->name);
     }
     if (options->scenario->measures_opening) {
         /* Every client there is, is on its way in or out. */

@@ -104,10 +104,9 @@ on_packet(struct run *run, struct client *client, const char *p, size_t n)
         queue_packet(client, "3");
     } else if (client->state == CLIENT_OPENING) {
         read_open_packet(client, p, n);
-        queue_packet(client, "40");
-    } else if (client->state == CLIENT_JOINING && n > 9 &&
-               memcmp(p, "40{\"sid\":", 9) == 0) {
-        client_ready(run, client);
+        client_join(run, client);
+    } else if (client->state == CLIENT_JOINING && n > 1 && p[0] == '4') {
+        client_on_joined(run, client, p + 1, n - 1);
     } else if (!(n == 1 && p[0] == '6')) {
         fail("connection %u: unexpected packet %.*s", client->index,
              n < 120 ? (int)n : 120, p);

@@ -58,21 +58,51 @@ fail_wrong(const struct client *client, const char *what, const char *p, size_t 
          n < 120 ? "" : "...");
 }
 
-/* Fills a slot's part of the message: the same words for every slot, or, with an
-   acknowledgement id, the slot's number in them. */
+/* The namespace of a packet: nothing, or "/n1,". */
+static const char *
+namespace_words(uint32_t namespace)
+{
+    static char words[32];
+    words[0] = '\0';
+    if (namespace > 0) {
+        snprintf(words, sizeof(words), "/n%u,", namespace);
+    }
+    return words;
+}
+
+static struct text
+format_words(const char *format, uint32_t namespace, uint32_t slot)
+{
+    char words[128];
+    int n =
+        snprintf(words, sizeof(words), format, namespace_words(namespace), slot);
+    return (struct text){strdup(words), (size_t)n};
+}
+
+/* The words around a slot's payloads, in every namespace: each has the namespace in
+   it, and, with an acknowledgement id, the slot's number. */
 static void
 set_words(struct run *run, const char *sent, const char *heard)
 {
     uint32_t slots = run->options.in_flight;
-    run->sent = allocate(slots, sizeof(*run->sent));
-    run->heard = allocate(slots, sizeof(*run->heard));
-    for (uint32_t i = 0; i < slots; i++) {
-        char words[128];
-        run->sent[i].length = (size_t)snprintf(words, sizeof(words), sent, i);
-        run->sent[i].data = strdup(words);
-        run->heard[i].length = (size_t)snprintf(words, sizeof(words), heard, i);
-        run->heard[i].data = strdup(words);
+    uint32_t count = slots * run->options.namespaces;
+    run->sent = allocate(count, sizeof(*run->sent));
+    run->heard = allocate(count, sizeof(*run->heard));
+    for (uint32_t i = 0; i < count; i++) {
+        run->sent[i] = format_words(sent, i / slots, i % slots);
+        run->heard[i] = format_words(heard, i / slots, i % slots);
     }
+}
+
+/* A client's slots speak in different namespaces, and so do the clients. */
+static uint32_t
+words_index(const struct run *run, const struct client *owner, uint32_t slot)
+{
+    uint32_t namespaces = run->options.namespaces;
+    if (namespaces == 1) {
+        return slot;
+    }
+    return (owner->index + slot) % namespaces * run->options.in_flight + slot;
 }
 
 /* The payload that every message is made from: only its stamp changes. */
@@ -84,31 +114,34 @@ set_payload(struct run *run, int filler)
     memset(run->payload.data, filler, run->payload.length);
 }
 
-/* Sends the next message of a slot. */
-static void
-send_slot(struct run *run, struct client *client, uint32_t index)
+void
+send_slot(struct run *run, struct client *client, uint32_t index, uint64_t due_ns)
 {
     const struct scenario *scenario = run->options.scenario;
     struct slot *slot = &client->slots[index];
+    struct text words = run->sent[words_index(run, client, index)];
     slot->generation++;
     slot->busy = true;
-    slot->sent_ns = run->now;
+    slot->sent_ns = due_ns;
     client->in_flight++;
     run->in_flight++;
     write_stamp(run->payload.data, client->index, index, slot->generation);
     if (scenario->on_binary != NULL) {
-        scenario->transport->send(run, client, run->sent[index], NONE, NONE);
+        scenario->transport->send(run, client, words, NONE, NONE);
         scenario->transport->send_binary(run, client, run->payload);
     } else {
-        scenario->transport->send(run, client, run->sent[index], run->payload, TAIL);
+        scenario->transport->send(run, client, words, run->payload, TAIL);
     }
 }
 
 static void
 send_all_slots(struct run *run, struct client *client)
 {
+    if (run->options.rate > 0) {
+        return; /* pace.c sends */
+    }
     for (uint32_t i = 0; i < run->options.in_flight; i++) {
-        send_slot(run, client, i);
+        send_slot(run, client, i, run->now);
     }
 }
 
@@ -128,8 +161,13 @@ release_slot(struct run *run, struct client *client, uint32_t index)
     client->slots[index].busy = false;
     client->in_flight--;
     run->in_flight--;
-    if (run->phase != PHASE_DRAIN) {
-        send_slot(run, client, index);
+    if (run->phase == PHASE_DRAIN) {
+        return;
+    }
+    if (run->options.rate > 0) {
+        pace_client(run, client);
+    } else {
+        send_slot(run, client, index, run->now);
     }
 }
 
@@ -163,7 +201,7 @@ check_text(struct run *run, struct client *client, struct client *owner, const c
     }
     size_t words = n - after_words;
     struct stamp stamp = check_payload(run, client, owner, p + words);
-    const struct text *heard = &run->heard[stamp.slot];
+    const struct text *heard = &run->heard[words_index(run, owner, stamp.slot)];
     if (heard->length != words || memcmp(p, heard->data, words) != 0) {
         fail_wrong(client, "wrong packet", p, n);
     }
@@ -175,14 +213,14 @@ check_text(struct run *run, struct client *client, struct client *owner, const c
 static void
 prepare_echo(struct run *run)
 {
-    set_words(run, "2[\"echo\",\"", "2[\"echo\",\"");
+    set_words(run, "2%s[\"echo\",\"", "2%s[\"echo\",\"");
     set_payload(run, 'x');
 }
 
 static void
 prepare_ack(struct run *run)
 {
-    set_words(run, "2%u[\"ack\",\"", "3%u[\"");
+    set_words(run, "2%s%u[\"ack\",\"", "3%s%u[\"");
     set_payload(run, 'x');
 }
 
@@ -199,7 +237,7 @@ on_reply(struct run *run, struct client *client, const char *p, size_t n)
 static void
 prepare_binary(struct run *run)
 {
-    const char *words = "51-[\"echo_bin\",{\"_placeholder\":true,\"num\":0}]";
+    const char *words = "51-%s[\"echo_bin\",{\"_placeholder\":true,\"num\":0}]";
     set_words(run, words, words);
     set_payload(run, 0xFE); /* a byte that no UTF-8 text has */
 }
@@ -207,11 +245,15 @@ prepare_binary(struct run *run)
 static void
 on_binary_packet(struct run *run, struct client *client, const char *p, size_t n)
 {
-    const struct text *heard = &run->heard[0];
-    if (client->text_came || n != heard->length || memcmp(p, heard->data, n) != 0) {
-        fail_wrong(client, "wrong packet", p, n);
+    /* Which slot's it is, only the attachment tells. */
+    for (uint32_t i = 0; i < run->options.in_flight && !client->text_came; i++) {
+        const struct text *heard = &run->heard[words_index(run, client, i)];
+        if (n == heard->length && memcmp(p, heard->data, n) == 0) {
+            client->text_came = true;
+            return;
+        }
     }
-    client->text_came = true;
+    fail_wrong(client, "wrong packet", p, n);
 }
 
 static void
@@ -226,17 +268,32 @@ on_attachment(struct run *run, struct client *client, const char *p, size_t n)
     release_slot(run, client, stamp.slot);
 }
 
-/* broadcast: client 0 sends, and every client gets it, exactly once. */
+/* broadcast, room: client 0 sends, and every client gets it, exactly once. */
 
 static void
-prepare_broadcast(struct run *run)
+prepare_fan_out(struct run *run, const char *sent)
 {
-    set_words(run, "2[\"broadcast\",\"", "2[\"b\",\"");
+    set_words(run, sent, "2%s[\"b\",\"");
     set_payload(run, 'x');
     run->missing = allocate(run->options.in_flight, sizeof(*run->missing));
     for (uint32_t i = 0; i < run->options.in_flight; i++) {
         run->missing[i] = run->options.connections;
     }
+}
+
+static void
+prepare_broadcast(struct run *run)
+{
+    prepare_fan_out(run, "2%s[\"broadcast\",\"");
+}
+
+static void
+prepare_room(struct run *run)
+{
+    if (run->options.rooms == 0) {
+        run->options.rooms = 1;
+    }
+    prepare_fan_out(run, "2%s[\"room\",\"");
 }
 
 static void
@@ -294,7 +351,24 @@ start_idle(struct run *run, struct client *client)
     (void)client;
 }
 
+/* Joining: the namespaces one after another, then the rooms of the root, by an event
+   that the server acknowledges. */
+
 void
+client_join(struct run *run, struct client *client)
+{
+    const struct options *options = &run->options;
+    char packet[64];
+    if (client->joined < options->namespaces) {
+        snprintf(packet, sizeof(packet), "0%s", namespace_words(client->joined));
+    } else {
+        snprintf(packet, sizeof(packet), "20[\"join\",%u]", options->rooms);
+    }
+    struct text head = {packet, strlen(packet)};
+    options->scenario->transport->send(run, client, head, NONE, NONE);
+}
+
+static void
 client_ready(struct run *run, struct client *client)
 {
     client->state = CLIENT_READY;
@@ -307,9 +381,35 @@ client_ready(struct run *run, struct client *client)
     }
 }
 
+void
+client_on_joined(struct run *run, struct client *client, const char *p, size_t n)
+{
+    const struct options *options = &run->options;
+    char wanted[64];
+    uint32_t steps = options->namespaces + (options->rooms > 0);
+    bool rooms = client->joined == options->namespaces;
+    if (rooms) {
+        snprintf(wanted, sizeof(wanted), "30[%u]", options->rooms);
+    } else {
+        snprintf(wanted, sizeof(wanted), "0%s{\"sid\":",
+                 namespace_words(client->joined));
+    }
+    size_t length = strlen(wanted);
+    if (n < length || memcmp(p, wanted, length) != 0 || (rooms && n > length)) {
+        fail_wrong(client, "wrong answer while joining", p, n);
+    }
+    run->progress_ns = run->now;
+    if (++client->joined < steps) {
+        client_join(run, client);
+    } else {
+        client_ready(run, client);
+    }
+}
+
 const struct scenario scenarios[] = {
     {
         .name = "echo",
+        .paced = true,
         .transport = &websocket,
         .prepare = prepare_echo,
         .start = send_all_slots,
@@ -317,6 +417,7 @@ const struct scenario scenarios[] = {
     },
     {
         .name = "ack",
+        .paced = true,
         .transport = &websocket,
         .prepare = prepare_ack,
         .start = send_all_slots,
@@ -324,6 +425,7 @@ const struct scenario scenarios[] = {
     },
     {
         .name = "binary",
+        .paced = true,
         .transport = &websocket,
         .prepare = prepare_binary,
         .start = send_all_slots,
@@ -334,6 +436,13 @@ const struct scenario scenarios[] = {
         .name = "broadcast",
         .transport = &websocket,
         .prepare = prepare_broadcast,
+        .start = start_broadcast,
+        .on_packet = on_delivery,
+    },
+    {
+        .name = "room",
+        .transport = &websocket,
+        .prepare = prepare_room,
         .start = start_broadcast,
         .on_packet = on_delivery,
     },

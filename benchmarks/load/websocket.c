@@ -142,10 +142,9 @@ on_text(struct run *run, struct client *client, const char *p, size_t n)
         write_frame(run, client, WS_TEXT, "3", NONE, NONE, NONE);
     } else if (client->state == CLIENT_OPENING) {
         read_open_packet(client, p, n);
-        write_frame(run, client, WS_TEXT, "40", NONE, NONE, NONE);
-    } else if (client->state == CLIENT_JOINING && n > 9 &&
-               memcmp(p, "40{\"sid\":", 9) == 0) {
-        client_ready(run, client);
+        client_join(run, client);
+    } else if (client->state == CLIENT_JOINING && n > 1 && p[0] == '4') {
+        client_on_joined(run, client, p + 1, n - 1);
     } else if (client->state != CLIENT_LEAVING) {
         fail("connection %u: unexpected packet %.*s", client->index,
              n < 120 ? (int)n : 120, p);
@@ -168,7 +167,7 @@ on_frame(struct run *run, struct client *client, struct ws_frame frame)
         break;
     case WS_PING:
         write_frame(run, client, WS_PONG, "", NONE,
-                    (struct text){(char *)frame.payload, frame.length}, NONE);
+                    (struct text){frame.payload, frame.length}, NONE);
         break;
     case WS_PONG:
         break;
@@ -177,6 +176,8 @@ on_frame(struct run *run, struct client *client, struct ws_frame frame)
             fail("connection %u: closed by the server with code %d", client->index,
                  frame.length >= 2 ? code[0] << 8 | code[1] : 1005);
         }
+        /* The closing handshake is done. Some servers leave the socket to us. */
+        client_left(run, client);
         break;
     default:
         fail("connection %u: frame with opcode %u", client->index, frame.opcode);
@@ -196,7 +197,7 @@ websocket_on_bytes(struct run *run, struct client *client, char *p, size_t n)
     for (;;) {
         struct ws_frame frame = ws_scan(p + used, n - used);
         if (frame.status < 0) {
-            fail("connection %u: a masked, fragmented or oversized frame",
+            fail("connection %u: a masked, compressed, oversized or interleaved frame",
                  client->index);
         }
         if (frame.status == 0) {
@@ -204,6 +205,9 @@ websocket_on_bytes(struct run *run, struct client *client, char *p, size_t n)
         }
         on_frame(run, client, frame);
         used += frame.total;
+        if (client->state == CLIENT_CLOSED) {
+            return used;
+        }
     }
 }
 

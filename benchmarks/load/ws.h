@@ -21,15 +21,15 @@ enum {
 struct ws_frame {
     int status; /* 1: a whole frame, 0: more bytes are needed, -1: not allowed */
     unsigned opcode;
-    const char *payload;
+    int final;
+    char *payload;
     size_t length;
     size_t total; /* head and payload */
 };
 
-/* Reads one frame of a server: never masked, and never fragmented by the servers
-   measured here. */
+/* Reads one frame of a server: never masked. */
 static inline struct ws_frame
-ws_scan(const char *p, size_t n)
+ws_scan_frame(char *p, size_t n)
 {
     const unsigned char *u = (const unsigned char *)p;
     struct ws_frame frame = {0};
@@ -37,11 +37,12 @@ ws_scan(const char *p, size_t n)
     if (n < 2) {
         return frame;
     }
-    if ((u[0] & 0xF0) != WS_FIN || (u[1] & WS_MASK)) {
+    if ((u[0] & 0x70) != 0 || (u[1] & WS_MASK)) {
         frame.status = -1;
         return frame;
     }
     frame.opcode = u[0] & 0x0F;
+    frame.final = u[0] & WS_FIN;
     frame.length = u[1];
     if (frame.length >= 126) {
         size_t wide = frame.length == 126 ? 2 : 8;
@@ -62,6 +63,41 @@ ws_scan(const char *p, size_t n)
     frame.total = head + frame.length;
     frame.status = n >= frame.total;
     return frame;
+}
+
+/* Reads a message as if it were one frame. A fragmented one, with nothing in between,
+   is joined in place, only once it is whole: until then its frames are read again when
+   more of them has come. */
+static inline struct ws_frame
+ws_scan(char *p, size_t n)
+{
+    struct ws_frame message = ws_scan_frame(p, n);
+    if (message.status <= 0 || message.final) {
+        return message;
+    }
+    for (int join = 0; join < 2; join++) {
+        size_t at = message.total, length = message.length;
+        struct ws_frame part;
+        do {
+            part = ws_scan_frame(p + at, n - at);
+            if (part.status > 0 && part.opcode != 0) {
+                part.status = -1;
+            }
+            if (part.status <= 0) {
+                return part;
+            }
+            if (join) {
+                memmove(message.payload + length, part.payload, part.length);
+            }
+            length += part.length;
+            at += part.total;
+        } while (!part.final);
+        if (join) {
+            message.length = length;
+            message.total = at;
+        }
+    }
+    return message;
 }
 
 /* Writes the head of a client frame, ending with the key; returns its length. */

@@ -13,6 +13,8 @@ from importlib.metadata import version
 
 import socketio_fast as socketio
 
+NAMESPACES = 100
+
 sio = socketio.AsyncServer(cors_allowed_origins="*")
 
 
@@ -34,6 +36,28 @@ async def echo_bin(sid: str, data: bytes) -> None:
 @sio.event
 async def broadcast(sid: str, data: str) -> None:
     await sio.emit("b", data)
+
+
+@sio.event
+async def room(sid: str, data: str) -> None:
+    await sio.emit("b", data, room="r0")
+
+
+@sio.event
+async def join(sid: str, count: int) -> int:
+    for i in range(count):
+        await sio.enter_room(sid, f"r{i}")
+    return count
+
+
+def serve_echo(path: str) -> None:
+    @sio.on("echo", namespace=path)
+    async def echo(sid: str, data: str) -> None:
+        await sio.emit("echo", data, to=sid, namespace=path)
+
+
+for number in range(1, NAMESPACES):
+    serve_echo(f"/n{number}")
 
 
 def announce(port: int) -> None:
@@ -60,13 +84,21 @@ def versions() -> dict[str, str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=5000)
+    parser.add_argument("--certificate", help="for TLS")
+    parser.add_argument("--key", help="of the certificate")
     parser.add_argument("--versions", action="store_true")
     options = parser.parse_args()
     if options.versions:
         print(json.dumps(versions()))
         return
     threading.Thread(target=announce, args=(options.port,), daemon=True).start()
-    socketio.run(sio, "127.0.0.1", options.port)
+    socketio.run(
+        sio,
+        "127.0.0.1",
+        options.port,
+        ssl_certfile=options.certificate,
+        ssl_keyfile=options.key,
+    )
 
 
 if __name__ == "__main__":

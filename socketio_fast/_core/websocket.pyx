@@ -1,69 +1,75 @@
-"""The WebSocket transport: picows reads frames, this writes them.
+"""The WebSocket transport (RFC 6455), server side.
 
-picows parses and unmasks; fragments, UTF-8, reserved bits and closing are handled here
-(RFC 6455). Writing is not picows': a server's frames are unmasked, so `Outgoing` renders
-them once for everybody, and a connection writes at most once in a pass of the loop: at
-the end of a burst of frames read, or when the engine flushes.
+Reading: a burst comes from the event loop as one `bytes`; frames are scanned where they
+lie, and unmasked into one buffer for all connections, so that an idle connection holds
+none. What is there of an incomplete frame waits, grown as it comes, never beyond
+`max_http_buffer_size` and a head: sizes are checked before a payload is buffered.
 
-What is written goes straight to the socket while the event loop's transport holds
-nothing back (a `send` there costs 1.5 us more), and by that transport when the kernel's
-buffer is full, and with TLS.
+Writing: `Outgoing` renders frames once for everybody, and a connection writes at most
+once in a pass of the loop: at the end of a burst that was read, or when the engine
+flushes. It goes straight to the socket while the event loop's transport holds nothing
+back, and by that transport when the kernel's buffer is full, and with TLS.
 """
 import asyncio
-from base64 import b64decode
+from base64 import b64decode, b64encode
+from hashlib import sha1
 
 import cython
-import picows
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
+from cpython.bytes cimport (
+    PyBytes_AS_STRING,
+    PyBytes_FromStringAndSize,
+    PyBytes_GET_SIZE,
+)
 from libc.string cimport memcpy
-from picows.picows cimport WSFrame, WSListener, WSMsgType, WSTransport
 
 from socketio_fast._core cimport eio
 from socketio_fast._core.deadlines cimport Deadline
 from socketio_fast._core.outgoing cimport Outgoing
 from socketio_fast._core.session cimport Engine, Session, Transport
 from socketio_fast._core.wire cimport (
+    SF_BINARY,
     SF_CLOSE,
+    SF_CONTINUATION,
+    SF_FRAME_CONTROL,
+    SF_FRAME_LENGTH,
+    SF_FRAME_OPCODE,
+    SF_FRAME_RESERVED_BIT,
+    SF_FRAME_UNMASKED,
+    SF_PING,
     SF_PONG,
+    SF_TEXT,
+    sf_frame,
     sf_frame_head,
+    sf_scan_frame,
     sf_send,
+    sf_unmask,
     sf_utf8,
     sf_utf8_feed,
 )
 
 from socketio_fast.exceptions import LimitError, ProtocolError
 
-cdef extern from *:
-    """
-    #define SF_STRING2(x) #x
-    #define SF_STRING(x) SF_STRING2(x)
-    #ifdef SF_PICOWS_VERSION
-    static const char *sf_picows_version = SF_STRING(SF_PICOWS_VERSION);
-    #else
-    static const char *sf_picows_version = "";
-    #endif
-    """
-    const char *sf_picows_version
-
-# picows' structs are compiled in here, and change between its minor releases; what
-# Cython says of a difference is a warning, and memory corruption would follow.
-cdef str _COMPILED_AGAINST = sf_picows_version.decode()
-if picows.__version__.split(".")[:2] != _COMPILED_AGAINST.split(".")[:2]:
-    raise ImportError(
-        f"socketio_fast was compiled against picows {_COMPILED_AGAINST}, but picows "
-        f"{picows.__version__} is installed: install picows "
-        f"{'.'.join(_COMPILED_AGAINST.split('.')[:2])}.*"
-    )
-
 cdef enum:
-    # A write of less is gathered in one buffer; of more, it is joined by itself.
+    # A payload or a write of more is not gathered in a shared buffer.
     SCRATCH_SIZE = 65536
     D_CLOSE = 0
 
-# How long a client has to answer a close frame (seconds; ws for Node.js has 30).
+# How long a client has to answer a close frame (seconds).
 cdef double CLOSE_TIMEOUT = 10.0
 
-cdef char scratch[SCRATCH_SIZE]
+# Shared by all connections. Safe: what is unmasked is decoded, and what is gathered is
+# sent, before any Python code runs.
+cdef char unmasked[SCRATCH_SIZE]
+cdef char gathered[SCRATCH_SIZE]
+
+cdef dict VIOLATIONS = {
+    SF_FRAME_RESERVED_BIT: "reserved bit set without an extension",
+    SF_FRAME_OPCODE: "reserved opcode",
+    SF_FRAME_UNMASKED: "frame of a client that is not masked",
+    SF_FRAME_CONTROL: "control frame that is fragmented or above 125 bytes",
+    SF_FRAME_LENGTH: "payload length not in its shortest form, or above 2^63 - 1",
+}
 
 
 @cython.final
@@ -98,7 +104,7 @@ cdef class Connections:
 
 @cython.final
 cdef class WebSocket(Transport):
-    """One WebSocket connection."""
+    """One WebSocket connection; an asyncio protocol."""
 
     cdef int begin(self, Session session, object request) except -1:
         """The handshake is done: open a session, or probe one for an upgrade."""
@@ -115,7 +121,7 @@ cdef class WebSocket(Transport):
         return self._write(m.frames())
 
     cdef int _write(self, bytes data) except -1:
-        if self.close_sent or self.link is None:
+        if self.close_sent or self.transport is None:
             return 0
         self.pending.append(data)
         self.pending_bytes += PyBytes_GET_SIZE(data)
@@ -134,7 +140,7 @@ cdef class WebSocket(Transport):
         cdef Py_ssize_t size = self.pending_bytes, sent = 0, offset = 0
         cdef bytes data
         self.marked = False
-        if size == 0 or self.link is None or self.paused:
+        if size == 0 or self.transport is None or self.paused:
             return 0
         if self.loop_buffered:
             self.loop_buffered = self.buffer_size() != 0
@@ -145,10 +151,10 @@ cdef class WebSocket(Transport):
         elif size <= SCRATCH_SIZE and self.fd >= 0 and not self.loop_buffered:
             for data in self.pending:
                 memcpy(
-                    scratch + offset, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)
+                    gathered + offset, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)
                 )
                 offset += PyBytes_GET_SIZE(data)
-            sent = sf_send(self.fd, scratch, size)
+            sent = sf_send(self.fd, gathered, size)
             if sent == size:
                 self.pending.clear()
                 self.pending_bytes = 0
@@ -164,12 +170,12 @@ cdef class WebSocket(Transport):
                 return 0
         if sent < 0:
             # The connection is broken; the loop's transport will say so.
-            self.link.transport.abort()
+            self.transport.abort()
             return 0
         # It may call pause_writing() before it returns.
         self.loop_buffered = True
         self.handed = size - sent
-        self.link.transport.write(data[sent:] if sent else data)
+        self.transport.write(data[sent:] if sent else data)
         return 0
 
     cpdef int close(self) except -1:
@@ -180,8 +186,8 @@ cdef class WebSocket(Transport):
         # The close frame leaves behind what is pending; nothing more is read or waited
         # for but the answer to it. Who does not read gets none.
         self.session = None
-        if self.paused and self.link is not None:
-            self.link.transport.abort()
+        if self.paused and self.transport is not None:
+            self.transport.abort()
         else:
             self._send_close(code)
         return 0
@@ -197,7 +203,7 @@ cdef class WebSocket(Transport):
 
     cdef int _send_close(self, object code) except -1:
         cdef char frame[4]
-        if self.close_sent or self.link is None:
+        if self.close_sent or self.transport is None:
             return 0
         if code is None:
             # As ws for Node.js: a close frame without a code.
@@ -208,37 +214,174 @@ cdef class WebSocket(Transport):
             frame[2] = <char> (<int> code >> 8)
             frame[3] = <char> (<int> code & 0xFF)
             self._write(frame[:4])
-        self._await_close()
-        return 0
-
-    cdef int _await_close(self) except -1:
         self.close_sent = True
         self.close_deadline = self.engine.start(CLOSE_TIMEOUT, D_CLOSE, self)
         return 0
 
-    cdef int on_deadline(self, int kind, double now) except -1:
-        if self.link is not None:
-            self.link.transport.abort()
+    cdef int _close_connection(self) except -1:
+        """The closing handshake is over, or there can be none."""
+        self.dead = True
+        self.partial = None
+        self.flush()
+        if self.transport is None or self.transport.is_closing():
+            return 0
+        if self.fd >= 0 and self.transport.can_write_eof():
+            # Closed when the client closes, or late. To close it now, with something
+            # unread, would reset it, and the client could lose the close frame.
+            self.transport.write_eof()
+        else:
+            self.transport.close()
         return 0
 
     def abort_connection(self):
         """Close now, without a close frame."""
-        if self.link is not None:
-            self.link.transport.abort()
+        if self.transport is not None:
+            self.transport.abort()
 
-    def fail(self):
-        """picows found a protocol error; `failure` is the close frame it answers."""
-        cdef Session session = self.session
-        if self.close_sent or self.link is None:
+    cdef int on_deadline(self, int kind, double now) except -1:
+        self.close_deadline = None
+        self.abort_connection()
+        return 0
+
+    # From the event loop.
+
+    def data_received(self, bytes data not None):
+        cdef bytearray joined = self.partial
+        cdef const char *p = PyBytes_AS_STRING(data)
+        cdef Py_ssize_t n = PyBytes_GET_SIZE(data), taken
+        if self.dead:
             return
-        self._write(self.failure)
-        self._await_close()
-        self.dead = True
+        if joined is not None:
+            joined += data
+            n = PyByteArray_GET_SIZE(joined)
+            if n < self.needed:
+                return
+            p = PyByteArray_AS_STRING(joined)
+            self.partial = None
+        self.reading = True
+        try:
+            taken = self._read(p, n)
+            if taken < n and not self.dead:
+                self.partial = bytearray(p[taken:n])
+        except Exception as exc:
+            # After a violation nothing that follows can be understood.
+            self._fail(exc)
+            self._close_connection()
+        self.reading = False
         self.flush()
-        if session is not None:
-            session.on_transport_close(self, "transport error")
 
-    # From picows.
+    def eof_received(self):
+        return False
+
+    def connection_made(self, transport):
+        pass  # adopt() was before
+
+    def connection_lost(self, exc):
+        cdef Session session = self.session
+        self.dead = self.close_sent = True
+        self.transport = self.buffer_size = self.partial = self.fragments = None
+        self.pending.clear()
+        self.pending_bytes = self.handed = 0
+        self.connections.discard(self)
+        if self.close_deadline is not None:
+            self.close_deadline.cancel()
+            self.close_deadline = None
+        if session is not None:
+            session.on_transport_close(self, "transport close")
+            self.session = None
+
+    def pause_writing(self):
+        self.paused = True
+
+    def resume_writing(self):
+        self.paused = False
+        self.handed = 0
+        self.flush()
+
+    # Reading.
+
+    cdef Py_ssize_t _read(self, const char *p, Py_ssize_t n) except -1:
+        """Read frames; returns how many bytes, the rest is an incomplete frame."""
+        cdef Py_ssize_t i = 0, size
+        cdef bytes large
+        cdef char *payload
+        cdef sf_frame f
+        while i < n and not self.dead:
+            f = sf_scan_frame(p + i, n - i)
+            self._check_frame(&f)
+            size = f.length
+            if f.head == 0 or n - i - <Py_ssize_t> f.head < size:
+                self.needed = f.head + size if f.head else n - i + 1
+                break
+            if size <= SCRATCH_SIZE:
+                payload = unmasked
+            else:
+                large = PyBytes_FromStringAndSize(NULL, size)
+                payload = PyBytes_AS_STRING(large)
+            sf_unmask(payload, p + i + f.head, size, f.mask)
+            i += f.head + size
+            if self.close_sent and f.opcode != SF_CLOSE:
+                continue
+            try:
+                self._on_frame(f.opcode, f.fin, payload, size)
+            except ProtocolError as exc:
+                if exc.code == 1002 or exc.code == 1009:
+                    raise
+                self._fail(exc)
+            except Exception as exc:
+                self._fail(exc)
+        return i
+
+    def _fail(self, exc):
+        """The client broke a rule: its session ends, with a close frame."""
+        cdef Session session = self.session
+        if session is None or session.probe is self:
+            self._send_close(getattr(exc, "code", None))
+        else:
+            session.on_error(exc)
+
+    cdef int _check_frame(self, const sf_frame *f) except -1:
+        """Rules that the head of a frame breaks, as soon as they can be seen."""
+        cdef Py_ssize_t limit = self.engine.max_payload
+        if f.error:
+            raise ProtocolError(VIOLATIONS[f.error], code=1002)
+        if f.head == 0 or f.opcode >= SF_CLOSE:
+            return 0
+        if f.opcode == SF_CONTINUATION:
+            if not self.fragment_type:
+                raise ProtocolError("continuation of nothing", code=1002)
+            limit -= self.fragments_size
+        elif self.fragment_type:
+            raise ProtocolError("new message inside a fragmented one", code=1002)
+        if f.length > <size_t> limit:
+            raise LimitError(
+                f"message of more than max_http_buffer_size={self.engine.max_payload}",
+                code=1009,
+            )
+        return 0
+
+    cdef int _on_frame(self, int opcode, bint fin, const char *p, Py_ssize_t n) except -1:
+        cdef char out[128]
+        cdef char *payload
+        if opcode == SF_CONTINUATION:
+            return self._on_fragment(p, n, fin)
+        if opcode == SF_TEXT or opcode == SF_BINARY:
+            if fin:
+                if opcode == SF_TEXT:
+                    return self._on_packet(p, n)
+                return self._on_binary(p, n)
+            self.fragment_type = opcode
+            self.fragments = []
+            self.fragments_size = 0
+            self.utf8 = sf_utf8(0, 0, 0)
+            return self._on_fragment(p, n, False)
+        if opcode == SF_PING:
+            payload = sf_frame_head(out, SF_PONG, n)
+            memcpy(payload, p, n)
+            return self._write(out[:payload - out + n])
+        if opcode == SF_CLOSE:
+            return self._on_close(p, n)
+        return 0  # PONG
 
     cdef int _on_text(self, const char *p, Py_ssize_t n) except -1:
         cdef eio.PacketView view
@@ -275,12 +418,7 @@ cdef class WebSocket(Transport):
     cdef int _on_fragment(self, const char *p, Py_ssize_t n, bint fin) except -1:
         cdef bytes message
         self.fragments_size += n
-        if self.fragments_size > self.engine.max_payload:
-            raise LimitError(
-                f"message of more than max_http_buffer_size={self.engine.max_payload}",
-                code=1009,
-            )
-        if self.fragment_type == WSMsgType.TEXT:
+        if self.fragment_type == SF_TEXT:
             if not sf_utf8_feed(&self.utf8, p, n) or (fin and self.utf8.need):
                 raise ProtocolError("text is not UTF-8", code=1007)
         self.fragments.append(p[:n])
@@ -288,194 +426,35 @@ cdef class WebSocket(Transport):
             message = b"".join(self.fragments)
             self.fragments = None
             type, self.fragment_type = self.fragment_type, 0
-            if type == WSMsgType.TEXT:
+            if type == SF_TEXT:
                 self._on_text(PyBytes_AS_STRING(message), PyBytes_GET_SIZE(message))
             else:
                 self._on_binary(PyBytes_AS_STRING(message), PyBytes_GET_SIZE(message))
         return 0
 
-    cdef int _on_frame(self, WSFrame frame) except -1:
-        cdef int type = frame.msg_type
-        if frame.rsv1 or frame.rsv2 or frame.rsv3:
-            raise ProtocolError("reserved bit set without an extension", code=1002)
-        if type == WSMsgType.TEXT or type == WSMsgType.BINARY:
-            if self.fragment_type:
-                raise ProtocolError("new message inside a fragmented one", code=1002)
-            if frame.fin:
-                if type == WSMsgType.TEXT:
-                    return self._on_packet(frame.payload_ptr, frame.payload_size)
-                return self._on_binary(frame.payload_ptr, frame.payload_size)
-            self.fragment_type = type
-            self.fragments = []
-            self.fragments_size = 0
-            self.utf8 = sf_utf8(0, 0, 0)
-            return self._on_fragment(frame.payload_ptr, frame.payload_size, False)
-        if type == WSMsgType.CONTINUATION:
-            if not self.fragment_type:
-                raise ProtocolError("continuation of nothing", code=1002)
-            return self._on_fragment(frame.payload_ptr, frame.payload_size, frame.fin)
-        if type == WSMsgType.PING:
-            return self._pong(frame)
-        if type == WSMsgType.CLOSE:
-            return self._on_close(frame)
-        return 0  # PONG
-
-    cdef int _pong(self, WSFrame frame) except -1:
-        cdef char out[128]
-        cdef char *p = sf_frame_head(out, SF_PONG, frame.payload_size)
-        memcpy(p, frame.payload_ptr, frame.payload_size)
-        self._write(out[:p - out + frame.payload_size])
-        return 0
-
-    cdef int _on_close(self, WSFrame frame) except -1:
+    cdef int _on_close(self, const char *p, Py_ssize_t n) except -1:
         cdef Session session = self.session
+        cdef sf_utf8 state = sf_utf8(0, 0, 0)
         cdef object code = None
-        if frame.payload_size:
-            code = int(frame.get_close_code())
+        if n == 1:
+            raise ProtocolError("close frame with half a code", code=1002)
+        if n:
+            code = <unsigned char> p[0] << 8 | <unsigned char> p[1]
             if not (
                 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999
             ):
                 raise ProtocolError(f"invalid close code {code}", code=1002)
+            if not sf_utf8_feed(&state, p + 2, n - 2) or state.need:
+                raise ProtocolError("close reason is not UTF-8", code=1007)
         # The same code back, and the server is the first to close the connection.
         self._send_close(code)
         self.dead = True
         self.flush()
         if session is not None:
             session.on_transport_close(self, "transport close")
-        if self.link is not None:
-            self.link.transport.close()
-        return 0
-
-    cdef int _lost(self) except -1:
-        """The connection is gone, whoever closed it."""
-        cdef Session session = self.session
-        self.dead = self.close_sent = True
-        self.connections.discard(self)
-        if self.close_deadline is not None:
-            self.close_deadline.cancel()
-            self.close_deadline = None
-        self.link.transport = self.link.websocket = None
-        self.link = None
-        self.ws = None
-        self.buffer_size = None
-        self.fragments = None
-        self.pending.clear()
-        self.pending_bytes = 0
-        if session is not None:
-            session.on_transport_close(self, "transport close")
-            self.session = None
-        return 0
-
-
-@cython.final
-cdef class Listener(WSListener):
-    """What picows calls."""
-
-    cpdef on_ws_connected(self, WSTransport transport):
-        self.websocket.ws = transport
-        # The request is not needed any more, and is the largest part of an idle
-        # connection.
-        transport.request = transport.response = None
-
-    cpdef on_ws_frame(self, WSTransport transport, WSFrame frame):
-        cdef WebSocket ws = self.websocket
-        cdef Session session
-        if ws.dead:
-            return
-        if ws.close_sent and frame.msg_type != WSMsgType.CLOSE:
-            return
-        ws.reading = True
-        try:
-            ws._on_frame(frame)
-        except Exception as exc:
-            session = ws.session
-            if session is None or session.probe is ws:
-                ws._send_close(getattr(exc, "code", None))
-            else:
-                session.on_error(exc)
-        if frame.last_in_buffer or ws.close_sent:
-            ws.reading = False
-            ws.flush()
-
-    cpdef on_ws_disconnected(self, WSTransport transport):
-        cdef WebSocket ws = self.websocket
-        self.websocket = None
-        ws._lost()
-
-    cpdef pause_writing(self):
-        if self.websocket is not None:
-            self.websocket.paused = True
-
-    cpdef resume_writing(self):
-        cdef WebSocket ws = self.websocket
-        if ws is not None:
-            ws.paused = False
-            ws.handed = 0
-            ws.flush()
-
-
-@cython.final
-cdef class Link:
-    """The transport that picows knows.
-
-    Its writes (the handshake response, close frames for protocol errors) take their
-    place among ours; its socket options are not wanted (uvloop sets TCP_NODELAY, a Unix
-    socket has none of them).
-    """
-
-    def get_extra_info(self, name, default=None):
-        if name == "socket":
-            return self
-        if name == "ssl_object":
-            return self  # so that it does not send to the socket by itself
-        return default
-
-    def fileno(self):
-        return self.websocket.fd
-
-    def setsockopt(self, *args):
-        pass
-
-    def getsockopt(self, *args):
-        return 0
-
-    def get_write_buffer_size(self):
-        return 0
-
-    def write(self, data):
-        cdef WebSocket ws = self.websocket
-        if ws is None:
-            return
-        data = bytes(data)
-        if ws.ws is None:
-            ws._write(data)  # the response
-        elif ws.failure is None and data[:1] == b"\x88":
-            # The frames before the bad one are delivered after this call.
-            ws.failure = data
-            ws.engine.soon(ws.fail)
-
-    def close(self):
         if self.transport is not None:
             self.transport.close()
-
-    def abort(self):
-        if self.transport is not None:
-            self.transport.abort()
-
-
-class _Silent:
-    """A logger for picows: what happens is logged here, once."""
-
-    def isEnabledFor(self, level):
-        return False
-
-    def log(self, *args, **kwargs):
-        pass
-
-    debug = info = warning = error = exception = log
-
-
-_SILENT = _Silent()
+        return 0
 
 
 def websocket_key(headers):
@@ -528,10 +507,6 @@ def adopt(
 ):
     """Turn an HTTP connection into a WebSocket.
 
-    The only place that touches `picows.picows.WSProtocol`, which is private: pinned to
-    one minor release in pyproject.toml, checked above. It gets a handshake request of
-    the form that it accepts, then what the client sent behind its own.
-
     Args:
         transport: The event loop's transport.
         engine: Where a new session belongs.
@@ -543,71 +518,31 @@ def adopt(
         connections: Those of the server.
     """
     cdef WebSocket ws = WebSocket.__new__(WebSocket)
-    cdef Link link = Link.__new__(Link)
-    cdef Listener listener = Listener.__new__(Listener)
     socket = transport.get_extra_info("socket")
     ws.name = "websocket"
     ws.engine = engine
     ws.pending = []
-    ws.link = link
     ws.fd = (
         -1 if transport.get_extra_info("ssl_object") is not None or socket is None
         else socket.fileno()
     )
+    ws.transport = transport
     ws.buffer_size = transport.get_write_buffer_size
     ws.connections = connections
     connections.add(ws)
-    link.transport = transport
-    link.websocket = ws
-    listener.websocket = ws
     # pause_writing() as soon as the transport holds anything back.
     transport.set_write_buffer_limits(high=0)
-
-    protocol = picows.picows.WSProtocol(
-        host_port=None,
-        ws_path=None,
-        is_client_side=False,
-        ws_listener_factory=lambda request: _response(listener, headers),
-        logger=_SILENT,
-        disconnect_on_exception=True,
-        websocket_handshake_timeout=None,
-        enable_auto_ping=False,
-        auto_ping_idle_timeout=None,
-        auto_ping_reply_timeout=None,
-        auto_ping_strategy=picows.WSAutoPingStrategy.PING_WHEN_IDLE,
-        enable_auto_pong=False,
-        max_frame_size=engine.max_payload,
-        extra_headers=None,
-        read_buffer_init_size=2048,
-    )
+    transport.set_protocol(ws)
+    # The response, the open packet, and answers to the tail leave together.
     ws.reading = True
-    protocol.connection_made(link)
-    transport.set_protocol(protocol)
-    _feed(
-        protocol,
-        b"GET / HTTP/1.1\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
-        b"sec-websocket-version: 13\r\nsec-websocket-key: " + key + b"\r\n\r\n",
+    ws._write(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+        b"Connection: Upgrade\r\nSec-WebSocket-Accept: "
+        + b64encode(sha1(key + _GUID).digest()) + b"\r\n" + headers + b"\r\n"
     )
     ws.begin(session, request)
-    if tail:
-        _feed(protocol, tail)
-    ws.reading = False
-    ws.flush()
+    ws.data_received(tail)
 
 
-def _response(listener, headers):
-    response = picows.WSUpgradeResponse.create_101_response()
-    for line in headers.split(b"\r\n"):
-        name, _, value = line.partition(b":")
-        if name:
-            response.headers.add(name.decode("latin-1"), value.strip().decode("latin-1"))
-    return picows.WSUpgradeResponseWithListener(response, listener)
-
-
-def _feed(protocol, data):
-    while data:
-        buffer = protocol.get_buffer(len(data))
-        n = min(len(buffer), len(data))
-        buffer[:n] = data[:n]
-        protocol.buffer_updated(n)
-        data = data[n:]
+# RFC 6455, section 1.3.
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"

@@ -1,6 +1,6 @@
 # What csrc/ offers, declared once. No .pyx: everything is inlined from the headers.
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 
 cdef extern from "sf_scan.h" nogil:
@@ -28,11 +28,31 @@ cdef extern from "sf_scan.h" nogil:
 
 cdef extern from "sf_frame.h" nogil:
     enum:
+        SF_CONTINUATION
         SF_TEXT
         SF_BINARY
         SF_CLOSE
         SF_PING
         SF_PONG
+
+    enum:
+        SF_FRAME_OK
+        SF_FRAME_RESERVED_BIT
+        SF_FRAME_OPCODE
+        SF_FRAME_UNMASKED
+        SF_FRAME_CONTROL
+        SF_FRAME_LENGTH
+
+    ctypedef struct sf_frame:
+        int error
+        int opcode
+        bint fin
+        uint64_t length
+        size_t head
+        unsigned char mask[4]
+    sf_frame sf_scan_frame(const char *p, size_t n)
+    void sf_unmask(char *out, const char *p, size_t n, const unsigned char *mask)
+
     size_t sf_frame_head_size(size_t payload)
     char *sf_frame_head(char *out, int opcode, size_t payload)
 

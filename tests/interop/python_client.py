@@ -11,7 +11,9 @@ from types import TracebackType
 from typing import Any, ClassVar
 
 import engineio
+import requests
 import socketio as python_socketio
+import websocket
 from interop_support import TRANSPORTS, WAIT, Calls, within
 
 
@@ -51,6 +53,12 @@ class PythonClient:
         self._namespaces = namespaces
         self._in_threads = kind != "AsyncClient"
         self._loop = asyncio.get_running_loop()
+        self._sessions: list[requests.Session] = []
+        self._websockets: list[websocket.WebSocket] = []
+        if self._in_threads:
+            # This client never closes what it connected with.
+            options["http_session"] = self._new_session
+            options["websocket_extra_options"] = {"class_": self._new_websocket}
         self.client = self.CLASSES[kind](
             handle_sigint=False,
             reconnection_delay=0.05,
@@ -68,6 +76,14 @@ class PythonClient:
         self.log: list[str] = []
         for nsp in namespaces:
             self._watch(nsp)
+
+    def _new_session(self) -> requests.Session:
+        self._sessions.append(requests.Session())
+        return self._sessions[-1]
+
+    def _new_websocket(self, **options: Any) -> websocket.WebSocket:
+        self._websockets.append(websocket.WebSocket(**options))
+        return self._websockets[-1]
 
     def _watch(self, nsp: str) -> None:
         def tell(kind: str, calls: Calls, *args: Any) -> None:
@@ -105,7 +121,13 @@ class PythonClient:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self.do("shutdown")
+        try:
+            await self.do("shutdown")
+        finally:
+            for session in self._sessions:
+                session.close()
+            for connection in self._websockets:
+                connection.shutdown()
 
     async def do(self, method: str, *args: Any, **options: Any) -> Any:
         """Calls the client's method, in a thread if it blocks."""
@@ -125,6 +147,12 @@ class PythonClient:
             wait_timeout=WAIT / 2,
             **options,
         )
+
+    async def idle(self) -> None:
+        """Waits until all that was emitted has been sent."""
+        join = self.client.eio.queue.join
+        sent = asyncio.to_thread(join) if self._in_threads else join()
+        await within(sent, "everything sent")
 
     async def emit(self, event: str, *args: Any, nsp: str = "/") -> None:
         await self.do("emit", event, args, namespace=nsp)

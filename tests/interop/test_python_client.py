@@ -38,6 +38,13 @@ def kind(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+@pytest.fixture
+def sio() -> socketio_fast.AsyncServer:
+    # A client that disconnects while it sends may forget to say so, and then waits for
+    # its last poll; the next ping ends that.
+    return socketio_fast.AsyncServer(cors_allowed_origins="*", ping_interval=2)
+
+
 @pytest.fixture(autouse=True)
 def _no_limit_of_packets(monkeypatch: pytest.MonkeyPatch) -> None:
     # By default these clients give up on a poll with more than 16 packets, also when
@@ -300,16 +307,21 @@ async def test_the_server_disconnects(python, serve, sio):
     assert await disconnected.next() == (sid, sio.reason.SERVER_DISCONNECT)
 
 
-async def test_the_client_disconnects(python, serve, sio):
+async def test_the_client_disconnects(python, serve, sio, transport):
     disconnected = record_disconnects(sio)
-    received = record(sio, "last words")
     client = python(await serve(sio))
     await client.connect()
     sid = client.sid
-    await client.emit("last words", b"bye")
+    await client.idle()
     await client.do("disconnect")
-    assert await received.next() == (sid, b"bye")
-    assert await disconnected.next() == (sid, sio.reason.CLIENT_DISCONNECT)
+    gone, reason = await disconnected.next()
+    assert gone == sid
+    if SETTLED[transport] == "polling":
+        assert reason == sio.reason.CLIENT_DISCONNECT
+    else:
+        # These clients queue their DISCONNECT packet and close the WebSocket at once,
+        # often before the packet is written.
+        assert reason in (sio.reason.CLIENT_DISCONNECT, sio.reason.TRANSPORT_CLOSE)
     assert disconnected.empty
 
 
@@ -437,6 +449,8 @@ async def test_more_than_a_megabyte_reaches_the_client(python, serve, sio, binar
     assert after == "after"
 
 
+# aiohttp warns of every body beyond a megabyte that is not a stream.
+@pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")
 @pytest.mark.parametrize("binary", [False, True], ids=["text", "binary"])
 async def test_too_large_a_message_ends_its_connection_only(
     python, serve, sio, transport, binary

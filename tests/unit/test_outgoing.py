@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from socketio_fast._core.eio import decode_payload
+from socketio_fast._core.outgoing import Outgoing, event_packet, message_packet
+
+MESSAGE, BINARY = 4, 7
+
+
+@pytest.mark.parametrize(
+    ("message", "frames", "packets"),
+    [
+        (event_packet("a", [1]), b'\x81\x0942["a",1]', b'42["a",1]'),
+        (event_packet("a", []), b'\x81\x0742["a"]', b'42["a"]'),
+        (event_packet("a", [], "/n", 7), b'\x81\x0b42/n,7["a"]', b'42/n,7["a"]'),
+        (event_packet("a", [], id=0), b'\x81\x08420["a"]', b'420["a"]'),
+        (message_packet("é"), "\x81\x034é".encode("latin-1")[:2] + "4é".encode(),
+         "4é".encode()),
+        (message_packet(""), b"\x81\x014", b"4"),
+        (message_packet(b"\0\1"), b"\x82\x02\0\1", b"bAAE="),
+        (message_packet(b""), b"\x82\x00", b"b"),
+        (message_packet(bytearray(b"\2")), b"\x82\x01\2", b"bAg=="),
+        (message_packet(memoryview(b"\1\2")[1:]), b"\x82\x01\2", b"bAg=="),
+    ],
+)  # fmt: skip
+def test_rendering(message: Outgoing, frames: bytes, packets: bytes) -> None:
+    assert message.render_frames() == frames
+    assert message.render_packets() == packets
+
+
+def test_attachments_follow_their_packet() -> None:
+    message = event_packet("a", [b"\1", {"k": b"\2"}])
+    text = (
+        b'452-["a",{"_placeholder":true,"num":0},{"k":{"_placeholder":true,"num":1}}]'
+    )
+    assert message.render_frames() == (
+        b"\x81" + bytes([len(text)]) + text + b"\x82\x01\1\x82\x01\2"
+    )
+    assert decode_payload(message.render_packets()) == [
+        (MESSAGE, text[1:]),
+        (BINARY, b"\1"),
+        (BINARY, b"\2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "message", [event_packet("a", [1, b"x"]), message_packet("a"), message_packet(b"a")]
+)
+def test_each_kind_is_rendered_once(message: Outgoing) -> None:
+    assert message.render_frames() is message.render_frames()
+    assert message.render_packets() is message.render_packets()
+
+
+def test_data_is_taken_when_the_message_is_made() -> None:
+    arguments = [{"k": 1}]
+    message = event_packet("a", arguments)
+    arguments[0]["k"] = 2
+    assert message.render_packets() == b'42["a",{"k":1}]'
+
+
+@pytest.mark.parametrize("data", [None, 1, ["a"], {"a": 1}])
+def test_a_message_is_text_or_bytes(data: Any) -> None:
+    with pytest.raises(TypeError) as caught:
+        message_packet(data)
+    assert str(caught.value) == (
+        f"a message is str or bytes, not {type(data).__name__}"
+    )
+
+
+def test_an_event_that_is_not_json() -> None:
+    with pytest.raises(TypeError, match="object"):
+        event_packet("a", [object()])

@@ -1,0 +1,763 @@
+"""Sessions over a recording transport; what comes in, over real ones on a wire."""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import re
+import weakref
+from typing import Any
+
+import pytest
+
+import socketio_fast
+from socketio_fast._core.session import Engine, Session, Transport, generate_id
+from unit.sansio import (
+    Http,
+    Loop,
+    Recorder,
+    Server,
+    WebSocket,
+    errors,
+    make_engine,
+    open_session,
+)
+
+OPENING, OPEN, CLOSING, CLOSED = range(4)
+
+
+# --- ids ------------------------------------------------------------------------
+
+
+def test_ids_are_20_url_safe_characters_that_differ() -> None:
+    ids = {generate_id() for _ in range(2000)}
+    assert len(ids) == 2000
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{20}", id) for id in ids)
+    assert {"-", "_"} < set("".join(ids))
+
+
+# --- opening --------------------------------------------------------------------
+
+
+def opened(transport: Recorder) -> dict[str, Any]:
+    packet = transport.sent[0]
+    assert packet[:1] == b"0"
+    value: dict[str, Any] = json.loads(packet[1:])
+    return value
+
+
+@pytest.mark.parametrize(
+    ("options", "name", "packet"),
+    [
+        (
+            {},
+            "polling",
+            b'0{"sid":"1","upgrades":["websocket"],"pingInterval":25000,'
+            b'"pingTimeout":20000,"maxPayload":1000000}',
+        ),
+        (
+            {},
+            "websocket",
+            b'0{"sid":"1","upgrades":[],"pingInterval":25000,'
+            b'"pingTimeout":20000,"maxPayload":1000000}',
+        ),
+        (
+            {"allow_upgrades": False},
+            "polling",
+            b'0{"sid":"1","upgrades":[],"pingInterval":25000,'
+            b'"pingTimeout":20000,"maxPayload":1000000}',
+        ),
+        (
+            {"transports": "polling", "max_http_buffer_size": 5},
+            "polling",
+            b'0{"sid":"1","upgrades":[],"pingInterval":25000,'
+            b'"pingTimeout":20000,"maxPayload":5}',
+        ),
+        (
+            {"ping_interval": 0.3, "ping_timeout": 1.2345},
+            "websocket",
+            b'0{"sid":"1","upgrades":[],"pingInterval":300,'
+            b'"pingTimeout":1234.5,"maxPayload":1000000}',
+        ),
+    ],
+)
+def test_open_packet(options: dict[str, Any], name: str, packet: bytes) -> None:
+    engine, _, _ = make_engine(**options)
+    _, transport = open_session(engine, name)
+    assert transport.sent == [packet]
+
+
+def test_grace_is_told_on_top_of_the_interval() -> None:
+    engine, _, loop = make_engine(ping_interval=(10, 5))
+    _, transport = open_session(engine)
+    assert opened(transport)["pingInterval"] == 15000
+    loop.advance(10)
+    assert transport.sent[1:] == [b"2"]
+
+
+def test_a_session_is_in_the_table_under_its_id() -> None:
+    engine, _, _ = make_engine()
+    first, _ = open_session(engine)
+    second, _ = open_session(engine)
+    assert engine.sessions == {"1": first, "2": second}
+    assert (first.id, first.sid, first.state) == ("1", "1", OPEN)
+    assert first.connected
+    assert not first.closed
+
+
+def test_refused_by_the_handler() -> None:
+    engine, callbacks, _ = make_engine()
+    callbacks.connect = lambda sid, environ: False
+    session, transport = open_session(engine, request=Environ())
+    assert transport.calls == ["refuse"]
+    assert transport.sent == []
+    assert session.state == CLOSED
+    assert engine.sessions == {}
+
+
+class Environ:
+    made = 0
+
+    def environ(self) -> dict[str, Any]:
+        self.made += 1
+        return {"number": self.made}
+
+
+def test_environ_is_made_once_and_when_wanted() -> None:
+    engine, _, _ = make_engine()
+    request = Environ()
+    session, _ = open_session(engine, request=request)
+    assert request.made == 0
+    assert session.environ == {"number": 1}
+    assert session.environ is session.environ
+
+
+# --- heartbeat ------------------------------------------------------------------
+
+
+def test_ping_at_the_interval_and_not_before() -> None:
+    engine, _, loop = make_engine(ping_interval=3)
+    _, transport = open_session(engine)
+    loop.advance(2.999)
+    assert transport.sent[1:] == []
+    loop.advance(0.001)
+    assert transport.sent[1:] == [b"2"]
+
+
+def test_closed_when_no_pong_comes_in_time() -> None:
+    reasons: list[str] = []
+    engine, callbacks, loop = make_engine(ping_interval=3, ping_timeout=2)
+    callbacks.disconnect = lambda sid, reason: reasons.append(reason)
+    session, transport = open_session(engine)
+    loop.advance(4.999)
+    assert session.connected
+    loop.advance(0.03)  # deadlines of many are handled in one go
+    assert session.state == CLOSED
+    assert transport.calls == ["abort"]
+    assert transport.codes == [None]
+    assert reasons == ["ping timeout"]
+    assert engine.sessions == {}
+
+
+def test_a_pong_starts_the_next_interval() -> None:
+    server = echo(ping_interval=3, ping_timeout=2)
+    client = server.websocket()
+    server.loop.advance(3)
+    assert client.messages() == ["2"]
+    server.loop.advance(1.5)
+    client.text("3")
+    server.loop.advance(2.99)
+    assert client.messages() == []
+    server.loop.advance(0.03)
+    assert client.messages() == ["2"]
+    assert not client.ended()
+
+
+def test_a_pong_that_nobody_asked_for() -> None:
+    server = echo(ping_interval=3)
+    client = server.websocket()
+    server.loop.advance(2)
+    client.text("3")
+    server.loop.advance(2.99)
+    assert client.messages() == []
+    server.loop.advance(0.03)
+    assert client.messages() == ["2"]
+
+
+def test_thousands_of_sessions_wake_the_loop_once() -> None:
+    engine, _, loop = make_engine()
+    for _ in range(2000):
+        open_session(engine)
+        loop.now += 1e-6
+    assert len(loop.armed()) == 1
+    loop.advance(25.1)
+    # Within 20 ms of each other: one or two wakes for the pings of all.
+    assert loop.wakes <= 2
+    loop.advance(20.1)
+    assert engine.sessions == {}
+    assert loop.wakes <= 4
+    assert loop.armed() == []
+
+
+def test_a_session_that_starts_while_deadlines_are_handled() -> None:
+    engine, callbacks, loop = make_engine(ping_interval=3, ping_timeout=2)
+    open_session(engine)
+    callbacks.disconnect = lambda sid, reason: open_session(engine)
+    loop.advance(5.1)
+    (session,) = engine.sessions.values()
+    assert session.id == "2"
+    callbacks.disconnect = None
+    loop.advance(5.1)
+    assert engine.sessions == {}
+
+
+def test_a_deadline_that_fails_does_not_stop_the_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    engine, _, loop = make_engine(ping_interval=3)
+
+    class Broken(Recorder):
+        def send(self, m: Any) -> int:
+            if self.sent:
+                raise OSError("broken")
+            return super().send(m)
+
+    engine.open_session(Broken())
+    _, transport = open_session(engine)
+    loop.advance(3.1)
+    assert transport.sent[1:] == [b"2"]
+    assert errors(caplog) == ["a deadline was not handled"]
+
+
+# --- sending --------------------------------------------------------------------
+
+
+def test_messages_go_to_the_transport_in_order() -> None:
+    engine, _, _ = make_engine()
+    session, transport = open_session(engine)
+    session.send_message("a")
+    session.send_message(b"b")
+    assert transport.sent[1:] == [b"4a", b"bYg=="]
+
+
+@pytest.mark.parametrize("state", ["closed", "refused"])
+def test_nothing_is_sent_to_whom_is_gone(state: str) -> None:
+    engine, callbacks, _ = make_engine()
+    if state == "refused":
+        callbacks.connect = lambda sid, environ: False
+    session, transport = open_session(engine, request=Environ())
+    session.disconnect()
+    before = list(transport.sent)
+    session.send_message("late")
+    assert transport.sent == before
+
+
+def test_a_message_that_is_neither_text_nor_bytes() -> None:
+    engine, _, _ = make_engine()
+    session, _ = open_session(engine)
+    bad: Any = 5
+    with pytest.raises(TypeError):
+        session.send_message(bad)
+
+
+# --- closing --------------------------------------------------------------------
+
+
+def test_close_delivers_first() -> None:
+    reasons: list[str] = []
+    engine, callbacks, loop = make_engine()
+    callbacks.disconnect = lambda sid, reason: reasons.append(reason)
+    session, transport = open_session(engine)
+    session.disconnect()
+    assert transport.calls == ["close"]
+    assert reasons == ["server disconnect"]  # Rule 1: when it leaves OPEN
+    assert session.state == CLOSING
+    assert session.closed
+    assert not session.connected
+    assert engine.sessions == {"1": session}
+    session.disconnect()
+    assert transport.calls == ["close"]
+    assert reasons == ["server disconnect"]
+
+
+def test_what_was_not_fetched_is_dropped_after_a_while() -> None:
+    engine, callbacks, loop = make_engine()
+    reasons: list[str] = []
+    callbacks.disconnect = lambda sid, reason: reasons.append(reason)
+    session, transport = open_session(engine)
+    session.disconnect()
+    loop.advance(29.9)
+    assert session.state == CLOSING
+    loop.advance(0.2)
+    assert session.state == CLOSED
+    assert transport.calls == ["close", "abort"]
+    assert reasons == ["server disconnect"]
+    assert engine.sessions == {}
+    assert loop.armed() == []
+
+
+def test_drop_delivers_nothing() -> None:
+    reasons: list[str] = []
+    engine, callbacks, loop = make_engine()
+    callbacks.disconnect = lambda sid, reason: reasons.append(reason)
+    sessions = [open_session(engine) for _ in range(3)]
+    engine.drop_all()
+    assert engine.sessions == {}
+    assert reasons == ["server disconnect"] * 3
+    assert [t.calls for _, t in sessions] == [["abort"]] * 3
+    engine.drop_all()
+    assert len(reasons) == 3
+    loop.advance(100)
+    assert len(reasons) == 3
+
+
+def test_close_all_closes_and_flushes() -> None:
+    engine, _, _ = make_engine()
+    sessions = [open_session(engine) for _ in range(3)]
+    engine.close_all()
+    assert [s.state for s, _ in sessions] == [CLOSING] * 3
+    assert [t.calls for _, t in sessions] == [["close"]] * 3
+
+
+def test_a_disconnect_handler_that_fails_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    engine, callbacks, _ = make_engine()
+
+    def fail(sid: str, reason: str) -> None:
+        raise ValueError("x")
+
+    callbacks.disconnect = fail
+    session, _ = open_session(engine)
+    session.disconnect()
+    assert errors(caplog) == ["handler of 'disconnect' failed for 1"]
+
+
+def test_why_a_session_closed_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    engine, _, _ = make_engine()
+    session, _ = open_session(engine)
+    session.disconnect()
+    assert "session 1 closed: server disconnect" in caplog.messages
+
+
+def test_data_is_the_applications_own() -> None:
+    engine, _, _ = make_engine()
+    session, _ = open_session(engine)
+    assert session.data is None
+    session.data = {"a": 1}
+    assert session.data == {"a": 1}
+
+
+@pytest.mark.parametrize("end", ["closed", "dropped", "refused", "timed out"])
+def test_nothing_keeps_a_session_that_has_ended(end: str) -> None:
+    """Not even until the garbage collector comes."""
+    engine, callbacks, loop = make_engine()
+    if end == "refused":
+        callbacks.connect = lambda sid, environ: False
+    gc.collect()
+    gc.disable()
+    try:
+        session, transport = open_session(engine, request=Environ())
+        gone = weakref.ref(session)
+        if end == "closed":
+            session.disconnect()
+            loop.advance(31)
+        elif end == "dropped":
+            engine.drop_all()
+        elif end == "timed out":
+            loop.advance(50)
+        transport.session = None
+        del session, transport
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+# --- slow readers ---------------------------------------------------------------
+
+
+def test_who_reads_too_slowly_is_closed(caplog: pytest.LogCaptureFixture) -> None:
+    server = echo(max_buffer_bytes=1000)
+    reasons = ended(server)
+    slow, fast = server.websocket(), server.websocket()
+    (slow_sid, fast_sid) = server.engine.sessions
+    slow.wire.holds = 10**6
+    slow.wire.protocol.pause_writing()
+    for sid in (slow_sid, fast_sid):
+        server.engine.sessions[sid].send_message("x" * 600)
+        server.loop.turn()
+    for sid in (slow_sid, fast_sid):
+        server.engine.sessions[sid].send_message("x" * 600)
+        server.loop.turn()
+    assert list(server.engine.sessions) == [fast_sid]
+    assert reasons == [(slow_sid, "transport error")]
+    assert slow.wire.aborted
+    assert not fast.ended()
+    assert (
+        f"session {slow_sid}: more than max_buffer_bytes=1000 wait to be read, closed"
+        in caplog.messages
+    )
+
+
+def test_a_poll_that_does_not_come_is_a_slow_reader() -> None:
+    server = echo(max_buffer_bytes=1000)
+    _, sid = server.polling()
+    session = server.engine.sessions[sid]
+    session.send_message("x" * 600)
+    server.loop.turn()
+    assert session.connected
+    session.send_message("x" * 600)
+    assert session.connected  # not closed amidst a fan-out
+    server.loop.turn()
+    assert session.state == CLOSED
+
+
+def test_one_large_message_to_a_fast_reader_is_not_slowness() -> None:
+    server = echo(max_buffer_bytes=1000)
+    client = server.websocket()
+    (session,) = server.engine.sessions.values()
+    session.send_message("x" * 5000)
+    server.loop.turn()
+    assert client.messages() == ["4" + "x" * 5000]
+    assert session.connected
+
+
+# --- one write in a pass --------------------------------------------------------
+
+
+def test_what_is_sent_in_one_pass_leaves_in_one_write() -> None:
+    server = echo()
+    client = server.websocket()
+    (session,) = server.engine.sessions.values()
+    before = client.wire.writes
+    for number in range(10):
+        session.send_message(str(number))
+    server.loop.turn()
+    assert client.wire.writes == before + 1
+    assert client.messages() == [f"4{number}" for number in range(10)]
+
+
+# --- the loop -------------------------------------------------------------------
+
+
+def test_another_loop_while_sessions_are_open() -> None:
+    engine, _, _ = make_engine()
+    open_session(engine)
+    other: Any = Loop()
+    with pytest.raises(RuntimeError, match="another event loop"):
+        engine.bind(other)
+
+
+def test_another_loop_when_there_are_none() -> None:
+    engine, callbacks, loop = make_engine(ping_interval=3)
+    session, _ = open_session(engine)
+    engine.drop_all()
+    other: Any = Loop()
+    engine.bind(other)
+    callbacks.bind(engine, other)
+    _, transport = open_session(engine)
+    other.advance(3)
+    assert transport.sent[1:] == [b"2"]
+    assert loop.armed() == []
+
+
+def test_the_same_loop_again() -> None:
+    engine, _, loop = make_engine()
+    _, transport = open_session(engine)
+    engine.bind(loop)  # type: ignore[arg-type]
+    loop.advance(25)
+    assert transport.sent[1:] == [b"2"]
+
+
+def test_abstract_transport() -> None:
+    transport = Transport()
+    message: Any = None
+    for call in (
+        lambda: transport.send(message),
+        transport.flush,
+        transport.close,
+        lambda: transport.abort(None),
+        transport.refuse,
+        transport.release,
+        transport.handover,
+        transport.buffered,
+    ):
+        with pytest.raises(NotImplementedError):
+            call()
+
+
+# --- what comes in --------------------------------------------------------------
+
+
+def echo(**options: Any) -> Server:
+    app = socketio_fast.engineio.AsyncServer(**options)
+
+    @app.on("message")
+    async def message(sid: str, data: str | bytes) -> None:
+        await app.send(sid, data)
+
+    return Server(app)
+
+
+def ended(server: Server) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+
+    @server.app.on("disconnect")
+    def disconnect(sid: str, reason: str) -> None:
+        found.append((sid, reason))
+
+    return found
+
+
+def only(server: Server) -> Session:
+    (session,) = server.engine.sessions.values()
+    return session
+
+
+@pytest.mark.parametrize("packet", ["0", "0{}", "5", "5x", "6", "6x"])
+def test_packets_without_a_meaning_are_let_pass(packet: str) -> None:
+    server = echo()
+    client = server.websocket()
+    client.text(packet)
+    client.text("4a")
+    assert client.messages() == ["4a"]
+
+
+@pytest.mark.parametrize("packet", ["2", "2probe", "7", "", "x", "b"])
+def test_a_packet_against_the_protocol_closes(
+    packet: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = echo()
+    reasons = ended(server)
+    client = server.websocket()
+    client.text(packet)
+    assert client.ended()
+    assert [reason for _, reason in reasons] == ["transport error"]
+    assert server.engine.sessions == {}
+    assert errors(caplog) == []
+
+
+def test_a_close_packet_closes() -> None:
+    server = echo()
+    reasons = ended(server)
+    client = server.websocket()
+    client.text("1")
+    assert client.ended()
+    assert [reason for _, reason in reasons] == ["client disconnect"]
+
+
+def test_packets_behind_a_close_packet_are_not_heard() -> None:
+    server = echo()
+    got: list[str | bytes] = []
+    server.app.on("message", lambda sid, data: got.append(data))
+    http, sid = server.polling()
+    http.post(server.target("polling", sid), "4a\x1e1\x1e4b")
+    assert got == ["a"]
+
+
+def test_a_handler_that_cannot_be_called_is_not_the_clients_fault(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server = echo()
+    client = server.websocket()
+    not_callable: Any = 5
+    server.app.on("message", not_callable)
+    client.text("4a")
+    session = only(server)
+    assert session.connected
+    assert errors(caplog) == [f"handler of 'message' failed for {session.id}"]
+
+
+# --- upgrade --------------------------------------------------------------------
+
+
+def upgrading(server: Server) -> tuple[Http, str, WebSocket]:
+    http, sid = server.polling()
+    return http, sid, WebSocket(server, sid)
+
+
+def test_an_upgrade() -> None:
+    server = echo()
+    http, sid, ws = upgrading(server)
+    session = only(server)
+    assert session.upgrading
+    assert session.transport_name == "polling"
+    ws.text("2probe")
+    assert ws.messages() == ["3probe"]
+    assert not session.upgraded
+    ws.text("5")
+    assert session.upgraded
+    assert not session.upgrading
+    assert session.transport_name == "websocket"
+    ws.text("4a")
+    assert ws.messages() == ["4a"]
+
+
+def test_a_waiting_poll_is_released_by_the_probe() -> None:
+    server = echo()
+    _http, sid, ws = upgrading(server)
+    poll = server.http()
+    poll.send(b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % target(server, sid))
+    assert poll.responses() == []
+    ws.text("2probe")
+    assert poll.response()[2] == b"6"
+
+
+def test_later_polls_are_released_until_the_upgrade() -> None:
+    server = echo()
+    _http, sid, ws = upgrading(server)
+    ws.text("2probe")
+    poll = server.http()
+    poll.send(b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % target(server, sid))
+    server.loop.advance(0.15)
+    assert poll.response()[2] == b"6"
+    ws.text("5")
+    assert ws.messages() == ["3probe"]
+    assert len(server.loop.armed()) <= 1
+
+
+def target(server: Server, sid: str) -> bytes:
+    return server.target("polling", sid).encode()
+
+
+def test_what_is_sent_before_the_upgrade_is_delivered_once_and_in_order() -> None:
+    server = echo()
+    http, sid, ws = upgrading(server)
+    session = only(server)
+    session.send_message("1")
+    ws.text("2probe")
+    session.send_message("2")
+    assert ws.messages() == ["3probe"]
+    ws.text("5")
+    session.send_message("3")
+    assert ws.messages() == ["41", "42", "43"]
+    assert session.transport_name == "websocket"
+
+
+def test_polling_delivers_while_the_upgrade_is_under_way() -> None:
+    server = echo()
+    http, sid, ws = upgrading(server)
+    ws.text("2probe")
+    only(server).send_message("1")
+    assert http.get(server.target("polling", sid)) == (200, b"41")
+    ws.text("5")
+    assert ws.messages() == ["3probe"]
+
+
+def test_an_upgrade_without_a_probe() -> None:
+    server = echo()
+    _, _, ws = upgrading(server)
+    ws.text("5")
+    ws.text("4a")
+    assert ws.messages() == ["4a"]
+
+
+@pytest.mark.parametrize("packet", ["4a", "2", "2probed", "1", "3probe", "6"])
+def test_another_packet_ends_the_probe_and_not_the_session(packet: str) -> None:
+    server = echo()
+    http, sid, ws = upgrading(server)
+    ws.text(packet)
+    assert ws.ended()
+    assert not only(server).upgrading
+    assert http.post(server.target("polling", sid), "4a") == (200, b"ok")
+    assert http.get(server.target("polling", sid)) == (200, b"4a")
+
+
+def test_an_upgrade_that_takes_too_long() -> None:
+    server = echo(upgrade_timeout=1)
+    _http, _, ws = upgrading(server)
+    ws.text("2probe")
+    server.loop.advance(0.99)
+    assert ws.messages() == ["3probe"]
+    assert not ws.ended()
+    server.loop.advance(0.05)
+    assert ws.ended()
+    session = only(server)
+    assert session.connected
+    assert not session.upgrading
+
+
+def test_a_probe_that_is_lost_leaves_polling() -> None:
+    server = echo()
+    http, sid, ws = upgrading(server)
+    ws.text("2probe")
+    ws.wire.lose()
+    assert not only(server).upgrading
+    again = WebSocket(server, sid)
+    again.text("2probe")
+    assert again.messages() == ["3probe"]
+
+
+def test_a_second_probe_is_refused() -> None:
+    server = echo()
+    _, sid, ws = upgrading(server)
+    second = WebSocket(server, sid)
+    assert second.ended()
+    ws.text("2probe")
+    assert ws.messages() == ["3probe"]
+
+
+def test_an_upgraded_session_has_its_websocket() -> None:
+    server = echo()
+    http, sid, ws = upgrading(server)
+    ws.text("5")
+    assert WebSocket(server, sid).ended()
+    status, _ = http.get(server.target("polling", sid))
+    assert status == 400
+    assert only(server).connected
+
+
+def test_a_session_that_closes_while_it_upgrades_takes_the_probe_along() -> None:
+    server = echo()
+    http, sid, ws = upgrading(server)
+    ws.text("2probe")
+    only(server).disconnect()
+    assert http.get(server.target("polling", sid)) == (200, b"1")
+    assert ws.ended()
+    assert server.engine.sessions == {}
+
+
+def test_an_upgrade_to_a_session_that_closes() -> None:
+    server = echo()
+    _, _, ws = upgrading(server)
+    session = only(server)
+    ws.text("2probe")
+    session.send_message("last")
+    session.disconnect()
+    ws.text("5")
+    assert ws.messages() == ["3probe", "4last"]
+    assert ws.ended()
+    ws.wire.lose()
+    assert server.engine.sessions == {}
+
+
+def test_a_lost_websocket_ends_the_session() -> None:
+    server = echo()
+    reasons = ended(server)
+    _, sid, ws = upgrading(server)
+    ws.text("5")
+    ws.wire.lose()
+    assert reasons == [(sid, "transport close")]
+    assert server.engine.sessions == {}
+
+
+def test_nothing_is_timed_when_all_have_gone() -> None:
+    server = echo()
+    http, _, ws = upgrading(server)
+    ws.text("2probe")
+    ws.text("5")
+    ws.leave()
+    ws.wire.lose()
+    http.wire.lose()
+    # One timer may be left, with nothing behind it.
+    server.loop.advance(400)
+    assert server.loop.armed() == []
+
+
+def test_engine_is_for_one_configuration() -> None:
+    engine, callbacks, _ = make_engine(ping_timeout=7)
+    assert isinstance(engine, Engine)
+    assert engine.config.ping_timeout == 7
+    assert engine.loop is not None
