@@ -381,7 +381,8 @@ def paced(results: dict[str, Any], scenario: Scenario, server: Server) -> float:
     if not speeds:
         raise BenchmarkError(f"{SATURATION.name} was not measured: no rate to share")
     assert scenario.share is not None
-    return scenario.share * median(speeds)
+    speed: float = median(speeds)
+    return scenario.share * speed
 
 
 def possible(

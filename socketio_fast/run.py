@@ -148,7 +148,7 @@ class RunningServer:
             return
         self._closed = True
         self._server.close()
-        self._eio.engine.close_all()
+        self._eio.engine.close_all(stopping=True)
         self._endpoint.close_idle()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout

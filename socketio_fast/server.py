@@ -43,7 +43,7 @@ class AsyncServer:
         connect_timeout: Seconds for a client to join a namespace (45).
         max_attachments: Binary attachments of one message, at most (10).
         engineio_logger: Whether events of connections are logged, or the logger to use.
-        **options: Those of :class:`socketio_fast.config.EngineConfig`.
+        **options: Those of :class:`socketio_fast.engineio.AsyncServer`.
 
     Raises:
         ValueError: An option has a value that is not allowed.

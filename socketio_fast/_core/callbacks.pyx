@@ -60,18 +60,20 @@ cdef class CallbackHandler(SessionHandler):
         return self._connected(value)
 
     cdef int _connected(self, object value) except -1:
+        cdef Session session = self.session
         if value is None or value is True:
-            self.session.accept()
+            session.accept()
         else:
-            self.session.refuse()
+            session.refuse()
         return 0
 
     cdef int _failed(self, str event, object error) except -1:
+        cdef Session session = self.session
         self.callbacks.logger.error(
-            "handler of %r failed for %s", event, self.session.id, exc_info=error
+            "handler of %r failed for %s", event, session.id, exc_info=error
         )
         if event == "connect":
-            self.session.refuse()
+            session.refuse()
         return 0
 
     cdef int on_text(self, const char *p, Py_ssize_t n) except -1:

@@ -351,12 +351,13 @@ cdef class Http1Core(Timed):
 
     def _too_large(self, Exchange exchange):
         cdef Polling polling = exchange.polling
+        cdef Session session = None if polling is None else polling.session
         error = LimitError(
             "body of more than max_http_buffer_size="
             f"{self.endpoint.engine.max_payload} bytes"
         )
-        if polling is not None and polling.session is not None:
-            polling.session.on_error(error)
+        if session is not None:
+            session.on_error(error)
         # What else comes is not read.
         self.closing = True
         exchange.respond(413, TEXT, b"Payload Too Large", b"")

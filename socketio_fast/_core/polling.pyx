@@ -27,6 +27,7 @@ cdef bytes CLOSE = b"1"
 cdef bytes PLAIN = b"text/plain; charset=UTF-8"
 # Not text/plain, which makes some browsers offer a download.
 cdef bytes HTML = b"text/html"
+cdef bytes TEXT = b"text/plain"
 cdef bytes JSON = b"application/json"
 
 
@@ -74,20 +75,36 @@ cdef class Polling(Transport):
     def _take(self):
         """Answer the GET with all there is; True if that ends the session."""
         cdef Outgoing m
+        cdef Session session = self.session
         cdef list packets = [m.packets() for m in self.pending]
         if self.closing:
             packets.append(CLOSE)
         self.pending = []
         self.pending_bytes = 0
         self._answer(join_payload(packets))
-        if self.closing and self.session is not None:
-            self.session.finished()
+        if self.closing and session is not None:
             self.session = None
+            session.finished()
 
     cpdef int close(self) except -1:
+        if self.engine.stopping:
+            return self._stop()
         # Without a GET that waits, the next one gets it; the session has a deadline.
         self.closing = True
         self.flush()
+        return 0
+
+    cdef int _stop(self) except -1:
+        cdef Responder poll
+        cdef Session session = self.session
+        self.flush()
+        self.discarded = True
+        poll, self.poll = self.poll, None
+        if poll is not None:
+            poll.respond(503, TEXT, b"Service Unavailable", b"")
+        if session is not None:
+            self.session = None
+            session.finished()
         return 0
 
     cpdef int abort(self, object code) except -1:
@@ -178,14 +195,15 @@ cdef class Polling(Transport):
 
     cdef int on_abort(self, Responder responder) except -1:
         """The connection of a request was lost before its response."""
+        cdef Session session = self.session
         if responder is self.poll:
             self.poll = None
         elif responder is self.post:
             self.post = None
         else:
             return 0
-        if self.session is not None and not self.discarded:
-            self.session.on_transport_close(self, "transport error")
+        if session is not None and not self.discarded:
+            session.on_transport_close(self, "transport error")
         return 0
 
     def _overlap(self, Responder responder, method):

@@ -93,6 +93,7 @@ cdef class Engine:
         Py_ssize_t max_payload
         Py_ssize_t max_buffer_bytes
         bint allow_upgrades
+        bint stopping               # the server goes
         # The event loop, by three of its methods; None before bind().
         readonly object loop
         object _clock

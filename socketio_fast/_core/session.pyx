@@ -8,6 +8,10 @@ Rule 2: close() lets what was sent before it reach the client; drop() does not.
 Rule 3: an upgrade moves what is undelivered from one transport to the other at one
 instant, when the client sends UPGRADE; until then everything goes by polling.
 
+Cython holds no reference to `self.x` while it runs a method of it. What may end such a
+reference (a session that closes drops its transport and handler, a transport its
+session) is therefore called through a local variable, here and in the transports.
+
 Which transport it is, what the messages mean, and what time it is, are not known here:
 transports are given, the clock is `Engine.bind()`'s.
 """
@@ -149,14 +153,16 @@ cdef class Session(Timed):
         self._request = request
         self.transport = transport
         transport.session = self
+        cdef SessionHandler handler = self.engine.factory.new_handler(self)
         self.engine.sessions[self.id] = self
-        self.handler = self.engine.factory.new_handler(self)
-        self.handler.session = self
-        self.handler.on_open()
+        self.handler = handler
+        handler.session = self
+        handler.on_open()
         return 0
 
     cdef int accept(self) except -1:
         cdef Engine engine = self.engine
+        cdef Transport transport = self.transport
         if self.state != OPENING:
             return 0
         self.state = OPEN
@@ -164,15 +170,17 @@ cdef class Session(Timed):
             ["websocket"]
             if (
                 engine.allow_upgrades
-                and self.transport.name == "polling"
+                and transport.name == "polling"
                 and "websocket" in engine.config.transports
             )
             else []
         )
-        self.transport.send(outgoing.control(b"0" + orjson.dumps({
+        transport.send(outgoing.control(b"0" + orjson.dumps({
             "sid": self.id,
             "upgrades": upgrades,
-            "pingInterval": _milliseconds(engine.ping_interval),
+            "pingInterval": _milliseconds(
+                engine.ping_interval + <double> engine.config.ping_grace
+            ),
             "pingTimeout": _milliseconds(engine.ping_timeout),
             "maxPayload": engine.max_payload,
         })))
@@ -180,19 +188,22 @@ cdef class Session(Timed):
         return 0
 
     cdef int refuse(self) except -1:
+        cdef Transport transport = self.transport
         if self.state == OPENING:
             self.state = CLOSED
-            self.transport.refuse()
+            transport.refuse()
             self.finished()
         return 0
 
     cdef int send(self, Outgoing m) except -1:
+        cdef Transport transport = self.transport
         if self.state == OPEN:
-            self.transport.send(m)
+            transport.send(m)
         return 0
 
     cdef int close(self, str reason) except -1:
         """The server ends it: Rule 2."""
+        cdef Transport transport = self.transport
         if self.state == OPENING:
             return self.refuse()
         if self.state != OPEN:
@@ -200,16 +211,17 @@ cdef class Session(Timed):
         self.state = CLOSING
         self.heartbeat.cancel()
         self.close_timeout = self.engine.start(CLOSE_TIMEOUT, D_CLOSE, self)
-        self.transport.close()
+        transport.close()
         return self._closed(reason)
 
     cdef int drop(self, str reason, object code=None) except -1:
         """It ends now: an error, or nobody there."""
+        cdef Transport transport = self.transport
         cdef int before = self.state
         if before == CLOSED:
             return 0
         self.state = CLOSED
-        self.transport.abort(code)
+        transport.abort(code)
         self.finished()
         if before == OPEN:
             self._closed(reason)
@@ -229,10 +241,11 @@ cdef class Session(Timed):
 
     cdef int finished(self) except -1:
         """Nothing is left to deliver: out of the table, and of every cycle."""
+        cdef Transport probe = self.probe
         self.state = CLOSED
-        if self.probe is not None:
-            self.probe.abort(None)
         self._end_probe()
+        if probe is not None:
+            probe.abort(None)
         for d in (self.heartbeat, self.close_timeout):
             if d is not None:
                 (<Deadline> d).cancel()
@@ -244,17 +257,19 @@ cdef class Session(Timed):
     # From the transport.
 
     cdef int on_packet(self, int type, const char *p, Py_ssize_t n) except -1:
+        cdef SessionHandler handler = self.handler
+        cdef Transport transport = self.transport
         if self.state != OPEN:
             return 0
         if type == EIO_MESSAGE:
-            return self.handler.on_text(p, n)
+            return handler.on_text(p, n)
         if type == EIO_PONG:
             # As in the reference implementation, the next ping is due an interval
             # after the last pong.
             self.engine.restart(self.heartbeat, self.engine.ping_interval, D_PING)
             return 0
         if type == EIO_CLOSE:
-            self.transport.release()
+            transport.release()
             return self.drop(CLIENT_DISCONNECT)
         if type == EIO_PING:
             raise ProtocolError("PING from a client: in revision 4 the server pings")
@@ -262,8 +277,9 @@ cdef class Session(Timed):
         return 0
 
     cdef int on_binary(self, bytes data) except -1:
+        cdef SessionHandler handler = self.handler
         if self.state == OPEN:
-            self.handler.on_binary(data)
+            handler.on_binary(data)
         return 0
 
     cdef int on_error(self, object error) except -1:
@@ -310,11 +326,12 @@ cdef class Session(Timed):
     cdef int on_probe_packet(
         self, Transport probe, int type, const char *p, Py_ssize_t n
     ) except -1:
+        cdef Transport transport = self.transport
         if probe is not self.probe:
             return 0
         if type == EIO_PING and p[:n] == b"probe":
             probe.send(PONG_PROBE)
-            self.transport.release()
+            transport.release()
             if self.noop_tick is None:
                 self.noop_tick = self.engine.start(NOOP_INTERVAL, D_NOOP, self)
         elif type == EIO_UPGRADE:
@@ -348,9 +365,9 @@ cdef class Session(Timed):
         return 0
 
     cdef int on_deadline(self, int kind, double now) except -1:
-        cdef Transport probe = self.probe
+        cdef Transport transport = self.transport, probe = self.probe
         if kind == D_PING:
-            self.transport.send(PING)
+            transport.send(PING)
             self.engine.restart(self.heartbeat, self.engine.ping_timeout, D_PONG)
         elif kind == D_PONG:
             self.drop(PING_TIMEOUT)
@@ -358,7 +375,7 @@ cdef class Session(Timed):
             self._end_probe()
             probe.close()
         elif kind == D_NOOP:
-            self.transport.release()
+            transport.release()
             self.engine.restart(self.noop_tick, NOOP_INTERVAL, D_NOOP)
         elif kind == D_CLOSE:
             self.drop(TRANSPORT_CLOSE)
@@ -450,6 +467,7 @@ cdef class Engine:
 
         Raises RuntimeError while sessions of another loop are open.
         """
+        self.stopping = False
         if self.loop is loop:
             return
         if self.sessions:
@@ -461,7 +479,7 @@ cdef class Engine:
         self._timer = None
         self._timer_at = NEVER
         self.timeline = Timeline()
-        self.flushing = False
+        self.flushing = self.stopping = False
 
     def new_session(self):
         """A session with a fresh id, not open yet."""
@@ -476,9 +494,14 @@ cdef class Engine:
         session.open(transport, request)
         return session
 
-    def close_all(self):
-        """Close every session; what was sent before is delivered first."""
+    def close_all(self, bint stopping=False):
+        """Close every session; what was sent before is delivered first.
+
+        `stopping`: the server goes. Clients that poll are told by an HTTP error, not by
+        a close packet, which python-engineio's clients take for the end.
+        """
         cdef Session session
+        self.stopping = stopping
         for session in list(self.sessions.values()):
             session.close(SERVER_DISCONNECT)
         # So that close frames and last polls leave although the loop may stop.
@@ -521,6 +544,7 @@ cdef class Engine:
         """Handle every deadline that is due, and wake for the next."""
         cdef double now = self._clock()
         cdef Deadline d
+        cdef Timed owner
         cdef double when
         self._timer = None
         self._timer_at = now  # nothing arms while this runs
@@ -528,8 +552,9 @@ cdef class Engine:
             d = self.timeline.pop(now)
             if d is None:
                 break
+            owner = d.owner
             try:
-                d.owner.on_deadline(d.kind, now)
+                owner.on_deadline(d.kind, now)
             except Exception:
                 self.logger.exception("a deadline was not handled")
         when = self.timeline.next()

@@ -385,13 +385,14 @@ cdef class WebSocket(Transport):
 
     cdef int _on_text(self, const char *p, Py_ssize_t n) except -1:
         cdef eio.PacketView view
+        cdef Session session = self.session
         eio.scan_packet(p, n, &view)
-        if self.session is None:
+        if session is None:
             return 0
-        if self.session.probe is self:
-            self.session.on_probe_packet(self, view.type, view.data, view.size)
+        if session.probe is self:
+            session.on_probe_packet(self, view.type, view.data, view.size)
         else:
-            self.session.on_packet(view.type, view.data, view.size)
+            session.on_packet(view.type, view.data, view.size)
         return 0
 
     cdef int _on_packet(self, const char *p, Py_ssize_t n) except -1:
@@ -409,11 +410,12 @@ cdef class WebSocket(Transport):
             raise
 
     cdef int _on_binary(self, const char *p, Py_ssize_t n) except -1:
-        if self.session is None:
+        cdef Session session = self.session
+        if session is None:
             return 0
-        if self.session.probe is self:
+        if session.probe is self:
             raise ProtocolError("binary message before the upgrade")
-        return self.session.on_binary(p[:n])
+        return session.on_binary(p[:n])
 
     cdef int _on_fragment(self, const char *p, Py_ssize_t n, bint fin) except -1:
         cdef bytes message

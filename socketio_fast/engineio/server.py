@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
@@ -41,15 +41,28 @@ class AsyncServer:
 
     Args:
         async_mode: ``None`` or ``"asgi"``; there is one mode.
+        ping_interval: Seconds between a client's answer and the next ping (25).
+        ping_timeout: Seconds for a client to answer a ping (20).
+        max_http_buffer_size: Bytes of one message or POST body, at most (1,000,000).
+        allow_upgrades: Whether a client may go from polling to WebSocket.
+        http_compression: Whether poll responses are compressed.
+        compression_threshold: Bytes from which on they are (1024).
+        cookie: A cookie with the Engine.IO id: its name, or a dict; ``None`` for none.
+        cors_allowed_origins: Origins besides the server's own; ``"*"`` for all.
+        cors_credentials: Whether cookies may be sent from other origins.
         logger: Whether events of connections are logged, or the logger to use.
+        json: Only ``None``: the open packet, the one JSON here, is orjson's.
         async_handlers: Whether a client's next handler may start before its last has
             ended. They start in the order its messages came.
         monitor_clients: Accepted; clients are always monitored.
-        **options: The fields of :class:`socketio_fast.config.EngineConfig`.
+        transports: ``None`` for all, or some of ``"polling"`` and ``"websocket"``.
+        upgrade_timeout: Seconds for an upgrade to WebSocket to complete (10).
+        max_buffer_bytes: Bytes that may wait for a client to read them (16 MiB).
+
+    :class:`socketio_fast.config.EngineConfig` says more.
 
     Raises:
         ValueError: An option has a value that is not allowed.
-        TypeError: There is no such option.
     """
 
     reason: ClassVar[type[Reason]] = Reason
@@ -60,17 +73,44 @@ class AsyncServer:
     def __init__(
         self,
         async_mode: str | None = None,
-        *,
+        ping_interval: float | tuple[float, float] = 25,
+        ping_timeout: float = 20,
+        max_http_buffer_size: int = 1_000_000,
+        allow_upgrades: bool = True,
+        http_compression: bool = True,
+        compression_threshold: int = 1024,
+        cookie: str | Mapping[str, Any] | None = None,
+        cors_allowed_origins: str | Sequence[str] | Callable[..., bool] | None = None,
+        cors_credentials: bool = True,
         logger: bool | Logger = False,
+        json: None = None,
         async_handlers: bool = True,
         monitor_clients: bool | None = None,
+        transports: str | Sequence[str] | None = None,
+        *,
+        upgrade_timeout: float = 10,
+        max_buffer_bytes: int = 16 * 1024 * 1024,
         _factory: HandlerFactory | None = None,
-        **options: Any,
     ) -> None:
         if async_mode not in (None, "asgi"):
             raise ValueError(f"async_mode={async_mode!r}: None or 'asgi' expected")
+        if json is not None:
+            raise ValueError("json: None expected, JSON is orjson's")
         self.async_mode = "asgi"
-        self.config = EngineConfig(**options)
+        self.config = EngineConfig(
+            ping_interval=ping_interval,
+            ping_timeout=ping_timeout,
+            upgrade_timeout=upgrade_timeout,
+            max_http_buffer_size=max_http_buffer_size,
+            max_buffer_bytes=max_buffer_bytes,
+            allow_upgrades=allow_upgrades,
+            http_compression=http_compression,
+            compression_threshold=compression_threshold,
+            cookie=cookie,
+            cors_allowed_origins=cors_allowed_origins,
+            cors_credentials=cors_credentials,
+            transports=transports,
+        )
         self.logger = choose_logger(logger, "socketio_fast.engineio")
         self.async_handlers = async_handlers
         self.handlers: dict[str, Callable[..., Any]] = {}

@@ -79,6 +79,7 @@ class Http:
     def __init__(self, session: aiohttp.ClientSession, url: str, path: str) -> None:
         self.session = session
         self.url = url + path
+        self.sockets: list[aiohttp.ClientWebSocketResponse] = []
 
     def query(self, transport: str, sid: str | None) -> str:
         query = f"?EIO=4&transport={transport}"
@@ -123,7 +124,9 @@ class Http:
 
     async def websocket(self, query: str | None = None, sid: str | None = None) -> Any:
         url = self.query("websocket", sid) if query is None else self.url + query
-        return Socket(await within(self.session.ws_connect(url)))
+        ws = await within(self.session.ws_connect(url))
+        self.sockets.append(ws)
+        return Socket(ws)
 
     async def session_socket(self) -> tuple[Any, str]:
         """A WebSocket of its own session and the packet that opened it."""
@@ -155,7 +158,10 @@ async def http(url: str, path: str) -> AsyncIterator[Http]:
 
     trace.on_request_headers_sent.append(on_sent)
     async with aiohttp.ClientSession(trace_configs=[trace]) as session:
-        yield Http(session, url, path)
+        client = Http(session, url, path)
+        yield client
+        for ws in client.sockets:
+            await within(ws.close())
 
 
 def check_open_packet(packet: str, upgrades: list[str]) -> None:

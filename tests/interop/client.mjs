@@ -102,23 +102,23 @@ function watchSocket(nsp, socket) {
 }
 
 // Numbers to the server without a pause, from the moment the namespace is joined
-// until `after` more have gone by the upgraded transport. Every fifth has a buffer.
+// until `after` steps more have gone by the upgraded transport. Every fifth has a
+// buffer. Gives how many were sent, and how many of them before the upgrade.
 function streamAcrossUpgrade({ nsp, name, after }) {
   const socket = sockets.get(nsp);
   return new Promise((resolve) => {
     socket.once("connect", () => {
       let sent = 0;
+      let before = 0;
       let left = after;
       (function step() {
         for (let i = 0; i < 3; i++, sent++) {
           if (sent % 5) socket.emit(name, sent);
           else socket.emit(name, sent, Buffer.from([sent & 0xff]));
         }
-        if (manager.engine.transport.name === "websocket" && --left <= 0) {
-          resolve(sent);
-        } else {
-          setTimeout(step, 0);
-        }
+        if (manager.engine.transport.name !== "websocket") before = sent;
+        else if (--left <= 0) return resolve([sent, before]);
+        setTimeout(step, 0);
       })();
     });
   });

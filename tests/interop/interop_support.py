@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -75,6 +76,51 @@ async def within(awaitable: Awaitable[T], what: str) -> T:
         return await asyncio.wait_for(awaitable, WAIT)
     except asyncio.TimeoutError:
         raise AssertionError(f"{what}: not within {WAIT:g} s") from None
+
+
+@asynccontextmanager
+async def slow_websockets(port: int, pause: float) -> AsyncIterator[str]:
+    """The address of a proxy that holds up all that WebSockets carry, and only that.
+
+    On one machine an upgrade is over before there is anything to lose in it.
+    """
+    accepted: set[asyncio.Task[None]] = set()
+    writers: set[asyncio.StreamWriter] = set()
+
+    async def pump(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, slow: bool
+    ) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(65_536):
+                if slow:
+                    await asyncio.sleep(pause)
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def accept(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        accepted.add(asyncio.current_task())
+        writers.add(writer)
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            request = await reader.readuntil(b"\r\n\r\n")
+            slow = b"transport=websocket" in request.partition(b"\r\n")[0]
+            from_server, to_server = await asyncio.open_connection("127.0.0.1", port)
+            writers.add(to_server)
+            to_server.write(request)
+            await asyncio.gather(
+                pump(reader, to_server, slow), pump(from_server, writer, slow)
+            )
+
+    proxy = await asyncio.start_server(accept, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
+    finally:
+        proxy.close()
+        for writer in writers:
+            writer.close()
+        await asyncio.gather(*accepted)
 
 
 class Calls:

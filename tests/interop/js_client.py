@@ -291,8 +291,8 @@ class JSClient:
     async def transport(self) -> str:
         return await self.do("transport")
 
-    async def stream_across_upgrade(self, name: str, *, after: int) -> int:
-        """See streamAcrossUpgrade in client.mjs: how many messages it sent."""
+    async def stream_across_upgrade(self, name: str, *, after: int) -> list[int]:
+        """See streamAcrossUpgrade in client.mjs."""
         return await self.do("streamAcrossUpgrade", nsp="/", name=name, after=after)
 
     def __getitem__(self, nsp: str) -> JSSocket:

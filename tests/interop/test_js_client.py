@@ -20,6 +20,7 @@ from interop_support import (
     record_connects,
     record_disconnects,
     returning,
+    slow_websockets,
     within,
 )
 from js_client import Binary, JSClient, Refused
@@ -735,7 +736,8 @@ async def test_a_broadcast_reaches_every_transport(serve, sio, case, order):
 
 
 @pytest.mark.parametrize("pause", [0, 0.001, 0.004])
-async def test_nothing_is_lost_in_the_upgrade(serve, sio, pause):
+@pytest.mark.parametrize("slow", [0.01, 0.03])
+async def test_nothing_is_lost_in_the_upgrade(serve, sio, pause, slow):
     up: list[list[Any]] = []
     down_sent = asyncio.get_running_loop().create_future()
 
@@ -744,13 +746,16 @@ async def test_nothing_is_lost_in_the_upgrade(serve, sio, pause):
         up.append([n] if attachment is None else [n, attachment])
 
     async def stream(sid):
-        sent, left = 0, 50
+        sent, before, left = 0, 0, 50
         while left:
-            left -= sio.transport(sid) == "websocket"
+            if sio.transport(sid) == "polling":
+                before += 1
+            else:
+                left -= 1
             await sio.emit("down", numbered(sent), to=sid)
             sent += 1
             await asyncio.sleep(pause)
-        down_sent.set_result(sent)
+        down_sent.set_result((sent, before))
 
     @sio.event
     def connect(sid, environ):
@@ -764,37 +769,51 @@ async def test_nothing_is_lost_in_the_upgrade(serve, sio, pause):
         return (n,) if n % 5 else (n, bytes([n & 0xFF]))
 
     server = await serve(sio)
-    async with JSClient(server.url, transports=TRANSPORTS["upgrade"]) as client:
+    async with (
+        slow_websockets(server.port, slow) as url,
+        JSClient(url, transports=TRANSPORTS["upgrade"]) as client,
+    ):
         await client.socket()
         streaming = asyncio.ensure_future(client.stream_across_upgrade("up", after=50))
         await client["/"].connect()
         await client.settled()
-        up_sent = await within(streaming, "stream to the server")
-        assert await client.emit_with_ack("arrived") == [up_sent]
-        assert up == [list(numbered(n)) for n in range(up_sent)]
+        sent, before = await within(streaming, "stream to the server")
+        assert 0 < before < sent
+        assert await client.emit_with_ack("arrived") == [sent]
+        assert up == [list(numbered(n)) for n in range(sent)]
 
-        count = await within(down_sent, "stream to the client")
-        down = [await client.expect("down") for _ in range(count)]
-        assert down == [list(numbered(n)) for n in range(count)]
+        sent, before = await within(down_sent, "stream to the client")
+        assert 0 < before < sent
+        down = [await client.expect("down") for _ in range(sent)]
+        assert down == [list(numbered(n)) for n in range(sent)]
         assert client.engines == 1
         await fence(sio, client)
 
 
 async def test_an_answer_is_waited_for_across_the_upgrade(serve, sio):
+    asked = Calls("slow")
     released = asyncio.Event()
 
     @sio.event
     async def slow(sid):
+        asked.add(sio.transport(sid))
         await released.wait()
         return sio.transport(sid)
 
+    sio.on("question", returning("yes"))
     server = await serve(sio)
-    async with JSClient(server.url, transports=TRANSPORTS["upgrade"]) as client:
+    async with (
+        slow_websockets(server.port, 0.02) as url,
+        JSClient(url, transports=TRANSPORTS["upgrade"]) as client,
+    ):
         socket = await client.socket()
         # Kept by the client until it is connected, then sent by polling.
         answer = asyncio.ensure_future(socket.emit_with_ack("slow"))
         await socket.connect()
+        assert await asked.next() == ("polling",)
         await client.settled()
+        # By WebSocket, so that the server has switched too.
+        assert await client.emit_with_ack("question") == ["yes"]
         released.set()
         assert await answer == ["websocket"]
 

@@ -84,7 +84,7 @@ async def ends(connection: Connection) -> bytes:
     try:
         connection.writer.write_eof()
         return await within(connection.reader.read())
-    except ConnectionError:
+    except OSError:  # ENOTCONN too, when it has ended before us
         return b""
 
 

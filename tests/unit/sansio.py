@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import socketio_fast
 from integration.raw import (
     BINARY,
     CLOSE,
@@ -26,6 +25,8 @@ from integration.raw import (
     request,
     upgrade_request,
 )
+
+import socketio_fast
 from socketio_fast._core.callbacks import Callbacks
 from socketio_fast._core.http1 import Endpoint
 from socketio_fast._core.outgoing import Outgoing
@@ -55,7 +56,9 @@ class Loop:
         return True
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        raise AssertionError(context) from context.get("exception")
+        # A test may leave handlers waiting: they go with its loop.
+        if context["message"] != "Task was destroyed but it is pending!":
+            raise AssertionError(context) from context.get("exception")
 
     def create_future(self) -> asyncio.Future[Any]:
         return asyncio.Future(loop=self)  # type: ignore[arg-type]
@@ -63,7 +66,9 @@ class Loop:
     def create_task(self, coro: Any) -> asyncio.Task[Any]:
         return asyncio.Task(coro, loop=self)  # type: ignore[arg-type]
 
-    def call_soon(self, call: Callable[..., Any], *args: Any, context: Any = None) -> None:
+    def call_soon(
+        self, call: Callable[..., Any], *args: Any, context: Any = None
+    ) -> None:
         self.ready.append((call, args, context))
 
     def call_at(
@@ -73,7 +78,9 @@ class Loop:
         heapq.heappush(self.timers, (when, next(self._numbers), handle))
         return handle
 
-    def call_later(self, delay: float, call: Any, *args: Any, context: Any = None) -> Any:
+    def call_later(
+        self, delay: float, call: Any, *args: Any, context: Any = None
+    ) -> Any:
         return self.call_at(self.now + delay, call, *args, context=context)
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:

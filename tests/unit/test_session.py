@@ -266,7 +266,7 @@ def test_a_message_that_is_neither_text_nor_bytes() -> None:
 
 def test_close_delivers_first() -> None:
     reasons: list[str] = []
-    engine, callbacks, loop = make_engine()
+    engine, callbacks, _loop = make_engine()
     callbacks.disconnect = lambda sid, reason: reasons.append(reason)
     session, transport = open_session(engine)
     session.disconnect()
@@ -452,7 +452,7 @@ def test_another_loop_while_sessions_are_open() -> None:
 
 def test_another_loop_when_there_are_none() -> None:
     engine, callbacks, loop = make_engine(ping_interval=3)
-    session, _ = open_session(engine)
+    _session, _ = open_session(engine)
     engine.drop_all()
     other: Any = Loop()
     engine.bind(other)
@@ -580,7 +580,7 @@ def upgrading(server: Server) -> tuple[Http, str, WebSocket]:
 
 def test_an_upgrade() -> None:
     server = echo()
-    http, sid, ws = upgrading(server)
+    _http, _sid, ws = upgrading(server)
     session = only(server)
     assert session.upgrading
     assert session.transport_name == "polling"
@@ -624,7 +624,7 @@ def target(server: Server, sid: str) -> bytes:
 
 def test_what_is_sent_before_the_upgrade_is_delivered_once_and_in_order() -> None:
     server = echo()
-    http, sid, ws = upgrading(server)
+    _http, _sid, ws = upgrading(server)
     session = only(server)
     session.send_message("1")
     ws.text("2probe")
@@ -681,7 +681,7 @@ def test_an_upgrade_that_takes_too_long() -> None:
 
 def test_a_probe_that_is_lost_leaves_polling() -> None:
     server = echo()
-    http, sid, ws = upgrading(server)
+    _http, sid, ws = upgrading(server)
     ws.text("2probe")
     ws.wire.lose()
     assert not only(server).upgrading
@@ -757,7 +757,7 @@ def test_nothing_is_timed_when_all_have_gone() -> None:
 
 
 def test_engine_is_for_one_configuration() -> None:
-    engine, callbacks, _ = make_engine(ping_timeout=7)
+    engine, _callbacks, _ = make_engine(ping_timeout=7)
     assert isinstance(engine, Engine)
     assert engine.config.ping_timeout == 7
     assert engine.loop is not None

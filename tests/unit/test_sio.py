@@ -6,16 +6,16 @@ import decimal
 import enum
 import json
 import math
-import subprocess
-import sys
 import uuid
 from collections import OrderedDict, namedtuple
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from socketio_fast._core.sio import Packet, decode_packet, encode_packet
 from socketio_fast.exceptions import LimitError, PacketError
+from unit.processes import python
 
 CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = range(7)
 MAX_ID = 2**53 - 1
@@ -162,7 +162,7 @@ def refused(packet: bytes, **options: Any) -> PacketError:
         (b"2[", "payload is not JSON: b'['"),
         (b'2["a"', "payload is not JSON: b'[\"a\"'"),
         (b'2["a"]]', "payload is not JSON: b'[\"a\"]]'"),
-        (b"2['a']", 'payload is not JSON: b"[\'a\']"'),
+        (b"2['a']", "payload is not JSON: b\"['a']\""),
         (b'2["a",NaN]', "payload is not JSON: b'[\"a\",NaN]'"),
         (b'2["a",01]', "payload is not JSON: b'[\"a\",01]'"),
         (b'2-1["a"]', "payload is not JSON: b'-1[\"a\"]'"),
@@ -304,9 +304,7 @@ def test_placeholders_of_a_packet_without_attachments_stay() -> None:
     ],
 )
 def test_illegal_attachment_number(number: str, shown: str) -> None:
-    packet = decode_packet(
-        f'51-["a",{{"_placeholder":true,"num":{number}}}]'.encode()
-    )
+    packet = decode_packet(f'51-["a",{{"_placeholder":true,"num":{number}}}]'.encode())
     with pytest.raises(PacketError) as caught:
         packet.add_attachment(b"x")
     assert str(caught.value) == f"illegal attachment number {shown}"
@@ -407,8 +405,7 @@ def test_every_form_of_a_head_is_written(
         (
             (EVENT, ["a", bytearray(b"x"), memoryview(b"yz")[1:]]),
             [
-                b'52-["a",{"_placeholder":true,"num":0},'
-                b'{"_placeholder":true,"num":1}]',
+                b'52-["a",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]',
                 b"x",
                 b"z",
             ],
@@ -588,22 +585,18 @@ def test_nesting_that_orjson_refuses() -> None:
 
 
 @pytest.mark.parametrize("what", ["cycle", "depth"])
-def test_data_without_end_is_an_error_and_not_the_end(what: str) -> None:
+def test_data_without_end_is_an_error_and_not_the_end(
+    what: str, tmp_path: Path
+) -> None:
     """In a process of its own: it would take this one with it."""
     program = (
         "from socketio_fast._core.sio import encode_packet\n"
         "a = []\n"
-        + (
-            "a.append(a)\n"
-            if what == "cycle"
-            else "for _ in range(200_000): a = [a]\n"
-        )
+        + ("a.append(a)\n" if what == "cycle" else "for _ in range(200_000): a = [a]\n")
         + "try:\n"
         "    encode_packet(2, ['e', a])\n"
         "except (TypeError, ValueError, RecursionError) as exc:\n"
         "    print('refused')\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
-    )
+    done = python("-c", program, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "refused\n"), done.stderr

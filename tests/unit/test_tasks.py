@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
-import subprocess
 import sys
 import weakref
 from collections.abc import Awaitable, Callable, Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import uvloop
 
 from socketio_fast._core.tasks import Runner
+from unit.processes import python
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.new_event_loop,
@@ -452,7 +453,7 @@ def test_timeout_that_is_over_before_it_begins(run: Run) -> None:
 def test_timeout_around_nothing_that_suspends(run: Run) -> None:
     async def main(runner: Runner) -> None:
         async def handler() -> str:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(10):  # noqa: ASYNC100
                 return "x"
 
         for _ in range(3):
@@ -801,13 +802,7 @@ print("ended")
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 @pytest.mark.parametrize("mode", ["plain", "debug"])
-def test_a_program_ends_without_a_word(loop: str, mode: str) -> None:
+def test_a_program_ends_without_a_word(loop: str, mode: str, tmp_path: Path) -> None:
     """Neither the spare Task nor the one that waits is complained about."""
-    done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", PROGRAM, loop, mode],
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
+    done = python("-X", "dev", "-c", PROGRAM, loop, mode, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "ended\n", "")

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import dataclasses
+import logging
+from typing import Any
+
+import pytest
+
+from socketio_fast.config import EngineConfig
+from socketio_fast.logs import choose_logger
+
+
+def test_defaults() -> None:
+    config = EngineConfig()
+    assert dataclasses.asdict(config) == {
+        "ping_interval": 25,
+        "ping_timeout": 20,
+        "upgrade_timeout": 10,
+        "max_http_buffer_size": 1_000_000,
+        "max_buffer_bytes": 16 * 1024 * 1024,
+        "allow_upgrades": True,
+        "http_compression": True,
+        "compression_threshold": 1024,
+        "cookie": None,
+        "cors_allowed_origins": None,
+        "cors_credentials": True,
+        "transports": ("polling", "websocket"),
+        "ping_grace": 0,
+    }
+
+
+def test_frozen() -> None:
+    config: Any = EngineConfig()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.ping_interval = 5
+
+
+def test_options_are_keywords_and_known() -> None:
+    config: Any = EngineConfig
+    with pytest.raises(TypeError):
+        config(25)
+    with pytest.raises(TypeError, match="pingInterval"):
+        config(pingInterval=25)
+
+
+def test_a_grace_period() -> None:
+    config = EngineConfig(ping_interval=(10, 2.5))
+    assert (config.ping_interval, config.ping_grace) == (10, 2.5)
+
+
+@pytest.mark.parametrize("name", ["ping_interval", "ping_timeout", "upgrade_timeout"])
+@pytest.mark.parametrize("value", [0, -1, True, None, "25", float("inf"), float("nan")])
+def test_seconds(name: str, value: Any) -> None:
+    with pytest.raises(ValueError) as caught:
+        EngineConfig(**{name: value})
+    assert str(caught.value) == f"{name}={value!r}: seconds greater than 0 expected"
+
+
+@pytest.mark.parametrize("value", [0.001, 1, 1e9])
+def test_seconds_that_are_allowed(value: float) -> None:
+    assert EngineConfig(ping_interval=value).ping_interval == value
+
+
+@pytest.mark.parametrize("grace", [-1, "x", None, float("nan"), float("inf")])
+def test_a_grace_that_is_no_time(grace: Any) -> None:
+    with pytest.raises(ValueError, match="ping_interval"):
+        EngineConfig(ping_interval=(25, grace))
+
+
+@pytest.mark.parametrize("pair", [(), (25,), (25, 1, 2)])
+def test_a_pair_that_is_none(pair: Any) -> None:
+    with pytest.raises(ValueError):
+        EngineConfig(ping_interval=pair)
+
+
+@pytest.mark.parametrize("name", ["max_http_buffer_size", "max_buffer_bytes"])
+@pytest.mark.parametrize("value", [0, -1, 1.5, None, "5"])
+def test_sizes(name: str, value: Any) -> None:
+    with pytest.raises(ValueError) as caught:
+        EngineConfig(**{name: value})
+    assert str(caught.value) == f"{name}={value!r}: bytes greater than 0 expected"
+
+
+@pytest.mark.parametrize(
+    ("cookie", "expected"),
+    [
+        (None, None),
+        ("io", {"name": "io", "path": "/", "SameSite": "Lax"}),
+        ({"name": "x", "Secure": True}, {"name": "x", "Secure": True}),
+    ],
+)
+def test_cookies(cookie: Any, expected: Any) -> None:
+    assert EngineConfig(cookie=cookie).cookie == expected
+
+
+def test_a_cookie_is_a_copy() -> None:
+    cookie = {"name": "x"}
+    config = EngineConfig(cookie=cookie)
+    cookie["name"] = "y"
+    assert config.cookie == {"name": "x"}
+
+
+@pytest.mark.parametrize("cookie", [5, True, ["io"]])
+def test_cookies_that_are_none(cookie: Any) -> None:
+    with pytest.raises(ValueError, match="cookie="):
+        EngineConfig(cookie=cookie)
+
+
+@pytest.mark.parametrize(
+    ("origins", "expected"),
+    [
+        (None, None),
+        ("*", ("*",)),
+        ("http://a", ("http://a",)),
+        (["http://a", "http://b"], ("http://a", "http://b")),
+        ([], ()),
+    ],
+)
+def test_origins(origins: Any, expected: Any) -> None:
+    assert EngineConfig(cors_allowed_origins=origins).cors_allowed_origins == expected
+
+
+@pytest.mark.parametrize(
+    ("function", "origin"),
+    [
+        (lambda origin: origin == "a", "a"),
+        (lambda origin, environ: origin == "a" and environ == {}, "a"),
+        (lambda origin, environ=None: origin == "a", "a"),
+        ({"a": True}.get, "a"),
+    ],
+)
+def test_origins_by_a_function(function: Any, origin: str) -> None:
+    judge = EngineConfig(cors_allowed_origins=function).cors_allowed_origins
+    assert judge(origin, {})
+    assert not judge("b", {})
+
+
+@pytest.mark.parametrize(
+    ("transports", "expected"),
+    [
+        (None, ("polling", "websocket")),
+        ("websocket", ("websocket",)),
+        (["polling"], ("polling",)),
+        (["websocket", "polling"], ("websocket", "polling")),
+        (["polling", "webtransport"], ("polling",)),
+    ],
+)
+def test_transports(transports: Any, expected: Any) -> None:
+    assert EngineConfig(transports=transports).transports == expected
+
+
+@pytest.mark.parametrize("transports", ["", [], "webtransport", ["x"]])
+def test_transports_that_are_none(transports: Any) -> None:
+    with pytest.raises(ValueError, match="no valid transports"):
+        EngineConfig(transports=transports)
+
+
+# --- loggers --------------------------------------------------------------------
+
+
+def test_a_logger_of_the_application() -> None:
+    logger = logging.getLogger("socketio_fast.test_config.own")
+    assert choose_logger(logger, "other") is logger
+
+
+def test_false_leaves_the_packages_logger_alone() -> None:
+    logger = choose_logger(False, "socketio_fast.test_config.false")
+    assert logger.name == "socketio_fast.test_config.false"
+    assert logger.level == logging.NOTSET
+    assert logger.handlers == []
+
+
+def test_true_logs_to_stderr_if_nothing_else_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    logger = choose_logger(True, "socketio_fast.test_config.true")
+    assert logger.level == logging.INFO
+    (handler,) = logger.handlers
+    assert choose_logger(True, logger.name).handlers == [handler]
+
+
+def test_true_adds_no_handler_where_there_is_one() -> None:
+    assert logging.getLogger().handlers  # pytest's
+    logger = choose_logger(True, "socketio_fast.test_config.handled")
+    assert logger.level == logging.INFO
+    assert logger.handlers == []

@@ -1,0 +1,371 @@
+"""HTTP long-polling: what waits, what answers it, and with what."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from typing import Any
+
+import pytest
+from integration.raw import request
+
+from socketio_fast._core.outgoing import message_packet
+from socketio_fast._core.polling import Polling, Responder, accepted_encoding
+from socketio_fast.engineio import AsyncServer
+from unit.sansio import Http, Server, errors, make_engine
+
+
+def make(**options: Any) -> tuple[Server, Http, str, list[Any]]:
+    """A session by polling, its connection and sid; what its handlers get."""
+    app = AsyncServer(**options)
+    log: list[Any] = []
+    app.on("message", lambda sid, data: log.append(data))
+    app.on("disconnect", lambda sid, reason: log.append(("end", reason)))
+    server = Server(app)
+    http, sid = server.polling()
+    return server, http, server.target("polling", sid), log
+
+
+def park(server: Server, target: str, *headers: tuple[str, str]) -> Http:
+    """A GET that waits, on a connection of its own."""
+    http = server.http()
+    http.send(request("GET", target, headers=headers))
+    assert http.responses() == []
+    return http
+
+
+# --- the transport alone --------------------------------------------------------
+
+
+class Answers(Responder):
+    def __init__(self) -> None:
+        self.got: list[tuple[int, bytes, bytes, bytes]] = []
+
+    def respond(
+        self, status: int, content_type: bytes, body: bytes, headers: bytes
+    ) -> int:
+        self.got.append((status, content_type, body, headers))
+        return 0
+
+    def header(self, name: bytes) -> bytes | None:
+        return None
+
+
+def test_abstract_responder() -> None:
+    responder = Responder()
+    with pytest.raises(NotImplementedError):
+        responder.respond(200, b"", b"", b"")
+    with pytest.raises(NotImplementedError):
+        responder.header(b"host")
+    assert Answers().respond(200, b"", b"", b"") == 0
+
+
+def test_what_is_sent_without_a_poll_waits() -> None:
+    engine, _, _loop = make_engine()
+    polling = Polling(engine)
+    assert polling.name == "polling"
+    engine.open_session(polling)
+    opened = polling.buffered()
+    polling.send(message_packet("abc"))
+    polling.send(message_packet(b"\0"))
+    assert polling.buffered() == opened + len("4abc") + len("bAA==")
+    polling.flush()
+    polling.release()
+    assert polling.buffered() == opened + len("4abc") + len("bAA==")
+
+
+def test_handover_gives_back_what_waits_in_order_and_once() -> None:
+    engine, _, _ = make_engine()
+    polling = Polling(engine)
+    engine.open_session(polling)
+    first, second = message_packet("a"), message_packet("b")
+    polling.send(first)
+    polling.send(second)
+    assert polling.handover()[1:] == [first, second]
+    assert polling.handover() == []
+
+
+# --- polls ----------------------------------------------------------------------
+
+
+def test_a_poll_waits_for_a_message() -> None:
+    server, _, target, _ = make()
+    poll = park(server, target)
+    (session,) = server.engine.sessions.values()
+    session.send_message("a")
+    status, headers, body = poll.response()
+    assert (status, body) == (200, b"4a")
+    assert headers["content-type"] == "text/plain; charset=UTF-8"
+    assert headers["cache-control"] == "no-store"
+
+
+def test_a_poll_takes_all_there_is() -> None:
+    server, http, target, _ = make()
+    (session,) = server.engine.sessions.values()
+    for data in ("a", b"\0", "b"):
+        session.send_message(data)
+    assert http.get(target) == (200, b"4a\x1ebAA==\x1e4b")
+    assert park(server, target).responses() == []
+
+
+def test_what_is_sent_in_one_pass_leaves_in_one_payload() -> None:
+    server, _, target, _ = make()
+    poll = park(server, target)
+    (session,) = server.engine.sessions.values()
+    session.send_message("a")
+    session.send_message("b")
+    assert poll.response()[2] == b"4a\x1e4b"
+
+
+def test_what_a_handler_sends_at_once_goes_with_the_open_packet() -> None:
+    app = AsyncServer()
+
+    @app.on("connect")
+    async def connect(sid: str, environ: Any) -> None:
+        app.sockets[sid].send_message("too early")
+        server.loop.call_soon(app.sockets[sid].send_message, "later")
+
+    server = Server(app)
+    http = server.http()
+    status, body = http.get(server.target("polling"))
+    assert status == 200
+    assert body.count(b"\x1e") == 0
+    (sid,) = app.sockets
+    assert http.get(server.target("polling", sid)) == (200, b"4later")
+
+
+def test_a_ping_answers_a_poll() -> None:
+    server, _, target, _ = make(ping_interval=3)
+    poll = park(server, target)
+    server.loop.advance(3.1)
+    assert poll.response()[2] == b"2"
+
+
+def test_a_second_poll_closes_the_session() -> None:
+    server, _, target, log = make()
+    first = park(server, target)
+    second = server.http()
+    second.send(request("GET", target))
+    assert second.response()[::2] == (400, b'{"code":3,"message":"Bad request"}')
+    assert first.response()[2] == b"1"
+    assert log == [("end", "transport error")]
+    assert server.engine.sessions == {}
+
+
+def test_a_poll_that_is_aborted_ends_the_session() -> None:
+    server, _, target, log = make()
+    park(server, target).wire.lose()
+    assert log == [("end", "transport error")]
+    assert server.engine.sessions == {}
+
+
+def test_a_connection_that_is_lost_between_polls_does_not() -> None:
+    server, http, target, log = make()
+    http.wire.lose()
+    assert log == []
+    assert server.http().post(target, "4a") == (200, b"ok")
+    assert log == ["a"]
+
+
+# --- posts ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "messages"),
+    [
+        ("4a", ["a"]),
+        ("4a\x1e4b", ["a", "b"]),
+        ("bAAE=", [b"\0\1"]),
+        ("4a\x1ebAAE=\x1e4é€", ["a", b"\0\1", "é€"]),
+        ("4", [""]),
+        ("b", [b""]),
+        ("3", []),
+        ("6\x1e4a", ["a"]),
+    ],
+)
+def test_a_post_delivers(body: str, messages: list[str | bytes]) -> None:
+    _, http, target, log = make()
+    http.send(request("POST", target, body))
+    status, headers, answer = http.response()
+    assert (status, answer) == (200, b"ok")
+    assert headers["content-type"] == "text/html"
+    assert log == messages
+
+
+@pytest.mark.parametrize(
+    ("body", "delivered"),
+    [
+        ("", []),
+        ("x", []),
+        ("7", []),
+        ("2", []),
+        ("b!", []),
+        ("4a\x1e", ["a"]),
+        ("4a\x1ex\x1e4b", ["a"]),
+        (b"4\xff", []),
+    ],
+)
+def test_a_malformed_post_closes_the_session(
+    body: str | bytes, delivered: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    server, http, target, log = make()
+    poll = park(server, target)
+    assert http.post(target, body) == (400, b'{"code":3,"message":"Bad request"}')
+    assert log == [*delivered, ("end", "transport error")]
+    assert poll.response()[2] == b"1"
+    assert errors(caplog) == []
+
+
+def test_a_close_packet_answers_the_poll() -> None:
+    server, http, target, log = make()
+    poll = park(server, target)
+    assert http.post(target, "4a\x1e1\x1e4b") == (200, b"ok")
+    assert log == ["a", ("end", "client disconnect")]
+    assert poll.response()[2] == b"6"
+
+
+def test_a_second_post_closes_the_session() -> None:
+    server, _, target, log = make()
+    first = server.http()
+    first.send(request("POST", target, "4abc")[:-1])
+    second = server.http()
+    assert second.post(target, "4d") == (400, b'{"code":3,"message":"Bad request"}')
+    assert log == [("end", "transport error")]
+    first.send(b"c")
+    assert first.response()[::2] == (400, b'{"code":1,"message":"Session ID unknown"}')
+
+
+def test_one_post_after_another_and_pipelined() -> None:
+    _server, http, target, log = make()
+    http.send(request("POST", target, "4a") + request("POST", target, "4b"))
+    assert [status for status, _, _ in http.responses()] == [200, 200]
+    assert log == ["a", "b"]
+
+
+def test_a_post_behind_a_waiting_poll() -> None:
+    """On one connection: the responses keep the order of the requests."""
+    server, http, target, log = make()
+    http.send(request("GET", target) + request("POST", target, "4a"))
+    assert log == ["a"]
+    assert http.responses() == []
+    (session,) = server.engine.sessions.values()
+    session.send_message("b")
+    assert [body for _, _, body in http.responses()] == [b"4b", b"ok"]
+
+
+def test_a_post_that_is_aborted_ends_the_session() -> None:
+    server, _, target, log = make()
+    http = server.http()
+    http.send(request("POST", target, "4abc")[:-1])
+    http.wire.lose()
+    assert log == [("end", "transport error")]
+
+
+def test_binary_posts_are_of_revision_3() -> None:
+    _server, http, target, log = make()
+    http.send(
+        request(
+            "POST",
+            target,
+            b"\0",
+            headers=[("Content-Type", "application/octet-stream")],
+        )
+    )
+    assert http.response()[0] == 400
+    assert log == [("end", "transport error")]
+
+
+# --- closing --------------------------------------------------------------------
+
+
+def test_close_is_told_to_the_poll_that_waits() -> None:
+    server, _, target, log = make()
+    poll = park(server, target)
+    (session,) = server.engine.sessions.values()
+    session.send_message("last")
+    session.disconnect()
+    assert poll.response()[2] == b"4last\x1e1"
+    assert log == [("end", "server disconnect")]
+    assert server.engine.sessions == {}
+
+
+def test_close_is_told_to_the_next_poll() -> None:
+    server, http, target, _ = make()
+    (session,) = server.engine.sessions.values()
+    session.send_message("last")
+    session.disconnect()
+    assert http.get(target) == (200, b"4last\x1e1")
+    assert server.engine.sessions == {}
+    assert http.get(target) == (400, b'{"code":1,"message":"Session ID unknown"}')
+
+
+def test_drop_is_told_to_the_poll_without_what_was_sent() -> None:
+    server, _, target, _ = make()
+    poll = park(server, target)
+    (session,) = server.engine.sessions.values()
+    session.send_message("lost")
+    server.engine.drop_all()
+    assert poll.response()[2] == b"1"
+
+
+# --- compression ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("accept", "encoding"),
+    [
+        (None, None),
+        (b"", None),
+        (b"gzip", b"gzip"),
+        (b"GZIP", b"gzip"),
+        (b"deflate", b"deflate"),
+        (b"gzip, deflate, br", b"gzip"),
+        (b"deflate, gzip", b"gzip"),
+        (b"br", None),
+        (b"gzip;q=0", None),
+        (b"gzip;q=0, deflate", b"deflate"),
+        (b"gzip;q=0.5, deflate;q=0.8", b"deflate"),
+        (b"gzip ; q=0.5,deflate ;q=0.4", b"gzip"),
+        (b"*", b"gzip"),
+        (b"*;q=0", None),
+        (b"gzip;q=0, *", b"deflate"),
+        (b"identity", None),
+        (b"identity;q=1, gzip;q=0.5", None),
+        (b"identity;q=0.5, gzip;q=1", b"gzip"),
+        (b"gzip;q=x", None),
+        (b"gzip;q=nan", None),
+        (b",,;,gzip", b"gzip"),
+        (b"gzip;level=9", b"gzip"),
+    ],
+)
+def test_accepted_encoding(accept: bytes | None, encoding: bytes | None) -> None:
+    assert accepted_encoding(accept) == encoding
+
+
+@pytest.mark.parametrize(
+    ("options", "accept", "encoding"),
+    [
+        ({}, "gzip", "gzip"),
+        ({}, "deflate", "deflate"),
+        ({}, None, None),
+        ({"http_compression": False}, "gzip", None),
+        ({"compression_threshold": 2001}, "gzip", "gzip"),
+        ({"compression_threshold": 2002}, "gzip", None),
+        ({"compression_threshold": 0}, "gzip", "gzip"),
+    ],
+)
+def test_compression(
+    options: dict[str, Any], accept: str | None, encoding: str | None
+) -> None:
+    server, http, target, _ = make(**options)
+    (session,) = server.engine.sessions.values()
+    session.send_message("x" * 2000)
+    headers = [] if accept is None else [("Accept-Encoding", accept)]
+    http.send(request("GET", target, headers=headers))
+    _, got, body = http.response()
+    assert got.get("content-encoding") == encoding
+    if encoding == "gzip":
+        body = gzip.decompress(body)
+    elif encoding == "deflate":
+        body = zlib.decompress(body)
+    assert body == b"4" + b"x" * 2000

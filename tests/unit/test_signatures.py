@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from socketio_fast import AsyncServer
+from socketio_fast.signatures import adapt, positional
+
+
+class Handlers:
+    def method(self, a: Any, b: Any) -> tuple[Any, ...]:
+        return a, b
+
+    def __call__(self, a: Any) -> tuple[Any, ...]:
+        return (a,)
+
+    @classmethod
+    def of_class(cls, a: Any) -> tuple[Any, ...]:
+        return (a,)
+
+    @staticmethod
+    def static(a: Any, b: Any, c: Any) -> tuple[Any, ...]:
+        return a, b, c
+
+
+async def coroutine(a: Any, b: Any = 5, *, c: Any = 6) -> None:
+    pass
+
+
+@functools.wraps(Handlers.static)
+def wrapped(*args: Any) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("function", "least", "most"),
+    [
+        (lambda: None, 0, 0),
+        (lambda a: None, 1, 1),
+        (lambda a, b=1: None, 1, 2),
+        (lambda *args: None, 0, None),
+        (lambda a, *args: None, 1, None),
+        (lambda a, *, b=1: None, 1, 1),
+        (lambda a, **kwargs: None, 1, 1),
+        (coroutine, 1, 2),
+        (Handlers().method, 2, 2),
+        (Handlers(), 1, 1),
+        (Handlers.of_class, 1, 1),
+        (Handlers.static, 3, 3),
+        (functools.partial(Handlers.static, 1), 2, 2),
+        (wrapped, 3, 3),
+        (print, 0, None),
+        (dict.fromkeys, 1, 2),
+    ],
+)
+def test_positional(function: Callable[..., Any], least: int, most: int | None) -> None:
+    assert positional(function) == (least, most)
+
+
+def test_positional_only() -> None:
+    namespace: dict[str, Any] = {}
+    exec("def f(a, b=1, /, c=2): pass", namespace)
+    assert positional(namespace["f"]) == (1, 3)
+
+
+def test_a_builtin_that_does_not_tell() -> None:
+    assert positional(vars) == (0, None) or positional(vars)[1] is None
+
+
+ARGUMENTS = ("sid", "environ", "auth")
+
+
+@pytest.mark.parametrize(
+    ("function", "got"),
+    [
+        (lambda a, b, c: (a, b, c), (1, 2, 3)),
+        (lambda a, b: (a, b), (1, 2)),
+        (lambda *args: args, (1, 2, 3)),
+        (lambda a, *args: (a, *args), (1, 2, 3)),
+        (lambda a, b, c=None: (a, b, c), (1, 2, 3)),
+        (lambda a, b=None: (a, b), (1, 2)),
+        (lambda a, b, c, d=4: (a, b, c, d), (1, 2, 3, 4)),
+        (Handlers().method, (1, 2)),
+    ],
+)
+def test_adapted_to_three_arguments_or_two(
+    function: Callable[..., Any], got: tuple[Any, ...]
+) -> None:
+    assert adapt(function, "connect", ARGUMENTS)(1, 2, 3) == got
+
+
+def test_a_handler_that_fits_is_not_wrapped() -> None:
+    def handler(a: Any, b: Any, c: Any) -> None:
+        pass
+
+    assert adapt(handler, "connect", ARGUMENTS) is handler
+
+
+@pytest.mark.parametrize(
+    ("function", "takes"),
+    [
+        (lambda: None, "0"),
+        (lambda a: None, "1"),
+        (lambda a, b, c, d: None, "4"),
+        (lambda a=1: None, "0 to 1"),
+        (lambda a, b, c, d, *e: None, "4 or more"),
+    ],
+)
+def test_a_handler_that_does_not_fit(function: Callable[..., Any], takes: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        adapt(function, "connect", ARGUMENTS)
+    assert str(caught.value) == (
+        f"handler of 'connect' takes {takes} positional arguments, not "
+        "(sid, environ[, auth])"
+    )
+
+
+def test_looked_at_when_registered() -> None:
+    sio = AsyncServer()
+    with pytest.raises(ValueError, match=r"not \(sid\[, reason\]\)"):
+        sio.on("disconnect", lambda: None)
+    with pytest.raises(ValueError, match=r"not \(namespace, sid, environ\[, auth\]\)"):
+        sio.on("connect", lambda sid: None, namespace="*")
+    assert sio.handlers == {}
+
+
+def test_what_is_registered_is_what_was_given() -> None:
+    sio = AsyncServer()
+
+    @sio.event
+    def connect(sid: str, environ: Any) -> None:
+        pass
+
+    @sio.event(namespace="/a")
+    def chat(sid: str) -> None:
+        pass
+
+    @sio.on("other", namespace="*")
+    async def handler(*args: Any) -> None:
+        pass
+
+    assert sio.handlers == {
+        "/": {"connect": connect},
+        "/a": {"chat": chat},
+        "*": {"other": handler},
+    }
