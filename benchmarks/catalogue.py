@@ -32,6 +32,12 @@ class Server:
     build: tuple[str, ...] = ()
     product: str = ""
     tls: bool = False
+    short: str = ""
+
+    @property
+    def label(self) -> str:
+        """The name in a chart."""
+        return self.short or self.name
 
     @property
     def path(self) -> Path:
@@ -73,6 +79,12 @@ class Scenario:
     quick: bool = True
     quick_connections: int | None = None
     guard: float | None = None
+    short: str = ""
+
+    @property
+    def label(self) -> str:
+        """The title in a chart."""
+        return self.short or self.title.replace("100 connections, ", "")
 
     @property
     def measures_memory(self) -> bool:
@@ -130,6 +142,7 @@ SERVERS = (
         ("npm", "ci"),
         "node_modules/.package-lock.json",
         tls=True,
+        short="Node.js",
     ),
     Server(
         "bun",
@@ -139,6 +152,7 @@ SERVERS = (
         ("npm", "ci"),
         "node_modules/.package-lock.json",
         tls=True,
+        short="Bun",
     ),
     Server(
         "rust",
@@ -147,6 +161,7 @@ SERVERS = (
         "rust",
         ("cargo", "build", "--release"),
         "target/release/server",
+        short="Rust",
     ),
     Server(
         "go",
@@ -155,6 +170,7 @@ SERVERS = (
         "go",
         ("go", "build", "-o", "build/server", "."),
         "build/server",
+        short="Go",
     ),
 )
 
@@ -190,6 +206,7 @@ SCENARIOS = (
         connections=500,
         in_flight=2,
         guard=5,
+        short="Broadcast to 500, 2 in flight",
     ),
     Scenario(
         "broadcast-5000",
@@ -198,18 +215,21 @@ SCENARIOS = (
         unit="deliveries",
         connections=5000,
         quick=False,
+        short="Broadcast to 5,000, 1 in flight",
     ),
     Scenario(
         "connect",
         "Connections opened and closed, 64 at a time",
         "connect",
         unit="connections",
+        short="Connections opened",
     ),
     Scenario(
         "polling",
         "Long-polling, 100 sessions, POST and GET in turn",
         "polling",
         unit="round trips",
+        short="Long-polling, POST and GET in turn",
     ),
     Scenario(
         "tls-echo-8",
@@ -217,6 +237,7 @@ SCENARIOS = (
         "echo",
         in_flight=8,
         tls=True,
+        short="Echo over TLS 1.3, 8 in flight",
     ),
     Scenario(
         "idle",

@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import nan
+from math import isfinite, nan
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from catalogue import BUSY_PERCENT, OURS, SCENARIOS, SERVERS, Scenario
+import plots
+from catalogue import (
+    BUSY_PERCENT,
+    LATENCY,
+    OURS,
+    SATURATION,
+    SCENARIOS,
+    SERVERS,
+    SWEEPS,
+    Scenario,
+    Server,
+    Sweep,
+)
+
+# Distinct for the colour-blind too (Okabe and Ito), on white.
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#7a4fb5")
+PERCENTILES = ("p50", "p99", "p99.9")
+# Below this share of the rate it should have, an open loop is an overload.
+KEEPS_UP = 0.97
 
 
 @dataclass(frozen=True)
@@ -24,6 +43,9 @@ class Row:
     load_cpu: float
     cpu_us: float = nan
     latency: dict[str, float] = field(default_factory=dict)
+    resident: float = nan
+    rate: float = nan
+    lateness_us: float = nan
 
     @property
     def speed(self) -> float:
@@ -67,6 +89,7 @@ def summarize_runs(server: str, scenario: Scenario, runs: list[dict[str, Any]]) 
     if scenario.measures_memory:
         speeds = [run["connections"] / run["opening_seconds"] for run in runs]
         return Row(server, connections, speeds, bytes_each, load_cpu)
+    heard = [run for run in runs if run["latency_us"] is not None]
     return Row(
         server,
         connections,
@@ -75,9 +98,12 @@ def summarize_runs(server: str, scenario: Scenario, runs: list[dict[str, Any]]) 
         load_cpu,
         median(1e6 * ratio(run["server_cpu_seconds"], run["messages"]) for run in runs),
         {
-            name: median(run["latency_us"][name] for run in runs)
-            for name in runs[0]["latency_us"]
+            name: median(run["latency_us"][name] for run in heard)
+            for name in (heard[0]["latency_us"] if heard else ())
         },
+        median(run["server_rss_after"] for run in runs),
+        median(run.get("rate", nan) for run in runs),
+        median(run.get("load_lateness_us", {}).get("p99", nan) for run in runs),
     )
 
 
@@ -89,16 +115,20 @@ def rate(value: float) -> str:
 
 
 def small(value: float) -> str:
+    if not isfinite(value):
+        return "-"
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
 
 
 def milliseconds(microseconds: float) -> str:
     value = microseconds / 1000
+    if not isfinite(value):
+        return "-"
     return f"{value:.0f}" if value >= 100 else f"{value:.{1 if value >= 10 else 2}f}"
 
 
 def times(value: float) -> str:
-    return f"{small(value)} x"
+    return f"{value:.2f} x" if value < 1.95 else f"{small(value)} x"
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
@@ -119,6 +149,10 @@ def measured_scenarios(results: dict[str, Any]) -> list[Scenario]:
     return [item for item in SCENARIOS if item.name in results["scenarios"]]
 
 
+def measured_sweeps(results: dict[str, Any]) -> list[Sweep]:
+    return [item for item in SWEEPS if item.name in results.get("sweeps", ())]
+
+
 def scenario_table(scenario: Scenario, rows: dict[str, Row]) -> str:
     """The servers of a scenario, each beside ours."""
     ours = rows.get(OURS)
@@ -132,7 +166,7 @@ def scenario_table(scenario: Scenario, rows: dict[str, Row]) -> str:
             ratios = [] if ours is None else [ours.memory_ratio(row)]
         else:
             cell += [rate(row.speed), spread, small(row.cpu_us)]
-            cell += [milliseconds(row.latency[p]) for p in ("p50", "p99", "p99.9")]
+            cell += [milliseconds(row.latency.get(p, nan)) for p in PERCENTILES]
             ratios = (
                 [] if ours is None else [ours.clock_ratio(row), ours.cpu_ratio(row)]
             )
@@ -148,9 +182,93 @@ def scenario_table(scenario: Scenario, rows: dict[str, Row]) -> str:
     return table(head, cells)
 
 
+def glance_table(results: dict[str, Any]) -> str:
+    """Ours beside whoever is best: by the clock, and by CPU time."""
+    cells = []
+    for scenario in measured_scenarios(results):
+        rows = summarize(results, scenario)
+        ours = rows.pop(OURS, None)
+        if ours is None or not rows:
+            continue
+        if scenario.measures_memory:
+            least = min(rows.values(), key=lambda row: row.bytes_each)
+            cell = [f"{rate(ours.bytes_each)} bytes", title_of(least.server)]
+            cell += [f"{rate(least.bytes_each)} bytes", times(ours.memory_ratio(least))]
+            cells.append([scenario.title, *cell, "", "", "", ""])
+            continue
+        fast = max(rows.values(), key=lambda row: row.speed)
+        # No CPU time is known where a short run saw no message.
+        known = [row for row in rows.values() if isfinite(row.cpu_us)]
+        lean = min(known or [fast], key=lambda row: row.cpu_us)
+        cell = [f"{rate(ours.speed)}/s", title_of(fast.server), f"{rate(fast.speed)}/s"]
+        cell += [times(ours.clock_ratio(fast))]
+        cell += [f"{small(ours.cpu_us)} µs", title_of(lean.server)]
+        cell += [f"{small(lean.cpu_us)} µs", times(ours.cpu_ratio(lean))]
+        cells.append([scenario.title, *cell])
+    head = ["", "ours", "best other", "its", "we: faster by"]
+    head += ["our CPU", "leanest other", "its", "we: leaner by"]
+    return table(head, cells)
+
+
+def sweep_table(results: dict[str, Any], sweep: Sweep) -> str:
+    """CPU time of a message at every size, and how it grows."""
+    cells = []
+    for server in SERVERS:
+        rows = [summarize(results, item).get(server.name) for item in sweep.scenarios]
+        if not any(rows):
+            continue
+        cell = [server.title]
+        for row in rows:
+            cell.append("-" if row is None else small(row.cpu_us))
+        known = [row for row in rows if row is not None]
+        growth = ratio(known[-1].cpu_us, known[0].cpu_us)
+        cell.append("" if len(known) < len(rows) else times(growth))
+        cells.append(cell)
+    sizes = [f"{size:,}" for size in sweep.sizes]
+    return table([f"{sweep.axis}:", *sizes, "last / first"], cells)
+
+
+def latency_table(results: dict[str, Any], scenario: Scenario) -> str:
+    cells = []
+    for name, row in summarize(results, scenario).items():
+        reached = rate(row.speed) + ("" if keeps_up(row) else ", overloaded")
+        cell = [title_of(name), rate(row.rate), reached]
+        cell += [milliseconds(row.latency.get(p, nan)) for p in PERCENTILES]
+        cells.append([*cell, milliseconds(row.lateness_us)])
+    head = ["server", "messages/s wanted", "reached", "p50 ms", "p99 ms", "p99.9 ms"]
+    return table([*head, "generator late, p99 ms"], cells)
+
+
+def keeps_up(row: Row) -> bool:
+    return row.speed >= KEEPS_UP * row.rate
+
+
 def losses(results: dict[str, Any]) -> list[str]:
     """Every comparison in which another server is ahead of ours."""
     found = []
+    for sweep in measured_sweeps(results):
+        for size, scenario in zip(sweep.sizes, sweep.scenarios, strict=True):
+            rows = summarize(results, scenario)
+            ours = rows.pop(OURS, None)
+            for name, row in rows.items():
+                if ours is not None and (value := ours.cpu_ratio(row)) < 1:
+                    found.append(
+                        f"{sweep.title}, at {size:,} {sweep.axis}: {title_of(name)} "
+                        f"is ahead in CPU time, by {times(1 / value)}."
+                    )
+    for scenario in LATENCY if results.get("latency") else ():
+        rows = summarize(results, scenario)
+        ours = rows.pop(OURS, None)
+        for name, row in rows.items():
+            if ours is None:
+                break
+            mine, its = (item.latency.get("p99", nan) for item in (ours, row))
+            if mine > its:
+                found.append(
+                    f"{scenario.title}: {title_of(name)} is ahead in p99 latency, "
+                    f"{milliseconds(its)} ms to our {milliseconds(mine)}, "
+                    "each at its own rate."
+                )
     for scenario in measured_scenarios(results):
         rows = summarize(results, scenario)
         ours = rows.pop(OURS, None)
@@ -163,7 +281,9 @@ def losses(results: dict[str, Any]) -> list[str]:
                 ratios = {
                     f"{scenario.unit} per second": ours.clock_ratio(row),
                     f"CPU time for {scenario.unit}": ours.cpu_ratio(row),
-                    "p99 latency": ratio(row.latency["p99"], ours.latency["p99"]),
+                    "p99 latency": ratio(
+                        row.latency.get("p99", nan), ours.latency.get("p99", nan)
+                    ),
                 }
             for what, value in ratios.items():
                 if value < 1:
@@ -187,6 +307,8 @@ def limits(results: dict[str, Any]) -> list[str]:
                 )
     for name, why in results["skipped"].items():
         found.append(f"{title_of(name)} was not measured: {why}.")
+    for name, why in results.get("skipped_scenarios", {}).items():
+        found.append(f"{name} was not measured: {why}.")
     for failure in results["failures"]:
         found.append(
             f"{failure['scenario']}, {title_of(failure['server'])}, round "
@@ -215,6 +337,110 @@ def overview(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+# --- the charts ---
+
+
+def colour_of(server: Server) -> str:
+    return COLOURS[SERVERS.index(server) % len(COLOURS)]
+
+
+def throughput_chart(results: dict[str, Any]) -> str:
+    panels = []
+    for scenario in measured_scenarios(results):
+        if scenario.measures_memory:
+            continue
+        rows = summarize(results, scenario)
+        bars = [
+            plots.Bar(
+                server.label,
+                colour_of(server),
+                rows[server.name].speed,
+                min(rows[server.name].speeds),
+                max(rows[server.name].speeds),
+            )
+            for server in SERVERS
+            if server.name in rows
+        ]
+        if bars:
+            panels.append(
+                plots.BarPanel(scenario.label, f"{scenario.unit} per second", bars)
+            )
+    return plots.bar_chart(
+        "Throughput on one core: median, lowest and highest", panels, rate
+    )
+
+
+def servers_in(results: dict[str, Any]) -> list[Server]:
+    return [server for server in SERVERS if server.name in results["versions"]]
+
+
+def sweep_series(
+    results: dict[str, Any], sweep: Sweep, value: Callable[[Row], float]
+) -> list[plots.Series]:
+    series = []
+    for server in servers_in(results):
+        points = []
+        for size, scenario in zip(sweep.sizes, sweep.scenarios, strict=True):
+            row = summarize(results, scenario).get(server.name)
+            if row is not None:
+                points.append((float(size), value(row)))
+        series.append(plots.Series(server.label, colour_of(server), points))
+    return series
+
+
+def sweep_chart(results: dict[str, Any], sweep: Sweep) -> str:
+    """What a message costs at every size; for connections, what they hold too."""
+    unit = f"CPU µs per {sweep.unit}"
+    cost = plots.Panel(
+        f"CPU time per {sweep.unit}",
+        sweep.axis,
+        unit,
+        sweep_series(results, sweep, lambda row: row.cpu_us),
+    )
+    if sweep.name != "connections":
+        return plots.line_chart(f"{unit} against {sweep.axis}", [cost])
+    memory = plots.Panel(
+        "Memory of the server, under this load",
+        sweep.axis,
+        "resident MiB",
+        sweep_series(results, sweep, lambda row: row.resident / 2**20),
+    )
+    return plots.line_chart("Memory and CPU time against connections", [memory, cost])
+
+
+def latency_chart(results: dict[str, Any]) -> str:
+    panels = []
+    for percentile in PERCENTILES:
+        series = []
+        for server in servers_in(results):
+            rows = [summarize(results, item).get(server.name) for item in LATENCY]
+            points = [
+                (row.rate, row.latency[percentile] / 1000)
+                for row in rows
+                if row is not None and percentile in row.latency
+            ]
+            series.append(plots.Series(server.label, colour_of(server), points))
+        panels.append(plots.Panel(percentile, "messages/s", "latency, ms", series))
+    return plots.line_chart(
+        "Latency against load: echo at 10, 25, 50, 75 and 90 % of each saturation",
+        panels,
+    )
+
+
+def charts(results: dict[str, Any]) -> dict[str, str]:
+    """File names and pictures."""
+    found = {}
+    if any(not item.measures_memory for item in measured_scenarios(results)):
+        found["throughput.svg"] = throughput_chart(results)
+    if results.get("latency"):
+        found["latency.svg"] = latency_chart(results)
+    for sweep in measured_sweeps(results):
+        found[f"{sweep.name}.svg"] = sweep_chart(results, sweep)
+    return found
+
+
+# --- the page ---
+
 PAGE = """\
 # Benchmarks
 
@@ -224,42 +450,87 @@ Rendered from `results/{source}` by `run.py`: no number on this page is typed.
 
 {versions}
 
+{glance}
+{throughput}
 ## Method
 
 One machine, one core for the server ({server_core}) and another for the load
-({load_core}). The load generator (`load/`) is a single thread of C over epoll: it keeps
-a fixed number of messages in flight on every connection (a closed loop), makes each
-message unlike every other, and checks the content of every reply. Each measurement has
-a server process of its own, {warmup:g} s of warm-up and {seconds:g} s that count, and
-the servers take turns within each of {rounds} rounds. The tables give the median over
-the rounds, and the lowest and highest. CPU time is the server's, user and system, from
-`/proc`; memory is what its resident size grows by. The latency of a closed loop is that
-of a server kept busy. The applications, one file each and alike line by line, are in
-`servers/`.
+({load_core}). The load generator (`load/`) is a single thread of C over epoll. Each
+measurement has a server process of its own, {warmup:g} s of warm-up and {seconds:g} s
+that count, and the servers take turns within each of {rounds} rounds ({scale_rounds}
+for latency and scaling). The tables give the median over the rounds, and the lowest and
+highest.
+
+- **Correctness.** Every message is unlike every other, and the content of every reply
+  is checked: a wrong, repeated or missing answer ends the measurement.
+- **Closed loop** (the rows below): a fixed number of messages is in flight on every
+  connection. Its latency is that of a server kept busy.
+- **Open loop** (latency against load): messages go at a fixed rate, whatever comes
+  back, and their latency counts from when they were due. A server that stalls is
+  charged for all that had to wait (no coordinated omission). The rates are shares of
+  what the same server reached in "{saturation}".
+- **CPU time** is the server's, user and system, of all threads, from `/proc`.
+- **Memory** is what the server's resident size grows by, or all of it in the chart.
+- **Connections opened** count when the CONNECT to the namespace is answered; the
+  client then leaves with a closing handshake.
+- **TLS** is version 1.3, with AES-128-GCM, for every server that has it.
+- The generator states its own CPU share, and how late it sent in an open loop; where it
+  may have been the limit, that is listed under Doubts.
+
+The applications, one file each and alike handler by handler, are in `servers/`, each
+with the defaults of its library, in release builds, on one thread.
 
 ## Results
 
 {tables}
-
+{latency}{scaling}
 ## Where we lose
 
 {losses}
 {limits}
 ## Run it
 
-Linux, two cores and a C compiler:
+Linux, two cores and a C compiler; for TLS also OpenSSL, its headers and its command. A
+server whose toolchain (`npm`, `cargo`, `go`) is missing or fails is skipped by name.
 
 ```
-pip install -r benchmarks/requirements.txt
+pip install -e .[test] -r benchmarks/requirements.txt
 python benchmarks/run.py            # everything; rewrites this page
 python benchmarks/run.py --quick    # a look, in two minutes
 python benchmarks/run.py --only echo,broadcast-500 --rounds 9
+python benchmarks/run.py --only latency,room-size --servers socketio_fast,bun
+python benchmarks/run.py --list     # what there is
+pytest benchmarks/micro             # the compiled parts alone
 ```
 """
 
 
 def bullets(lines: list[str], otherwise: str) -> str:
     return "\n".join(f"- {line}" for line in lines) if lines else otherwise
+
+
+def image(name: str, words: str) -> str:
+    return f"![{words}](plots/{name})"
+
+
+def latency_section(results: dict[str, Any]) -> str:
+    if not results.get("latency"):
+        return ""
+    parts = ["\n## Latency against load", image("latency.svg", "Latency against load")]
+    for scenario in LATENCY:
+        parts.append(f"### {scenario.title}\n\n{latency_table(results, scenario)}")
+    return "\n\n".join(parts) + "\n"
+
+
+def scaling_section(results: dict[str, Any]) -> str:
+    sweeps = measured_sweeps(results)
+    if not sweeps:
+        return ""
+    parts = ["\n## Scaling", "CPU µs per message or, in rooms, per recipient."]
+    for sweep in sweeps:
+        picture = image(f"{sweep.name}.svg", sweep.title)
+        parts += [f"### {sweep.title}", sweep_table(results, sweep), picture]
+    return "\n\n".join(parts) + "\n"
 
 
 def readme(results: dict[str, Any], source: str) -> str:
@@ -281,17 +552,32 @@ def readme(results: dict[str, Any], source: str) -> str:
             f"{machine['kernel']}."
         ),
         versions=bullets(versions, ""),
+        glance=glance_table(results),
+        throughput=(
+            f"\n{image('throughput.svg', 'Throughput of every server')}\n"
+            if "throughput.svg" in charts(results)
+            else ""
+        ),
         server_core=machine["server_core"],
         load_core=machine["load_core"],
         warmup=method["warmup_seconds"],
         seconds=method["seconds"],
         rounds=method["rounds"],
+        scale_rounds=method["scale_rounds"],
+        saturation=SATURATION.title,
         tables="\n\n".join(tables),
+        latency=latency_section(results),
+        scaling=scaling_section(results),
         losses=bullets(losses(results), "In no row of this run."),
         limits=f"\n## Doubts\n\n{bullets(doubts, '')}\n" if doubts else "",
     )
 
 
 def write_readme(source: Path, target: Path) -> None:
+    """Renders the page, and the charts beside it."""
     results = json.loads(source.read_text())
+    folder = target.parent / "plots"
+    folder.mkdir(exist_ok=True)
+    for name, picture in charts(results).items():
+        (folder / name).write_text(picture)
     target.write_text(readme(results, source.name))

@@ -63,6 +63,10 @@ class EngineConfig:
             value = getattr(self, name)
             if not _is_number(value) or not 0 < value < float("inf"):
                 raise ValueError(f"{name}={value!r}: seconds greater than 0 expected")
+        if not _is_number(self.ping_grace) or not 0 <= self.ping_grace < float("inf"):
+            raise ValueError(
+                f"ping_interval: grace {self.ping_grace!r}, seconds of 0 or more expected"
+            )
         for name in ("max_http_buffer_size", "max_buffer_bytes"):
             value = getattr(self, name)
             if not isinstance(value, int) or value <= 0:

@@ -73,7 +73,8 @@ async def serve(
 
     Raises:
         OSError: It cannot listen there.
-        ValueError: ``path`` is not a path.
+        TypeError: ``app`` is something else.
+        ValueError: ``path`` is not a path, or a key has no certificate.
     """
     if not isinstance(app, (AsyncServer, EngineServer)):
         raise TypeError(
@@ -86,8 +87,13 @@ async def serve(
     if location == "//":
         raise ValueError(f"path={path!r}: a path below / expected")
     if ssl is None and ssl_certfile is not None:
+        for file in (ssl_certfile, ssl_keyfile):
+            if file is not None:
+                os.stat(file)  # its error names the file, OpenSSL's does not
         ssl = _ssl.create_default_context(_ssl.Purpose.CLIENT_AUTH)
         ssl.load_cert_chain(ssl_certfile, ssl_keyfile, ssl_keyfile_password)
+    elif ssl is None and ssl_keyfile is not None:
+        raise ValueError("ssl_keyfile without ssl_certfile: both, or neither")
     app.bind(loop)
     endpoint = Endpoint(
         eio.engine,
@@ -99,7 +105,12 @@ async def serve(
     )
     options: dict[str, Any] = {"ssl": ssl, "backlog": backlog}
     if uds is not None:
-        server = await loop.create_unix_server(endpoint.protocol, str(uds), **options)
+        try:
+            server = await loop.create_unix_server(
+                endpoint.protocol, str(uds), **options
+            )
+        except OSError as exc:
+            raise OSError(exc.errno, exc.strerror, str(uds)) from None
     elif sock is not None:
         server = await loop.create_server(endpoint.protocol, sock=sock, **options)
     else:

@@ -249,7 +249,7 @@ class AsyncServer:
         if not self.async_handlers:
             raise RuntimeError("Cannot use call() when async_handlers is False.")
         peer = self._peer(target, namespace)
-        if peer is None or not peer.known:
+        if peer is None or not peer.reachable:
             raise exceptions.CallDisconnectedError(f"{target} is not connected")
         future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         peer.namespace.rooms.emit(_event(event, data), target, None, future)
@@ -277,13 +277,18 @@ class AsyncServer:
         Raises:
             ValueError: The client is not connected, or the room is another's ``sid``.
         """
-        self._rooms(namespace).enter(sid, room)
+        rooms = self._rooms(namespace)
+        if rooms is None:
+            raise ValueError("sid is not connected to requested namespace")
+        rooms.enter(sid, room)
 
     async def leave_room(
         self, sid: str, room: Any, namespace: str | None = None
     ) -> None:
         """Take a client out of a room; nothing happens if it is not in it."""
-        self._rooms(namespace).leave(sid, room)
+        rooms = self._rooms(namespace)
+        if rooms is not None:
+            rooms.leave(sid, room)
 
     async def close_room(self, room: Any, namespace: str | None = None) -> None:
         """Take every client out of a room.
@@ -291,11 +296,14 @@ class AsyncServer:
         Raises:
             ValueError: The room is a client's ``sid``.
         """
-        self._rooms(namespace).close(room)
+        rooms = self._rooms(namespace)
+        if rooms is not None:
+            rooms.close(room)
 
     def rooms(self, sid: str, namespace: str | None = None) -> list[Any]:
         """The rooms that a client is in; the first is its own, named by its ``sid``."""
-        return self._rooms(namespace).of(sid)
+        rooms = self._rooms(namespace)
+        return [] if rooms is None else rooms.of(sid)
 
     # Clients.
 
@@ -397,8 +405,9 @@ class AsyncServer:
             raise KeyError("Session not found")
         return peer
 
-    def _rooms(self, namespace: str | None) -> Rooms:
-        return self._hub.namespace(namespace or "/").rooms
+    def _rooms(self, namespace: str | None) -> Rooms | None:
+        ns: Namespace | None = self._hub.namespaces.get(namespace or "/")
+        return None if ns is None else ns.rooms
 
 
 def _event(event: str, data: Any) -> list[Any]:

@@ -40,15 +40,20 @@ class StaticFiles:
 
     async def __call__(self, request: Request) -> Answer | None:
         """The answer to a request; ``None`` if there is no such file."""
-        found = self._find(request.path)
-        if found is None:
-            return None
         if request.method not in ("GET", "HEAD"):
+            if await asyncio.to_thread(self._read, request.path) is None:
+                return None
             return 405, b"text/plain", b"Method Not Allowed"
-        path, content_type = found
+        return await asyncio.to_thread(self._read, request.path)
+
+    def _read(self, url: str) -> Answer | None:
         try:
-            body = await asyncio.to_thread(path.read_bytes)
-        except OSError:
+            found = self._find(url)
+            if found is None:
+                return None
+            path, content_type = found
+            body = path.read_bytes()
+        except (OSError, RuntimeError):  # RuntimeError: links in a circle
             return None
         return 200, (content_type or _content_type(path)).encode("latin-1"), body
 
@@ -57,7 +62,7 @@ class StaticFiles:
             return None
         if url in self._entries:
             path, content_type = self._entries[url]
-            return (path / self._index if path.is_dir() else path), content_type
+            return (self._inside(path, "") if path.is_dir() else path), content_type
         prefix, rest = url, ""
         while prefix:
             prefix, _, last = prefix.rpartition("/")
@@ -65,15 +70,17 @@ class StaticFiles:
             for key in (prefix, prefix + "/"):
                 if key and key in self._entries:
                     root, content_type = self._entries[key]
-                    if not root.is_dir():
-                        return None
-                    path = root / rest
-                    if path.is_dir():
-                        path = path / self._index
-                    if not path.resolve().is_relative_to(root.resolve()):
-                        return None
-                    return path, content_type
+                    return self._inside(root, rest), content_type
         return None
+
+    def _inside(self, root: Path, rest: str) -> Path:
+        """The file below a directory; OSError if there is none."""
+        path = root / rest
+        if path.is_dir():
+            path = path / self._index
+        if not path.resolve().is_relative_to(root.resolve(strict=True)):
+            raise FileNotFoundError(path)
+        return path
 
 
 def _content_type(path: Path) -> str:

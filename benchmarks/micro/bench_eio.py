@@ -39,7 +39,7 @@ def bench_decode_packet(benchmark: Any, implementation: str) -> None:
     else:
         text = "4" + TEXT
         result = benchmark(lambda: peer_packet.Packet(encoded_packet=text))
-        # What is JSON is parsed: the peer takes the message for one.
+        # The peer tries to parse every message as JSON; this is none.
         assert (result.packet_type, result.data) == (MESSAGE, TEXT)
 
 
@@ -90,9 +90,7 @@ def bench_encode_binary(benchmark: Any, implementation: str) -> None:
     if implementation == "socketio_fast":
         assert benchmark(lambda: message_packet(DATA).render_packets()) == wanted
     else:
-        result = benchmark(
-            lambda: peer_packet.Packet(MESSAGE, DATA).encode(b64=True)
-        )
+        result = benchmark(lambda: peer_packet.Packet(MESSAGE, DATA).encode(b64=True))
         assert result == wanted.decode()
 
 

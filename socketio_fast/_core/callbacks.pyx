@@ -63,6 +63,9 @@ cdef class CallbackHandler(SessionHandler):
         cdef Session session = self.session
         if value is None or value is True:
             session.accept()
+            if session.reason is not None:
+                # It went meanwhile; it was accepted, so the handlers pair up.
+                self.on_close(session.reason)
         else:
             session.refuse()
         return 0

@@ -89,6 +89,8 @@ cdef class Request:
         for name, raw in self.headers:
             key = _HEADER_KEYS.get(name)
             if key is None:
+                if b"_" in name:
+                    continue  # it would pass for the name with hyphens
                 key = "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
             value = raw.decode("latin-1")
             if key in environ:
@@ -158,7 +160,7 @@ cdef Admission admit(Engine engine, Request request, bint upgrade):
             a = _error(engine, request, BAD_REQUEST)
         elif not upgrade and request.method not in ("GET", "POST"):
             a = _error(engine, request, BAD_REQUEST)
-        elif upgrade and transport != "websocket":
+        elif upgrade and (transport != "websocket" or not engine.allow_upgrades):
             a = _error(engine, request, BAD_REQUEST)
         else:
             a = Admission.__new__(Admission)

@@ -12,6 +12,7 @@ cdef class Outgoing:
 
     cdef bytes frames(self)
     cdef bytes packets(self)
+    cdef Py_ssize_t size(self) except -1
 
 
 cdef Outgoing event(str namespace, list data, int64_t id)

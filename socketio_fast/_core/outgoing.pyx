@@ -41,6 +41,17 @@ cdef class Outgoing:
             self._packets = eio.join_payload(parts)
         return self._packets
 
+    cdef Py_ssize_t size(self) except -1:
+        """Bytes of what is sent, but for frame heads."""
+        cdef Py_ssize_t n = 0
+        cdef bytes data
+        if self.head is not None:
+            n = PyBytes_GET_SIZE(self.head) + PyBytes_GET_SIZE(self.body)
+        if self.attachments is not None:
+            for data in self.attachments:
+                n += PyBytes_GET_SIZE(data)
+        return n
+
     def render_frames(self):
         """The bytes that every WebSocket recipient gets."""
         return self.frames()

@@ -25,6 +25,8 @@ cdef class Namespace:
         readonly str name
         readonly Hub hub
         readonly dict handlers      # event -> handler, of this namespace
+        readonly object any_handler # of events without one; None: there is none
+        bint transient              # a client asked for it; it goes with its last one
         readonly dict peers         # sid -> Peer, from CONNECTING on
         readonly object connect_handler
         readonly object disconnect_handler
@@ -83,6 +85,7 @@ cdef class Peer:
         str reason                  # why it ends; None while it does not
 
     cdef int send(self, Outgoing m) except -1
+    cdef list _take_held(self)
     cdef int64_t new_ack(self, object callback) except -1
     cdef int _on_event(self, list data, int64_t id) except -1
     cdef int _on_ack(self, list data, int64_t id) except -1

@@ -14,7 +14,6 @@ import asyncio
 import builtins
 
 import cython
-from cpython.bytes cimport PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_GetItemWithError
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.object cimport PyObject
@@ -81,6 +80,8 @@ cdef class Namespace:
             self.connect_handler = handler
         elif event == "disconnect":
             self.disconnect_handler = handler
+        elif event == "*":
+            self.any_handler = handler
         else:
             self.handlers[event] = handler
 
@@ -91,25 +92,21 @@ cdef class Namespace:
         namespace takes. The catch-all handlers take the event or namespace before it.
         """
         cdef PyObject *found = PyDict_GetItemWithError(self.handlers, event)
-        cdef dict wildcard
+        cdef Namespace wildcard
         if found is not NULL:
             return <object> found
-        found = PyDict_GetItemWithError(self.handlers, "*")
-        if found is not NULL:
+        if self.any_handler is not None:
             data.insert(0, event)
+            return self.any_handler
+        wildcard = self.hub.wildcard
+        found = PyDict_GetItemWithError(wildcard.handlers, event)
+        if found is not NULL:
+            data.insert(0, self.name)
             return <object> found
-        wildcard = self.hub.wildcard.handlers
-        if wildcard:
-            found = PyDict_GetItemWithError(wildcard, event)
-            if found is not NULL:
-                data.insert(0, self.name)
-                return <object> found
-            found = PyDict_GetItemWithError(wildcard, "*")
-            if found is not NULL:
-                data.insert(0, self.name)
-                data.insert(0, event)
-                return <object> found
-        return None
+        if wildcard.any_handler is not None:
+            data.insert(0, self.name)
+            data.insert(0, event)
+        return wildcard.any_handler
 
 
 @cython.final
@@ -160,16 +157,20 @@ cdef class Hub(HandlerFactory):
             ns = Namespace(self, name)
             ns.rooms = self._new_rooms(ns)
             self.namespaces[name] = ns
+        ns.transient = False
         return ns
 
     cdef Namespace _namespace(self, str name):
         """The namespace that a client asks for; None if there is none for it."""
         cdef PyObject *found = PyDict_GetItemWithError(self.namespaces, name)
+        cdef Namespace ns
         if found is not NULL:
             return <Namespace> found
-        if self._admit is None or name in self._admit:
-            return self.namespace(name)
-        return None
+        if self._admit is not None and name not in self._admit:
+            return None
+        ns = self.namespace(name)
+        ns.transient = True
+        return ns
 
     cdef SessionHandler new_handler(self, Session session):
         cdef Client client = Client.__new__(Client)
@@ -297,18 +298,26 @@ cdef class Peer:
     """One client in one namespace."""
 
     cdef int send(self, Outgoing m) except -1:
+        cdef Session session = self.client.session
         if self.state == CONNECTED:
-            self.client.session.send(m)
+            session.send(m)
         elif self.state == CONNECTING:
             if self.held is None:
                 self.held = []
             self.held.append(m)
-            self.held_bytes += PyBytes_GET_SIZE(m.body)
-            if self.held_bytes > self.client.session.engine.max_buffer_bytes:
-                self.held.clear()
-                self.held_bytes = 0
-                self.client.session.engine.overflow(self.client.session)
+            self.held_bytes += m.size()
+            session.held += m.size()
+            if session.held > session.engine.max_buffer_bytes:
+                session.engine.overflow(session)
         return 0
+
+    cdef list _take_held(self):
+        """What was sent while CONNECTING, to be sent or dropped now."""
+        cdef list held = self.held
+        self.client.session.held -= self.held_bytes
+        self.held_bytes = 0
+        self.held = None
+        return held
 
     # Connect.
 
@@ -339,7 +348,7 @@ cdef class Peer:
         cdef list held
         if value is False:
             return self._refused(ConnectionRefusedError())
-        held, self.held = self.held, None
+        held = self._take_held()
         self.state = CONNECTED
         if self.reason is not None:
             # It went, or was disconnected, meanwhile. It was accepted, so the handlers
@@ -532,11 +541,15 @@ cdef class Peer:
     cdef int _closed(self) except -1:
         """Out of every table; what waits for this client learns it."""
         cdef dict acks
+        cdef Namespace ns = self.namespace
         self.state = DISCONNECTED
         self.client._forget(self)
-        self.namespace.peers.pop(self.sid, None)
-        self.namespace.rooms.remove(self)
-        self.held = self.waiting = self.ending = None
+        ns.peers.pop(self.sid, None)
+        ns.rooms.remove(self)
+        if ns.transient and not ns.peers:
+            ns.hub.namespaces.pop(ns.name, None)
+        self._take_held()
+        self.waiting = self.ending = None
         acks, self.acks = self.acks, None
         for callback in (acks or {}).values():
             if isinstance(callback, _Future) and not callback.done():
@@ -551,9 +564,9 @@ cdef class Peer:
         return self.state == CONNECTED
 
     @property
-    def known(self):
-        """Whether handlers may use the client: from connect to disconnect, a bool."""
-        return self.state != DISCONNECTED
+    def reachable(self):
+        """Whether what is sent reaches it, now or once it is accepted, a bool."""
+        return self.state <= CONNECTED and self.reason is None
 
     @property
     def session(self):

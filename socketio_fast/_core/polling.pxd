@@ -22,6 +22,7 @@ cdef class Polling(Transport):
         bint marked             # flush() is coming
         bint closing            # a close packet ends what is pending
         bint discarded          # a WebSocket has taken over
+        bint refused            # by the handler
 
     cdef int on_poll(self, Responder responder) except -1
     cdef int on_post(self, Responder responder) except -1

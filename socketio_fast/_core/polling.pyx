@@ -118,9 +118,8 @@ cdef class Polling(Transport):
     cpdef int refuse(self) except -1:
         cdef Responder poll = self.poll
         self.poll = self.session = None
-        if poll is not None:
-            poll.respond(403, JSON, b'{"code":4,"message":"Forbidden"}', b"")
-        return 0
+        self.refused = True
+        return 0 if poll is None else self.on_poll(poll)
 
     cpdef int release(self) except -1:
         if self.poll is not None:
@@ -145,6 +144,9 @@ cdef class Polling(Transport):
 
     cdef int on_poll(self, Responder responder) except -1:
         """A GET."""
+        if self.refused:
+            responder.respond(403, JSON, b'{"code":4,"message":"Forbidden"}', b"")
+            return 0
         if self.poll is not None:
             self._overlap(responder, "GET")
             return 0

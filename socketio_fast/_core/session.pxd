@@ -46,6 +46,8 @@ cdef class Session(Timed):
         readonly Engine engine
         readonly int state
         readonly bint upgraded
+        readonly str reason         # why it ended; None before
+        Py_ssize_t held             # bytes that the handler holds back for the client
         SessionHandler handler
         Transport transport
         # The handshake request; environ is made of it when first asked for.

@@ -193,6 +193,7 @@ cdef class Session(Timed):
             self.state = CLOSED
             transport.refuse()
             self.finished()
+            self.handler = None
         return 0
 
     cdef int send(self, Outgoing m) except -1:
@@ -209,6 +210,7 @@ cdef class Session(Timed):
         if self.state != OPEN:
             return 0
         self.state = CLOSING
+        self.reason = reason
         self.heartbeat.cancel()
         self.close_timeout = self.engine.start(CLOSE_TIMEOUT, D_CLOSE, self)
         transport.close()
@@ -221,10 +223,12 @@ cdef class Session(Timed):
         if before == CLOSED:
             return 0
         self.state = CLOSED
+        self.reason = reason
         transport.abort(code)
         self.finished()
         if before == OPEN:
             self._closed(reason)
+        self.handler = None
         return 0
 
     cdef int _closed(self, str reason) except -1:
@@ -472,6 +476,8 @@ cdef class Engine:
             return
         if self.sessions:
             raise RuntimeError("the server already runs on another event loop")
+        if self._timer is not None:
+            self._timer.cancel()
         self.loop = loop
         self._clock = loop.time
         self._call_at = loop.call_at
@@ -602,7 +608,7 @@ cdef class Engine:
                     continue
                 # A fast reader of a large message is not a slow one.
                 transport.flush()
-                if transport.buffered() <= self.max_buffer_bytes:
+                if transport.buffered() + session.held <= self.max_buffer_bytes:
                     continue
                 self.logger.warning(
                     "session %s: more than max_buffer_bytes=%d wait to be read, closed",

@@ -7,6 +7,8 @@ attachments are found in the pass that serialises. What orjson refuses goes thro
 standard library instead.
 """
 import json as _json
+from dataclasses import fields, is_dataclass
+from enum import Enum
 from math import isfinite
 
 import orjson
@@ -32,6 +34,9 @@ from socketio_fast._core.wire cimport (
 )
 
 from socketio_fast.exceptions import LimitError, PacketError
+
+cdef enum:
+    MAX_DEPTH = 1000  # of what the standard library serialises
 
 cdef object _orjson_dumps = orjson.dumps
 cdef object _orjson_loads = orjson.loads
@@ -239,7 +244,7 @@ cdef bytes dumps(object data, list attachments):
 cdef bytes _dumps_plain(object data, list attachments):
     """What orjson refuses: integers beyond 64 bits, keys that are not strings, lone
     surrogates, deep nesting. Slower, with the standard library."""
-    cdef object plain = _to_plain(data, attachments)
+    cdef object plain = _to_plain(data, attachments, 0)
     try:
         return _json.dumps(
             plain, separators=(",", ":"), ensure_ascii=False, allow_nan=False
@@ -247,20 +252,34 @@ cdef bytes _dumps_plain(object data, list attachments):
     except UnicodeEncodeError:
         # A lone surrogate has no UTF-8; JSON can escape it.
         return _json.dumps(plain, separators=(",", ":"), allow_nan=False).encode()
+    except (ValueError, RecursionError) as exc:
+        raise TypeError(f"not JSON serializable: {exc}") from None
 
 
-cdef object _to_plain(object value, list attachments):
+cdef object _to_plain(object value, list attachments, int depth):
+    if depth > MAX_DEPTH:
+        raise TypeError(f"data nested more than {MAX_DEPTH} levels deep")
+    depth += 1
     if value is None or isinstance(value, (str, int)):
         return value
     if isinstance(value, float):
         return value if isfinite(value) else None
     if isinstance(value, (list, tuple)):
-        return [_to_plain(item, attachments) for item in value]
+        return [_to_plain(item, attachments, depth) for item in value]
     if isinstance(value, dict):
-        return {key: _to_plain(item, attachments) for key, item in value.items()}
+        return {
+            key: _to_plain(item, attachments, depth) for key, item in value.items()
+        }
     if isinstance(value, (bytes, bytearray, memoryview)):
         return _placeholder(value, attachments)
-    # Dates, UUIDs, dataclasses, enums, …: orjson knows them one by one.
+    if is_dataclass(value) and not isinstance(value, type):
+        return {
+            field.name: _to_plain(getattr(value, field.name), attachments, depth)
+            for field in fields(value) if not field.name.startswith("_")
+        }
+    if isinstance(value, Enum):
+        return _to_plain(value.value, attachments, depth)
+    # Dates, UUIDs, …: orjson knows them one by one.
     try:
         return orjson.loads(_orjson_dumps(value))
     except _JSONEncodeError as exc:

@@ -8,14 +8,14 @@ and passes on everything from then on. So `current_task()`, `timeout()`, `cancel
 context variables are right from the first line of a handler.
 
 A spare is given up, ended as the handler did, when something of the handler could
-stick to it: somebody holds it (or a weak reference), it was cancelled, or context
-variables were set.
+stick to it: somebody holds it (or a weak reference), it was cancelled, named or given a
+callback, or context variables were set.
 
 A Task schedules its first step when it is made, by `loop.call_soon`: an attribute of
 the loop takes that one call (a class of the event loop without `__dict__` cannot serve).
 
-Measured, CPython 3.11, a coroutine that returns at once: a bare step 0.1 us, this
-0.4 us, a Task 3 us.
+Measured, CPython 3.11, a coroutine function that returns at once: the bare coroutine
+0.14 us, this 0.26 us, `create_task` and a pass of the loop 2.96 us.
 """
 import asyncio
 import contextvars
@@ -235,7 +235,7 @@ cdef class Runner:
         if (
             Py_REFCNT(<PyObject *> spare.task) == spare.references
             and PyObject_RichCompareBool(spare.context, self._base, Py_EQ)
-            and spare.task._must_cancel is False
+            and not spare.task.touched
             and _getweakrefcount(spare.task) == 0
         ):
             if self._spare is None:
@@ -287,8 +287,28 @@ cdef class Runner:
         return driver.task
 
 
+class HandlerTask(asyncio.Task):
+    """A handler's Task; it tells what a handler left on it."""
+
+    touched = False
+
+    def add_done_callback(self, fn, *, context=None):
+        self.touched = True
+        return super().add_done_callback(fn, context=context)
+
+    def cancel(self, msg=None):
+        self.touched = True
+        return super().cancel(msg)
+
+    def set_name(self, value):
+        self.touched = True
+        return super().set_name(value)
+
+
 cdef object _new_task(object coro, object loop):
-    return asyncio.Task(coro, loop=loop)
+    cdef object task = HandlerTask(coro, loop=loop)
+    task.touched = False  # its constructor has set the name
+    return task
 
 
 @cython.final

@@ -134,6 +134,8 @@ cdef class WebSocket(Transport):
         return 0
 
     cpdef Py_ssize_t buffered(self) except -1:
+        if self.loop_buffered and self.buffer_size is not None:
+            self.handed = self.buffer_size()
         return self.pending_bytes + self.handed
 
     cpdef int flush(self) except -1:

@@ -1,0 +1,118 @@
+"""The public API, as mypy sees it; checked, not run."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from pathlib import Path
+from typing import Any
+
+from typing_extensions import assert_type
+
+import socketio_fast
+import socketio_fast as socketio
+from socketio_fast import exceptions
+
+sio = socketio.AsyncServer(
+    logger=logging.getLogger("app"),
+    async_handlers=True,
+    namespaces=["/", "/chat"],
+    connect_timeout=45,
+    max_attachments=10,
+    engineio_logger=False,
+    ping_interval=(25, 5),
+    cors_allowed_origins="*",
+)
+
+
+@sio.event
+async def connect(sid: str, environ: dict[str, Any], auth: Any) -> bool | None:
+    if auth is None:
+        raise exceptions.ConnectionRefusedError("no token", {"code": 1})
+    async with sio.session(sid) as session:
+        assert_type(session, dict[str, Any])
+        session["name"] = auth["name"]
+    return None
+
+
+@sio.event(namespace="/chat")
+def disconnect(sid: str, reason: str) -> None:
+    if reason == sio.reason.CLIENT_DISCONNECT:
+        logging.info("%s has left", sid)
+
+
+@sio.on("message", namespace="/chat")
+async def message(sid: str, text: str, data: bytes) -> tuple[str, int]:
+    await sio.emit("message", (text, data), room="room", skip_sid=sid)
+    await sio.emit("message", {"text": text}, to=[sid, "room"], namespace="/chat")
+    await sio.emit("question", to=sid, callback=lambda *args: print(args))
+    await sio.send(text, skip_sid=[sid])
+    return "got it", len(data)
+
+
+def on_anything(event: str, sid: str, *args: Any) -> None: ...
+
+
+sio.on("*", on_anything)
+
+
+async def use(sid: str) -> None:
+    await sio.enter_room(sid, "room")
+    await sio.leave_room(sid, "room", namespace="/chat")
+    await sio.close_room("room")
+    assert_type(sio.rooms(sid), list[Any])
+    assert_type(sio.transport(sid), str)
+    assert_type(sio.get_environ(sid), dict[str, Any] | None)
+    assert_type(await sio.get_session(sid), dict[str, Any])
+    await sio.save_session(sid, {"a": 1})
+    try:
+        print(await sio.call("question", {"a": 1}, to=sid, timeout=5))
+    except exceptions.CallDisconnectedError:
+        return
+    except exceptions.TimeoutError as exc:
+        print(exc)
+    await sio.disconnect(sid)
+    task = sio.start_background_task(use, sid)
+    assert_type(task, asyncio.Task[Any])
+    await sio.sleep(1)
+    await sio.shutdown()
+
+
+eio = socketio_fast.engineio.AsyncServer(async_mode="asgi", max_http_buffer_size=5)
+
+
+@eio.on("message")
+async def echo(sid: str, data: str | bytes) -> None:
+    await eio.send(sid, data)
+    async with eio.session(sid) as session:
+        assert_type(session, dict[str, Any])
+    await eio.disconnect(sid)
+    await eio.disconnect()
+
+
+async def main() -> None:
+    server = await socketio.serve(
+        sio,
+        "127.0.0.1",
+        0,
+        path="/socket.io/",
+        static_files={"/": Path("index.html"), "/lib": {"filename": "lib.js"}},
+        ssl=ssl.create_default_context(),
+    )
+    assert_type(server, socketio.RunningServer)
+    assert_type(server.url, str)
+    assert_type(server.port, int)
+    await server.close()
+    async with await socketio.serve(eio, uds="s.sock") as running:
+        assert_type(running, socketio.RunningServer)
+
+
+def errors(error: exceptions.ProtocolError) -> int | None:
+    assert_type(error.code, int | None)
+    return error.code
+
+
+if __name__ == "__main__":
+    assert_type(socketio.__version__, str)
+    socketio.run(sio, "0.0.0.0", 5000, access_log=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 import socketio_fast
 
-TIMEOUT = 20.0
+TIMEOUT = 50.0
 
 
 def environment(*paths: Path) -> dict[str, str]:

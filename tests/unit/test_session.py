@@ -320,6 +320,33 @@ def test_close_all_closes_and_flushes() -> None:
     assert [t.calls for _, t in sessions] == [["close"]] * 3
 
 
+@pytest.mark.parametrize("waiting", [True, False])
+def test_polling_clients_are_told_by_503_that_the_server_stops(waiting: bool) -> None:
+    server = echo()
+    reasons = ended(server)
+    http, sid = server.polling()
+    request = b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % target(server, sid)
+    if waiting:
+        http.send(request)
+    server.engine.close_all(stopping=True)
+    assert server.engine.sessions == {}
+    assert reasons == [(sid, "server disconnect")]
+    if waiting:
+        assert http.response()[0] == 503
+    else:
+        http.send(request)
+        assert http.response()[0] == 400
+
+
+def test_what_was_sent_before_the_server_stops_is_delivered() -> None:
+    server = echo()
+    http, sid = server.polling()
+    http.send(b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % target(server, sid))
+    only(server).send_message("last")
+    server.engine.close_all(stopping=True)
+    assert http.response()[2] == b"4last"
+
+
 def test_a_disconnect_handler_that_fails_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -584,6 +584,12 @@ def test_nesting_that_orjson_refuses() -> None:
     assert one(value) == "[" * 501 + "]" * 501
 
 
+def test_what_may_come_in_may_go_out() -> None:
+    """An echo must not fail for what a client sent."""
+    text = b'2["a",' + b"[" * 1000 + b"]" * 1000 + b"]"
+    assert encode_packet(EVENT, decode_packet(text).data) == [text]
+
+
 @pytest.mark.parametrize("what", ["cycle", "depth"])
 def test_data_without_end_is_an_error_and_not_the_end(
     what: str, tmp_path: Path

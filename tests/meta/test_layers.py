@@ -1,0 +1,198 @@
+"""The layers of docs/architecture.md, as the cimports of the sources."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CORE = ROOT / "socketio_fast" / "_core"
+PACKAGE = "socketio_fast._core"
+
+
+def modules() -> list[str]:
+    """Those of setup.py, in the order of the layers."""
+    for node in ast.parse((ROOT / "setup.py").read_text()).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "MODULES":
+            names = ast.literal_eval(node.value)
+            assert isinstance(names, list)
+            return names
+    raise AssertionError("setup.py has no MODULES")
+
+
+MODULES = modules()
+SOURCES = sorted([*CORE.glob("*.pyx"), *CORE.glob("*.pxd")])
+
+
+def needs(path: Path) -> set[str]:
+    """The modules of ours that a source cimports, or imports."""
+    # A list of names may be in parentheses, over several lines.
+    text = re.sub(
+        r"import \(([^)]*)\)",
+        lambda match: "import " + " ".join(match[1].split()),
+        path.read_text(),
+    )
+    found = set(re.findall(rf"^\s*from {PACKAGE}\.(\w+) c?import", text, re.M))
+    found |= set(re.findall(rf"^\s*c?import {PACKAGE}\.(\w+)", text, re.M))
+    for names in re.findall(rf"^\s*from {PACKAGE} c?import ([\w, ]+)", text, re.M):
+        found |= {name.split()[0] for name in names.split(",") if name.strip()}
+    return found - {path.stem}
+
+
+def closure(module: str) -> set[str]:
+    """What a module needs, and what that needs, and so on."""
+    found: set[str] = set()
+    todo = [module]
+    while todo:
+        name = todo.pop()
+        for suffix in (".pyx", ".pxd"):
+            path = CORE / (name + suffix)
+            new = needs(path) - found if path.exists() else set()
+            found |= new
+            todo += new
+    return found
+
+
+def test_setup_knows_every_module() -> None:
+    assert sorted(MODULES) == sorted(path.stem for path in CORE.glob("*.pyx"))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_module_has_its_declarations_and_its_stub(module: str) -> None:
+    for suffix in (".pxd", ".pyi"):
+        assert (CORE / (module + suffix)).exists()
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_only_what_is_below_is_needed(path: Path) -> None:
+    if path.stem == "wire":
+        assert needs(path) == set()
+        return
+    below = MODULES[: MODULES.index(path.stem)]
+    assert needs(path) <= {*below, "wire"}
+
+
+@pytest.mark.parametrize(
+    ("module", "allowed"),
+    [
+        ("eio", {"wire"}),
+        ("sio", {"wire"}),
+        ("outgoing", {"eio", "sio"}),
+        ("deadlines", set()),
+        ("tasks", set()),
+        ("session", {"deadlines", "eio", "outgoing"}),
+        ("rooms", {"outgoing", "peer", "sio"}),
+    ],
+)
+def test_direct_needs(module: str, allowed: set[str]) -> None:
+    direct = needs(CORE / f"{module}.pyx") | needs(CORE / f"{module}.pxd")
+    assert direct <= allowed
+
+
+@pytest.mark.parametrize(
+    ("module", "forbidden"),
+    [
+        ("session", {"polling", "websocket", "http1", "handshake", "peer", "rooms"}),
+        ("peer", {"polling", "websocket", "http1", "handshake", "rooms"}),
+        ("rooms", {"polling", "websocket", "http1", "handshake"}),
+        ("callbacks", {"peer", "rooms", "polling", "websocket", "http1"}),
+        ("polling", {"peer", "rooms", "callbacks", "websocket", "http1"}),
+        ("websocket", {"peer", "rooms", "callbacks", "polling"}),
+        ("http1", {"peer", "rooms", "callbacks"}),
+    ],
+)
+def test_what_must_not_be_known_even_indirectly(
+    module: str, forbidden: set[str]
+) -> None:
+    assert not closure(module) & forbidden
+
+
+# `object` would hide an asyncio transport from the cimports; its methods show it.
+ASYNCIO_TRANSPORT = re.compile(
+    r"\.(set_protocol|get_extra_info|pause_reading|resume_reading|write_eof"
+    r"|set_write_buffer_limits|get_write_buffer_size|can_write_eof|is_closing)\b"
+)
+
+
+@pytest.mark.parametrize(
+    "module", [m for m in MODULES if m not in ("websocket", "http1")]
+)
+def test_only_http1_and_websocket_know_asyncio_transports(module: str) -> None:
+    for suffix in (".pyx", ".pxd"):
+        text = (CORE / (module + suffix)).read_text()
+        assert not ASYNCIO_TRANSPORT.search(text)
+        assert "httptools" not in text
+
+
+@pytest.mark.parametrize("module", ["eio", "sio", "outgoing", "deadlines", "session"])
+def test_these_know_no_asyncio(module: str) -> None:
+    text = (CORE / f"{module}.pyx").read_text()
+    assert not re.search(r"^\s*(from|c?import)\s+asyncio", text, re.M)
+
+
+@pytest.mark.parametrize("module", ["rooms", "session", "polling", "websocket"])
+def test_these_know_no_json_of_messages(module: str) -> None:
+    text = (CORE / f"{module}.pyx").read_text()
+    assert "orjson.loads" not in text
+    # session writes one object, the open packet.
+    assert text.count("orjson.dumps") <= (module == "session")
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "csrc").glob("*.h")), ids=lambda path: path.name
+)
+def test_csrc_knows_no_python(path: Path) -> None:
+    text = path.read_text()
+    assert not re.search(r"#\s*include\s*[<\"]Python\.h", text)
+    assert not re.search(r"\bPy(Object|_|Bytes|Err|Mem)", text)
+
+
+def test_there_are_headers_to_look_at() -> None:
+    assert len(list((ROOT / "csrc").glob("*.h"))) >= 4
+    assert not list((ROOT / "csrc").glob("*.c"))
+
+
+def test_headers_are_declared_in_one_place() -> None:
+    for path in SOURCES:
+        found = re.findall(r'cdef extern from "(\w+\.h)"', path.read_text())
+        own = [name for name in found if name.startswith("sf_")]
+        assert not own or path.name == "wire.pxd", f"{path.name} declares {own}"
+
+
+@pytest.mark.parametrize("path", sorted(CORE.glob("*.pyx")), ids=lambda path: path.name)
+def test_the_only_import_upwards_is_of_the_errors(path: Path) -> None:
+    found = re.findall(
+        r"^\s*(?:from|import) socketio_fast(?!\._core)([.\w]*)", path.read_text(), re.M
+    )
+    assert set(found) <= {".exceptions"}
+
+
+def test_the_errors_are_a_leaf() -> None:
+    text = (ROOT / "socketio_fast" / "exceptions.py").read_text()
+    assert "socketio_fast" not in {
+        name.split(".")[0]
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for name in (
+            [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else [alias.name for alias in node.names]
+        )
+    }
+
+
+def test_needs_sees_every_form(tmp_path: Path) -> None:
+    """A layer test that sees nothing would hold forever."""
+    path = tmp_path / "x.pyx"
+    path.write_text(
+        f"from {PACKAGE}.a cimport A\n"
+        f"from {PACKAGE}.b cimport (\n    B,\n    C,\n)\n"
+        f"from {PACKAGE} cimport c, d as e\n"
+        f"cimport {PACKAGE}.f\n"
+        f"from {PACKAGE}.g import G\n"
+        f"from {PACKAGE} cimport (\n    h,\n    i,\n)\n"
+    )
+    assert needs(path) == set("abcdfghi")
