@@ -29,6 +29,8 @@ COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#7a4fb5")
 PERCENTILES = ("p50", "p99", "p99.9")
 # Below this share of the rate it should have, an open loop is an overload.
 KEEPS_UP = 0.97
+# Later than this at p99, the generator was not left alone.
+LATE_US = 1000.0
 
 
 @dataclass(frozen=True)
@@ -304,6 +306,14 @@ def limits(results: dict[str, Any]) -> list[str]:
                     f"{scenario.title}, {title_of(row.server)}: the load generator "
                     f"used up to {row.load_cpu:.0f} % of its core, and may have been "
                     "the limit."
+                )
+    for scenario in LATENCY if results.get("latency") else ():
+        for row in summarize(results, scenario).values():
+            if row.lateness_us > LATE_US:
+                found.append(
+                    f"{scenario.title}, {title_of(row.server)}: the load generator "
+                    f"sent up to {milliseconds(row.lateness_us)} ms late (p99): "
+                    "something else ran on its core."
                 )
     for name, why in results["skipped"].items():
         found.append(f"{title_of(name)} was not measured: {why}.")

@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> None:
     command.add_argument("app", metavar="module:app", help="where the server object is")
     command.add_argument("--host", default="127.0.0.1", help="address (%(default)s)")
     command.add_argument(
-        "--port", type=int, default=5000, help="TCP port, 0 for a free one (%(default)s)"
+        "--port", type=int, default=5000, help="port, 0 for a free one (%(default)s)"
     )
     command.add_argument("--path", help="where clients connect (/socket.io/)")
     command.add_argument("--uds", metavar="FILE", help="listen on a Unix socket")

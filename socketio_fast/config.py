@@ -65,7 +65,7 @@ class EngineConfig:
                 raise ValueError(f"{name}={value!r}: seconds greater than 0 expected")
         if not _is_number(self.ping_grace) or not 0 <= self.ping_grace < float("inf"):
             raise ValueError(
-                f"ping_interval: grace {self.ping_grace!r}, seconds of 0 or more expected"
+                f"ping_interval: grace {self.ping_grace!r}, 0 s or more expected"
             )
         for name in ("max_http_buffer_size", "max_buffer_bytes"):
             value = getattr(self, name)

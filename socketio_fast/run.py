@@ -164,7 +164,7 @@ class RunningServer:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout
         tasks = self._eio.handler_tasks()
-        tasks.discard(asyncio.current_task())  # type: ignore[arg-type]
+        tasks -= {asyncio.current_task()}
         if tasks:
             await asyncio.wait(tasks, timeout=self._timeout)
             for task in tasks:

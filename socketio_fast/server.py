@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar, overload
 
 from socketio_fast import exceptions
 from socketio_fast._core.peer import Hub, Namespace, Peer
@@ -19,6 +19,7 @@ from socketio_fast.signatures import adapt
 __all__ = ["AsyncServer"]
 
 Handler = Callable[..., Any]
+F = TypeVar("F", bound=Handler)
 
 
 class AsyncServer:
@@ -98,9 +99,17 @@ class AsyncServer:
 
     # Handlers.
 
+    @overload
     def on(
-        self, event: str, handler: Handler | None = None, namespace: str | None = None
-    ) -> Any:
+        self, event: str, handler: None = None, namespace: str | None = None
+    ) -> Callable[[F], F]: ...
+
+    @overload
+    def on(self, event: str, handler: F, namespace: str | None = None) -> F: ...
+
+    def on(
+        self, event: str, handler: F | None = None, namespace: str | None = None
+    ) -> F | Callable[[F], F]:
         """Register the handler of an event, or decorate it.
 
         ``connect`` gets ``(sid, environ, auth)``, or ``(sid, environ)`` if it takes no
@@ -122,8 +131,8 @@ class AsyncServer:
         """
         name = namespace or "/"
 
-        def register(function: Handler) -> Handler:
-            adapted = function
+        def register(function: F) -> F:
+            adapted: Handler = function
             if event in self.reserved_events:
                 arguments: tuple[str, ...] = (
                     ("sid", "environ", "auth")
@@ -138,6 +147,12 @@ class AsyncServer:
             return function
 
         return register if handler is None else register(handler)
+
+    @overload
+    def event(self, handler: F, /) -> F: ...
+
+    @overload
+    def event(self, *, namespace: str | None = None) -> Callable[[F], F]: ...
 
     def event(self, *args: Any, **kwargs: Any) -> Any:
         """Decorate the handler of the event that is named as the function.

@@ -12,7 +12,7 @@ import cython
 import httptools
 from cpython.bytes cimport PyBytes_GET_SIZE
 
-from socketio_fast._core.deadlines cimport Deadline, Timed
+from socketio_fast._core.deadlines cimport Timed
 from socketio_fast._core.handshake cimport Admission, Request, admit, cookie_header
 from socketio_fast._core.polling cimport Polling, Responder
 from socketio_fast._core.session cimport Engine, Session
@@ -99,7 +99,6 @@ cdef class Exchange(Responder):
     ) except -1:
         cdef Http1Core connection = self.connection
         cdef Endpoint endpoint
-        cdef list parts
         if connection is None or connection.transport is None:
             return 0  # nobody is there to read it
         self.connection = None
@@ -247,7 +246,6 @@ cdef class Http1Core(Timed):
 
     def on_body(self, bytes chunk):
         cdef Exchange exchange = self.current
-        cdef Polling polling
         if exchange is None or exchange.body is None:
             return
         exchange.body_size += PyBytes_GET_SIZE(chunk)

@@ -25,7 +25,7 @@ cdef class Namespace:
         readonly str name
         readonly Hub hub
         readonly dict handlers      # event -> handler, of this namespace
-        readonly object any_handler # of events without one; None: there is none
+        readonly object any_handler  # of events without one; None: there is none
         bint transient              # a client asked for it; it goes with its last one
         readonly dict peers         # sid -> Peer, from CONNECTING on
         readonly object connect_handler
@@ -38,7 +38,7 @@ cdef class Namespace:
 cdef class Hub(HandlerFactory):
     cdef:
         readonly dict namespaces    # name -> Namespace
-        readonly Namespace wildcard # the handlers of namespace "*"
+        readonly Namespace wildcard  # the handlers of namespace "*"
         readonly object engine
         readonly Runner runner
         readonly object logger

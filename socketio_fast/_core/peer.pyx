@@ -2,28 +2,26 @@
 
 A `Client` is one Engine.IO connection, a `Peer` that client in one namespace:
 
-    CONNECTING ──accepted──► CONNECTED ──► DISCONNECTING ──handler ended──► DISCONNECTED
-        └──refused or gone──────────────────────────────────────────────────────┘
+    CONNECTING ──accepted──► CONNECTED ──► DISCONNECTING ──ended──► DISCONNECTED
+        └──refused────────────────────────────────────────────────────┘
 
-Rule 1: a peer's disconnect handler runs once if its connect handler accepted, else never.
+Rule 1: a peer's disconnect handler runs once if its connect handler accepted.
 Rule 2: what is sent to a CONNECTING peer follows its CONNECT packet, or is dropped.
 Rule 3: handlers of one client start in the order its packets came.
-Rule 4: a client that breaks the protocol is closed; an error of a handler never reaches it.
+Rule 4: a client that breaks the protocol is closed; errors of handlers stay here.
 """
 import asyncio
 import builtins
 
 import cython
 from cpython.dict cimport PyDict_GetItemWithError
-from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
+from cpython.list cimport PyList_GET_SIZE
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 
 from socketio_fast._core cimport outgoing, sio
-from socketio_fast._core.deadlines cimport Deadline
 from socketio_fast._core.outgoing cimport Outgoing
 from socketio_fast._core.session cimport (
-    OPEN,
     Engine,
     HandlerFactory,
     Session,
@@ -154,6 +152,7 @@ cdef class Hub(HandlerFactory):
             return self.wildcard
         ns = self.namespaces.get(name)
         if ns is None:
+            sio.check_namespace(name)
             ns = Namespace(self, name)
             ns.rooms = self._new_rooms(ns)
             self.namespaces[name] = ns
@@ -398,7 +397,6 @@ cdef class Peer:
         cdef Hub hub = self.namespace.hub
         cdef Runner runner = hub.runner
         cdef object event = data[0], handler
-        cdef int64_t ack = id
         if hub.verbose:
             hub.logger.info(
                 'received event "%s" from %s [%s]',

@@ -175,7 +175,9 @@ cdef class Polling(Transport):
         cdef PacketView packet
         self.post = None
         if session is None:
-            responder.respond(400, JSON, b'{"code":1,"message":"Session ID unknown"}', b"")
+            responder.respond(
+                400, JSON, b'{"code":1,"message":"Session ID unknown"}', b""
+            )
             return 0
         try:
             while True:

@@ -12,7 +12,13 @@ from cpython.object cimport PyObject
 
 from socketio_fast._core cimport outgoing
 from socketio_fast._core.outgoing cimport Outgoing
-from socketio_fast._core.peer cimport CONNECTED, DISCONNECTED, Membership, Namespace, Peer
+from socketio_fast._core.peer cimport (
+    CONNECTED,
+    DISCONNECTED,
+    Membership,
+    Namespace,
+    Peer,
+)
 from socketio_fast._core.sio cimport SIO_EVENT, head
 
 

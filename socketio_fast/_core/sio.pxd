@@ -24,5 +24,6 @@ cdef class Packet:
 
 
 cdef Packet decode(const char *p, Py_ssize_t n, Py_ssize_t max_attachments)
+cdef int check_namespace(str name) except -1
 cdef bytes dumps(object data, list attachments)
 cdef bytes head(int type, str namespace, int64_t id, Py_ssize_t attachments)

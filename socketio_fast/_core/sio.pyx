@@ -23,7 +23,6 @@ from cpython.memoryview cimport PyMemoryView_FromMemory
 from cpython.buffer cimport PyBUF_READ
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdio cimport snprintf
-from libc.string cimport memcpy
 
 from socketio_fast._core.wire cimport (
     SF_BAD_ATTACHMENTS,
@@ -36,7 +35,7 @@ from socketio_fast._core.wire cimport (
 from socketio_fast.exceptions import LimitError, PacketError
 
 cdef enum:
-    MAX_DEPTH = 1000  # of what the standard library serialises
+    MAX_DEPTH = 1100  # of data that is sent; orjson parses 1024 levels
 
 cdef object _orjson_dumps = orjson.dumps
 cdef object _orjson_loads = orjson.loads
@@ -95,6 +94,7 @@ cdef Packet decode(const char *p, Py_ssize_t n, Py_ssize_t max_attachments):
     else:
         try:
             packet.namespace = PyUnicode_DecodeUTF8(p + h.nsp, h.nsp_size, NULL)
+            check_namespace(packet.namespace)
         except UnicodeDecodeError:
             raise PacketError("namespace is not UTF-8", code=1007) from None
     if h.type >= SIO_BINARY_EVENT:
@@ -114,6 +114,13 @@ cdef Packet decode(const char *p, Py_ssize_t n, Py_ssize_t max_attachments):
     elif packet.type == SIO_EVENT or packet.type == SIO_ACK:
         raise PacketError("EVENT or ACK packet without data")
     return packet
+
+
+cdef int check_namespace(str name) except -1:
+    """Raise PacketError for a name that cannot stand in a packet, or a payload."""
+    if "," in name or "\x1e" in name:
+        raise PacketError(f"namespace {name!r:.80} has ',' or U+001E in it")
+    return 0
 
 
 cdef object _loads(const char *p, Py_ssize_t n):
@@ -243,47 +250,70 @@ cdef bytes dumps(object data, list attachments):
 
 cdef bytes _dumps_plain(object data, list attachments):
     """What orjson refuses: integers beyond 64 bits, keys that are not strings, lone
-    surrogates, deep nesting. Slower, with the standard library."""
-    cdef object plain = _to_plain(data, attachments, 0)
-    try:
-        return _json.dumps(
-            plain, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-        ).encode()
-    except UnicodeEncodeError:
-        # A lone surrogate has no UTF-8; JSON can escape it.
-        return _json.dumps(plain, separators=(",", ":"), allow_nan=False).encode()
-    except (ValueError, RecursionError) as exc:
-        raise TypeError(f"not JSON serializable: {exc}") from None
+    surrogates, deep nesting. Slower; as the standard library would, but for NaN."""
+    return _plain(data, attachments, 0).encode()
 
 
-cdef object _to_plain(object value, list attachments, int depth):
-    if depth > MAX_DEPTH:
-        raise TypeError(f"data nested more than {MAX_DEPTH} levels deep")
-    depth += 1
-    if value is None or isinstance(value, (str, int)):
-        return value
+cdef str _plain(object value, list attachments, int depth):
+    cdef list parts
+    if value is None:
+        return "null"
+    if value is True:
+        return "true"
+    if value is False:
+        return "false"
+    if isinstance(value, str):
+        return _plain_string(value)
+    if isinstance(value, int):
+        return int.__repr__(value)
     if isinstance(value, float):
-        return value if isfinite(value) else None
+        return float.__repr__(value) if isfinite(value) else "null"
+    if depth == MAX_DEPTH:
+        raise TypeError(f"data nested more than {MAX_DEPTH} levels deep")
     if isinstance(value, (list, tuple)):
-        return [_to_plain(item, attachments, depth) for item in value]
+        parts = [_plain(item, attachments, depth + 1) for item in value]
+        return "[" + ",".join(parts) + "]"
     if isinstance(value, dict):
-        return {
-            key: _to_plain(item, attachments, depth) for key, item in value.items()
-        }
+        parts = [
+            _plain_key(key) + ":" + _plain(item, attachments, depth + 1)
+            for key, item in value.items()
+        ]
+        return "{" + ",".join(parts) + "}"
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return _placeholder(value, attachments)
+        return _plain(_placeholder(value, attachments), attachments, depth + 1)
     if is_dataclass(value) and not isinstance(value, type):
-        return {
-            field.name: _to_plain(getattr(value, field.name), attachments, depth)
+        return _plain({
+            field.name: getattr(value, field.name)
             for field in fields(value) if not field.name.startswith("_")
-        }
+        }, attachments, depth + 1)
     if isinstance(value, Enum):
-        return _to_plain(value.value, attachments, depth)
+        return _plain(value.value, attachments, depth + 1)
     # Dates, UUIDs, …: orjson knows them one by one.
     try:
-        return orjson.loads(_orjson_dumps(value))
+        return _orjson_dumps(value).decode()
     except _JSONEncodeError as exc:
         raise TypeError(str(exc)) from None
+
+
+cdef str _plain_string(object value):
+    if value.isascii():
+        return _json.encoder.encode_basestring(value)
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        # A lone surrogate has no UTF-8; JSON can escape it.
+        return _json.encoder.encode_basestring_ascii(value)
+    return _json.encoder.encode_basestring(value)
+
+
+cdef str _plain_key(object key):
+    if isinstance(key, str):
+        return _plain_string(key)
+    if key is None or isinstance(key, int):
+        return '"' + _plain(key, None, 0) + '"'
+    if isinstance(key, float) and isfinite(key):
+        return '"' + float.__repr__(key) + '"'
+    raise TypeError(f"key {key!r:.64}: str, int, float, bool or None expected")
 
 
 cdef bytes head(int type, str namespace, int64_t id, Py_ssize_t attachments):

@@ -1,5 +1,6 @@
 from asyncio import AbstractEventLoop, Task
 from collections.abc import Callable, Iterator
+from contextvars import Context
 from typing import Any, final
 
 from typing_extensions import Self, disjoint_base
@@ -21,6 +22,14 @@ class Continuation:
 
 @final
 class Spare: ...
+
+class HandlerTask(Task[Any]):
+    touched: bool
+    def add_done_callback(
+        self, fn: Callable[[Self], object], *, context: Context | None = None
+    ) -> None: ...
+    def cancel(self, msg: Any = None) -> bool: ...
+    def set_name(self, value: object) -> None: ...
 
 @final
 class Runner:

@@ -3,8 +3,8 @@
 Most handlers never suspend; a Task for each would be half of their cost. So a coroutine
 is stepped here, with a *spare* Task as the current one, in that Task's context. If it
 ends, the Task was not needed and serves the next handler. If it suspends, the Task is
-begun: its coroutine is a `Continuation` that first gives out what the handler waits for,
-and passes on everything from then on. So `current_task()`, `timeout()`, `cancel()` and
+begun: its coroutine is a `Continuation` that first gives out what the handler waits
+for, and passes on everything from then on. So `current_task()`, `timeout()`, `cancel()` and
 context variables are right from the first line of a handler.
 
 A spare is given up, ended as the handler did, when something of the handler could
@@ -12,7 +12,7 @@ stick to it: somebody holds it (or a weak reference), it was cancelled, named or
 callback, or context variables were set.
 
 A Task schedules its first step when it is made, by `loop.call_soon`: an attribute of
-the loop takes that one call (a class of the event loop without `__dict__` cannot serve).
+the loop takes that one call (an event loop without `__dict__` cannot serve).
 
 Measured, CPython 3.11, a coroutine function that returns at once: the bare coroutine
 0.14 us, this 0.26 us, `create_task` and a pass of the loop 2.96 us.

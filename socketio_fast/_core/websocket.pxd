@@ -49,7 +49,9 @@ cdef class WebSocket(Transport):
     cdef int _close_connection(self) except -1
     cdef Py_ssize_t _read(self, const char *p, Py_ssize_t n) except -1
     cdef int _check_frame(self, const sf_frame *f) except -1
-    cdef int _on_frame(self, int opcode, bint fin, const char *p, Py_ssize_t n) except -1
+    cdef int _on_frame(
+        self, int opcode, bint fin, const char *p, Py_ssize_t n
+    ) except -1
     cdef int _on_text(self, const char *p, Py_ssize_t n) except -1
     cdef int _on_packet(self, const char *p, Py_ssize_t n) except -1
     cdef int _on_binary(self, const char *p, Py_ssize_t n) except -1

@@ -24,7 +24,6 @@ from cpython.bytes cimport (
 from libc.string cimport memcpy
 
 from socketio_fast._core cimport eio
-from socketio_fast._core.deadlines cimport Deadline
 from socketio_fast._core.outgoing cimport Outgoing
 from socketio_fast._core.session cimport Engine, Session, Transport
 from socketio_fast._core.wire cimport (
@@ -362,7 +361,9 @@ cdef class WebSocket(Transport):
             )
         return 0
 
-    cdef int _on_frame(self, int opcode, bint fin, const char *p, Py_ssize_t n) except -1:
+    cdef int _on_frame(
+        self, int opcode, bint fin, const char *p, Py_ssize_t n
+    ) except -1:
         cdef char out[128]
         cdef char *payload
         if opcode == SF_CONTINUATION:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar, overload
 
 from socketio_fast._core.callbacks import Callbacks
-from socketio_fast._core.session import Engine, HandlerFactory, Session, generate_id
+from socketio_fast._core.peer import Hub
+from socketio_fast._core.session import Engine, Session, generate_id
 from socketio_fast.config import TRANSPORTS, EngineConfig
 from socketio_fast.logs import Logger, choose_logger
 from socketio_fast.signatures import adapt
 
 __all__ = ["AsyncServer", "Reason"]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Reason:
@@ -90,7 +93,7 @@ class AsyncServer:
         *,
         upgrade_timeout: float = 10,
         max_buffer_bytes: int = 16 * 1024 * 1024,
-        _factory: HandlerFactory | None = None,
+        _factory: Hub | None = None,
     ) -> None:
         if async_mode not in (None, "asgi"):
             raise ValueError(f"async_mode={async_mode!r}: None or 'asgi' expected")
@@ -115,7 +118,9 @@ class AsyncServer:
         self.async_handlers = async_handlers
         self.handlers: dict[str, Callable[..., Any]] = {}
         self._callbacks = Callbacks(logger=self.logger, ordered=not async_handlers)
-        self._factory = self._callbacks if _factory is None else _factory
+        self._factory: Callbacks | Hub = (
+            self._callbacks if _factory is None else _factory
+        )
         # Looked up at each call, so that it can be replaced.
         self.engine = Engine(
             self.config, self._factory, self.logger, lambda: self.generate_id()
@@ -144,7 +149,13 @@ class AsyncServer:
         """``True``."""
         return True
 
-    def on(self, event: str, handler: Callable[..., Any] | None = None) -> Any:
+    @overload
+    def on(self, event: str, handler: None = None) -> Callable[[F], F]: ...
+
+    @overload
+    def on(self, event: str, handler: F) -> F: ...
+
+    def on(self, event: str, handler: F | None = None) -> F | Callable[[F], F]:
         """Register a handler, or decorate one.
 
         Args:
@@ -159,9 +170,9 @@ class AsyncServer:
         if event not in self.event_names:
             raise ValueError(f"event {event!r}: one of {self.event_names} expected")
 
-        def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        def register(function: F) -> F:
             self.handlers[event] = function
-            adapted = function
+            adapted: Callable[..., Any] = function
             if event == "disconnect":
                 adapted = adapt(function, event, ("sid", "reason"))
             setattr(self._callbacks, event, adapted)
@@ -271,4 +282,3 @@ class AsyncServer:
 
 
 _background: set[asyncio.Future[Any]] = set()
-

@@ -1,4 +1,4 @@
-"""A WebSocket peer that shares no code with the server: picows, speaking the packets."""
+"""picows as the client: a WebSocket peer that shares no code with the server."""
 
 from __future__ import annotations
 
@@ -64,9 +64,7 @@ async def test_events_and_acknowledgements(client):
 async def test_binary_of_every_length_form(client, size):
     transport, listener = client
     data = bytes(i % 251 for i in range(size))
-    transport.send(
-        picows.WSMsgType.TEXT, b'451-["echo",{"_placeholder":true,"num":0}]'
-    )
+    transport.send(picows.WSMsgType.TEXT, b'451-["echo",{"_placeholder":true,"num":0}]')
     transport.send(picows.WSMsgType.BINARY, data)
     assert await listener.next() == '451-["echo",{"_placeholder":true,"num":0}]'
     assert await listener.next() == data

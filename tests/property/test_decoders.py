@@ -142,7 +142,7 @@ names = text.filter(
         )
     )
 )
-namespaces = st.just("/") | text.filter(lambda name: "," not in name).map(
+namespaces = st.just("/") | text.filter(lambda name: not {*",\x1e"} & {*name}).map(
     lambda name: "/" + name
 )
 ids = st.none() | st.integers(0, 2**53 - 1)

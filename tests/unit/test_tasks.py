@@ -660,6 +660,21 @@ def test_a_task_name_does_not_stick(run: Run) -> None:
     run(main)
 
 
+def test_an_attribute_does_not_stick(run: Run) -> None:
+    async def main(runner: Runner) -> None:
+        async def handler() -> None:
+            task: Any = asyncio.current_task()
+            task.user = "mine"
+
+        async def other() -> bool:
+            return hasattr(asyncio.current_task(), "user")
+
+        runner.run(handler)
+        assert runner.run(other) is False
+
+    run(main)
+
+
 # --- nesting --------------------------------------------------------------------
 
 
