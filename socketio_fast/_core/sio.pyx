@@ -138,8 +138,8 @@ cdef object _loads(const char *p, Py_ssize_t n):
 cdef object _loads_plain(bytes data):
     """What orjson refuses, but is JSON: lone surrogates (escaped), deep nesting.
 
-    Raises PacketError for the rest. orjson refuses invalid UTF-8 too, so that valid text
-    is not checked twice; it has its own close code (RFC 6455, section 8.1).
+    Raises PacketError for the rest. orjson refuses invalid UTF-8 too, so valid text is
+    not checked twice; it has its own close code (RFC 6455, section 8.1).
     """
     try:
         return _json.loads(data.decode(), parse_constant=_no_constant)

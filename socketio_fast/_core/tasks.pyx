@@ -4,12 +4,12 @@ Most handlers never suspend; a Task for each would be half of their cost. So a c
 is stepped here, with a *spare* Task as the current one, in that Task's context. If it
 ends, the Task was not needed and serves the next handler. If it suspends, the Task is
 begun: its coroutine is a `Continuation` that first gives out what the handler waits
-for, and passes on everything from then on. So `current_task()`, `timeout()`, `cancel()` and
-context variables are right from the first line of a handler.
+for, and passes on everything from then on. So `current_task()`, `timeout()`, `cancel()`
+and context variables are right from the first line of a handler.
 
 A spare is given up, ended as the handler did, when something of the handler could
-stick to it: somebody holds it (or a weak reference), it was cancelled, named or given a
-callback, or context variables were set.
+stick to it: somebody holds it (or a weak reference), it was cancelled, named, given a
+callback or an attribute, or context variables were set.
 
 A Task schedules its first step when it is made, by `loop.call_soon`: an attribute of
 the loop takes that one call (an event loop without `__dict__` cannot serve).
@@ -303,6 +303,11 @@ class HandlerTask(asyncio.Task):
     def set_name(self, value):
         self.touched = True
         return super().set_name(value)
+
+    def __setattr__(self, name, value):
+        if name not in ("touched", "_log_destroy_pending"):
+            self.touched = True
+        super().__setattr__(name, value)
 
 
 cdef object _new_task(object coro, object loop):

@@ -1,0 +1,486 @@
+"""HTTP/1.1 on a wire: routing, order, limits, deadlines, the end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+from integration.raw import chunked, request, upgrade_request
+
+from socketio_fast._core.handshake import Request
+from socketio_fast._core.http1 import Endpoint
+from socketio_fast.engineio import AsyncServer
+from unit.sansio import Http, Server, errors, make_engine
+
+POLL = "/engine.io/?EIO=4&transport=polling"
+
+
+def make(fallback: Any = None, **options: Any) -> Server:
+    app = AsyncServer(**options)
+    return Server(app, fallback=fallback)
+
+
+def parked(server: Server) -> tuple[Http, str]:
+    """A connection whose first request waits, and the target of its session."""
+    _, sid = server.polling()
+    target = server.target("polling", sid)
+    http = server.http()
+    http.send(request("GET", target))
+    assert http.responses() == []
+    return http, target
+
+
+# --- responses ------------------------------------------------------------------
+
+
+def test_lines_of_a_response() -> None:
+    http = make().http()
+    http.send(request("GET", "/engine.io/?EIO=4&transport=x"))
+    status, headers, body = http.response()
+    assert (status, body) == (400, b'{"code":0,"message":"Transport unknown"}')
+    assert headers.pop("date").endswith(" GMT")
+    assert headers == {
+        "content-type": "application/json",
+        "content-length": str(len(body)),
+        "cache-control": "no-store",
+        "access-control-allow-credentials": "true",
+        "connection": "keep-alive",
+    }
+
+
+def test_the_date_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = make()
+    http = server.http()
+
+    def date() -> str:
+        http.send(request("GET", "/x"))
+        return http.response()[1]["date"]
+
+    first = date()
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    assert date() == first  # made once in a second
+    server.loop.advance(1.1)
+    assert date() == "Thu, 01 Jan 1970 00:00:00 GMT"
+
+
+def test_head_has_no_body() -> None:
+    http = make().http()
+    http.send(request("HEAD", "/x"))
+    head, _, rest = http.wire.take().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 404 Not Found\r\n")
+    assert b"Content-Length: 9" in head
+    assert rest == b""
+
+
+@pytest.mark.parametrize("path", ["/engine.io/", "/engine.io", "/engine.io/x"])
+def test_paths_of_engine_io(path: str) -> None:
+    status, _ = make().http().get(path + "?EIO=4&transport=polling")
+    assert status == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/engine.iox", "/engine", "/x/engine.io/", "*"])
+def test_other_paths(path: str) -> None:
+    http = make().http()
+    http.send(request("OPTIONS" if path == "*" else "GET", path))
+    assert http.response()[::2] == (404, b"Not Found")
+
+
+def test_endpoint() -> None:
+    engine, _, loop = make_engine()
+    fake: Any = loop
+    endpoint = Endpoint(engine, fake, "/a/", secure=True)
+    assert endpoint.engine is engine
+    assert (endpoint.path, endpoint.secure) == ("/a/", True)
+    assert endpoint.owns("/a/")
+    assert endpoint.owns("/a")
+    assert not endpoint.owns("/ab")
+
+
+# --- the fallback ---------------------------------------------------------------
+
+
+def test_other_paths_go_to_the_fallback() -> None:
+    asked: list[Request] = []
+
+    async def fallback(request: Request) -> tuple[int, bytes, bytes] | None:
+        asked.append(request)
+        await asyncio.sleep(0)
+        return (200, b"text/x", b"found") if request.path == "/x" else None
+
+    http = make(fallback).http()
+    http.send(request("GET", "/x?y") + request("GET", "/z"))
+    first, second = http.responses()
+    assert (first[0], first[1]["content-type"], first[2]) == (200, "text/x", b"found")
+    assert "cache-control" not in first[1]
+    assert second[0] == 404
+    assert [(r.method, r.path, r.query) for r in asked] == [
+        ("GET", "/x", "y"),
+        ("GET", "/z", ""),
+    ]
+    assert asked[0].peer == ("192.0.2.7", 4321)
+
+
+def test_a_fallback_that_fails(caplog: pytest.LogCaptureFixture) -> None:
+    async def fallback(request: Request) -> None:
+        raise ValueError("x")
+
+    http = make(fallback).http()
+    status, body = http.get("/x")
+    assert (status, body) == (500, b"Internal Server Error")
+    assert errors(caplog) == ["GET /x failed"]
+
+
+def test_a_fallback_that_answers_nobody() -> None:
+    async def fallback(request: Request) -> tuple[int, bytes, bytes]:
+        await asyncio.sleep(0)
+        return 200, b"text/x", b"late"
+
+    server = make(fallback)
+    http = server.http()
+    with server.loop.running():
+        http.wire.protocol.data_received(request("GET", "/x"))
+        http.wire.lose()
+    server.loop.turn()
+    assert http.wire.take() == b""
+
+
+# --- order ----------------------------------------------------------------------
+
+
+def test_responses_keep_the_order_of_the_requests() -> None:
+    server = make()
+    http, target = parked(server)
+    http.send(request("GET", "/x") + request("POST", target, "4a"))
+    assert http.responses() == []
+    (session,) = server.engine.sessions.values()
+    session.send_message("b")
+    assert [body for _, _, body in http.responses()] == [b"4b", b"Not Found", b"ok"]
+
+
+def test_reading_pauses_behind_many_unanswered_requests() -> None:
+    server = make()
+    http, _ = parked(server)
+    for _ in range(14):
+        http.send(request("GET", "/x"))
+        assert http.wire.reading
+    http.send(request("GET", "/x"))
+    assert not http.wire.reading
+    (session,) = server.engine.sessions.values()
+    session.send_message("a")
+    assert len(http.responses()) == 16
+    assert http.wire.reading
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 100])
+def test_requests_in_pieces(size: int) -> None:
+    server = make()
+    got: list[str] = []
+    server.app.on("message", lambda sid, data: got.append(data))
+    http, sid = server.polling()
+    target = server.target("polling", sid)
+    data = request("POST", target, "4abc") + chunked(target, [b"4", b"de", b"\x1e4f"])
+    for start in range(0, len(data), size):
+        http.send(data[start : start + size])
+    assert [status for status, _, _ in http.responses()] == [200, 200]
+    assert got == ["abc", "de", "f"]
+
+
+# --- the end of a connection ----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("version", "headers", "closes"),
+    [
+        ("1.1", [], False),
+        ("1.1", [("Connection", "keep-alive")], False),
+        ("1.1", [("Connection", "close")], True),
+        ("1.0", [], True),
+        ("1.0", [("Connection", "keep-alive")], False),
+    ],
+)
+def test_keep_alive(version: str, headers: list[tuple[str, str]], closes: bool) -> None:
+    http = make().http()
+    data = request("GET", "/x", headers=headers)
+    http.send(data.replace(b"HTTP/1.1", b"HTTP/" + version.encode()))
+    _, got, _ = http.response()
+    assert got["connection"] == ("close" if closes else "keep-alive")
+    assert http.wire.closed is closes
+
+
+def test_requests_behind_a_last_one_are_not_answered() -> None:
+    http = make().http()
+    http.send(request("GET", "/a", headers=[("Connection", "close")]) * 2)
+    assert len(http.responses()) == 1
+    assert http.wire.closed
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"nonsense\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nbad header\r\n\r\n",
+        b"GET / HTTP/9.9\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # TLS
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ],
+)
+def test_what_is_not_http(data: bytes) -> None:
+    server = make()
+    http = server.http()
+    http.send(data)
+    assert http.response()[0] == 400
+    server.loop.advance(3)  # what the client still sends is let come, for a while
+    assert http.wire.closed
+
+
+def test_a_head_without_end() -> None:
+    server = make()
+    http = server.http()
+    http.send(b"GET / HTTP/1.1\r\nHost: a\r\n")
+    for _ in range(20):
+        http.send(b"X-More: " + b"x" * 1000 + b"\r\n")
+    assert http.response()[0] == 431
+    server.loop.advance(3)
+    assert http.wire.closed
+
+
+def test_a_long_head() -> None:
+    http = make().http()
+    http.send(request("GET", POLL, headers=[("X", "x" * 17000)]))
+    assert http.response()[0] == 431
+    http = make().http()
+    http.send(request("GET", POLL, headers=[("X", "x" * 15000)]))
+    assert http.response()[0] == 200
+
+
+@pytest.mark.parametrize("kind", ["length", "chunked"])
+def test_a_body_that_is_too_large(kind: str) -> None:
+    server = make(max_http_buffer_size=10)
+    http, sid = server.polling()
+    target = server.target("polling", sid)
+    if kind == "length":
+        http.send(request("POST", target, "4" + "x" * 10))
+    else:
+        http.send(chunked(target, [b"4xxxx", b"xxxxx", b"x"]))
+    assert http.response()[0] == 413
+    assert server.engine.sessions == {}
+    server.loop.advance(3)
+    assert http.wire.closed
+
+
+@pytest.mark.parametrize("kind", ["length", "chunked"])
+def test_a_body_that_is_just_not_too_large(kind: str) -> None:
+    http, sid = (server := make(max_http_buffer_size=10)).polling()
+    target = server.target("polling", sid)
+    if kind == "length":
+        http.send(request("POST", target, "4" + "x" * 9))
+    else:
+        http.send(chunked(target, [b"4xxxx", b"xxxxx"]))
+    assert http.response()[0] == 200
+
+
+def test_a_large_body_is_refused_before_it_comes() -> None:
+    server = make(max_http_buffer_size=10)
+    http, sid = server.polling()
+    head = request("POST", server.target("polling", sid), b"").replace(
+        b"Content-Length: 0", b"Content-Length: 11"
+    )
+    http.send(head)
+    assert http.response()[0] == 413
+
+
+def test_expect_continue() -> None:
+    server = make()
+    http, sid = server.polling()
+    data = request(
+        "POST", server.target("polling", sid), "4a", [("Expect", "100-continue")]
+    )
+    http.send(data[:-2])
+    assert http.wire.take() == b"HTTP/1.1 100 Continue\r\n\r\n"
+    http.send(data[-2:])
+    assert http.response()[0] == 200
+
+
+# --- deadlines ------------------------------------------------------------------
+
+
+def test_a_connection_that_says_nothing() -> None:
+    server = make()
+    http = server.http()
+    server.loop.advance(59)
+    assert not http.wire.closed
+    server.loop.advance(2)
+    assert http.wire.closed
+    assert http.wire.take() == b""
+
+
+def test_a_request_that_does_not_end() -> None:
+    server = make()
+    http = server.http()
+    http.send(b"GET / HTTP/1.1\r\n")
+    server.loop.advance(50)
+    http.send(b"Host: a\r\n")  # a little more does not help
+    server.loop.advance(15)
+    assert http.response()[0] == 408
+    assert http.wire.closed or http.wire.eof
+
+
+def test_a_body_that_does_not_come(caplog: pytest.LogCaptureFixture) -> None:
+    server = make(ping_interval=1000)
+    http, sid = server.polling()
+    http.send(request("POST", server.target("polling", sid), "4abc")[:-1])
+    server.loop.advance(299)
+    assert http.responses() == []
+    server.loop.advance(5)
+    assert http.response()[0] == 408
+    server.loop.advance(5)
+    assert http.wire.closed
+    assert errors(caplog) == []
+
+
+def test_a_poll_may_wait_for_long() -> None:
+    server = make(ping_interval=1000)
+    http, _ = parked(server)
+    server.loop.advance(900)
+    assert not http.wire.closed
+
+
+def test_time_between_requests() -> None:
+    server = make()
+    http = server.http()
+    for _ in range(3):
+        server.loop.advance(50)
+        assert http.get("/x")[0] == 404
+    server.loop.advance(61)
+    assert http.wire.closed
+
+
+# --- the end of the server ------------------------------------------------------
+
+
+def test_idle_connections_are_closed_and_others_answered() -> None:
+    server = make()
+    idle = server.http()
+    http, _ = parked(server)
+    begun = server.http()
+    begun.send(b"GET /x HTTP/1.1\r\n")
+    server.endpoint.close_idle()
+    assert idle.wire.closed
+    assert not http.wire.closed
+    (session,) = server.engine.sessions.values()
+    session.send_message("a")
+    assert http.response()[1]["connection"] in ("close", "keep-alive")
+    assert http.wire.closed
+
+
+def test_connections_are_counted() -> None:
+    server = make()
+    connections = server.endpoint.connections
+    http, ws = server.http(), server.websocket()
+    assert len(connections.open) == 2
+    http.wire.lose()
+    ws.wire.lose()
+    assert connections.open == set()
+
+
+def test_waiting_for_the_last_connection() -> None:
+    server = make()
+    http = server.http()
+    with server.loop.running():
+        task = server.loop.create_task(server.endpoint.connections.wait_closed(100))
+    server.loop.turn()
+    assert not task.done()
+    http.wire.lose()
+    server.loop.turn()
+    assert task.done()
+
+
+def test_abort_all() -> None:
+    server = make()
+    http, ws = server.http(), server.websocket()
+    server.endpoint.connections.abort_all()
+    assert http.wire.aborted
+    assert ws.wire.aborted
+
+
+# --- upgrades -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("replaced", "message"),
+    [
+        ({"version": "8"}, b"Sec-WebSocket-Version is not 13"),
+        ({"version": None}, b"Sec-WebSocket-Version is not 13"),
+        ({"key": "short"}, b"Sec-WebSocket-Key is not 16 bytes in base64"),
+        ({"key": None}, b"Sec-WebSocket-Key is not 16 bytes in base64"),
+    ],
+)
+def test_a_websocket_handshake_that_is_wrong(
+    replaced: dict[str, str | None], message: bytes
+) -> None:
+    server = make()
+    http = server.http()
+    http.send(upgrade_request(server.target("websocket"), **replaced))
+    status, _, body = http.response()
+    assert (status, body) == (400, b'{"code":3,"message":"%s"}' % message)
+    assert server.engine.sessions == {}
+
+
+@pytest.mark.parametrize("upgrade", ["h2c", "foo"])
+def test_another_protocol_is_not_upgraded_to(upgrade: str) -> None:
+    server = make()
+    http = server.http()
+    http.send(upgrade_request("/engine.io/?EIO=4&transport=polling", upgrade=upgrade))
+    assert http.response()[0] == 200
+
+
+def test_an_upgrade_elsewhere() -> None:
+    http = make().http()
+    http.send(upgrade_request("/elsewhere"))
+    assert http.response()[::2] == (404, b"Not Found")
+    assert http.wire.closed
+
+
+def test_an_upgrade_behind_an_unanswered_request() -> None:
+    server = make()
+    http, _ = parked(server)
+    http.send(upgrade_request(server.target("websocket")))
+    (session,) = server.engine.sessions.values()
+    session.send_message("a")
+    assert [status for status, _, _ in http.responses()] == [200, 400]
+    assert http.wire.closed
+
+
+def test_a_refused_upgrade_has_cors_headers() -> None:
+    http = make(cors_allowed_origins="*").http()
+    http.send(
+        upgrade_request("/engine.io/?transport=websocket", [("Origin", "http://a")])
+    )
+    status, headers, _ = http.response()
+    assert status == 400
+    assert headers["access-control-allow-origin"] == "http://a"
+
+
+# --- logs -----------------------------------------------------------------------
+
+
+def test_access_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    app = AsyncServer()
+    server = Server(app, access_log=logging.getLogger("access"))
+    server.http().get("/x?secret")
+    server.http(peer="").get("/y")
+    server.websocket()
+    found = [r.getMessage() for r in caplog.records if r.name == "access"]
+    assert found == [
+        '192.0.2.7:4321 "GET /x" 404 9',
+        'unix "GET /y" 404 9',
+        '192.0.2.7:4321 "GET /engine.io/" 101 0',
+    ]
