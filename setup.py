@@ -65,6 +65,7 @@ setup(
         ],
         compiler_directives={
             "language_level": 3,
+            "auto_pickle": False,
             "embedsignature": True,
             "embedsignature.format": "python",
             "linetrace": TRACE,

@@ -286,7 +286,7 @@ SWEEPS = (
     Sweep(
         "payload",
         "Payload: echo, 16 connections, 1 in flight",
-        "bytes",
+        "bytes of payload",
         "message",
         (16, 256, 4096, 65536, 262144),
         lambda size: Scenario("", "", "echo", connections=16, payload=size),

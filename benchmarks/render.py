@@ -130,6 +130,8 @@ def milliseconds(microseconds: float) -> str:
 
 
 def times(value: float) -> str:
+    if not isfinite(value):
+        return "-"
     return f"{value:.2f} x" if value < 1.95 else f"{small(value)} x"
 
 
@@ -212,6 +214,10 @@ def glance_table(results: dict[str, Any]) -> str:
     return table(head, cells)
 
 
+def cost(row: Row) -> str:
+    return f"{small(row.cpu_us)} ({plots.brief(row.speed)}/s)"
+
+
 def sweep_table(results: dict[str, Any], sweep: Sweep) -> str:
     """CPU time of a message at every size, and how it grows."""
     cells = []
@@ -221,7 +227,7 @@ def sweep_table(results: dict[str, Any], sweep: Sweep) -> str:
             continue
         cell = [server.title]
         for row in rows:
-            cell.append("-" if row is None else small(row.cpu_us))
+            cell.append("-" if row is None else cost(row))
         known = [row for row in rows if row is not None]
         growth = ratio(known[-1].cpu_us, known[0].cpu_us)
         cell.append("" if len(known) < len(rows) else times(growth))
@@ -245,55 +251,49 @@ def keeps_up(row: Row) -> bool:
     return row.speed >= KEEPS_UP * row.rate
 
 
-def losses(results: dict[str, Any]) -> list[str]:
+def losses(results: dict[str, Any]) -> str:
     """Every comparison in which another server is ahead of ours."""
-    found = []
+    found: list[list[str]] = []
+
+    def compare(where: str, row: Row, what: str, value: float) -> None:
+        if value < 1:
+            by = times(1 / value) if value > 0 else "all of it"
+            found.append([where, title_of(row.server), what, by])
+
+    for scenario in measured_scenarios(results):
+        for ours, row in pairs(results, scenario):
+            if scenario.measures_memory:
+                value = ours.memory_ratio(row)
+                compare(scenario.title, row, "memory per connection", value)
+                continue
+            value = ours.clock_ratio(row)
+            compare(scenario.title, row, f"{scenario.unit} per second", value)
+            compare(scenario.title, row, "CPU time", ours.cpu_ratio(row))
+            compare(scenario.title, row, "p99 latency", p99_ratio(ours, row))
+    for scenario in LATENCY if results.get("latency") else ():
+        for ours, row in pairs(results, scenario):
+            if max(row.lateness_us, ours.lateness_us) <= LATE_US:
+                what = "p99 latency, each at its own rate"
+                compare(scenario.title, row, what, p99_ratio(ours, row))
     for sweep in measured_sweeps(results):
         for size, scenario in zip(sweep.sizes, sweep.scenarios, strict=True):
-            rows = summarize(results, scenario)
-            ours = rows.pop(OURS, None)
-            for name, row in rows.items():
-                if ours is not None and (value := ours.cpu_ratio(row)) < 1:
-                    found.append(
-                        f"{sweep.title}, at {size:,} {sweep.axis}: {title_of(name)} "
-                        f"is ahead in CPU time, by {times(1 / value)}."
-                    )
-    for scenario in LATENCY if results.get("latency") else ():
-        rows = summarize(results, scenario)
-        ours = rows.pop(OURS, None)
-        for name, row in rows.items():
-            if ours is None:
-                break
-            mine, its = (item.latency.get("p99", nan) for item in (ours, row))
-            if mine > its:
-                found.append(
-                    f"{scenario.title}: {title_of(name)} is ahead in p99 latency, "
-                    f"{milliseconds(its)} ms to our {milliseconds(mine)}, "
-                    "each at its own rate."
-                )
-    for scenario in measured_scenarios(results):
-        rows = summarize(results, scenario)
-        ours = rows.pop(OURS, None)
-        if ours is None:
-            continue
-        for name, row in rows.items():
-            if scenario.measures_memory:
-                ratios = {"memory per connection": ours.memory_ratio(row)}
-            else:
-                ratios = {
-                    f"{scenario.unit} per second": ours.clock_ratio(row),
-                    f"CPU time for {scenario.unit}": ours.cpu_ratio(row),
-                    "p99 latency": ratio(
-                        row.latency.get("p99", nan), ours.latency.get("p99", nan)
-                    ),
-                }
-            for what, value in ratios.items():
-                if value < 1:
-                    found.append(
-                        f"{scenario.title}: {title_of(name)} is ahead in {what}, "
-                        f"by {times(1 / value) if value > 0 else 'all of it'}."
-                    )
-    return found
+            for ours, row in pairs(results, scenario):
+                where = f"{sweep.title}: at {size:,}"
+                compare(where, row, "CPU time", ours.cpu_ratio(row))
+    if not found:
+        return "In no row of this run."
+    return table(["where", "who is ahead", "in what", "by"], found)
+
+
+def pairs(results: dict[str, Any], scenario: Scenario) -> list[tuple[Row, Row]]:
+    """Ours beside every other server."""
+    rows = summarize(results, scenario)
+    ours = rows.pop(OURS, None)
+    return [] if ours is None else [(ours, row) for row in rows.values()]
+
+
+def p99_ratio(ours: Row, other: Row) -> float:
+    return ratio(other.latency.get("p99", nan), ours.latency.get("p99", nan))
 
 
 def limits(results: dict[str, Any]) -> list[str]:
@@ -307,14 +307,18 @@ def limits(results: dict[str, Any]) -> list[str]:
                     f"used up to {row.load_cpu:.0f} % of its core, and may have been "
                     "the limit."
                 )
-    for scenario in LATENCY if results.get("latency") else ():
-        for row in summarize(results, scenario).values():
-            if row.lateness_us > LATE_US:
-                found.append(
-                    f"{scenario.title}, {title_of(row.server)}: the load generator "
-                    f"sent up to {milliseconds(row.lateness_us)} ms late (p99): "
-                    "something else ran on its core."
-                )
+    paced = [
+        row
+        for scenario in (LATENCY if results.get("latency") else ())
+        for row in summarize(results, scenario).values()
+    ]
+    late = [row for row in paced if row.lateness_us > LATE_US]
+    if late:
+        found.append(
+            f"Latency against load: in {len(late)} of {len(paced)} measurements the "
+            f"load generator sent more than {milliseconds(LATE_US)} ms late (p99), "
+            "because something else ran on its core. They are not compared."
+        )
     for name, why in results["skipped"].items():
         found.append(f"{title_of(name)} was not measured: {why}.")
     for name, why in results.get("skipped_scenarios", {}).items():
@@ -536,7 +540,10 @@ def scaling_section(results: dict[str, Any]) -> str:
     sweeps = measured_sweeps(results)
     if not sweeps:
         return ""
-    parts = ["\n## Scaling", "CPU µs per message or, in rooms, per recipient."]
+    parts = [
+        "\n## Scaling",
+        "CPU µs per message or, in rooms, per recipient; behind it, how many a second.",
+    ]
     for sweep in sweeps:
         picture = image(f"{sweep.name}.svg", sweep.title)
         parts += [f"### {sweep.title}", sweep_table(results, sweep), picture]
@@ -578,7 +585,7 @@ def readme(results: dict[str, Any], source: str) -> str:
         tables="\n\n".join(tables),
         latency=latency_section(results),
         scaling=scaling_section(results),
-        losses=bullets(losses(results), "In no row of this run."),
+        losses=losses(results),
         limits=f"\n## Doubts\n\n{bullets(doubts, '')}\n" if doubts else "",
     )
 

@@ -12,7 +12,8 @@ from socketio_fast._core.handshake import Request
 
 __all__ = ["StaticFiles"]
 
-Answer = tuple[int, bytes, bytes]
+# Status, content type, body, more header lines.
+Answer = tuple[int, bytes, bytes, bytes]
 
 TYPES = {"js": "application/javascript", "mjs": "application/javascript"}
 
@@ -43,7 +44,7 @@ class StaticFiles:
         if request.method not in ("GET", "HEAD"):
             if await asyncio.to_thread(self._read, request.path) is None:
                 return None
-            return 405, b"text/plain", b"Method Not Allowed"
+            return 405, b"text/plain", b"Method Not Allowed", b"Allow: GET, HEAD\r\n"
         return await asyncio.to_thread(self._read, request.path)
 
     def _read(self, url: str) -> Answer | None:
@@ -55,7 +56,8 @@ class StaticFiles:
             body = path.read_bytes()
         except (OSError, RuntimeError):  # RuntimeError: links in a circle
             return None
-        return 200, (content_type or _content_type(path)).encode("latin-1"), body
+        kind = content_type or _content_type(path)
+        return 200, kind.encode("latin-1"), body, b""
 
     def _find(self, url: str) -> tuple[Path, str | None] | None:
         if "\0" in url or not url:

@@ -35,6 +35,7 @@ enum {
     SOURCES = 16, /* loopback addresses that clients connect from */
     STALL_SECONDS = 10,
     OPENING_SECONDS = 120,
+    EXTRA_SECONDS = 30, /* that a phase may last longer, see run_for() */
 };
 
 struct options {

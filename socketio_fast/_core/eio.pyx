@@ -80,6 +80,8 @@ def decode_payload(bytes payload not None):
 
 def encode_payload(list packets not None):
     """Join packets, as `bytes` each, to one polling payload."""
+    if not all(isinstance(packet, bytes) for packet in packets):
+        raise TypeError("packets are bytes")
     return join_payload(packets)
 
 

@@ -14,7 +14,7 @@ cdef class Endpoint:
         readonly Connections connections
         readonly str path           # "/socket.io/"
         bytes prefix
-        object fallback             # async (Request) -> (status, content type, body)
+        object fallback             # async (Request) -> answer, see Endpoint
         object access_log           # a logger, or None
         readonly bint secure
         # The Date line, and the second it is of.

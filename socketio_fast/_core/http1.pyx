@@ -50,7 +50,7 @@ cdef class Endpoint:
         loop: The event loop.
         path: Where Engine.IO is, "/socket.io/".
         fallback: Answers requests to other paths: an async function of the Request
-            that returns (status, content type, body), or None for 404.
+            that returns (status, content type, body, header lines), or None for 404.
         access_log: A logger for requests, or None.
         secure: Whether connections use TLS.
     """
@@ -260,7 +260,11 @@ cdef class Http1Core(Timed):
         cdef bytes body
         self.current = None
         self.head_size = 0
-        if self.upgrade is not None or self.closing or self.transport is None:
+        if self.upgrade is not None or self.transport is None:
+            return
+        if self.closing:
+            if not self.exchanges:
+                self.transport.close()  # answered before it was all there
             return
         self._set_deadline(0 if self.exchanges else HEAD_TIMEOUT)
         if exchange is None or exchange.body is None:
@@ -336,9 +340,9 @@ cdef class Http1Core(Timed):
             self._internal_error(exchange, exc)
             return
         if answer is None:
-            answer = 404, TEXT, b"Not Found"
-        status, content_type, body = answer
-        exchange.respond(status, content_type, body, b"")
+            answer = 404, TEXT, b"Not Found", b""
+        status, content_type, body, headers = answer
+        exchange.respond(status, content_type, body, headers)
 
     def _internal_error(self, Exchange exchange, exc):
         self.endpoint.engine.logger.error(

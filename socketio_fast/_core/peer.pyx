@@ -543,9 +543,11 @@ cdef class Peer:
         self.state = DISCONNECTED
         self.client._forget(self)
         ns.peers.pop(self.sid, None)
-        ns.rooms.remove(self)
+        if ns.rooms is not None:
+            ns.rooms.remove(self)
         if ns.transient and not ns.peers:
             ns.hub.namespaces.pop(ns.name, None)
+            ns.rooms = None  # which knows it; nobody asks for it any more
         self._take_held()
         self.waiting = self.ending = None
         acks, self.acks = self.acks, None

@@ -3,8 +3,8 @@
     python cycles.py COUNT
 
 As JSON: what there was after the first half of COUNT cycles of connect and disconnect,
-what there was after the second, and what the garbage collector found behind one cycle of
-each kind.
+what there was after the second, and what the garbage collector found behind a few
+cycles of each kind.
 """
 
 from __future__ import annotations
@@ -115,10 +115,13 @@ def get(query: str) -> bytes:
 
 
 def upgrade(query: str) -> bytes:
-    return get(query)[:-2] + (
-        "Upgrade: websocket\r\nConnection: Upgrade\r\n"
-        f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
-    ).encode()
+    return (
+        get(query)[:-2]
+        + (
+            "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
+        ).encode()
+    )
 
 
 def post(sid: str, body: str) -> bytes:
@@ -270,6 +273,11 @@ def held(server: Any) -> dict[str, Any]:
     }
 
 
+def memory() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
 async def settled(server: Any) -> dict[str, Any]:
     """When the server has seen the last of its clients go; at the latest soon."""
     for _ in range(1000):
@@ -282,8 +290,7 @@ async def settled(server: Any) -> dict[str, Any]:
     await asyncio.sleep(0.05)
     gc.collect()
     state["files"] = len(os.listdir("/proc/self/fd"))
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    state["memory"] = pages * os.sysconf("SC_PAGE_SIZE")
+    state["memory"] = memory()
     return state
 
 

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from unit.processes import python
 
 CYCLES = 10_000
-# A leak of 100 bytes per connection is half a megabyte behind 5,000 of them; without one
-# it has been 8 KB at most.
+# A leak of 100 bytes per connection is half a megabyte behind 5,000 of them; without
+# one it has been 8 KB at most.
 MEMORY = 400_000
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

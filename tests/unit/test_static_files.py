@@ -37,7 +37,8 @@ async def get(
     mapping: Mapping[str, Any], url: str | bytes, method: str = "GET"
 ) -> tuple[int, bytes, bytes] | None:
     target = url.encode() if isinstance(url, str) else url
-    return await StaticFiles(mapping)(make_request(method, target, []))
+    answer = await StaticFiles(mapping)(make_request(method, target, []))
+    return None if answer is None else answer[:3]
 
 
 @pytest.mark.parametrize(
@@ -208,6 +209,13 @@ async def test_other_methods(root: Path, method: str) -> None:
         b"Method Not Allowed",
     )
     assert await get(mapping, "/other", method) is None
+
+
+async def test_the_methods_that_are_allowed_are_named(root: Path) -> None:
+    files = StaticFiles({"/s": root / "public"})
+    answer = await files(make_request("POST", b"/s/app.js", []))
+    assert answer is not None
+    assert answer[3] == b"Allow: GET, HEAD\r\n"
 
 
 async def test_head_is_answered_like_get(root: Path) -> None:

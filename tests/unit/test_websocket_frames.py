@@ -166,13 +166,9 @@ def test_frames_in_pieces(size: int) -> None:
         + frame(CONT, "e")
     )
     # The long middle need not come byte by byte.
-    step = size
     position = 0
     while position < len(data):
-        if 300 < position < len(data) - 300:
-            step = 4000
-        else:
-            step = size
+        step = 4000 if 300 < position < len(data) - 300 else size
         client.send(data[position : position + step])
         position += step
     assert log == ["a", b"b" * 200, "c" * 70000, "de"]
