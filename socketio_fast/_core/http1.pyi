@@ -11,7 +11,7 @@ from socketio_fast._core.polling import Responder
 from socketio_fast._core.session import Engine
 from socketio_fast._core.websocket import Connections
 
-_Fallback = Callable[[Request], Awaitable[tuple[int, bytes, bytes] | None]]
+_Fallback = Callable[[Request], Awaitable[tuple[int, bytes, bytes, bytes] | None]]
 
 @final
 class Endpoint:

@@ -113,10 +113,10 @@ def test_endpoint() -> None:
 def test_other_paths_go_to_the_fallback() -> None:
     asked: list[Request] = []
 
-    async def fallback(request: Request) -> tuple[int, bytes, bytes] | None:
+    async def fallback(request: Request) -> tuple[int, bytes, bytes, bytes] | None:
         asked.append(request)
         await asyncio.sleep(0)
-        return (200, b"text/x", b"found") if request.path == "/x" else None
+        return (200, b"text/x", b"found", b"") if request.path == "/x" else None
 
     http = make(fallback).http()
     http.send(request("GET", "/x?y") + request("GET", "/z"))
@@ -142,9 +142,9 @@ def test_a_fallback_that_fails(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_a_fallback_that_answers_nobody() -> None:
-    async def fallback(request: Request) -> tuple[int, bytes, bytes]:
+    async def fallback(request: Request) -> tuple[int, bytes, bytes, bytes]:
         await asyncio.sleep(0)
-        return 200, b"text/x", b"late"
+        return 200, b"text/x", b"late", b""
 
     server = make(fallback)
     http = server.http()
