@@ -483,6 +483,8 @@ highest.
   back, and their latency counts from when they were due. A server that stalls is
   charged for all that had to wait (no coordinated omission). The rates are shares of
   what the same server reached in "{saturation}".
+- **How long.** A closed loop is counted for the time above, or until every client has
+  had its answers twice, whichever is later.
 - **CPU time** is the server's, user and system, of all threads, from `/proc`.
 - **Memory** is what the server's resident size grows by, or all of it in the chart.
 - **Connections opened** count when the CONNECT to the namespace is answered; the
@@ -492,7 +494,8 @@ highest.
   may have been the limit, that is listed under Doubts.
 
 The applications, one file each and alike handler by handler, are in `servers/`, each
-with the defaults of its library, in release builds, on one thread.
+with the defaults of its library but for limits that a scenario exceeds, in release
+builds, on one thread.
 
 ## Results
 

@@ -259,7 +259,7 @@ def measure(
                 capture_output=True,
                 text=True,
                 # Beyond the generator's own limits, which end it with a message.
-                timeout=plan.warmup + plan.seconds + 180,
+                timeout=plan.warmup + plan.seconds + 300,
                 preexec_fn=lambda: os.sched_setaffinity(0, {plan.load_core}),
             )
         except subprocess.TimeoutExpired:
