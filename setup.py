@@ -31,6 +31,7 @@ MODULES = [
     "callbacks",
     "peer",
     "rooms",
+    "emitter",
     "polling",
     "handshake",
     "websocket",

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any, ClassVar, TypeVar, overload
 
 from socketio_fast import exceptions
+from socketio_fast._core.emitter import Emitter
 from socketio_fast._core.peer import Hub, Namespace, Peer
 from socketio_fast._core.rooms import Rooms
 from socketio_fast.engineio.server import AsyncServer as EngineServer
@@ -22,7 +23,7 @@ Handler = Callable[..., Any]
 F = TypeVar("F", bound=Handler)
 
 
-class AsyncServer:
+class AsyncServer(Emitter):
     """A Socket.IO server for asyncio.
 
     Example::
@@ -76,7 +77,7 @@ class AsyncServer:
         self.logger = choose_logger(logger, "socketio_fast.server")
         self.async_handlers = async_handlers
         self.handlers: dict[str, dict[Any, Handler]] = {}
-        self._hub = Hub(
+        hub = Hub(
             admit=None if namespaces == "*" else frozenset(self.namespaces),
             generate_id=lambda: self.eio.generate_id(),
             new_rooms=Rooms,
@@ -86,8 +87,9 @@ class AsyncServer:
             ordered=not async_handlers,
             verbose=self.logger.isEnabledFor(logging.INFO),
         )
+        self._bind_hub(hub)
         #: The Engine.IO server below, a :class:`socketio_fast.engineio.AsyncServer`.
-        self.eio = EngineServer(logger=engineio_logger, _factory=self._hub, **options)
+        self.eio = EngineServer(logger=engineio_logger, _factory=hub, **options)
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
         """Run on this event loop; ``serve`` calls it."""
@@ -169,40 +171,7 @@ class AsyncServer:
 
     # Sending.
 
-    async def emit(
-        self,
-        event: str,
-        data: Any = None,
-        to: Any = None,
-        room: Any = None,
-        skip_sid: str | Sequence[str] | None = None,
-        namespace: str | None = None,
-        callback: Handler | None = None,
-        ignore_queue: bool = False,
-    ) -> None:
-        """Send an event to everybody, a client, a room, or several of them.
-
-        Args:
-            event: The name.
-            data: ``None`` for no argument, a tuple for several, anything else is one:
-                what JSON knows, with bytes anywhere in it.
-            to: A ``sid``, a room, or a list of them; each client gets it once. ``None``
-                for all clients of the namespace.
-            room: The same as ``to``.
-            skip_sid: A ``sid`` or a list of them that get nothing.
-            namespace: The namespace, ``"/"`` by default.
-            callback: Called with the arguments of the acknowledgement, once for each
-                client that answers.
-            ignore_queue: Accepted; there is one process.
-
-        Raises:
-            TypeError: ``data`` is not JSON with bytes in it.
-        """
-        ns: Namespace | None = self._hub.namespaces.get(namespace or "/")
-        if ns is not None:
-            ns.rooms.emit(
-                _event(event, data), room if to is None else to, skip_sid, callback
-            )
+    # emit() is compiled: socketio_fast/_core/emitter.pyx.
 
     async def send(
         self,

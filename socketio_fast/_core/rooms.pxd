@@ -10,6 +10,7 @@ cdef class Rooms(Membership):
 
     cdef Peer _peer(self, object sid)
     cdef int _leave(self, Peer peer, object room) except -1
+    cpdef emit(self, list data, object to=*, object skip=*, object callback=*)
     cdef dict _recipients(self, object to)
     cdef int _fan_out(
         self, dict peers, Outgoing m, object skip, object callback

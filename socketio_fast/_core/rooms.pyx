@@ -114,7 +114,9 @@ cdef class Rooms(Membership):
             return {peer: None}
         return self.rooms.get(to, {})
 
-    def emit(self, list data not None, to=None, skip=None, callback=None):
+    cpdef emit(
+        self, list data, object to=None, object skip=None, object callback=None
+    ):
         """Send the event `[name, *arguments]` to everybody, a room, or several.
 
         Args:

@@ -1,0 +1,114 @@
+"""emit(): a coroutine that is an object of its own.
+
+`await sio.emit(...)` is in nearly every handler. As an `async def` of Python it costs a
+frame and a generator each time, 0.4 us of a message that costs 2.2 us in all; this one
+runs when it is first stepped, as a coroutine does, and never suspends.
+"""
+from collections.abc import Coroutine
+
+import cython
+
+from socketio_fast._core.peer cimport Hub, Namespace
+from socketio_fast._core.rooms cimport Rooms
+
+cdef extern from "Python.h":
+    int PyErr_WarnEx(object category, const char *message, Py_ssize_t level) except -1
+
+
+@cython.final
+@cython.freelist(32)
+cdef class Emission:
+    """What emit() returns; a coroutine."""
+
+    cdef int _run(self) except -1:
+        cdef Hub hub = self.hub
+        cdef Namespace ns
+        cdef list event
+        if hub is None:
+            raise RuntimeError("cannot reuse already awaited coroutine")
+        self.hub = None
+        ns = hub.namespaces.get(self.namespace or "/")
+        if ns is None:
+            return 0
+        if self.data is None:
+            event = [self.event]
+        elif isinstance(self.data, tuple):
+            event = [self.event, *<tuple> self.data]
+        else:
+            event = [self.event, self.data]
+        (<Rooms> ns.rooms).emit(event, self.to, self.skip_sid, self.callback)
+        return 0
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        self._run()
+        raise StopIteration
+
+    def send(self, value):
+        self._run()
+        raise StopIteration
+
+    def throw(self, error, value=None, traceback=None):
+        self.hub = None
+        if value is None:
+            value = error() if isinstance(error, type) else error
+        raise value
+
+    def close(self):
+        self.hub = None
+
+    def __dealloc__(self):
+        if self.hub is not None:
+            PyErr_WarnEx(RuntimeWarning, "emit() was never awaited", 1)
+
+
+Coroutine.register(Emission)
+
+
+cdef class Emitter:
+    """The base of servers: emit()."""
+
+    def __cinit__(self, *args, **kwargs):
+        pass
+
+    def _bind_hub(self, Hub hub not None):
+        self._hub = hub
+
+    def emit(
+        self, event, data=None, to=None, room=None, skip_sid=None, namespace=None,
+        callback=None, ignore_queue=False,
+    ):
+        """Send an event to everybody, a client, a room, or several of them.
+
+        A coroutine: nothing is sent before it is awaited.
+
+        Args:
+            event: The name.
+            data: ``None`` for no argument, a tuple for several, anything else is one:
+                what JSON knows, with bytes anywhere in it.
+            to: A ``sid``, a room, or a list of them; each client gets it once. ``None``
+                for all clients of the namespace.
+            room: The same as ``to``.
+            skip_sid: A ``sid`` or a list of them that get nothing.
+            namespace: The namespace, ``"/"`` by default.
+            callback: Called with the arguments of the acknowledgement, once for each
+                client that answers.
+            ignore_queue: Accepted; there is one process.
+
+        Raises:
+            TypeError: ``data`` is not JSON with bytes in it.
+        """
+        cdef Emission emission = Emission.__new__(Emission)
+        emission.hub = self._hub
+        emission.event = event
+        emission.data = data
+        emission.to = room if to is None else to
+        emission.skip_sid = skip_sid
+        emission.namespace = namespace
+        emission.callback = callback
+        return emission

@@ -1,0 +1,72 @@
+"""emit() returns a coroutine that is an object of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import threading
+
+import pytest
+
+import socketio_fast
+
+
+@pytest.fixture
+def sio() -> socketio_fast.AsyncServer:
+    return socketio_fast.AsyncServer()
+
+
+def test_it_is_a_coroutine_to_asyncio(sio) -> None:
+    emission = sio.emit("e")
+    assert asyncio.iscoroutine(emission)
+    assert inspect.isawaitable(emission)
+    emission.close()
+
+
+async def test_it_can_be_a_task(sio) -> None:
+    assert await asyncio.create_task(sio.emit("e", 1)) is None
+    assert await asyncio.wait_for(sio.emit("e", 1), 5) is None
+    assert await asyncio.gather(sio.emit("e"), sio.emit("e")) == [None, None]
+    assert await sio.start_background_task(sio.emit, "e") is None
+
+
+async def test_it_runs_on_the_loop_that_another_thread_gives_it_to(sio) -> None:
+    loop = asyncio.get_running_loop()
+    result: list[None] = []
+
+    def emit() -> None:
+        future = asyncio.run_coroutine_threadsafe(sio.emit("e", 1), loop)
+        result.append(future.result(5))
+
+    thread = threading.Thread(target=emit)
+    thread.start()
+    await asyncio.to_thread(thread.join)
+    assert result == [None]
+
+
+async def test_nothing_happens_before_it_is_awaited(sio) -> None:
+    sio.on("x", lambda sid: None)  # which opens the namespace
+    emission = sio.emit("e", object())
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        await emission
+
+
+async def test_it_can_be_awaited_once(sio) -> None:
+    emission = sio.emit("e")
+    await emission
+    with pytest.raises(RuntimeError, match="already awaited"):
+        await emission
+
+
+def test_what_is_thrown_into_it_comes_out(sio) -> None:
+    with pytest.raises(asyncio.CancelledError):
+        sio.emit("e").throw(asyncio.CancelledError())
+    with pytest.raises(ValueError, match="x"):
+        sio.emit("e").throw(ValueError, ValueError("x"))
+
+
+def test_one_that_is_forgotten_is_warned_of(sio) -> None:
+    with pytest.warns(RuntimeWarning, match="never awaited"):
+        sio.emit("e")
+        gc.collect()
