@@ -47,7 +47,7 @@ cdef class WebSocket(Transport):
     cdef int _write(self, bytes data) except -1
     cdef int _send_close(self, object code) except -1
     cdef int _close_connection(self) except -1
-    cdef Py_ssize_t _read(self, const char *p, Py_ssize_t n) except -1
+    cdef Py_ssize_t _read(self, const char *p, Py_ssize_t n, bint own) except -1
     cdef int _check_frame(self, const sf_frame *f) except -1
     cdef int _on_frame(
         self, int opcode, bint fin, const char *p, Py_ssize_t n

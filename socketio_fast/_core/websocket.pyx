@@ -176,7 +176,11 @@ cdef class WebSocket(Transport):
         # It may call pause_writing() before it returns.
         self.loop_buffered = True
         self.handed = size - sent
-        self.transport.write(data[sent:] if sent else data)
+        # A copy of a small rest is cheaper than a view of it.
+        if sent and size - sent > SCRATCH_SIZE:
+            self.transport.write(memoryview(data)[sent:])
+        else:
+            self.transport.write(data[sent:] if sent else data)
         return 0
 
     cpdef int close(self) except -1:
@@ -261,7 +265,7 @@ cdef class WebSocket(Transport):
             self.partial = None
         self.reading = True
         try:
-            taken = self._read(p, n)
+            taken = self._read(p, n, joined is not None)
             if taken < n and not self.dead:
                 self.partial = bytearray(p[taken:n])
         except Exception as exc:
@@ -301,8 +305,11 @@ cdef class WebSocket(Transport):
 
     # Reading.
 
-    cdef Py_ssize_t _read(self, const char *p, Py_ssize_t n) except -1:
-        """Read frames; returns how many bytes, the rest is an incomplete frame."""
+    cdef Py_ssize_t _read(self, const char *p, Py_ssize_t n, bint own) except -1:
+        """Read frames; returns how many bytes, the rest is an incomplete frame.
+
+        `own`: the memory is nobody else's, and may be written to.
+        """
         cdef Py_ssize_t i = 0, size
         cdef bytes large
         cdef char *payload
@@ -316,6 +323,8 @@ cdef class WebSocket(Transport):
                 break
             if size <= SCRATCH_SIZE:
                 payload = unmasked
+            elif own:
+                payload = <char *> p + i + f.head
             else:
                 large = PyBytes_FromStringAndSize(NULL, size)
                 payload = PyBytes_AS_STRING(large)
