@@ -19,7 +19,6 @@ Measured, CPython 3.11, a coroutine function that returns at once: the bare coro
 """
 import asyncio
 import contextvars
-import weakref
 from asyncio import tasks as _tasks
 from collections.abc import Coroutine
 
@@ -34,8 +33,14 @@ cdef extern from *:
         PyAsyncMethods *methods = Py_TYPE(o)->tp_as_async;
         return methods != NULL && methods->am_await != NULL;
     }
+    /* weakref.getweakrefcount() is a Python call. */
+    static inline int sf_has_weakrefs(PyObject *o) {
+        Py_ssize_t offset = Py_TYPE(o)->tp_weaklistoffset;
+        return offset != 0 && *(PyObject **)((char *)o + offset) != NULL;
+    }
     """
     bint sf_is_awaitable(object o)
+    bint sf_has_weakrefs(object o)
 
 cdef extern from "Python.h":
     enum:
@@ -53,7 +58,6 @@ cdef extern from "Python.h":
 
 cdef object _register_task = _tasks._register_task
 cdef object _unregister_task = _tasks._unregister_task
-cdef object _getweakrefcount = weakref.getweakrefcount
 
 # The current task: swapped on 3.12+; before, it is an entry of a dict.
 cdef object _swap_current_task = getattr(_tasks, "_swap_current_task", None)
@@ -236,7 +240,7 @@ cdef class Runner:
             Py_REFCNT(<PyObject *> spare.task) == spare.references
             and PyObject_RichCompareBool(spare.context, self._base, Py_EQ)
             and not spare.task.touched
-            and _getweakrefcount(spare.task) == 0
+            and not sf_has_weakrefs(spare.task)
         ):
             if self._spare is None:
                 self._spare = spare
