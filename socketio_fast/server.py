@@ -324,16 +324,17 @@ class AsyncServer(Emitter):
     async def session(
         self, sid: str, namespace: str | None = None
     ) -> AsyncIterator[dict[str, Any]]:
-        """The application's data of a client, saved at the end of the block.
+        """The application's data of a client; changes in the block last.
 
         Example::
 
             async with sio.session(sid) as session:
                 session["name"] = name
+
+        Raises:
+            KeyError: The client is not connected.
         """
-        data = await self.get_session(sid, namespace)
-        yield data
-        await self.save_session(sid, data, namespace)
+        yield await self.get_session(sid, namespace)
 
     def get_environ(
         self, sid: str, namespace: str | None = None

@@ -4,9 +4,11 @@ An arrow means "cimports"; calls upward go through abstract classes that the low
 layer declares (``Transport`` and ``SessionHandler`` in session, ``Responder`` in
 polling, ``Membership`` in peer)::
 
-        rooms ───► peer ───► session ◄── websocket ◄── http1
-                    │          │    ◄── polling   ◄─── handshake
-                    ▼          │
-                  tasks        ▼
-              outgoing, deadlines ───► sio, eio ───► wire.pxd ───► csrc/*.h
+    emitter ──► rooms ──► peer ──► session ◄── websocket ◄── http1 ──► handshake
+                           │          │    ◄── polling   ◄─────┘
+             callbacks ──► │          │
+                           ▼          ▼
+                         tasks    outgoing, deadlines ──► sio, eio ──► wire.pxd
+                                                                          │
+                                                                   csrc/*.h
 """

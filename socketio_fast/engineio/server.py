@@ -217,10 +217,12 @@ class AsyncServer:
 
     @asynccontextmanager
     async def session(self, sid: str) -> AsyncIterator[dict[str, Any]]:
-        """The application's data of a client, saved at the end of the block."""
-        data = await self.get_session(sid)
-        yield data
-        await self.save_session(sid, data)
+        """The application's data of a client; changes in the block last.
+
+        Raises:
+            KeyError: The client is not connected.
+        """
+        yield await self.get_session(sid)
 
     async def disconnect(self, sid: str | None = None) -> None:
         """Disconnect a client, or all; what was sent before is delivered."""
