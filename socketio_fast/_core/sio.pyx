@@ -35,7 +35,8 @@ from socketio_fast._core.wire cimport (
 from socketio_fast.exceptions import LimitError, PacketError
 
 cdef enum:
-    MAX_DEPTH = 1100  # of data that is sent; orjson parses 1024 levels
+    PARSED_DEPTH = 1024  # of arrays and objects in what is received: orjson's limit
+    MAX_DEPTH = 1100  # in what is sent: all that was received, in something else
 
 cdef object _orjson_dumps = orjson.dumps
 cdef object _orjson_loads = orjson.loads
@@ -142,11 +143,34 @@ cdef object _loads_plain(bytes data):
     not checked twice; it has its own close code (RFC 6455, section 8.1).
     """
     try:
+        if _depth(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)) > PARSED_DEPTH:
+            raise ValueError("nested too deep")
         return _json.loads(data.decode(), parse_constant=_no_constant)
     except UnicodeDecodeError:
         raise PacketError("text is not UTF-8", code=1007) from None
     except (ValueError, RecursionError):
         raise PacketError(f"payload is not JSON: {data[:64]!r}") from None
+
+
+cdef Py_ssize_t _depth(const char *p, Py_ssize_t n) noexcept:
+    """How deep arrays and objects are nested, at most."""
+    cdef Py_ssize_t i = 0, depth = 0, deepest = 0
+    cdef bint quoted = False
+    while i < n:
+        if quoted:
+            if p[i] == c"\\":
+                i += 1
+            elif p[i] == c'"':
+                quoted = False
+        elif p[i] == c'"':
+            quoted = True
+        elif p[i] == c"[" or p[i] == c"{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif p[i] == c"]" or p[i] == c"}":
+            depth -= 1
+        i += 1
+    return deepest
 
 
 def _no_constant(name):

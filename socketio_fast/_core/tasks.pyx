@@ -19,6 +19,7 @@ Measured, CPython 3.11, a coroutine function that returns at once: the bare coro
 """
 import asyncio
 import contextvars
+import sys
 from asyncio import tasks as _tasks
 from collections.abc import Coroutine
 
@@ -59,8 +60,11 @@ cdef extern from "Python.h":
 cdef object _register_task = _tasks._register_task
 cdef object _unregister_task = _tasks._unregister_task
 
-# The current task: swapped on 3.12+; before, it is an entry of a dict.
-cdef object _swap_current_task = getattr(_tasks, "_swap_current_task", None)
+# The current task: an entry of a dict until 3.13, the thread's since 3.14. (3.12 has
+# the function too, where it raises KeyError for no task after no task.)
+cdef object _swap_current_task = (
+    _tasks._swap_current_task if sys.version_info >= (3, 14) else None
+)
 cdef dict _current_tasks = (
     _tasks._current_tasks if _swap_current_task is None else None
 )
