@@ -73,7 +73,6 @@ def announce(port: int) -> None:
 
 
 def versions() -> dict[str, str]:
-    packages = ("picows", "httptools", "orjson", "uvloop")
     return {
         "Python": platform.python_version(),
         "socketio_fast": socketio.__version__,
