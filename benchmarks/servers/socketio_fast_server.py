@@ -73,6 +73,7 @@ def announce(port: int) -> None:
 
 
 def versions() -> dict[str, str]:
+    packages = ("httptools", "orjson", "uvloop")
     return {
         "Python": platform.python_version(),
         "socketio_fast": socketio.__version__,
