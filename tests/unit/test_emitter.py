@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import inspect
 import threading
 
@@ -69,4 +68,3 @@ def test_what_is_thrown_into_it_comes_out(sio) -> None:
 def test_one_that_is_forgotten_is_warned_of(sio) -> None:
     with pytest.warns(RuntimeWarning, match="never awaited"):
         sio.emit("e")
-        gc.collect()
