@@ -327,6 +327,11 @@ cdef class Http1Core(Timed):
             exchange.headers += cookie_header(engine, session)
             exchange.polling = polling
             session.open(polling, request)
+        elif self.transport.get_write_buffer_size() > engine.max_buffer_bytes:
+            # It asks for more, and has not read what it got.
+            session.too_slow()
+            self.transport.abort()
+            return 0
         else:
             polling = <Polling> session.transport
             exchange.polling = polling

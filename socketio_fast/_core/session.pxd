@@ -67,6 +67,7 @@ cdef class Session(Timed):
     cdef int send(self, Outgoing m) except -1
     cdef int close(self, str reason) except -1
     cdef int drop(self, str reason, object code=*) except -1
+    cdef int too_slow(self) except -1
     cdef int finished(self) except -1
     cdef int on_packet(self, int type, const char *p, Py_ssize_t n) except -1
     cdef int on_binary(self, bytes data) except -1

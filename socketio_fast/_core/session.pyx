@@ -243,6 +243,14 @@ cdef class Session(Timed):
             self.handler = None
         return 0
 
+    cdef int too_slow(self) except -1:
+        """The client does not read what it is sent."""
+        self.engine.logger.warning(
+            "session %s: more than max_buffer_bytes=%d wait to be read, closed",
+            self.id, self.engine.max_buffer_bytes,
+        )
+        return self.drop(TRANSPORT_ERROR)
+
     cdef int finished(self) except -1:
         """Nothing is left to deliver: out of the table, and of every cycle."""
         cdef Transport probe = self.probe
@@ -610,11 +618,7 @@ cdef class Engine:
                 transport.flush()
                 if transport.buffered() + session.held <= self.max_buffer_bytes:
                     continue
-                self.logger.warning(
-                    "session %s: more than max_buffer_bytes=%d wait to be read, closed",
-                    session.id, self.max_buffer_bytes,
-                )
-                session.drop(TRANSPORT_ERROR)
+                session.too_slow()
         for transport in dirty:
             try:
                 transport.flush()

@@ -35,6 +35,7 @@ cdef class WebSocket(Transport):
         int fd                      # to send to directly; -1: not (TLS)
         list pending                # bytes to write
         Py_ssize_t pending_bytes
+        bytes pong                  # the last one, while paused
         Py_ssize_t handed           # bytes that the loop's transport was given last
         bint marked                 # flush() is coming
         bint reading                # a burst is being read: flush() at its end

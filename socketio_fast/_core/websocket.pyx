@@ -299,8 +299,12 @@ cdef class WebSocket(Transport):
         self.paused = True
 
     def resume_writing(self):
+        cdef bytes pong = self.pong
         self.paused = False
+        self.pong = None
         self.handed = 0
+        if pong is not None:
+            self._write(pong)
         self.flush()
 
     # Reading.
@@ -390,6 +394,10 @@ cdef class WebSocket(Transport):
         if opcode == SF_PING:
             payload = sf_frame_head(out, SF_PONG, n)
             memcpy(payload, p, n)
+            if self.paused:
+                # Who pings and does not read gets one answer (section 5.5.3).
+                self.pong = out[:payload - out + n]
+                return 0
             return self._write(out[:payload - out + n])
         if opcode == SF_CLOSE:
             return self._on_close(p, n)

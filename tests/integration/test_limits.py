@@ -12,7 +12,7 @@ import pytest
 
 import socketio_fast
 from integration.conftest import Start
-from integration.raw import Client, polling, within
+from integration.raw import Client, frame, polling, within
 
 Serve = Callable[..., Awaitable[Any]]
 
@@ -95,6 +95,51 @@ async def test_a_client_that_does_not_poll_is_closed(
     await echo.disconnected(sid)
     assert len(list(said_why(caplog, sid))) == 1
     (await connection.get(polling(sid))).error(1)
+
+
+async def test_a_client_that_polls_and_does_not_read_is_closed(
+    start: Start, logger: logging.Logger, caplog: pytest.LogCaptureFixture
+) -> None:
+    echo, client = await start(max_buffer_bytes=LIMIT, logger=logger)
+    other = await client.session()
+    connection = await client.connect()
+    sid = await connection.open_session()
+    connection.reader._limit = 1  # the stream stops reading from its socket
+    poll = f"GET {polling(sid)} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    for sent in range(MANY // 4):
+        connection.writer.write(poll)
+        for _ in range(4):
+            await echo.app.send(sid, "x" * len(CHUNK))
+        await other.echoes(f"{sent}")
+        if any(ended == sid for ended, _ in echo.ended):
+            break
+    assert await echo.disconnected(sid) == "transport error"
+    assert any("wait to be read, closed" in line for line in caplog.messages)
+    await other.echoes("still here")
+
+
+async def test_of_many_pings_that_wait_the_last_is_answered(start: Start) -> None:
+    echo, client = await start()
+    slow = await client.session()
+    await echo.until(lambda: len(echo.sids) == 1)
+    other = await client.session()
+    slow.reader._limit = 1  # the stream stops reading from its socket
+    (sid, *_) = echo.sids
+    for sent in range(MANY // 8):
+        await echo.app.send(sid, CHUNK)
+        await other.echoes(f"{sent}")
+    for i in range(1000):
+        slow.writer.write(frame(9, b"%d" % i))
+    await slow.writer.drain()
+    await other.echoes("all pings are there")
+    slow.reader._limit = 1 << 24
+    slow.reader._maybe_resume_transport()
+    pongs = []
+    while not pongs or pongs[-1] != b"999":
+        got = await slow.frame()
+        if got.opcode == 10:
+            pongs.append(got.payload)
+    assert len(pongs) < 1000
 
 
 async def test_below_the_limit_everything_arrives(start: Start) -> None:
