@@ -160,7 +160,11 @@ cdef Admission admit(Engine engine, Request request, bint upgrade):
             a = _error(engine, request, BAD_REQUEST)
         elif not upgrade and request.method not in ("GET", "POST"):
             a = _error(engine, request, BAD_REQUEST)
-        elif upgrade and (transport != "websocket" or not engine.allow_upgrades):
+        elif upgrade and (
+            transport != "websocket"
+            or not engine.allow_upgrades
+            or request.method != "GET"  # RFC 6455, section 4.1
+        ):
             a = _error(engine, request, BAD_REQUEST)
         else:
             a = Admission.__new__(Admission)

@@ -159,6 +159,13 @@ def test_transports_that_are_not_offered() -> None:
     assert ask(engine, WEBSOCKET + b"&sid=1", upgrade=True)[:2] == (400, ERRORS[0])
 
 
+def test_an_upgrade_is_a_get() -> None:
+    engine = engine_with("polling")
+    query = WEBSOCKET + b"&sid=1"
+    assert ask(engine, query, upgrade=True)[0] == 0
+    assert ask(engine, query, "POST", upgrade=True)[:2] == (400, ERRORS[3])
+
+
 def test_an_upgrade_that_is_not_allowed() -> None:
     engine = engine_with("polling", allow_upgrades=False)
     assert ask(engine, WEBSOCKET, upgrade=True)[0] == 0
