@@ -26,6 +26,7 @@ MODULES = [
     "sio",
     "outgoing",
     "deadlines",
+    "writer",
     "session",
     "tasks",
     "callbacks",

@@ -6,15 +6,21 @@ cdef class Request:
     cdef:
         readonly str method
         readonly bytes target       # as sent: path and query
-        readonly str path           # percent-decoded
-        readonly str query
-        readonly list headers       # (name in lower case, value), as bytes
-        readonly object peer        # what getpeername() gives
-        readonly object server      # what getsockname() gives
+        readonly bytes lines        # of the header, each with its CRLF
+        public object peer          # what getpeername() gives
+        public object server        # what getsockname() gives
         readonly str scheme
         readonly str http_version
+        dict _parameters            # of a query with escapes
 
+    @staticmethod
+    cdef Request new(
+        str method, bytes target, bytes lines, str scheme, str http_version
+    )
     cpdef bytes header(self, bytes name)
+    cpdef Py_ssize_t count(self, bytes name) except -1
+    cpdef bint has_token(self, bytes name, bytes token) except -1
+    cdef str parameter(self, bytes name)
 
 
 cdef class Admission:

@@ -1,22 +1,13 @@
 from collections.abc import Iterable
 from typing import Any, final
 
-from typing_extensions import Self
-
 from socketio_fast._core.session import Engine, Session
 
 @final
 class Request:
-    def __new__(
-        cls,
-        method: str,
-        target: bytes,
-        headers: list[tuple[bytes, bytes]],
-        peer: Any = None,
-        server: Any = None,
-        scheme: str = "http",
-        http_version: str = "1.1",
-    ) -> Self: ...
+    peer: Any
+    server: Any
+    def __init__(self) -> None: ...
     @property
     def method(self) -> str: ...
     @property
@@ -28,14 +19,14 @@ class Request:
     @property
     def headers(self) -> list[tuple[bytes, bytes]]: ...
     @property
-    def peer(self) -> Any: ...
-    @property
-    def server(self) -> Any: ...
+    def lines(self) -> bytes: ...
     @property
     def scheme(self) -> str: ...
     @property
     def http_version(self) -> str: ...
     def header(self, name: bytes) -> bytes | None: ...
+    def count(self, name: bytes) -> int: ...
+    def has_token(self, name: bytes, token: bytes) -> bool: ...
     def environ(self) -> dict[str, Any]: ...
 
 @final
@@ -45,7 +36,10 @@ def make_request(
     method: str,
     target: bytes,
     headers: Iterable[tuple[bytes, bytes]] = (),
-    **more: Any,
+    peer: Any = None,
+    server: Any = None,
+    scheme: str = "http",
+    http_version: str = "1.1",
 ) -> Request: ...
 def judge(
     engine: Engine, request: Request, upgrade: bool = False

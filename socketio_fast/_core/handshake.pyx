@@ -7,8 +7,12 @@ import logging
 from urllib.parse import parse_qs, unquote
 
 import cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.unicode cimport PyUnicode_DecodeLatin1
+from libc.string cimport memchr
 
 from socketio_fast._core.session cimport CLOSED, OPENING, Engine, Session
+from socketio_fast._core.wire cimport sf_find_header, sf_find_parameter
 
 cdef enum:
     UNKNOWN_TRANSPORT
@@ -29,34 +33,106 @@ cdef tuple MESSAGES = (
 
 
 @cython.final
+@cython.freelist(16)
 cdef class Request:
-    """The head of an HTTP request."""
+    """The head of an HTTP request.
 
-    def __cinit__(
-        self, str method, bytes target, list headers, object peer=None,
-        object server=None, str scheme="http", str http_version="1.1",
+    It keeps the bytes that came; little of them is ever looked at.
+    """
+
+    def __init__(self):
+        raise TypeError("use make_request()")
+
+    @staticmethod
+    cdef Request new(
+        str method, bytes target, bytes lines, str scheme, str http_version
     ):
-        cdef bytes path, query
-        path, _, query = target.partition(b"?")
+        cdef Request self = Request.__new__(Request)
         self.method = method
         self.target = target
-        self.path = unquote(path.decode("latin-1")) if b"%" in path else (
-            path.decode("latin-1")
-        )
-        self.query = query.decode("latin-1")
-        self.headers = headers
-        self.peer = peer
-        self.server = server
+        self.lines = lines
         self.scheme = scheme
         self.http_version = http_version
+        return self
+
+    @property
+    def path(self):
+        """The path, percent-decoded, a str."""
+        cdef bytes path = self.target.partition(b"?")[0]
+        cdef str text = path.decode("latin-1")
+        return unquote(text) if "%" in text else text
+
+    @property
+    def query(self):
+        """The query as it was sent, a str."""
+        return self.target.partition(b"?")[2].decode("latin-1")
+
+    @property
+    def headers(self):
+        """The header as a list of (name in lower case, value), as bytes."""
+        found = []
+        for line in self.lines.split(b"\r\n")[:-1]:
+            name, _, value = line.partition(b":")
+            found.append((name.lower(), value.strip(b" \t")))
+        return found
 
     cpdef bytes header(self, bytes name):
-        """The value of a header (name in lower case), None without it."""
-        cdef tuple item
-        for item in self.headers:
-            if item[0] == name:
-                return item[1]
-        return None
+        """The first value of a header (name in lower case), None without it."""
+        cdef size_t size = 0
+        cdef const char *p = PyBytes_AS_STRING(self.lines)
+        p = sf_find_header(
+            p, p + PyBytes_GET_SIZE(self.lines),
+            PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name), &size,
+        )
+        return None if p is NULL else p[:size]
+
+    cpdef Py_ssize_t count(self, bytes name) except -1:
+        """How many lines have this name (in lower case)."""
+        cdef Py_ssize_t found = 0
+        cdef size_t size = 0
+        cdef const char *p = PyBytes_AS_STRING(self.lines)
+        cdef const char *end = p + PyBytes_GET_SIZE(self.lines)
+        while True:
+            p = sf_find_header(
+                p, end, PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name), &size
+            )
+            if p is NULL:
+                return found
+            found += 1
+            # On to the end of that line.
+            p = <const char *> memchr(p, c"\n", end - p) + 1
+
+    cpdef bint has_token(self, bytes name, bytes token) except -1:
+        """Whether a list in a header has this token (both in lower case)."""
+        for key, value in self.headers:
+            if key == name:
+                if token in [item.strip() for item in value.lower().split(b",")]:
+                    return True
+        return False
+
+    cdef str parameter(self, bytes name):
+        """The first value of this name in the query, None without it.
+
+        Plain queries, which all of clients' are, are searched here; escapes are left
+        to urllib."""
+        cdef const char *start = PyBytes_AS_STRING(self.target)
+        cdef Py_ssize_t n = PyBytes_GET_SIZE(self.target)
+        cdef const char *query = <const char *> memchr(start, c"?", n)
+        cdef size_t size = 0
+        if query is NULL:
+            return None
+        query += 1
+        n -= query - start
+        if memchr(query, c"%", n) is not NULL or memchr(query, c"+", n) is not NULL:
+            if self._parameters is None:
+                self._parameters = {
+                    key: found[0] for key, found in parse_qs(self.query).items()
+                }
+            return self._parameters.get(name.decode())
+        query = sf_find_parameter(
+            query, n, PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name), &size
+        )
+        return None if query is NULL else PyUnicode_DecodeLatin1(query, size, NULL)
 
     def environ(self):
         """The request as a WSGI environment (PEP 3333), a new dict.
@@ -115,6 +191,7 @@ _HEADER_KEYS[b"content-length"] = "CONTENT_LENGTH"
 
 
 @cython.final
+@cython.freelist(4)
 cdef class Admission:
     """What becomes of a request."""
 
@@ -137,43 +214,44 @@ cdef Admission admit(Engine engine, Request request, bint upgrade):
     """Judge a request (`upgrade`: it asks for a WebSocket)."""
     cdef Admission a
     cdef Session session = None
-    cdef dict query = _parse_query(request.query)
-    cdef str transport = query.get("transport"), sid = query.get("sid")
+    cdef str transport = request.parameter(b"transport")
+    cdef str sid = request.parameter(b"sid")
+    cdef str method = request.method
     cdef bytes cors = _cors_headers(engine, request)
     if cors is None:
         return _error(engine, request, BAD_REQUEST, b"Not an accepted origin")
-    if request.method == "OPTIONS":
+    if method == "OPTIONS":
         a = Admission.__new__(Admission)
         a.status = 200
         a.body = b""
         a.headers = cors
         return a
-    if transport not in engine.config.transports:
+    if transport not in engine.transports:
         a = _error(engine, request, UNKNOWN_TRANSPORT)
     elif sid:
         session = engine.sessions.get(sid)
-        if session is None or session.state in (OPENING, CLOSED):
+        if session is None or session.state == OPENING or session.state == CLOSED:
             a = _error(engine, request, UNKNOWN_SID)
         elif not upgrade and (
             transport != "polling" or session.transport.name != "polling"
         ):
             a = _error(engine, request, BAD_REQUEST)
-        elif not upgrade and request.method not in ("GET", "POST"):
+        elif not upgrade and method != "GET" and method != "POST":
             a = _error(engine, request, BAD_REQUEST)
         elif upgrade and (
             transport != "websocket"
             or not engine.allow_upgrades
-            or request.method != "GET"  # RFC 6455, section 4.1
+            or method != "GET"  # RFC 6455, section 4.1
         ):
             a = _error(engine, request, BAD_REQUEST)
         else:
             a = Admission.__new__(Admission)
             a.session = session
-    elif request.method != "GET":
+    elif method != "GET":
         a = _error(engine, request, BAD_HANDSHAKE_METHOD)
     elif upgrade != (transport == "websocket"):
         a = _error(engine, request, BAD_REQUEST)
-    elif query.get("EIO") != "4":
+    elif request.parameter(b"EIO") != "4":
         a = _error(engine, request, UNSUPPORTED_PROTOCOL_VERSION)
     else:
         a = Admission.__new__(Admission)
@@ -182,30 +260,18 @@ cdef Admission admit(Engine engine, Request request, bint upgrade):
     return a
 
 
-cdef dict _parse_query(str query):
-    """The first value of each name. Plain queries, which all of clients' are, are
-    split here; escapes are left to urllib."""
-    cdef dict values = {}
-    cdef str item, name, value
-    if "%" in query or "+" in query:
-        return {key: found[0] for key, found in parse_qs(query).items()}
-    for item in query.split("&"):
-        name, _, value = item.partition("=")
-        if name not in values:
-            values[name] = value
-    return values
+cdef bytes CREDENTIALS = b"Access-Control-Allow-Credentials: true\r\n"
 
 
 cdef bytes _cors_headers(Engine engine, Request request):
     """The lines for the response; None if the origin is not accepted."""
     cdef bytes lines = b"", origin, requested
-    config = engine.config
-    allowed = config.cors_allowed_origins
-    if isinstance(allowed, tuple) and not allowed:
+    cdef object allowed = engine.allowed_origins
+    if isinstance(allowed, tuple) and not <tuple> allowed:
         return b""  # switched off
     origin = request.header(b"origin")
     if origin:
-        if b"\n" in origin or not _origin_allowed(allowed, origin, request):
+        if not _origin_allowed(allowed, origin, request):
             return None
         lines += b"Access-Control-Allow-Origin: " + origin + b"\r\nVary: Origin\r\n"
     if request.method == "OPTIONS":
@@ -213,8 +279,8 @@ cdef bytes _cors_headers(Engine engine, Request request):
     requested = request.header(b"access-control-request-headers")
     if requested:
         lines += b"Access-Control-Allow-Headers: " + requested + b"\r\n"
-    if config.cors_credentials:
-        lines += b"Access-Control-Allow-Credentials: true\r\n"
+    if engine.cors_credentials:
+        return lines + CREDENTIALS if lines else CREDENTIALS
     return lines
 
 
@@ -266,11 +332,19 @@ cdef bytes cookie_header(Engine engine, Session session):
     return b"Set-Cookie: " + line.encode("latin-1") + b"\r\n"
 
 
-def make_request(method, target, headers=(), **more):
-    """A Request from str and bytes, for tests."""
-    return Request(
-        method, target, [(name.lower(), value) for name, value in headers], **more
+def make_request(
+    str method, bytes target, headers=(), object peer=None, object server=None,
+    str scheme="http", str http_version="1.1",
+):
+    """A Request of (name, value) pairs of bytes."""
+    cdef Request request = Request.new(
+        method, target,
+        b"".join([b"%b: %b\r\n" % (name, value) for name, value in headers]),
+        scheme, http_version,
     )
+    request.peer = peer
+    request.server = server
+    return request
 
 
 def judge(Engine engine not None, Request request not None, upgrade=False):

@@ -4,6 +4,8 @@ from socketio_fast._core.handshake cimport Admission, Request
 from socketio_fast._core.polling cimport Polling, Responder
 from socketio_fast._core.session cimport Engine, Session
 from socketio_fast._core.websocket cimport Connections
+from socketio_fast._core.wire cimport sf_request
+from socketio_fast._core.writer cimport Writer
 
 
 cdef class Endpoint:
@@ -22,6 +24,7 @@ cdef class Endpoint:
         double date_until
 
     cdef bytes date_line(self)
+    cdef bint owns_target(self, bytes target) except -1
 
 
 cdef class Exchange(Responder):
@@ -32,7 +35,8 @@ cdef class Exchange(Responder):
         Polling polling             # who is told when the connection is lost
         bytes headers               # more lines of the response
         bytes response              # None until respond(), or when it is written
-        list body                   # of the request; None: not wanted
+        bint wants_body             # of the request
+        list body                   # its pieces; None before the first
         Py_ssize_t body_size
         bint keep_alive
 
@@ -40,13 +44,14 @@ cdef class Exchange(Responder):
 cdef class Http1Core(Timed):
     cdef:
         Endpoint endpoint
-        object transport            # None when lost, or taken over by a WebSocket
-        object parser
+        Writer writer               # None when lost, or taken over by a WebSocket
+        object parser               # made when it is needed first
         Deadline deadline
         # The request that is being received.
         bytes target
-        list headers
-        Py_ssize_t head_size        # bytes received of its head; -1 behind the head
+        list lines
+        # Bytes received of its head; 0: httptools is between requests, -1: behind it.
+        Py_ssize_t head_size
         Exchange current
         Request upgrade             # it asks for a WebSocket
         # Requests that have no response yet, or wait for the one before.
@@ -55,7 +60,15 @@ cdef class Http1Core(Timed):
         bint paused
 
     cdef int _set_deadline(self, double delay) except -1
+    cdef int _read_plain(
+        self, const sf_request *r, const char *p, Py_ssize_t n
+    ) except -1
+    cdef int _parse(self, bytes data) except -1
+    cdef Exchange _begin(self, Request request, bint keep_alive)
     cdef int _route(self, Exchange exchange) except -1
+    cdef int _admit(self, Exchange exchange) except -1
+    cdef int _deliver(self, Exchange exchange, bytes body) except -1
+    cdef int _name_peer(self, Request request) except -1
     cdef int _upgrade(self, bytes tail) except -1
     cdef int _fail(self, int status, bytes message) except -1
     cdef int _write_ready(self) except -1

@@ -1,4 +1,7 @@
-"""HTTP/1.1 (RFC 9112), parsed by httptools: routing, responses in order, upgrades.
+"""HTTP/1.1 (RFC 9112): routing, responses in order, upgrades.
+
+Requests as clients of Engine.IO send them, whole in one segment, are scanned where they
+lie (`sf_http.h`); whatever that declines is parsed by httptools. FIGURES
 
 A connection carries several requests, also before the response to the first: a waiting
 poll with a POST behind it must not block the POST, and the responses keep the order of
@@ -7,18 +10,36 @@ the requests. At an upgrade the connection is given to websocket and forgotten.
 import asyncio
 from email.utils import formatdate
 from http import HTTPStatus
+from urllib.parse import unquote
 
 import cython
 import httptools
-from cpython.bytes cimport PyBytes_GET_SIZE
+from cpython.bytes cimport (
+    PyBytes_AS_STRING,
+    PyBytes_FromStringAndSize,
+    PyBytes_GET_SIZE,
+)
+from libc.stdio cimport snprintf
+from libc.string cimport memcmp, memcpy
 
 from socketio_fast._core.deadlines cimport Timed
 from socketio_fast._core.handshake cimport Admission, Request, admit, cookie_header
 from socketio_fast._core.polling cimport Polling, Responder
 from socketio_fast._core.session cimport Engine, Session
-from socketio_fast._core.websocket cimport Connections
+from socketio_fast._core.websocket cimport (
+    Connections,
+    adopt,
+    subprotocol_header,
+    websocket_key,
+)
+from socketio_fast._core.wire cimport (
+    SF_DECLINED,
+    SF_GET,
+    sf_request,
+    sf_scan_request,
+)
+from socketio_fast._core.writer cimport Writer
 
-from socketio_fast._core.websocket import adopt, subprotocol_header, websocket_key
 from socketio_fast.exceptions import LimitError, ProtocolError
 
 cdef enum:
@@ -34,6 +55,8 @@ cdef double LINGER_TIMEOUT = 2.0
 cdef bytes NO_STORE = b"Cache-Control: no-store\r\n"
 cdef bytes JSON = b"application/json"
 cdef bytes TEXT = b"text/plain; charset=UTF-8"
+cdef bytes KEEP_ALIVE = b"Connection: keep-alive\r\n\r\n"
+cdef bytes CLOSE = b"Connection: close\r\n\r\n"
 
 cdef dict STATUS_LINES = {
     status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode())
@@ -75,6 +98,15 @@ cdef class Endpoint:
             self.date_until = now + 1.0
         return self.date
 
+    cdef bint owns_target(self, bytes target) except -1:
+        """Whether the path of a request's target is Engine.IO's."""
+        cdef Py_ssize_t n = PyBytes_GET_SIZE(self.prefix)
+        if PyBytes_GET_SIZE(target) >= n and memcmp(
+            PyBytes_AS_STRING(target), PyBytes_AS_STRING(self.prefix), n
+        ) == 0:
+            return True
+        return self.owns(unquote(target.partition(b"?")[0].decode("latin-1")))
+
     def owns(self, str path not None):
         """Whether a path is Engine.IO's."""
         return path.startswith(self.path) or path == self.path[:-1]
@@ -90,6 +122,41 @@ cdef class Endpoint:
                 (<Http1Core> connection).close_when_idle()
 
 
+cdef bytes _response(
+    int status, bytes content_type, bytes lines, bytes more, bytes date,
+    bint keep_alive, bytes body, bint head_only
+):
+    """A response, in one piece."""
+    cdef bytes first = STATUS_LINES[status], last = KEEP_ALIVE if keep_alive else CLOSE
+    cdef char length[48]
+    cdef int length_size = snprintf(
+        length, sizeof(length), "\r\nContent-Length: %zd\r\n", PyBytes_GET_SIZE(body)
+    )
+    cdef Py_ssize_t size = (
+        PyBytes_GET_SIZE(first) + 14 + PyBytes_GET_SIZE(content_type) + length_size
+        + PyBytes_GET_SIZE(lines) + PyBytes_GET_SIZE(more) + PyBytes_GET_SIZE(date)
+        + PyBytes_GET_SIZE(last) + (0 if head_only else PyBytes_GET_SIZE(body))
+    )
+    cdef bytes response = PyBytes_FromStringAndSize(NULL, size)
+    cdef char *out = PyBytes_AS_STRING(response)
+    out = _put(out, first)
+    memcpy(out, b"Content-Type: ", 14)
+    out = _put(out + 14, content_type)
+    memcpy(out, length, length_size)
+    out = _put(out + length_size, lines)
+    out = _put(out, more)
+    out = _put(out, date)
+    out = _put(out, last)
+    if not head_only:
+        _put(out, body)
+    return response
+
+
+cdef inline char *_put(char *out, bytes piece) noexcept:
+    memcpy(out, PyBytes_AS_STRING(piece), PyBytes_GET_SIZE(piece))
+    return out + PyBytes_GET_SIZE(piece)
+
+
 @cython.final
 cdef class Exchange(Responder):
     """One request and its response."""
@@ -98,30 +165,28 @@ cdef class Exchange(Responder):
         self, int status, bytes content_type, bytes body, bytes headers
     ) except -1:
         cdef Http1Core connection = self.connection
+        cdef Request request = self.request
         cdef Endpoint endpoint
-        if connection is None or connection.transport is None:
+        if connection is None or connection.writer is None:
             return 0  # nobody is there to read it
         self.connection = None
         self.polling = None
         endpoint = connection.endpoint
         if endpoint.access_log is not None:
+            connection._name_peer(request)
             endpoint.access_log.info(
-                '%s "%s %s" %d %d', _address(self.request.peer), self.request.method,
-                self.request.path, status, PyBytes_GET_SIZE(body),
+                '%s "%s %s" %d %d', _address(request.peer), request.method,
+                request.path, status, PyBytes_GET_SIZE(body),
             )
-        if self.body is not None:
+        if self.wants_body:
             # The rest of the request's body is not waited for.
+            self.wants_body = False
             self.body = None
             self.keep_alive = False
-        self.response = b"".join((
-            STATUS_LINES[status],
-            b"Content-Type: ", content_type,
-            b"\r\nContent-Length: %d\r\n" % PyBytes_GET_SIZE(body),
-            self.headers, headers, endpoint.date_line(),
-            b"Connection: keep-alive\r\n\r\n" if self.keep_alive
-            else b"Connection: close\r\n\r\n",
-            b"" if self.request.method == "HEAD" else body,
-        ))
+        self.response = _response(
+            status, content_type, self.headers, headers, endpoint.date_line(),
+            self.keep_alive, body, request.method == "HEAD",
+        )
         connection._write_ready()
         return 0
 
@@ -139,15 +204,16 @@ cdef class Http1Core(Timed):
     # From the event loop.
 
     def connection_made(self, transport):
-        self.transport = transport
-        self.parser = httptools.HttpRequestParser(self)
+        self.writer = Writer(self.endpoint.engine, transport, self.endpoint.secure)
         self.endpoint.connections.add(self)
         self._set_deadline(HEAD_TIMEOUT)
 
     def connection_lost(self, exc):
         cdef Exchange exchange
         cdef Polling polling
-        self.transport = self.parser = self.current = self.upgrade = None
+        if self.writer is not None:
+            self.writer.lost()
+        self.writer = self.parser = self.current = self.upgrade = None
         self.endpoint.connections.discard(self)
         self._set_deadline(0)
         exchanges, self.exchanges = self.exchanges, []
@@ -158,9 +224,49 @@ cdef class Http1Core(Timed):
                 polling.on_abort(exchange)
 
     def data_received(self, bytes data not None):
+        cdef const char *p = PyBytes_AS_STRING(data)
+        cdef Py_ssize_t n = PyBytes_GET_SIZE(data), i = 0
+        cdef sf_request r
+        while i < n and self.head_size == 0 and not self.closing:
+            r = sf_scan_request(p + i, n - i, MAX_HEAD)
+            if r.method == SF_DECLINED:
+                self._parse(data[i:] if i else data)
+                return
+            i += self._read_plain(&r, p + i, n - i)
+        if i < n and not self.closing:
+            self._parse(data)
+
+    cdef int _read_plain(
+        self, const sf_request *r, const char *p, Py_ssize_t n
+    ) except -1:
+        """Take a request that is all there: how many bytes."""
+        cdef Endpoint endpoint = self.endpoint
+        cdef Request request = Request.new(
+            "GET" if r.method == SF_GET else "POST",
+            p[r.target:r.target + r.target_size],
+            p[r.lines:r.lines + r.lines_size],
+            "https" if endpoint.secure else "http", "1.1",
+        )
+        cdef Exchange exchange = self._begin(request, True)
+        if r.upgrade:
+            self.upgrade = request
+            self._upgrade(p[r.head:n])
+            return n
+        try:
+            self._route(exchange)
+            if exchange.wants_body:
+                self._deliver(exchange, p[r.head:r.head + r.length])
+        except Exception as exc:
+            self._internal_error(exchange, exc)
+        if self.exchanges:
+            self._set_deadline(0)  # it waits for us
+        return r.head + r.length
+
+    cdef int _parse(self, bytes data) except -1:
+        """Take what is not plain, or not all there."""
         cdef Py_ssize_t upgraded = -1
-        if self.closing:
-            return
+        if self.parser is None:
+            self.parser = httptools.HttpRequestParser(self)
         if self.head_size >= 0:
             self.head_size += len(data)
         try:
@@ -170,7 +276,7 @@ cdef class Http1Core(Timed):
         except httptools.HttpParserError:
             if not self.closing:
                 self._fail(400, b"Bad request")
-            return
+            return 0
         if upgraded >= 0:
             if self.upgrade is not None:
                 self._upgrade(data[upgraded:])
@@ -180,64 +286,62 @@ cdef class Http1Core(Timed):
                 self._write_ready()
         elif self.head_size > MAX_HEAD and not self.closing:
             self._fail(431, b"Request head too large")
+        return 0
 
     def eof_received(self):
         return False
 
     def pause_writing(self):
-        pass  # the responses of at most MAX_PIPELINED requests
+        if self.writer is not None:
+            self.writer.paused = True
 
     def resume_writing(self):
-        pass
+        if self.writer is not None:
+            self.writer.resume()
 
     # From httptools.
 
     def on_message_begin(self):
         self.target = b""
-        self.headers = []
+        self.lines = []
         self.current = None
+        if self.head_size == 0:
+            self.head_size = 1
 
     def on_url(self, bytes url):
         self.target += url
 
     def on_header(self, bytes name, bytes value):
-        if self.headers is not None:  # else a trailer, of no interest
-            self.headers.append((name.lower(), value))
+        if self.lines is None:
+            return  # a trailer, of no interest
+        if b"\n" in value or b"\r" in value:
+            value = b" ".join(value.split())  # folded (RFC 9112, section 5.2)
+        self.lines += (name, b": ", value, b"\r\n")
 
     def on_headers_complete(self):
         cdef Endpoint endpoint = self.endpoint
-        cdef object transport = self.transport, parser = self.parser
+        cdef object parser = self.parser
         cdef Exchange exchange
+        cdef Request request
         if self.closing:
             return
         self.head_size = -1
-        size = len(self.target)
-        for name, value in self.headers:
-            size += len(name) + len(value) + 4
-        exchange = Exchange.__new__(Exchange)
-        exchange.connection = self
-        exchange.headers = NO_STORE
-        exchange.keep_alive = parser.should_keep_alive()
-        exchange.request = Request(
-            parser.get_method().decode("latin-1"), self.target, self.headers,
-            transport.get_extra_info("peername"), transport.get_extra_info("sockname"),
+        request = Request.new(
+            parser.get_method().decode("latin-1"), self.target, b"".join(self.lines),
             "https" if endpoint.secure else "http", parser.get_http_version(),
         )
-        self.headers = None
+        self.lines = None
+        exchange = self._begin(request, parser.should_keep_alive())
         self.current = exchange
-        self.exchanges.append(exchange)
-        if size > MAX_HEAD:
+        if PyBytes_GET_SIZE(request.target) + PyBytes_GET_SIZE(request.lines) > MAX_HEAD:
             self._fail(431, b"Request head too large")
             return
-        if exchange.request.http_version != "1.0" and _hosts(exchange.request) != 1:
+        if request.http_version != "1.0" and request.count(b"host") != 1:
             self._fail(400, b"One Host header expected")  # RFC 9112, section 3.2
             return
-        if parser.should_upgrade() and _wants_websocket(exchange.request):
-            self.upgrade = exchange.request
+        if parser.should_upgrade() and _wants_websocket(request):
+            self.upgrade = request
             return
-        if len(self.exchanges) >= MAX_PIPELINED and not self.paused:
-            self.paused = True
-            transport.pause_reading()
         self._set_deadline(BODY_TIMEOUT)
         try:
             self._route(exchange)
@@ -246,96 +350,125 @@ cdef class Http1Core(Timed):
 
     def on_body(self, bytes chunk):
         cdef Exchange exchange = self.current
-        if exchange is None or exchange.body is None:
+        if exchange is None or not exchange.wants_body:
             return
         exchange.body_size += PyBytes_GET_SIZE(chunk)
         if exchange.body_size > self.endpoint.engine.max_payload:
             self._too_large(exchange)
             return
+        if exchange.body is None:
+            exchange.body = []
         exchange.body.append(chunk)
 
     def on_message_complete(self):
         cdef Exchange exchange = self.current
-        cdef Polling polling
-        cdef bytes body
         self.current = None
         self.head_size = 0
-        if self.upgrade is not None or self.transport is None:
+        if self.upgrade is not None or self.writer is None:
             return
         if self.closing:
             if not self.exchanges:
-                self.transport.close()  # answered before it was all there
+                self.writer.close()  # answered before it was all there
             return
         self._set_deadline(0 if self.exchanges else HEAD_TIMEOUT)
-        if exchange is None or exchange.body is None:
-            return
-        polling = exchange.polling
-        body = b"".join(exchange.body)
-        exchange.body = None
-        if polling is None:
+        if exchange is None or not exchange.wants_body:
             return
         try:
-            polling.on_body(exchange, body)
+            self._deliver(exchange, b"".join(exchange.body or ()))
         except Exception as exc:
             self._internal_error(exchange, exc)
 
     # Requests.
 
+    cdef Exchange _begin(self, Request request, bint keep_alive):
+        """A request has come; its response has its place."""
+        cdef Exchange exchange = Exchange.__new__(Exchange)
+        exchange.connection = self
+        exchange.headers = NO_STORE
+        exchange.keep_alive = keep_alive
+        exchange.request = request
+        self.exchanges.append(exchange)
+        if len(self.exchanges) >= MAX_PIPELINED and not self.paused:
+            self.paused = True
+            self.writer.transport.pause_reading()
+        return exchange
+
     cdef int _route(self, Exchange exchange) except -1:
         cdef Endpoint endpoint = self.endpoint
-        cdef Engine engine = endpoint.engine
+        if endpoint.owns_target(exchange.request.target):
+            return self._admit(exchange)
+        exchange.headers = b""
+        if endpoint.fallback is None:
+            exchange.respond(404, TEXT, b"Not Found", b"")
+        else:
+            self._name_peer(exchange.request)
+            endpoint.loop.create_task(self._answer_other(exchange))
+        return 0
+
+    cdef int _admit(self, Exchange exchange) except -1:
+        """A request to Engine.IO."""
+        cdef Engine engine = self.endpoint.engine
         cdef Request request = exchange.request
-        cdef Admission a
-        cdef Session session
+        cdef Admission a = admit(engine, request, False)
+        cdef Session session = a.session
         cdef Polling polling
-        if not endpoint.owns(request.path):
-            exchange.headers = b""
-            if endpoint.fallback is None:
-                exchange.respond(404, TEXT, b"Not Found", b"")
-            else:
-                endpoint.loop.create_task(self._answer_other(exchange))
+        cdef bint post = request.method == "POST"
+        cdef bytes length = request.header(b"content-length") if post else None
+        if a.headers:
+            exchange.headers = exchange.headers + a.headers
+        if length is not None and int(length) > engine.max_payload:
+            exchange.wants_body = True
+            if session is not None:
+                exchange.polling = <Polling> session.transport
+            self._too_large(exchange)
             return 0
-        expect = request.header(b"expect")
-        length = request.header(b"content-length")
-        if request.method == "POST" and length is not None:
-            if int(length) > engine.max_payload:
-                exchange.body = []
-                a = admit(engine, request, False)
-                if a.session is not None:
-                    exchange.polling = <Polling> a.session.transport
-                exchange.headers += a.headers
-                self._too_large(exchange)
-                return 0
-        a = admit(engine, request, False)
-        exchange.headers += a.headers
         if a.status:
             exchange.respond(a.status, JSON if a.body else TEXT, a.body, b"")
             return 0
-        session = a.session
-        if request.method == "POST":
+        if post:
             polling = <Polling> session.transport
             if polling.on_post(exchange):
                 exchange.polling = polling
-                exchange.body = []
+                exchange.wants_body = True
+                expect = request.header(b"expect")
                 if expect is not None and expect.lower() == b"100-continue":
                     if len(self.exchanges) == 1:
-                        self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                        self.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             return 0
         if session is None:
+            self._name_peer(request)
             polling = Polling(engine)
             session = engine.new_session()
-            exchange.headers += cookie_header(engine, session)
+            exchange.headers = exchange.headers + cookie_header(engine, session)
             exchange.polling = polling
             session.open(polling, request)
-        elif self.transport.get_write_buffer_size() > engine.max_buffer_bytes:
+        elif self.writer.buffered() > engine.max_buffer_bytes:
             # It asks for more, and has not read what it got.
             session.too_slow()
-            self.transport.abort()
+            self.abort_connection()
             return 0
         else:
             polling = <Polling> session.transport
             exchange.polling = polling
         polling.on_poll(exchange)
+        return 0
+
+    cdef int _deliver(self, Exchange exchange, bytes body) except -1:
+        """The body of a request is all there."""
+        cdef Polling polling = exchange.polling
+        exchange.wants_body = False
+        exchange.body = None
+        if polling is not None:
+            polling.on_body(exchange, body)
+        return 0
+
+    cdef int _name_peer(self, Request request) except -1:
+        """Note who has sent a request, and to which address."""
+        cdef object transport
+        if request.peer is None and self.writer is not None:
+            transport = self.writer.transport
+            request.peer = transport.get_extra_info("peername")
+            request.server = transport.get_extra_info("sockname")
         return 0
 
     async def _answer_other(self, Exchange exchange):
@@ -377,14 +510,15 @@ cdef class Http1Core(Timed):
         cdef Exchange exchange = self.exchanges[-1]
         cdef Admission a
         cdef Session session
-        cdef object transport = self.transport
+        cdef Writer writer = self.writer
+        cdef bytes key
         self.upgrade = None
         exchange.keep_alive = False
         self.closing = True
         if len(self.exchanges) > 1:
             exchange.respond(400, TEXT, b"Upgrade behind an unanswered request", b"")
             return 0
-        if not endpoint.owns(request.path):
+        if not endpoint.owns_target(request.target):
             exchange.respond(404, TEXT, b"Not Found", b"")
             return 0
         try:
@@ -392,7 +526,7 @@ cdef class Http1Core(Timed):
             if not a.status:
                 if request.http_version == "1.0":
                     raise ProtocolError("HTTP/1.0 has no upgrade")
-                key = websocket_key(request.headers)
+                key = websocket_key(request)
         except ProtocolError as exc:
             exchange.respond(
                 400, JSON, b'{"code":3,"message":"%s"}' % str(exc).encode(), b""
@@ -405,6 +539,7 @@ cdef class Http1Core(Timed):
             exchange.headers += a.headers
             exchange.respond(a.status, JSON, a.body, b"")
             return 0
+        self._name_peer(request)
         if endpoint.access_log is not None:
             endpoint.access_log.info(
                 '%s "%s %s" 101 0', _address(request.peer), request.method, request.path
@@ -415,21 +550,21 @@ cdef class Http1Core(Timed):
             a.headers += cookie_header(engine, session)
         else:
             request = None
-        a.headers += subprotocol_header(exchange.request.headers)
+        a.headers += subprotocol_header(exchange.request)
         # From here on the connection is not HTTP's.
         self._set_deadline(0)
         endpoint.connections.discard(self)
-        self.transport = self.parser = self.current = None
+        self.writer = self.parser = self.current = None
         self.exchanges = []
         exchange.connection = None
         try:
             adopt(
-                transport, engine, session, request, key, a.headers, tail,
+                writer, engine, session, request, key, a.headers, tail,
                 endpoint.connections,
             )
         except Exception:
             engine.logger.exception("a WebSocket could not be adopted")
-            transport.abort()
+            writer.transport.abort()
         return 0
 
     cdef int _fail(self, int status, bytes message) except -1:
@@ -439,7 +574,7 @@ cdef class Http1Core(Timed):
             exchange = Exchange.__new__(Exchange)
             exchange.connection = self
             exchange.headers = NO_STORE
-            exchange.request = Request("GET", b"/", [])
+            exchange.request = Request.new("GET", b"/", b"", "http", "1.1")
             self.exchanges.append(exchange)
         self.closing = True
         self.upgrade = None
@@ -450,32 +585,32 @@ cdef class Http1Core(Timed):
     cdef int _write_ready(self) except -1:
         """Write the responses that are next in order."""
         cdef Exchange exchange
-        cdef object transport = self.transport
+        cdef Writer writer = self.writer
         while self.exchanges:
             exchange = self.exchanges[0]
             if exchange.response is None:
                 return 0
             del self.exchanges[0]
-            transport.write(exchange.response)
+            writer.write(exchange.response)
             exchange.response = None
             if not exchange.keep_alive:
                 self.closing = True
                 self.exchanges.clear()
         if self.closing:
-            if self.current is not None and transport.can_write_eof():
+            if self.current is not None and writer.transport.can_write_eof():
                 # More of the request is on its way. Closing now would reset the
                 # connection, and the response could be lost with it (RFC 9112, 9.6).
-                transport.write_eof()
+                writer.write_eof()
                 self.current = None
                 self.head_size = 0
                 self._set_deadline(LINGER_TIMEOUT)
             else:
                 self._set_deadline(0)
-                transport.close()
+                writer.close()
             return 0
         if self.paused:
             self.paused = False
-            transport.resume_reading()
+            writer.transport.resume_reading()
         if self.current is None:
             self._set_deadline(HEAD_TIMEOUT)
         return 0
@@ -483,13 +618,13 @@ cdef class Http1Core(Timed):
     def close_when_idle(self):
         """Close once every request has its response."""
         self.closing = True
-        if self.transport is not None:
+        if self.writer is not None:
             self._write_ready()
 
     def abort_connection(self):
         """Close now."""
-        if self.transport is not None:
-            self.transport.abort()
+        if self.writer is not None:
+            self.writer.transport.abort()
 
     # Time.
 
@@ -508,12 +643,12 @@ cdef class Http1Core(Timed):
 
     cdef int on_deadline(self, int kind, double now) except -1:
         self.deadline = None
-        if self.transport is None:
+        if self.writer is None:
             return 0
         if self.head_size > 0 or self.current is not None:
             self._fail(408, b"Request timeout")
         else:
-            self.transport.close()
+            self.writer.close()
         return 0
 
 
@@ -524,15 +659,6 @@ class Http1Connection(Http1Core, asyncio.Protocol):
 def _wants_websocket(Request request):
     value = request.header(b"upgrade")
     return value is not None and b"websocket" in value.lower()
-
-
-def _hosts(Request request):
-    cdef tuple item
-    count = 0
-    for item in request.headers:
-        if item[0] == b"host":
-            count += 1
-    return count
 
 
 def _address(peer):

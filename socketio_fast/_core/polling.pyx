@@ -72,19 +72,23 @@ cdef class Polling(Transport):
             self._take()
         return 0
 
-    def _take(self):
-        """Answer the GET with all there is; True if that ends the session."""
+    cdef int _take(self) except -1:
+        """Answer the GET with all there is; with a close packet the session ends."""
         cdef Outgoing m
         cdef Session session = self.session
-        cdef list packets = [m.packets() for m in self.pending]
-        if self.closing:
-            packets.append(CLOSE)
+        cdef list pending = self.pending, packets
         self.pending = []
         self.pending_bytes = 0
+        if len(pending) == 1 and not self.closing:
+            return self._answer((<Outgoing> pending[0]).packets())
+        packets = [m.packets() for m in pending]
+        if self.closing:
+            packets.append(CLOSE)
         self._answer(join_payload(packets))
         if self.closing and session is not None:
             self.session = None
             session.finished()
+        return 0
 
     cpdef int close(self) except -1:
         if self.engine.stopping:
@@ -225,11 +229,7 @@ cdef class Polling(Transport):
         cdef Responder poll = self.poll
         cdef bytes headers = b"", encoding
         self.poll = None
-        config = self.engine.config
-        if (
-            config.http_compression
-            and PyBytes_GET_SIZE(payload) >= config.compression_threshold
-        ):
+        if 0 <= self.engine.compress_from <= PyBytes_GET_SIZE(payload):
             encoding = accepted_encoding(poll.header(b"accept-encoding"))
             if encoding == b"gzip":
                 payload = gzip.compress(payload, 6, mtime=0)

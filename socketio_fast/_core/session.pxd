@@ -1,6 +1,7 @@
 # One Engine.IO connection, whatever its transport; and the engine that holds them all.
 from socketio_fast._core.deadlines cimport Deadline, Timed, Timeline
 from socketio_fast._core.outgoing cimport Outgoing
+from socketio_fast._core.writer cimport Flusher, Writer
 
 cdef enum SessionState:
     OPENING     # the handler has not accepted yet
@@ -82,7 +83,7 @@ cdef class Session(Timed):
     cdef int _closed(self, str reason) except -1
 
 
-cdef class Engine:
+cdef class Engine(Flusher):
     cdef:
         readonly dict sessions      # id -> Session
         readonly object config      # config.EngineConfig
@@ -96,6 +97,10 @@ cdef class Engine:
         Py_ssize_t max_payload
         Py_ssize_t max_buffer_bytes
         bint allow_upgrades
+        tuple transports
+        object allowed_origins      # a tuple, a callable, or None: its own
+        bint cors_credentials
+        Py_ssize_t compress_from    # bytes of a poll's response; -1: never
         bint stopping               # the server goes
         # The event loop, by three of its methods; None before bind().
         readonly object loop
@@ -103,10 +108,11 @@ cdef class Engine:
         object _call_at
         object _call_soon
         object _generate_id
-        # Transports with something to write at the end of this pass of the loop, and
-        # sessions whose client reads too slowly.
-        list dirty
+        # At the end of this pass of the loop: sessions whose client reads too slowly,
+        # transports and connections with something to write.
         list slow
+        list dirty
+        list writers
         bint flushing
         object _timer
         double _timer_at

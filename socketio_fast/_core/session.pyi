@@ -7,6 +7,7 @@ from typing_extensions import Self, disjoint_base
 
 from socketio_fast._core.deadlines import Timed
 from socketio_fast._core.outgoing import Outgoing
+from socketio_fast._core.writer import Flusher
 from socketio_fast.config import EngineConfig
 
 SERVER_DISCONNECT: str
@@ -69,7 +70,7 @@ class Session(Timed):
     def disconnect(self) -> None: ...
 
 @final
-class Engine:
+class Engine(Flusher):
     def __new__(
         cls,
         config: EngineConfig,

@@ -33,6 +33,7 @@ from socketio_fast._core.eio cimport (
     EIO_UPGRADE,
 )
 from socketio_fast._core.outgoing cimport Outgoing
+from socketio_fast._core.writer cimport Flusher, Writer
 
 from socketio_fast.exceptions import ProtocolError
 
@@ -171,7 +172,7 @@ cdef class Session(Timed):
             if (
                 engine.allow_upgrades
                 and transport.name == "polling"
-                and "websocket" in engine.config.transports
+                and "websocket" in engine.transports
             )
             else []
         )
@@ -444,7 +445,7 @@ def _milliseconds(double seconds):
 
 
 @cython.final
-cdef class Engine:
+cdef class Engine(Flusher):
     """All sessions of one server, their deadlines, and what they have to write.
 
     Args:
@@ -461,6 +462,7 @@ cdef class Engine:
         self.sessions = {}
         self.timeline = Timeline()
         self.dirty = []
+        self.writers = []
         self.slow = []
         self.config = config
         self.factory = factory
@@ -472,6 +474,12 @@ cdef class Engine:
         self.max_payload = config.max_http_buffer_size
         self.max_buffer_bytes = config.max_buffer_bytes
         self.allow_upgrades = config.allow_upgrades
+        self.transports = config.transports
+        self.allowed_origins = config.cors_allowed_origins
+        self.cors_credentials = config.cors_credentials
+        self.compress_from = (
+            config.compression_threshold if config.http_compression else -1
+        )
         self._timer_at = NEVER
 
     def bind(self, object loop):
@@ -585,6 +593,12 @@ cdef class Engine:
             self._schedule()
         return 0
 
+    cdef int mark_writer(self, Writer writer) except -1:
+        self.writers.append(writer)
+        if not self.flushing:
+            self._schedule()
+        return 0
+
     cdef int overflow(self, Session session) except -1:
         # Not closed here: a fan-out may be running over the room it is in.
         self.slow.append(session)
@@ -603,11 +617,10 @@ cdef class Engine:
 
     def flush(self):
         """Write what was marked in this pass."""
-        cdef list dirty = self.dirty, slow = self.slow
+        cdef list dirty = self.dirty, slow = self.slow, writers
         cdef Transport transport
+        cdef Writer writer
         cdef Session session
-        self.dirty = []
-        self.flushing = False
         if slow:
             self.slow = []
             for session in slow:
@@ -619,8 +632,19 @@ cdef class Engine:
                 if transport.buffered() + session.held <= self.max_buffer_bytes:
                     continue
                 session.too_slow()
-        for transport in dirty:
+        if dirty:
+            self.dirty = []
+            for transport in dirty:
+                try:
+                    transport.flush()
+                except Exception:
+                    self.logger.exception("writing to a client failed")
+        # What was marked until here is written now, by transports too.
+        self.flushing = False
+        writers = self.writers
+        self.writers = []
+        for writer in writers:
             try:
-                transport.flush()
+                writer.flush()
             except Exception:
                 self.logger.exception("writing to a client failed")

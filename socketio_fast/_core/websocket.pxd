@@ -1,8 +1,10 @@
 # WebSocket connections: the transport, and the adoption of a socket from HTTP.
 from socketio_fast._core.deadlines cimport Deadline
+from socketio_fast._core.handshake cimport Request
 from socketio_fast._core.outgoing cimport Outgoing
 from socketio_fast._core.session cimport Engine, Session, Transport
 from socketio_fast._core.wire cimport sf_frame, sf_utf8
+from socketio_fast._core.writer cimport Writer
 
 
 cdef class Connections:
@@ -19,8 +21,7 @@ cdef class WebSocket(Transport):
     cdef:
         readonly str name
         Engine engine
-        object transport            # the event loop's; None when the connection is lost
-        object buffer_size          # its get_write_buffer_size
+        Writer writer
         Connections connections     # this one is among them while it is open
         Deadline close_deadline
         # Reading: an incomplete frame, and how long it must get to be read on.
@@ -31,20 +32,11 @@ cdef class WebSocket(Transport):
         list fragments
         Py_ssize_t fragments_size
         sf_utf8 utf8
-        # Writing.
-        int fd                      # to send to directly; -1: not (TLS)
-        list pending                # bytes to write
-        Py_ssize_t pending_bytes
-        bytes pong                  # the last one, while paused
-        Py_ssize_t handed           # bytes that the loop's transport was given last
-        bint marked                 # flush() is coming
-        bint reading                # a burst is being read: flush() at its end
-        bint paused                 # the loop's transport holds more than it can send
-        bint loop_buffered          # it may hold something
+        bytes pong                  # the last one, while the writer is paused
         bint close_sent
         bint dead                   # nothing is read any more
 
-    cdef int begin(self, Session session, object request) except -1
+    cdef int begin(self, Session session, Request request) except -1
     cdef int _write(self, bytes data) except -1
     cdef int _send_close(self, object code) except -1
     cdef int _close_connection(self) except -1
@@ -58,3 +50,11 @@ cdef class WebSocket(Transport):
     cdef int _on_binary(self, const char *p, Py_ssize_t n) except -1
     cdef int _on_fragment(self, const char *p, Py_ssize_t n, bint fin) except -1
     cdef int _on_close(self, const char *p, Py_ssize_t n) except -1
+
+
+cpdef bytes websocket_key(Request request)
+cpdef bytes subprotocol_header(Request request)
+cdef int adopt(
+    Writer writer, Engine engine, Session session, Request request, bytes key,
+    bytes headers, bytes tail, Connections connections,
+) except -1

@@ -1,11 +1,9 @@
 from asyncio import BaseTransport
-from asyncio import Transport as AsyncioTransport
-from collections.abc import Iterable
 from typing import Protocol, final
 
 from socketio_fast._core.handshake import Request
 from socketio_fast._core.outgoing import Outgoing
-from socketio_fast._core.session import Engine, Session, Transport
+from socketio_fast._core.session import Transport
 
 class _Connection(Protocol):
     def abort_connection(self) -> None: ...
@@ -37,15 +35,5 @@ class WebSocket(Transport):
     def pause_writing(self) -> None: ...
     def resume_writing(self) -> None: ...
 
-def websocket_key(headers: Iterable[tuple[bytes, bytes]]) -> bytes: ...
-def subprotocol_header(headers: Iterable[tuple[bytes, bytes]]) -> bytes: ...
-def adopt(
-    transport: AsyncioTransport,
-    engine: Engine,
-    session: Session,
-    request: Request | None,
-    key: bytes,
-    headers: bytes,
-    tail: bytes,
-    connections: Connections,
-) -> None: ...
+def websocket_key(request: Request) -> bytes: ...
+def subprotocol_header(request: Request) -> bytes: ...

@@ -5,13 +5,11 @@ lie, and unmasked into one buffer for all connections, so that an idle connectio
 none. What is there of an incomplete frame waits, grown as it comes, never beyond
 `max_http_buffer_size` and a head: sizes are checked before a payload is buffered.
 
-Writing: `Outgoing` renders frames once for everybody, and a connection writes at most
-once in a pass of the loop: at the end of a burst that was read, or when the engine
-flushes. It goes straight to the socket while the event loop's transport holds nothing
-back, and by that transport when the kernel's buffer is full, and with TLS.
+Writing: `Outgoing` renders frames once for everybody, and `Writer` sends those of a
+pass of the loop at once.
 """
 import asyncio
-from base64 import b64decode, b64encode
+from binascii import b2a_base64
 from hashlib import sha1
 
 import cython
@@ -24,6 +22,7 @@ from cpython.bytes cimport (
 from libc.string cimport memcpy
 
 from socketio_fast._core cimport eio
+from socketio_fast._core.handshake cimport Request
 from socketio_fast._core.outgoing cimport Outgoing
 from socketio_fast._core.session cimport Engine, Session, Transport
 from socketio_fast._core.wire cimport (
@@ -38,29 +37,28 @@ from socketio_fast._core.wire cimport (
     SF_PING,
     SF_PONG,
     SF_TEXT,
+    sf_base64_decode,
     sf_frame,
     sf_frame_head,
     sf_scan_frame,
-    sf_send,
     sf_unmask,
     sf_utf8,
     sf_utf8_feed,
 )
+from socketio_fast._core.writer cimport Writer
 
 from socketio_fast.exceptions import LimitError, ProtocolError
 
 cdef enum:
-    # A payload or a write of more is not gathered in a shared buffer.
+    # A larger payload is not unmasked into the shared buffer.
     SCRATCH_SIZE = 65536
     D_CLOSE = 0
 
 # How long a client has to answer a close frame (seconds).
 cdef double CLOSE_TIMEOUT = 10.0
 
-# Shared by all connections. Safe: what is unmasked is decoded, and what is gathered is
-# sent, before any Python code runs.
+# Shared by all connections: what is unmasked is decoded before any Python code runs.
 cdef char unmasked[SCRATCH_SIZE]
-cdef char gathered[SCRATCH_SIZE]
 
 cdef dict VIOLATIONS = {
     SF_FRAME_RESERVED_BIT: "reserved bit set without an extension",
@@ -105,7 +103,7 @@ cdef class Connections:
 cdef class WebSocket(Transport):
     """One WebSocket connection; an asyncio protocol."""
 
-    cdef int begin(self, Session session, object request) except -1:
+    cdef int begin(self, Session session, Request request) except -1:
         """The handshake is done: open a session, or probe one for an upgrade."""
         if request is not None:
             session.open(self, request)
@@ -120,68 +118,20 @@ cdef class WebSocket(Transport):
         return self._write(m.frames())
 
     cdef int _write(self, bytes data) except -1:
-        if self.close_sent or self.transport is None:
+        cdef Writer writer = self.writer
+        if self.close_sent or writer.transport is None:
             return 0
-        self.pending.append(data)
-        self.pending_bytes += PyBytes_GET_SIZE(data)
-        if not self.marked and not self.reading:
-            self.marked = True
-            self.engine.mark(self)
-        if self.pending_bytes + self.handed > self.engine.max_buffer_bytes:
+        writer.write(data)
+        if writer.size + writer.handed > self.engine.max_buffer_bytes:
             if self.session is not None:
                 self.engine.overflow(self.session)
         return 0
 
     cpdef Py_ssize_t buffered(self) except -1:
-        if self.loop_buffered and self.buffer_size is not None:
-            self.handed = self.buffer_size()
-        return self.pending_bytes + self.handed
+        return self.writer.buffered()
 
     cpdef int flush(self) except -1:
-        cdef Py_ssize_t size = self.pending_bytes, sent = 0, offset = 0
-        cdef bytes data
-        self.marked = False
-        if size == 0 or self.transport is None or self.paused:
-            return 0
-        if self.loop_buffered:
-            self.loop_buffered = self.buffer_size() != 0
-        if not self.loop_buffered:
-            self.handed = 0
-        if len(self.pending) == 1:
-            data = <bytes> self.pending[0]
-        elif size <= SCRATCH_SIZE and self.fd >= 0 and not self.loop_buffered:
-            for data in self.pending:
-                memcpy(
-                    gathered + offset, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)
-                )
-                offset += PyBytes_GET_SIZE(data)
-            sent = sf_send(self.fd, gathered, size)
-            if sent == size:
-                self.pending.clear()
-                self.pending_bytes = 0
-                return 0
-            data = b"".join(self.pending)
-        else:
-            data = b"".join(self.pending)
-        self.pending.clear()
-        self.pending_bytes = 0
-        if self.fd >= 0 and not self.loop_buffered and offset == 0:
-            sent = sf_send(self.fd, PyBytes_AS_STRING(data), size)
-            if sent == size:
-                return 0
-        if sent < 0:
-            # The connection is broken; the loop's transport will say so.
-            self.transport.abort()
-            return 0
-        # It may call pause_writing() before it returns.
-        self.loop_buffered = True
-        self.handed = size - sent
-        # A copy of a small rest is cheaper than a view of it.
-        if sent and size - sent > SCRATCH_SIZE:
-            self.transport.write(memoryview(data)[sent:])
-        else:
-            self.transport.write(data[sent:] if sent else data)
-        return 0
+        return self.writer.flush()
 
     cpdef int close(self) except -1:
         self._send_close(None)
@@ -191,8 +141,8 @@ cdef class WebSocket(Transport):
         # The close frame leaves behind what is pending; nothing more is read or waited
         # for but the answer to it. Who does not read gets none.
         self.session = None
-        if self.paused and self.transport is not None:
-            self.transport.abort()
+        if self.writer.paused:
+            self.abort_connection()
         else:
             self._send_close(code)
         return 0
@@ -208,7 +158,7 @@ cdef class WebSocket(Transport):
 
     cdef int _send_close(self, object code) except -1:
         cdef char frame[4]
-        if self.close_sent or self.transport is None:
+        if self.close_sent or self.writer.transport is None:
             return 0
         if code is None:
             # As ws for Node.js: a close frame without a code.
@@ -225,23 +175,19 @@ cdef class WebSocket(Transport):
 
     cdef int _close_connection(self) except -1:
         """The closing handshake is over, or there can be none."""
+        cdef Writer writer = self.writer
         self.dead = True
         self.partial = None
-        self.flush()
-        if self.transport is None or self.transport.is_closing():
-            return 0
-        if self.fd >= 0 and self.transport.can_write_eof():
+        if writer.fd >= 0:
             # Closed when the client closes, or late. To close it now, with something
             # unread, would reset it, and the client could lose the close frame.
-            self.transport.write_eof()
-        else:
-            self.transport.close()
-        return 0
+            return writer.write_eof()
+        return writer.close()
 
     def abort_connection(self):
         """Close now, without a close frame."""
-        if self.transport is not None:
-            self.transport.abort()
+        if self.writer.transport is not None:
+            self.writer.transport.abort()
 
     cdef int on_deadline(self, int kind, double now) except -1:
         self.close_deadline = None
@@ -263,7 +209,6 @@ cdef class WebSocket(Transport):
                 return
             p = PyByteArray_AS_STRING(joined)
             self.partial = None
-        self.reading = True
         try:
             taken = self._read(p, n, joined is not None)
             if taken < n and not self.dead:
@@ -272,8 +217,6 @@ cdef class WebSocket(Transport):
             # After a violation nothing that follows can be understood.
             self._fail(exc)
             self._close_connection()
-        self.reading = False
-        self.flush()
 
     def eof_received(self):
         return False
@@ -284,9 +227,8 @@ cdef class WebSocket(Transport):
     def connection_lost(self, exc):
         cdef Session session = self.session
         self.dead = self.close_sent = True
-        self.transport = self.buffer_size = self.partial = self.fragments = None
-        self.pending.clear()
-        self.pending_bytes = self.handed = 0
+        self.partial = self.fragments = None
+        self.writer.lost()
         self.connections.discard(self)
         if self.close_deadline is not None:
             self.close_deadline.cancel()
@@ -296,16 +238,14 @@ cdef class WebSocket(Transport):
             self.session = None
 
     def pause_writing(self):
-        self.paused = True
+        self.writer.paused = True
 
     def resume_writing(self):
         cdef bytes pong = self.pong
-        self.paused = False
         self.pong = None
-        self.handed = 0
         if pong is not None:
             self._write(pong)
-        self.flush()
+        self.writer.resume()
 
     # Reading.
 
@@ -394,7 +334,7 @@ cdef class WebSocket(Transport):
         if opcode == SF_PING:
             payload = sf_frame_head(out, SF_PONG, n)
             memcpy(payload, p, n)
-            if self.paused:
+            if self.writer.paused:
                 # Who pings and does not read gets one answer (section 5.5.3).
                 self.pong = out[:payload - out + n]
                 return 0
@@ -471,100 +411,82 @@ cdef class WebSocket(Transport):
         # The same code back, and the server is the first to close the connection.
         self._send_close(code)
         self.dead = True
-        self.flush()
         if session is not None:
             session.on_transport_close(self, "transport close")
-        if self.transport is not None:
-            self.transport.close()
-        return 0
+        return self.writer.close()
 
 
-def websocket_key(headers):
+cpdef bytes websocket_key(Request request):
     """The Sec-WebSocket-Key of a valid WebSocket handshake (RFC 6455, 4.2.1).
 
-    Raises ProtocolError that says what is missing. `headers` are (name in lower case,
-    value) as bytes.
+    Raises ProtocolError that says what is missing.
     """
-    key = version = None
-    upgrade = connection = False
-    for name, value in headers:
-        if name == b"sec-websocket-key":
-            key = value if key is None else b""
-        elif name == b"sec-websocket-version":
-            version = value
-        elif name == b"upgrade":
-            upgrade = upgrade or b"websocket" in _tokens(value)
-        elif name == b"connection":
-            connection = connection or b"upgrade" in _tokens(value)
-    if not upgrade or not connection:
+    cdef bytes key = request.header(b"sec-websocket-key")
+    if (
+        not request.has_token(b"upgrade", b"websocket")
+        or not request.has_token(b"connection", b"upgrade")
+    ):
         raise ProtocolError("not an upgrade to websocket")
-    if version != b"13":
+    if request.header(b"sec-websocket-version") != b"13":
         raise ProtocolError("Sec-WebSocket-Version is not 13")
-    try:
-        valid = len(b64decode(key or b"", validate=True)) == 16
-    except ValueError:
-        valid = False
-    if not valid:
+    # 16 bytes in base64 (RFC 4648): 22 characters, the last for two bits, and "==".
+    if (
+        key is None
+        or request.count(b"sec-websocket-key") != 1
+        or len(key) != 24
+        or key[22:] != b"=="
+        or sf_base64_decode(unmasked, PyBytes_AS_STRING(key), 24) != 16
+    ):
         raise ProtocolError("Sec-WebSocket-Key is not 16 bytes in base64")
     return key
 
 
-def _tokens(value):
-    return [token.strip() for token in value.lower().split(b",")]
-
-
-def subprotocol_header(headers):
+cpdef bytes subprotocol_header(Request request):
     """The response line that chooses the first subprotocol offered, as ws for Node.js
     does: browsers fail a connection for which none is chosen. Empty for no offer."""
-    for name, value in headers:
-        if name == b"sec-websocket-protocol":
-            return b"Sec-WebSocket-Protocol: " + value.split(b",")[0].strip() + b"\r\n"
-    return b""
+    cdef bytes offered = request.header(b"sec-websocket-protocol")
+    if offered is None:
+        return b""
+    return (
+        b"Sec-WebSocket-Protocol: " + offered.split(b",")[0].strip() + b"\r\n"
+    )
 
 
-def adopt(
-    transport, Engine engine not None, Session session not None, request,
-    bytes key not None, bytes headers not None, bytes tail not None,
-    Connections connections not None,
-):
+cdef int adopt(
+    Writer writer, Engine engine, Session session, Request request, bytes key,
+    bytes headers, bytes tail, Connections connections,
+) except -1:
     """Turn an HTTP connection into a WebSocket.
 
     Args:
-        transport: The event loop's transport.
+        writer: Of the connection.
         engine: Where a new session belongs.
         session: The session that upgrades, or the new one.
-        request: The handshake `Request` of a new one; None for an upgrade.
+        request: The handshake of a new one; None for an upgrade.
         key: Its valid Sec-WebSocket-Key.
         headers: More lines for the response.
         tail: Bytes behind the request.
         connections: Those of the server.
     """
     cdef WebSocket ws = WebSocket.__new__(WebSocket)
-    socket = transport.get_extra_info("socket")
     ws.name = "websocket"
     ws.engine = engine
-    ws.pending = []
-    ws.fd = (
-        -1 if transport.get_extra_info("ssl_object") is not None or socket is None
-        else socket.fileno()
-    )
-    ws.transport = transport
-    ws.buffer_size = transport.get_write_buffer_size
+    ws.writer = writer
     ws.connections = connections
     connections.add(ws)
-    # pause_writing() as soon as the transport holds anything back.
-    transport.set_write_buffer_limits(high=0)
-    transport.set_protocol(ws)
+    writer.transport.set_protocol(ws)
     # The response, the open packet, and answers to the tail leave together.
-    ws.reading = True
     ws._write(
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
         b"Connection: Upgrade\r\nSec-WebSocket-Accept: "
-        + b64encode(sha1(key + _GUID).digest()) + b"\r\n" + headers + b"\r\n"
+        + b2a_base64(sha1(key + _GUID).digest(), newline=False)
+        + b"\r\n" + headers + b"\r\n"
     )
     ws.begin(session, request)
-    ws.data_received(tail)
+    if tail:
+        ws.data_received(tail)
+    return 0
 
 
 # RFC 6455, section 1.3.
-_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+cdef bytes _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"

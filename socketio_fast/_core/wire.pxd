@@ -57,6 +57,31 @@ cdef extern from "sf_frame.h" nogil:
     char *sf_frame_head(char *out, int opcode, size_t payload)
 
 
+cdef extern from "sf_http.h" nogil:
+    enum:
+        SF_DECLINED
+        SF_GET
+        SF_POST
+    ctypedef struct sf_request:
+        int method
+        bint upgrade
+        size_t target
+        size_t target_size
+        size_t lines
+        size_t lines_size
+        size_t head
+        size_t length
+    sf_request sf_scan_request(const char *p, size_t n, size_t limit)
+    const char *sf_find_header(
+        const char *p, const char *end, const char *name, size_t name_size,
+        size_t *value_size
+    )
+    const char *sf_find_parameter(
+        const char *p, size_t n, const char *name, size_t name_size,
+        size_t *value_size
+    )
+
+
 cdef extern from "sf_base64.h" nogil:
     size_t sf_base64_size(size_t n)
     char *sf_base64_encode(char *out, const char *p, size_t n)

@@ -83,7 +83,8 @@ def test_only_what_is_below_is_needed(path: Path) -> None:
         ("outgoing", {"eio", "sio"}),
         ("deadlines", set()),
         ("tasks", set()),
-        ("session", {"deadlines", "eio", "outgoing"}),
+        ("writer", {"wire"}),
+        ("session", {"deadlines", "eio", "outgoing", "writer"}),
         ("rooms", {"outgoing", "peer", "sio"}),
     ],
 )
@@ -118,9 +119,9 @@ ASYNCIO_TRANSPORT = re.compile(
 
 
 @pytest.mark.parametrize(
-    "module", [m for m in MODULES if m not in ("websocket", "http1")]
+    "module", [m for m in MODULES if m not in ("writer", "websocket", "http1")]
 )
-def test_only_http1_and_websocket_know_asyncio_transports(module: str) -> None:
+def test_who_knows_asyncio_transports(module: str) -> None:
     for suffix in (".pyx", ".pxd"):
         text = (CORE / (module + suffix)).read_text()
         assert not ASYNCIO_TRANSPORT.search(text)

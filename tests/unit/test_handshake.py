@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from integration.raw import request
 
-from socketio_fast._core.handshake import Request, judge, make_request
+from socketio_fast._core.handshake import judge, make_request
 from socketio_fast._core.http1 import Endpoint
 from socketio_fast._core.polling import Polling
 from socketio_fast._core.session import Engine
@@ -328,7 +328,7 @@ def test_header() -> None:
 
 
 def test_environ() -> None:
-    asked = Request(
+    asked = make_request(
         "GET",
         b"/socket.io/?EIO=4",
         [

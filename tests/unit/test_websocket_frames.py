@@ -18,6 +18,7 @@ from integration.raw import (
     upgrade_request,
 )
 
+from socketio_fast._core.handshake import make_request
 from socketio_fast._core.websocket import subprotocol_header, websocket_key
 from socketio_fast.engineio import AsyncServer
 from socketio_fast.exceptions import ProtocolError
@@ -68,7 +69,7 @@ def headers(**changed: bytes | None) -> list[tuple[bytes, bytes]]:
     ],
 )
 def test_a_valid_handshake(changed: dict[str, bytes]) -> None:
-    assert websocket_key(headers(**changed)) == KEY
+    assert websocket_key(make_request("GET", b"/", headers(**changed))) == KEY
 
 
 @pytest.mark.parametrize(
@@ -92,12 +93,14 @@ def test_a_handshake_that_is_wrong(
     changed: dict[str, bytes | None], message: str
 ) -> None:
     with pytest.raises(ProtocolError, match=message):
-        websocket_key(headers(**changed))
+        websocket_key(make_request("GET", b"/", headers(**changed)))
 
 
 def test_a_key_twice() -> None:
     with pytest.raises(ProtocolError, match="Sec-WebSocket-Key"):
-        websocket_key([*headers(), (b"sec-websocket-key", KEY)])
+        websocket_key(
+            make_request("GET", b"/", [*headers(), (b"sec-websocket-key", KEY)])
+        )
 
 
 @pytest.mark.parametrize(
@@ -111,7 +114,7 @@ def test_a_key_twice() -> None:
 )
 def test_subprotocols(offered: list[bytes], line: bytes) -> None:
     lines = [(b"sec-websocket-protocol", value) for value in offered]
-    assert subprotocol_header(lines) == line
+    assert subprotocol_header(make_request("GET", b"/", lines)) == line
 
 
 def test_the_response_and_the_open_packet_leave_in_one_write() -> None:

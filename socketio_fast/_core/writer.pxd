@@ -1,0 +1,28 @@
+# What is written to a connection: gathered, and sent once in a pass of the loop.
+
+
+cdef class Flusher:
+    # Who flushes writers at the end of the loop's pass; implemented by session.
+    cdef int mark_writer(self, Writer writer) except -1
+
+
+cdef class Writer:
+    cdef:
+        Flusher flusher
+        readonly object transport   # the event loop's; None when the connection is lost
+        object _buffer_size         # its get_write_buffer_size
+        int fd                      # to send to directly; -1: not (TLS)
+        list pending                # bytes to write
+        readonly Py_ssize_t size    # bytes of them
+        Py_ssize_t handed           # bytes that the loop's transport was given last
+        bint marked                 # flush() is coming
+        bint loop_buffered          # the loop's transport may hold something
+        readonly bint paused        # it holds more than it can send
+
+    cdef int write(self, bytes data) except -1
+    cdef int flush(self) except -1
+    cdef Py_ssize_t buffered(self) except -1
+    cdef int close(self) except -1
+    cdef int write_eof(self) except -1
+    cdef int resume(self) except -1
+    cdef int lost(self) except -1

@@ -1,0 +1,150 @@
+"""Writing: what a connection has to write is gathered, and sent once in a loop's pass.
+
+A `send` costs more than the rest of a message together, and the more of them follow
+each other the cheaper they are: while they do, the peers wake less often. So nothing is
+sent before all that was readable in this pass is handled. Measured beside a `send` at
+the end of each connection's burst (loopback, 100 connections with 8 messages in flight,
+medians of 9 alternating rounds): echo 3.28 us of CPU before, 2.93 after;
+acknowledgements 2.74 before, 2.37 after; echo with 1 in flight the same.
+
+It goes straight to the socket while the event loop's transport holds nothing back, and
+by that transport when the kernel's buffer is full, and with TLS.
+"""
+import cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.string cimport memcpy
+
+from socketio_fast._core.wire cimport sf_send
+
+cdef enum:
+    # More is not gathered in the shared buffer.
+    GATHERED_SIZE = 65536
+
+# Shared by all connections: what is gathered is sent before any Python code runs.
+cdef char gathered[GATHERED_SIZE]
+
+
+cdef class Flusher:
+    """Flushes writers at the end of the loop's pass. Abstract."""
+
+    cdef int mark_writer(self, Writer writer) except -1:
+        raise NotImplementedError
+
+
+@cython.final
+cdef class Writer:
+    """The writing side of one connection, whatever its protocol.
+
+    Args:
+        flusher: Calls `flush()` at the end of the pass.
+        transport: The event loop's.
+        secure: Whether it has TLS, so that nothing may go past it.
+    """
+
+    def __cinit__(self, Flusher flusher not None, object transport, bint secure=False):
+        cdef object socket = (
+            None if secure else transport.get_extra_info("socket")
+        )
+        self.flusher = flusher
+        self.transport = transport
+        self.fd = -1 if socket is None else socket.fileno()
+        self.pending = []
+        self._buffer_size = transport.get_write_buffer_size
+        # pause_writing() as soon as the transport holds anything back.
+        transport.set_write_buffer_limits(high=0)
+
+    cdef int write(self, bytes data) except -1:
+        """Take bytes; they leave at the end of the pass."""
+        if self.transport is None:
+            return 0
+        self.pending.append(data)
+        self.size += PyBytes_GET_SIZE(data)
+        if not self.marked:
+            self.marked = True
+            self.flusher.mark_writer(self)
+        return 0
+
+    cdef int flush(self) except -1:
+        """Hand over to the network what was taken."""
+        cdef Py_ssize_t size = self.size, sent = 0, offset = 0
+        cdef bytes data
+        self.marked = False
+        if size == 0 or self.transport is None or self.paused:
+            return 0
+        if self.loop_buffered:
+            self.loop_buffered = self._buffer_size() != 0
+        if not self.loop_buffered:
+            self.handed = 0
+        if len(self.pending) == 1:
+            data = <bytes> self.pending[0]
+        elif size <= GATHERED_SIZE and self.fd >= 0 and not self.loop_buffered:
+            for data in self.pending:
+                memcpy(
+                    gathered + offset, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)
+                )
+                offset += PyBytes_GET_SIZE(data)
+            sent = sf_send(self.fd, gathered, size)
+            if sent == size:
+                self.pending.clear()
+                self.size = 0
+                return 0
+            data = b"".join(self.pending)
+        else:
+            data = b"".join(self.pending)
+        self.pending.clear()
+        self.size = 0
+        if self.fd >= 0 and not self.loop_buffered and offset == 0:
+            sent = sf_send(self.fd, PyBytes_AS_STRING(data), size)
+            if sent == size:
+                return 0
+        if sent < 0:
+            # The connection is broken; the loop's transport will say so.
+            self.transport.abort()
+            return 0
+        # It may call pause_writing() before it returns.
+        self.loop_buffered = True
+        self.handed = size - sent
+        # A copy of a small rest is cheaper than a view of it.
+        if sent and size - sent > GATHERED_SIZE:
+            self.transport.write(memoryview(data)[sent:])
+        else:
+            self.transport.write(data[sent:] if sent else data)
+        return 0
+
+    cdef Py_ssize_t buffered(self) except -1:
+        """Bytes that wait for the peer to read."""
+        if self.loop_buffered and self.transport is not None:
+            self.handed = self._buffer_size()
+        return self.size + self.handed
+
+    cdef int close(self) except -1:
+        """Close the connection behind what was taken."""
+        self.flush()
+        if self.transport is not None:
+            self.transport.close()
+        return 0
+
+    cdef int write_eof(self) except -1:
+        """End the stream behind what was taken; close where that cannot be."""
+        cdef object transport = self.transport
+        if transport is None or transport.is_closing():
+            return 0
+        self.flush()
+        if transport.can_write_eof():
+            transport.write_eof()
+        else:
+            transport.close()
+        return 0
+
+    cdef int resume(self) except -1:
+        """The loop's transport, which made it pause, holds nothing any more."""
+        self.paused = False
+        self.handed = 0
+        return self.flush()
+
+    cdef int lost(self) except -1:
+        """The connection has gone."""
+        self.transport = self._buffer_size = None
+        self.pending.clear()
+        self.size = self.handed = 0
+        return 0
