@@ -69,11 +69,15 @@ cdef Outgoing event(str namespace, list data, int64_t id):
 cdef Outgoing packet(int type, str namespace, object data, int64_t id):
     """A Socket.IO packet, encoded now."""
     cdef Outgoing m = Outgoing.__new__(Outgoing)
-    cdef list attachments = []
-    m.body = b"" if data is None else sio.dumps(data, attachments)
-    m.head = sio.head(type, namespace, id, len(attachments))
-    if attachments:
-        m.attachments = attachments
+    cdef sio.Attachments attachments
+    if data is None:
+        m.body = b""
+        m.head = sio.head(type, namespace, id, 0)
+    else:
+        attachments = sio.Attachments.__new__(sio.Attachments)
+        m.body = sio.dumps(data, attachments)
+        m.head = sio.head(type, namespace, id, attachments.count)
+        m.attachments = attachments.found
     return m
 
 

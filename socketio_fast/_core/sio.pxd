@@ -23,7 +23,14 @@ cdef class Packet:
     cdef int attach(self, bytes data) except -1
 
 
+cdef class Attachments:
+    # Those that dumps() has found.
+    cdef:
+        list found                  # None: there are none
+        Py_ssize_t count
+
+
 cdef Packet decode(const char *p, Py_ssize_t n, Py_ssize_t max_attachments)
 cdef int check_namespace(str name) except -1
-cdef bytes dumps(object data, list attachments)
+cdef bytes dumps(object data, Attachments attachments)
 cdef bytes head(int type, str namespace, int64_t id, Py_ssize_t attachments)

@@ -2,15 +2,17 @@
 
     packet = type [ count "-" ] [ "/" nsp "," ] [ id ] [ json ]
 
-JSON is orjson's: it reads from the receive buffer, and calls back for bytes, so that
-attachments are found in the pass that serialises. What orjson refuses goes through the
-standard library instead.
+Events of plain strings and bytes are read and written here (`sf_json.h`). All other
+JSON is orjson's: it calls back for bytes, so that attachments are found in the pass
+that serialises. What orjson refuses goes through the standard library.
+FIGURES
 """
 import json as _json
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from math import isfinite
 
+import cython
 import orjson
 
 from cpython.bytes cimport (
@@ -18,21 +20,43 @@ from cpython.bytes cimport (
     PyBytes_FromStringAndSize,
     PyBytes_GET_SIZE,
 )
-from cpython.list cimport PyList_GET_ITEM
+from cpython.list cimport PyList_GET_ITEM, PyList_New, PyList_SET_ITEM
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from cpython.buffer cimport PyBUF_READ
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdio cimport snprintf
+from libc.string cimport memcpy
 
 from socketio_fast._core.wire cimport (
     SF_BAD_ATTACHMENTS,
     SF_BAD_TYPE,
+    SF_MAX_ITEMS,
     SF_OK,
+    SF_PLACEHOLDER,
+    SF_PLACEHOLDER_NUM,
+    SF_PLACEHOLDER_SIZE,
     sf_head,
+    sf_item,
+    sf_plain_run,
+    sf_scan_array,
     sf_scan_head,
 )
 
 from socketio_fast.exceptions import LimitError, PacketError
+
+cdef extern from "Python.h":
+    size_t PY_VECTORCALL_ARGUMENTS_OFFSET
+    object PyObject_Vectorcall(
+        object func, PyObject **args, size_t n, PyObject *kwnames
+    )
+    object PyUnicode_New(Py_ssize_t size, Py_UCS4 maxchar)
+    void *PyUnicode_1BYTE_DATA(object o)
+    bint PyUnicode_IS_COMPACT_ASCII(object o)
+    Py_ssize_t PyUnicode_GET_LENGTH(object o)
+    bint PyUnicode_CheckExact(object o)
+    bint PyBytes_CheckExact(object o)
 
 cdef enum:
     PARSED_DEPTH = 1024  # of arrays and objects in what is received: orjson's limit
@@ -52,6 +76,7 @@ cdef frozenset RESERVED_EVENTS = frozenset((
 cdef bytes HEAD_EVENT = b"42"
 
 
+@cython.freelist(16)
 cdef class Packet:
     """A decoded packet; `data` is complete when `missing` is 0."""
 
@@ -110,7 +135,9 @@ cdef Packet decode(const char *p, Py_ssize_t n, Py_ssize_t max_attachments):
         packet.missing = h.attachments
         packet.attachments = []
     if <Py_ssize_t> h.json < n:
-        packet.data = _loads(p + h.json, n - h.json)
+        packet.data = _read_plain(p + h.json, n - h.json, packet.missing != 0)
+        if packet.data is None:
+            packet.data = _loads(p + h.json, n - h.json)
         _check_data(packet.type, packet.data)
     elif packet.type == SIO_EVENT or packet.type == SIO_ACK:
         raise PacketError("EVENT or ACK packet without data")
@@ -124,6 +151,44 @@ cdef int check_namespace(str name) except -1:
     return 0
 
 
+@cython.final
+cdef class Placeholder:
+    """Where the attachment of a number belongs; of plain arrays."""
+    cdef int num
+
+
+cdef list PLACEHOLDERS = []
+for _num in range(10):
+    PLACEHOLDERS.append(Placeholder.__new__(Placeholder))
+    (<Placeholder> PLACEHOLDERS[_num]).num = _num
+
+
+cdef list _read_plain(const char *p, Py_ssize_t n, bint binary):
+    """The strings, and placeholders if `binary`, of an array; None: it has others."""
+    cdef sf_item items[SF_MAX_ITEMS]
+    cdef sf_item *item
+    cdef size_t count = sf_scan_array(p, n, items), i
+    cdef list data
+    cdef object value
+    if count == 0:
+        return None
+    if not binary:
+        for i in range(count):
+            if items[i].num >= 0:
+                return None  # an object like any other
+    data = PyList_New(count)
+    for i in range(count):
+        item = &items[i]
+        if item.num >= 0:
+            value = PLACEHOLDERS[item.num]
+        else:
+            value = PyUnicode_New(item.size, 127)
+            memcpy(PyUnicode_1BYTE_DATA(value), p + item.start, item.size)
+        Py_INCREF(value)
+        PyList_SET_ITEM(data, i, value)
+    return data
+
+
 cdef object _loads(const char *p, Py_ssize_t n):
     # A copy is cheaper than a memoryview until about 1 KiB (60 ns against 110 ns
     # at 32 bytes, with the parsing).
@@ -133,10 +198,10 @@ cdef object _loads(const char *p, Py_ssize_t n):
         return _orjson_loads(PyMemoryView_FromMemory(<char *> p, n, PyBUF_READ))
     except ValueError:
         pass
-    return _loads_plain(p[:n])
+    return _loads_slow(p[:n])
 
 
-cdef object _loads_plain(bytes data):
+cdef object _loads_slow(bytes data):
     """What orjson refuses, but is JSON: lone surrogates (escaped), deep nesting.
 
     Raises PacketError for the rest. orjson refuses invalid UTF-8 too, so valid text is
@@ -222,14 +287,13 @@ cdef object _reconstruct(object data, list attachments, int depth):
     if isinstance(data, list):
         for i in range(len(<list> data)):
             value = (<list> data)[i]
-            if isinstance(value, (list, dict)):
+            if isinstance(value, Placeholder):
+                (<list> data)[i] = _attachment(attachments, (<Placeholder> value).num)
+            elif isinstance(value, (list, dict)):
                 (<list> data)[i] = _reconstruct(value, attachments, depth + 1)
     elif isinstance(data, dict):
         if (<dict> data).get("_placeholder") is True:
-            value = (<dict> data).get("num")
-            if type(value) is not int or not 0 <= value < len(attachments):
-                raise PacketError(f"illegal attachment number {value!r:.32}")
-            return attachments[value]
+            return _attachment(attachments, (<dict> data).get("num"))
         for key, value in (<dict> data).items():
             if isinstance(value, (list, dict)):
                 # Replacing values does not resize, so iteration stays valid.
@@ -237,15 +301,22 @@ cdef object _reconstruct(object data, list attachments, int depth):
     return data
 
 
-cdef class _Attachments:
+cdef object _attachment(list attachments, object num):
+    if type(num) is not int or not 0 <= num < len(attachments):
+        raise PacketError(f"illegal attachment number {num!r:.32}")
+    return attachments[num]
+
+
+@cython.final
+@cython.freelist(4)
+cdef class Attachments:
     """orjson's `default=`: collects bytes, and leaves placeholders behind."""
-    cdef list found
 
     def __call__(self, value):
-        return _placeholder(value, self.found)
+        return _placeholder(value, self)
 
 
-cdef object _placeholder(object value, list found):
+cdef object _placeholder(object value, Attachments attachments):
     if not isinstance(value, bytes):
         if not isinstance(value, (bytearray, memoryview)):
             raise TypeError(
@@ -254,31 +325,97 @@ cdef object _placeholder(object value, list found):
         value = bytes(value)
     elif type(value) is not bytes:
         value = bytes(value)
-    found.append(value)
-    return {"_placeholder": True, "num": len(found) - 1}
+    _collect(attachments, value)
+    return {"_placeholder": True, "num": attachments.count - 1}
 
 
-cdef bytes dumps(object data, list attachments):
-    """JSON of `data`; the bytes in it are appended to `attachments`.
+cdef int _collect(Attachments attachments, bytes value) except -1:
+    if attachments.found is None:
+        attachments.found = []
+    attachments.found.append(value)
+    attachments.count += 1
+    return 0
+
+
+cdef tuple DEFAULT = ("default",)
+
+
+cdef bytes dumps(object data, Attachments attachments):
+    """JSON of `data`; the bytes in it go to `attachments`, which are empty.
 
     Raises TypeError for what neither orjson nor json can serialise.
     """
-    cdef _Attachments collect = _Attachments.__new__(_Attachments)
-    collect.found = attachments
+    cdef PyObject *arguments[3]
+    cdef bytes json
+    if type(data) is list:
+        json = _write_plain(<list> data, attachments)
+        if json is not None:
+            return json
+    # arguments[0] is room for a method's object (PEP 590).
+    arguments[0] = NULL
+    arguments[1] = <PyObject *> data
+    arguments[2] = <PyObject *> attachments
     try:
-        return _orjson_dumps(data, default=collect)
+        return PyObject_Vectorcall(
+            _orjson_dumps, arguments + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET,
+            <PyObject *> DEFAULT,
+        )
     except _JSONEncodeError:
-        del attachments[:]
-        return _dumps_plain(data, attachments)
+        attachments.found = None
+        attachments.count = 0
+        return _dumps_slow(data, attachments)
 
 
-cdef bytes _dumps_plain(object data, list attachments):
+cdef bytes _write_plain(list data, Attachments attachments):
+    """JSON of an array of plain strings and bytes; None if it has others."""
+    cdef Py_ssize_t count = len(data), i, size = count + 1, length
+    cdef bytes json
+    cdef char *out
+    cdef object value
+    if not 0 < count <= SF_MAX_ITEMS:
+        return None
+    for i in range(count):
+        value = <object> PyList_GET_ITEM(data, i)
+        if PyUnicode_CheckExact(value) and PyUnicode_IS_COMPACT_ASCII(value):
+            length = PyUnicode_GET_LENGTH(value)
+            if <Py_ssize_t> sf_plain_run(
+                <char *> PyUnicode_1BYTE_DATA(value), length
+            ) != length:
+                return None
+            size += length + 2
+        elif PyBytes_CheckExact(value):
+            size += SF_PLACEHOLDER_SIZE
+        else:
+            return None
+    json = PyBytes_FromStringAndSize(NULL, size)
+    out = PyBytes_AS_STRING(json)
+    out[0] = c"["
+    for i in range(count):
+        value = <object> PyList_GET_ITEM(data, i)
+        out += 1
+        if PyBytes_CheckExact(value):
+            memcpy(out, SF_PLACEHOLDER, SF_PLACEHOLDER_SIZE)
+            out[SF_PLACEHOLDER_NUM] = c"0" + attachments.count
+            out += SF_PLACEHOLDER_SIZE
+            _collect(attachments, value)
+        else:
+            length = PyUnicode_GET_LENGTH(value)
+            out[0] = c'"'
+            memcpy(out + 1, PyUnicode_1BYTE_DATA(value), length)
+            out[length + 1] = c'"'
+            out += length + 2
+        out[0] = c","
+    out[0] = c"]"
+    return json
+
+
+cdef bytes _dumps_slow(object data, Attachments attachments):
     """What orjson refuses: integers beyond 64 bits, keys that are not strings, lone
     surrogates, deep nesting. Slower; as the standard library would, but for NaN."""
-    return _plain(data, attachments, 0).encode()
+    return _slow(data, attachments, 0).encode()
 
 
-cdef str _plain(object value, list attachments, int depth):
+cdef str _slow(object value, Attachments attachments, int depth):
     cdef list parts
     if value is None:
         return "null"
@@ -287,7 +424,7 @@ cdef str _plain(object value, list attachments, int depth):
     if value is False:
         return "false"
     if isinstance(value, str):
-        return _plain_string(value)
+        return _slow_string(value)
     if isinstance(value, int):
         return int.__repr__(value)
     if isinstance(value, float):
@@ -295,23 +432,23 @@ cdef str _plain(object value, list attachments, int depth):
     if depth == MAX_DEPTH:
         raise TypeError(f"data nested more than {MAX_DEPTH} levels deep")
     if isinstance(value, (list, tuple)):
-        parts = [_plain(item, attachments, depth + 1) for item in value]
+        parts = [_slow(item, attachments, depth + 1) for item in value]
         return "[" + ",".join(parts) + "]"
     if isinstance(value, dict):
         parts = [
-            _plain_key(key) + ":" + _plain(item, attachments, depth + 1)
+            _slow_key(key) + ":" + _slow(item, attachments, depth + 1)
             for key, item in value.items()
         ]
         return "{" + ",".join(parts) + "}"
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return _plain(_placeholder(value, attachments), attachments, depth + 1)
+        return _slow(_placeholder(value, attachments), attachments, depth + 1)
     if is_dataclass(value) and not isinstance(value, type):
-        return _plain({
+        return _slow({
             field.name: getattr(value, field.name)
             for field in fields(value) if not field.name.startswith("_")
         }, attachments, depth + 1)
     if isinstance(value, Enum):
-        return _plain(value.value, attachments, depth + 1)
+        return _slow(value.value, attachments, depth + 1)
     # Dates, UUIDs, …: orjson knows them one by one.
     try:
         return _orjson_dumps(value).decode()
@@ -319,7 +456,7 @@ cdef str _plain(object value, list attachments, int depth):
         raise TypeError(str(exc)) from None
 
 
-cdef str _plain_string(object value):
+cdef str _slow_string(object value):
     if value.isascii():
         return _json.encoder.encode_basestring(value)
     try:
@@ -330,11 +467,11 @@ cdef str _plain_string(object value):
     return _json.encoder.encode_basestring(value)
 
 
-cdef str _plain_key(object key):
+cdef str _slow_key(object key):
     if isinstance(key, str):
-        return _plain_string(key)
+        return _slow_string(key)
     if key is None or isinstance(key, int):
-        return '"' + _plain(key, None, 0) + '"'
+        return '"' + _slow(key, None, 0) + '"'
     if isinstance(key, float) and isfinite(key):
         return '"' + float.__repr__(key) + '"'
     raise TypeError(f"key {key!r:.64}: str, int, float, bool or None expected")
@@ -369,9 +506,9 @@ def encode_packet(
     `data` is the array of an EVENT or ACK, the object of a CONNECT or CONNECT_ERROR,
     None for no payload.
     """
-    cdef list attachments = []
+    cdef Attachments attachments = Attachments.__new__(Attachments)
     cdef bytes body = b"" if data is None else dumps(data, attachments)
     cdef bytes start = head(
-        type, namespace, -1 if id is None else id, len(attachments)
+        type, namespace, -1 if id is None else id, attachments.count
     )
-    return [start[1:] + body, *attachments]
+    return [start[1:] + body, *(attachments.found or ())]

@@ -82,6 +82,20 @@ cdef extern from "sf_http.h" nogil:
     )
 
 
+cdef extern from "sf_json.h" nogil:
+    enum:
+        SF_MAX_ITEMS
+        SF_PLACEHOLDER_SIZE
+        SF_PLACEHOLDER_NUM
+    const char *SF_PLACEHOLDER
+    ctypedef struct sf_item:
+        size_t start
+        size_t size
+        int num
+    size_t sf_plain_run(const char *p, size_t n)
+    size_t sf_scan_array(const char *p, size_t n, sf_item *items)
+
+
 cdef extern from "sf_base64.h" nogil:
     size_t sf_base64_size(size_t n)
     char *sf_base64_encode(char *out, const char *p, size_t n)
