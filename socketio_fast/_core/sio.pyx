@@ -258,7 +258,8 @@ cdef int _check_data(int type, object data) except -1:
         if isinstance(data, list) and <list> data:
             name = <object> PyList_GET_ITEM(data, 0)
             if isinstance(name, str):
-                if name not in RESERVED_EVENTS:
+                # None of them is shorter than 7 characters.
+                if len(<str> name) < 7 or name not in RESERVED_EVENTS:
                     return 0
                 raise PacketError(f"reserved event name {name!r}")
             if isinstance(name, (int, float)) and not isinstance(name, bool):

@@ -21,6 +21,7 @@ cdef class Continuation:
         object coro             # the handler's coroutine
         object awaited          # what it waits for, while BEGINNING
         object result           # of a handler that ENDED
+        bint touched            # a handler has left something on the Task
         Outcome outcome
         Runner runner
         readonly object task

@@ -23,6 +23,12 @@ import sys
 from asyncio import tasks as _tasks
 from collections.abc import Coroutine
 
+from cpython.dict cimport (
+    PyDict_DelItem,
+    PyDict_GetItemWithError,
+    PyDict_SetItem,
+    PyDict_Size,
+)
 from cpython.object cimport PyObject, PyObject_RichCompareBool, Py_EQ
 from cpython.ref cimport Py_DECREF
 
@@ -72,12 +78,19 @@ cdef dict _current_tasks = (
 
 cdef object _swap(object loop, object task):
     """Make `task` (or None) the current one of the loop; return the one before."""
-    cdef object before
+    cdef PyObject *found
+    cdef object before = None
     if _swap_current_task is not None:
         return _swap_current_task(loop, task)
-    before = _current_tasks.pop(loop, None)
+    # Where messages are received no task runs, so mostly there is nothing to find.
+    if PyDict_Size(_current_tasks):
+        found = PyDict_GetItemWithError(_current_tasks, loop)
+        if found is not NULL:
+            before = <object> found
+            if task is None:
+                PyDict_DelItem(_current_tasks, loop)
     if task is not None:
-        _current_tasks[loop] = task
+        PyDict_SetItem(_current_tasks, loop, task)
     return before
 
 
@@ -243,7 +256,7 @@ cdef class Runner:
         if (
             Py_REFCNT(<PyObject *> spare.task) == spare.references
             and PyObject_RichCompareBool(spare.context, self._base, Py_EQ)
-            and not spare.task.touched
+            and not spare.driver.touched
             and not sf_has_weakrefs(spare.task)
         ):
             if self._spare is None:
@@ -296,31 +309,36 @@ cdef class Runner:
 
 
 class HandlerTask(asyncio.Task):
-    """A handler's Task; it tells what a handler left on it."""
-
-    touched = False
+    """A handler's Task; it tells its Continuation what a handler left on it."""
 
     def add_done_callback(self, fn, *, context=None):
-        self.touched = True
+        _touch(self)
         return super().add_done_callback(fn, context=context)
 
     def cancel(self, msg=None):
-        self.touched = True
+        _touch(self)
         return super().cancel(msg)
 
     def set_name(self, value):
-        self.touched = True
+        _touch(self)
         return super().set_name(value)
 
     def __setattr__(self, name, value):
-        if name not in ("touched", "_log_destroy_pending"):
-            self.touched = True
+        if name != "_log_destroy_pending":
+            _touch(self)
         super().__setattr__(name, value)
 
 
-cdef object _new_task(object coro, object loop):
-    cdef object task = HandlerTask(coro, loop=loop)
-    task.touched = False  # its constructor has set the name
+cdef int _touch(object task) except -1:
+    cdef object driver = task.get_coro()
+    if driver is not None:  # else its constructor runs
+        (<Continuation?> driver).touched = True
+    return 0
+
+
+cdef object _new_task(object driver, object loop):
+    cdef object task = HandlerTask(driver, loop=loop)
+    (<Continuation> driver).touched = False  # its constructor has set the name
     return task
 
 
