@@ -238,6 +238,30 @@ sf_find_header(const char *p, const char *end, const char *name, size_t name_siz
     return NULL;
 }
 
+/* Whether a header that is a list has this token (both in lower case). */
+static inline int
+sf_has_token(const char *p, const char *end, const char *name, size_t name_size,
+             const char *token, size_t token_size)
+{
+    size_t size, i, start, stop;
+
+    while ((p = sf_find_header(p, end, name, name_size, &size)) != NULL) {
+        for (i = 0; i <= size; i++) {
+            while (i < size && (p[i] == ' ' || p[i] == '\t')) i++;
+            start = i;
+            while (i < size && p[i] != ',') i++;
+            stop = i;
+            while (stop > start && (p[stop - 1] == ' ' || p[stop - 1] == '\t')) stop--;
+            if (sf_is_word(p + start, stop - start, token, token_size)) {
+                return 1;
+            }
+        }
+        p += size;
+        p = (const char *)memchr(p, '\n', (size_t)(end - p)) + 1;
+    }
+    return 0;
+}
+
 /* The first parameter of a query that has this name; NULL for none. */
 static inline const char *
 sf_find_parameter(const char *p, size_t n, const char *name, size_t name_size,

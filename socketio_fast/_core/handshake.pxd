@@ -11,6 +11,8 @@ cdef class Request:
         public object server        # what getsockname() gives
         readonly str scheme
         readonly str http_version
+        Py_ssize_t query_at         # where the query begins; -1: there is none
+        bint escaped                # it has escapes
         dict _parameters            # of a query with escapes
 
     @staticmethod

@@ -12,7 +12,7 @@ from cpython.unicode cimport PyUnicode_DecodeLatin1
 from libc.string cimport memchr
 
 from socketio_fast._core.session cimport CLOSED, OPENING, Engine, Session
-from socketio_fast._core.wire cimport sf_find_header, sf_find_parameter
+from socketio_fast._core.wire cimport sf_find_header, sf_find_parameter, sf_has_token
 
 cdef enum:
     UNKNOWN_TRANSPORT
@@ -48,11 +48,24 @@ cdef class Request:
         str method, bytes target, bytes lines, str scheme, str http_version
     ):
         cdef Request self = Request.__new__(Request)
+        cdef const char *start = PyBytes_AS_STRING(target)
+        cdef Py_ssize_t n = PyBytes_GET_SIZE(target)
+        cdef const char *query
         self.method = method
         self.target = target
         self.lines = lines
         self.scheme = scheme
         self.http_version = http_version
+        self.query_at = -1
+        query = <const char *> memchr(start, c"?", n)
+        if query is not NULL:
+            query += 1
+            self.query_at = query - start
+            n -= self.query_at
+            self.escaped = (
+                memchr(query, c"%", n) is not NULL
+                or memchr(query, c"+", n) is not NULL
+            )
         return self
 
     @property
@@ -104,35 +117,34 @@ cdef class Request:
 
     cpdef bint has_token(self, bytes name, bytes token) except -1:
         """Whether a list in a header has this token (both in lower case)."""
-        for key, value in self.headers:
-            if key == name:
-                if token in [item.strip() for item in value.lower().split(b",")]:
-                    return True
-        return False
+        cdef const char *p = PyBytes_AS_STRING(self.lines)
+        return sf_has_token(
+            p, p + PyBytes_GET_SIZE(self.lines),
+            PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name),
+            PyBytes_AS_STRING(token), PyBytes_GET_SIZE(token),
+        )
 
     cdef str parameter(self, bytes name):
         """The first value of this name in the query, None without it.
 
         Plain queries, which all of clients' are, are searched here; escapes are left
         to urllib."""
-        cdef const char *start = PyBytes_AS_STRING(self.target)
-        cdef Py_ssize_t n = PyBytes_GET_SIZE(self.target)
-        cdef const char *query = <const char *> memchr(start, c"?", n)
+        cdef const char *found
         cdef size_t size = 0
-        if query is NULL:
+        if self.query_at < 0:
             return None
-        query += 1
-        n -= query - start
-        if memchr(query, c"%", n) is not NULL or memchr(query, c"+", n) is not NULL:
+        if self.escaped:
             if self._parameters is None:
                 self._parameters = {
-                    key: found[0] for key, found in parse_qs(self.query).items()
+                    key: values[0] for key, values in parse_qs(self.query).items()
                 }
             return self._parameters.get(name.decode())
-        query = sf_find_parameter(
-            query, n, PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name), &size
+        found = sf_find_parameter(
+            PyBytes_AS_STRING(self.target) + self.query_at,
+            PyBytes_GET_SIZE(self.target) - self.query_at,
+            PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name), &size,
         )
-        return None if query is NULL else PyUnicode_DecodeLatin1(query, size, NULL)
+        return None if found is NULL else PyUnicode_DecodeLatin1(found, size, NULL)
 
     def environ(self):
         """The request as a WSGI environment (PEP 3333), a new dict.

@@ -33,7 +33,8 @@ cdef class Exchange(Responder):
         Http1Core connection
         Request request
         Polling polling             # who is told when the connection is lost
-        bytes headers               # more lines of the response
+        bytes store                 # lines of the response: whether it may be kept
+        bytes headers               # more lines
         bytes response              # None until respond(), or when it is written
         bint wants_body             # of the request
         list body                   # its pieces; None before the first

@@ -19,7 +19,6 @@ from cpython.bytes cimport (
     PyBytes_FromStringAndSize,
     PyBytes_GET_SIZE,
 )
-from libc.stdio cimport snprintf
 from libc.string cimport memcmp, memcpy
 
 from socketio_fast._core.deadlines cimport Timed
@@ -123,27 +122,38 @@ cdef class Endpoint:
 
 
 cdef bytes _response(
-    int status, bytes content_type, bytes lines, bytes more, bytes date,
+    int status, bytes content_type, bytes store, bytes lines, bytes more, bytes date,
     bint keep_alive, bytes body, bint head_only
 ):
     """A response, in one piece."""
     cdef bytes first = STATUS_LINES[status], last = KEEP_ALIVE if keep_alive else CLOSE
-    cdef char length[48]
-    cdef int length_size = snprintf(
-        length, sizeof(length), "\r\nContent-Length: %zd\r\n", PyBytes_GET_SIZE(body)
+    cdef char digits[20]
+    cdef char *length = digits + sizeof(digits)
+    cdef Py_ssize_t n = PyBytes_GET_SIZE(body), size, length_size
+    cdef bytes response
+    cdef char *out
+    while True:
+        length -= 1
+        length[0] = c"0" + n % 10
+        n //= 10
+        if n == 0:
+            break
+    length_size = digits + sizeof(digits) - length
+    size = (
+        PyBytes_GET_SIZE(first) + 34 + PyBytes_GET_SIZE(content_type) + length_size
+        + PyBytes_GET_SIZE(store) + PyBytes_GET_SIZE(lines) + PyBytes_GET_SIZE(more)
+        + PyBytes_GET_SIZE(date) + PyBytes_GET_SIZE(last) + (0 if head_only else PyBytes_GET_SIZE(body))
     )
-    cdef Py_ssize_t size = (
-        PyBytes_GET_SIZE(first) + 14 + PyBytes_GET_SIZE(content_type) + length_size
-        + PyBytes_GET_SIZE(lines) + PyBytes_GET_SIZE(more) + PyBytes_GET_SIZE(date)
-        + PyBytes_GET_SIZE(last) + (0 if head_only else PyBytes_GET_SIZE(body))
-    )
-    cdef bytes response = PyBytes_FromStringAndSize(NULL, size)
-    cdef char *out = PyBytes_AS_STRING(response)
+    response = PyBytes_FromStringAndSize(NULL, size)
+    out = PyBytes_AS_STRING(response)
     out = _put(out, first)
     memcpy(out, b"Content-Type: ", 14)
     out = _put(out + 14, content_type)
-    memcpy(out, length, length_size)
-    out = _put(out + length_size, lines)
+    memcpy(out, b"\r\nContent-Length: ", 18)
+    memcpy(out + 18, length, length_size)
+    out = _put(out + 18 + length_size, b"\r\n")
+    out = _put(out, store)
+    out = _put(out, lines)
     out = _put(out, more)
     out = _put(out, date)
     out = _put(out, last)
@@ -184,8 +194,8 @@ cdef class Exchange(Responder):
             self.body = None
             self.keep_alive = False
         self.response = _response(
-            status, content_type, self.headers, headers, endpoint.date_line(),
-            self.keep_alive, body, request.method == "HEAD",
+            status, content_type, self.store, self.headers, headers,
+            endpoint.date_line(), self.keep_alive, body, request.method == "HEAD",
         )
         connection._write_ready()
         return 0
@@ -384,7 +394,7 @@ cdef class Http1Core(Timed):
         """A request has come; its response has its place."""
         cdef Exchange exchange = Exchange.__new__(Exchange)
         exchange.connection = self
-        exchange.headers = NO_STORE
+        exchange.headers = exchange.store = b""
         exchange.keep_alive = keep_alive
         exchange.request = request
         self.exchanges.append(exchange)
@@ -396,8 +406,8 @@ cdef class Http1Core(Timed):
     cdef int _route(self, Exchange exchange) except -1:
         cdef Endpoint endpoint = self.endpoint
         if endpoint.owns_target(exchange.request.target):
+            exchange.store = NO_STORE
             return self._admit(exchange)
-        exchange.headers = b""
         if endpoint.fallback is None:
             exchange.respond(404, TEXT, b"Not Found", b"")
         else:
@@ -414,8 +424,7 @@ cdef class Http1Core(Timed):
         cdef Polling polling
         cdef bint post = request.method == "POST"
         cdef bytes length = request.header(b"content-length") if post else None
-        if a.headers:
-            exchange.headers = exchange.headers + a.headers
+        exchange.headers = a.headers
         if length is not None and int(length) > engine.max_payload:
             exchange.wants_body = True
             if session is not None:
@@ -573,7 +582,7 @@ cdef class Http1Core(Timed):
         if exchange is None or exchange.connection is None:
             exchange = Exchange.__new__(Exchange)
             exchange.connection = self
-            exchange.headers = NO_STORE
+            exchange.headers = exchange.store = b""
             exchange.request = Request.new("GET", b"/", b"", "http", "1.1")
             self.exchanges.append(exchange)
         self.closing = True

@@ -98,6 +98,9 @@ cdef class Engine(Flusher):
         Py_ssize_t max_buffer_bytes
         bint allow_upgrades
         tuple transports
+        bint can_upgrade            # from polling to WebSocket
+        bytes open_with_upgrade     # the open packet behind the sid
+        bytes open_without_upgrade
         object allowed_origins      # a tuple, a callable, or None: its own
         bint cors_credentials
         Py_ssize_t compress_from    # bytes of a poll's response; -1: never
@@ -114,6 +117,7 @@ cdef class Engine(Flusher):
         list dirty
         list writers
         bint flushing
+        double pass_time            # the clock, while flushing
         object _timer
         double _timer_at
 

@@ -17,11 +17,13 @@ transports are given, the clock is `Engine.bind()`'s.
 """
 import logging
 import os
-from binascii import b2a_base64
 
 import orjson
 
 import cython
+from cpython.bytes cimport PyBytes_AS_STRING
+from cpython.unicode cimport PyUnicode_DecodeASCII
+from libc.string cimport memcpy, memset
 
 from socketio_fast._core cimport outgoing
 from socketio_fast._core.deadlines cimport Deadline, Timed, Timeline
@@ -33,6 +35,7 @@ from socketio_fast._core.eio cimport (
     EIO_UPGRADE,
 )
 from socketio_fast._core.outgoing cimport Outgoing
+from socketio_fast._core.wire cimport sf_base64_encode
 from socketio_fast._core.writer cimport Flusher, Writer
 
 from socketio_fast.exceptions import ProtocolError
@@ -55,6 +58,9 @@ cdef double NOOP_INTERVAL = 0.1
 cdef double CLOSE_TIMEOUT = 30.0
 
 cdef enum:
+    RANDOM_SIZE = 3840  # bytes: 256 ids
+
+cdef enum:
     D_PING
     D_PONG
     D_UPGRADE
@@ -67,14 +73,38 @@ cdef Outgoing PONG_PROBE = outgoing.control(b"3probe")
 
 def generate_id():
     """A new id: 120 random bits of the operating system, 20 url-safe characters."""
-    return (
-        b2a_base64(os.urandom(15), newline=False)
-        .translate(_URL_SAFE)
-        .decode()
-    )
+    global random_left
+    cdef char id[20]
+    cdef bytes drawn
+    cdef int i
+    if random_left == 0:
+        drawn = os.urandom(RANDOM_SIZE)
+        memcpy(random, PyBytes_AS_STRING(drawn), RANDOM_SIZE)
+        random_left = RANDOM_SIZE
+    random_left -= 15
+    sf_base64_encode(id, random + random_left, 15)
+    memset(random + random_left, 0, 15)
+    for i in range(20):
+        if id[i] == c"+":
+            id[i] = c"-"
+        elif id[i] == c"/":
+            id[i] = c"_"
+    return PyUnicode_DecodeASCII(id, 20, NULL)
 
 
-_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+# Random bytes that no id has been made of yet: a system call costs more than an id.
+cdef char random[RANDOM_SIZE]
+cdef Py_ssize_t random_left = 0
+
+
+def _forget_random():
+    global random_left
+    random_left = 0
+
+
+if hasattr(os, "register_at_fork"):
+    # Two processes must not make the same ids.
+    os.register_at_fork(after_in_child=_forget_random)
 
 
 cdef class Transport(Timed):
@@ -167,24 +197,13 @@ cdef class Session(Timed):
         if self.state != OPENING:
             return 0
         self.state = OPEN
-        upgrades = (
-            ["websocket"]
-            if (
-                engine.allow_upgrades
-                and transport.name == "polling"
-                and "websocket" in engine.transports
+        transport.send(outgoing.control(
+            b'0{"sid":' + orjson.dumps(self.id) + (
+                engine.open_with_upgrade
+                if engine.can_upgrade and transport.name == "polling"
+                else engine.open_without_upgrade
             )
-            else []
-        )
-        transport.send(outgoing.control(b"0" + orjson.dumps({
-            "sid": self.id,
-            "upgrades": upgrades,
-            "pingInterval": _milliseconds(
-                engine.ping_interval + <double> engine.config.ping_grace
-            ),
-            "pingTimeout": _milliseconds(engine.ping_timeout),
-            "maxPayload": engine.max_payload,
-        })))
+        ))
         self.heartbeat = engine.start(engine.ping_interval, D_PING, self)
         return 0
 
@@ -438,6 +457,16 @@ cdef class Session(Timed):
         self.close(SERVER_DISCONNECT)
 
 
+def _open_packet(config, upgrades):
+    """The open packet behind the sid."""
+    return b"," + orjson.dumps({
+        "upgrades": upgrades,
+        "pingInterval": _milliseconds(config.ping_interval + config.ping_grace),
+        "pingTimeout": _milliseconds(config.ping_timeout),
+        "maxPayload": config.max_http_buffer_size,
+    })[1:]
+
+
 def _milliseconds(double seconds):
     # Whole milliseconds as an int: the reference writes 25000, never 25000.0.
     cdef object ms = seconds * 1000
@@ -475,6 +504,11 @@ cdef class Engine(Flusher):
         self.max_buffer_bytes = config.max_buffer_bytes
         self.allow_upgrades = config.allow_upgrades
         self.transports = config.transports
+        self.can_upgrade = (
+            config.allow_upgrades and "websocket" in config.transports
+        )
+        self.open_with_upgrade = _open_packet(config, ["websocket"])
+        self.open_without_upgrade = _open_packet(config, [])
         self.allowed_origins = config.cors_allowed_origins
         self.cors_credentials = config.cors_credentials
         self.compress_from = (
@@ -538,16 +572,17 @@ cdef class Engine(Flusher):
     # Time.
 
     cdef double now(self):
-        return self._clock()
+        # An event loop's time stands still in a pass.
+        return self.pass_time if self.flushing else self._clock()
 
     cdef Deadline start(self, double delay, int kind, Timed owner):
-        cdef Deadline d = self.timeline.start(self._clock(), delay, kind, owner)
+        cdef Deadline d = self.timeline.start(self.now(), delay, kind, owner)
         if d.when < self._timer_at:
             self._arm()
         return d
 
     cdef int restart(self, Deadline d, double delay, int kind) except -1:
-        self.timeline.restart(d, self._clock(), delay, kind)
+        self.timeline.restart(d, self.now(), delay, kind)
         if d.when < self._timer_at:
             self._arm()
         return 0
@@ -611,6 +646,7 @@ cdef class Engine(Flusher):
         self._call_soon(callback)
 
     cdef int _schedule(self) except -1:
+        self.pass_time = self._clock()
         self.flushing = True
         self._call_soon(self.flush)
         return 0

@@ -9,7 +9,6 @@ Writing: `Outgoing` renders frames once for everybody, and `Writer` sends those 
 pass of the loop at once.
 """
 import asyncio
-from binascii import b2a_base64
 from hashlib import sha1
 
 import cython
@@ -38,6 +37,7 @@ from socketio_fast._core.wire cimport (
     SF_PONG,
     SF_TEXT,
     sf_base64_decode,
+    sf_base64_encode,
     sf_frame,
     sf_frame_head,
     sf_scan_frame,
@@ -469,6 +469,9 @@ cdef int adopt(
         connections: Those of the server.
     """
     cdef WebSocket ws = WebSocket.__new__(WebSocket)
+    cdef char accept[28]
+    cdef bytes digest = sha1(key + _GUID).digest()
+    sf_base64_encode(accept, PyBytes_AS_STRING(digest), 20)
     ws.name = "websocket"
     ws.engine = engine
     ws.writer = writer
@@ -476,12 +479,11 @@ cdef int adopt(
     connections.add(ws)
     writer.transport.set_protocol(ws)
     # The response, the open packet, and answers to the tail leave together.
-    ws._write(
+    ws._write(b"".join((
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-        b"Connection: Upgrade\r\nSec-WebSocket-Accept: "
-        + b2a_base64(sha1(key + _GUID).digest(), newline=False)
-        + b"\r\n" + headers + b"\r\n"
-    )
+        b"Connection: Upgrade\r\nSec-WebSocket-Accept: ",
+        accept[:28], b"\r\n", headers, b"\r\n",
+    )))
     ws.begin(session, request)
     if tail:
         ws.data_received(tail)

@@ -76,6 +76,10 @@ cdef extern from "sf_http.h" nogil:
         const char *p, const char *end, const char *name, size_t name_size,
         size_t *value_size
     )
+    bint sf_has_token(
+        const char *p, const char *end, const char *name, size_t name_size,
+        const char *token, size_t token_size
+    )
     const char *sf_find_parameter(
         const char *p, size_t n, const char *name, size_t name_size,
         size_t *value_size
