@@ -10,7 +10,7 @@ import signal
 import socket
 import ssl as _ssl
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,6 +25,12 @@ __all__ = ["RunningServer", "run", "serve"]
 
 App = AsyncServer | EngineServer
 access_logger = logging.getLogger("socketio_fast.access")
+
+# uvloop accepts one connection of a listening socket in a pass of its loop, so it is
+# given each socket this many times. Measured with 64 clients at a time that come and go,
+# us of CPU for each (medians of 9 alternating rounds): once 80, twice 73, 4 times 66, 8
+# times 63.
+ACCEPTS = 4
 
 
 async def serve(
@@ -115,7 +121,13 @@ async def serve(
         server = await loop.create_server(endpoint.protocol, sock=sock, **options)
     else:
         server = await loop.create_server(endpoint.protocol, host, port, **options)
-    return RunningServer(eio, endpoint, server, uds, shutdown_timeout)
+    servers = [server]
+    if not isinstance(loop, asyncio.BaseEventLoop):
+        listen = loop.create_server if uds is None else loop.create_unix_server
+        for listening in server.sockets * (ACCEPTS - 1):
+            again = socket.socket(fileno=os.dup(listening.fileno()))
+            servers.append(await listen(endpoint.protocol, sock=again, **options))
+    return RunningServer(eio, endpoint, servers, uds, shutdown_timeout)
 
 
 class RunningServer:
@@ -125,20 +137,20 @@ class RunningServer:
         self,
         eio: EngineServer,
         endpoint: Endpoint,
-        server: asyncio.AbstractServer,
+        servers: Sequence[asyncio.AbstractServer],
         uds: str | os.PathLike[str] | None,
         shutdown_timeout: float,
     ) -> None:
         self._eio = eio
         self._endpoint = endpoint
-        self._server = server
+        self._servers = servers
         self._uds = uds
         self._timeout = shutdown_timeout
         self._closed = False
         self.host: str = ""
         self.port: int = 0
         if uds is None:
-            self.host, self.port = server.sockets[0].getsockname()[:2]  # type: ignore[attr-defined]
+            self.host, self.port = servers[0].sockets[0].getsockname()[:2]  # type: ignore[attr-defined]
 
     @property
     def url(self) -> str:
@@ -158,7 +170,8 @@ class RunningServer:
         if self._closed:
             return
         self._closed = True
-        self._server.close()
+        for server in self._servers:
+            server.close()
         self._eio.engine.close_all(stopping=True)
         self._endpoint.close_idle()
         loop = asyncio.get_running_loop()
@@ -173,7 +186,8 @@ class RunningServer:
         await connections.wait_closed(max(0, deadline - loop.time()))
         self._eio.engine.drop_all()
         connections.abort_all()
-        await self._server.wait_closed()
+        for server in self._servers:
+            await server.wait_closed()
         if self._uds is not None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._uds)
