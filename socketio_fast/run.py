@@ -27,9 +27,9 @@ App = AsyncServer | EngineServer
 access_logger = logging.getLogger("socketio_fast.access")
 
 # uvloop accepts one connection of a listening socket in a pass of its loop, so it is
-# given each socket this many times. Measured with 64 clients at a time that come and go,
-# us of CPU for each (medians of 9 alternating rounds): once 80, twice 73, 4 times 66, 8
-# times 63.
+# given each socket this many times. Measured with 64 clients at a time that come and
+# go, us of CPU for each (medians of 9 alternating rounds): once 80, twice 73, 4 times
+# 66, 8 times 63.
 ACCEPTS = 4
 
 

@@ -33,6 +33,7 @@ cdef tuple MESSAGES = (
 
 
 @cython.final
+@cython.no_gc  # what came from the network, and addresses: no cycles
 @cython.freelist(16)
 cdef class Request:
     """The head of an HTTP request.
@@ -203,6 +204,7 @@ _HEADER_KEYS[b"content-length"] = "CONTENT_LENGTH"
 
 
 @cython.final
+@cython.no_gc  # nothing knows it
 @cython.freelist(4)
 cdef class Admission:
     """What becomes of a request."""

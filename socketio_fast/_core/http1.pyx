@@ -142,7 +142,8 @@ cdef bytes _response(
     size = (
         PyBytes_GET_SIZE(first) + 34 + PyBytes_GET_SIZE(content_type) + length_size
         + PyBytes_GET_SIZE(store) + PyBytes_GET_SIZE(lines) + PyBytes_GET_SIZE(more)
-        + PyBytes_GET_SIZE(date) + PyBytes_GET_SIZE(last) + (0 if head_only else PyBytes_GET_SIZE(body))
+        + PyBytes_GET_SIZE(date) + PyBytes_GET_SIZE(last)
+        + (0 if head_only else PyBytes_GET_SIZE(body))
     )
     response = PyBytes_FromStringAndSize(NULL, size)
     out = PyBytes_AS_STRING(response)
@@ -343,7 +344,7 @@ cdef class Http1Core(Timed):
         self.lines = None
         exchange = self._begin(request, parser.should_keep_alive())
         self.current = exchange
-        if PyBytes_GET_SIZE(request.target) + PyBytes_GET_SIZE(request.lines) > MAX_HEAD:
+        if len(request.target) + len(request.lines) > MAX_HEAD:
             self._fail(431, b"Request head too large")
             return
         if request.http_version != "1.0" and request.count(b"host") != 1:

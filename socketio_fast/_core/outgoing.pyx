@@ -10,6 +10,7 @@ from socketio_fast._core cimport eio, sio
 
 
 @cython.final
+@cython.no_gc  # bytes alone
 @cython.freelist(64)
 cdef class Outgoing:
     """A text packet, binary messages, or one followed by the others."""

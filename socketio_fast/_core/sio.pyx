@@ -76,6 +76,7 @@ cdef frozenset RESERVED_EVENTS = frozenset((
 cdef bytes HEAD_EVENT = b"42"
 
 
+@cython.no_gc  # JSON has no cycles
 @cython.freelist(16)
 cdef class Packet:
     """A decoded packet; `data` is complete when `missing` is 0."""
@@ -309,6 +310,7 @@ cdef object _attachment(list attachments, object num):
 
 
 @cython.final
+@cython.no_gc  # bytes alone
 @cython.freelist(4)
 cdef class Attachments:
     """orjson's `default=`: collects bytes, and leaves placeholders behind."""

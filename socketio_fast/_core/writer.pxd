@@ -10,9 +10,8 @@ cdef class Writer:
     cdef:
         Flusher flusher
         readonly object transport   # the event loop's; None when the connection is lost
-        object _buffer_size         # its get_write_buffer_size
         int fd                      # to send to directly; -1: not (TLS)
-        list pending                # bytes to write
+        list pending                # bytes to write; None: nothing
         readonly Py_ssize_t size    # bytes of them
         Py_ssize_t handed           # bytes that the loop's transport was given last
         bint marked                 # flush() is coming

@@ -48,8 +48,6 @@ cdef class Writer:
         self.flusher = flusher
         self.transport = transport
         self.fd = -1 if socket is None else socket.fileno()
-        self.pending = []
-        self._buffer_size = transport.get_write_buffer_size
         # pause_writing() as soon as the transport holds anything back.
         transport.set_write_buffer_limits(high=0)
 
@@ -57,7 +55,10 @@ cdef class Writer:
         """Take bytes; they leave at the end of the pass."""
         if self.transport is None:
             return 0
-        self.pending.append(data)
+        if self.pending is None:
+            self.pending = [data]
+        else:
+            self.pending.append(data)
         self.size += PyBytes_GET_SIZE(data)
         if not self.marked:
             self.marked = True
@@ -67,32 +68,31 @@ cdef class Writer:
     cdef int flush(self) except -1:
         """Hand over to the network what was taken."""
         cdef Py_ssize_t size = self.size, sent = 0, offset = 0
+        cdef list pending = self.pending
         cdef bytes data
         self.marked = False
-        if size == 0 or self.transport is None or self.paused:
+        if pending is None or self.transport is None or self.paused:
             return 0
         if self.loop_buffered:
-            self.loop_buffered = self._buffer_size() != 0
+            self.loop_buffered = self.transport.get_write_buffer_size() != 0
         if not self.loop_buffered:
             self.handed = 0
-        if len(self.pending) == 1:
-            data = <bytes> self.pending[0]
+        self.pending = None
+        self.size = 0
+        if len(pending) == 1:
+            data = <bytes> pending[0]
         elif size <= GATHERED_SIZE and self.fd >= 0 and not self.loop_buffered:
-            for data in self.pending:
+            for data in pending:
                 memcpy(
                     gathered + offset, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)
                 )
                 offset += PyBytes_GET_SIZE(data)
             sent = sf_send(self.fd, gathered, size)
             if sent == size:
-                self.pending.clear()
-                self.size = 0
                 return 0
-            data = b"".join(self.pending)
+            data = b"".join(pending)
         else:
-            data = b"".join(self.pending)
-        self.pending.clear()
-        self.size = 0
+            data = b"".join(pending)
         if self.fd >= 0 and not self.loop_buffered and offset == 0:
             sent = sf_send(self.fd, PyBytes_AS_STRING(data), size)
             if sent == size:
@@ -114,7 +114,7 @@ cdef class Writer:
     cdef Py_ssize_t buffered(self) except -1:
         """Bytes that wait for the peer to read."""
         if self.loop_buffered and self.transport is not None:
-            self.handed = self._buffer_size()
+            self.handed = self.transport.get_write_buffer_size()
         return self.size + self.handed
 
     cdef int close(self) except -1:
@@ -144,7 +144,6 @@ cdef class Writer:
 
     cdef int lost(self) except -1:
         """The connection has gone."""
-        self.transport = self._buffer_size = None
-        self.pending.clear()
+        self.transport = self.pending = None
         self.size = self.handed = 0
         return 0
