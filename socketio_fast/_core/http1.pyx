@@ -251,12 +251,8 @@ cdef class Http1Core(Timed):
         self, const sf_request *r, const char *p, Py_ssize_t n
     ) except -1:
         """Take a request that is all there: how many bytes."""
-        cdef Endpoint endpoint = self.endpoint
-        cdef Request request = Request.new(
-            "GET" if r.method == SF_GET else "POST",
-            p[r.target:r.target + r.target_size],
-            p[r.lines:r.lines + r.lines_size],
-            "https" if endpoint.secure else "http", "1.1",
+        cdef Request request = _plain_request(
+            r, p, "https" if self.endpoint.secure else "http"
         )
         cdef Exchange exchange = self._begin(request, True)
         if r.upgrade:
@@ -664,6 +660,28 @@ cdef class Http1Core(Timed):
 
 class Http1Connection(Http1Core, asyncio.Protocol):
     """An asyncio protocol: HTTP/1.1 until an upgrade."""
+
+
+def plain_request(bytes data not None):
+    """The plain request that `data` begins with, for tests: (Request, upgrade, body,
+    bytes taken); None where httptools is asked."""
+    cdef const char *p = PyBytes_AS_STRING(data)
+    cdef sf_request r = sf_scan_request(p, PyBytes_GET_SIZE(data), MAX_HEAD)
+    if r.method == SF_DECLINED:
+        return None
+    return (
+        _plain_request(&r, p, "http"), r.upgrade, data[r.head:r.head + r.length],
+        r.head + r.length,
+    )
+
+
+cdef Request _plain_request(const sf_request *r, const char *p, str scheme):
+    return Request.new(
+        "GET" if r.method == SF_GET else "POST",
+        p[r.target:r.target + r.target_size],
+        p[r.lines:r.lines + r.lines_size],
+        scheme, "1.1",
+    )
 
 
 def _wants_websocket(Request request):

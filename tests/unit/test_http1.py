@@ -41,6 +41,33 @@ def ends(http: Http) -> bool:
     return True
 
 
+# --- requests -------------------------------------------------------------------
+
+
+def test_what_goes_on_with_a_head_is_no_request() -> None:
+    # The head of the second request does not end: what follows is a line of it.
+    app = make()
+    http = app.http()
+    first = request("GET", "/engine.io/?EIO=4&transport=x")
+    http.send(first + b"GET /a HTTP/1.1\r\nHost: a\r\nX: ")
+    assert [status for status, _, _ in http.responses()] == [400]
+    http.send(first)
+    status, _, body = http.response()
+    assert status == 400
+    assert b"One Host header expected" in body
+
+
+def test_plain_requests_and_others_on_one_connection() -> None:
+    app = make()
+    http = app.http()
+    target = "/engine.io/?EIO=4&transport=x"
+    plain, other = request("GET", target), chunked(target, [b"4a"])
+    http.send(plain + other + plain + other[:9])
+    assert len(http.responses()) == 3
+    http.send(other[9:] + plain)
+    assert len(http.responses()) == 2
+
+
 # --- responses ------------------------------------------------------------------
 
 
