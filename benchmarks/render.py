@@ -500,7 +500,7 @@ builds, on one thread.
 ## Results
 
 {tables}
-{latency}{scaling}
+{latency}{scaling}{interpreters}
 ## Where we lose
 
 {losses}
@@ -553,7 +553,7 @@ def scaling_section(results: dict[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def readme(results: dict[str, Any], source: str) -> str:
+def readme(results: dict[str, Any], source: str, interpreters: str) -> str:
     machine, method = results["environment"], results["method"]
     tables = [
         f"### {scenario.title}\n\n{scenario_table(scenario, rows)}"
@@ -588,16 +588,33 @@ def readme(results: dict[str, Any], source: str) -> str:
         tables="\n\n".join(tables),
         latency=latency_section(results),
         scaling=scaling_section(results),
+        interpreters=interpreters,
         losses=losses(results),
         limits=f"\n## Doubts\n\n{bullets(doubts, '')}\n" if doubts else "",
     )
 
 
-def write_readme(source: Path, target: Path) -> None:
+def interpreters_section(folder: Path) -> str:
+    """What shorter runs on other interpreters gave, from `python-….json`."""
+    parts = []
+    for path in sorted(folder.glob("python-*.json")):
+        results = json.loads(path.read_text())
+        versions = results["versions"][OURS]
+        parts += [
+            f"### Python {versions['Python']}",
+            f"{results['environment']['date']}, {results['method']['rounds']} rounds, "
+            f"{results['method']['seconds']:g} s each; `results/{path.name}`.",
+            glance_table(results),
+        ]
+    return "\n\n".join(["\n## Other interpreters", *parts, ""]) if parts else ""
+
+
+def write_readme(folder: Path, name: str, target: Path) -> None:
     """Renders the page, and the charts beside it."""
+    source = folder / f"{name}.json"
     results = json.loads(source.read_text())
-    folder = target.parent / "plots"
-    folder.mkdir(exist_ok=True)
-    for name, picture in charts(results).items():
-        (folder / name).write_text(picture)
-    target.write_text(readme(results, source.name))
+    plots_folder = target.parent / "plots"
+    plots_folder.mkdir(exist_ok=True)
+    for file, picture in charts(results).items():
+        (plots_folder / file).write_text(picture)
+    target.write_text(readme(results, source.name, interpreters_section(folder)))

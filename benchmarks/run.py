@@ -163,12 +163,6 @@ def build_server(server: Server) -> None:
     os.utime(product)
 
 
-def environment() -> dict[str, str]:
-    """The environment of a server: this checkout comes first."""
-    paths = [str(HERE.parent), os.environ.get("PYTHONPATH", "")]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
-
-
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -181,7 +175,6 @@ def probe_versions(plan: Plan, server: Server) -> dict[str, str]:
     try:
         result = subprocess.run(
             server.arguments(plan.python, "--versions"),
-            env=environment(),
             capture_output=True,
             text=True,
             timeout=START_SECONDS,
@@ -222,7 +215,6 @@ def serving(
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
             server.arguments(plan.python, "--port", str(port), *more),
-            env=environment(),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -518,8 +510,14 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, help="counted: 3; with --quick 1")
     parser.add_argument("--server-core", type=int, help="the last one")
     parser.add_argument("--load-core", type=int, help="the first one")
-    parser.add_argument("--python", default=sys.executable, help="runs the servers")
-    parser.add_argument("--name", help="of the file in results/")
+    parser.add_argument(
+        "--python",
+        default=sys.executable,
+        help="runs the servers; has this package, and requirements.txt",
+    )
+    parser.add_argument(
+        "--name", help="of the file in results/; `python-…` is shown on the page too"
+    )
     parser.add_argument(
         "--render", metavar="NAME", help="only render README.md from results/NAME.json"
     )
@@ -588,7 +586,7 @@ def main() -> int:
         print(f"{'latency':16} Echo at fixed rates, shares of {SATURATION.name}")
         return 0
     if options.render:
-        render.write_readme(RESULTS / f"{options.render}.json", HERE / "README.md")
+        render.write_readme(RESULTS, options.render, HERE / "README.md")
         return 0
     plan = make_plan(options)
     allow_open_files()
@@ -599,7 +597,7 @@ def main() -> int:
     results = run(plan, name)
     print(render.overview(results))
     if whole:
-        render.write_readme(RESULTS / f"{name}.json", HERE / "README.md")
+        render.write_readme(RESULTS, name, HERE / "README.md")
     problems = [
         "round {round}: {scenario}, {server}: {error}".format(**failure)
         for failure in results["failures"]

@@ -48,8 +48,9 @@ cdef class Writer:
         self.flusher = flusher
         self.transport = transport
         self.fd = -1 if socket is None else socket.fileno()
-        # pause_writing() as soon as the transport holds anything back.
-        transport.set_write_buffer_limits(high=0)
+        # pause_writing() as soon as the transport holds anything back. (With 0, uvloop's
+        # TLS also pauses when it holds nothing.)
+        transport.set_write_buffer_limits(high=1)
 
     cdef int write(self, bytes data) except -1:
         """Take bytes; they leave at the end of the pass."""
