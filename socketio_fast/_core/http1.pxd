@@ -69,6 +69,7 @@ cdef class Http1Core(Timed):
     cdef int _route(self, Exchange exchange) except -1
     cdef int _admit(self, Exchange exchange) except -1
     cdef int _deliver(self, Exchange exchange, bytes body) except -1
+    cdef Admission _judge(self, Request request, bint upgrade)
     cdef int _name_peer(self, Request request) except -1
     cdef int _upgrade(self, bytes tail) except -1
     cdef int _fail(self, int status, bytes message) except -1

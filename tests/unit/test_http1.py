@@ -12,7 +12,7 @@ from integration.raw import chunked, request, upgrade_request
 from socketio_fast._core.handshake import Request
 from socketio_fast._core.http1 import Endpoint
 from socketio_fast.engineio import AsyncServer
-from unit.sansio import Http, Server, errors, make_engine
+from unit.sansio import PEER, SERVER, Http, Server, errors, make_engine
 
 POLL = "/engine.io/?EIO=4&transport=polling"
 
@@ -66,6 +66,36 @@ def test_plain_requests_and_others_on_one_connection() -> None:
     assert len(http.responses()) == 3
     http.send(other[9:] + plain)
     assert len(http.responses()) == 2
+
+
+@pytest.mark.parametrize("transport", ["polling", "websocket"])
+def test_who_judges_origins_knows_the_peer(transport: str) -> None:
+    asked = []
+
+    def allowed(origin: str, environ: dict[str, Any]) -> bool:
+        asked.append((origin, environ["REMOTE_ADDR"], environ["SERVER_PORT"]))
+        return False
+
+    server = make(cors_allowed_origins=allowed)
+    ask = {"polling": lambda target, lines: request("GET", target, headers=lines)}
+    ask["websocket"] = upgrade_request
+    http = server.http()
+    http.send(ask[transport](server.target(transport), [("Origin", "http://a")]))
+    assert http.response()[0] == 400
+    assert asked == [("http://a", PEER[0], str(SERVER[1]))]
+
+
+def test_who_does_not_read_responses_gets_no_more() -> None:
+    http = make(max_buffer_bytes=1000).http()
+    http.send(request("GET", "/engine.io/?EIO=4&transport=x"))
+    assert len(http.responses()) == 1
+    http.wire.holds = 1000
+    http.send(request("GET", "/engine.io/?EIO=4&transport=x"))
+    assert len(http.responses()) == 1
+    http.wire.holds = 1001
+    http.send(request("GET", "/engine.io/?EIO=4&transport=x"))
+    assert http.responses() == []
+    assert http.wire.aborted
 
 
 # --- responses ------------------------------------------------------------------

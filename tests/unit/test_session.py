@@ -6,6 +6,8 @@ import gc
 import json
 import logging
 import re
+import subprocess
+import sys
 import weakref
 from typing import Any
 
@@ -35,6 +37,22 @@ def test_ids_are_20_url_safe_characters_that_differ() -> None:
     assert len(ids) == 2000
     assert all(re.fullmatch(r"[A-Za-z0-9_-]{20}", id) for id in ids)
     assert {"-", "_"} < set("".join(ids))
+
+
+def test_a_forked_process_makes_ids_of_its_own() -> None:
+    program = (
+        "import os\n"
+        "from socketio_fast._core.session import generate_id\n"
+        "generate_id()\n"
+        "child = os.fork()\n"
+        "print(*[generate_id() for _ in range(300)], flush=True)\n"
+        "if child:\n"
+        "    os.waitpid(child, 0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert len(set(done.stdout.split())) == 600
 
 
 # --- opening --------------------------------------------------------------------

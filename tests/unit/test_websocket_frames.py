@@ -117,6 +117,21 @@ def test_subprotocols(offered: list[bytes], line: bytes) -> None:
     assert subprotocol_header(make_request("GET", b"/", lines)) == line
 
 
+def test_what_is_sent_in_a_pass_leaves_at_its_end_in_one_write() -> None:
+    server, client, _ = make()
+    other = server.websocket()
+    before = client.wire.writes
+    with server.loop.running():
+        for data in (b"4a", b"4b", b"4c"):
+            client.wire.protocol.data_received(frame(TEXT, data))
+            other.wire.protocol.data_received(frame(TEXT, data))
+    assert client.wire.writes == before
+    server.loop.turn()
+    assert client.wire.writes == before + 1
+    assert client.messages() == ["4a", "4b", "4c"]
+    assert other.messages() == ["4a", "4b", "4c"]
+
+
 def test_the_response_and_the_open_packet_leave_in_one_write() -> None:
     app = AsyncServer(cookie="io")
     server = Server(app)
