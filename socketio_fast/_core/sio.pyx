@@ -5,7 +5,6 @@
 Events of plain strings and bytes are read and written here (`sf_json.h`). All other
 JSON is orjson's: it calls back for bytes, so that attachments are found in the pass
 that serialises. What orjson refuses goes through the standard library.
-FIGURES
 """
 import json as _json
 from dataclasses import fields, is_dataclass

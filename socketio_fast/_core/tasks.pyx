@@ -94,6 +94,18 @@ cdef object _swap(object loop, object task):
     return before
 
 
+cdef int _restore(object loop, object before, bint replaced) except -1:
+    """Make the current task the one before, after a _swap(); `replaced`: it is not
+    None now."""
+    if _swap_current_task is not None:
+        _swap_current_task(loop, before)
+    elif before is not None:
+        PyDict_SetItem(_current_tasks, loop, before)
+    elif replaced:
+        PyDict_DelItem(_current_tasks, loop)
+    return 0
+
+
 cdef class Outcome:
     """Told how a suspended handler ended. Abstract."""
 
@@ -227,11 +239,11 @@ cdef class Runner:
                 Py_DECREF(<object> result)
         except BaseException:
             PyContext_Exit(spare.context)
-            _swap(self.loop, before)
+            _swap(self.loop, before)  # wherever it was raised
             self._put_back(spare, None)
             raise
         PyContext_Exit(spare.context)
-        _swap(self.loop, before)
+        _restore(self.loop, before, ended)
         if ended:
             self._put_back(spare, value)
             self.value = value

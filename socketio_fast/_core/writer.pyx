@@ -48,8 +48,8 @@ cdef class Writer:
         self.flusher = flusher
         self.transport = transport
         self.fd = -1 if socket is None else socket.fileno()
-        # pause_writing() as soon as the transport holds anything back. (With 0, uvloop's
-        # TLS also pauses when it holds nothing.)
+        # pause_writing() as soon as the transport holds anything back. (With 0, TLS of
+        # uvloop also pauses when it holds nothing.)
         transport.set_write_buffer_limits(high=1)
 
     cdef int write(self, bytes data) except -1:
