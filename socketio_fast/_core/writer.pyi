@@ -1,8 +1,9 @@
 import asyncio
 from typing import Any, final
 
-from typing_extensions import Self
+from typing_extensions import Self, disjoint_base
 
+@disjoint_base
 class Flusher: ...
 
 @final
