@@ -606,7 +606,13 @@ def interpreters_section(folder: Path) -> str:
             f"{results['method']['seconds']:g} s each; `results/{path.name}`.",
             glance_table(results),
         ]
-    return "\n\n".join(["\n## Other interpreters", *parts, ""]) if parts else ""
+    if not parts:
+        return ""
+    text = (
+        "An interpreter built without profile-guided optimisation, as pyenv builds\n"
+        "one unless told otherwise, is slower than a distribution's of that version."
+    )
+    return "\n\n".join(["\n## Other interpreters", text, *parts]) + "\n"
 
 
 def write_readme(folder: Path, name: str, target: Path) -> None:
