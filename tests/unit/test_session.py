@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import weakref
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,7 +40,7 @@ def test_ids_are_20_url_safe_characters_that_differ() -> None:
     assert {"-", "_"} < set("".join(ids))
 
 
-def test_a_forked_process_makes_ids_of_its_own() -> None:
+def test_a_forked_process_makes_ids_of_its_own(tmp_path: Path) -> None:
     program = (
         "import os\n"
         "from socketio_fast._core.session import generate_id\n"
@@ -49,8 +50,13 @@ def test_a_forked_process_makes_ids_of_its_own() -> None:
         "if child:\n"
         "    os.waitpid(child, 0)\n"
     )
+    # From elsewhere, so that it is the installed package that is imported.
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert len(set(done.stdout.split())) == 600
 
