@@ -6,8 +6,6 @@ import gc
 import json
 import logging
 import re
-import subprocess
-import sys
 import weakref
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import pytest
 
 import socketio_fast
 from socketio_fast._core.session import Engine, Session, Transport, generate_id
+from unit.processes import python
 from unit.sansio import (
     Http,
     Loop,
@@ -46,18 +45,11 @@ def test_a_forked_process_makes_ids_of_its_own(tmp_path: Path) -> None:
         "from socketio_fast._core.session import generate_id\n"
         "generate_id()\n"
         "child = os.fork()\n"
-        "print(*[generate_id() for _ in range(300)], flush=True)\n"
         "if child:\n"
         "    os.waitpid(child, 0)\n"
+        "print(*[generate_id() for _ in range(300)], flush=True)\n"
     )
-    # From elsewhere, so that it is the installed package that is imported.
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = python("-c", program, cwd=tmp_path, check=True)
     assert len(set(done.stdout.split())) == 600
 
 
