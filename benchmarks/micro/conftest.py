@@ -7,15 +7,10 @@ asserts the result of both. Which is which stands in the name of the line.
 from __future__ import annotations
 
 import gc
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-
-# This checkout, wherever pytest was started.
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 
 @pytest.fixture
