@@ -5,8 +5,8 @@
 
 from socketio_fast import engineio, exceptions
 from socketio_fast._version import __version__
+from socketio_fast.async_server import AsyncServer
 from socketio_fast.run import RunningServer, run, serve
-from socketio_fast.server import AsyncServer
 
 __all__ = [
     "AsyncServer",

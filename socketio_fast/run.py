@@ -17,8 +17,8 @@ from typing import Any
 
 from socketio_fast._core.http1 import Endpoint
 from socketio_fast._version import __version__
-from socketio_fast.engineio.server import AsyncServer as EngineServer
-from socketio_fast.server import AsyncServer
+from socketio_fast.async_server import AsyncServer
+from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.static import StaticFiles
 
 __all__ = ["RunningServer", "run", "serve"]

@@ -12,8 +12,8 @@ from socketio_fast import exceptions
 from socketio_fast._core.emitter import Emitter
 from socketio_fast._core.peer import Hub, Namespace, Peer
 from socketio_fast._core.rooms import Rooms
-from socketio_fast.engineio.server import AsyncServer as EngineServer
-from socketio_fast.engineio.server import Reason
+from socketio_fast.engineio.async_server import AsyncServer as EngineServer
+from socketio_fast.engineio.async_server import Reason
 from socketio_fast.logs import Logger, choose_logger
 from socketio_fast.signatures import adapt
 
