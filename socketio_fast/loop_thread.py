@@ -1,0 +1,275 @@
+"""An event loop on a thread of its own, for programs that are not asyncio's."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import concurrent.futures
+import contextlib
+import os
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+__all__ = ["LoopThread"]
+
+T = TypeVar("T")
+
+
+class LoopThread:
+    """A daemon thread that runs an event loop (uvloop where there is one).
+
+    It starts when it is first used, once more after :meth:`stop`, and afresh in a
+    forked process. What other threads give it, by :meth:`run` or :meth:`post`, begins
+    in the order they gave it.
+
+    Example::
+
+        thread = LoopThread()
+        thread.run(asyncio.sleep(1))
+
+    Args:
+        name: The name of the thread.
+        on_start: Called with the loop, on its thread, before anything else. What it
+            raises is raised where the thread was first used.
+    """
+
+    def __init__(
+        self,
+        name: str = "socketio_fast",
+        on_start: Callable[[asyncio.AbstractEventLoop], object] | None = None,
+    ) -> None:
+        self._name = name
+        self._on_start = on_start
+        self._lock = threading.Lock()
+        self._running: _Running | None = None
+        _threads.add(self)
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop, running."""
+        return self._started().loop
+
+    def run(self, coro: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
+        """Run a coroutine on the loop, and wait for what it returns.
+
+        Args:
+            coro: The coroutine.
+            timeout: Seconds to wait, ``None`` without limit. Then, or if this thread
+                is interrupted, the coroutine is cancelled.
+
+        Raises:
+            RuntimeError: This is the loop's own thread, which would wait for itself.
+            TimeoutError: It has not ended in time.
+            concurrent.futures.CancelledError: It was cancelled, or the loop stopped.
+        """
+        try:
+            running = self._started()
+            if threading.get_ident() == running.thread.ident:
+                raise RuntimeError(
+                    "run() on the event loop's own thread would wait for itself; "
+                    "await the coroutine instead"
+                )
+            future: concurrent.futures.Future[T] = concurrent.futures.Future()
+            running.post(running.begin, (coro, future))
+        except BaseException:
+            coro.close()
+            raise
+        try:
+            return future.result(timeout)
+        except concurrent.futures.TimeoutError:
+            if not future.cancel():
+                return future.result()  # it has just ended, or raised this itself
+            raise TimeoutError(f"not done in {timeout} s") from None
+        finally:
+            future.cancel()
+
+    def post(self, callback: Callable[..., object], *args: Any) -> None:
+        """Call a function on the loop's thread, soon; do not wait for it.
+
+        What it raises goes to the loop's exception handler.
+        """
+        self._started().post(callback, args)
+
+    def stop(self, timeout: float | None = None) -> None:
+        """Stop the loop after what was posted; cancel its tasks, and wait for them.
+
+        Nothing happens if it does not run.
+
+        Args:
+            timeout: Seconds to wait, ``None`` without limit.
+        """
+        with self._lock:
+            running, self._running = self._running, None
+        if running is not None:
+            running.post(running.loop.stop, ())
+            if threading.get_ident() != running.thread.ident:
+                running.thread.join(timeout)
+
+    def _started(self) -> _Running:
+        running = self._running
+        if running is not None:
+            return running
+        with self._lock:
+            if self._running is None:
+                if _exiting:
+                    raise RuntimeError("the interpreter shuts down: no event loop")
+                self._running = _Running(self._name, self._on_start)
+            running = self._running
+        try:
+            running.ready.result()
+        except BaseException:
+            self.stop()
+            raise
+        return running
+
+    def _after_fork(self) -> None:
+        self._lock = threading.Lock()
+        if self._running is not None:
+            # The parent's: not even its destructor may run, they share descriptors.
+            _abandoned.append(self._running)
+            self._running = None
+
+
+class _Running:
+    """A loop, its thread, and what is waiting for it."""
+
+    def __init__(
+        self,
+        name: str,
+        on_start: Callable[[asyncio.AbstractEventLoop], object] | None,
+    ) -> None:
+        self.loop = _new_event_loop()
+        self.ready: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._posts: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        self._woken = False
+        self._closed = False
+        self.thread = threading.Thread(target=self._main, name=name, daemon=True)
+        self.post(self._get_ready, (on_start,))
+        try:
+            self.thread.start()
+        except BaseException:
+            self.loop.close()
+            raise
+
+    def _get_ready(
+        self, on_start: Callable[[asyncio.AbstractEventLoop], object] | None
+    ) -> None:
+        try:
+            if on_start is not None:
+                on_start(self.loop)
+        except BaseException as exc:
+            self.ready.set_exception(exc)
+        else:
+            self.ready.set_result(None)
+
+    def post(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
+        self._posts.append((callback, args))
+        # _main() looks for posts after it has set _closed, so none is missed.
+        if self._closed:
+            raise RuntimeError("the event loop has stopped")
+        if not self._woken:
+            # One wake-up for all posts until then; two threads at once cost two.
+            self._woken = True
+            self.loop.call_soon_threadsafe(self._drain)
+
+    def _drain(self) -> None:
+        self._woken = False  # before it looks: who posts from now on wakes it again
+        for _ in range(len(self._posts)):
+            callback, args = self._posts.popleft()
+            try:
+                callback(*args)
+            except Exception as exc:
+                self.loop.call_exception_handler(
+                    {"message": f"{callback!r} failed", "exception": exc}
+                )
+
+    def begin(
+        self, coro: Coroutine[Any, Any, T], future: concurrent.futures.Future[T]
+    ) -> None:
+        """Start a coroutine as a task that settles the future; its cancel() ends it."""
+        if future.cancelled():
+            coro.close()
+            return
+        task = self.loop.create_task(_settle(coro, future))
+
+        def cancel(future: concurrent.futures.Future[T]) -> None:
+            if future.cancelled():
+                with contextlib.suppress(RuntimeError):  # closed: it has ended
+                    self.loop.call_soon_threadsafe(task.cancel)
+
+        future.add_done_callback(cancel)
+
+    def _main(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        try:
+            self.loop.run_forever()
+            self._closed = True
+            self._drain()
+            tasks = asyncio.all_tasks(self.loop)
+            for task in tasks:
+                task.cancel()
+            self.loop.run_until_complete(_ended(tasks))
+            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+            self.loop.run_until_complete(self.loop.shutdown_default_executor())
+        finally:
+            asyncio.set_event_loop(None)
+            self.loop.close()
+
+
+async def _settle(
+    coro: Coroutine[Any, Any, T], future: concurrent.futures.Future[T]
+) -> None:
+    try:
+        result = await coro
+    except asyncio.CancelledError:
+        future.cancel()
+        raise
+    except BaseException as exc:
+        if future.set_running_or_notify_cancel():
+            future.set_exception(exc)
+        if not isinstance(exc, Exception):
+            raise
+    else:
+        if future.set_running_or_notify_cancel():
+            future.set_result(result)
+
+
+async def _ended(tasks: set[asyncio.Task[Any]]) -> None:
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _new_event_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:  # Windows, PyPy
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+# At exit a daemon thread is frozen wherever it is, be it in the middle of libuv.
+# Seconds that a loop gets to stop before that.
+EXIT_TIMEOUT = 2
+
+_threads: weakref.WeakSet[LoopThread] = weakref.WeakSet()
+_abandoned: list[_Running] = []
+_exiting = False
+
+
+def _at_exit() -> None:
+    global _exiting
+    _exiting = True
+    for thread in list(_threads):
+        thread.stop(EXIT_TIMEOUT)
+
+
+def _after_fork_in_child() -> None:
+    for thread in list(_threads):
+        thread._after_fork()
+
+
+atexit.register(_at_exit)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
