@@ -15,6 +15,7 @@ from socketio_fast._core.rooms import Rooms
 from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.engineio.async_server import Reason
 from socketio_fast.logs import Logger, choose_logger
+from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.signatures import adapt
 
 __all__ = ["AsyncServer"]
@@ -37,6 +38,8 @@ class AsyncServer(Emitter):
         socketio_fast.run(sio, port=5000)
 
     Args:
+        client_manager: What tells other processes of events and rooms, one of
+            :mod:`socketio_fast.managers`; ``None`` for a single process.
         logger: Whether events are logged, or the logger to use.
         async_handlers: Whether a client's next handler may start before its last has
             ended (``True``). They start in the order its messages came.
@@ -49,7 +52,7 @@ class AsyncServer(Emitter):
 
     Raises:
         ValueError: An option has a value that is not allowed.
-        TypeError: There is no such option.
+        TypeError: There is no such option, or the manager is not one of this package.
     """
 
     reason: ClassVar[type[Reason]] = Reason
@@ -58,6 +61,7 @@ class AsyncServer(Emitter):
 
     def __init__(
         self,
+        client_manager: AsyncManager | None = None,
         *,
         logger: bool | Logger = False,
         async_handlers: bool = True,
@@ -88,12 +92,24 @@ class AsyncServer(Emitter):
             verbose=self.logger.isEnabledFor(logging.INFO),
         )
         self._bind_hub(hub)
+        manager = _manager(client_manager)
+        #: Who is in which room, and what other processes are told.
+        self.manager: AsyncManager = manager
+        self.manager_initialized = False
+        manager.set_server(self)
+        if type(manager).emit is not AsyncManager.emit:
+            self._bind_manager(manager)
         #: The Engine.IO server below, a :class:`socketio_fast.engineio.AsyncServer`.
         self.eio = EngineServer(logger=engineio_logger, _factory=hub, **options)
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
         """Run on this event loop; ``serve`` calls it."""
+        if self.manager_initialized and self.eio.engine.loop is not loop:
+            self.manager_initialized = False  # what it began was on the other loop
         self.eio.bind(loop)
+        if not self.manager_initialized:
+            self.manager_initialized = True
+            self.manager.initialize()
 
     def is_asyncio_based(self) -> bool:
         """``True``."""
@@ -261,18 +277,13 @@ class AsyncServer(Emitter):
         Raises:
             ValueError: The client is not connected, or the room is another's ``sid``.
         """
-        rooms = self._rooms(namespace)
-        if rooms is None:
-            raise ValueError("sid is not connected to requested namespace")
-        rooms.enter(sid, room)
+        await self.manager.enter_room(sid, namespace or "/", room)
 
     async def leave_room(
         self, sid: str, room: Any, namespace: str | None = None
     ) -> None:
         """Take a client out of a room; nothing happens if it is not in it."""
-        rooms = self._rooms(namespace)
-        if rooms is not None:
-            rooms.leave(sid, room)
+        await self.manager.leave_room(sid, namespace or "/", room)
 
     async def close_room(self, room: Any, namespace: str | None = None) -> None:
         """Take every client out of a room.
@@ -280,14 +291,11 @@ class AsyncServer(Emitter):
         Raises:
             ValueError: The room is a client's ``sid``.
         """
-        rooms = self._rooms(namespace)
-        if rooms is not None:
-            rooms.close(room)
+        await self.manager.close_room(room, namespace or "/")
 
     def rooms(self, sid: str, namespace: str | None = None) -> list[Any]:
         """The rooms that a client is in; the first is its own, named by its ``sid``."""
-        rooms = self._rooms(namespace)
-        return [] if rooms is None else rooms.of(sid)
+        return self.manager.get_rooms(sid, namespace or "/")
 
     # Clients.
 
@@ -356,8 +364,18 @@ class AsyncServer(Emitter):
     ) -> None:
         """Disconnect a client from a namespace, and wait for the disconnect handler.
 
-        Nothing happens if it is not connected.
+        Nothing happens if it is not connected. If it is another process's, that one
+        is asked, and not waited for.
+
+        Args:
+            sid: The client.
+            namespace: The namespace, ``"/"`` by default.
+            ignore_queue: Whether clients of other processes are let alone.
         """
+        if not ignore_queue and not await self.manager.can_disconnect(
+            sid, namespace or "/"
+        ):
+            return
         peer = self._peer(sid, namespace)
         if peer is not None:
             handler = peer.disconnect()
@@ -390,9 +408,19 @@ class AsyncServer(Emitter):
             raise KeyError("Session not found")
         return peer
 
-    def _rooms(self, namespace: str | None) -> Rooms | None:
-        ns: Namespace | None = self._hub.namespaces.get(namespace or "/")
-        return None if ns is None else ns.rooms
+
+def _manager(option: Any) -> AsyncManager:
+    if option is None:
+        return AsyncManager()
+    # Those for programs that are not asyncio's have one for those that are.
+    manager = getattr(option, "async_manager", option)
+    if not isinstance(manager, AsyncManager):
+        kind = type(option)
+        raise TypeError(
+            f"client_manager is a {kind.__module__}.{kind.__name__}: one of "
+            "socketio_fast's managers expected, or of a subclass of those"
+        )
+    return manager
 
 
 def _event(event: str, data: Any) -> list[Any]:

@@ -17,4 +17,6 @@ cdef class Emission:
 
 
 cdef class Emitter:
-    cdef readonly Hub _hub
+    cdef:
+        readonly Hub _hub
+        object _manager             # whose emit() is called; None: the compiled one

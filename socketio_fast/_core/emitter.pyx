@@ -79,6 +79,10 @@ cdef class Emitter:
     def _bind_hub(self, Hub hub not None):
         self._hub = hub
 
+    def _bind_manager(self, manager):
+        """Whose emit() is called; None: this one's does it all."""
+        self._manager = manager
+
     def emit(
         self, event, data=None, to=None, room=None, skip_sid=None, namespace=None,
         callback=None, ignore_queue=False,
@@ -98,12 +102,18 @@ cdef class Emitter:
             namespace: The namespace, ``"/"`` by default.
             callback: Called with the arguments of the acknowledgement, once for each
                 client that answers.
-            ignore_queue: Accepted; there is one process.
+            ignore_queue: Whether clients of other processes get nothing.
 
         Raises:
             TypeError: ``data`` is not JSON with bytes in it.
         """
-        cdef Emission emission = Emission.__new__(Emission)
+        cdef Emission emission
+        if self._manager is not None:
+            return self._manager.emit(
+                event, data, namespace or "/", room=room if to is None else to,
+                skip_sid=skip_sid, callback=callback, ignore_queue=ignore_queue,
+            )
+        emission = Emission.__new__(Emission)
         emission.hub = self._hub
         emission.event = event
         emission.data = data

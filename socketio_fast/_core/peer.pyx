@@ -159,6 +159,11 @@ cdef class Hub(HandlerFactory):
         ns.transient = False
         return ns
 
+    def peer_of(self, Session session not None, str namespace not None):
+        """The `Peer` of a session in a namespace; None if it has not joined that."""
+        cdef Client client = session.handler
+        return None if client is None else client._peer(namespace)
+
     cdef Namespace _namespace(self, str name):
         """The namespace that a client asks for; None if there is none for it."""
         cdef PyObject *found = PyDict_GetItemWithError(self.namespaces, name)

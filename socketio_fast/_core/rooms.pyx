@@ -87,6 +87,11 @@ cdef class Rooms(Membership):
         cdef Peer peer
         return [peer.sid for peer in self._recipients(room)]
 
+    def participants(self, room):
+        """`(sid, Engine.IO id)` of the clients in a room, or in any of several."""
+        cdef Peer peer
+        return [(peer.sid, peer.client.session.id) for peer in self._recipients(room)]
+
     cdef int remove(self, Peer peer) except -1:
         if peer.rooms:
             for room in peer.rooms:

@@ -22,6 +22,7 @@ PYTHON = sorted(
 
 def test_what_the_package_exports() -> None:
     assert socketio_fast.__all__ == [
+        "AsyncManager",
         "AsyncServer",
         "RunningServer",
         "__version__",

@@ -1,0 +1,109 @@
+"""Messages between processes, as python-socketio writes them.
+
+JSON objects; ``method`` says what is asked for, ``host_id`` who asks:
+
+- ``emit``: ``event``, ``data`` (a list of arguments), ``binary``, ``namespace``,
+  ``room``, ``skip_sid``, ``callback`` (``[room, namespace, id]`` or ``null``)
+- ``callback``: ``sid`` (the room), ``namespace``, ``id``, ``args``; ``host_id`` is who
+  gets it
+- ``disconnect``: ``sid``, ``namespace``
+- ``enter_room``, ``leave_room``: ``sid``, ``room``, ``namespace``
+- ``close_room``: ``room``, ``namespace``
+
+If ``binary``, ``data`` is ``[arguments, *attachments]``: placeholders instead of bytes,
+and those as base64.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from typing import Any
+
+import orjson
+
+from socketio_fast._core.sio import encode_packet
+
+__all__ = ["JSON", "arguments", "pack", "unpack"]
+
+
+class JSON:
+    """JSON as the server writes it to clients: what they can be sent, others can."""
+
+    @staticmethod
+    def dumps(value: dict[str, Any]) -> str:
+        """The JSON of an object.
+
+        Raises:
+            TypeError: It has a value that is not JSON.
+        """
+        packet, *attachments = encode_packet(0, value)
+        if attachments:
+            raise TypeError("bytes inside an object that is not a list or dict")
+        return packet[1:].decode()
+
+    @staticmethod
+    def loads(text: str | bytes) -> Any:
+        """The value of JSON, and of what the standard library writes beyond that.
+
+        Raises:
+            ValueError: It is not JSON.
+        """
+        try:
+            return orjson.loads(text)
+        except orjson.JSONDecodeError:
+            return json.loads(text, parse_constant=lambda name: None)
+
+
+def arguments(data: Any) -> list[Any]:
+    """The arguments of an event: ``None`` is none, a tuple several."""
+    if data is None:
+        return []
+    return list(data) if isinstance(data, tuple) else [data]
+
+
+def pack(args: list[Any]) -> tuple[list[Any], bool]:
+    """``data`` and ``binary`` of a message, of the arguments of an event."""
+    attachments: list[str] = []
+    data = _without_bytes(args, attachments)
+    return ([data, *attachments], True) if attachments else (data, False)
+
+
+def unpack(data: Any, binary: Any) -> list[Any]:
+    """The arguments of an event, of what a message has.
+
+    Raises:
+        ValueError: It is not what :func:`pack` makes.
+    """
+    if not isinstance(data, list):
+        return [data]
+    if binary:
+        try:
+            attachments = [base64.b64decode(item) for item in data[1:]]
+            data = _with_bytes(data[0], attachments)
+        except (binascii.Error, IndexError, TypeError) as exc:
+            raise ValueError(f"binary data is not as expected: {exc}") from exc
+    # What python-socketio sends for no argument.
+    return [] if data == [None] else data
+
+
+def _without_bytes(value: Any, attachments: list[str]) -> Any:
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        attachments.append(base64.b64encode(value).decode())
+        return {"_placeholder": True, "num": len(attachments) - 1}
+    if isinstance(value, (list, tuple)):
+        return [_without_bytes(item, attachments) for item in value]
+    if isinstance(value, dict):
+        return {key: _without_bytes(item, attachments) for key, item in value.items()}
+    return value
+
+
+def _with_bytes(value: Any, attachments: list[bytes]) -> Any:
+    if isinstance(value, list):
+        return [_with_bytes(item, attachments) for item in value]
+    if isinstance(value, dict):
+        if value.get("_placeholder") and "num" in value:
+            return attachments[range(len(attachments))[value["num"]]]
+        return {key: _with_bytes(item, attachments) for key, item in value.items()}
+    return value

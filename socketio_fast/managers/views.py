@@ -1,0 +1,93 @@
+"""The tables of rooms as python-socketio's managers have them: read-only mappings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from socketio_fast._core.peer import Hub, Namespace
+
+__all__ = ["Members", "NamespaceRooms", "RoomsByNamespace"]
+
+
+class RoomsByNamespace(Mapping[str, "NamespaceRooms"]):
+    """Namespaces that have clients: ``rooms[namespace][room][sid]`` is an Engine.IO id.
+
+    A look at what is there now; nothing is copied before it is asked for.
+    """
+
+    def __init__(self, hub: Hub | None) -> None:
+        self._hub = hub
+
+    def __getitem__(self, name: str) -> NamespaceRooms:
+        namespace = None if self._hub is None else self._hub.namespaces.get(name)
+        if namespace is None or not namespace.peers:
+            raise KeyError(name)
+        return NamespaceRooms(namespace)
+
+    def __iter__(self) -> Iterator[str]:
+        namespaces = {} if self._hub is None else self._hub.namespaces
+        return iter([name for name, ns in namespaces.items() if ns.peers])
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+
+class NamespaceRooms(Mapping[Any, "Members"]):
+    """The rooms of one namespace.
+
+    ``None`` is the room of all clients; each has one of its own, named by its ``sid``.
+    """
+
+    def __init__(self, namespace: Namespace) -> None:
+        self._namespace = namespace
+
+    def __getitem__(self, room: Any) -> Members:
+        ns = self._namespace
+        if room is not None and room not in ns.peers and room not in ns.rooms.rooms:
+            raise KeyError(room)
+        return Members(ns, room)
+
+    def __iter__(self) -> Iterator[Any]:
+        ns = self._namespace
+        everybody = [None] if ns.peers else []
+        return iter([*everybody, *ns.peers, *ns.rooms.rooms])
+
+    def __len__(self) -> int:
+        ns = self._namespace
+        return bool(ns.peers) + len(ns.peers) + len(ns.rooms.rooms)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+
+class Members(Mapping[str, str]):
+    """The clients in one room: from ``sid`` to Engine.IO id."""
+
+    def __init__(self, namespace: Namespace, room: Any) -> None:
+        self._namespace = namespace
+        self._room = room
+
+    def __getitem__(self, sid: str) -> str:
+        peer = self._namespace.peers.get(sid)
+        room = self._room
+        if peer is None or not (
+            room is None or room == sid or room in (peer.rooms or ())
+        ):
+            raise KeyError(sid)
+        return peer.session.id
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._namespace.rooms.members(self._room))
+
+    def __len__(self) -> int:
+        ns, room = self._namespace, self._room
+        if room is None:
+            return len(ns.peers)
+        return 1 if room in ns.peers else len(ns.rooms.rooms.get(room, ()))
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
