@@ -4,7 +4,8 @@
 
     SocketIOError
     ├── ProtocolError             a peer broke a rule of a protocol
-    │   └── PacketError           a malformed Engine.IO or Socket.IO packet
+    │   └── PacketError           a malformed Engine.IO or Socket.IO packet; a
+    │       │                     ValueError too
     │       └── LimitError        more than an option allows
     ├── ConnectionError
     │   └── ConnectionRefusedError   raise it in a connect handler to refuse a client
@@ -53,8 +54,11 @@ class ProtocolError(SocketIOError):
         self.code = code
 
 
-class PacketError(ProtocolError):
-    """A malformed packet: Engine.IO revision 4 or Socket.IO revision 5."""
+class PacketError(ProtocolError, ValueError):
+    """A malformed packet: Engine.IO revision 4 or Socket.IO revision 5.
+
+    A ``ValueError`` too, which is what packet classes of python-socketio raise.
+    """
 
 
 class LimitError(PacketError):

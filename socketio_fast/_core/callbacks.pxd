@@ -10,6 +10,7 @@ cdef class Callbacks(HandlerFactory):
         public object disconnect    # (sid, reason), or None
         readonly Runner runner
         readonly object logger
+        object read_text            # of text messages; None: they stay as they are
         readonly bint ordered       # a client's next handler waits for its last
 
 

@@ -13,7 +13,13 @@ class Callbacks(HandlerFactory):
     connect: Callable[..., Any] | None
     message: Callable[..., Any] | None
     disconnect: Callable[..., Any] | None
-    def __new__(cls, *, logger: Logger, ordered: bool = False) -> Self: ...
+    def __new__(
+        cls,
+        *,
+        logger: Logger,
+        ordered: bool = False,
+        read_text: Callable[[str], Any] | None = None,
+    ) -> Self: ...
     @property
     def runner(self) -> Runner | None: ...
     @property

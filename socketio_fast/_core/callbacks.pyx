@@ -22,11 +22,18 @@ cdef object _CancelledError = asyncio.CancelledError
 
 @cython.final
 cdef class Callbacks(HandlerFactory):
-    """The handlers that all sessions of one engine share."""
+    """The handlers that all sessions of one engine share.
 
-    def __cinit__(self, *, object logger, bint ordered=False):
+    Args:
+        logger: A ``logging.Logger``.
+        ordered: Whether a client's next handler waits until its last has ended.
+        read_text: Makes of a text message what its handler gets; None: the text.
+    """
+
+    def __cinit__(self, *, object logger, bint ordered=False, object read_text=None):
         self.logger = logger
         self.ordered = ordered
+        self.read_text = read_text
 
     def bind(self, engine, loop):
         """Run on this event loop. The current context is that of all handlers."""
@@ -85,6 +92,8 @@ cdef class CallbackHandler(SessionHandler):
             text = PyUnicode_DecodeUTF8(p, n, NULL)
         except UnicodeDecodeError:
             raise PacketError("text is not UTF-8", code=1007) from None
+        if self.callbacks.read_text is not None:
+            return self._message(self.callbacks.read_text(text))
         return self._message(text)
 
     cdef int on_binary(self, bytes data) except -1:

@@ -55,27 +55,54 @@ cdef const char *packet_end(const char *p, const char *end) noexcept:
     return end if stop is NULL else stop
 
 
+cdef Py_ssize_t count_packets(const char *p, const char *end) noexcept:
+    """How many packets a payload has."""
+    cdef Py_ssize_t count = 1
+    cdef const char *stop = packet_end(p, end)
+    while stop != end:
+        count += 1
+        stop = packet_end(stop + 1, end)
+    return count
+
+
+cdef tuple _packet(const char *p, const char *stop):
+    cdef PacketView view
+    if p < stop and p[0] == c"b":
+        return EIO_BINARY, decode_base64(p + 1, stop - p - 1)
+    scan_packet(p, stop - p, &view)
+    return view.type, view.data[:view.size]
+
+
+def decode_packet(bytes packet not None):
+    """One packet as it is in a polling payload, as (type, data).
+
+    `data` is bytes; the type of a binary message is EIO_BINARY (7). Raises PacketError
+    if it is malformed.
+    """
+    cdef const char *p = PyBytes_AS_STRING(packet)
+    return _packet(p, p + PyBytes_GET_SIZE(packet))
+
+
 def decode_payload(bytes payload not None):
     """The packets of a polling payload, as a list of (type, data).
 
-    `data` is bytes; the type of a binary message is EIO_BINARY (7). Raises PacketError
-    at the first packet that is malformed.
+    Raises PacketError at the first packet that is malformed.
     """
     cdef const char *p = PyBytes_AS_STRING(payload)
     cdef const char *end = p + PyBytes_GET_SIZE(payload)
     cdef const char *stop
-    cdef PacketView view
     cdef list packets = []
     while True:
         stop = packet_end(p, end)
-        if p < stop and p[0] == c"b":
-            packets.append((EIO_BINARY, decode_base64(p + 1, stop - p - 1)))
-        else:
-            scan_packet(p, stop - p, &view)
-            packets.append((view.type, view.data[:view.size]))
+        packets.append(_packet(p, stop))
         if stop == end:
             return packets
         p = stop + 1
+
+
+def encode_binary(bytes data not None):
+    """The packet of a binary message, as it is in a polling payload."""
+    return base64_packet(data)
 
 
 def encode_payload(list packets not None):

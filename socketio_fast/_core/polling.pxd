@@ -27,6 +27,7 @@ cdef class Polling(Transport):
     cdef int on_poll(self, Responder responder) except -1
     cdef int on_post(self, Responder responder) except -1
     cdef int on_body(self, Responder responder, bytes body) except -1
+    cdef int _check_count(self, const char *p, const char *end) except -1
     cdef int on_abort(self, Responder responder) except -1
     cdef int _stop(self) except -1
     cdef int _take(self) except -1

@@ -12,6 +12,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
 from socketio_fast._core.eio cimport (
     PacketView,
+    count_packets,
     decode_base64,
     join_payload,
     packet_end,
@@ -20,7 +21,7 @@ from socketio_fast._core.eio cimport (
 from socketio_fast._core.outgoing cimport Outgoing
 from socketio_fast._core.session cimport Engine, Session, Transport
 
-from socketio_fast.exceptions import ProtocolError
+from socketio_fast.exceptions import LimitError, ProtocolError
 
 cdef bytes NOOP = b"6"
 cdef bytes CLOSE = b"1"
@@ -184,6 +185,8 @@ cdef class Polling(Transport):
             )
             return 0
         try:
+            if self.engine.max_packets:
+                self._check_count(p, end)
             while True:
                 stop = packet_end(p, end)
                 if p < stop and p[0] == c"b":
@@ -199,6 +202,15 @@ cdef class Polling(Transport):
             responder.respond(400, JSON, b'{"code":3,"message":"Bad request"}', b"")
             return 0
         responder.respond(200, HTML, b"ok", b"")
+        return 0
+
+    cdef int _check_count(self, const char *p, const char *end) except -1:
+        cdef Py_ssize_t count = count_packets(p, end)
+        if count > self.engine.max_packets:
+            raise LimitError(
+                f"{count} packets in a POST exceed "
+                f"Payload.max_decode_packets={self.engine.max_packets}"
+            )
         return 0
 
     cdef int on_abort(self, Responder responder) except -1:

@@ -96,6 +96,7 @@ cdef class Engine(Flusher):
         double upgrade_timeout
         Py_ssize_t max_payload
         Py_ssize_t max_buffer_bytes
+        public Py_ssize_t max_packets   # of a POST; 0: as many as its size allows
         bint allow_upgrades
         tuple transports
         bint can_upgrade            # from polling to WebSocket

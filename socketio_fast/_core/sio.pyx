@@ -368,6 +368,23 @@ cdef bytes dumps(object data, Attachments attachments):
         return _dumps_slow(data, attachments)
 
 
+def dumps_json(data):
+    """JSON of data without bytes in it, as UTF-8.
+
+    Raises TypeError for what is not JSON.
+    """
+    cdef Attachments attachments = Attachments.__new__(Attachments)
+    cdef bytes json = dumps(data, attachments)
+    if attachments.count:
+        raise TypeError("bytes are not JSON serializable")
+    return json
+
+
+def loads_json(bytes data not None):
+    """The value of a JSON text; raises PacketError, a ValueError, if it is none."""
+    return _loads(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+
+
 cdef bytes _write_plain(list data, Attachments attachments):
     """JSON of an array of plain strings and bytes; None if it has others."""
     cdef Py_ssize_t count = len(data), i, size = count + 1, length

@@ -1,5 +1,9 @@
 """The Engine.IO layer alone, with python-engineio's names."""
 
+from socketio_fast.engineio import exceptions as exceptions
+from socketio_fast.engineio import json as json
+from socketio_fast.engineio import packet as packet
+from socketio_fast.engineio import payload as payload
 from socketio_fast.engineio.async_server import AsyncServer
 
 __all__ = ["AsyncServer"]

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, ClassVar, TypeVar, overload
 
 from socketio_fast._core.callbacks import Callbacks
 from socketio_fast._core.peer import Hub
 from socketio_fast._core.session import Engine, Session, generate_id
 from socketio_fast.config import TRANSPORTS, EngineConfig
+from socketio_fast.encodings import json_functions
+from socketio_fast.engineio.packet import read_text
+from socketio_fast.engineio.payload import server_limit
 from socketio_fast.logs import Logger, choose_logger
 from socketio_fast.signatures import adapt
 
@@ -54,7 +58,8 @@ class AsyncServer:
         cors_allowed_origins: Origins besides the server's own; ``"*"`` for all.
         cors_credentials: Whether cookies may be sent from other origins.
         logger: Whether events of connections are logged, or the logger to use.
-        json: Only ``None``: the open packet, the one JSON here, is orjson's.
+        json: What reads and writes messages that are lists or dicts: a module, or
+            anything with ``dumps`` and ``loads``; ``None`` for the built-in JSON.
         async_handlers: Whether a client's next handler may start before its last has
             ended. They start in the order its messages came.
         monitor_clients: Accepted; clients are always monitored.
@@ -86,7 +91,7 @@ class AsyncServer:
         cors_allowed_origins: str | Sequence[str] | Callable[..., bool] | None = None,
         cors_credentials: bool = True,
         logger: bool | Logger = False,
-        json: None = None,
+        json: Any = None,
         async_handlers: bool = True,
         monitor_clients: bool | None = None,
         transports: str | Sequence[str] | None = None,
@@ -97,8 +102,6 @@ class AsyncServer:
     ) -> None:
         if async_mode not in (None, "asgi"):
             raise ValueError(f"async_mode={async_mode!r}: None or 'asgi' expected")
-        if json is not None:
-            raise ValueError("json: None expected, JSON is orjson's")
         self.async_mode = "asgi"
         self.config = EngineConfig(
             ping_interval=ping_interval,
@@ -117,7 +120,12 @@ class AsyncServer:
         self.logger = choose_logger(logger, "socketio_fast.engineio")
         self.async_handlers = async_handlers
         self.handlers: dict[str, Callable[..., Any]] = {}
-        self._callbacks = Callbacks(logger=self.logger, ordered=not async_handlers)
+        self._json = json_functions(json)
+        self._callbacks = Callbacks(
+            logger=self.logger,
+            ordered=not async_handlers,
+            read_text=partial(read_text, json=self._json),
+        )
         self._factory: Callbacks | Hub = (
             self._callbacks if _factory is None else _factory
         )
@@ -133,6 +141,7 @@ class AsyncServer:
             RuntimeError: Clients are connected on another loop.
         """
         self.engine.bind(loop)
+        self.engine.max_packets = server_limit()
         self._factory.bind(self.engine, loop)
 
     def handler_tasks(self) -> set[asyncio.Task[Any]]:
@@ -164,6 +173,8 @@ class AsyncServer:
                 ``str`` or ``bytes``; ``disconnect`` with ``(sid, reason)``.
             handler: A function or coroutine function.
 
+        The array or object of a message that is JSON is a ``list`` or ``dict``.
+
         Raises:
             ValueError: There is no such event.
         """
@@ -180,20 +191,25 @@ class AsyncServer:
 
         return register if handler is None else register(handler)
 
-    async def send(self, sid: str, data: str | bytes) -> None:
+    async def send(
+        self, sid: str, data: str | bytes | list[Any] | dict[str, Any]
+    ) -> None:
         """Send a message; nothing happens if the client has gone.
 
         Args:
             sid: The Engine.IO id.
-            data: Text, or bytes-like for a binary message.
+            data: Text, bytes-like for a binary message, or a list or dict, which goes
+                as JSON.
 
         Raises:
-            TypeError: ``data`` is neither.
+            TypeError: ``data`` is none of them.
         """
         session = self.engine.sessions.get(sid)
         if session is None:
             self.logger.warning("cannot send to unknown session %s", sid)
         else:
+            if isinstance(data, (list, dict)):
+                data = self._json.text(data)
             session.send_message(data)
 
     async def get_session(self, sid: str) -> dict[str, Any]:

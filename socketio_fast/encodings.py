@@ -1,0 +1,84 @@
+"""How values become text: the built-in JSON, or an application's ``json=``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from socketio_fast._core.sio import dumps_json, loads_json
+from socketio_fast.engineio import json as engineio_json
+
+SAMPLE = ["event", 1, {"key": None}]
+
+
+@dataclass(frozen=True, slots=True)
+class JSON:
+    """The two functions of a JSON module, each called with one argument."""
+
+    dumps: Callable[[Any], str | bytes]
+    loads: Callable[[str], Any]
+
+    def text(self, value: Any) -> str:
+        """The JSON of a value."""
+        text = self.dumps(value)
+        return text if isinstance(text, str) else text.decode()
+
+
+BUILT_IN = JSON(dumps_json, lambda text: loads_json(text.encode()))
+
+
+def json_functions(module: Any) -> JSON:
+    """What to call of a JSON module, or of anything with ``dumps`` and ``loads``.
+
+    ``dumps`` may return ``str`` or ``bytes``, and gets ``separators=(",", ":")`` if it
+    takes that, which is found out here. ``None`` and ``engineio.json`` are the built-in
+    JSON.
+
+    Raises:
+        TypeError: It cannot be used, and why.
+    """
+    if module is None or module is engineio_json:
+        return BUILT_IN
+    dumps, loads = (getattr(module, name, None) for name in ("dumps", "loads"))
+    if not callable(dumps) or not callable(loads):
+        raise TypeError(f"json={module!r}: dumps() and loads() expected")
+    compact = partial(dumps, separators=(",", ":"))
+    try:
+        compact(SAMPLE)
+    except TypeError:
+        compact = partial(dumps)
+    try:
+        text = compact(SAMPLE)
+        if not isinstance(text, (str, bytes)):
+            raise TypeError(
+                f"json={module!r}: dumps() returns {type(text).__name__}, "
+                "str or bytes expected"
+            )
+        value = loads(text if isinstance(text, str) else text.decode())
+    except Exception as exc:
+        if str(exc).startswith("json="):
+            raise
+        raise TypeError(f"json={module!r}: {SAMPLE!r} fails with {exc!r}") from exc
+    if not isinstance(value, list):
+        raise TypeError(
+            f"json={module!r}: loads() returns {type(value).__name__} for a list"
+        )
+    return JSON(compact, loads)
+
+
+class UsesJSON:
+    """A packet class with python-socketio's class attribute ``json``."""
+
+    #: The JSON module of this class; one for all servers that use the class. ``json=``
+    #: of a server is that server's own.
+    json: Any = engineio_json
+
+    _functions: tuple[Any, JSON] = (engineio_json, BUILT_IN)
+
+    def _json(self) -> JSON:
+        """The functions of ``json``, looked at again when that has been replaced."""
+        if self._functions[0] is not self.json:
+            type(self)._functions = (self.json, json_functions(self.json))
+        return self._functions[1]
