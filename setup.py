@@ -36,7 +36,9 @@ MODULES = [
     "polling",
     "handshake",
     "websocket",
+    "exchange",
     "http1",
+    "hosted",
 ]
 MACROS: list[tuple[str, str]] = []
 CFLAGS, LDFLAGS = [], []

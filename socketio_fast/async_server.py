@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar, TypeVar, overload
 
-from socketio_fast import exceptions
+from socketio_fast import exceptions, hosting
 from socketio_fast._core.emitter import Emitter
 from socketio_fast._core.peer import Hub, Namespace, Peer
 from socketio_fast._core.rooms import Rooms
@@ -381,6 +381,26 @@ class AsyncServer(Emitter):
             handler = peer.disconnect()
             if handler is not None:
                 await asyncio.shield(handler)
+
+    async def handle_request(self, *args: Any, **kwargs: Any) -> Any:
+        """Answer a request that a framework has received; :class:`ASGIApp` calls it.
+
+        Args:
+            *args: ``(scope, receive, send)`` of ASGI, or a request of aiohttp or sanic.
+            **kwargs: Ignored.
+
+        Raises:
+            TypeError: It is something else.
+        """
+        return await hosting.handle_request(self, *args)
+
+    def attach(self, app: Any, socketio_path: str = "socket.io") -> None:
+        """Serve a path of an application of aiohttp or sanic.
+
+        Raises:
+            TypeError: It is something else.
+        """
+        hosting.attach(self, app, socketio_path)
 
     async def shutdown(self) -> None:
         """Disconnect every client; they may connect again."""

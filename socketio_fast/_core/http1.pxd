@@ -1,7 +1,7 @@
 # HTTP/1.1 connections: requests to Engine.IO, files, everything else, upgrades.
 from socketio_fast._core.deadlines cimport Deadline, Timed
+from socketio_fast._core.exchange cimport Exchange
 from socketio_fast._core.handshake cimport Admission, Request
-from socketio_fast._core.polling cimport Polling, Responder
 from socketio_fast._core.session cimport Engine, Session
 from socketio_fast._core.websocket cimport Connections
 from socketio_fast._core.wire cimport sf_request
@@ -27,16 +27,11 @@ cdef class Endpoint:
     cdef bint owns_target(self, bytes target) except -1
 
 
-cdef class Exchange(Responder):
-    # One request and its response.
+cdef class Http1Exchange(Exchange):
     cdef:
         Http1Core connection
-        Request request
-        Polling polling             # who is told when the connection is lost
         bytes store                 # lines of the response: whether it may be kept
-        bytes headers               # more lines
         bytes response              # None until respond(), or when it is written
-        bint wants_body             # of the request
         list body                   # its pieces; None before the first
         Py_ssize_t body_size
         bint keep_alive
@@ -53,7 +48,7 @@ cdef class Http1Core(Timed):
         list lines
         # Bytes received of its head; 0: httptools is between requests, -1: behind it.
         Py_ssize_t head_size
-        Exchange current
+        Http1Exchange current
         Request upgrade             # it asks for a WebSocket
         # Requests that have no response yet, or wait for the one before.
         list exchanges
@@ -65,10 +60,9 @@ cdef class Http1Core(Timed):
         self, const sf_request *r, const char *p, Py_ssize_t n
     ) except -1
     cdef int _parse(self, bytes data) except -1
-    cdef Exchange _begin(self, Request request, bint keep_alive)
-    cdef int _route(self, Exchange exchange) except -1
-    cdef int _admit(self, Exchange exchange) except -1
-    cdef int _deliver(self, Exchange exchange, bytes body) except -1
+    cdef Http1Exchange _begin(self, Request request, bint keep_alive)
+    cdef int _route(self, Http1Exchange exchange) except -1
+    cdef int _admit(self, Http1Exchange exchange) except -1
     cdef Admission _judge(self, Request request, bint upgrade)
     cdef int _name_peer(self, Request request) except -1
     cdef int _upgrade(self, bytes tail) except -1

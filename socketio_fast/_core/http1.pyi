@@ -6,8 +6,8 @@ from typing import final
 from typing_extensions import Self, disjoint_base
 
 from socketio_fast._core.deadlines import Timed
+from socketio_fast._core.exchange import Exchange
 from socketio_fast._core.handshake import Request
-from socketio_fast._core.polling import Responder
 from socketio_fast._core.session import Engine
 from socketio_fast._core.websocket import Connections
 
@@ -39,7 +39,7 @@ class Endpoint:
     def close_idle(self) -> None: ...
 
 @final
-class Exchange(Responder):
+class Http1Exchange(Exchange):
     def respond(
         self, status: int, content_type: bytes, body: bytes, headers: bytes
     ) -> int: ...

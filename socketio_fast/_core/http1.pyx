@@ -23,8 +23,9 @@ from cpython.bytes cimport (
 from libc.string cimport memcmp, memcpy
 
 from socketio_fast._core.deadlines cimport Timed
+from socketio_fast._core.exchange cimport Exchange
 from socketio_fast._core.handshake cimport Admission, Request, admit, cookie_header
-from socketio_fast._core.polling cimport Polling, Responder
+from socketio_fast._core.polling cimport Polling
 from socketio_fast._core.session cimport Engine, Session
 from socketio_fast._core.websocket cimport (
     Connections,
@@ -40,7 +41,7 @@ from socketio_fast._core.wire cimport (
 )
 from socketio_fast._core.writer cimport Writer
 
-from socketio_fast.exceptions import LimitError, ProtocolError
+from socketio_fast.exceptions import ProtocolError
 
 cdef enum:
     MAX_HEAD = 16384        # bytes of a request's head, as Node.js
@@ -170,8 +171,8 @@ cdef inline char *_put(char *out, bytes piece) noexcept:
 
 
 @cython.final
-cdef class Exchange(Responder):
-    """One request and its response."""
+cdef class Http1Exchange(Exchange):
+    """One request and its response, on an HTTP/1.1 connection."""
 
     cpdef int respond(
         self, int status, bytes content_type, bytes body, bytes headers
@@ -202,8 +203,10 @@ cdef class Exchange(Responder):
         connection._write_ready()
         return 0
 
-    cpdef bytes header(self, bytes name):
-        return self.request.header(name)
+    cdef int too_large(self, Engine engine) except -1:
+        # What else comes is not read.
+        self.connection.closing = True
+        return Exchange.too_large(self, engine)
 
 
 cdef class Http1Core(Timed):
@@ -221,7 +224,7 @@ cdef class Http1Core(Timed):
         self._set_deadline(HEAD_TIMEOUT)
 
     def connection_lost(self, exc):
-        cdef Exchange exchange
+        cdef Http1Exchange exchange
         cdef Polling polling
         if self.writer is not None:
             self.writer.lost()
@@ -255,7 +258,7 @@ cdef class Http1Core(Timed):
         cdef Request request = _plain_request(
             r, p, "https" if self.endpoint.secure else "http"
         )
-        cdef Exchange exchange = self._begin(request, True)
+        cdef Http1Exchange exchange = self._begin(request, True)
         if r.upgrade:
             self.upgrade = request
             self._upgrade(p[r.head:n])
@@ -263,7 +266,7 @@ cdef class Http1Core(Timed):
         try:
             self._route(exchange)
             if exchange.wants_body:
-                self._deliver(exchange, p[r.head:r.head + r.length])
+                exchange.deliver(p[r.head:r.head + r.length])
         except Exception as exc:
             self._internal_error(exchange, exc)
         if self.exchanges:
@@ -329,7 +332,7 @@ cdef class Http1Core(Timed):
     def on_headers_complete(self):
         cdef Endpoint endpoint = self.endpoint
         cdef object parser = self.parser
-        cdef Exchange exchange
+        cdef Http1Exchange exchange
         cdef Request request
         if self.closing:
             return
@@ -357,19 +360,19 @@ cdef class Http1Core(Timed):
             self._internal_error(exchange, exc)
 
     def on_body(self, bytes chunk):
-        cdef Exchange exchange = self.current
+        cdef Http1Exchange exchange = self.current
         if exchange is None or not exchange.wants_body:
             return
         exchange.body_size += PyBytes_GET_SIZE(chunk)
         if exchange.body_size > self.endpoint.engine.max_payload:
-            self._too_large(exchange)
+            exchange.too_large(self.endpoint.engine)
             return
         if exchange.body is None:
             exchange.body = []
         exchange.body.append(chunk)
 
     def on_message_complete(self):
-        cdef Exchange exchange = self.current
+        cdef Http1Exchange exchange = self.current
         self.current = None
         self.head_size = 0
         if self.upgrade is not None or self.writer is None:
@@ -382,26 +385,27 @@ cdef class Http1Core(Timed):
         if exchange is None or not exchange.wants_body:
             return
         try:
-            self._deliver(exchange, b"".join(exchange.body or ()))
+            body, exchange.body = exchange.body, None
+            exchange.deliver(b"".join(body or ()))
         except Exception as exc:
             self._internal_error(exchange, exc)
 
     # Requests.
 
-    cdef Exchange _begin(self, Request request, bint keep_alive):
+    cdef Http1Exchange _begin(self, Request request, bint keep_alive):
         """A request has come; its response has its place."""
-        cdef Exchange exchange = Exchange.__new__(Exchange)
+        cdef Http1Exchange exchange = Http1Exchange.__new__(Http1Exchange)
         exchange.connection = self
         exchange.headers = exchange.store = b""
         exchange.keep_alive = keep_alive
-        exchange.request = request
+        exchange.request = exchange.origin = request
         self.exchanges.append(exchange)
         if len(self.exchanges) >= MAX_PIPELINED and not self.paused:
             self.paused = True
             self.writer.transport.pause_reading()
         return exchange
 
-    cdef int _route(self, Exchange exchange) except -1:
+    cdef int _route(self, Http1Exchange exchange) except -1:
         cdef Endpoint endpoint = self.endpoint
         if endpoint.owns_target(exchange.request.target):
             exchange.store = NO_STORE
@@ -413,60 +417,29 @@ cdef class Http1Core(Timed):
             endpoint.loop.create_task(self._answer_other(exchange))
         return 0
 
-    cdef int _admit(self, Exchange exchange) except -1:
+    cdef int _admit(self, Http1Exchange exchange) except -1:
         """A request to Engine.IO."""
         cdef Engine engine = self.endpoint.engine
         cdef Request request = exchange.request
         cdef Admission a = self._judge(request, False)
         cdef Session session = a.session
-        cdef Polling polling
-        cdef bint post = request.method == "POST"
-        cdef bytes length = request.header(b"content-length") if post else None
-        exchange.headers = a.headers
-        if length is not None and int(length) > engine.max_payload:
-            exchange.wants_body = True
-            if session is not None:
-                exchange.polling = <Polling> session.transport
-            self._too_large(exchange)
-            return 0
-        if a.status:
-            exchange.respond(a.status, JSON if a.body else TEXT, a.body, b"")
-            return 0
-        if post:
-            polling = <Polling> session.transport
-            if polling.on_post(exchange):
-                exchange.polling = polling
-                exchange.wants_body = True
-                expect = request.header(b"expect")
-                if expect is not None and expect.lower() == b"100-continue":
-                    if len(self.exchanges) == 1:
-                        self.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            return 0
         if session is None:
-            self._name_peer(request)
-            polling = Polling(engine)
-            session = engine.new_session()
-            exchange.headers = exchange.headers + cookie_header(engine, session)
-            exchange.polling = polling
-            session.open(polling, request)
-        elif self.writer.buffered() > engine.max_buffer_bytes:
+            if not a.status:
+                self._name_peer(request)
+        elif (
+            request.method == "GET"
+            and self.writer.buffered() > engine.max_buffer_bytes
+        ):
             # It asks for more, and has not read what it got.
             session.too_slow()
             self.abort_connection()
             return 0
-        else:
-            polling = <Polling> session.transport
-            exchange.polling = polling
-        polling.on_poll(exchange)
-        return 0
-
-    cdef int _deliver(self, Exchange exchange, bytes body) except -1:
-        """The body of a request is all there."""
-        cdef Polling polling = exchange.polling
-        exchange.wants_body = False
-        exchange.body = None
-        if polling is not None:
-            polling.on_body(exchange, body)
+        exchange.route(engine, a)
+        if exchange.wants_body:
+            expect = request.header(b"expect")
+            if expect is not None and expect.lower() == b"100-continue":
+                if len(self.exchanges) == 1:
+                    self.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         return 0
 
     cdef Admission _judge(self, Request request, bint upgrade):
@@ -484,7 +457,7 @@ cdef class Http1Core(Timed):
             request.server = transport.get_extra_info("sockname")
         return 0
 
-    async def _answer_other(self, Exchange exchange):
+    async def _answer_other(self, Http1Exchange exchange):
         try:
             answer = await self.endpoint.fallback(exchange.request)
         except Exception as exc:
@@ -495,32 +468,19 @@ cdef class Http1Core(Timed):
         status, content_type, body, headers = answer
         exchange.respond(status, content_type, body, headers)
 
-    def _internal_error(self, Exchange exchange, exc):
+    def _internal_error(self, Http1Exchange exchange, exc):
         self.endpoint.engine.logger.error(
             "%s %.200s failed", exchange.request.method, exchange.request.path,
             exc_info=exc,
         )
         exchange.respond(500, TEXT, b"Internal Server Error", b"")
 
-    def _too_large(self, Exchange exchange):
-        cdef Polling polling = exchange.polling
-        cdef Session session = None if polling is None else polling.session
-        error = LimitError(
-            "body of more than max_http_buffer_size="
-            f"{self.endpoint.engine.max_payload} bytes"
-        )
-        if session is not None:
-            session.on_error(error)
-        # What else comes is not read.
-        self.closing = True
-        exchange.respond(413, TEXT, b"Payload Too Large", b"")
-
     cdef int _upgrade(self, bytes tail) except -1:
         """The request has asked for a WebSocket; `tail` is what came behind it."""
         cdef Endpoint endpoint = self.endpoint
         cdef Engine engine = endpoint.engine
         cdef Request request = self.upgrade
-        cdef Exchange exchange = self.exchanges[-1]
+        cdef Http1Exchange exchange = self.exchanges[-1]
         cdef Admission a
         cdef Session session
         cdef Writer writer = self.writer
@@ -582,9 +542,9 @@ cdef class Http1Core(Timed):
 
     cdef int _fail(self, int status, bytes message) except -1:
         """What comes is not HTTP, or too much of it: answer and close."""
-        cdef Exchange exchange = self.current
+        cdef Http1Exchange exchange = self.current
         if exchange is None or exchange.connection is None:
-            exchange = Exchange.__new__(Exchange)
+            exchange = Http1Exchange.__new__(Http1Exchange)
             exchange.connection = self
             exchange.headers = exchange.store = b""
             exchange.request = Request.new("GET", b"/", b"", "http", "1.1")
@@ -597,7 +557,7 @@ cdef class Http1Core(Timed):
 
     cdef int _write_ready(self) except -1:
         """Write the responses that are next in order."""
-        cdef Exchange exchange
+        cdef Http1Exchange exchange
         cdef Writer writer = self.writer
         while self.exchanges:
             exchange = self.exchanges[0]

@@ -9,9 +9,11 @@ cdef class Outgoing:
         list attachments        # binary messages behind it; None: there are none
         bytes _frames           # rendered for WebSocket
         bytes _packets          # rendered for HTTP long-polling
+        list _messages          # for a WebSocket that another server speaks
 
     cdef bytes frames(self)
     cdef bytes packets(self)
+    cdef list messages(self)
     cdef Py_ssize_t size(self) except -1
 
 

@@ -10,7 +10,7 @@ from socketio_fast._core cimport eio, sio
 
 
 @cython.final
-@cython.no_gc  # bytes alone
+@cython.no_gc  # bytes and str alone
 @cython.freelist(64)
 cdef class Outgoing:
     """A text packet, binary messages, or one followed by the others."""
@@ -41,6 +41,15 @@ cdef class Outgoing:
                 parts.append(eio.base64_packet(data))
             self._packets = eio.join_payload(parts)
         return self._packets
+
+    cdef list messages(self):
+        """The WebSocket messages, as str and bytes."""
+        if self._messages is None:
+            self._messages = []
+            if self.head is not None:
+                self._messages.append((self.head + self.body).decode())
+            self._messages += self.attachments or ()
+        return self._messages
 
     cdef Py_ssize_t size(self) except -1:
         """Bytes of what is sent, but for frame heads."""

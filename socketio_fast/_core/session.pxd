@@ -23,6 +23,8 @@ cdef class Transport(Timed):
     cpdef int release(self) except -1
     cpdef list handover(self)
     cpdef Py_ssize_t buffered(self) except -1
+    cdef int on_text(self, const char *p, Py_ssize_t n) except -1
+    cdef int on_binary(self, bytes data) except -1
 
 
 cdef class SessionHandler(Timed):

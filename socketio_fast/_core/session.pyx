@@ -33,6 +33,8 @@ from socketio_fast._core.eio cimport (
     EIO_PING,
     EIO_PONG,
     EIO_UPGRADE,
+    PacketView,
+    scan_packet,
 )
 from socketio_fast._core.outgoing cimport Outgoing
 from socketio_fast._core.wire cimport sf_base64_encode
@@ -141,6 +143,30 @@ cdef class Transport(Timed):
     cpdef Py_ssize_t buffered(self) except -1:
         """Bytes that wait for the client to read."""
         raise NotImplementedError
+
+    # Of those that carry one packet in a message, WebSockets.
+
+    cdef int on_text(self, const char *p, Py_ssize_t n) except -1:
+        """A text message has come."""
+        cdef PacketView view
+        cdef Session session = self.session
+        scan_packet(p, n, &view)
+        if session is None:
+            return 0
+        if session.probe is self:
+            session.on_probe_packet(self, view.type, view.data, view.size)
+        else:
+            session.on_packet(view.type, view.data, view.size)
+        return 0
+
+    cdef int on_binary(self, bytes data) except -1:
+        """A binary message has come."""
+        cdef Session session = self.session
+        if session is None:
+            return 0
+        if session.probe is self:
+            raise ProtocolError("binary message before the upgrade")
+        return session.on_binary(data)
 
     cdef int on_deadline(self, int kind, double now) except -1:
         return 0

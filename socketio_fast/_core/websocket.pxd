@@ -36,7 +36,7 @@ cdef class WebSocket(Transport):
         bint close_sent
         bint dead                   # nothing is read any more
 
-    cdef int begin(self, Session session, Request request) except -1
+    cdef int begin(self, Session session, object origin) except -1
     cdef int _write(self, bytes data) except -1
     cdef int _send_close(self, object code) except -1
     cdef int _close_connection(self) except -1
@@ -45,9 +45,7 @@ cdef class WebSocket(Transport):
     cdef int _on_frame(
         self, int opcode, bint fin, const char *p, Py_ssize_t n
     ) except -1
-    cdef int _on_text(self, const char *p, Py_ssize_t n) except -1
     cdef int _on_packet(self, const char *p, Py_ssize_t n) except -1
-    cdef int _on_binary(self, const char *p, Py_ssize_t n) except -1
     cdef int _on_fragment(self, const char *p, Py_ssize_t n, bint fin) except -1
     cdef int _on_close(self, const char *p, Py_ssize_t n) except -1
 
@@ -55,6 +53,6 @@ cdef class WebSocket(Transport):
 cpdef bytes websocket_key(Request request)
 cpdef bytes subprotocol_header(Request request)
 cdef int adopt(
-    Writer writer, Engine engine, Session session, Request request, bytes key,
+    Writer writer, Engine engine, Session session, object origin, bytes key,
     bytes headers, bytes tail, Connections connections,
 ) except -1

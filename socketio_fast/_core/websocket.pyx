@@ -20,7 +20,6 @@ from cpython.bytes cimport (
 )
 from libc.string cimport memcpy
 
-from socketio_fast._core cimport eio
 from socketio_fast._core.handshake cimport Request
 from socketio_fast._core.outgoing cimport Outgoing
 from socketio_fast._core.session cimport Engine, Session, Transport
@@ -47,6 +46,7 @@ from socketio_fast._core.wire cimport (
 )
 from socketio_fast._core.writer cimport Writer
 
+from socketio_fast._core.session import SERVER_DISCONNECT
 from socketio_fast.exceptions import LimitError, ProtocolError
 
 cdef enum:
@@ -103,10 +103,10 @@ cdef class Connections:
 cdef class WebSocket(Transport):
     """One WebSocket connection; an asyncio protocol."""
 
-    cdef int begin(self, Session session, Request request) except -1:
+    cdef int begin(self, Session session, object origin) except -1:
         """The handshake is done: open a session, or probe one for an upgrade."""
-        if request is not None:
-            session.open(self, request)
+        if origin is not None:
+            session.open(self, origin)
         elif not session.begin_upgrade(self):
             # It has a WebSocket, or another one tries.
             self._send_close(None)
@@ -183,6 +183,14 @@ cdef class WebSocket(Transport):
             # unread, would reset it, and the client could lose the close frame.
             return writer.write_eof()
         return writer.close()
+
+    def close_connection(self):
+        """The server stops: end the session, and close."""
+        cdef Session session = self.session
+        if session is None or session.probe is self:
+            self._send_close(None)
+        else:
+            session.close(SERVER_DISCONNECT)
 
     def abort_connection(self):
         """Close now, without a close frame."""
@@ -325,7 +333,7 @@ cdef class WebSocket(Transport):
             if fin:
                 if opcode == SF_TEXT:
                     return self._on_packet(p, n)
-                return self._on_binary(p, n)
+                return self.on_binary(p[:n])
             self.fragment_type = opcode
             self.fragments = []
             self.fragments_size = 0
@@ -343,39 +351,19 @@ cdef class WebSocket(Transport):
             return self._on_close(p, n)
         return 0  # PONG
 
-    cdef int _on_text(self, const char *p, Py_ssize_t n) except -1:
-        cdef eio.PacketView view
-        cdef Session session = self.session
-        eio.scan_packet(p, n, &view)
-        if session is None:
-            return 0
-        if session.probe is self:
-            session.on_probe_packet(self, view.type, view.data, view.size)
-        else:
-            session.on_packet(view.type, view.data, view.size)
-        return 0
-
     cdef int _on_packet(self, const char *p, Py_ssize_t n) except -1:
         # A message is checked for UTF-8 by whoever decodes it, once. The rest here.
         cdef sf_utf8 state = sf_utf8(0, 0, 0)
         if n == 0 or p[0] != c"4":
             if not sf_utf8_feed(&state, p, n) or state.need:
                 raise ProtocolError("text is not UTF-8", code=1007)
-            return self._on_text(p, n)
+            return self.on_text(p, n)
         try:
-            return self._on_text(p, n)
+            return self.on_text(p, n)
         except ProtocolError:
             if not sf_utf8_feed(&state, p, n) or state.need:
                 raise ProtocolError("text is not UTF-8", code=1007) from None
             raise
-
-    cdef int _on_binary(self, const char *p, Py_ssize_t n) except -1:
-        cdef Session session = self.session
-        if session is None:
-            return 0
-        if session.probe is self:
-            raise ProtocolError("binary message before the upgrade")
-        return session.on_binary(p[:n])
 
     cdef int _on_fragment(self, const char *p, Py_ssize_t n, bint fin) except -1:
         cdef bytes message
@@ -389,9 +377,9 @@ cdef class WebSocket(Transport):
             self.fragments = None
             type, self.fragment_type = self.fragment_type, 0
             if type == SF_TEXT:
-                self._on_text(PyBytes_AS_STRING(message), PyBytes_GET_SIZE(message))
+                self.on_text(PyBytes_AS_STRING(message), PyBytes_GET_SIZE(message))
             else:
-                self._on_binary(PyBytes_AS_STRING(message), PyBytes_GET_SIZE(message))
+                self.on_binary(message)
         return 0
 
     cdef int _on_close(self, const char *p, Py_ssize_t n) except -1:
@@ -453,7 +441,7 @@ cpdef bytes subprotocol_header(Request request):
 
 
 cdef int adopt(
-    Writer writer, Engine engine, Session session, Request request, bytes key,
+    Writer writer, Engine engine, Session session, object origin, bytes key,
     bytes headers, bytes tail, Connections connections,
 ) except -1:
     """Turn an HTTP connection into a WebSocket.
@@ -462,7 +450,7 @@ cdef int adopt(
         writer: Of the connection.
         engine: Where a new session belongs.
         session: The session that upgrades, or the new one.
-        request: The handshake of a new one; None for an upgrade.
+        origin: Of a new one, has environ(): the handshake; None for an upgrade.
         key: Its valid Sec-WebSocket-Key.
         headers: More lines for the response.
         tail: Bytes behind the request.
@@ -484,7 +472,7 @@ cdef int adopt(
         b"Connection: Upgrade\r\nSec-WebSocket-Accept: ",
         accept[:28], b"\r\n", headers, b"\r\n",
     )))
-    ws.begin(session, request)
+    ws.begin(session, origin)
     if tail:
         ws.data_received(tail)
     return 0

@@ -5,5 +5,6 @@ from socketio_fast.engineio import json as json
 from socketio_fast.engineio import packet as packet
 from socketio_fast.engineio import payload as payload
 from socketio_fast.engineio.async_server import AsyncServer
+from socketio_fast.hosting.asgi import EngineASGIApp as ASGIApp
 
-__all__ = ["AsyncServer"]
+__all__ = ["ASGIApp", "AsyncServer"]

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, ClassVar, TypeVar, overload
 
+from socketio_fast import hosting
 from socketio_fast._core.callbacks import Callbacks
 from socketio_fast._core.peer import Hub
 from socketio_fast._core.session import Engine, Session, generate_id
@@ -267,6 +268,26 @@ class AsyncServer:
         Replace it, on an instance or a subclass, to choose ids.
         """
         return generate_id()
+
+    async def handle_request(self, *args: Any, **kwargs: Any) -> Any:
+        """Answer a request that a framework has received; :class:`ASGIApp` calls it.
+
+        Args:
+            *args: ``(scope, receive, send)`` of ASGI, or a request of aiohttp or sanic.
+            **kwargs: Ignored.
+
+        Raises:
+            TypeError: It is something else.
+        """
+        return await hosting.handle_request(self, *args)
+
+    def attach(self, app: Any, engineio_path: str = "engine.io") -> None:
+        """Serve a path of an application of aiohttp or sanic.
+
+        Raises:
+            TypeError: It is something else.
+        """
+        hosting.attach(self, app, engineio_path)
 
     async def shutdown(self) -> None:
         """Disconnect every client."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from collections.abc import AsyncIterator
 
 import pytest
+from hosts import HOSTS
 
 import socketio_fast.engineio
 from conformance.clients import Http, cases, check_open_packet, http
@@ -16,8 +16,8 @@ PING_TIMEOUT = 0.2
 PATH = "/engine.io/"
 
 
-@pytest.fixture
-async def server(serve: Callable[..., Awaitable[Any]]) -> AsyncIterator[Http]:
+@pytest.fixture(params=HOSTS)
+async def server(request: pytest.FixtureRequest) -> AsyncIterator[Http]:
     """The suite's server, which echoes, by way of a client for it."""
     eio = socketio_fast.engineio.AsyncServer(
         ping_interval=PING_INTERVAL, ping_timeout=PING_TIMEOUT
@@ -27,8 +27,7 @@ async def server(serve: Callable[..., Awaitable[Any]]) -> AsyncIterator[Http]:
     async def message(sid: str, data: str | bytes) -> None:
         await eio.send(sid, data)
 
-    running = await serve(eio)
-    async with http(running.url, PATH) as client:
+    async with HOSTS[request.param](eio) as url, http(url, PATH) as client:
         yield client
 
 

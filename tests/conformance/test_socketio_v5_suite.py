@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from hosts import HOSTS
 
 import socketio_fast
 from conformance.clients import Http, Socket, cases, check_open_packet, http
@@ -44,10 +45,9 @@ def suite_server(**options: Any) -> socketio_fast.AsyncServer:
     return sio
 
 
-@pytest.fixture
-async def server(serve: Serve) -> AsyncIterator[Http]:
-    running = await serve(suite_server())
-    async with http(running.url, PATH) as client:
+@pytest.fixture(params=HOSTS)
+async def server(request: pytest.FixtureRequest) -> AsyncIterator[Http]:
+    async with HOSTS[request.param](suite_server()) as url, http(url, PATH) as client:
         yield client
 
 

@@ -20,19 +20,6 @@ PYTHON = sorted(
 )
 
 
-def test_what_the_package_exports() -> None:
-    assert socketio_fast.__all__ == [
-        "AsyncManager",
-        "AsyncServer",
-        "RunningServer",
-        "__version__",
-        "engineio",
-        "exceptions",
-        "run",
-        "serve",
-    ]
-
-
 @pytest.mark.parametrize("name", PYTHON)
 def test_exported_names_are_there_and_sorted(name: str) -> None:
     module = importlib.import_module(name)

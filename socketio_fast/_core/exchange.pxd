@@ -1,0 +1,17 @@
+# One HTTP request to Engine.IO, of whatever server has received it, and its response.
+from socketio_fast._core.handshake cimport Admission, Request
+from socketio_fast._core.polling cimport Polling, Responder
+from socketio_fast._core.session cimport Engine
+
+
+cdef class Exchange(Responder):
+    cdef:
+        readonly Request request
+        object origin               # of a new session's environ: it has environ()
+        Polling polling             # who is told when the connection is lost
+        bytes headers               # more lines of the response
+        readonly bint wants_body    # of the request
+
+    cdef int route(self, Engine engine, Admission a) except -1
+    cdef int deliver(self, bytes body) except -1
+    cdef int too_large(self, Engine engine) except -1

@@ -1,0 +1,12 @@
+from typing_extensions import disjoint_base
+
+from socketio_fast._core.handshake import Request
+from socketio_fast._core.polling import Responder
+
+@disjoint_base
+class Exchange(Responder):
+    @property
+    def request(self) -> Request: ...
+    @property
+    def wants_body(self) -> bool: ...
+    def header(self, name: bytes) -> bytes | None: ...

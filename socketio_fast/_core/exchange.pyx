@@ -1,0 +1,67 @@
+"""Requests to Engine.IO by HTTP long-polling: from what was judged to its session."""
+from socketio_fast._core.handshake cimport Admission, cookie_header
+from socketio_fast._core.polling cimport Polling, Responder
+from socketio_fast._core.session cimport Engine, Session
+
+from socketio_fast.exceptions import LimitError
+
+cdef bytes JSON = b"application/json"
+cdef bytes TEXT = b"text/plain; charset=UTF-8"
+
+
+cdef class Exchange(Responder):
+    """One request and its response. Subclasses implement respond()."""
+
+    cpdef bytes header(self, bytes name):
+        return self.request.header(name)
+
+    cdef int route(self, Engine engine, Admission a) except -1:
+        """Answer a judged request, let it wait for its body (`wants_body`), or for
+        something to be sent."""
+        cdef Session session = a.session
+        cdef Polling polling
+        cdef bint post = self.request.method == "POST"
+        cdef bytes length = self.request.header(b"content-length") if post else None
+        self.headers = a.headers
+        if length is not None and int(length) > engine.max_payload:
+            self.wants_body = True
+            if session is not None:
+                self.polling = <Polling> session.transport
+            return self.too_large(engine)
+        if a.status:
+            return self.respond(a.status, JSON if a.body else TEXT, a.body, b"")
+        if post:
+            polling = <Polling> session.transport
+            if polling.on_post(self):
+                self.polling = polling
+                self.wants_body = True
+            return 0
+        if session is None:
+            polling = Polling(engine)
+            session = engine.new_session()
+            self.headers = self.headers + cookie_header(engine, session)
+            self.polling = polling
+            session.open(polling, self.origin)
+        else:
+            polling = <Polling> session.transport
+            self.polling = polling
+        polling.on_poll(self)
+        return 0
+
+    cdef int deliver(self, bytes body) except -1:
+        """The body of the request is all there."""
+        cdef Polling polling = self.polling
+        self.wants_body = False
+        if polling is not None:
+            polling.on_body(self, body)
+        return 0
+
+    cdef int too_large(self, Engine engine) except -1:
+        """The body is larger than may be: the session ends."""
+        cdef Polling polling = self.polling
+        cdef Session session = None if polling is None else polling.session
+        if session is not None:
+            session.on_error(LimitError(
+                f"body of more than max_http_buffer_size={engine.max_payload} bytes"
+            ))
+        return self.respond(413, TEXT, b"Payload Too Large", b"")

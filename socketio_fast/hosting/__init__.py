@@ -1,0 +1,56 @@
+"""Inside other servers and frameworks: one module for each.
+
+What a framework calls or is attached to says which it is, so nothing has to be chosen.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__all__ = ["attach", "handle_request"]
+
+FRAMEWORKS = ("aiohttp", "sanic", "tornado")
+ATTACHABLE = ("aiohttp", "sanic")
+
+
+async def handle_request(server: Any, *args: Any) -> Any:
+    """Answer a request in the way of the framework whose request it is.
+
+    Args:
+        server: An ``AsyncServer``, of Socket.IO or Engine.IO.
+        *args: ``(scope, receive, send)`` of ASGI, or a request of aiohttp or sanic, or
+            a handler of tornado.
+
+    Returns:
+        A response where the framework wants one.
+
+    Raises:
+        TypeError: It is something else.
+    """
+    if len(args) == 3:
+        module = importlib.import_module("socketio_fast.hosting.asgi")
+    else:
+        module = _module(args[0] if args else None, FRAMEWORKS, "a request of aiohttp,")
+    return await module.handle(server, *args)
+
+
+def attach(server: Any, app: Any, path: str) -> None:
+    """Serve a path of an application of aiohttp or sanic.
+
+    Raises:
+        TypeError: It is something else.
+    """
+    module = _module(app, ATTACHABLE, "an application of aiohttp or")
+    module.attach(server, app, f"/{path.strip('/')}/")
+
+
+def _module(thing: Any, frameworks: tuple[str, ...], expected: str) -> Any:
+    for cls in type(thing).__mro__:
+        name = cls.__module__.partition(".")[0]
+        if name in frameworks:
+            return importlib.import_module(f"socketio_fast.hosting.{name}")
+    raise TypeError(
+        f"{expected} {frameworks[-1]} expected, not {type(thing).__name__}; "
+        "an ASGI application is wrapped: ASGIApp(server, application)"
+    )

@@ -1,0 +1,420 @@
+"""ASGI applications (asgi.readthedocs.io, HTTP and WebSocket 2.4, lifespan 2.0)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from socketio_fast._core.handshake import Request, make_request
+from socketio_fast._core.hosted import HostedExchange, HostedWebSocket
+from socketio_fast.async_server import AsyncServer
+from socketio_fast.engineio.async_server import AsyncServer as EngineServer
+from socketio_fast.static import StaticFiles
+
+__all__ = ["ASGIApp", "EngineASGIApp", "handle"]
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+Hook = Callable[[], Any]
+
+logger = logging.getLogger("socketio_fast.asgi")
+
+#: The extension of a WebSocket's scope by which a host lets go of the connection: an
+#: async function of the engine, the handshake request and its origin. It returns when
+#: the connection has closed.
+HANDOVER = "socketio_fast.handover"
+
+# Seconds for a host to close a WebSocket, before it is left to itself.
+CLOSE_TIMEOUT = 10.0
+
+
+class Origin:
+    """A request of ASGI, as the environment of a session is made of it."""
+
+    __slots__ = ("_asgi", "_request")
+
+    def __init__(
+        self, request: Request, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        self._request = request
+        self._asgi = scope, receive, send
+
+    def environ(self) -> dict[str, Any]:
+        """The WSGI environment, with ``asgi.scope``, ``asgi.receive``, ``asgi.send``.
+
+        A new dict.
+        """
+        environ = self._request.environ()
+        environ["SERVER_SOFTWARE"] = "asgi"
+        environ["asgi.scope"], environ["asgi.receive"], environ["asgi.send"] = (
+            self._asgi
+        )
+        return environ
+
+
+def request_of(scope: Scope) -> Request:
+    """The request that a scope of HTTP or WebSocket describes."""
+    raw_path = scope.get("raw_path")
+    target: bytes = (
+        quote(scope["path"]).encode() if raw_path is None else raw_path.split(b"?")[0]
+    )
+    if scope.get("query_string"):
+        target += b"?" + scope["query_string"]
+    client, server = scope.get("client"), scope.get("server")
+    return make_request(
+        scope.get("method", "GET"),
+        target,
+        scope["headers"],
+        peer=None if client is None else tuple(client),
+        server=None if server is None else tuple(server),
+        scheme="https" if scope.get("scheme") in ("https", "wss") else "http",
+        http_version=scope.get("http_version", "1.1"),
+    )
+
+
+def bind(server: AsyncServer | EngineServer) -> EngineServer:
+    """Run on the running loop, not in the context of the request that came first."""
+    eio = server.eio if isinstance(server, AsyncServer) else server
+    loop = asyncio.get_running_loop()
+    if eio.engine.loop is not loop:
+        contextvars.Context().run(server.bind, loop)
+    return eio
+
+
+async def handle(
+    server: AsyncServer | EngineServer, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Answer a request or WebSocket to Engine.IO."""
+    eio = bind(server)
+    request = request_of(scope)
+    origin = Origin(request, scope, receive, send)
+    if scope["type"] == "http":
+        await _answer(eio, request, origin, receive, send)
+        return
+    await receive()  # websocket.connect
+    handover = (scope.get("extensions") or {}).get(HANDOVER)
+    if handover is not None:
+        await handover(eio.engine, request, origin)
+        return
+    websocket = HostedWebSocket(eio.engine, request, origin)
+    if websocket.status == 101:
+        await _serve(websocket, receive, send)
+    else:
+        await _refuse(websocket, scope, send)
+
+
+async def _answer(
+    eio: EngineServer, request: Request, origin: Origin, receive: Receive, send: Send
+) -> None:
+    answered: asyncio.Future[tuple[int, list[tuple[bytes, bytes]], bytes]]
+    answered = asyncio.get_running_loop().create_future()
+
+    def answer(*response: Any) -> None:
+        if not answered.done():
+            answered.set_result(response)
+
+    exchange = HostedExchange(eio.engine, request, origin, answer)
+    try:
+        if exchange.begin():
+            body = await _body(receive, eio.config.max_http_buffer_size)
+            if body is None:
+                return
+            exchange.finish(body)
+        if not answered.done():
+            gone = asyncio.ensure_future(_disconnected(receive))
+            try:
+                await asyncio.wait(
+                    (answered, gone), return_when=asyncio.FIRST_COMPLETED
+                )
+            finally:
+                gone.cancel()
+            if not answered.done():
+                return
+        status, headers, payload = answered.result()
+    finally:
+        if not answered.done():
+            exchange.lost()
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": payload})
+
+
+async def _body(receive: Receive, limit: int) -> bytes | None:
+    """A request's body, a little more than the limit at most; None: it has gone."""
+    pieces = []
+    size = 0
+    while True:
+        event = await receive()
+        if event["type"] != "http.request":
+            return None
+        piece = event.get("body", b"")
+        pieces.append(piece)
+        size += len(piece)
+        if not event.get("more_body") or size > limit:
+            return b"".join(pieces)
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _refuse(websocket: HostedWebSocket, scope: Scope, send: Send) -> None:
+    if "websocket.http.response" in (scope.get("extensions") or {}):
+        await send(
+            {
+                "type": "websocket.http.response.start",
+                "status": websocket.status,
+                "headers": websocket.headers,
+            }
+        )
+        body = {"type": "websocket.http.response.body", "body": websocket.body or b""}
+        await send(body)
+    else:
+        await send({"type": "websocket.close"})
+
+
+async def _serve(websocket: HostedWebSocket, receive: Receive, send: Send) -> None:
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    assert task is not None
+    awake = asyncio.Event()
+    overdue: list[asyncio.TimerHandle] = []
+
+    def wake() -> None:
+        awake.set()
+        if websocket.closing and not overdue:
+            overdue.append(loop.call_later(CLOSE_TIMEOUT, task.cancel))
+
+    await send(
+        {
+            "type": "websocket.accept",
+            "headers": websocket.headers,
+            "subprotocol": websocket.subprotocol,
+        }
+    )
+    websocket.begin(wake)
+    sender = loop.create_task(_send(websocket, awake, send))
+    try:
+        while True:
+            event = await receive()
+            if event["type"] == "websocket.disconnect":
+                return
+            text = event.get("text")
+            websocket.receive(event["bytes"] if text is None else text)
+    except asyncio.CancelledError:
+        if not overdue or loop.time() < overdue[0].when():
+            raise  # not for its closing
+    finally:
+        websocket.lost()
+        sender.cancel()
+        for timer in overdue:
+            timer.cancel()
+
+
+async def _send(websocket: HostedWebSocket, awake: asyncio.Event, send: Send) -> None:
+    try:
+        while True:
+            awake.clear()
+            while (message := websocket.take()) is not None:
+                kind = "text" if isinstance(message, str) else "bytes"
+                await send({"type": "websocket.send", kind: message})
+            if websocket.closing:
+                code = websocket.code or 1000
+                await send({"type": "websocket.close", "code": code})
+                return
+            await awake.wait()
+    except Exception as exc:
+        # Nobody is there any more; receive() says so as well.
+        logger.debug("sending to a WebSocket failed: %r", exc)
+
+
+class EngineASGIApp:
+    """An ASGI application of an Engine.IO server, beside another application.
+
+    Args:
+        engineio_server: A :class:`socketio_fast.engineio.AsyncServer`.
+        other_asgi_app: Gets everything else; without it that is answered by 404.
+        static_files: Files by path, see :class:`socketio_fast.static.StaticFiles`.
+        engineio_path: Where clients connect. It is looked for in the whole path and
+            behind the prefix that the application is mounted at. ``None``: every
+            request is Engine.IO's, and the two arguments before are ignored.
+        on_startup: Called when the host starts, before ``other_asgi_app`` is told; may
+            be a coroutine function.
+        on_shutdown: Called when the host stops, after ``other_asgi_app`` was.
+    """
+
+    def __init__(
+        self,
+        engineio_server: AsyncServer | EngineServer,
+        other_asgi_app: Application | None = None,
+        static_files: Mapping[str, str | Path | Mapping[str, Any]] | None = None,
+        engineio_path: str | None = "engine.io",
+        on_startup: Hook | None = None,
+        on_shutdown: Hook | None = None,
+    ) -> None:
+        self.engineio_server = engineio_server
+        self.other_asgi_app = other_asgi_app
+        self.static_files = dict(static_files or {})
+        self.engineio_path = (
+            None if engineio_path is None else f"/{engineio_path.strip('/')}/"
+        )
+        self.on_startup = on_startup
+        self.on_shutdown = on_shutdown
+        self._files = StaticFiles(self.static_files) if static_files else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, WebSocket or lifespan."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(scope, receive, send)
+        elif scope["type"] in ("http", "websocket") and self._owns(scope):
+            await self.engineio_server.handle_request(scope, receive, send)
+        elif scope["type"] == "http" and await self._serve_file(scope, send):
+            pass
+        elif self.other_asgi_app is not None:
+            await self.other_asgi_app(scope, receive, send)
+        elif scope["type"] == "http":
+            await _respond(send, 404, b"text/plain", b"Not Found")
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close"})
+
+    def _owns(self, scope: Scope) -> bool:
+        location = self.engineio_path
+        if location is None:
+            return True
+        path, root = scope["path"] + "/", scope.get("root_path") or ""
+        return bool(
+            path.startswith(location)
+            or (path.startswith(root) and path[len(root) :].startswith(location))
+        )
+
+    async def _serve_file(self, scope: Scope, send: Send) -> bool:
+        if self._files is None or scope["method"] not in ("GET", "HEAD"):
+            return False
+        found = await self._files(request_of(scope))
+        if found is None:
+            return False
+        status, content_type, body, _ = found
+        await _respond(send, status, content_type, body)
+        return True
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        event = await receive()
+        try:
+            bind(self.engineio_server)
+            await _call(self.on_startup)
+        except Exception as exc:
+            logger.exception("on_startup failed")
+            await send({"type": "lifespan.startup.failed", "message": str(exc)})
+            return
+        if self.other_asgi_app is None or not await self._other_lifespan(
+            self.other_asgi_app, scope, event, receive, send
+        ):
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await self._shut_down({"type": "lifespan.shutdown.complete"}, send)
+
+    async def _other_lifespan(
+        self,
+        app: Application,
+        scope: Scope,
+        startup: MutableMapping[str, Any],
+        receive: Receive,
+        send: Send,
+    ) -> bool:
+        """Run the other application's lifespan; False if it has none."""
+        told: list[str] = []
+        events = [startup]
+
+        async def receive_for_other() -> MutableMapping[str, Any]:
+            return events.pop() if events else await receive()
+
+        async def send_for_other(message: MutableMapping[str, Any]) -> None:
+            told.append(message["type"])
+            if message["type"] == "lifespan.shutdown.complete":
+                await self._shut_down(message, send)
+            else:
+                await send(message)
+
+        try:
+            await app(scope, receive_for_other, send_for_other)
+        except Exception:
+            if not told:
+                logger.info("the other application has no lifespan", exc_info=True)
+                return False
+            if told[-1] == "lifespan.startup.complete":
+                logger.exception("lifespan of the other application failed")
+                message = {"type": "lifespan.shutdown.failed", "message": ""}
+                await self._shut_down(message, send)
+            return True
+        return bool(told)
+
+    async def _shut_down(self, message: MutableMapping[str, Any], send: Send) -> None:
+        try:
+            await _call(self.on_shutdown)
+        except Exception as exc:
+            logger.exception("on_shutdown failed")
+            message = {"type": "lifespan.shutdown.failed", "message": str(exc)}
+        await send(message)
+
+
+class ASGIApp(EngineASGIApp):
+    """An ASGI application of a Socket.IO server, beside another application.
+
+    Example::
+
+        app = socketio_fast.ASGIApp(sio, FastAPI(), static_files={"/": "index.html"})
+        # uvicorn module:app, or socketio_fast.run(app)
+
+    Args:
+        socketio_server: A :class:`socketio_fast.AsyncServer`.
+        other_asgi_app: Gets everything else; without it that is answered by 404.
+        static_files: Files by path, see :class:`socketio_fast.static.StaticFiles`.
+        socketio_path: Where clients connect. It is looked for in the whole path and
+            behind the prefix that the application is mounted at. ``None``: every
+            request is Socket.IO's, and the two arguments before are ignored.
+        on_startup: Called when the host starts, before ``other_asgi_app`` is told; may
+            be a coroutine function.
+        on_shutdown: Called when the host stops, after ``other_asgi_app`` was.
+    """
+
+    def __init__(
+        self,
+        socketio_server: AsyncServer,
+        other_asgi_app: Application | None = None,
+        static_files: Mapping[str, str | Path | Mapping[str, Any]] | None = None,
+        socketio_path: str | None = "socket.io",
+        on_startup: Hook | None = None,
+        on_shutdown: Hook | None = None,
+    ) -> None:
+        super().__init__(
+            socketio_server,
+            other_asgi_app,
+            static_files=static_files,
+            engineio_path=socketio_path,
+            on_startup=on_startup,
+            on_shutdown=on_shutdown,
+        )
+
+
+async def _call(hook: Hook | None) -> None:
+    if hook is not None:
+        result = hook()
+        if inspect.isawaitable(result):
+            await result
+
+
+async def _respond(send: Send, status: int, content_type: bytes, body: bytes) -> None:
+    headers = [
+        (b"content-type", content_type),
+        (b"content-length", b"%d" % len(body)),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
