@@ -27,6 +27,7 @@ MODULES = [
     "outgoing",
     "deadlines",
     "writer",
+    "observer",
     "session",
     "tasks",
     "callbacks",

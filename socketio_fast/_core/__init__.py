@@ -2,7 +2,7 @@
 
 An arrow means "cimports"; calls upward go through abstract classes that the lower
 layer declares (``Transport`` and ``SessionHandler`` in session, ``Responder`` in
-polling, ``Membership`` in peer)::
+polling, ``Membership`` in peer, ``Observer`` in observer)::
 
     emitter ──► rooms ──► peer ──► session ◄── websocket ◄── http1 ──► handshake
                            │          │    ◄── polling   ◄─────┘

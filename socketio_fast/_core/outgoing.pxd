@@ -15,6 +15,7 @@ cdef class Outgoing:
     cdef bytes packets(self)
     cdef list messages(self)
     cdef Py_ssize_t size(self) except -1
+    cdef Py_ssize_t count(self) except -1
 
 
 cdef Outgoing event(str namespace, list data, int64_t id)

@@ -62,6 +62,13 @@ cdef class Outgoing:
                 n += PyBytes_GET_SIZE(data)
         return n
 
+    cdef Py_ssize_t count(self) except -1:
+        """How many packets, or frames, it is."""
+        cdef Py_ssize_t attachments = (
+            0 if self.attachments is None else len(self.attachments)
+        )
+        return attachments + (self.head is not None)
+
     def render_frames(self):
         """The bytes that every WebSocket recipient gets."""
         return self.frames()

@@ -3,6 +3,7 @@ from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 
 from socketio_fast._core.deadlines cimport Deadline
+from socketio_fast._core.observer cimport Observer
 from socketio_fast._core.outgoing cimport Outgoing
 from socketio_fast._core.session cimport HandlerFactory, Session, SessionHandler
 from socketio_fast._core.sio cimport Packet
@@ -40,6 +41,7 @@ cdef class Hub(HandlerFactory):
         readonly dict namespaces    # name -> Namespace
         readonly Namespace wildcard  # the handlers of namespace "*"
         readonly object engine
+        readonly Observer observer  # None: nobody looks on
         readonly Runner runner
         readonly object logger
         readonly bint ordered       # a client's next handler waits for its last

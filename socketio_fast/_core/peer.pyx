@@ -20,6 +20,7 @@ from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 
 from socketio_fast._core cimport outgoing, sio
+from socketio_fast._core.observer cimport Observer
 from socketio_fast._core.outgoing cimport Outgoing
 from socketio_fast._core.session cimport (
     Engine,
@@ -142,8 +143,16 @@ cdef class Hub(HandlerFactory):
     def bind(self, engine, loop):
         """Run on this event loop. The current context is that of all handlers."""
         self.engine = engine
+        if self.observer is not None:
+            self.observe(self.observer)
         if self.runner is None or self.runner.loop is not loop:
             self.runner = Runner(loop)
+
+    def observe(self, Observer observer):
+        """Tell this one from now on what happens; None for nobody."""
+        self.observer = observer
+        if self.engine is not None:
+            (<Engine> self.engine).observer = observer
 
     def namespace(self, str name not None):
         """The namespace of that name, made if it is new; `"*"` is the catch-all."""
@@ -233,6 +242,14 @@ cdef class Client(SessionHandler):
             return peer.close("client disconnect")
         raise ProtocolError("CONNECT_ERROR from a client")
 
+    @property
+    def peers(self):
+        """The client in each namespace that it is in, a list of `Peer`."""
+        cdef list peers = list(self.others.values()) if self.others else []
+        if self.main is not None:
+            peers.insert(0, self.main)
+        return peers
+
     cdef Peer _peer(self, str namespace):
         cdef PyObject *found
         if namespace == "/":
@@ -273,12 +290,9 @@ cdef class Client(SessionHandler):
 
     cdef int on_close(self, str reason) except -1:
         cdef Peer peer
-        cdef list peers = list(self.others.values()) if self.others else []
         self._end_connect_deadline()
         self.incomplete = None
-        if self.main is not None:
-            peers.insert(0, self.main)
-        for peer in peers:
+        for peer in self.peers:
             peer.close(reason)
         return 0
 
@@ -304,7 +318,7 @@ cdef class Peer:
     cdef int send(self, Outgoing m) except -1:
         cdef Session session = self.client.session
         if self.state == CONNECTED:
-            session.send(m)
+            session.pass_on(m)
         elif self.state == CONNECTING:
             if self.held is None:
                 self.held = []
@@ -364,7 +378,9 @@ cdef class Peer:
             SIO_CONNECT, self.namespace.name, {"sid": self.sid}, -1
         ))
         for m in held or ():
-            session.send(m)
+            session.pass_on(m)
+        if self.namespace.hub.observer is not None:
+            self.namespace.hub.observer.peer_connected(self)
         return 0
 
     cdef int _refused(self, object error) except -1:
@@ -407,6 +423,8 @@ cdef class Peer:
                 'received event "%s" from %s [%s]',
                 event, self.sid, self.namespace.name,
             )
+        if hub.observer is not None and hub.observer.events:
+            hub.observer.event_received(self, data)
         data[0] = self.sid
         handler = self.namespace._find(event, data)
         if handler is None:
@@ -447,8 +465,12 @@ cdef class Peer:
             value = list(<tuple> value)
         else:
             value = [value]
+        if self.state != CONNECTED:
+            return 0
         try:
-            self.send(outgoing.packet(SIO_ACK, self.namespace.name, value, id))
+            self.client.session.send(
+                outgoing.packet(SIO_ACK, self.namespace.name, value, id)
+            )
         except Exception:
             self.namespace.hub.logger.exception(
                 "acknowledgement %d for %s could not be sent", id, self.sid
@@ -508,7 +530,9 @@ cdef class Peer:
         the Task of the disconnect handler if that has suspended.
         """
         if self.state == CONNECTED:
-            self.send(outgoing.packet(SIO_DISCONNECT, self.namespace.name, None, -1))
+            self.client.session.send(
+                outgoing.packet(SIO_DISCONNECT, self.namespace.name, None, -1)
+            )
         self.close("server disconnect")
         return self.ending
 
@@ -517,13 +541,16 @@ cdef class Peer:
         cdef Runner runner = hub.runner
         cdef object handler
         cdef list args
-        if self.reason is None:
+        cdef bint told = self.reason is None  # of peer_connected()
+        if told:
             self.reason = reason
         if self.state != CONNECTED:
             # While CONNECTING: _started() or _refused() will find the reason.
             return 0
         self.state = DISCONNECTING
         self.client._forget(self)
+        if told and hub.observer is not None:
+            hub.observer.peer_disconnected(self, reason)
         args = [self.sid, reason]
         handler = self.namespace.disconnect_handler
         if handler is None:

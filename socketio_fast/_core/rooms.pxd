@@ -12,6 +12,9 @@ cdef class Rooms(Membership):
     cdef int _leave(self, Peer peer, object room) except -1
     cpdef emit(self, list data, object to=*, object skip=*, object callback=*)
     cdef dict _recipients(self, object to)
-    cdef int _fan_out(
+    cdef Py_ssize_t _fan_out(
         self, dict peers, Outgoing m, object skip, object callback
+    ) except -1
+    cdef int _tell(
+        self, list data, Outgoing m, Py_ssize_t recipients, object to, object skip
     ) except -1

@@ -11,6 +11,7 @@ from cpython.dict cimport PyDict_GetItemWithError, PyDict_Next
 from cpython.object cimport PyObject
 
 from socketio_fast._core cimport outgoing
+from socketio_fast._core.observer cimport Observer
 from socketio_fast._core.outgoing cimport Outgoing
 from socketio_fast._core.peer cimport (
     CONNECTED,
@@ -48,10 +49,14 @@ cdef class Rooms(Membership):
         members = self.rooms.get(room)
         if members is None:
             members = self.rooms[room] = {}
+        if peer in members:
+            return
         members[peer] = None
         if peer.rooms is None:
             peer.rooms = set()
         peer.rooms.add(room)
+        if self.namespace.hub.observer is not None:
+            self.namespace.hub.observer.room_joined(peer, room)
 
     def leave(self, str sid not None, room):
         """Take a client out of a room; nothing happens if it is not in it."""
@@ -65,6 +70,8 @@ cdef class Rooms(Membership):
         del members[peer]
         if not members:
             del self.rooms[room]
+        if self.namespace.hub.observer is not None:
+            self.namespace.hub.observer.room_left(peer, room)
         return 0
 
     def close(self, room):
@@ -72,8 +79,9 @@ cdef class Rooms(Membership):
         cdef Peer peer
         if self._peer(room) is not None:
             raise ValueError("cannot close a sid room")
-        for peer in self.rooms.pop(room, ()):
+        for peer in list(self.rooms.get(room, ())):
             peer.rooms.discard(room)
+            self._leave(peer, room)
 
     def of(self, str sid not None):
         """The rooms that a client is in, its own first, as a list."""
@@ -135,26 +143,42 @@ cdef class Rooms(Membership):
         cdef Peer peer
         cdef Outgoing m
         cdef PyObject *value
-        cdef Py_ssize_t i = 0
+        cdef Py_ssize_t i = 0, recipients
         if callback is None and skip is None and isinstance(to, str):
             # The most frequent: one client.
             peer = self._peer(to)
             if peer is not None:
-                peer.send(outgoing.event(self.namespace.name, data, -1))
+                m = outgoing.event(self.namespace.name, data, -1)
+                peer.send(m)
+                if self.namespace.hub.observer is not None:
+                    self._tell(data, m, 1, to, skip)
                 return
         m = outgoing.event(self.namespace.name, data, -1)
         if to is None and skip is None and callback is None:
             # The second: everybody, without building a set of them.
             while PyDict_Next(self.namespace.peers, &i, NULL, &value):
                 (<Peer> value).send(m)
-            return
-        self._fan_out(self._recipients(to), m, skip, callback)
+            recipients = len(self.namespace.peers)
+        else:
+            recipients = self._fan_out(self._recipients(to), m, skip, callback)
+        if self.namespace.hub.observer is not None:
+            self._tell(data, m, recipients, to, skip)
 
-    cdef int _fan_out(
+    cdef int _tell(
+        self, list data, Outgoing m, Py_ssize_t recipients, object to, object skip
+    ) except -1:
+        cdef Observer observer = self.namespace.hub.observer
+        observer.count_out(recipients * m.count(), recipients * m.size())
+        if observer.events:
+            observer.event_sent(self.namespace, data, to, skip)
+        return 0
+
+    cdef Py_ssize_t _fan_out(
         self, dict peers, Outgoing m, object skip, object callback
     ) except -1:
+        """Send to these, and return to how many."""
         cdef PyObject *key
-        cdef Py_ssize_t i = 0
+        cdef Py_ssize_t i = 0, sent = 0
         cdef Peer peer, skipped = None
         cdef Outgoing own
         cdef set several = None
@@ -166,6 +190,7 @@ cdef class Rooms(Membership):
             peer = <Peer> key
             if peer is skipped or (several is not None and peer.sid in several):
                 continue
+            sent += 1
             if callback is None:
                 peer.send(m)
             elif peer.state <= CONNECTED:
@@ -178,4 +203,4 @@ cdef class Rooms(Membership):
                     0 if m.attachments is None else len(m.attachments),
                 )
                 peer.send(own)
-        return 0
+        return sent

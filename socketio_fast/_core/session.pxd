@@ -1,5 +1,6 @@
 # One Engine.IO connection, whatever its transport; and the engine that holds them all.
 from socketio_fast._core.deadlines cimport Deadline, Timed, Timeline
+from socketio_fast._core.observer cimport Observer
 from socketio_fast._core.outgoing cimport Outgoing
 from socketio_fast._core.writer cimport Flusher, Writer
 
@@ -51,7 +52,7 @@ cdef class Session(Timed):
         readonly bint upgraded
         readonly str reason         # why it ended; None before
         Py_ssize_t held             # bytes that the handler holds back for the client
-        SessionHandler handler
+        readonly SessionHandler handler
         Transport transport
         # The handshake request; environ is made of it when first asked for.
         object _request
@@ -68,6 +69,7 @@ cdef class Session(Timed):
     cdef int accept(self) except -1
     cdef int refuse(self) except -1
     cdef int send(self, Outgoing m) except -1
+    cdef int pass_on(self, Outgoing m) except -1
     cdef int close(self, str reason) except -1
     cdef int drop(self, str reason, object code=*) except -1
     cdef int too_slow(self) except -1
@@ -90,6 +92,7 @@ cdef class Engine(Flusher):
         readonly dict sessions      # id -> Session
         readonly object config      # config.EngineConfig
         readonly object logger
+        public Observer observer    # None: nobody looks on
         HandlerFactory factory
         Timeline timeline
         # Of the configuration, as C values.

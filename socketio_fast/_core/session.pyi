@@ -6,6 +6,7 @@ from typing import Any, Protocol, final
 from typing_extensions import Self, disjoint_base
 
 from socketio_fast._core.deadlines import Timed
+from socketio_fast._core.observer import Observer
 from socketio_fast._core.outgoing import Outgoing
 from socketio_fast._core.writer import Flusher
 from socketio_fast.config import EngineConfig
@@ -53,6 +54,8 @@ class Session(Timed):
     @property
     def upgraded(self) -> bool: ...
     @property
+    def handler(self) -> SessionHandler | None: ...
+    @property
     def reason(self) -> str | None: ...
     @property
     def sid(self) -> str: ...
@@ -71,6 +74,7 @@ class Session(Timed):
 
 @final
 class Engine(Flusher):
+    observer: Observer | None
     def __new__(
         cls,
         config: EngineConfig,

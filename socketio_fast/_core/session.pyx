@@ -21,7 +21,7 @@ import os
 import orjson
 
 import cython
-from cpython.bytes cimport PyBytes_AS_STRING
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.string cimport memcpy, memset
 
@@ -36,6 +36,7 @@ from socketio_fast._core.eio cimport (
     PacketView,
     scan_packet,
 )
+from socketio_fast._core.observer cimport Observer
 from socketio_fast._core.outgoing cimport Outgoing
 from socketio_fast._core.wire cimport sf_base64_encode
 from socketio_fast._core.writer cimport Flusher, Writer
@@ -223,7 +224,9 @@ cdef class Session(Timed):
         if self.state != OPENING:
             return 0
         self.state = OPEN
-        transport.send(outgoing.control(
+        if engine.observer is not None:
+            engine.observer.session_opened(self)
+        self.send(outgoing.control(
             b'0{"sid":' + orjson.dumps(self.id) + (
                 engine.open_with_upgrade
                 if engine.can_upgrade and transport.name == "polling"
@@ -243,6 +246,13 @@ cdef class Session(Timed):
         return 0
 
     cdef int send(self, Outgoing m) except -1:
+        cdef Observer observer = self.engine.observer
+        if observer is not None and self.state == OPEN:
+            observer.count_out(m.count(), m.size())
+        return self.pass_on(m)
+
+    cdef int pass_on(self, Outgoing m) except -1:
+        """send(), of a message that the observer is told of by whoever made it."""
         cdef Transport transport = self.transport
         if self.state == OPEN:
             transport.send(m)
@@ -281,6 +291,9 @@ cdef class Session(Timed):
         if self.engine.logger.isEnabledFor(logging.INFO):
             self.engine.logger.info("session %s closed: %s", self.id, reason)
         cdef SessionHandler handler = self.handler
+        cdef Observer observer = self.engine.observer
+        if observer is not None:
+            observer.session_closed(self, reason)
         if handler is not None:
             try:
                 handler.on_close(reason)
@@ -316,10 +329,14 @@ cdef class Session(Timed):
 
     cdef int on_packet(self, int type, const char *p, Py_ssize_t n) except -1:
         cdef SessionHandler handler = self.handler
+        cdef Observer observer
         cdef Transport transport = self.transport
         if self.state != OPEN:
             return 0
         if type == EIO_MESSAGE:
+            observer = self.engine.observer
+            if observer is not None:
+                observer.count_in(n + 1)
             return handler.on_text(p, n)
         if type == EIO_PONG:
             # As in the reference implementation, the next ping is due an interval
@@ -336,7 +353,11 @@ cdef class Session(Timed):
 
     cdef int on_binary(self, bytes data) except -1:
         cdef SessionHandler handler = self.handler
+        cdef Observer observer
         if self.state == OPEN:
+            observer = self.engine.observer
+            if observer is not None:
+                observer.count_in(PyBytes_GET_SIZE(data))
             handler.on_binary(data)
         return 0
 
@@ -410,6 +431,8 @@ cdef class Session(Timed):
             websocket.send(m)
         if self.state == CLOSING:
             websocket.close()
+        elif self.engine.observer is not None:
+            self.engine.observer.session_upgraded(self)
         return 0
 
     cdef int _end_probe(self) except -1:

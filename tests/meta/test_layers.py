@@ -84,8 +84,12 @@ def test_only_what_is_below_is_needed(path: Path) -> None:
         ("deadlines", set()),
         ("tasks", set()),
         ("writer", {"wire"}),
-        ("session", {"deadlines", "eio", "outgoing", "wire", "writer"}),
-        ("rooms", {"outgoing", "peer", "sio"}),
+        ("observer", set()),
+        (
+            "session",
+            {"deadlines", "eio", "observer", "outgoing", "wire", "writer"},
+        ),
+        ("rooms", {"observer", "outgoing", "peer", "sio"}),
     ],
 )
 def test_direct_needs(module: str, allowed: set[str]) -> None:

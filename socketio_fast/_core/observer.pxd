@@ -1,0 +1,26 @@
+# What happens in a server, told to whoever looks on.
+from libc.stdint cimport int64_t
+
+
+cdef class Observer:
+    cdef:
+        readonly bint events        # whether events are told
+        # Engine.IO packets, but for pings and pongs, and their bytes.
+        readonly int64_t packets_in
+        readonly int64_t bytes_in
+        readonly int64_t packets_out
+        readonly int64_t bytes_out
+
+    cdef int count_in(self, Py_ssize_t size) except -1
+    cdef int count_out(self, Py_ssize_t packets, Py_ssize_t size) except -1
+    cpdef void session_opened(self, object session) noexcept
+    cpdef void session_upgraded(self, object session) noexcept
+    cpdef void session_closed(self, object session, str reason) noexcept
+    cpdef void peer_connected(self, object peer) noexcept
+    cpdef void peer_disconnected(self, object peer, str reason) noexcept
+    cpdef void event_received(self, object peer, list event) noexcept
+    cpdef void event_sent(
+        self, object namespace, list event, object to, object skip
+    ) noexcept
+    cpdef void room_joined(self, object peer, object room) noexcept
+    cpdef void room_left(self, object peer, object room) noexcept

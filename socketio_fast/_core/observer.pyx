@@ -1,0 +1,64 @@
+"""Looking on: connections, clients, rooms, events and traffic of a server.
+
+The layers above tell an `Observer`, if there is one, what has happened; what it does
+changes nothing in what they do. Without one that costs a comparison with None for each
+packet that is received, each emit(), and each client that comes or goes: a broadcast is
+told once, not once for each recipient.
+"""
+
+cdef class Observer:
+    """Is told what happens. Subclasses implement the methods that they want.
+
+    Methods are called in the middle of what they tell: they may send, which only
+    gathers, but must not close or disconnect anybody, nor change rooms. What they raise
+    goes to `sys.unraisablehook`. Messages are counted, without a call of Python.
+
+    Args:
+        events: Whether `event_received()` and `event_sent()` are called.
+    """
+
+    def __init__(self, *, bint events=False):
+        self.events = events
+
+    cdef int count_in(self, Py_ssize_t size) except -1:
+        self.packets_in += 1
+        self.bytes_in += size
+        return 0
+
+    cdef int count_out(self, Py_ssize_t packets, Py_ssize_t size) except -1:
+        self.packets_out += packets
+        self.bytes_out += size
+        return 0
+
+    # Engine.IO: `session` is a `Session`.
+
+    cpdef void session_opened(self, object session) noexcept:
+        """A session was accepted."""
+
+    cpdef void session_upgraded(self, object session) noexcept:
+        """A session went from polling to WebSocket."""
+
+    cpdef void session_closed(self, object session, str reason) noexcept:
+        """A session that was accepted has ended."""
+
+    # Socket.IO: `peer` is a `Peer`, `namespace` a `Namespace`.
+
+    cpdef void peer_connected(self, object peer) noexcept:
+        """A client was accepted in a namespace, and has been told."""
+
+    cpdef void peer_disconnected(self, object peer, str reason) noexcept:
+        """Such a client leaves; its disconnect handler has not run yet."""
+
+    cpdef void event_received(self, object peer, list event) noexcept:
+        """A client sent `[name, *arguments]`; its handler has not run yet."""
+
+    cpdef void event_sent(
+        self, object namespace, list event, object to, object skip
+    ) noexcept:
+        """emit() was called, with such a `to` and `skip`; once for all recipients."""
+
+    cpdef void room_joined(self, object peer, object room) noexcept:
+        """A client entered a room; its own is not told."""
+
+    cpdef void room_left(self, object peer, object room) noexcept:
+        """A client left a room, or went."""
