@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, ClassVar, TypeVar, overload
+from difflib import get_close_matches
+from typing import Any, ClassVar
 
 from socketio_fast import exceptions, hosting
 from socketio_fast._core.emitter import Emitter
-from socketio_fast._core.peer import Hub, Namespace, Peer
+from socketio_fast._core.peer import Hub, Namespace
 from socketio_fast._core.rooms import Rooms
+from socketio_fast.base_server import BaseServer, Handler
 from socketio_fast.engineio.async_server import AsyncServer as EngineServer
-from socketio_fast.engineio.async_server import Reason
 from socketio_fast.logs import Logger, choose_logger
 from socketio_fast.managers.async_manager import AsyncManager
-from socketio_fast.signatures import adapt
 
 __all__ = ["AsyncServer"]
 
-Handler = Callable[..., Any]
-F = TypeVar("F", bound=Handler)
 
-
-class AsyncServer(Emitter):
+class AsyncServer(Emitter, BaseServer):
     """A Socket.IO server for asyncio.
 
     Example::
@@ -41,10 +39,15 @@ class AsyncServer(Emitter):
         client_manager: What tells other processes of events and rooms, one of
             :mod:`socketio_fast.managers`; ``None`` for a single process.
         logger: Whether events are logged, or the logger to use.
+        json: Only ``None``: JSON is orjson's.
         async_handlers: Whether a client's next handler may start before its last has
             ended (``True``). They start in the order its messages came.
         namespaces: Namespaces that accept clients although they have no handlers: a
             list, or ``"*"`` for all. ``None`` is ``["/"]``.
+        serializer: Only ``"default"``: JSON and attachments.
+        always_connect: Whether a client is told that it is connected before its connect
+            handler runs; if that refuses it, it is disconnected. For clients that need
+            this before the events which the handler sends them.
         connect_timeout: Seconds for a client to join a namespace (45).
         max_attachments: Binary attachments of one message, at most (10).
         engineio_logger: Whether events of connections are logged, or the logger to use.
@@ -55,40 +58,47 @@ class AsyncServer(Emitter):
         TypeError: There is no such option, or the manager is not one of this package.
     """
 
-    reason: ClassVar[type[Reason]] = Reason
-    reserved_events: ClassVar[list[str]] = ["connect", "disconnect"]
     default_path: ClassVar[str] = "/socket.io/"
 
     def __init__(
         self,
         client_manager: AsyncManager | None = None,
-        *,
         logger: bool | Logger = False,
+        json: None = None,
         async_handlers: bool = True,
         namespaces: Sequence[str] | str | None = None,
+        *,
+        serializer: str = "default",
+        always_connect: bool = False,
+        engineio_logger: bool | Logger | None = None,
         connect_timeout: float = 45,
         max_attachments: int = 10,
-        engineio_logger: bool | Logger = False,
         **options: Any,
     ) -> None:
+        if json is not None:
+            raise ValueError(f"json={json!r}: None expected, JSON is orjson's")
+        if serializer != "default":
+            raise ValueError(f"serializer={serializer!r}: 'default' expected")
         if connect_timeout <= 0:
             raise ValueError(f"connect_timeout={connect_timeout!r}: seconds expected")
         if max_attachments < 0:
             raise ValueError(f"max_attachments={max_attachments!r}: a number expected")
+        _check_options(options)
         if isinstance(namespaces, str) and namespaces != "*":
             namespaces = [namespaces]
         self.namespaces = namespaces or ["/"]
         self.logger = choose_logger(logger, "socketio_fast.server")
         self.async_handlers = async_handlers
-        self.handlers: dict[str, dict[Any, Handler]] = {}
+        self.always_connect = always_connect
         hub = Hub(
-            admit=None if namespaces == "*" else frozenset(self.namespaces),
+            admit=None if namespaces == "*" else self.namespaces,
             generate_id=lambda: self.eio.generate_id(),
             new_rooms=Rooms,
             logger=self.logger,
             connect_timeout=connect_timeout,
             max_attachments=max_attachments,
             ordered=not async_handlers,
+            always_connect=always_connect,
             verbose=self.logger.isEnabledFor(logging.INFO),
         )
         self._bind_hub(hub)
@@ -99,8 +109,10 @@ class AsyncServer(Emitter):
         manager.set_server(self)
         if type(manager).emit is not AsyncManager.emit:
             self._bind_manager(manager)
-        #: The Engine.IO server below, a :class:`socketio_fast.engineio.AsyncServer`.
-        self.eio = EngineServer(logger=engineio_logger, _factory=hub, **options)
+        super().__init__(
+            EngineServer(logger=engineio_logger or False, _factory=hub, **options)
+        )
+        self.async_mode = self.eio.async_mode
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
         """Run on this event loop; ``serve`` calls it."""
@@ -114,76 +126,6 @@ class AsyncServer(Emitter):
     def is_asyncio_based(self) -> bool:
         """``True``."""
         return True
-
-    # Handlers.
-
-    @overload
-    def on(
-        self, event: str, handler: None = None, namespace: str | None = None
-    ) -> Callable[[F], F]: ...
-
-    @overload
-    def on(self, event: str, handler: F, namespace: str | None = None) -> F: ...
-
-    def on(
-        self, event: str, handler: F | None = None, namespace: str | None = None
-    ) -> F | Callable[[F], F]:
-        """Register the handler of an event, or decorate it.
-
-        ``connect`` gets ``(sid, environ, auth)``, or ``(sid, environ)`` if it takes no
-        more, and refuses the client by returning ``False`` or raising
-        :class:`~socketio_fast.exceptions.ConnectionRefusedError`. ``disconnect`` gets
-        ``(sid, reason)`` or ``(sid)``. Others get ``(sid, *arguments)``, and what they
-        return is acknowledged: ``None`` as nothing, a tuple as several arguments.
-
-        Args:
-            event: The name, or ``"*"`` for events without a handler, which get the
-                event before the ``sid``.
-            handler: A function or coroutine function. It starts as soon as the event
-                is received; what it raises is logged.
-            namespace: The namespace, ``"/"`` by default; ``"*"`` for those without a
-                handler, which get the namespace before the ``sid``.
-
-        Raises:
-            ValueError: A ``connect`` or ``disconnect`` handler takes other arguments.
-        """
-        name = namespace or "/"
-
-        def register(function: F) -> F:
-            adapted: Handler = function
-            if event in self.reserved_events:
-                arguments: tuple[str, ...] = (
-                    ("sid", "environ", "auth")
-                    if event == "connect"
-                    else ("sid", "reason")
-                )
-                if name == "*":
-                    arguments = ("namespace", *arguments)
-                adapted = adapt(function, event, arguments)
-            self.handlers.setdefault(name, {})[event] = function
-            self._hub.namespace(name).set_handler(event, adapted)
-            return function
-
-        return register if handler is None else register(handler)
-
-    @overload
-    def event(self, handler: F, /) -> F: ...
-
-    @overload
-    def event(self, *, namespace: str | None = None) -> Callable[[F], F]: ...
-
-    def event(self, *args: Any, **kwargs: Any) -> Any:
-        """Decorate the handler of the event that is named as the function.
-
-        ``@sio.event`` or ``@sio.event(namespace="/chat")``; see :meth:`on`.
-        """
-        if len(args) == 1 and not kwargs and callable(args[0]):
-            return self.on(args[0].__name__, args[0])
-
-        def register(function: Handler) -> Any:
-            return self.on(function.__name__, function, *args, **kwargs)
-
-        return register
 
     # Sending.
 
@@ -293,10 +235,6 @@ class AsyncServer(Emitter):
         """
         await self.manager.close_room(room, namespace or "/")
 
-    def rooms(self, sid: str, namespace: str | None = None) -> list[Any]:
-        """The rooms that a client is in; the first is its own, named by its ``sid``."""
-        return self.manager.get_rooms(sid, namespace or "/")
-
     # Clients.
 
     async def get_session(
@@ -332,7 +270,7 @@ class AsyncServer(Emitter):
     async def session(
         self, sid: str, namespace: str | None = None
     ) -> AsyncIterator[dict[str, Any]]:
-        """The application's data of a client; changes in the block last.
+        """The application's data of a client, saved when the block ends.
 
         Example::
 
@@ -342,22 +280,11 @@ class AsyncServer(Emitter):
         Raises:
             KeyError: The client is not connected.
         """
-        yield await self.get_session(sid, namespace)
-
-    def get_environ(
-        self, sid: str, namespace: str | None = None
-    ) -> dict[str, Any] | None:
-        """The handshake request as a WSGI environment; ``None`` for no such client."""
-        peer = self._peer(sid, namespace)
-        return None if peer is None else peer.session.environ
-
-    def transport(self, sid: str, namespace: str | None = None) -> str:
-        """``"polling"`` or ``"websocket"``.
-
-        Raises:
-            KeyError: The client is not connected.
-        """
-        return self._known(sid, namespace).session.transport_name
+        data = await self.get_session(sid, namespace)
+        try:
+            yield data
+        finally:
+            await self.save_session(sid, data, namespace)
 
     async def disconnect(
         self, sid: str, namespace: str | None = None, ignore_queue: bool = False
@@ -418,15 +345,17 @@ class AsyncServer(Emitter):
         """Sleep for so many seconds."""
         await asyncio.sleep(seconds)
 
-    def _peer(self, sid: str, namespace: str | None) -> Peer | None:
-        ns: Namespace | None = self._hub.namespaces.get(namespace or "/")
-        return None if ns is None else ns.peers.get(sid)
+    # For tests and tools.
 
-    def _known(self, sid: str, namespace: str | None) -> Peer:
-        peer = self._peer(sid, namespace)
-        if peer is None:
-            raise KeyError("Session not found")
-        return peer
+    async def _trigger_event(self, event: Any, namespace: str, *args: Any) -> Any:
+        """Run the handler of an event as if a client had sent it; the ``sid`` and the
+        arguments follow. ``not_handled`` if there is none."""
+        found = self._namespace(namespace) or Namespace(self._hub, namespace)
+        handler, arguments = found.find(event, *args)
+        if handler is None:
+            return self.not_handled
+        result = handler(*arguments)
+        return await result if inspect.isawaitable(result) else result
 
 
 def _manager(option: Any) -> AsyncManager:
@@ -441,6 +370,22 @@ def _manager(option: Any) -> AsyncManager:
             "socketio_fast's managers expected, or of a subclass of those"
         )
     return manager
+
+
+_OPTIONS = {
+    name
+    for function in (AsyncServer.__init__, EngineServer.__init__)
+    for name, parameter in inspect.signature(function).parameters.items()
+    if parameter.kind is not parameter.VAR_KEYWORD and name[0] != "_"
+} - {"self"}
+
+
+def _check_options(options: dict[str, Any]) -> None:
+    for name in options:
+        if name not in _OPTIONS:
+            near = get_close_matches(name, _OPTIONS, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise TypeError(f"AsyncServer has no option {name!r}{hint}")
 
 
 def _event(event: str, data: Any) -> list[Any]:

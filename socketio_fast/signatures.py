@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from types import MethodType
 from typing import Any
 
-__all__ = ["adapt", "positional"]
+__all__ = ["adapt", "positional", "takes"]
 
 
 def positional(function: Callable[..., Any]) -> tuple[int, int | None]:
-    """The least and the most positional arguments; ``None`` for any number."""
+    """The least and the most positional arguments; ``None`` for any number.
+
+    Of a decorated function (``functools.wraps``) this is asked from the outside in: a
+    decorator that takes any number passes them on.
+    """
     try:
-        parameters = inspect.signature(function).parameters.values()
+        parameters = inspect.signature(function, follow_wrapped=False).parameters
     except (TypeError, ValueError):
         return 0, None  # a builtin that does not tell
     least = most = 0
-    for parameter in parameters:
+    for parameter in parameters.values():
         if parameter.kind is parameter.VAR_POSITIONAL:
-            return least, None
+            wrapped = getattr(function, "__wrapped__", None)
+            return (least, None) if wrapped is None else positional(wrapped)
         if parameter.kind in (
             parameter.POSITIONAL_ONLY,
             parameter.POSITIONAL_OR_KEYWORD,
@@ -29,10 +36,24 @@ def positional(function: Callable[..., Any]) -> tuple[int, int | None]:
     return least, most
 
 
+def takes(function: Callable[..., Any], count: int) -> bool:
+    """Whether a method takes so many positional arguments; looked at once."""
+    if not isinstance(function, MethodType):
+        least, most = positional(function)
+        return least <= count and (most is None or count <= most)
+    least, most = _of_method(function.__func__)
+    return least <= count + 1 and (most is None or count + 1 <= most)
+
+
+@functools.lru_cache(maxsize=1024)
+def _of_method(function: Callable[..., Any]) -> tuple[int, int | None]:
+    return positional(function)
+
+
 def adapt(
-    function: Callable[..., Any], event: str, arguments: tuple[str, ...]
+    function: Callable[..., Any], event: str, arguments: Sequence[str]
 ) -> Callable[..., Any]:
-    """A callable for exactly these arguments, of a handler that may leave out the last.
+    """A callable for these arguments, of a handler that may leave out the last.
 
     Raises:
         ValueError: The handler takes fewer or more.
@@ -42,7 +63,7 @@ def adapt(
     if least <= count and (most is None or most >= count):
         return function
     if least <= count - 1 == most:
-        return lambda *args: function(*args[:-1])
+        return lambda *args: function(*args[: count - 1])
     raise ValueError(
         f"handler of {event!r} takes {_range(least, most)} positional arguments, not "
         f"({', '.join(arguments[:-1])}[, {arguments[-1]}])"

@@ -31,9 +31,12 @@ cdef class Namespace:
         readonly dict peers         # sid -> Peer, from CONNECTING on
         readonly object connect_handler
         readonly object disconnect_handler
+        readonly object trigger     # of events that no handler takes; or None
         public Membership rooms
 
     cdef object _find(self, object event, list data)
+    cdef object _find_reserved(self, str event, list data)
+    cdef object _find_trigger(self, object event, list data)
 
 
 cdef class Hub(HandlerFactory):
@@ -45,13 +48,15 @@ cdef class Hub(HandlerFactory):
         readonly Runner runner
         readonly object logger
         readonly bint ordered       # a client's next handler waits for its last
-        object _admit               # frozenset of names, or None: all
+        object _admit               # names, or None: all
         object _new_rooms
         object _generate_id
         double connect_timeout
         Py_ssize_t max_attachments
+        bint always_connect         # CONNECT is sent before the connect handler runs
         bint verbose
 
+    cdef int _end(self, Namespace ns) except -1
     cdef Namespace _namespace(self, str name)
 
 
@@ -83,6 +88,7 @@ cdef class Peer:
         Py_ssize_t held_bytes
         list waiting                # packets behind a suspended handler, if ordered
         bint busy
+        bint announced              # CONNECTING, but its CONNECT packet has been sent
         object ending               # the Task of a suspended disconnect handler
         str reason                  # why it ends; None while it does not
 
@@ -96,6 +102,8 @@ cdef class Peer:
     cdef int _started(self, object value) except -1
     cdef int _refused(self, object error) except -1
     cdef int _refuse(self, dict answer) except -1
+    cdef int _welcome(self) except -1
+    cdef int _dismiss(self) except -1
     cdef int close(self, str reason) except -1
     cdef int _closed(self) except -1
     cdef int _next(self) except -1

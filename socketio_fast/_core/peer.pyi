@@ -1,5 +1,5 @@
 from asyncio import AbstractEventLoop, Future, Task
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from logging import Logger
 from typing import Any, final
 
@@ -36,20 +36,27 @@ class Namespace:
     def connect_handler(self) -> Callable[..., Any] | None: ...
     @property
     def disconnect_handler(self) -> Callable[..., Any] | None: ...
-    def set_handler(self, event: Any, handler: Callable[..., Any]) -> None: ...
+    @property
+    def trigger(self) -> Callable[..., Any] | None: ...
+    def set_handler(self, event: Any, handler: Callable[..., Any] | None) -> None: ...
+    def set_trigger(self, trigger: Callable[..., Any] | None) -> None: ...
+    def find(
+        self, event: Any, *args: Any
+    ) -> tuple[Callable[..., Any] | None, list[Any]]: ...
 
 @final
 class Hub(HandlerFactory):
     def __new__(
         cls,
         *,
-        admit: frozenset[str] | None,
+        admit: Container[str] | None,
         generate_id: Callable[[], str],
         new_rooms: Callable[[Namespace], Membership],
         logger: Logger,
         connect_timeout: float,
         max_attachments: int,
         ordered: bool = False,
+        always_connect: bool = False,
         verbose: bool = False,
     ) -> Self: ...
     @property
@@ -70,6 +77,7 @@ class Hub(HandlerFactory):
     def observe(self, observer: Observer | None) -> None: ...
     def namespace(self, name: str) -> Namespace: ...
     def peer_of(self, session: Session, namespace: str) -> Peer | None: ...
+    def release(self, name: str) -> None: ...
 
 @final
 class Client(SessionHandler):

@@ -7,6 +7,7 @@ A `Client` is one Engine.IO connection, a `Peer` that client in one namespace:
 
 Rule 1: a peer's disconnect handler runs once if its connect handler accepted.
 Rule 2: what is sent to a CONNECTING peer follows its CONNECT packet, or is dropped.
+    With always_connect that packet is sent at once; the peer is *announced*.
 Rule 3: handlers of one client start in the order its packets came.
 Rule 4: a client that breaks the protocol is closed; errors of handlers stay here.
 """
@@ -70,7 +71,7 @@ cdef class Namespace:
         self.peers = {}
 
     def set_handler(self, event, handler):
-        """Set the handler of an event, `"*"` for all without one.
+        """Set the handler of an event, `"*"` for all without one; None removes it.
 
         `connect` and `disconnect` take exactly the arguments that fit:
         `(sid, environ, auth)` and `(sid, reason)`, after the namespace for `"*"`.
@@ -81,8 +82,17 @@ cdef class Namespace:
             self.disconnect_handler = handler
         elif event == "*":
             self.any_handler = handler
+        elif handler is None:
+            self.handlers.pop(event, None)
         else:
             self.handlers[event] = handler
+
+    def set_trigger(self, trigger):
+        """Set what takes every event that no handler takes; None removes it.
+
+        It gets the event before what a handler of the event would get.
+        """
+        self.trigger = trigger
 
     cdef object _find(self, object event, list data):
         """The handler of an event, None if there is none; completes its arguments.
@@ -105,7 +115,39 @@ cdef class Namespace:
         if wildcard.any_handler is not None:
             data.insert(0, self.name)
             data.insert(0, event)
-        return wildcard.any_handler
+            return wildcard.any_handler
+        return self._find_trigger(event, data)
+
+    cdef object _find_reserved(self, str event, list data):
+        """The same for `connect` and `disconnect`, which no catch-all handler takes."""
+        cdef Namespace wildcard = self.hub.wildcard
+        cdef object own = self.connect_handler, other = wildcard.connect_handler
+        if event == "disconnect":
+            own, other = self.disconnect_handler, wildcard.disconnect_handler
+        if own is not None:
+            return own
+        if other is not None:
+            data.insert(0, self.name)
+            return other
+        return self._find_trigger(event, data)
+
+    cdef object _find_trigger(self, object event, list data):
+        cdef Namespace wildcard = self.hub.wildcard
+        if self.trigger is not None:
+            data.insert(0, event)
+            return self.trigger
+        if wildcard.trigger is not None:
+            data.insert(0, self.name)
+            data.insert(0, event)
+        return wildcard.trigger
+
+    def find(self, event, *args):
+        """The handler of an event from a client, None if there is none, and what it is
+        to be called with; `args` are the sid and the arguments."""
+        cdef list data = list(args)
+        if event == "connect" or event == "disconnect":
+            return self._find_reserved(event, data), data
+        return self._find(event, data), data
 
 
 @cython.final
@@ -114,20 +156,22 @@ cdef class Hub(HandlerFactory):
 
     Args:
         admit: Names of namespaces that accept clients besides those with handlers;
-            None for all.
+            None for all. Looked at each time.
         generate_id: Makes Socket.IO ids; called without arguments.
         new_rooms: Makes the `Membership` of a `Namespace`.
         logger: A `logging.Logger`.
         connect_timeout: Seconds for a client to join a namespace.
         max_attachments: Binary attachments of one packet, at most.
         ordered: Whether a client's next handler waits until its last has ended.
+        always_connect: Whether a client is told that it is connected before its connect
+            handler runs; if that refuses, it is disconnected.
         verbose: Whether events and acknowledgements are logged.
     """
 
     def __cinit__(
         self, *, object admit, object generate_id, object new_rooms, object logger,
         double connect_timeout, Py_ssize_t max_attachments, bint ordered=False,
-        bint verbose=False,
+        bint always_connect=False, bint verbose=False,
     ):
         self.namespaces = {}
         self.wildcard = Namespace(self, "*")
@@ -138,6 +182,7 @@ cdef class Hub(HandlerFactory):
         self.connect_timeout = connect_timeout
         self.max_attachments = max_attachments
         self.ordered = ordered
+        self.always_connect = always_connect
         self.verbose = verbose
 
     def bind(self, engine, loop):
@@ -161,7 +206,10 @@ cdef class Hub(HandlerFactory):
             return self.wildcard
         ns = self.namespaces.get(name)
         if ns is None:
-            sio.check_namespace(name)
+            try:
+                sio.check_namespace(name)
+            except ProtocolError as exc:
+                raise ValueError(str(exc)) from None
             ns = Namespace(self, name)
             ns.rooms = self._new_rooms(ns)
             self.namespaces[name] = ns
@@ -173,14 +221,30 @@ cdef class Hub(HandlerFactory):
         cdef Client client = session.handler
         return None if client is None else client._peer(namespace)
 
+    def release(self, str name not None):
+        """The namespace has no handlers any more: it goes, with its last client."""
+        cdef Namespace ns = self.namespaces.get(name)
+        if ns is not None:
+            ns.transient = True
+            self._end(ns)
+
+    cdef int _end(self, Namespace ns) except -1:
+        """Forget a namespace that only its clients kept, if there are none."""
+        if ns.transient and not ns.peers:
+            self.namespaces.pop(ns.name, None)
+            ns.rooms = None  # which knows it; nobody asks for it any more
+        return 0
+
     cdef Namespace _namespace(self, str name):
         """The namespace that a client asks for; None if there is none for it."""
         cdef PyObject *found = PyDict_GetItemWithError(self.namespaces, name)
         cdef Namespace ns
-        if found is not NULL:
+        if found is not NULL and not (<Namespace> found).transient:
             return <Namespace> found
         if self._admit is not None and name not in self._admit:
             return None
+        if found is not NULL:
+            return <Namespace> found
         ns = self.namespace(name)
         ns.transient = True
         return ns
@@ -227,7 +291,7 @@ cdef class Client(SessionHandler):
             if peer is not None:
                 raise ProtocolError(f"second CONNECT to {packet.namespace!r:.80}")
             return self._connect(packet)
-        if peer is None or peer.state != CONNECTED:
+        if peer is None or peer.state != CONNECTED and not peer.announced:
             raise ProtocolError(
                 f"packet for {packet.namespace!r:.80}, which is not connected"
             )
@@ -317,7 +381,7 @@ cdef class Peer:
 
     cdef int send(self, Outgoing m) except -1:
         cdef Session session = self.client.session
-        if self.state == CONNECTED:
+        if self.state == CONNECTED or self.announced:
             session.pass_on(m)
         elif self.state == CONNECTING:
             if self.held is None:
@@ -342,14 +406,16 @@ cdef class Peer:
     cdef int _start(self, object auth) except -1:
         cdef Hub hub = self.namespace.hub
         cdef Runner runner = hub.runner
-        cdef object handler = self.namespace.connect_handler
-        cdef list args
-        if handler is None and hub.wildcard.connect_handler is None:
-            return self._started(None)
-        args = [self.sid, self.client.session.environ, auth or None]
+        cdef list args = [self.sid, None, auth or None]
+        cdef object handler = self.namespace._find_reserved("connect", args)
         if handler is None:
-            handler = hub.wildcard.connect_handler
-            args.insert(0, self.namespace.name)
+            return self._started(None)
+        args[len(args) - 2] = self.client.session.environ
+        if hub.always_connect:
+            # Its events wait until the handler has ended.
+            self.announced = self.busy = True
+            self.waiting = []
+            self._welcome()
         try:
             if not runner.call(handler, PySequence_Fast_ITEMS(args), len(args)):
                 runner.suspended.outcome = _Connect.new(self)
@@ -370,17 +436,27 @@ cdef class Peer:
         self.state = CONNECTED
         if self.reason is not None:
             # It went, or was disconnected, meanwhile. It was accepted, so the handlers
-            # pair up; the client, if there, is refused.
-            self._refuse(ConnectionRefusedError().error_args)
+            # pair up; the client, if there, is refused unless it knows already.
+            if not self.announced:
+                self._refuse(ConnectionRefusedError().error_args)
+            self.announced = False
             return self.close(self.reason)
-        self.client._end_connect_deadline()
-        session.send(outgoing.packet(
-            SIO_CONNECT, self.namespace.name, {"sid": self.sid}, -1
-        ))
+        if not self.announced:
+            self._welcome()
         for m in held or ():
             session.pass_on(m)
         if self.namespace.hub.observer is not None:
             self.namespace.hub.observer.peer_connected(self)
+        if self.announced:
+            self.announced = False
+            return self._next()
+        return 0
+
+    cdef int _welcome(self) except -1:
+        self.client._end_connect_deadline()
+        self.client.session.send(outgoing.packet(
+            SIO_CONNECT, self.namespace.name, {"sid": self.sid}, -1
+        ))
         return 0
 
     cdef int _refused(self, object error) except -1:
@@ -401,6 +477,13 @@ cdef class Peer:
 
     cdef int _refuse(self, dict answer) except -1:
         cdef Outgoing m
+        if self.announced:
+            # It is connected, and there is no reason in a DISCONNECT (clients of the
+            # reference implementation take one for an error).
+            if self.reason is None:
+                self._dismiss()
+            self.announced = False
+            return 0
         try:
             m = outgoing.packet(SIO_CONNECT_ERROR, self.namespace.name, answer, -1)
         except TypeError:
@@ -529,18 +612,22 @@ cdef class Peer:
         A client whose connect handler still runs is told when that has ended. Returns
         the Task of the disconnect handler if that has suspended.
         """
-        if self.state == CONNECTED:
-            self.client.session.send(
-                outgoing.packet(SIO_DISCONNECT, self.namespace.name, None, -1)
-            )
+        if self.state == CONNECTED or self.announced and self.reason is None:
+            self._dismiss()
         self.close("server disconnect")
         return self.ending
+
+    cdef int _dismiss(self) except -1:
+        self.client.session.send(
+            outgoing.packet(SIO_DISCONNECT, self.namespace.name, None, -1)
+        )
+        return 0
 
     cdef int close(self, str reason) except -1:
         cdef Hub hub = self.namespace.hub
         cdef Runner runner = hub.runner
         cdef object handler
-        cdef list args
+        cdef list args = [self.sid, reason]
         cdef bint told = self.reason is None  # of peer_connected()
         if told:
             self.reason = reason
@@ -551,11 +638,7 @@ cdef class Peer:
         self.client._forget(self)
         if told and hub.observer is not None:
             hub.observer.peer_disconnected(self, reason)
-        args = [self.sid, reason]
-        handler = self.namespace.disconnect_handler
-        if handler is None:
-            handler = hub.wildcard.disconnect_handler
-            args.insert(0, self.namespace.name)
+        handler = self.namespace._find_reserved("disconnect", args)
         if handler is not None:
             try:
                 if not runner.call(handler, PySequence_Fast_ITEMS(args), len(args)):
@@ -577,9 +660,7 @@ cdef class Peer:
         ns.peers.pop(self.sid, None)
         if ns.rooms is not None:
             ns.rooms.remove(self)
-        if ns.transient and not ns.peers:
-            ns.hub.namespaces.pop(ns.name, None)
-            ns.rooms = None  # which knows it; nobody asks for it any more
+        ns.hub._end(ns)
         self._take_held()
         self.waiting = self.ending = None
         acks, self.acks = self.acks, None
@@ -593,7 +674,7 @@ cdef class Peer:
     @property
     def connected(self):
         """Whether the client is connected to the namespace, a bool."""
-        return self.state == CONNECTED
+        return self.state == CONNECTED or self.announced and self.reason is None
 
     @property
     def reachable(self):

@@ -23,6 +23,10 @@ __all__ = ["AsyncServer", "Reason"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+#: What python-engineio calls the ways to run an asyncio server, and others.
+ASYNC_MODES = ("asgi", "aiohttp", "sanic", "tornado")
+SYNC_MODES = ("threading", "eventlet", "gevent", "gevent_uwsgi")
+
 
 class Reason:
     """Why a client disconnected; the values that disconnect handlers get."""
@@ -48,7 +52,8 @@ class AsyncServer:
         socketio_fast.run(eio, port=5000)
 
     Args:
-        async_mode: ``None`` or ``"asgi"``; there is one mode.
+        async_mode: ``None``, ``"asgi"``, ``"aiohttp"``, ``"sanic"`` or ``"tornado"``;
+            any of them can host it, whatever is given.
         ping_interval: Seconds between a client's answer and the next ping (25).
         ping_timeout: Seconds for a client to answer a ping (20).
         max_http_buffer_size: Bytes of one message or POST body, at most (1,000,000).
@@ -101,9 +106,16 @@ class AsyncServer:
         max_buffer_bytes: int = 16 * 1024 * 1024,
         _factory: Hub | None = None,
     ) -> None:
-        if async_mode not in (None, "asgi"):
-            raise ValueError(f"async_mode={async_mode!r}: None or 'asgi' expected")
-        self.async_mode = "asgi"
+        if async_mode in SYNC_MODES:
+            raise ValueError(
+                f"async_mode={async_mode!r} is not of asyncio: leave it out, or use "
+                "the sync Server, which runs handlers in threads"
+            )
+        if async_mode not in (None, *ASYNC_MODES):
+            raise ValueError(
+                f"async_mode={async_mode!r}: None or one of {ASYNC_MODES} expected"
+            )
+        self.async_mode = async_mode or "asgi"
         self.config = EngineConfig(
             ping_interval=ping_interval,
             ping_timeout=ping_timeout,

@@ -56,7 +56,9 @@ def test_names_of_python_socketio() -> None:
         *("on", "event", "emit", "send", "call", "enter_room", "leave_room"),
         *("close_room", "rooms", "disconnect", "get_session", "save_session"),
         *("session", "get_environ", "transport", "sleep", "start_background_task"),
-        *("shutdown", "reason", "eio", "handlers"),
+        *("shutdown", "reason", "eio", "handlers", "register_namespace"),
+        *("namespace_handlers", "environ", "namespaces", "async_handlers"),
+        *("always_connect", "async_mode", "logger", "reserved_events", "not_handled"),
     ):
         assert hasattr(socketio_fast.AsyncServer(), name)
 

@@ -1,0 +1,316 @@
+"""What all Socket.IO servers share: the registration of handlers, and who is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from functools import partial
+from typing import Any, ClassVar, TypeVar, overload
+
+from socketio_fast._core.peer import Hub, Namespace, Peer
+from socketio_fast.engineio.async_server import AsyncServer as EngineServer
+from socketio_fast.engineio.async_server import Reason
+from socketio_fast.namespace import BaseServerNamespace
+from socketio_fast.signatures import adapt, takes
+
+__all__ = ["BaseServer"]
+
+Handler = Callable[..., Any]
+F = TypeVar("F", bound=Handler)
+
+
+class BaseServer:
+    """The base of servers: their handlers, and what can be asked about clients.
+
+    Every handler goes through :meth:`_adapt` on its way to the compiled core, however
+    it was registered.
+
+    Args:
+        eio: The Engine.IO server below.
+    """
+
+    #: The reasons that disconnect handlers get.
+    reason: ClassVar[type[Reason]] = Reason
+    #: Events that clients cannot send.
+    reserved_events: ClassVar[list[str]] = ["connect", "disconnect"]
+
+    #: The client manager, asked for rooms.
+    manager: Any
+
+    def __init__(self, eio: EngineServer) -> None:
+        #: The Engine.IO server below, a :class:`socketio_fast.engineio.AsyncServer`.
+        self.eio = eio
+        #: Handshake requests of all connections, by Engine.IO id.
+        self.environ: Mapping[str, dict[str, Any]] = _Environs(eio)
+        #: What :meth:`_trigger_event` gives for an event without a handler.
+        self.not_handled = object()
+        self._handlers = _Table(self._on_handlers, {})
+        self._namespace_handlers = _Table(self._on_namespace_handler, {})
+
+    @property
+    def _hub(self) -> Hub:
+        """The core's namespaces and their handlers."""
+        raise NotImplementedError
+
+    def is_asyncio_based(self) -> bool:
+        """Whether handlers may be coroutine functions."""
+        return False
+
+    # Handlers.
+
+    @property
+    def handlers(self) -> dict[str, dict[Any, Handler]]:
+        """The handlers, by namespace and event; to change it is to register them."""
+        return self._handlers
+
+    @handlers.setter
+    def handlers(self, handlers: Mapping[str, Mapping[Any, Handler]]) -> None:
+        self._handlers.replace(handlers)
+
+    @property
+    def namespace_handlers(self) -> dict[str, BaseServerNamespace]:
+        """The class-based namespaces, by name; to change it is to register them."""
+        return self._namespace_handlers
+
+    @namespace_handlers.setter
+    def namespace_handlers(self, handlers: Mapping[str, BaseServerNamespace]) -> None:
+        self._namespace_handlers.replace(handlers)
+
+    @overload
+    def on(
+        self, event: str, handler: None = None, namespace: str | None = None
+    ) -> Callable[[F], F]: ...
+
+    @overload
+    def on(self, event: str, handler: F, namespace: str | None = None) -> F: ...
+
+    def on(
+        self, event: str, handler: F | None = None, namespace: str | None = None
+    ) -> F | Callable[[F], F]:
+        """Register the handler of an event, or decorate it.
+
+        ``connect`` gets ``(sid, environ, auth)``, or ``(sid, environ)`` if it takes no
+        more, and refuses the client by returning ``False`` or raising
+        :class:`~socketio_fast.exceptions.ConnectionRefusedError`. ``disconnect`` gets
+        ``(sid, reason)`` or ``(sid)``. Others get ``(sid, *arguments)``, and what they
+        return is acknowledged: ``None`` as nothing, a tuple as several arguments.
+
+        Args:
+            event: The name, or ``"*"`` for events without a handler, which get the
+                event before the ``sid``.
+            handler: A function, a coroutine function or another callable. It starts as
+                soon as the event is received; what it raises is logged.
+            namespace: The namespace, ``"/"`` by default; ``"*"`` for those without a
+                handler, which get the namespace before the ``sid``.
+
+        Raises:
+            ValueError: A ``connect`` or ``disconnect`` handler takes other arguments,
+                or there can be no such namespace.
+        """
+        name = namespace or "/"
+
+        def register(function: F) -> F:
+            if name in self._handlers:
+                self._handlers[name][event] = function
+            else:
+                self._handlers[name] = {event: function}
+            return function
+
+        return register if handler is None else register(handler)
+
+    @overload
+    def event(self, handler: F, /) -> F: ...
+
+    @overload
+    def event(self, *, namespace: str | None = None) -> Callable[[F], F]: ...
+
+    def event(self, *args: Any, **kwargs: Any) -> Any:
+        """Decorate the handler of the event that is named as the function.
+
+        ``@sio.event`` or ``@sio.event(namespace="/chat")``; see :meth:`on`.
+        """
+        if len(args) == 1 and not kwargs and callable(args[0]):
+            return self.on(args[0].__name__, args[0])
+
+        def register(function: Handler) -> Any:
+            return self.on(function.__name__, function, *args, **kwargs)
+
+        return register
+
+    def register_namespace(self, namespace_handler: BaseServerNamespace) -> None:
+        """Register a class-based namespace: it gets what no function handles.
+
+        Args:
+            namespace_handler: An object of a subclass of
+                :class:`~socketio_fast.Namespace` or
+                :class:`~socketio_fast.AsyncNamespace`, as fits the server.
+
+        Raises:
+            ValueError: It is another object, or its class does not fit.
+        """
+        if not isinstance(namespace_handler, BaseServerNamespace):
+            raise ValueError("Not a namespace instance")
+        if self.is_asyncio_based() != namespace_handler.is_asyncio_based():
+            raise ValueError("Not a valid namespace class for this server")
+        namespace_handler._set_server(self)
+        self._namespace_handlers[namespace_handler.namespace] = namespace_handler
+
+    def _adapt(self, handler: Handler) -> Handler:
+        """What the core calls for a handler; for servers that call them elsewhere.
+
+        The core calls it on the event loop, and awaits what it returns if that is
+        awaitable.
+        """
+        return handler
+
+    def _adapted(self, namespace: str, event: Any, handler: Handler) -> Handler:
+        if event in self.reserved_events:
+            arguments = ["sid", *_ARGUMENTS[event]]
+            if namespace == "*":
+                arguments.insert(0, "namespace")
+            handler = adapt(handler, event, arguments)
+        return self._adapt(handler)
+
+    def _on_handlers(
+        self, namespace: str, handlers: Mapping[Any, Handler] | None
+    ) -> _Table:
+        before = self._handlers.get(namespace, {})
+        after = {
+            event: self._adapted(namespace, event, handler)
+            for event, handler in (handlers or {}).items()
+        }
+        target = self._hub.namespace(namespace)
+        for event in [*before, *after]:
+            target.set_handler(event, after.get(event))
+        if handlers is None and namespace not in self._namespace_handlers:
+            self._hub.release(namespace)
+        return _Table(partial(self._on_handler, namespace), handlers or {})
+
+    def _on_handler(
+        self, namespace: str, event: Any, handler: Handler | None
+    ) -> Handler | None:
+        adapted = handler and self._adapted(namespace, event, handler)
+        self._hub.namespace(namespace).set_handler(event, adapted)
+        return handler
+
+    def _on_namespace_handler(
+        self, namespace: str, handler: BaseServerNamespace | None
+    ) -> BaseServerNamespace | None:
+        trigger = None if handler is None else self._adapt(_trigger(handler))
+        self._hub.namespace(namespace).set_trigger(trigger)
+        if handler is None and namespace not in self._handlers:
+            self._hub.release(namespace)
+        return handler
+
+    # Clients.
+
+    def rooms(self, sid: str, namespace: str | None = None) -> list[Any]:
+        """The rooms that a client is in; the first is its own, named by its ``sid``."""
+        found: list[Any] = self.manager.get_rooms(sid, namespace or "/")
+        return found
+
+    def transport(self, sid: str, namespace: str | None = None) -> str:
+        """``"polling"`` or ``"websocket"``.
+
+        Raises:
+            KeyError: The client is not connected.
+        """
+        return self._known(sid, namespace).session.transport_name
+
+    def get_environ(
+        self, sid: str, namespace: str | None = None
+    ) -> dict[str, Any] | None:
+        """The handshake request as a WSGI environment; ``None`` for no such client."""
+        peer = self._peer(sid, namespace)
+        return None if peer is None else peer.session.environ
+
+    def _namespace(self, name: str | None) -> Namespace | None:
+        return self._hub.namespaces.get(name or "/")
+
+    def _peer(self, sid: str, namespace: str | None) -> Peer | None:
+        found = self._namespace(namespace)
+        return None if found is None else found.peers.get(sid)
+
+    def _known(self, sid: str, namespace: str | None) -> Peer:
+        peer = self._peer(sid, namespace)
+        if peer is None:
+            raise KeyError("Session not found")
+        return peer
+
+
+#: What the reserved events bring besides the sid; handlers may leave out the last.
+_ARGUMENTS = {"connect": ("environ", "auth"), "disconnect": ("reason",)}
+
+
+def _trigger(handler: BaseServerNamespace) -> Handler:
+    """What the core calls for the events of a class-based namespace."""
+
+    def trigger(event: Any, *args: Any) -> Any:
+        if event == "connect":
+            # trigger_event() may be the application's own, and pass on what it gets.
+            connect = getattr(handler, "on_connect", None)
+            if connect is not None and not takes(connect, len(args)):
+                args = args[:-1]
+        return handler.trigger_event(event, *args)
+
+    return trigger
+
+
+class _Table(dict[Any, Any]):
+    """A dict that tells of each change, before it is made.
+
+    Args:
+        change: Called with the key and the new value, ``None`` for one that goes;
+            returns the value to store.
+        values: What is in it at first; of that it does not tell.
+    """
+
+    # By way of __setitem__ and __delitem__, which those of dict pass by.
+    clear = MutableMapping.clear
+    pop: Any = MutableMapping.pop
+    popitem = MutableMapping.popitem
+    setdefault: Any = MutableMapping.setdefault
+    update: Any = MutableMapping.update
+
+    def __init__(
+        self, change: Callable[[Any, Any], Any], values: Mapping[Any, Any]
+    ) -> None:
+        super().__init__(values)
+        self._change = change
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(key, self._change(key, value))
+
+    def __delitem__(self, key: Any) -> None:
+        if key not in self:
+            raise KeyError(key)
+        self._change(key, None)
+        super().__delitem__(key)
+
+    def __ior__(self, other: Any) -> _Table:  # type: ignore[misc]
+        self.update(other)
+        return self
+
+    def replace(self, values: Mapping[Any, Any]) -> None:
+        """Have these values and no others."""
+        values = dict(values)  # it may be this table
+        self.clear()
+        self.update(values)
+
+
+class _Environs(Mapping[str, dict[str, Any]]):
+    """The handshake requests of an Engine.IO server's connections, as they are now."""
+
+    #: The client manager, asked for rooms.
+    manager: Any
+
+    def __init__(self, eio: EngineServer) -> None:
+        self._eio = eio
+
+    def __getitem__(self, eio_sid: str) -> dict[str, Any]:
+        return self._eio.sockets[eio_sid].environ
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._eio.sockets)
+
+    def __len__(self) -> int:
+        return len(self._eio.sockets)

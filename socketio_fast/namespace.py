@@ -1,0 +1,204 @@
+"""Class-based namespaces: the handlers of a namespace as methods of a class."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from socketio_fast.signatures import takes
+
+__all__ = ["AsyncNamespace", "BaseServerNamespace", "Namespace"]
+
+
+class BaseServerNamespace:
+    """The base of the namespaces of servers.
+
+    Its methods are those of the server with this namespace as the default; they return
+    what the server's return, coroutines with :class:`~socketio_fast.AsyncServer`.
+
+    Args:
+        namespace: Its name, ``"/"`` by default; ``"*"`` for all without handlers.
+    """
+
+    def __init__(self, namespace: str | None = None) -> None:
+        #: The name.
+        self.namespace = namespace or "/"
+        #: The server, once registered.
+        self.server: Any = None
+
+    def _set_server(self, server: Any) -> None:
+        self.server = server
+
+    def is_asyncio_based(self) -> bool:
+        """Whether it is for :class:`~socketio_fast.AsyncServer`."""
+        return False
+
+    def trigger_event(self, event: str, *args: Any) -> Any:
+        """Call the method ``on_<event>``, if there is one.
+
+        Override it to route events differently.
+
+        Args:
+            event: The name.
+            *args: What the handler gets, the ``sid`` first, the namespace before it in
+                namespace ``"*"``.
+
+        Returns:
+            What the method returns.
+        """
+        handler = getattr(self, f"on_{event or ''}", None)
+        if handler is None:
+            return None
+        if event in ("connect", "disconnect") and not takes(handler, len(args)):
+            args = args[:-1]
+        return handler(*args)
+
+    def emit(
+        self,
+        event: str,
+        data: Any = None,
+        to: Any = None,
+        room: Any = None,
+        skip_sid: Any = None,
+        namespace: str | None = None,
+        callback: Any = None,
+        ignore_queue: bool = False,
+    ) -> Any:
+        """Send an event; see :meth:`socketio_fast.AsyncServer.emit`."""
+        return self.server.emit(
+            event,
+            data=data,
+            to=to,
+            room=room,
+            skip_sid=skip_sid,
+            namespace=namespace or self.namespace,
+            callback=callback,
+            ignore_queue=ignore_queue,
+        )
+
+    def send(
+        self,
+        data: Any,
+        to: Any = None,
+        room: Any = None,
+        skip_sid: Any = None,
+        namespace: str | None = None,
+        callback: Any = None,
+        ignore_queue: bool = False,
+    ) -> Any:
+        """Send the event ``message``; see :meth:`socketio_fast.AsyncServer.send`."""
+        return self.server.send(
+            data,
+            to=to,
+            room=room,
+            skip_sid=skip_sid,
+            namespace=namespace or self.namespace,
+            callback=callback,
+            ignore_queue=ignore_queue,
+        )
+
+    def call(
+        self,
+        event: str,
+        data: Any = None,
+        to: str | None = None,
+        sid: str | None = None,
+        namespace: str | None = None,
+        timeout: float | None = None,
+        ignore_queue: bool = False,
+    ) -> Any:
+        """Send an event to one client, and wait for its acknowledgement.
+
+        See :meth:`socketio_fast.AsyncServer.call`; here it waits without limit unless
+        ``timeout``, in seconds, is given.
+        """
+        return self.server.call(
+            event,
+            data=data,
+            to=to,
+            sid=sid,
+            namespace=namespace or self.namespace,
+            timeout=timeout,
+            ignore_queue=ignore_queue,
+        )
+
+    def enter_room(self, sid: str, room: Any, namespace: str | None = None) -> Any:
+        """Put a client into a room."""
+        return self.server.enter_room(sid, room, namespace=namespace or self.namespace)
+
+    def leave_room(self, sid: str, room: Any, namespace: str | None = None) -> Any:
+        """Take a client out of a room."""
+        return self.server.leave_room(sid, room, namespace=namespace or self.namespace)
+
+    def close_room(self, room: Any, namespace: str | None = None) -> Any:
+        """Take every client out of a room."""
+        return self.server.close_room(room, namespace=namespace or self.namespace)
+
+    def rooms(self, sid: str, namespace: str | None = None) -> list[Any]:
+        """The rooms that a client is in; the first is its own."""
+        rooms: list[Any] = self.server.rooms(sid, namespace or self.namespace)
+        return rooms
+
+    def get_session(self, sid: str, namespace: str | None = None) -> Any:
+        """The application's data of a client, a dict."""
+        return self.server.get_session(sid, namespace=namespace or self.namespace)
+
+    def save_session(
+        self, sid: str, session: dict[str, Any], namespace: str | None = None
+    ) -> Any:
+        """Replace the application's data of a client."""
+        return self.server.save_session(
+            sid, session, namespace=namespace or self.namespace
+        )
+
+    def session(self, sid: str, namespace: str | None = None) -> Any:
+        """The application's data of a client, as a context manager."""
+        return self.server.session(sid, namespace=namespace or self.namespace)
+
+    def disconnect(self, sid: str, namespace: str | None = None) -> Any:
+        """Disconnect a client; see :meth:`socketio_fast.AsyncServer.disconnect`."""
+        return self.server.disconnect(sid, namespace=namespace or self.namespace)
+
+
+class Namespace(BaseServerNamespace):
+    """A class-based namespace for :class:`~socketio_fast.Server`.
+
+    Example::
+
+        class Chat(socketio_fast.Namespace):
+            def on_connect(self, sid, environ, auth):
+                self.enter_room(sid, "lobby")
+
+            def on_message(self, sid, text):
+                self.emit("message", text, room="lobby", skip_sid=sid)
+
+        sio.register_namespace(Chat("/chat"))
+    """
+
+
+class AsyncNamespace(BaseServerNamespace):
+    """A class-based namespace for :class:`~socketio_fast.AsyncServer`.
+
+    Its ``on_`` methods may be coroutine functions.
+
+    Example::
+
+        class Chat(socketio_fast.AsyncNamespace):
+            async def on_connect(self, sid, environ, auth):
+                await self.enter_room(sid, "lobby")
+
+            async def on_message(self, sid, text):
+                await self.emit("message", text, room="lobby", skip_sid=sid)
+
+        sio.register_namespace(Chat("/chat"))
+    """
+
+    def is_asyncio_based(self) -> bool:
+        """``True``."""
+        return True
+
+    async def trigger_event(self, event: str, *args: Any) -> Any:
+        """Call the method ``on_<event>``, if there is one; see
+        :meth:`BaseServerNamespace.trigger_event`."""
+        result = super().trigger_event(event, *args)
+        return await result if inspect.isawaitable(result) else result

@@ -1,0 +1,697 @@
+"""Registration of handlers: who gets an event, and tables that programs change."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from socketio_fast import AsyncNamespace, AsyncServer, Namespace
+from unit.sansio import Server, WebSocket, errors, join
+
+#: The places for a handler, in the order in which they are asked.
+PLACES = [
+    ("/a", "chat"),
+    ("/a", "*"),
+    ("*", "chat"),
+    ("*", "*"),
+    ("/a", None),
+    ("*", None),
+]
+Calls = list[tuple[Any, ...]]
+
+
+def make(**options: Any) -> tuple[Server, AsyncServer]:
+    sio = AsyncServer(**options)
+    return Server(sio), sio
+
+
+def connected(server: Server, namespace: str = "/") -> tuple[WebSocket, str]:
+    return server.joined(namespace)
+
+
+class Recording(AsyncNamespace):
+    """A class-based namespace that notes what it is called with."""
+
+    def __init__(self, namespace: str, calls: Calls, place: Any = None) -> None:
+        super().__init__(namespace)
+        self.calls = calls
+        self.place = place
+
+    async def trigger_event(self, event: str, *args: Any) -> Any:
+        self.calls.append((self.place, event, *args))
+
+
+def register(sio: AsyncServer, place: tuple[str, str | None], calls: Calls) -> None:
+    namespace, event = place
+    if event is None:
+        sio.register_namespace(Recording(namespace, calls, place))
+    else:
+        sio.on(event, lambda *args: calls.append((place, *args)), namespace)
+
+
+# --- who gets an event ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", range(len(PLACES)))
+@pytest.mark.parametrize("reverse", [False, True])
+def test_the_first_place_with_a_handler_gets_the_event(
+    first: int, reverse: bool
+) -> None:
+    server, sio = make(namespaces="*")
+    calls: Calls = []
+    places = PLACES[first:]
+    for place in reversed(places) if reverse else places:
+        register(sio, place, calls)
+    client, sid = connected(server, "/a")
+    calls.clear()
+    client.text('42/a,["chat",1,2]')
+    namespace, event = place = PLACES[first]
+    before: tuple[Any, ...] = ()
+    if event != "chat":
+        before += ("chat",)
+    if namespace == "*":
+        before += ("/a",)
+    assert calls == [(place, *before, sid, 1, 2)]
+
+
+@pytest.mark.parametrize("event", ["connect", "disconnect"])
+@pytest.mark.parametrize("first", range(6))
+def test_catch_all_handlers_do_not_get_connect_and_disconnect(
+    event: str, first: int
+) -> None:
+    places = [(n, event if e == "chat" else e) for n, e in PLACES]
+    server, sio = make(namespaces="*")
+    calls: Calls = []
+    for place in places[first:]:
+        register(sio, place, calls)
+    client, sid = connected(server, "/a")
+    client.text("41/a,")
+    calls = [call for call in calls if event in (call[0][1], call[1])]
+    expected = next(p for p in places[first:] if p[1] != "*")
+    before: tuple[Any, ...] = () if expected[1] == event else (event,)
+    if expected[0] == "*":
+        before += ("/a",)
+    ((place, *args),) = calls
+    assert place == expected
+    assert args[: len(before) + 1] == [*before, sid]
+
+
+def test_no_handler_at_all() -> None:
+    server, _ = make()
+    client, _ = connected(server)
+    client.text('421["chat",1]')
+    assert client.messages() == []
+    assert not client.ended()
+
+
+def test_a_handler_registered_while_clients_are_connected() -> None:
+    server, sio = make()
+    client, sid = connected(server)
+    calls: Calls = []
+    sio.on("chat", lambda *args: calls.append(args))
+    client.text('42["chat",1]')
+    assert calls == [(sid, 1)]
+
+
+# --- callables ------------------------------------------------------------------------
+
+
+class Handlers:
+    def method(self, sid: str, a: int) -> list[Any]:
+        return [sid, a]
+
+    async def coroutine(self, sid: str, a: int) -> list[Any]:
+        await asyncio.sleep(0)
+        return [sid, a]
+
+    @staticmethod
+    async def static(sid: str, a: int) -> list[Any]:
+        return [sid, a]
+
+    @classmethod
+    def of_class(cls, sid: str, a: int) -> list[Any]:
+        return [sid, a]
+
+    def __call__(self, sid: str, a: int) -> list[Any]:
+        return [sid, a]
+
+
+class CoroutineObject:
+    async def __call__(self, sid: str, a: int) -> list[Any]:
+        return [sid, a]
+
+
+def decorated(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return await function(*args, **kwargs)
+
+    return wrapper
+
+
+async def with_prefix(prefix: str, sid: str, a: int) -> list[Any]:
+    return [sid, a]
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        Handlers().method,
+        Handlers().coroutine,
+        Handlers.static,
+        Handlers.of_class,
+        Handlers(),
+        CoroutineObject(),
+        functools.partial(with_prefix, "x"),
+        decorated(Handlers.static),
+        lambda sid, a: [sid, a],
+        lambda *args: list(args),
+    ],
+)
+def test_callables_of_every_kind(handler: Callable[..., Any]) -> None:
+    server, sio = make()
+    sio.on("chat", handler)
+    client, sid = connected(server)
+    client.text('427["chat",5]')
+    assert client.messages() == [f'437[["{sid}",5]]']
+
+
+@pytest.mark.parametrize(
+    ("value", "answer"),
+    [
+        (None, "[]"),
+        ((), "[]"),
+        ((1, [2]), "[1,[2]]"),
+        ([1, 2], "[[1,2]]"),
+        ({"a": None}, '[{"a":null}]'),
+        (False, "[false]"),
+        ("", '[""]'),
+    ],
+)
+def test_what_a_handler_returns_is_acknowledged(value: Any, answer: str) -> None:
+    server, sio = make()
+    sio.on("chat", lambda sid: value)
+    client, _ = connected(server)
+    client.text('427["chat"]')
+    assert client.messages() == [f"437{answer}"]
+
+
+def takes_three(sid: str, environ: Any, auth: Any) -> tuple[Any, ...]:
+    return (auth,)
+
+
+async def takes_two(sid: str, environ: Any) -> tuple[Any, ...]:
+    return ()
+
+
+def narrow(sid: str, environ: Any) -> Any:
+    return functools.wraps(takes_three)(lambda sid, environ: ())(sid, environ)
+
+
+class Connects:
+    async def three(self, sid: str, environ: Any, auth: Any) -> tuple[Any, ...]:
+        return (auth,)
+
+    async def two(self, sid: str, environ: Any) -> tuple[Any, ...]:
+        return ()
+
+
+@pytest.mark.parametrize(
+    ("handler", "expected"),
+    [
+        (takes_three, [{"a": 1}]),
+        (takes_two, []),
+        (Connects().three, [{"a": 1}]),
+        (Connects().two, []),
+        (decorated(takes_two), []),
+        (decorated(Connects().three), [{"a": 1}]),
+        (functools.wraps(takes_three)(narrow), []),
+        (functools.partial(takes_three), [{"a": 1}]),
+        (lambda sid, environ, auth=5: (auth,), [{"a": 1}]),
+        (lambda sid, *rest: rest[1:], [{"a": 1}]),
+    ],
+)
+@pytest.mark.parametrize("class_based", [False, True])
+def test_what_a_connect_handler_gets(
+    handler: Callable[..., Any], expected: list[Any], class_based: bool
+) -> None:
+    server, sio = make()
+    got: list[Any] = []
+
+    @functools.wraps(handler)
+    async def connect(*args: Any) -> None:
+        value = handler(*args)
+        got.extend(await value if asyncio.iscoroutine(value) else value)
+
+    if class_based:
+        namespace = AsyncNamespace()
+        namespace.on_connect = connect  # type: ignore[attr-defined]
+        sio.register_namespace(namespace)
+    else:
+        sio.on("connect", connect)
+    client = server.websocket()
+    client.text('40{"a":1}')
+    assert got == expected
+    assert len(client.messages()) == 1
+
+
+@pytest.mark.parametrize("event", ["connect", "disconnect"])
+@pytest.mark.parametrize("class_based", [False, True])
+def test_a_type_error_inside_a_handler_is_not_called_again(
+    event: str, class_based: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    server, sio = make()
+    calls: Calls = []
+
+    def handler(*args: Any) -> None:
+        calls.append(args)
+        raise TypeError("mine")
+
+    if class_based:
+        namespace = AsyncNamespace()
+        setattr(namespace, f"on_{event}", handler)
+        sio.register_namespace(namespace)
+    else:
+        sio.on(event, handler)
+    client = server.websocket()
+    client.text("40")
+    client.text("41") if event == "disconnect" else None
+    assert len(calls) == 1
+    (message,) = errors(caplog)
+    assert message.startswith(f"handler of {event!r} failed")
+
+
+# --- the tables -----------------------------------------------------------------------
+
+
+def test_changes_of_the_table_take_effect() -> None:
+    server, sio = make()
+    calls: Calls = []
+
+    def note(name: str) -> Callable[..., None]:
+        return lambda *args: calls.append((name, *args))
+
+    sio.on("a", note("on"))
+    client, _ = connected(server)
+
+    def heard(event: str) -> list[str]:
+        calls.clear()
+        client.text(f'42["{event}"]')
+        return [name for name, *_ in calls]
+
+    assert heard("a") == ["on"]
+    sio.handlers["/"]["a"] = note("set")
+    assert heard("a") == ["set"]
+    del sio.handlers["/"]["a"]
+    assert heard("a") == []
+    sio.handlers["/"].update(a=note("updated"), b=note("b"))
+    assert (heard("a"), heard("b")) == (["updated"], ["b"])
+    sio.handlers["/"] |= {"a": note("or")}
+    assert heard("a") == ["or"]
+    sio.handlers["/"].pop("a")
+    assert (heard("a"), heard("b")) == ([], ["b"])
+    sio.handlers["/"].setdefault("b", note("other"))
+    sio.handlers["/"].setdefault("c", note("c"))
+    assert (heard("b"), heard("c")) == (["b"], ["c"])
+    sio.handlers["/"].clear()
+    assert (heard("b"), heard("c")) == ([], [])
+    sio.handlers["/"] = {"d": note("d")}
+    assert heard("d") == ["d"]
+    sio.handlers = {"/": {"e": note("e")}}
+    assert (heard("d"), heard("e")) == ([], ["e"])
+    sio.handlers["/"]["*"] = note("any")
+    assert heard("x") == ["any"]
+    sio.handlers["*"] = {"*": note("everything")}
+    del sio.handlers["/"]
+    assert (heard("e"), heard("x")) == (["everything"], ["everything"])
+    sio.handlers.popitem()
+    assert heard("x") == []
+    assert sio.handlers == {}
+
+
+def test_the_table_is_a_dict() -> None:
+    _, sio = make()
+
+    def handler(sid: str) -> None:
+        pass
+
+    sio.on("a", handler)
+    assert isinstance(sio.handlers, dict)
+    assert sio.handlers == {"/": {"a": handler}}
+    assert repr(sio.handlers) == repr({"/": {"a": handler}})
+    with pytest.raises(KeyError, match="'x'"):
+        del sio.handlers["/"]["x"]
+    sio.handlers = sio.handlers
+    assert sio.handlers == {"/": {"a": handler}}
+
+
+def test_a_handler_that_does_not_fit_leaves_no_trace() -> None:
+    server, sio = make()
+    with pytest.raises(ValueError, match="handler of 'connect' takes 0"):
+        sio.handlers["/a"] = {"connect": lambda: None}
+    with pytest.raises(ValueError, match="namespace"):
+        sio.on("x", print, namespace="/with,comma")
+    assert sio.handlers == {}
+    client = server.websocket()
+    client.text("40/a,")
+    assert client.messages() == ['44/a,{"message":"Invalid namespace"}']
+
+
+def test_connect_and_disconnect_handlers_can_be_removed() -> None:
+    server, sio = make()
+    calls: Calls = []
+    for event in ("connect", "disconnect"):
+        sio.on(event, lambda *args: calls.append(args))
+    sio.handlers["/"].clear()
+    client, _ = connected(server)
+    client.text("41")
+    assert calls == []
+
+
+@pytest.mark.parametrize("class_based", [False, True])
+def test_a_namespace_accepts_clients_while_it_has_handlers(class_based: bool) -> None:
+    server, sio = make()
+    table: dict[str, Any] = sio.namespace_handlers if class_based else sio.handlers
+    client = server.websocket()
+    client.text("40/a,")
+    assert client.messages() == ['44/a,{"message":"Invalid namespace"}']
+    table["/a"] = AsyncNamespace("/a") if class_based else {}
+    join(client, "/a")
+    other = server.websocket()
+    del table["/a"]
+    other.text("40/a,")
+    assert other.messages() == ['44/a,{"message":"Invalid namespace"}']
+    client.text('42/a,["still there"]')
+    assert not client.ended()
+    client.text("41/a,")
+    client.text("40/a,")
+    assert client.messages() == ['44/a,{"message":"Invalid namespace"}']
+    table["/a"] = AsyncNamespace("/a") if class_based else {}
+    join(client, "/a")
+
+
+def test_one_of_two_reasons_to_accept_is_enough() -> None:
+    server, sio = make(namespaces=["/", "/listed"])
+    sio.on("x", print, namespace="/a")
+    sio.register_namespace(AsyncNamespace("/a"))
+    del sio.namespace_handlers["/a"]
+    join(server.websocket(), "/a")
+    sio.register_namespace(AsyncNamespace("/a"))
+    del sio.handlers["/a"]
+    join(server.websocket(), "/a")
+    sio.on("x", print, namespace="/listed")
+    sio.handlers.clear()
+    join(server.websocket(), "/listed")
+
+
+def test_the_list_of_namespaces_can_grow() -> None:
+    server, sio = make(namespaces=["/"])
+    sio.namespaces.append("/late")  # type: ignore[union-attr]
+    join(server.websocket(), "/late")
+
+
+# --- class-based namespaces -----------------------------------------------------------
+
+
+class Chat(AsyncNamespace):
+    def __init__(self, namespace: str | None = None) -> None:
+        super().__init__(namespace)
+        self.calls: Calls = []
+
+    def on_connect(self, sid: str, environ: dict[str, Any]) -> None:
+        self.calls.append(("connect", sid, environ["REQUEST_METHOD"]))
+
+    async def on_disconnect(self, sid: str) -> None:
+        self.calls.append(("disconnect", sid))
+
+    async def on_suspending(self, sid: str, a: int) -> int:
+        await asyncio.sleep(0)
+        return a + 1
+
+    def on_plain(self, sid: str, *args: Any) -> tuple[Any, ...]:
+        return args
+
+    async def on_failing(self, sid: str) -> None:
+        raise ValueError("mine")
+
+
+def test_methods_of_a_class(caplog: pytest.LogCaptureFixture) -> None:
+    server, sio = make()
+    chat = Chat("/chat")
+    sio.register_namespace(chat)
+    assert chat.server is sio
+    client, sid = connected(server, "/chat")
+    client.text('42/chat,1["suspending",5]')
+    client.text('42/chat,2["plain",1,2]')
+    # Without a method python-socketio acknowledges, too.
+    client.text('42/chat,3["unknown"]')
+    client.text('42/chat,4["failing"]')
+    assert client.messages() == ["43/chat,1[6]", "43/chat,2[1,2]", "43/chat,3[]"]
+    assert errors(caplog) == [f"handler of 'failing' failed for {sid} in /chat"]
+    client.text("41/chat,")
+    assert chat.calls == [("connect", sid, "GET"), ("disconnect", sid)]
+
+
+@pytest.mark.parametrize(
+    "event", ["connect", "disconnect", "disconnecting", "connect_error"]
+)
+def test_clients_do_not_reach_what_is_not_an_event(event: str) -> None:
+    server, sio = make()
+    chat = Chat()
+    calls: Calls = []
+    sio.on("*", lambda *args: calls.append(args))
+    sio.register_namespace(chat)
+    client, sid = connected(server)
+    client.text(f'42["{event}",{{"REQUEST_METHOD":"mine"}}]')
+    assert client.ended()
+    assert calls == []
+    assert chat.calls[0] == ("connect", sid, "GET")
+    assert len(chat.calls) <= 2
+
+
+def test_methods_are_looked_up_when_they_are_called() -> None:
+    server, sio = make()
+    chat = Chat()
+    sio.register_namespace(chat)
+    client, sid = connected(server)
+    chat.on_late = lambda sid: "late"  # type: ignore[attr-defined]
+    client.text('421["late"]')
+    chat.on_plain = lambda sid, *args: "patched"  # type: ignore[method-assign]
+    client.text('422["plain"]')
+    assert client.messages() == ['431["late"]', '432["patched"]']
+
+    async def trigger_event(event: str, *args: Any) -> Any:
+        return [event, *args]
+
+    chat.trigger_event = trigger_event  # type: ignore[method-assign]
+    client.text('423["plain",7]')
+    assert client.messages() == [f'433[["plain","{sid}",7]]']
+
+
+def test_trigger_event_of_the_application() -> None:
+    class Routed(AsyncNamespace):
+        def __init__(self) -> None:
+            super().__init__()
+            self.calls: Calls = []
+
+        async def trigger_event(self, event: str, *args: Any) -> Any:
+            self.calls.append((event, *args))
+            handler = getattr(self, f"on_{event.replace(':', '_')}", None)
+            return handler and await handler(*args)
+
+        async def on_connect(self, sid: str, environ: Any) -> None:
+            pass
+
+        async def on_chat_message(self, sid: str, text: str) -> str:
+            return text.upper()
+
+    server, sio = make()
+    routed = Routed()
+    sio.register_namespace(routed)
+    client = server.websocket()
+    client.text('40{"token":1}')
+    assert len(client.messages()) == 1
+    client.text('425["chat:message","hi"]')
+    assert client.messages() == ['435["HI"]']
+    sid = routed.calls[0][1]
+    client.text("41")
+    assert routed.calls == [
+        ("connect", sid, routed.calls[0][2]),
+        ("chat:message", sid, "hi"),
+        ("disconnect", sid, "client disconnect"),
+    ]
+
+
+def test_trigger_event_gets_auth_where_nothing_says_otherwise() -> None:
+    server, sio = make()
+    calls: Calls = []
+    sio.register_namespace(Recording("/", calls))
+    client = server.websocket()
+    client.text('40{"token":1}')
+    client.text("41")
+    client.text("40")
+    assert [call[4] for call in calls if call[1] == "connect"] == [{"token": 1}, None]
+
+
+def test_a_connect_method_that_refuses() -> None:
+    class Closed(AsyncNamespace):
+        async def on_connect(self, sid: str, environ: Any, auth: Any) -> bool:
+            return False
+
+    server, sio = make()
+    sio.register_namespace(Closed())
+    client = server.websocket()
+    client.text("40")
+    assert client.messages() == ['44{"message":"Connection rejected by server"}']
+
+
+def test_the_class_for_every_namespace() -> None:
+    class Any_(AsyncNamespace):
+        async def on_chat(self, namespace: str, sid: str, text: str) -> list[str]:
+            return [namespace, sid, text]
+
+        async def on_connect(self, namespace: str, sid: str, environ: Any) -> None:
+            assert environ["REQUEST_METHOD"] == "GET"
+
+    server, sio = make(namespaces="*")
+    sio.register_namespace(Any_("*"))
+    client, sid = connected(server, "/a")
+    client.text('42/a,1["chat","hi"]')
+    assert client.messages() == [f'43/a,1[["/a","{sid}","hi"]]']
+
+
+def test_a_class_for_every_namespace_does_not_admit_any() -> None:
+    server, sio = make()
+    sio.register_namespace(AsyncNamespace("*"))
+    client = server.websocket()
+    client.text("40/a,")
+    assert client.messages() == ['44/a,{"message":"Invalid namespace"}']
+
+
+def test_what_is_not_a_namespace_for_this_server() -> None:
+    _, sio = make()
+    with pytest.raises(ValueError, match="Not a namespace instance"):
+        sio.register_namespace(Chat)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="Not a valid namespace class for this server"):
+        sio.register_namespace(Namespace("/a"))
+    assert sio.namespace_handlers == {}
+
+
+async def test_methods_of_namespaces_are_the_servers() -> None:
+    calls: Calls = []
+
+    class Fake:
+        def __getattr__(self, name: str) -> Any:
+            return lambda *args, **kwargs: calls.append((name, args, kwargs))
+
+    for namespace in (AsyncNamespace("/a"), Namespace("/a")):
+        namespace._set_server(Fake())
+        namespace.emit("e", 1, "r", skip_sid="s", callback=print, ignore_queue=True)
+        namespace.send(1, room="r", namespace="/b")
+        namespace.call("e", 1, sid="s")
+        namespace.call("e", 1, "s", timeout=5)
+        namespace.enter_room("s", "r")
+        namespace.leave_room("s", "r", "/b")
+        namespace.close_room("r")
+        namespace.get_session("s")
+        namespace.save_session("s", {})
+        namespace.session("s", "/b")
+        namespace.disconnect("s")
+        emit = {"to": None, "room": None, "skip_sid": None, "callback": None}
+        call = {"data": 1, "to": None, "sid": None, "ignore_queue": False}
+        assert calls == [
+            (
+                "emit",
+                ("e",),
+                {
+                    **emit,
+                    "data": 1,
+                    "to": "r",
+                    "skip_sid": "s",
+                    "namespace": "/a",
+                    "callback": print,
+                    "ignore_queue": True,
+                },
+            ),
+            (
+                "send",
+                (1,),
+                {**emit, "room": "r", "namespace": "/b", "ignore_queue": False},
+            ),
+            ("call", ("e",), {**call, "sid": "s", "namespace": "/a", "timeout": None}),
+            ("call", ("e",), {**call, "to": "s", "namespace": "/a", "timeout": 5}),
+            ("enter_room", ("s", "r"), {"namespace": "/a"}),
+            ("leave_room", ("s", "r"), {"namespace": "/b"}),
+            ("close_room", ("r",), {"namespace": "/a"}),
+            ("get_session", ("s",), {"namespace": "/a"}),
+            ("save_session", ("s", {}), {"namespace": "/a"}),
+            ("session", ("s",), {"namespace": "/b"}),
+            ("disconnect", ("s",), {"namespace": "/a"}),
+        ]
+        calls.clear()
+
+
+def test_rooms_of_a_class_based_namespace() -> None:
+    server, sio = make()
+    chat = Chat("/chat")
+    sio.register_namespace(chat)
+    _, sid = connected(server, "/chat")
+    assert chat.rooms(sid) == [sid]
+    assert chat.rooms(sid, "/") == []
+
+
+def test_a_namespace_for_the_sync_server() -> None:
+    class Sync(Namespace):
+        def on_chat(self, sid: str, a: int) -> tuple[str, int]:
+            return sid, a
+
+        def on_disconnect(self, sid: str) -> str:
+            return sid
+
+    assert not Sync().is_asyncio_based()
+    assert Sync().namespace == "/"
+    assert Sync().trigger_event("chat", "x", 1) == ("x", 1)
+    assert Sync().trigger_event("disconnect", "x", "transport close") == "x"
+    assert Sync().trigger_event("unknown", "x") is None
+
+
+# --- what programs and tools touch ----------------------------------------------------
+
+
+def test_the_environ_of_every_connection() -> None:
+    server, sio = make()
+    assert len(sio.environ) == 0
+    client, sid = connected(server)
+    (eio_sid,) = sio.environ
+    assert sio.environ[eio_sid] is sio.get_environ(sid)
+    assert sio.environ.get("x") is None
+    assert eio_sid in sio.environ
+    client.leave()
+    server.loop.turn()
+    assert dict(sio.environ) == {}
+
+
+async def test_an_event_as_if_a_client_had_sent_it() -> None:
+    _, sio = make()
+    chat = Chat("/chat")
+    sio.register_namespace(chat)
+
+    @sio.event
+    async def add(sid: str, a: int, b: int) -> int:
+        return a + b
+
+    sio.on("*", lambda *args: args, namespace="*")
+    sio.on("connect", lambda sid, environ: environ)
+    assert await sio._trigger_event("add", "/", "x", 1, 2) == 3
+    assert await sio._trigger_event("x", "/any", "s", 1) == ("x", "/any", "s", 1)
+    assert await sio._trigger_event("connect", "/", "s", {}) == {}
+    assert await sio._trigger_event("connect", "/", "s", {}, None) == {}
+    assert await sio._trigger_event("disconnect", "/", "s", "r") is sio.not_handled
+    del sio.handlers["*"]
+    assert await sio._trigger_event("suspending", "/chat", "s", 4) == 5
+    assert await sio._trigger_event("x", "/any", "s") is sio.not_handled
+    assert "/any" not in sio._hub.namespaces
