@@ -3,6 +3,9 @@
 ``import socketio_fast as socketio`` in a program written for python-socketio.
 """
 
+import sys
+from typing import Any
+
 from socketio_fast import engineio, exceptions
 from socketio_fast._version import __version__
 from socketio_fast.async_server import AsyncServer
@@ -24,3 +27,25 @@ __all__ = [
     "run",
     "serve",
 ]
+
+_CLIENTS = {
+    "AsyncClient",
+    "AsyncClientNamespace",
+    "AsyncSimpleClient",
+    "Client",
+    "ClientNamespace",
+    "SimpleClient",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _CLIENTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    message = (
+        f"socketio_fast has no {name} yet, clients come in a later version: "
+        "python-socketio's work with its servers"
+    )
+    # `from socketio_fast import Client` would replace an AttributeError by its own.
+    if sys._getframe(1).f_code.co_name == "_handle_fromlist":
+        raise ImportError(message, name=__name__)
+    raise AttributeError(message)

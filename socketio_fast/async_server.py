@@ -219,12 +219,14 @@ class AsyncServer(Emitter, BaseServer):
         Raises:
             ValueError: The client is not connected, or the room is another's ``sid``.
         """
+        self.logger.info("%s is entering room %s [%s]", sid, room, namespace or "/")
         await self.manager.enter_room(sid, namespace or "/", room)
 
     async def leave_room(
         self, sid: str, room: Any, namespace: str | None = None
     ) -> None:
         """Take a client out of a room; nothing happens if it is not in it."""
+        self.logger.info("%s is leaving room %s [%s]", sid, room, namespace or "/")
         await self.manager.leave_room(sid, namespace or "/", room)
 
     async def close_room(self, room: Any, namespace: str | None = None) -> None:
@@ -233,6 +235,7 @@ class AsyncServer(Emitter, BaseServer):
         Raises:
             ValueError: The room is a client's ``sid``.
         """
+        self.logger.info("room %s is closing [%s]", room, namespace or "/")
         await self.manager.close_room(room, namespace or "/")
 
     # Clients.
@@ -305,6 +308,7 @@ class AsyncServer(Emitter, BaseServer):
             return
         peer = self._peer(sid, namespace)
         if peer is not None:
+            self.logger.info("disconnecting %s [%s]", sid, namespace or "/")
             handler = peer.disconnect()
             if handler is not None:
                 await asyncio.shield(handler)
@@ -331,6 +335,7 @@ class AsyncServer(Emitter, BaseServer):
 
     async def shutdown(self) -> None:
         """Disconnect every client; they may connect again."""
+        self.logger.info("the server is shutting down")
         await self.eio.shutdown()
 
     # Background tasks.

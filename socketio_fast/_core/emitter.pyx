@@ -27,6 +27,8 @@ cdef class Emission:
         if hub is None:
             raise RuntimeError("cannot reuse already awaited coroutine")
         self.hub = None
+        if hub.verbose:
+            _log(hub, self.event, self.to, self.namespace)
         ns = hub.namespaces.get(self.namespace or "/")
         if ns is None:
             return 0
@@ -70,6 +72,14 @@ cdef class Emission:
 Coroutine.register(Emission)
 
 
+cdef int _log(Hub hub, object event, object to, object namespace) except -1:
+    hub.logger.info(
+        'emitting event "%s" to %s [%s]',
+        event, "all" if to is None else to, namespace or "/",
+    )
+    return 0
+
+
 cdef class Emitter:
     """The base of servers: emit()."""
 
@@ -108,16 +118,20 @@ cdef class Emitter:
             TypeError: ``data`` is not JSON with bytes in it.
         """
         cdef Emission emission
+        if to is None:
+            to = room
         if self._manager is not None:
+            if self._hub.verbose:
+                _log(self._hub, event, to, namespace)
             return self._manager.emit(
-                event, data, namespace or "/", room=room if to is None else to,
+                event, data, namespace or "/", room=to,
                 skip_sid=skip_sid, callback=callback, ignore_queue=ignore_queue,
             )
         emission = Emission.__new__(Emission)
         emission.hub = self._hub
         emission.event = event
         emission.data = data
-        emission.to = room if to is None else to
+        emission.to = to
         emission.skip_sid = skip_sid
         emission.namespace = namespace
         emission.callback = callback

@@ -70,3 +70,23 @@ def test_names_of_python_engineio() -> None:
         *("create_event", "get_queue_empty_exception", "generate_id", "sockets"),
     ):
         assert hasattr(socketio_fast.engineio.AsyncServer(), name)
+
+
+@pytest.mark.parametrize(
+    "name", ["AsyncClient", "Client", "SimpleClient", "ClientNamespace"]
+)
+def test_clients_come_later(name: str) -> None:
+    assert not hasattr(socketio_fast, name)
+    with pytest.raises(AttributeError, match=f"no {name} yet"):
+        getattr(socketio_fast, name)
+    with pytest.raises(ImportError, match=f"no {name} yet"):
+        exec(f"from socketio_fast import {name}")
+    with pytest.raises(AttributeError, match=f"no {name} yet"):
+        exec(f"import socketio_fast as socketio\nsocketio.{name}()")
+
+
+def test_what_is_not_there_at_all() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'AsyncServr'"):
+        _ = socketio_fast.AsyncServr
+    with pytest.raises(ImportError, match="cannot import name 'AsyncServr'"):
+        exec("from socketio_fast import AsyncServr")
