@@ -350,11 +350,7 @@ class AsyncServer(Emitter, BaseServer):
         """Sleep for so many seconds."""
         await asyncio.sleep(seconds)
 
-    # For tests and tools.
-
-    async def _trigger_event(self, event: Any, namespace: str, *args: Any) -> Any:
-        """Run the handler of an event as if a client had sent it; the ``sid`` and the
-        arguments follow. ``not_handled`` if there is none."""
+    async def _run_handler(self, event: Any, namespace: str, *args: Any) -> Any:
         found = self._namespace(namespace) or Namespace(self._hub, namespace)
         handler, arguments = found.find(event, *args)
         if handler is None:

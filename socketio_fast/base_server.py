@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from functools import partial
+from inspect import getattr_static
 from typing import Any, ClassVar, TypeVar, overload
 
 from socketio_fast._core.peer import Hub, Namespace, Peer
@@ -36,15 +37,20 @@ class BaseServer:
     #: The client manager, asked for rooms.
     manager: Any
 
+    _replaced_trigger: Handler | None = None
+
     def __init__(self, eio: EngineServer) -> None:
         #: The Engine.IO server below, a :class:`socketio_fast.engineio.AsyncServer`.
         self.eio = eio
         #: Handshake requests of all connections, by Engine.IO id.
         self.environ: Mapping[str, dict[str, Any]] = _Environs(eio)
-        #: What :meth:`_trigger_event` gives for an event without a handler.
-        self.not_handled = object()
+        #: What :attr:`_trigger_event` gives for an event without a handler.
+        self.not_handled = self._hub.not_handled
         self._handlers = _Table(self._on_handlers, {})
         self._namespace_handlers = _Table(self._on_namespace_handler, {})
+        if not isinstance(getattr_static(self, "_trigger_event"), property):
+            # A subclass has one of its own.
+            self._hub.trigger = self._adapt(self._trigger_event)
 
     @property
     def _hub(self) -> Hub:
@@ -153,6 +159,23 @@ class BaseServer:
             raise ValueError("Not a valid namespace class for this server")
         namespace_handler._set_server(self)
         self._namespace_handlers[namespace_handler.namespace] = namespace_handler
+
+    @property
+    def _trigger_event(self) -> Handler:
+        """Run the handler of an event: ``(event, namespace, sid, *arguments)``.
+
+        It returns what the handler does, :attr:`not_handled` if there is none. Events
+        of clients come here only if a subclass or a program replaces it.
+        """
+        return self._replaced_trigger or self._run_handler
+
+    @_trigger_event.setter
+    def _trigger_event(self, trigger: Handler) -> None:
+        self._replaced_trigger = trigger
+        self._hub.trigger = self._adapt(trigger)
+
+    def _run_handler(self, event: Any, namespace: str, *args: Any) -> Any:
+        raise NotImplementedError
 
     def _adapt(self, handler: Handler) -> Handler:
         """What the core calls for a handler; for servers that call them elsewhere.
@@ -299,9 +322,6 @@ class _Table(dict[Any, Any]):
 
 class _Environs(Mapping[str, dict[str, Any]]):
     """The handshake requests of an Engine.IO server's connections, as they are now."""
-
-    #: The client manager, asked for rooms.
-    manager: Any
 
     def __init__(self, eio: EngineServer) -> None:
         self._eio = eio

@@ -35,7 +35,7 @@ cdef class Namespace:
         public Membership rooms
 
     cdef object _find(self, object event, list data)
-    cdef object _find_reserved(self, str event, list data)
+    cdef object _find_handler(self, object event, list data)
     cdef object _find_trigger(self, object event, list data)
 
 
@@ -55,6 +55,8 @@ cdef class Hub(HandlerFactory):
         Py_ssize_t max_attachments
         bint always_connect         # CONNECT is sent before the connect handler runs
         bint verbose
+        public object trigger       # takes every event instead of the handlers; or None
+        readonly object not_handled  # what a handler returns to send no acknowledgement
 
     cdef int _end(self, Namespace ns) except -1
     cdef Namespace _namespace(self, str name)

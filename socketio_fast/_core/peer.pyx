@@ -95,19 +95,39 @@ cdef class Namespace:
         self.trigger = trigger
 
     cdef object _find(self, object event, list data):
+        """What takes an event, None if nothing does; completes its arguments."""
+        if self.hub.trigger is not None:
+            data.insert(0, self.name)
+            data.insert(0, event)
+            return self.hub.trigger
+        return self._find_handler(event, data)
+
+    cdef object _find_handler(self, object event, list data):
         """The handler of an event, None if there is none; completes its arguments.
 
         `data` is `[sid, *arguments]` already: what a handler of this event and this
         namespace takes. The catch-all handlers take the event or namespace before it.
         """
         cdef PyObject *found = PyDict_GetItemWithError(self.handlers, event)
-        cdef Namespace wildcard
+        cdef Namespace wildcard = self.hub.wildcard
+        cdef object own, other
         if found is not NULL:
             return <object> found
+        if event == "connect" or event == "disconnect":
+            # No catch-all handler takes these.
+            if event == "connect":
+                own, other = self.connect_handler, wildcard.connect_handler
+            else:
+                own, other = self.disconnect_handler, wildcard.disconnect_handler
+            if own is not None:
+                return own
+            if other is not None:
+                data.insert(0, self.name)
+                return other
+            return self._find_trigger(event, data)
         if self.any_handler is not None:
             data.insert(0, event)
             return self.any_handler
-        wildcard = self.hub.wildcard
         found = PyDict_GetItemWithError(wildcard.handlers, event)
         if found is not NULL:
             data.insert(0, self.name)
@@ -116,19 +136,6 @@ cdef class Namespace:
             data.insert(0, self.name)
             data.insert(0, event)
             return wildcard.any_handler
-        return self._find_trigger(event, data)
-
-    cdef object _find_reserved(self, str event, list data):
-        """The same for `connect` and `disconnect`, which no catch-all handler takes."""
-        cdef Namespace wildcard = self.hub.wildcard
-        cdef object own = self.connect_handler, other = wildcard.connect_handler
-        if event == "disconnect":
-            own, other = self.disconnect_handler, wildcard.disconnect_handler
-        if own is not None:
-            return own
-        if other is not None:
-            data.insert(0, self.name)
-            return other
         return self._find_trigger(event, data)
 
     cdef object _find_trigger(self, object event, list data):
@@ -145,9 +152,7 @@ cdef class Namespace:
         """The handler of an event from a client, None if there is none, and what it is
         to be called with; `args` are the sid and the arguments."""
         cdef list data = list(args)
-        if event == "connect" or event == "disconnect":
-            return self._find_reserved(event, data), data
-        return self._find(event, data), data
+        return self._find_handler(event, data), data
 
 
 @cython.final
@@ -184,6 +189,7 @@ cdef class Hub(HandlerFactory):
         self.ordered = ordered
         self.always_connect = always_connect
         self.verbose = verbose
+        self.not_handled = object()
 
     def bind(self, engine, loop):
         """Run on this event loop. The current context is that of all handlers."""
@@ -407,7 +413,7 @@ cdef class Peer:
         cdef Hub hub = self.namespace.hub
         cdef Runner runner = hub.runner
         cdef list args = [self.sid, None, auth or None]
-        cdef object handler = self.namespace._find_reserved("connect", args)
+        cdef object handler = self.namespace._find("connect", args)
         if handler is None:
             return self._started(None)
         args[len(args) - 2] = self.client.session.environ
@@ -542,6 +548,8 @@ cdef class Peer:
 
     cdef int _send_ack(self, object value, int64_t id) except -1:
         """What a handler returns: None is nothing, a tuple several arguments."""
+        if value is self.namespace.hub.not_handled:
+            return 0
         if value is None:
             value = []
         elif isinstance(value, tuple):
@@ -638,7 +646,7 @@ cdef class Peer:
         self.client._forget(self)
         if told and hub.observer is not None:
             hub.observer.peer_disconnected(self, reason)
-        handler = self.namespace._find_reserved("disconnect", args)
+        handler = self.namespace._find("disconnect", args)
         if handler is not None:
             try:
                 if not runner.call(handler, PySequence_Fast_ITEMS(args), len(args)):

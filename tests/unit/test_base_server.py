@@ -695,3 +695,46 @@ async def test_an_event_as_if_a_client_had_sent_it() -> None:
     assert await sio._trigger_event("suspending", "/chat", "s", 4) == 5
     assert await sio._trigger_event("x", "/any", "s") is sio.not_handled
     assert "/any" not in sio._hub.namespaces
+
+
+@pytest.mark.parametrize("replaced", ["by a subclass", "on the object"])
+def test_what_runs_handlers_can_be_replaced(replaced: str) -> None:
+    calls: Calls = []
+
+    class Traced(AsyncServer):
+        async def _trigger_event(self, event: str, namespace: str, *args: Any) -> Any:
+            calls.append((event, namespace, *args))
+            return await super()._trigger_event(event, namespace, *args)
+
+    if replaced == "by a subclass":
+        sio: AsyncServer = Traced()
+    else:
+        sio = AsyncServer()
+        original = sio._trigger_event
+
+        async def trace(event: str, namespace: str, *args: Any) -> Any:
+            calls.append((event, namespace, *args))
+            return await original(event, namespace, *args)
+
+        sio._trigger_event = trace
+    server = Server(sio)
+
+    @sio.event
+    async def connect(sid: str, environ: Any) -> None:
+        await asyncio.sleep(0)
+
+    sio.on("add", lambda sid, a, b: a + b)
+    client = server.websocket()
+    client.text('40{"token":1}')
+    assert len(client.messages()) == 1
+    client.text('425["add",1,2]')
+    client.text('426["unknown"]')
+    assert client.messages() == ["435[3]"]
+    client.text("41")
+    sid = calls[0][2]
+    assert calls == [
+        ("connect", "/", sid, calls[0][3], {"token": 1}),
+        ("add", "/", sid, 1, 2),
+        ("unknown", "/", sid),
+        ("disconnect", "/", sid, "client disconnect"),
+    ]
