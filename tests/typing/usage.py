@@ -51,6 +51,21 @@ async def message(sid: str, text: str, data: bytes) -> tuple[str, int]:
     return "got it", len(data)
 
 
+class Chat(socketio.AsyncNamespace):
+    async def on_connect(self, sid: str, environ: dict[str, Any]) -> None:
+        await self.enter_room(sid, "room")
+        assert_type(self.rooms(sid), list[Any])
+
+    def on_chat(self, sid: str, text: str) -> str:
+        return text
+
+
+sio.register_namespace(Chat("/chat"))
+assert_type(sio.async_mode, str)
+sio.handlers["/"]["message"] = message
+del sio.handlers["/"]["message"]
+
+
 def on_anything(event: str, sid: str, *args: Any) -> None: ...
 
 
