@@ -25,6 +25,7 @@ MODULES = [
     "eio",
     "sio",
     "outgoing",
+    "codec",
     "deadlines",
     "writer",
     "observer",

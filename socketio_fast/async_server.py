@@ -15,6 +15,7 @@ from socketio_fast._core.emitter import Emitter
 from socketio_fast._core.peer import Hub, Namespace
 from socketio_fast._core.rooms import Rooms
 from socketio_fast.base_server import BaseServer, Handler
+from socketio_fast.encodings import choose_encoding
 from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.logs import Logger, choose_logger
 from socketio_fast.managers.async_manager import AsyncManager
@@ -39,12 +40,14 @@ class AsyncServer(Emitter, BaseServer):
         client_manager: What tells other processes of events and rooms, one of
             :mod:`socketio_fast.managers`; ``None`` for a single process.
         logger: Whether events are logged, or the logger to use.
-        json: Only ``None``: JSON is orjson's.
+        json: What reads and writes the JSON of packets: a module, or anything with
+            ``dumps`` and ``loads``; ``None`` for the built-in JSON.
         async_handlers: Whether a client's next handler may start before its last has
             ended (``True``). They start in the order its messages came.
         namespaces: Namespaces that accept clients although they have no handlers: a
             list, or ``"*"`` for all. ``None`` is ``["/"]``.
-        serializer: Only ``"default"``: JSON and attachments.
+        serializer: ``"default"``, JSON and attachments; ``"msgpack"``; or a packet
+            class: a subclass of :class:`socketio_fast.packet.Packet`, or one like it.
         always_connect: Whether a client is told that it is connected before its connect
             handler runs; if that refuses it, it is disconnected. For clients that need
             this before the events which the handler sends them.
@@ -55,7 +58,9 @@ class AsyncServer(Emitter, BaseServer):
 
     Raises:
         ValueError: An option has a value that is not allowed.
-        TypeError: There is no such option, or the manager is not one of this package.
+        TypeError: There is no such option, the manager is not one of this package, or
+            ``json`` cannot be used.
+        ImportError: ``serializer="msgpack"``, and msgpack is not installed.
     """
 
     default_path: ClassVar[str] = "/socket.io/"
@@ -64,21 +69,17 @@ class AsyncServer(Emitter, BaseServer):
         self,
         client_manager: AsyncManager | None = None,
         logger: bool | Logger = False,
-        json: None = None,
+        json: Any = None,
         async_handlers: bool = True,
         namespaces: Sequence[str] | str | None = None,
         *,
-        serializer: str = "default",
+        serializer: str | type[Any] = "default",
         always_connect: bool = False,
         engineio_logger: bool | Logger | None = None,
         connect_timeout: float = 45,
         max_attachments: int = 10,
         **options: Any,
     ) -> None:
-        if json is not None:
-            raise ValueError(f"json={json!r}: None expected, JSON is orjson's")
-        if serializer != "default":
-            raise ValueError(f"serializer={serializer!r}: 'default' expected")
         if connect_timeout <= 0:
             raise ValueError(f"connect_timeout={connect_timeout!r}: seconds expected")
         if max_attachments < 0:
@@ -90,6 +91,8 @@ class AsyncServer(Emitter, BaseServer):
         self.logger = choose_logger(logger, "socketio_fast.server")
         self.async_handlers = async_handlers
         self.always_connect = always_connect
+        #: The class that encodes and decodes packets, or would.
+        self.packet_class, codec = choose_encoding(serializer, json)
         hub = Hub(
             admit=None if namespaces == "*" else self.namespaces,
             generate_id=lambda: self.eio.generate_id(),
@@ -100,6 +103,7 @@ class AsyncServer(Emitter, BaseServer):
             ordered=not async_handlers,
             always_connect=always_connect,
             verbose=self.logger.isEnabledFor(logging.INFO),
+            codec=codec,
         )
         self._bind_hub(hub)
         manager = _manager(client_manager)
@@ -110,7 +114,9 @@ class AsyncServer(Emitter, BaseServer):
         if type(manager).emit is not AsyncManager.emit:
             self._bind_manager(manager)
         super().__init__(
-            EngineServer(logger=engineio_logger or False, _factory=hub, **options)
+            EngineServer(
+                logger=engineio_logger or False, json=json, _factory=hub, **options
+            )
         )
         self.async_mode = self.eio.async_mode
 

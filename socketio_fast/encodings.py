@@ -1,4 +1,4 @@
-"""How values become text: the built-in JSON, or an application's ``json=``."""
+"""What the options ``json=`` and ``serializer=`` mean."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from socketio_fast._core.codec import Codec, JsonCodec, PacketCodec
 from socketio_fast._core.sio import dumps_json, loads_json
 from socketio_fast.engineio import json as engineio_json
 
@@ -44,28 +45,33 @@ def json_functions(module: Any) -> JSON:
     dumps, loads = (getattr(module, name, None) for name in ("dumps", "loads"))
     if not callable(dumps) or not callable(loads):
         raise TypeError(f"json={module!r}: dumps() and loads() expected")
-    compact = partial(dumps, separators=(",", ":"))
     try:
-        compact(SAMPLE)
-    except TypeError:
-        compact = partial(dumps)
+        dumps, text = _compact(dumps)
+    except Exception as exc:
+        raise TypeError(f"json={module!r}: dumps() fails with {exc!r}") from exc
+    if not isinstance(text, (str, bytes)):
+        raise TypeError(
+            f"json={module!r}: dumps() returns {type(text).__name__}, "
+            "str or bytes expected"
+        )
     try:
-        text = compact(SAMPLE)
-        if not isinstance(text, (str, bytes)):
-            raise TypeError(
-                f"json={module!r}: dumps() returns {type(text).__name__}, "
-                "str or bytes expected"
-            )
         value = loads(text if isinstance(text, str) else text.decode())
     except Exception as exc:
-        if str(exc).startswith("json="):
-            raise
-        raise TypeError(f"json={module!r}: {SAMPLE!r} fails with {exc!r}") from exc
+        raise TypeError(f"json={module!r}: loads() fails with {exc!r}") from exc
     if not isinstance(value, list):
         raise TypeError(
             f"json={module!r}: loads() returns {type(value).__name__} for a list"
         )
-    return JSON(compact, loads)
+    return JSON(dumps, loads)
+
+
+def _compact(dumps: Callable[..., Any]) -> tuple[Callable[[Any], Any], Any]:
+    """``dumps`` with the separators that it takes, and what that makes of a sample."""
+    compact = partial(dumps, separators=(",", ":"))
+    try:
+        return compact, compact(SAMPLE)
+    except TypeError:
+        return dumps, dumps(SAMPLE)
 
 
 class UsesJSON:
@@ -82,3 +88,44 @@ class UsesJSON:
         if self._functions[0] is not self.json:
             type(self)._functions = (self.json, json_functions(self.json))
         return self._functions[1]
+
+
+def choose_encoding(
+    serializer: str | type[Any], json: Any
+) -> tuple[type[Any], Codec | None]:
+    """The packet class for these options, and the codec of the core, ``None`` for its
+    built-in one.
+
+    Raises:
+        ValueError: ``serializer`` is neither a known name nor a class of packets.
+        TypeError: ``json`` cannot be used.
+        ImportError: msgpack is not installed.
+    """
+    # Packet classes are built on this module.
+    from socketio_fast.packet import Packet
+
+    packet_class: type[Any]
+    if serializer == "default":
+        packet_class = Packet
+    elif serializer == "msgpack":
+        from socketio_fast.msgpack_packet import MsgPackPacket
+
+        packet_class = MsgPackPacket
+    elif isinstance(serializer, type) and callable(getattr(serializer, "encode", None)):
+        packet_class = serializer
+    else:
+        raise ValueError(
+            f"serializer={serializer!r}: 'default', 'msgpack' or a class of packets "
+            "expected"
+        )
+    if json is not None:
+        functions = json_functions(json)
+        # Of this server alone; python-socketio sets it for all that use the class.
+        packet_class = type(packet_class.__name__, (packet_class,), {"json": json})
+    if serializer != "default":
+        return packet_class, PacketCodec(packet_class)
+    if json is None:
+        functions = json_functions(Packet.json)
+    if functions is BUILT_IN:
+        return packet_class, None
+    return packet_class, JsonCodec(functions.dumps, functions.loads)

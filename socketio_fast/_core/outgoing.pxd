@@ -1,6 +1,8 @@
 # One encoded message, rendered at most once per kind of transport.
 from libc.stdint cimport int64_t
 
+from socketio_fast._core.sio cimport Attachments
+
 
 cdef class Outgoing:
     cdef:
@@ -20,5 +22,9 @@ cdef class Outgoing:
 
 cdef Outgoing event(str namespace, list data, int64_t id)
 cdef Outgoing packet(int type, str namespace, object data, int64_t id)
+cdef Outgoing assembled(
+    int type, str namespace, int64_t id, bytes body, Attachments attachments
+)
+cdef Outgoing numbered(Outgoing m, str namespace, int64_t id)
 cdef Outgoing control(bytes text)
 cdef Outgoing message(object data)

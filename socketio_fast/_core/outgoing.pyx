@@ -7,6 +7,7 @@ import cython
 from cpython.bytes cimport PyBytes_GET_SIZE
 
 from socketio_fast._core cimport eio, sio
+from socketio_fast._core.sio cimport Attachments
 
 
 @cython.final
@@ -86,16 +87,39 @@ cdef Outgoing event(str namespace, list data, int64_t id):
 cdef Outgoing packet(int type, str namespace, object data, int64_t id):
     """A Socket.IO packet, encoded now."""
     cdef Outgoing m = Outgoing.__new__(Outgoing)
-    cdef sio.Attachments attachments
+    cdef Attachments attachments
     if data is None:
         m.body = b""
         m.head = sio.head(type, namespace, id, 0)
     else:
-        attachments = sio.Attachments.__new__(sio.Attachments)
+        attachments = Attachments.__new__(Attachments)
         m.body = sio.dumps(data, attachments)
         m.head = sio.head(type, namespace, id, attachments.count)
         m.attachments = attachments.found
     return m
+
+
+cdef Outgoing assembled(
+    int type, str namespace, int64_t id, bytes body, Attachments attachments
+):
+    """A Socket.IO packet whose JSON is there."""
+    cdef Outgoing m = Outgoing.__new__(Outgoing)
+    m.head = sio.head(type, namespace, id, attachments.count)
+    m.body = body
+    m.attachments = attachments.found
+    return m
+
+
+cdef Outgoing numbered(Outgoing m, str namespace, int64_t id):
+    """The EVENT `m` with an acknowledgement asked for; they share the JSON."""
+    cdef Outgoing own = Outgoing.__new__(Outgoing)
+    own.head = sio.head(
+        sio.SIO_EVENT, namespace, id,
+        0 if m.attachments is None else len(m.attachments),
+    )
+    own.body = m.body
+    own.attachments = m.attachments
+    return own
 
 
 cdef Outgoing control(bytes text):

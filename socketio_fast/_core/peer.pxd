@@ -2,6 +2,7 @@
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 
+from socketio_fast._core.codec cimport Codec
 from socketio_fast._core.deadlines cimport Deadline
 from socketio_fast._core.observer cimport Observer
 from socketio_fast._core.outgoing cimport Outgoing
@@ -57,7 +58,9 @@ cdef class Hub(HandlerFactory):
         bint verbose
         public object trigger       # takes every event instead of the handlers; or None
         readonly object not_handled  # what a handler returns to send no acknowledgement
+        readonly Codec codec        # of packets; None: the built-in one
 
+    cdef Outgoing encode(self, int type, str namespace, object data, int64_t id)
     cdef int _end(self, Namespace ns) except -1
     cdef Namespace _namespace(self, str name)
 

@@ -21,6 +21,7 @@ from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 
 from socketio_fast._core cimport outgoing, sio
+from socketio_fast._core.codec cimport Codec
 from socketio_fast._core.observer cimport Observer
 from socketio_fast._core.outgoing cimport Outgoing
 from socketio_fast._core.session cimport (
@@ -171,12 +172,13 @@ cdef class Hub(HandlerFactory):
         always_connect: Whether a client is told that it is connected before its connect
             handler runs; if that refuses, it is disconnected.
         verbose: Whether events and acknowledgements are logged.
+        codec: The encoding of packets; None for the built-in one.
     """
 
     def __cinit__(
         self, *, object admit, object generate_id, object new_rooms, object logger,
         double connect_timeout, Py_ssize_t max_attachments, bint ordered=False,
-        bint always_connect=False, bint verbose=False,
+        bint always_connect=False, bint verbose=False, Codec codec=None,
     ):
         self.namespaces = {}
         self.wildcard = Namespace(self, "*")
@@ -190,6 +192,7 @@ cdef class Hub(HandlerFactory):
         self.always_connect = always_connect
         self.verbose = verbose
         self.not_handled = object()
+        self.codec = codec
 
     def bind(self, engine, loop):
         """Run on this event loop. The current context is that of all handlers."""
@@ -255,6 +258,12 @@ cdef class Hub(HandlerFactory):
         ns.transient = True
         return ns
 
+    cdef Outgoing encode(self, int type, str namespace, object data, int64_t id):
+        """A packet, in the encoding of this server."""
+        if self.codec is None:
+            return outgoing.packet(type, namespace, data, id)
+        return self.codec.encode(type, namespace, data, id)
+
     cdef SessionHandler new_handler(self, Session session):
         cdef Client client = Client.__new__(Client)
         client.hub = self
@@ -275,7 +284,10 @@ cdef class Client(SessionHandler):
         cdef Packet packet
         if self.incomplete is not None:
             raise ProtocolError("text while binary attachments are awaited")
-        packet = sio.decode(p, n, self.hub.max_attachments)
+        if self.hub.codec is None:
+            packet = sio.decode(p, n, self.hub.max_attachments)
+        else:
+            packet = self.hub.codec.decode_text(p, n, self.hub.max_attachments)
         if packet.missing:
             self.incomplete = packet
             return 0
@@ -283,13 +295,20 @@ cdef class Client(SessionHandler):
 
     cdef int on_binary(self, bytes data) except -1:
         cdef Packet packet = self.incomplete
+        cdef Codec codec = self.hub.codec
         if packet is None:
-            raise ProtocolError("binary message without a packet that awaits it")
-        packet.attach(data)
-        if packet.missing == 0:
-            self.incomplete = None
-            return self._dispatch(packet)
-        return 0
+            if codec is None:
+                raise ProtocolError("binary message without a packet that awaits it")
+            packet = codec.decode_binary(data, self.hub.max_attachments)
+        elif codec is None:
+            packet.attach(data)
+        else:
+            codec.attach(packet, data)
+        if packet.missing:
+            self.incomplete = packet
+            return 0
+        self.incomplete = None
+        return self._dispatch(packet)
 
     cdef int _dispatch(self, Packet packet) except -1:
         cdef Peer peer = self._peer(packet.namespace)
@@ -333,7 +352,7 @@ cdef class Client(SessionHandler):
         cdef Namespace ns = self.hub._namespace(packet.namespace)
         cdef Peer peer
         if ns is None:
-            self.session.send(outgoing.packet(
+            self.session.send(self.hub.encode(
                 SIO_CONNECT_ERROR, packet.namespace,
                 {"message": "Invalid namespace"}, -1,
             ))
@@ -460,7 +479,7 @@ cdef class Peer:
 
     cdef int _welcome(self) except -1:
         self.client._end_connect_deadline()
-        self.client.session.send(outgoing.packet(
+        self.client.session.send(self.namespace.hub.encode(
             SIO_CONNECT, self.namespace.name, {"sid": self.sid}, -1
         ))
         return 0
@@ -482,6 +501,7 @@ cdef class Peer:
         return self._closed()
 
     cdef int _refuse(self, dict answer) except -1:
+        cdef Hub hub = self.namespace.hub
         cdef Outgoing m
         if self.announced:
             # It is connected, and there is no reason in a DISCONNECT (clients of the
@@ -491,10 +511,10 @@ cdef class Peer:
             self.announced = False
             return 0
         try:
-            m = outgoing.packet(SIO_CONNECT_ERROR, self.namespace.name, answer, -1)
-        except TypeError:
-            self.namespace.hub.logger.exception("data of a refusal is not JSON")
-            m = outgoing.packet(
+            m = hub.encode(SIO_CONNECT_ERROR, self.namespace.name, answer, -1)
+        except Exception:
+            hub.logger.exception("data of a refusal cannot be encoded")
+            m = hub.encode(
                 SIO_CONNECT_ERROR, self.namespace.name,
                 {"message": answer["message"]}, -1,
             )
@@ -560,7 +580,7 @@ cdef class Peer:
             return 0
         try:
             self.client.session.send(
-                outgoing.packet(SIO_ACK, self.namespace.name, value, id)
+                self.namespace.hub.encode(SIO_ACK, self.namespace.name, value, id)
             )
         except Exception:
             self.namespace.hub.logger.exception(
@@ -626,9 +646,9 @@ cdef class Peer:
         return self.ending
 
     cdef int _dismiss(self) except -1:
-        self.client.session.send(
-            outgoing.packet(SIO_DISCONNECT, self.namespace.name, None, -1)
-        )
+        self.client.session.send(self.namespace.hub.encode(
+            SIO_DISCONNECT, self.namespace.name, None, -1
+        ))
         return 0
 
     cdef int close(self, str reason) except -1:

@@ -13,8 +13,9 @@ cdef class Rooms(Membership):
     cpdef emit(self, list data, object to=*, object skip=*, object callback=*)
     cdef dict _recipients(self, object to)
     cdef Py_ssize_t _fan_out(
-        self, dict peers, Outgoing m, object skip, object callback
+        self, dict peers, list data, Outgoing m, object skip, object callback
     ) except -1
+    cdef Outgoing _event(self, list data)
     cdef int _tell(
         self, list data, Outgoing m, Py_ssize_t recipients, object to, object skip
     ) except -1

@@ -9,8 +9,10 @@ Sending only gathers (see session.Engine), so no membership changes during a fan
 import cython
 from cpython.dict cimport PyDict_GetItemWithError, PyDict_Next
 from cpython.object cimport PyObject
+from libc.stdint cimport int64_t
 
 from socketio_fast._core cimport outgoing
+from socketio_fast._core.codec cimport Codec
 from socketio_fast._core.observer cimport Observer
 from socketio_fast._core.outgoing cimport Outgoing
 from socketio_fast._core.peer cimport (
@@ -20,7 +22,7 @@ from socketio_fast._core.peer cimport (
     Namespace,
     Peer,
 )
-from socketio_fast._core.sio cimport SIO_EVENT, head
+from socketio_fast._core.sio cimport SIO_EVENT
 
 
 @cython.final
@@ -148,21 +150,28 @@ cdef class Rooms(Membership):
             # The most frequent: one client.
             peer = self._peer(to)
             if peer is not None:
-                m = outgoing.event(self.namespace.name, data, -1)
+                m = self._event(data)
                 peer.send(m)
                 if self.namespace.hub.observer is not None:
                     self._tell(data, m, 1, to, skip)
                 return
-        m = outgoing.event(self.namespace.name, data, -1)
+        m = self._event(data)
         if to is None and skip is None and callback is None:
             # The second: everybody, without building a set of them.
             while PyDict_Next(self.namespace.peers, &i, NULL, &value):
                 (<Peer> value).send(m)
             recipients = len(self.namespace.peers)
         else:
-            recipients = self._fan_out(self._recipients(to), m, skip, callback)
+            recipients = self._fan_out(self._recipients(to), data, m, skip, callback)
         if self.namespace.hub.observer is not None:
             self._tell(data, m, recipients, to, skip)
+
+    cdef Outgoing _event(self, list data):
+        if self.namespace.hub.codec is None:
+            return outgoing.event(self.namespace.name, data, -1)
+        return self.namespace.hub.codec.encode(
+            SIO_EVENT, self.namespace.name, data, -1
+        )
 
     cdef int _tell(
         self, list data, Outgoing m, Py_ssize_t recipients, object to, object skip
@@ -174,18 +183,23 @@ cdef class Rooms(Membership):
         return 0
 
     cdef Py_ssize_t _fan_out(
-        self, dict peers, Outgoing m, object skip, object callback
+        self, dict peers, list data, Outgoing m, object skip, object callback
     ) except -1:
-        """Send to these, and return to how many."""
+        """Send `m`, which is of `data`, to these; return to how many."""
         cdef PyObject *key
         cdef Py_ssize_t i = 0, sent = 0
+        cdef int64_t id
         cdef Peer peer, skipped = None
+        cdef Codec codec = self.namespace.hub.codec
         cdef Outgoing own
         cdef set several = None
         if isinstance(skip, (list, tuple, set, frozenset)):
             several = set(skip)
         elif skip is not None:
             skipped = self._peer(skip)
+        if callback is not None and codec is not None:
+            # Encoding may be Python code, and what that does to rooms is not known.
+            peers = dict(peers)
         while PyDict_Next(peers, &i, &key, NULL):
             peer = <Peer> key
             if peer is skipped or (several is not None and peer.sid in several):
@@ -194,13 +208,11 @@ cdef class Rooms(Membership):
             if callback is None:
                 peer.send(m)
             elif peer.state <= CONNECTED:
-                # Each answers with a number of its own; the JSON is shared.
-                own = Outgoing.__new__(Outgoing)
-                own.body = m.body
-                own.attachments = m.attachments
-                own.head = head(
-                    SIO_EVENT, self.namespace.name, peer.new_ack(callback),
-                    0 if m.attachments is None else len(m.attachments),
-                )
+                # Each answers with a number of its own.
+                id = peer.new_ack(callback)
+                if codec is None:
+                    own = outgoing.numbered(m, self.namespace.name, id)
+                else:
+                    own = codec.numbered(m, self.namespace.name, data, id)
                 peer.send(own)
         return sent

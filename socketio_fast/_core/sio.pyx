@@ -100,15 +100,57 @@ cdef class Packet:
         return self.missing == 0
 
 
-def decode_packet(bytes packet not None, Py_ssize_t max_attachments=10):
+def decode_packet(
+    bytes packet not None, Py_ssize_t max_attachments=10, object loads=None
+):
     """Decode the text of a packet (without the Engine.IO type).
 
-    Raises PacketError (or its kind LimitError for too many attachments).
+    `loads` is another JSON's, which takes a str. Raises PacketError (or its kind
+    LimitError for too many attachments).
     """
-    return decode(PyBytes_AS_STRING(packet), PyBytes_GET_SIZE(packet), max_attachments)
+    cdef const char *p = PyBytes_AS_STRING(packet)
+    if loads is not None:
+        return decode_with(p, PyBytes_GET_SIZE(packet), max_attachments, loads)
+    return decode(p, PyBytes_GET_SIZE(packet), max_attachments)
 
 
 cdef Packet decode(const char *p, Py_ssize_t n, Py_ssize_t max_attachments):
+    cdef Py_ssize_t json
+    cdef Packet packet = _decode_head(p, n, max_attachments, &json)
+    if json < n:
+        packet.data = _read_plain(p + json, n - json, packet.missing != 0)
+        if packet.data is None:
+            packet.data = _loads(p + json, n - json)
+    check_data(packet.type, packet.data, json < n)
+    return packet
+
+
+cdef Packet decode_with(
+    const char *p, Py_ssize_t n, Py_ssize_t max_attachments, object loads
+):
+    """The same with another JSON: `loads` takes a str."""
+    cdef Py_ssize_t json
+    cdef Packet packet = _decode_head(p, n, max_attachments, &json)
+    cdef bint present = json < n
+    cdef str text
+    if present:
+        try:
+            text = PyUnicode_DecodeUTF8(p + json, n - json, NULL)
+        except UnicodeDecodeError:
+            raise PacketError("text is not UTF-8", code=1007) from None
+        # `p` is the receive buffer: it is not looked at behind a call of Python code.
+        try:
+            packet.data = loads(text)
+        except Exception as exc:
+            raise PacketError(f"payload is not JSON: {text[:64]!r}") from exc
+    check_data(packet.type, packet.data, present)
+    return packet
+
+
+cdef inline Packet _decode_head(
+    const char *p, Py_ssize_t n, Py_ssize_t max_attachments, Py_ssize_t *json
+):
+    """All but the data, which begins at `json`; that is `n` where there is none."""
     cdef sf_head h = sf_scan_head(p, n)
     if h.error != SF_OK:
         _fail_head(h.error, p, n)
@@ -134,13 +176,7 @@ cdef Packet decode(const char *p, Py_ssize_t n, Py_ssize_t max_attachments):
         packet.type -= SIO_BINARY_EVENT - SIO_EVENT
         packet.missing = h.attachments
         packet.attachments = []
-    if <Py_ssize_t> h.json < n:
-        packet.data = _read_plain(p + h.json, n - h.json, packet.missing != 0)
-        if packet.data is None:
-            packet.data = _loads(p + h.json, n - h.json)
-        _check_data(packet.type, packet.data)
-    elif packet.type == SIO_EVENT or packet.type == SIO_ACK:
-        raise PacketError("EVENT or ACK packet without data")
+    json[0] = h.json
     return packet
 
 
@@ -251,9 +287,13 @@ cdef int _fail_head(int error, const char *p, Py_ssize_t n) except -1:
     raise PacketError(f"ack id exceeds 2^53 - 1: {shown!r}")
 
 
-cdef int _check_data(int type, object data) except -1:
+cdef int check_data(int type, object data, bint present) except -1:
     """The shapes of payloads that the reference implementation accepts."""
     cdef object name
+    if not present:
+        if type == SIO_EVENT or type == SIO_ACK:
+            raise PacketError("EVENT or ACK packet without data")
+        return 0
     if type == SIO_EVENT:
         if isinstance(data, list) and <list> data:
             name = <object> PyList_GET_ITEM(data, 0)
@@ -284,7 +324,9 @@ cdef object _reconstruct(object data, list attachments, int depth):
     """Put attachments where their placeholders are, in place."""
     cdef object key, value
     cdef Py_ssize_t i
-    # orjson's own limit of nesting is 1024; this recursion is on the C stack.
+    # This recursion is on the C stack, and other JSON has other limits than orjson.
+    if depth > MAX_DEPTH:
+        raise PacketError(f"data nested more than {MAX_DEPTH} levels deep")
     if isinstance(data, list):
         for i in range(len(<list> data)):
             value = (<list> data)[i]
@@ -329,6 +371,51 @@ cdef object _placeholder(object value, Attachments attachments):
         value = bytes(value)
     _collect(attachments, value)
     return {"_placeholder": True, "num": attachments.count - 1}
+
+
+cdef object extract(object data, Attachments attachments, int depth):
+    """`data` with placeholders instead of bytes, which go to `attachments`.
+
+    What has no bytes in it is not copied, whatever it is.
+    """
+    cdef object copy = None, value, new
+    cdef Py_ssize_t i
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return _placeholder(data, attachments)
+    if not isinstance(data, (list, tuple, dict)):
+        return data
+    if depth == MAX_DEPTH:
+        raise TypeError(f"data nested more than {MAX_DEPTH} levels deep")
+    if isinstance(data, dict):
+        for key, value in data.items():
+            new = extract(value, attachments, depth + 1)
+            if new is not value:
+                if copy is None:
+                    copy = dict(data)
+                copy[key] = new
+    else:
+        for i, value in enumerate(data):
+            new = extract(value, attachments, depth + 1)
+            if new is not value:
+                if copy is None:
+                    copy = list(data)
+                copy[i] = new
+    return data if copy is None else copy
+
+
+def deconstruct(data):
+    """`(data, attachments)`: placeholders instead of the bytes in it, and those."""
+    cdef Attachments attachments = Attachments.__new__(Attachments)
+    data = extract(data, attachments, 0)
+    return data, attachments.found or []
+
+
+def reconstruct(data, list attachments not None):
+    """`data` with attachments instead of placeholders, in place.
+
+    Raises PacketError for a placeholder without an attachment.
+    """
+    return _reconstruct(data, attachments, 0)
 
 
 cdef int _collect(Attachments attachments, bytes value) except -1:
@@ -506,6 +593,8 @@ cdef bytes head(int type, str namespace, int64_t id, Py_ssize_t attachments):
     text[0] = c"4"
     text[1] = c"0" + type
     if attachments:
+        if type != SIO_EVENT and type != SIO_ACK:
+            raise TypeError("only events and acknowledgements can have bytes in them")
         text[1] += SIO_BINARY_EVENT - SIO_EVENT
         n += snprintf(text + n, 24, "%zd-", attachments)
     if namespace != "/":
@@ -515,6 +604,13 @@ cdef bytes head(int type, str namespace, int64_t id, Py_ssize_t attachments):
     if id >= 0:
         n += snprintf(text + n, 24, "%lld", <long long> id)
     return text[:n]
+
+
+def encode_head(
+    int type, str namespace not None="/", object id=None, Py_ssize_t attachments=0
+):
+    """All of a packet before its JSON, as bytes; `type` is never BINARY_*."""
+    return head(type, namespace, -1 if id is None else id, attachments)[1:]
 
 
 def encode_packet(

@@ -89,7 +89,8 @@ def test_only_what_is_below_is_needed(path: Path) -> None:
             "session",
             {"deadlines", "eio", "observer", "outgoing", "wire", "writer"},
         ),
-        ("rooms", {"observer", "outgoing", "peer", "sio"}),
+        ("codec", {"outgoing", "sio"}),
+        ("rooms", {"codec", "observer", "outgoing", "peer", "sio"}),
     ],
 )
 def test_direct_needs(module: str, allowed: set[str]) -> None:

@@ -433,6 +433,12 @@ def test_more_attachments_than_a_digit() -> None:
     assert len(encoded) == 1235
 
 
+@pytest.mark.parametrize("kind", [CONNECT, CONNECT_ERROR])
+def test_packets_that_have_no_binary_form(kind: int) -> None:
+    with pytest.raises(TypeError, match="only events and acknowledgements"):
+        encode_packet(kind, {"a": b"x"})
+
+
 class Text(str):
     __slots__ = ()
 

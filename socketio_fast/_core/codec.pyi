@@ -1,0 +1,17 @@
+from collections.abc import Callable
+from typing import Any, final
+
+from typing_extensions import Self, disjoint_base
+
+@disjoint_base
+class Codec: ...
+
+@final
+class JsonCodec(Codec):
+    def __new__(
+        cls, dumps: Callable[[Any], str | bytes], loads: Callable[[str], Any]
+    ) -> Self: ...
+
+@final
+class PacketCodec(Codec):
+    def __new__(cls, packet_class: type[Any]) -> Self: ...

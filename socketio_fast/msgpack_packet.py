@@ -1,0 +1,100 @@
+"""Packets as MessagePack, for ``serializer="msgpack"``.
+
+The wire is that of ``socket.io-msgpack-parser`` of npm and of python-socketio: a packet
+is one binary message, a map of ``type``, ``nsp``, ``data`` and ``id``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+try:
+    import msgpack
+except ImportError as exc:
+    raise ImportError(
+        'serializer="msgpack" needs msgpack: pip install "socketio-fast[msgpack]"'
+    ) from exc
+
+from socketio_fast.exceptions import PacketError
+from socketio_fast.packet import CONNECT_ERROR, Packet
+
+__all__ = ["MsgPackPacket"]
+
+# How notepack.io, which the JavaScript parser uses, writes `undefined`.
+_UNDEFINED = (0, b"\0")
+
+
+class MsgPackPacket(Packet):
+    """A packet as MessagePack; the arguments are those of :class:`Packet`."""
+
+    uses_binary_events: ClassVar[bool] = False
+
+    #: Makes something that MessagePack knows of a value that it does not know.
+    dumps_default: ClassVar[Callable[[Any], Any] | None] = None
+    #: Makes a value of an extension type, of its code and data.
+    ext_hook: ClassVar[Callable[[int, bytes], Any]] = msgpack.ExtType
+
+    @classmethod
+    def configure(
+        cls,
+        dumps_default: Callable[[Any], Any] | None = None,
+        ext_hook: Callable[[int, bytes], Any] = msgpack.ExtType,
+    ) -> type[MsgPackPacket]:
+        """A class for ``serializer=`` that knows more types.
+
+        Args:
+            dumps_default: Called with a value that MessagePack does not know; returns
+                one that it knows, or a ``msgpack.ExtType``.
+            ext_hook: Called with the code and the data of an extension type; returns
+                the value. ``undefined`` of JavaScript is ``None`` without being asked.
+        """
+        options = {"dumps_default": dumps_default, "ext_hook": ext_hook}
+        return type(cls.__name__, (cls,), options)
+
+    def encode(self) -> bytes:
+        """The packet as it is sent.
+
+        Raises:
+            TypeError: ``data`` has a value that MessagePack does not know.
+        """
+        packet: dict[str, Any] = {
+            "type": self.packet_type,
+            "nsp": self.namespace or "/",
+        }
+        # The JavaScript parser refuses a DISCONNECT whose data is there and null.
+        if self.data is not None:
+            packet["data"] = self.data
+        if self.id is not None:
+            packet["id"] = self.id
+        encoded: bytes = msgpack.packb(packet, default=type(self).dumps_default)
+        return encoded
+
+    def decode(self, encoded_packet: str | bytes) -> None:
+        """Become the packet that was received.
+
+        Raises:
+            ValueError: It is malformed: a
+                :class:`~socketio_fast.exceptions.PacketError`.
+        """
+        if isinstance(encoded_packet, str):
+            raise PacketError("text message: packets are binary with msgpack")
+        try:
+            packet = msgpack.unpackb(encoded_packet, ext_hook=self._extension)
+        except ValueError as exc:
+            raise PacketError(f"packet is not MessagePack: {exc!r:.160}") from exc
+        if not isinstance(packet, dict):
+            raise PacketError(f"packet is no map: {packet!r:.80}")
+        kind = packet.get("type")
+        if type(kind) is not int or not 0 <= kind <= CONNECT_ERROR:
+            raise PacketError(f"unknown Socket.IO packet type: {kind!r:.32}")
+        self.packet_type = kind
+        self.namespace = packet.get("nsp")
+        self.data = packet.get("data")
+        self.id = packet.get("id")
+
+    def _extension(self, code: int, data: bytes) -> Any:
+        if (code, data) == _UNDEFINED:
+            return None
+        # Of the class: functions are not to become methods.
+        return type(self).ext_hook(code, data)
