@@ -1,0 +1,182 @@
+"""Where the two packages are meant to differ: the one list, which the tests read.
+
+A behaviour with a row must be exactly what the row says, of either package; one
+without must be the same. docs/migrating.md tells each row by its key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["DIFFERENCES", "Difference"]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One behaviour.
+
+    Args:
+        theirs: What python-socketio does, as its test observes it.
+        ours: What this package does.
+        reason: Why.
+    """
+
+    theirs: Any
+    ours: Any
+    reason: str
+
+    def __post_init__(self) -> None:
+        if self.theirs == self.ours:
+            raise ValueError(f"not a difference: {self.ours!r}")
+
+
+DIFFERENCES: dict[str, Difference] = {
+    "unknown-namespace": Difference(
+        "Unable to connect",
+        {"message": "Invalid namespace"},
+        "what the reference implementation sends, and its clients expect",
+    ),
+    "auth-object": Difference(
+        "anything", "closed", "the protocol says that auth is an object"
+    ),
+    "two-argument-connect-with-auth": Difference(
+        "nothing",
+        "accepted",
+        "a handler's arguments are looked at when it is registered",
+    ),
+    "error-in-connect": Difference(
+        None,
+        '44{"message":"Connection rejected by server"}',
+        "the client is told, instead of waiting for an answer that never comes",
+    ),
+    "type-error-in-connect": Difference(
+        "called twice",
+        "called once",
+        "a handler's arguments are looked at when it is registered",
+    ),
+    "emit-in-connect": Difference(
+        ["42", "40"],
+        ["40", "42"],
+        "clients drop events that come before they are connected",
+    ),
+    "second-connect": Difference(
+        '44"Unable to connect"',
+        None,
+        "a protocol error closes the connection, as in the reference implementation",
+    ),
+    "namespace-query": Difference(
+        "ignored",
+        "invalid namespace",
+        "only clients of older protocol revisions send one",
+    ),
+    "first-acknowledgement": Difference(
+        1,
+        0,
+        "what the reference implementation begins with; clients send it back",
+    ),
+    "reserved-events": Difference(
+        "handled",
+        "closed",
+        "a client could pass for the server, with an environ of its own making",
+    ),
+    "emit-to-something-false": Difference(
+        "everybody",
+        "nobody",
+        "an empty list of recipients is nobody, and 0 a room: neither is everybody",
+    ),
+    "enter-room-unknown-sid": Difference(
+        KeyError,
+        ValueError,
+        "one error for a client that is not connected, whoever else is",
+    ),
+    "bytes-to-both-transports": Difference(
+        ["disconnect", "transport error"],
+        ["news", {"file": b"\x00\xff"}],
+        "each transport gets the form of the message that is its own",
+    ),
+    "json-unicode": Difference(
+        "escaped", "as it is", "JSON is UTF-8: smaller, and equal to every client"
+    ),
+    "nan": Difference(
+        "NaN",
+        "null",
+        "JavaScript clients cannot parse NaN; null is what the reference sends",
+    ),
+    "received-integers-beyond-64-bits": Difference(
+        int, float, "orjson, and JavaScript's own rule. json=json keeps them"
+    ),
+    "type-error-in-disconnect": Difference(
+        "called twice",
+        "called once",
+        "a handler's arguments are looked at when it is registered",
+    ),
+    "error-in-disconnect": Difference(
+        "raised",
+        "logged",
+        "the client is gone whatever its handler does; who ended it goes on",
+    ),
+    "disconnect-in-connect": Difference(
+        ["40"],
+        ["44", "server disconnect"],
+        "a client that is disconnected while it connects is not connected after",
+    ),
+    "event-without-namespace": Difference(
+        "ignored",
+        "closed",
+        "a protocol error closes the connection, as in the reference implementation",
+    ),
+    "post-answer": Difference("OK", "ok", "what the reference implementation answers"),
+    "more-than-16-packets": Difference(
+        "lost",
+        "received",
+        "the size of a request is limited, not how many packets are in it",
+    ),
+    "error-bodies": Difference(
+        "text",
+        "JSON",
+        "the reference's {code, message}, which clients can tell apart",
+    ),
+    "other-methods": Difference(405, 400, "the reference's status, and its code 2"),
+    "missing-transport": Difference(
+        200, 400, "clients must say it; as the reference's conformance suite asks"
+    ),
+    "invalid-post": Difference(
+        [200, 200],
+        [400, 400],
+        "a protocol error closes the connection, as in the reference implementation",
+    ),
+    "second-poll": Difference(
+        "waits",
+        "refused",
+        "two polls at a time are a protocol error, and lose messages",
+    ),
+    "cookie-attribute-false": Difference(
+        500, 200, "an attribute that is False is left out"
+    ),
+    "jsonp": Difference(
+        "served", "ignored", "for browsers of before 2012; no client does it any more"
+    ),
+    "too-large-post": Difference(
+        400, 413, "the status that HTTP has for it, as in the reference"
+    ),
+    "ping-interval-below-a-second": Difference(
+        0, 500, "clients are told what is so, and do not time out at once"
+    ),
+    "upgrades-of-polling-only": Difference(
+        ["websocket"], [], "what is not served is not offered"
+    ),
+    "remote-port": Difference(
+        "made up", "true", "addresses are the connection's, not 127.0.0.1 and 0"
+    ),
+    "always-connect-refusal": Difference(
+        '41{"message":"no","data":{"code":1}}',
+        "41",
+        "DISCONNECT has no payload, and the JavaScript client closes on one",
+    ),
+    "call-of-a-client-that-goes": Difference(
+        "TimeoutError",
+        "CallDisconnectedError",
+        "a TimeoutError as well, and at once: no answer can come any more",
+    ),
+}
