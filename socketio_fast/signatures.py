@@ -17,11 +17,14 @@ def positional(function: Callable[..., Any]) -> tuple[int, int | None]:
     Of a decorated function (``functools.wraps``) this is asked from the outside in: a
     decorator that takes any number passes them on.
     """
+    if isinstance(function, MethodType):
+        least, most = positional(function.__func__)
+        return max(0, least - 1), None if most is None else most - 1
     try:
         parameters = inspect.signature(function, follow_wrapped=False).parameters
     except (TypeError, ValueError):
         return 0, None  # a builtin that does not tell
-    least = most = 0
+    count = least = 0
     for parameter in parameters.values():
         if parameter.kind is parameter.VAR_POSITIONAL:
             wrapped = getattr(function, "__wrapped__", None)
@@ -30,10 +33,10 @@ def positional(function: Callable[..., Any]) -> tuple[int, int | None]:
             parameter.POSITIONAL_ONLY,
             parameter.POSITIONAL_OR_KEYWORD,
         ):
-            most += 1
+            count += 1
             if parameter.default is parameter.empty:
                 least += 1
-    return least, most
+    return least, count
 
 
 def takes(function: Callable[..., Any], count: int) -> bool:

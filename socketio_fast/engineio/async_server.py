@@ -38,6 +38,19 @@ class Reason:
     TRANSPORT_ERROR = "transport error"
 
 
+class _Option:
+    """An option as it was given to the constructor."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, server: Any, owner: type) -> Any:
+        return self if server is None else getattr(server.config, self._name)
+
+    def __set__(self, server: Any, value: Any) -> None:
+        raise AttributeError(f"{self._name} is an option of the constructor")
+
+
 class AsyncServer:
     """An Engine.IO server for asyncio.
 
@@ -82,7 +95,21 @@ class AsyncServer:
     reason: ClassVar[type[Reason]] = Reason
     event_names: ClassVar[tuple[str, ...]] = ("connect", "message", "disconnect")
     valid_transports: ClassVar[list[str]] = list(TRANSPORTS)
+    compression_methods: ClassVar[list[str]] = ["gzip", "deflate"]
     default_path: ClassVar[str] = "/engine.io/"
+
+    ping_interval = _Option()
+    ping_timeout = _Option()
+    upgrade_timeout = _Option()
+    max_http_buffer_size = _Option()
+    max_buffer_bytes = _Option()
+    allow_upgrades = _Option()
+    http_compression = _Option()
+    compression_threshold = _Option()
+    cookie = _Option()
+    cors_allowed_origins = _Option()
+    cors_credentials = _Option()
+    transports = _Option()
 
     def __init__(
         self,
@@ -167,9 +194,18 @@ class AsyncServer:
         """The sessions by Engine.IO id."""
         return self.engine.sessions
 
+    @property
+    def ping_interval_grace_period(self) -> float:
+        """Seconds that clients are told on top of ``ping_interval``."""
+        return self.config.ping_grace
+
     def is_asyncio_based(self) -> bool:
         """``True``."""
         return True
+
+    def async_modes(self) -> list[str]:
+        """The values of ``async_mode``."""
+        return list(ASYNC_MODES)
 
     @overload
     def on(self, event: str, handler: None = None) -> Callable[[F], F]: ...

@@ -79,6 +79,23 @@ def test_options_by_name() -> None:
     assert sio.reason.PING_TIMEOUT == "ping timeout"
 
 
+def test_options_can_be_read() -> None:
+    eio = AsyncServer(ping_interval=(10, 2), transports="polling", cookie="io").eio
+    assert (eio.ping_interval, eio.ping_interval_grace_period) == (10, 2)
+    assert (eio.ping_timeout, eio.upgrade_timeout) == (20, 10)
+    assert (eio.max_http_buffer_size, eio.compression_threshold) == (1_000_000, 1024)
+    assert eio.allow_upgrades
+    assert eio.http_compression
+    assert eio.cors_credentials
+    assert eio.cors_allowed_origins is None
+    assert eio.transports == ("polling",)
+    assert eio.cookie["name"] == "io"
+    assert eio.async_modes() == ["asgi", "aiohttp", "sanic", "tornado"]
+    assert eio.compression_methods == ["gzip", "deflate"]
+    with pytest.raises(AttributeError, match="ping_timeout is an option of the con"):
+        eio.ping_timeout = 5
+
+
 @pytest.mark.parametrize(
     ("name", "hint"),
     [

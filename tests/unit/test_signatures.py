@@ -3,11 +3,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import pytest
 
 from socketio_fast import AsyncServer
-from socketio_fast.signatures import adapt, positional
+from socketio_fast.signatures import adapt, positional, takes
 
 
 class Handlers:
@@ -35,6 +36,33 @@ def wrapped(*args: Any) -> None:
     pass
 
 
+@functools.wraps(Handlers.static)
+def narrowed(a: Any, b: Any) -> None:
+    pass
+
+
+def passing_on(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+class Decorated:
+    @passing_on
+    def method(self, a: Any, b: Any = 1) -> None:
+        pass
+
+    @passing_on
+    @passing_on
+    def twice(self, a: Any) -> None:
+        pass
+
+    def any_number(*args: Any) -> None:
+        pass
+
+
 @pytest.mark.parametrize(
     ("function", "least", "most"),
     [
@@ -52,6 +80,14 @@ def wrapped(*args: Any) -> None:
         (Handlers.static, 3, 3),
         (functools.partial(Handlers.static, 1), 2, 2),
         (wrapped, 3, 3),
+        (narrowed, 2, 2),
+        (passing_on(narrowed), 2, 2),
+        (passing_on(Handlers().method), 2, 2),
+        (Decorated().method, 1, 2),
+        (Decorated().twice, 1, 1),
+        (Decorated().any_number, 0, None),
+        (mock.Mock(), 0, None),
+        (mock.AsyncMock(), 0, None),
         (print, 0, None),
         (dict.fromkeys, 1, 2),
     ],
@@ -68,6 +104,22 @@ def test_positional_only() -> None:
 
 def test_a_builtin_that_does_not_tell() -> None:
     assert positional(vars) == (0, None) or positional(vars)[1] is None
+
+
+@pytest.mark.parametrize(
+    ("function", "counts"),
+    [
+        (Handlers().method, {2}),
+        (Decorated().method, {1, 2}),
+        (Decorated().any_number, {0, 1, 2, 3}),
+        (Handlers.static, {3}),
+        (Handlers(), {1}),
+        (mock.Mock(), {0, 1, 2, 3}),
+    ],
+)
+def test_takes(function: Callable[..., Any], counts: set[int]) -> None:
+    for _ in range(2):
+        assert {count for count in range(4) if takes(function, count)} == counts
 
 
 ARGUMENTS = ("sid", "environ", "auth")
