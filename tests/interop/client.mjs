@@ -10,6 +10,9 @@
 
 import { createInterface } from "node:readline";
 import { Manager } from "socket.io-client";
+import msgpack from "socket.io-msgpack-parser";
+
+const parsers = { msgpack };
 
 const sockets = new Map();
 const acks = new Map();
@@ -125,7 +128,8 @@ function streamAcrossUpgrade({ nsp, name, after }) {
 }
 
 const commands = {
-  manager({ url, opts }) {
+  manager({ url, opts: { parser, ...opts } }) {
+    if (parser) opts.parser = parsers[parser];
     manager = new Manager(url, { ...opts, autoConnect: false });
     watchManager();
   },
@@ -135,7 +139,7 @@ const commands = {
     watchSocket(nsp, socket);
   },
   connect({ nsp, auth }) {
-    if (auth !== null) sockets.get(nsp).auth = auth;
+    if (auth !== null) sockets.get(nsp).auth = unpack(auth);
     sockets.get(nsp).connect();
   },
   emit({ nsp, args }) {

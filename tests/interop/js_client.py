@@ -7,6 +7,8 @@
         assert await client.emit_with_ack("add", 1, 2) == [3]
         assert await client.expect("news") == ["…"]
 
+The options are those of the client, but that ``parser="msgpack"`` names a parser.
+
 One JSClient is one Manager, so one Engine.IO connection; ``client["/chat"]`` is one of
 its namespaces, and the client's own methods are those of "/". Every wait is bounded by
 :data:`interop_support.WAIT`, and the process ends with the block.

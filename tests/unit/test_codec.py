@@ -745,6 +745,33 @@ def test_messages_of_msgpack_are_what_the_javascript_parser_takes() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("message", "rule"),
+    [
+        ("40", "text message: packets are binary with msgpack"),
+        (b"\xc1", "packet is not MessagePack"),
+        (msgpack.packb({"type": 2, "nsp": "/", "data": ["disconnect"]}), "reserved"),
+        (msgpack.packb({"type": 2, "nsp": "/", "data": {}}), "not an array"),
+        (msgpack.packb({"type": 2, "data": []}), "not an array"),
+        (msgpack.packb({"type": 2, "nsp": "*", "data": ["a"]}), "illegal namespace"),
+        (msgpack.packb({"type": 3, "nsp": "/", "data": [], "id": "0"}), "illegal ack"),
+    ],
+)
+def test_malformed_msgpack(
+    message: str | bytes, rule: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    server, sio, got = make(serializer="msgpack", namespaces="*")
+    client = Wire(server, sio.packet_class)
+    client.join()
+    if isinstance(message, str):
+        client.client.text(message)
+    else:
+        client.client.binary(message)
+    assert rule in closed(client.client, caplog)
+    assert got == []
+
+
 def test_call_by_msgpack() -> None:
     server, sio, _ = make(serializer="msgpack")
     client = Wire(server, sio.packet_class)
