@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from socketio_fast import engineio, exceptions
+from socketio_fast import packet as packet
 from socketio_fast._version import __version__
 from socketio_fast.async_server import AsyncServer
 from socketio_fast.hosting.asgi import ASGIApp

@@ -15,10 +15,10 @@ from socketio_fast._core.emitter import Emitter
 from socketio_fast._core.peer import Hub, Namespace
 from socketio_fast._core.rooms import Rooms
 from socketio_fast.base_server import BaseServer, Handler
-from socketio_fast.encodings import choose_encoding
 from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.logs import Logger, choose_logger
 from socketio_fast.managers.async_manager import AsyncManager
+from socketio_fast.serializers import choose_encoding
 
 __all__ = ["AsyncServer"]
 

@@ -1,4 +1,4 @@
-"""What the options ``json=`` and ``serializer=`` mean."""
+"""What ``json=`` means, of servers and of packet classes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from socketio_fast._core.codec import Codec, JsonCodec, PacketCodec
 from socketio_fast._core.sio import dumps_json, loads_json
 from socketio_fast.engineio import json as engineio_json
 
@@ -88,44 +87,3 @@ class UsesJSON:
         if self._functions[0] is not self.json:
             type(self)._functions = (self.json, json_functions(self.json))
         return self._functions[1]
-
-
-def choose_encoding(
-    serializer: str | type[Any], json: Any
-) -> tuple[type[Any], Codec | None]:
-    """The packet class for these options, and the codec of the core, ``None`` for its
-    built-in one.
-
-    Raises:
-        ValueError: ``serializer`` is neither a known name nor a class of packets.
-        TypeError: ``json`` cannot be used.
-        ImportError: msgpack is not installed.
-    """
-    # Packet classes are built on this module.
-    from socketio_fast.packet import Packet
-
-    packet_class: type[Any]
-    if serializer == "default":
-        packet_class = Packet
-    elif serializer == "msgpack":
-        from socketio_fast.msgpack_packet import MsgPackPacket
-
-        packet_class = MsgPackPacket
-    elif isinstance(serializer, type) and callable(getattr(serializer, "encode", None)):
-        packet_class = serializer
-    else:
-        raise ValueError(
-            f"serializer={serializer!r}: 'default', 'msgpack' or a class of packets "
-            "expected"
-        )
-    if json is not None:
-        functions = json_functions(json)
-        # Of this server alone; python-socketio sets it for all that use the class.
-        packet_class = type(packet_class.__name__, (packet_class,), {"json": json})
-    if serializer != "default":
-        return packet_class, PacketCodec(packet_class)
-    if json is None:
-        functions = json_functions(Packet.json)
-    if functions is BUILT_IN:
-        return packet_class, None
-    return packet_class, JsonCodec(functions.dumps, functions.loads)

@@ -8,7 +8,7 @@ polling, ``Membership`` in peer, ``Observer`` in observer)::
                            │          │    ◄── polling   ◄─────┘
              callbacks ──► │          │
                            ▼          ▼
-                         tasks    outgoing, deadlines ──► sio, eio ──► wire.pxd
+               tasks    codec ──► outgoing, deadlines ──► sio, eio ──► wire.pxd
                                                                           │
                                                                    csrc/*.h
 """

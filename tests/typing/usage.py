@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import ssl
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing_extensions import assert_type
 
 import socketio_fast
 import socketio_fast as socketio
-from socketio_fast import exceptions
+from socketio_fast import exceptions, packet
+from socketio_fast.msgpack_packet import MsgPackPacket
 
 sio = socketio.AsyncServer(
     logger=logging.getLogger("app"),
@@ -24,6 +26,17 @@ sio = socketio.AsyncServer(
     ping_interval=(25, 5),
     cors_allowed_origins="*",
 )
+
+
+by_msgpack = socketio.AsyncServer(serializer="msgpack", json=json)
+assert_type(by_msgpack.packet_class, type[Any])
+socketio.AsyncServer(serializer=MsgPackPacket.configure(dumps_default=str))
+socketio_fast.engineio.AsyncServer(json=json)
+assert_type(packet.Packet(packet.EVENT, ["a"]).data_is_binary(b"x"), bool)
+payload = socketio_fast.engineio.payload.Payload(
+    [socketio_fast.engineio.packet.Packet(4, {"a": 1})]
+)
+assert_type(payload.encode(), str)
 
 
 @sio.event

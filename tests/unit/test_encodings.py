@@ -13,9 +13,10 @@ import socketio
 
 import socketio_fast.engineio
 from socketio_fast import AsyncServer
-from socketio_fast.encodings import BUILT_IN, choose_encoding, json_functions
+from socketio_fast.encodings import BUILT_IN, json_functions
 from socketio_fast.msgpack_packet import MsgPackPacket
 from socketio_fast.packet import Packet
+from socketio_fast.serializers import choose_encoding
 
 
 class Plain:

@@ -22,6 +22,7 @@ def test_every_error_is_of_the_package(name: str) -> None:
     ("error", "base"),
     [
         (errors.PacketError, errors.ProtocolError),
+        (errors.PacketError, ValueError),
         (errors.LimitError, errors.PacketError),
         (errors.ConnectionRefusedError, errors.ConnectionError),
         (errors.TimeoutError, builtins.TimeoutError),
