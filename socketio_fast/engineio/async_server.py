@@ -93,7 +93,7 @@ class AsyncServer:
     """
 
     reason: ClassVar[type[Reason]] = Reason
-    event_names: ClassVar[tuple[str, ...]] = ("connect", "message", "disconnect")
+    event_names: ClassVar[list[str]] = ["connect", "disconnect", "message"]
     valid_transports: ClassVar[list[str]] = list(TRANSPORTS)
     compression_methods: ClassVar[list[str]] = ["gzip", "deflate"]
     default_path: ClassVar[str] = "/engine.io/"
