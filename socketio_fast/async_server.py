@@ -64,6 +64,8 @@ class AsyncServer(Emitter, BaseServer):
     """
 
     default_path: ClassVar[str] = "/socket.io/"
+    #: The Engine.IO server below, a :class:`socketio_fast.engineio.AsyncServer`.
+    eio: EngineServer
 
     def __init__(
         self,
@@ -313,7 +315,7 @@ class AsyncServer(Emitter, BaseServer):
         ):
             return
         peer = self._peer(sid, namespace)
-        if peer is not None:
+        if peer is not None and peer.reachable:
             self.logger.info("disconnecting %s [%s]", sid, namespace or "/")
             handler = peer.disconnect()
             if handler is not None:

@@ -8,7 +8,6 @@ from inspect import getattr_static
 from typing import Any, ClassVar, TypeVar, overload
 
 from socketio_fast._core.peer import Hub, Namespace, Peer
-from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.engineio.async_server import Reason
 from socketio_fast.namespace import AsyncNamespace, BaseServerNamespace
 from socketio_fast.signatures import adapt, takes
@@ -39,9 +38,8 @@ class BaseServer:
 
     _replaced_trigger: Handler | None = None
 
-    def __init__(self, eio: EngineServer) -> None:
-        #: The Engine.IO server below, a :class:`socketio_fast.engineio.AsyncServer`.
-        self.eio = eio
+    def __init__(self, eio: Any) -> None:
+        self.eio: Any = eio
         #: Handshake requests of all connections, by Engine.IO id.
         self.environ: Mapping[str, dict[str, Any]] = _Environs(eio)
         #: What :attr:`_trigger_event` gives for an event without a handler.
@@ -327,11 +325,12 @@ class _Table(dict[Any, Any]):
 class _Environs(Mapping[str, dict[str, Any]]):
     """The handshake requests of an Engine.IO server's connections, as they are now."""
 
-    def __init__(self, eio: EngineServer) -> None:
+    def __init__(self, eio: Any) -> None:
         self._eio = eio
 
     def __getitem__(self, eio_sid: str) -> dict[str, Any]:
-        return self._eio.sockets[eio_sid].environ
+        environ: dict[str, Any] = self._eio.sockets[eio_sid].environ
+        return environ
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._eio.sockets)

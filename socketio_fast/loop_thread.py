@@ -52,6 +52,11 @@ class LoopThread:
         """The event loop, running."""
         return self._started().loop
 
+    @property
+    def running(self) -> bool:
+        """Whether it has been used, and not stopped since."""
+        return self._running is not None
+
     def run(self, coro: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
         """Run a coroutine on the loop, and wait for what it returns.
 
@@ -92,6 +97,18 @@ class LoopThread:
         What it raises goes to the loop's exception handler.
         """
         self._started().post(callback, args)
+
+    def poster(self) -> Callable[..., None]:
+        """:meth:`post` of the loop as it runs now.
+
+        Where that would start a loop that has stopped again, this raises RuntimeError.
+        """
+        running = self._started()
+
+        def post(callback: Callable[..., object], *args: Any) -> None:
+            running.post(callback, args)
+
+        return post
 
     def stop(self, timeout: float | None = None) -> None:
         """Stop the loop after what was posted; cancel its tasks, and wait for them.

@@ -41,11 +41,14 @@ class StaticFiles:
 
     async def __call__(self, request: Request) -> Answer | None:
         """The answer to a request; ``None`` if there is no such file."""
-        if request.method not in ("GET", "HEAD"):
-            if await asyncio.to_thread(self._read, request.path) is None:
-                return None
-            return 405, b"text/plain", b"Method Not Allowed", b"Allow: GET, HEAD\r\n"
-        return await asyncio.to_thread(self._read, request.path)
+        return await asyncio.to_thread(self.answer, request.method, request.path)
+
+    def answer(self, method: str, path: str) -> Answer | None:
+        """The answer to a request, as read by this thread; ``None``: no such file."""
+        found = self._read(path)
+        if found is None or method in ("GET", "HEAD"):
+            return found
+        return 405, b"text/plain", b"Method Not Allowed", b"Allow: GET, HEAD\r\n"
 
     def _read(self, url: str) -> Answer | None:
         try:

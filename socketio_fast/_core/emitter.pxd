@@ -1,5 +1,7 @@
 # emit(), compiled: what every message that is sent goes through.
+from socketio_fast._core.outgoing cimport Outgoing
 from socketio_fast._core.peer cimport Hub
+from socketio_fast._core.rooms cimport Rooms
 
 
 cdef class Emission:
@@ -14,6 +16,18 @@ cdef class Emission:
         object callback
 
     cdef int _run(self) except -1
+    cdef Rooms _rooms(self)
+    cdef list _list(self)
+
+
+cdef class _Encoded:
+    cdef:
+        Rooms rooms
+        list event
+        Outgoing message
+        object to
+        object skip_sid
+        object callback
 
 
 cdef class Emitter:

@@ -21,25 +21,51 @@ cdef class Emission:
     """What emit() returns; a coroutine."""
 
     cdef int _run(self) except -1:
+        cdef Rooms rooms = self._rooms()
+        cdef list event
+        if rooms is not None:
+            event = self._list()
+            rooms.send(
+                rooms.encode(event), event, self.to, self.skip_sid, self.callback
+            )
+        return 0
+
+    cdef Rooms _rooms(self):
         cdef Hub hub = self.hub
         cdef Namespace ns
-        cdef list event
         if hub is None:
             raise RuntimeError("cannot reuse already awaited coroutine")
         self.hub = None
         if hub.verbose:
             _log(hub, self.event, self.to, self.namespace)
         ns = hub.namespaces.get(self.namespace or "/")
-        if ns is None:
-            return 0
+        return None if ns is None else ns.rooms
+
+    cdef list _list(self):
         if self.data is None:
-            event = [self.event]
-        elif isinstance(self.data, tuple):
-            event = [self.event, *<tuple> self.data]
-        else:
-            event = [self.event, self.data]
-        (<Rooms> ns.rooms).emit(event, self.to, self.skip_sid, self.callback)
-        return 0
+            return [self.event]
+        if isinstance(self.data, tuple):
+            return [self.event, *<tuple> self.data]
+        return [self.event, self.data]
+
+    def encode(self):
+        """Encode it now, in any thread, and return what sends it: a function to call
+        in the event loop's thread. None if there is nothing to do.
+
+        It must not be awaited then.
+        """
+        cdef Rooms rooms = self._rooms()
+        cdef _Encoded encoded
+        if rooms is None:
+            return None
+        encoded = _Encoded.__new__(_Encoded)
+        encoded.rooms = rooms
+        encoded.event = self._list()
+        encoded.message = rooms.encode(encoded.event)
+        encoded.to = _fixed(self.to)
+        encoded.skip_sid = _fixed(self.skip_sid)
+        encoded.callback = self.callback
+        return encoded
 
     def __await__(self):
         return self
@@ -78,6 +104,21 @@ cdef int _log(Hub hub, object event, object to, object namespace) except -1:
         event, "all" if to is None else to, namespace or "/",
     )
     return 0
+
+
+cdef object _fixed(object several):
+    """A list that its owner may change, as it is now."""
+    return tuple(several) if isinstance(several, (list, set)) else several
+
+
+@cython.final
+cdef class _Encoded:
+    """An emit() that has only to be sent."""
+
+    def __call__(self):
+        self.rooms.send(
+            self.message, self.event, self.to, self.skip_sid, self.callback
+        )
 
 
 cdef class Emitter:

@@ -11,6 +11,7 @@ cdef class Exchange(Responder):
         Polling polling             # who is told when the connection is lost
         bytes headers               # more lines of the response
         readonly bint wants_body    # of the request
+        bint polling_only           # the server that has received it has no WebSockets
 
     cdef int route(self, Engine engine, Admission a) except -1
     cdef int deliver(self, bytes body) except -1

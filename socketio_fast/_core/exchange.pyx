@@ -38,6 +38,7 @@ cdef class Exchange(Responder):
             return 0
         if session is None:
             polling = Polling(engine)
+            polling.lasting = self.polling_only
             session = engine.new_session()
             self.headers = self.headers + cookie_header(engine, session)
             self.polling = polling

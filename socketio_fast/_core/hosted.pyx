@@ -52,11 +52,15 @@ cdef class HostedExchange(Exchange):
         origin: Has `environ()`, that of a new session.
         answer: Called once with the response: its status, a list of header pairs
             (bytes, names in lower case), and the body, bytes.
+        polling_only: Whether that server cannot open a WebSocket, so that a client is
+            not offered one.
     """
 
     def __init__(
-        self, Engine engine not None, Request request not None, origin, answer
+        self, Engine engine not None, Request request not None, origin, answer,
+        bint polling_only=False,
     ):
+        self.polling_only = polling_only
         self.engine = engine
         self.request = request
         self.origin = origin

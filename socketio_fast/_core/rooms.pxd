@@ -11,11 +11,14 @@ cdef class Rooms(Membership):
     cdef Peer _peer(self, object sid)
     cdef int _leave(self, Peer peer, object room) except -1
     cpdef emit(self, list data, object to=*, object skip=*, object callback=*)
+    cdef Outgoing encode(self, list data)
+    cdef int send(
+        self, Outgoing m, list data, object to, object skip, object callback
+    ) except -1
     cdef dict _recipients(self, object to)
     cdef Py_ssize_t _fan_out(
         self, dict peers, list data, Outgoing m, object skip, object callback
     ) except -1
-    cdef Outgoing _event(self, list data)
     cdef int _tell(
         self, list data, Outgoing m, Py_ssize_t recipients, object to, object skip
     ) except -1

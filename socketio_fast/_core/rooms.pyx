@@ -142,20 +142,31 @@ cdef class Rooms(Membership):
             callback: Called with the arguments of the acknowledgement, once for each
                 client that answers; or a Future for the one client there is.
         """
+        self.send(self.encode(data), data, to, skip, callback)
+
+    cdef Outgoing encode(self, list data):
+        """The message of an event; it may be encoded by any thread."""
+        if self.namespace.hub.codec is None:
+            return outgoing.event(self.namespace.name, data, -1)
+        return self.namespace.hub.codec.encode(
+            SIO_EVENT, self.namespace.name, data, -1
+        )
+
+    cdef int send(
+        self, Outgoing m, list data, object to, object skip, object callback
+    ) except -1:
+        """emit() of what is encoded already."""
         cdef Peer peer
-        cdef Outgoing m
         cdef PyObject *value
         cdef Py_ssize_t i = 0, recipients
         if callback is None and skip is None and isinstance(to, str):
             # The most frequent: one client.
             peer = self._peer(to)
             if peer is not None:
-                m = self._event(data)
                 peer.send(m)
                 if self.namespace.hub.observer is not None:
                     self._tell(data, m, 1, to, skip)
-                return
-        m = self._event(data)
+                return 0
         if to is None and skip is None and callback is None:
             # The second: everybody, without building a set of them.
             while PyDict_Next(self.namespace.peers, &i, NULL, &value):
@@ -165,13 +176,7 @@ cdef class Rooms(Membership):
             recipients = self._fan_out(self._recipients(to), data, m, skip, callback)
         if self.namespace.hub.observer is not None:
             self._tell(data, m, recipients, to, skip)
-
-    cdef Outgoing _event(self, list data):
-        if self.namespace.hub.codec is None:
-            return outgoing.event(self.namespace.name, data, -1)
-        return self.namespace.hub.codec.encode(
-            SIO_EVENT, self.namespace.name, data, -1
-        )
+        return 0
 
     cdef int _tell(
         self, list data, Outgoing m, Py_ssize_t recipients, object to, object skip

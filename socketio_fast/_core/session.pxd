@@ -15,6 +15,7 @@ cdef class Transport(Timed):
     # What session asks of websocket and polling.
     cdef:
         public Session session
+        bint lasting            # it can never be upgraded to another one
 
     cpdef int send(self, Outgoing m) except -1
     cpdef int flush(self) except -1

@@ -229,7 +229,8 @@ cdef class Session(Timed):
         self.send(outgoing.control(
             b'0{"sid":' + orjson.dumps(self.id) + (
                 engine.open_with_upgrade
-                if engine.can_upgrade and transport.name == "polling"
+                if engine.can_upgrade
+                and transport.name == "polling" and not transport.lasting
                 else engine.open_without_upgrade
             )
         ))
@@ -492,14 +493,22 @@ cdef class Session(Timed):
     @property
     def environ(self):
         """The handshake request as a WSGI environment, a dict; always the same one."""
+        cdef object request = self._request
         if self._environ is None:
-            self._environ = self._request.environ()
-            self._request = None
+            environ = request.environ()
+            # Another thread may have been faster.
+            if self._environ is None:
+                self._environ = environ
+                self._request = None
         return self._environ
 
     def send_message(self, data):
         """Send one Engine.IO message: str, or bytes-like for binary."""
         self.send(outgoing.message(data))
+
+    def send_encoded(self, Outgoing message not None):
+        """Send a message of `message_packet()`."""
+        self.send(message)
 
     def disconnect(self):
         """Close; what was sent before is delivered first."""

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, TypeVar, overload
 
 from socketio_fast import hosting
 from socketio_fast._core.callbacks import Callbacks
+from socketio_fast._core.outgoing import Outgoing, message_packet
 from socketio_fast._core.peer import Hub
 from socketio_fast._core.session import Engine, Session, generate_id
 from socketio_fast.config import TRANSPORTS, EngineConfig
@@ -253,13 +254,20 @@ class AsyncServer:
         Raises:
             TypeError: ``data`` is none of them.
         """
+        self._send(sid, self._encode(data))
+
+    def _encode(self, data: str | bytes | list[Any] | dict[str, Any]) -> Outgoing:
+        """A message as it is sent; any thread may call this."""
+        if isinstance(data, (list, dict)):
+            data = self._json.text(data)
+        return message_packet(data)
+
+    def _send(self, sid: str, message: Outgoing) -> None:
         session = self.engine.sessions.get(sid)
         if session is None:
             self.logger.warning("cannot send to unknown session %s", sid)
         else:
-            if isinstance(data, (list, dict)):
-                data = self._json.text(data)
-            session.send_message(data)
+            session.send_encoded(message)
 
     async def get_session(self, sid: str) -> dict[str, Any]:
         """The application's data of a client, a dict that is kept while it is there.

@@ -1,0 +1,264 @@
+"""An Engine.IO server (revision 4) for programs that are not asyncio's."""
+
+from __future__ import annotations
+
+import inspect
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar, TypeVar, overload
+
+from socketio_fast._core.session import Session
+from socketio_fast.engineio.async_server import AsyncServer, Reason
+from socketio_fast.hosting.wsgi import Environ, Gateway, StartResponse
+from socketio_fast.logs import Logger
+from socketio_fast.threads import MAX_WORKERS, Threads, check_async_mode, step
+
+__all__ = ["Server"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Server:
+    """An Engine.IO server for threads.
+
+    It drives an :class:`~socketio_fast.engineio.AsyncServer` on an event loop of its
+    own, which starts when it is first needed. Every method may be called from any
+    thread. Handlers run in threads, those of one client in order with
+    ``async_handlers=False``.
+
+    Example::
+
+        eio = socketio_fast.engineio.Server()
+
+        @eio.on("message")
+        def message(sid, data):
+            eio.send(sid, data)
+
+        app = socketio_fast.engineio.WSGIApp(eio)
+
+    Args:
+        async_mode: ``None`` or ``"threading"``; there is one mode.
+        max_workers: Threads that handlers run in, at most (128).
+
+    The others are those of :class:`~socketio_fast.engineio.AsyncServer`.
+
+    Raises:
+        ValueError: An option has a value that is not allowed.
+        RuntimeError: gevent or eventlet has patched the threads of this process.
+    """
+
+    reason: ClassVar[type[Reason]] = Reason
+    event_names: ClassVar[tuple[str, ...]] = AsyncServer.event_names
+    valid_transports: ClassVar[list[str]] = AsyncServer.valid_transports
+    default_path: ClassVar[str] = AsyncServer.default_path
+
+    def __init__(
+        self,
+        async_mode: str | None = None,
+        ping_interval: float | tuple[float, float] = 25,
+        ping_timeout: float = 20,
+        max_http_buffer_size: int = 1_000_000,
+        allow_upgrades: bool = True,
+        http_compression: bool = True,
+        compression_threshold: int = 1024,
+        cookie: str | Mapping[str, Any] | None = None,
+        cors_allowed_origins: str | Sequence[str] | Callable[..., bool] | None = None,
+        cors_credentials: bool = True,
+        logger: bool | Logger = False,
+        json: Any = None,
+        async_handlers: bool = True,
+        monitor_clients: bool | None = None,
+        transports: str | Sequence[str] | None = None,
+        *,
+        max_workers: int = MAX_WORKERS,
+        **options: Any,
+    ) -> None:
+        check_async_mode(async_mode)
+        inner = AsyncServer(
+            ping_interval=ping_interval,
+            ping_timeout=ping_timeout,
+            max_http_buffer_size=max_http_buffer_size,
+            allow_upgrades=allow_upgrades,
+            http_compression=http_compression,
+            compression_threshold=compression_threshold,
+            cookie=cookie,
+            cors_allowed_origins=cors_allowed_origins,
+            cors_credentials=cors_credentials,
+            logger=logger,
+            json=json,
+            async_handlers=async_handlers,
+            monitor_clients=monitor_clients,
+            transports=transports,
+            **options,
+        )
+        self._drive(inner, Threads(inner.bind, max_workers, inner.logger))
+
+    @classmethod
+    def over(cls, inner: AsyncServer, threads: Threads) -> Server:
+        """The server that drives this one on these threads."""
+        self = cls.__new__(cls)
+        self._drive(inner, threads)
+        return self
+
+    def _drive(self, inner: AsyncServer, threads: Threads) -> None:
+        self.async_mode = "threading"
+        self.handlers: dict[str, Callable[..., Any]] = {}
+        self._inner = inner
+        self._threads = threads
+        self._gateway = Gateway(threads, inner)
+        self._lock = threading.Lock()
+        # Looked up at each call, so that it can be replaced here too.
+        inner.generate_id = lambda: self.generate_id()  # type: ignore[method-assign]
+
+    def is_asyncio_based(self) -> bool:
+        """``False``."""
+        return False
+
+    @property
+    def sockets(self) -> dict[str, Session]:
+        """The sessions by Engine.IO id."""
+        return self._inner.sockets
+
+    @property
+    def logger(self) -> Logger:
+        """Where events of connections are logged."""
+        return self._inner.logger
+
+    @overload
+    def on(self, event: str, handler: None = None) -> Callable[[F], F]: ...
+
+    @overload
+    def on(self, event: str, handler: F) -> F: ...
+
+    def on(self, event: str, handler: F | None = None) -> F | Callable[[F], F]:
+        """Register a handler, or decorate one.
+
+        Args:
+            event: See :meth:`socketio_fast.engineio.AsyncServer.on`.
+            handler: A function, which will run in a thread.
+
+        Raises:
+            ValueError: There is no such event.
+            TypeError: The handler is a coroutine function.
+        """
+        if event not in self.event_names:
+            raise ValueError(f"event {event!r}: one of {self.event_names} expected")
+
+        def register(function: F) -> F:
+            self._inner.on(event, self._threads.adapt(function))
+            self.handlers[event] = function
+            return function
+
+        return register if handler is None else register(handler)
+
+    def send(self, sid: str, data: str | bytes | list[Any] | dict[str, Any]) -> None:
+        """Send a message; see :meth:`socketio_fast.engineio.AsyncServer.send`.
+
+        It is encoded before this returns, and sent soon: messages of one thread in
+        order.
+
+        Raises:
+            TypeError: ``data`` cannot be sent.
+        """
+        self._threads.post(self._inner._send, sid, self._inner._encode(data))
+
+    def get_session(self, sid: str) -> dict[str, Any]:
+        """The application's data of a client, a dict that is kept while it is there.
+
+        Raises:
+            KeyError: The client is not connected.
+        """
+        with self._lock:
+            return step(self._inner.get_session(sid))
+
+    def save_session(self, sid: str, session: dict[str, Any]) -> None:
+        """Replace the application's data of a client.
+
+        Raises:
+            KeyError: The client is not connected.
+        """
+        with self._lock:
+            step(self._inner.save_session(sid, session))
+
+    @contextmanager
+    def session(self, sid: str) -> Iterator[dict[str, Any]]:
+        """The application's data of a client, saved when the block ends.
+
+        Raises:
+            KeyError: The client is not connected.
+        """
+        session = self.get_session(sid)
+        try:
+            yield session
+        finally:
+            self.save_session(sid, session)
+
+    def disconnect(self, sid: str | None = None) -> None:
+        """Disconnect a client, or all; what was sent before is delivered."""
+        self._threads.run(self._inner.disconnect(sid))
+
+    def transport(self, sid: str) -> str:
+        """``"polling"`` or ``"websocket"``.
+
+        Raises:
+            KeyError: The client is not connected.
+        """
+        return self._inner.transport(sid)
+
+    def generate_id(self) -> str:
+        """A new id: 20 url-safe characters from the system's randomness.
+
+        Replace it, on an instance or a subclass, to choose ids; it is called on the
+        event loop's thread.
+        """
+        return AsyncServer.generate_id(self._inner)
+
+    def handle_request(
+        self, environ: Environ, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """Answer a request: a WSGI application.
+
+        :class:`~socketio_fast.engineio.WSGIApp` calls it for its path.
+        """
+        return self._gateway.handle_request(environ, start_response)
+
+    def shutdown(self) -> None:
+        """Disconnect every client, wait for handlers and connections (10 seconds at
+        most), and stop the event loop; it starts again when it is needed.
+
+        Called by a handler, it does not wait for handlers.
+        """
+        self._gateway.shutdown()
+
+    def start_background_task(
+        self, target: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> threading.Thread:
+        """Run a function in a daemon thread of its own, and return that, started.
+
+        Raises:
+            TypeError: It is a coroutine function.
+        """
+        if inspect.iscoroutinefunction(target):
+            raise TypeError(f"{target!r} is a coroutine function: use AsyncServer")
+        thread = threading.Thread(target=target, args=args, kwargs=kwargs, daemon=True)
+        thread.start()
+        return thread
+
+    def sleep(self, seconds: float = 0) -> None:
+        """Sleep for so many seconds."""
+        time.sleep(seconds)
+
+    def create_queue(self, *args: Any, **kwargs: Any) -> queue.Queue[Any]:
+        """A :class:`queue.Queue`."""
+        return queue.Queue(*args, **kwargs)
+
+    def get_queue_empty_exception(self) -> type[queue.Empty]:
+        """What ``get_nowait()`` of such a queue raises."""
+        return queue.Empty
+
+    def create_event(self, *args: Any, **kwargs: Any) -> threading.Event:
+        """A :class:`threading.Event`."""
+        return threading.Event(*args, **kwargs)

@@ -1,0 +1,396 @@
+"""WSGI applications (PEP 3333), for servers that have threads.
+
+A request for long-polling holds a thread of the host until it is answered. A WebSocket
+holds none: its connection is taken from a host that shows its socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import http
+import os
+import socket
+import ssl
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from socketio_fast._core.handshake import Request, make_request
+from socketio_fast._core.hosted import HostedExchange, adopt_connection
+from socketio_fast._core.session import Engine
+from socketio_fast._core.websocket import Connections
+from socketio_fast.engineio.async_server import AsyncServer
+from socketio_fast.static import StaticFiles
+from socketio_fast.threads import Threads
+
+__all__ = ["EngineMiddleware", "EngineWSGIApp", "Gateway", "Middleware", "WSGIApp"]
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+Application = Callable[[Environ, StartResponse], Iterable[bytes]]
+Response = tuple[int, list[tuple[bytes, bytes]], bytes]
+
+# Where hosts put the socket of a connection.
+SOCKETS = ("werkzeug.socket", "gunicorn.socket")
+
+# Seconds that shutdown() waits for handlers and connections.
+SHUTDOWN_TIMEOUT = 10.0
+
+
+class Origin:
+    """A request of WSGI, as the environment of a session is made of it."""
+
+    __slots__ = ("_environ",)
+
+    def __init__(self, environ: Environ) -> None:
+        self._environ = environ
+
+    def environ(self) -> Environ:
+        """The host's own environment."""
+        return self._environ
+
+
+class Gateway:
+    """Gives an Engine.IO server what WSGI servers have received.
+
+    Args:
+        threads: Where the server's event loop runs.
+        eio: The asynchronous server.
+    """
+
+    def __init__(self, threads: Threads, eio: AsyncServer) -> None:
+        self._threads = threads
+        self._eio = eio
+        self._engine = eio.engine
+        self._connections = Connections()
+        self._warned = False
+
+    def handle_request(
+        self, environ: Environ, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """The WSGI application of the Engine.IO path."""
+        request = request_of(environ)
+        upgrades = request.has_token(b"connection", b"upgrade") and request.has_token(
+            b"upgrade", b"websocket"
+        )
+        try:
+            if upgrades:
+                response = self._upgrade(environ, request)
+            else:
+                response = self._exchange(environ, request)
+        except concurrent.futures.CancelledError:
+            response = _message(503, "The server stops")
+        return _respond(environ, start_response, response)
+
+    def _exchange(self, environ: Environ, request: Request) -> Response:
+        if not self._warned and not environ.get("wsgi.multithread", True):
+            self._warned = True
+            self._engine.logger.warning(
+                "this WSGI server has one thread, which a client that polls holds: "
+                "give it threads"
+            )
+        try:
+            body = self._body(environ)
+        except ValueError as exc:
+            return _message(400, str(exc))
+        return self._threads.run(_exchange(self._engine, request, environ, body))
+
+    def _body(self, environ: Environ) -> bytes:
+        """The body of a request; not all of one that is too large."""
+        limit = self._engine.config.max_http_buffer_size
+        length = environ.get("CONTENT_LENGTH") or None
+        if length is None:
+            if not environ.get("wsgi.input_terminated"):
+                return b""
+            return _read(environ["wsgi.input"], limit + 1)
+        if not length.isdecimal():
+            raise ValueError(f"Content-Length {length!r:.20} is not a number")
+        if int(length) > limit:
+            return b""  # refused by its length
+        body = _read(environ["wsgi.input"], int(length))
+        if len(body) < int(length):
+            raise ValueError("the request ended before its body did")
+        return body
+
+    def _upgrade(self, environ: Environ, request: Request) -> Response:
+        found = _socket(environ)
+        if found is None:
+            return _message(
+                400,
+                "This server cannot open WebSockets: it gives no access to the "
+                "connection. Use long-polling, or another server",
+            )
+        refusal = self._threads.run(
+            _adopt(self._engine, request, environ, found.dup(), self._connections)
+        )
+        if refusal is not None:
+            # The duplicate has become non-blocking, and so has this one.
+            found.settimeout(found.gettimeout())
+            return refusal
+        _leave_closed(found)
+        # The host finds that nobody is there to send this to.
+        return 101, [], b""
+
+    def shutdown(self) -> None:
+        """Disconnect every client, wait for handlers and connections, stop the loop.
+
+        From a handler it does not wait for handlers.
+        """
+        if self._threads.running:
+            self._threads.run(self._close(not self._threads.pool.inside))
+            self._threads.stop()
+
+    async def _close(self, wait: bool) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + SHUTDOWN_TIMEOUT
+        self._engine.close_all()
+        tasks = self._eio.handler_tasks()
+        if wait and tasks:
+            await asyncio.wait(tasks, timeout=SHUTDOWN_TIMEOUT)
+        await self._connections.wait_closed(max(0, deadline - loop.time()))
+        self._engine.drop_all()
+        self._connections.abort_all()
+
+
+async def _exchange(
+    engine: Engine, request: Request, environ: Environ, body: bytes
+) -> Response:
+    answered: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+
+    def answer(*response: Any) -> None:
+        if not answered.done():
+            answered.set_result(response)
+
+    exchange = HostedExchange(
+        engine, request, Origin(environ), answer, _socket(environ) is None
+    )
+    try:
+        if exchange.begin():
+            exchange.finish(body)
+        return await answered
+    finally:
+        if answered.cancelled():
+            exchange.lost()
+
+
+async def _adopt(
+    engine: Engine,
+    request: Request,
+    environ: Environ,
+    sock: socket.socket,
+    connections: Connections,
+) -> Response | None:
+    """Take over a connection; if it is refused, what the host is to answer."""
+    refusals: list[Response | None] = []
+
+    class Adoption(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            refusals.append(
+                adopt_connection(
+                    engine, request, Origin(environ), transport, False, connections
+                )
+            )
+
+    sock.setblocking(False)
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.connect_accepted_socket(Adoption, sock)
+    if refusals[0] is not None:
+        transport.abort()
+    return refusals[0]
+
+
+def _socket(environ: Environ) -> socket.socket | None:
+    """The socket that the host has the connection on; None if it cannot be had."""
+    for name in SOCKETS:
+        found = environ.get(name)
+        if isinstance(found, socket.socket) and not isinstance(found, ssl.SSLSocket):
+            # dup2() below is for what is a file descriptor.
+            return None if sys.platform == "win32" else found
+    return None
+
+
+def _leave_closed(sock: socket.socket) -> None:
+    """Make a socket one whose peer has gone: reads end, writes fail."""
+    here, there = socket.socketpair()
+    there.close()
+    with here:
+        os.dup2(here.fileno(), sock.fileno(), inheritable=False)
+
+
+def _read(stream: Any, size: int) -> bytes:
+    """So many bytes, fewer if the stream ends."""
+    pieces = []
+    while size > 0:
+        piece = stream.read(size)
+        if not piece:
+            break
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)
+
+
+def request_of(environ: Environ) -> Request:
+    """The request that a WSGI environment describes."""
+    target = quote(_path(environ, "SCRIPT_NAME", "PATH_INFO"))
+    if environ.get("QUERY_STRING"):
+        target += "?" + environ["QUERY_STRING"]
+    headers = []
+    for key, value in environ.items():
+        if key.startswith("HTTP_"):
+            name = key[5:]
+        elif key in ("CONTENT_TYPE", "CONTENT_LENGTH") and value:
+            name = key
+        else:
+            continue
+        # A line that was folded is one.
+        line = str(value).replace("\r", " ").replace("\n", " ")
+        headers.append(
+            (name.replace("_", "-").lower().encode(), line.encode("latin-1", "replace"))
+        )
+    return make_request(
+        environ["REQUEST_METHOD"],
+        target.encode("latin-1", "replace"),
+        headers,
+        scheme=environ.get("wsgi.url_scheme", "http"),
+        http_version=environ.get("SERVER_PROTOCOL", "HTTP/1.1").rpartition("/")[2],
+    )
+
+
+def _path(environ: Environ, *names: str) -> bytes:
+    """Parts of the path, joined; WSGI has bytes as latin-1."""
+    return "".join(environ.get(name) or "" for name in names).encode("latin-1")
+
+
+class _Server(Protocol):
+    def handle_request(
+        self, environ: Environ, start_response: StartResponse
+    ) -> Iterable[bytes]: ...
+
+
+class EngineWSGIApp:
+    """A WSGI application of an Engine.IO server, beside another application.
+
+    Args:
+        engineio_app: A :class:`socketio_fast.engineio.Server`.
+        wsgi_app: Gets everything else; without it that is answered by 404.
+        static_files: Files by path, see :class:`socketio_fast.static.StaticFiles`.
+            They are looked for before ``wsgi_app`` is asked.
+        engineio_path: Where clients connect.
+    """
+
+    def __init__(
+        self,
+        engineio_app: _Server,
+        wsgi_app: Application | None = None,
+        static_files: Mapping[str, str | Path | Mapping[str, Any]] | None = None,
+        engineio_path: str = "engine.io",
+    ) -> None:
+        #: The server; python-engineio's name of it is ``engineio_app``.
+        self.server = self.engineio_app = engineio_app
+        self.wsgi_app = wsgi_app
+        self.static_files = dict(static_files or {})
+        #: Where clients connect, with slashes around it; also ``engineio_path``.
+        self.path = self.engineio_path = f"/{engineio_path.strip('/')}/"
+        self._files = StaticFiles(self.static_files) if self.static_files else None
+
+    def __call__(
+        self, environ: Environ, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """One request."""
+        path = environ.get("PATH_INFO") or ""
+        if f"{path}/".startswith(self.path):
+            return self.server.handle_request(environ, start_response)
+        found = self._file(environ)
+        if found is not None:
+            return _respond(environ, start_response, found)
+        if self.wsgi_app is not None:
+            return self.wsgi_app(environ, start_response)
+        return _respond(environ, start_response, _message(404, "Not Found"))
+
+    def _file(self, environ: Environ) -> Response | None:
+        method = environ["REQUEST_METHOD"]
+        if self._files is None or method not in ("GET", "HEAD"):
+            return None
+        path = _path(environ, "PATH_INFO").decode("utf-8", "replace")
+        found = self._files.answer(method, path)
+        if found is None:
+            return None
+        status, content_type, body, _ = found
+        length = b"%d" % len(body)
+        headers = [(b"Content-Type", content_type), (b"Content-Length", length)]
+        return status, headers, body
+
+
+class EngineMiddleware(EngineWSGIApp):
+    """The same, by the name that python-engineio had for it first."""
+
+    def __init__(
+        self,
+        engineio_app: _Server,
+        wsgi_app: Application | None = None,
+        engineio_path: str = "engine.io",
+    ) -> None:
+        super().__init__(engineio_app, wsgi_app, engineio_path=engineio_path)
+
+
+class WSGIApp(EngineWSGIApp):
+    """A WSGI application of a Socket.IO server, beside another application.
+
+    Example::
+
+        app = socketio_fast.WSGIApp(sio, flask_app.wsgi_app)
+        # gunicorn --threads 100 module:app, or socketio_fast.run(app)
+
+    Args:
+        socketio_app: A :class:`socketio_fast.Server`.
+        wsgi_app: Gets everything else; without it that is answered by 404.
+        static_files: Files by path, see :class:`socketio_fast.static.StaticFiles`.
+            They are looked for before ``wsgi_app`` is asked.
+        socketio_path: Where clients connect.
+    """
+
+    def __init__(
+        self,
+        socketio_app: _Server,
+        wsgi_app: Application | None = None,
+        static_files: Mapping[str, str | Path | Mapping[str, Any]] | None = None,
+        socketio_path: str = "socket.io",
+    ) -> None:
+        super().__init__(
+            socketio_app,
+            wsgi_app,
+            static_files=static_files,
+            engineio_path=socketio_path,
+        )
+
+
+class Middleware(WSGIApp):
+    """The same, by the name that python-socketio had for it first."""
+
+    def __init__(
+        self,
+        socketio_app: _Server,
+        wsgi_app: Application | None = None,
+        socketio_path: str = "socket.io",
+    ) -> None:
+        super().__init__(socketio_app, wsgi_app, socketio_path=socketio_path)
+
+
+def _message(status: int, message: str) -> Response:
+    body = message.encode()
+    content_type = (b"Content-Type", b"text/plain; charset=UTF-8")
+    return status, [content_type, (b"Content-Length", b"%d" % len(body))], body
+
+
+def _respond(
+    environ: Environ, start_response: StartResponse, response: Response
+) -> Iterable[bytes]:
+    status, headers, body = response
+    start_response(
+        f"{status} {http.HTTPStatus(status).phrase}",
+        [(name.decode(), value.decode("latin-1")) for name, value in headers],
+    )
+    return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]

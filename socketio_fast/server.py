@@ -1,0 +1,327 @@
+"""The Socket.IO server (revision 5) for programs that are not asyncio's."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+from socketio_fast._core.emitter import Emission
+from socketio_fast._core.peer import Hub, Namespace
+from socketio_fast.async_server import AsyncServer
+from socketio_fast.base_server import BaseServer, Handler
+from socketio_fast.engineio.server import Server as EngineServer
+from socketio_fast.hosting.wsgi import Environ, StartResponse
+from socketio_fast.logs import Logger
+from socketio_fast.threads import MAX_WORKERS, Threads, check_async_mode, step
+
+__all__ = ["Server"]
+
+
+class Server(BaseServer):
+    """A Socket.IO server for threads.
+
+    It drives an :class:`~socketio_fast.AsyncServer` on an event loop of its own, which
+    starts when it is first needed. Every method may be called from any thread, those of
+    handlers and of a program that runs asyncio too. Handlers run in threads: a client's
+    ``connect`` handler before its others, and those one after the other with
+    ``async_handlers=False``.
+
+    Example::
+
+        sio = socketio_fast.Server()
+
+        @sio.event
+        def chat(sid, text):
+            sio.emit("chat", text, skip_sid=sid)
+
+        app = socketio_fast.WSGIApp(sio, flask_app.wsgi_app)
+
+    Args:
+        client_manager: What tells other processes of events and rooms, one of
+            :mod:`socketio_fast.managers`; ``None`` for a single process.
+        logger: See :class:`~socketio_fast.AsyncServer`, as for what follows.
+        serializer: See there.
+        json: See there.
+        async_handlers: Whether a client's next handler may start before its last has
+            ended (``True``).
+        always_connect: See there.
+        namespaces: See there.
+        async_mode: ``None`` or ``"threading"``; there is one mode.
+        max_workers: Threads that handlers run in, at most (128). More handlers wait
+            until one has ended.
+        **options: Those of :class:`~socketio_fast.AsyncServer` and of
+            :class:`socketio_fast.engineio.AsyncServer`.
+
+    Raises:
+        ValueError: An option has a value that is not allowed.
+        TypeError: There is no such option, or the manager is not one of this package.
+        RuntimeError: gevent or eventlet has patched the threads of this process.
+    """
+
+    default_path: ClassVar[str] = AsyncServer.default_path
+    #: The Engine.IO server below, a :class:`socketio_fast.engineio.Server`.
+    eio: EngineServer
+
+    def __init__(
+        self,
+        client_manager: Any = None,
+        logger: bool | Logger = False,
+        serializer: Any = "default",
+        json: Any = None,
+        async_handlers: bool = True,
+        always_connect: bool = False,
+        namespaces: Sequence[str] | str | None = None,
+        *,
+        async_mode: str | None = None,
+        max_workers: int = MAX_WORKERS,
+        **options: Any,
+    ) -> None:
+        check_async_mode(async_mode)
+        self._server = AsyncServer(
+            client_manager=client_manager,
+            logger=logger,
+            json=json,
+            async_handlers=async_handlers,
+            namespaces=namespaces,
+            serializer=serializer,
+            always_connect=always_connect,
+            **options,
+        )
+        self._threads = Threads(self._server.bind, max_workers, self._server.logger)
+        self._lock = threading.Lock()
+        #: Who is in which room, and what other processes are told.
+        self.manager = client_manager or self._server.manager
+        super().__init__(EngineServer.over(self._server.eio, self._threads))
+        self.async_mode = self.eio.async_mode
+
+    @property
+    def _hub(self) -> Hub:
+        return self._server._hub
+
+    @property
+    def logger(self) -> Logger:
+        """Where events are logged."""
+        return self._server.logger
+
+    @property
+    def namespaces(self) -> Sequence[str]:
+        """Namespaces that accept clients although they have no handlers."""
+        return self._server.namespaces
+
+    @property
+    def async_handlers(self) -> bool:
+        """Whether a client's next handler may start before its last has ended."""
+        return self._server.async_handlers
+
+    @property
+    def always_connect(self) -> bool:
+        """Whether clients are connected before their connect handler runs."""
+        return self._server.always_connect
+
+    @property
+    def manager_initialized(self) -> bool:
+        """Whether the manager has begun its work."""
+        return self._server.manager_initialized
+
+    def is_asyncio_based(self) -> bool:
+        """``False``."""
+        return False
+
+    def _adapt(self, handler: Handler) -> Handler:
+        return self._threads.adapt(handler)
+
+    # Sending.
+
+    def emit(
+        self,
+        event: str,
+        data: Any = None,
+        to: Any = None,
+        room: Any = None,
+        skip_sid: str | Sequence[str] | None = None,
+        namespace: str | None = None,
+        callback: Handler | None = None,
+        ignore_queue: bool = False,
+    ) -> None:
+        """Send an event to everybody, a client, a room, or several of them.
+
+        It is encoded before this returns, and sent soon: events of one thread in order,
+        and after what that thread has done to rooms. With a manager of several
+        processes, this returns when the manager has it.
+
+        Args:
+            event: The name.
+            data: See :meth:`socketio_fast.AsyncServer.emit`, as for what follows.
+            to: See there.
+            room: See there.
+            skip_sid: See there.
+            namespace: See there.
+            callback: Called, in a thread of handlers, with the arguments of the
+                acknowledgement, once for each client that answers.
+            ignore_queue: See there.
+
+        Raises:
+            TypeError: ``data`` is not JSON with bytes in it.
+        """
+        if callback is not None:
+            callback = self._threads.adapt(callback)
+        emission = self._server.emit(
+            event, data, to, room, skip_sid, namespace, callback, ignore_queue
+        )
+        if isinstance(emission, Emission):
+            send = emission.encode()
+            if send is not None:
+                self._threads.post(send)
+        else:
+            self._threads.run(emission)
+
+    def send(
+        self,
+        data: Any,
+        to: Any = None,
+        room: Any = None,
+        skip_sid: str | Sequence[str] | None = None,
+        namespace: str | None = None,
+        callback: Handler | None = None,
+        ignore_queue: bool = False,
+    ) -> None:
+        """Send the event ``message``; see :meth:`emit`."""
+        self.emit(
+            "message", data, to, room, skip_sid, namespace, callback, ignore_queue
+        )
+
+    def call(
+        self,
+        event: str,
+        data: Any = None,
+        to: str | None = None,
+        sid: str | None = None,
+        namespace: str | None = None,
+        timeout: float | None = 60,
+        ignore_queue: bool = False,
+    ) -> Any:
+        """Send an event to one client, and wait for its acknowledgement.
+
+        See :meth:`socketio_fast.AsyncServer.call` for arguments, results and errors.
+        """
+        return self._threads.run(
+            self._server.call(event, data, to, sid, namespace, timeout, ignore_queue)
+        )
+
+    # Rooms.
+
+    def enter_room(self, sid: str, room: Any, namespace: str | None = None) -> None:
+        """Put a client into a room (any hashable value but ``None``).
+
+        Raises:
+            ValueError: The client is not connected, or the room is another's ``sid``.
+        """
+        self._threads.run(self._server.enter_room(sid, room, namespace))
+
+    def leave_room(self, sid: str, room: Any, namespace: str | None = None) -> None:
+        """Take a client out of a room; nothing happens if it is not in it."""
+        self._threads.run(self._server.leave_room(sid, room, namespace))
+
+    def close_room(self, room: Any, namespace: str | None = None) -> None:
+        """Take every client out of a room.
+
+        Raises:
+            ValueError: The room is a client's ``sid``.
+        """
+        self._threads.run(self._server.close_room(room, namespace))
+
+    # Clients.
+
+    def get_session(self, sid: str, namespace: str | None = None) -> dict[str, Any]:
+        """The application's data of a client in a namespace, a dict.
+
+        It is kept while the client is there; changes to it last.
+
+        Raises:
+            KeyError: The client is not connected.
+        """
+        with self._lock:
+            return step(self._server.get_session(sid, namespace))
+
+    def save_session(
+        self, sid: str, session: dict[str, Any], namespace: str | None = None
+    ) -> None:
+        """Replace the application's data of a client in a namespace.
+
+        Raises:
+            KeyError: The client is not connected.
+        """
+        with self._lock:
+            step(self._server.save_session(sid, session, namespace))
+
+    @contextmanager
+    def session(
+        self, sid: str, namespace: str | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """The application's data of a client, saved when the block ends.
+
+        Example::
+
+            with sio.session(sid) as session:
+                session["name"] = name
+
+        Raises:
+            KeyError: The client is not connected.
+        """
+        session = self.get_session(sid, namespace)
+        try:
+            yield session
+        finally:
+            self.save_session(sid, session, namespace)
+
+    def disconnect(
+        self, sid: str, namespace: str | None = None, ignore_queue: bool = False
+    ) -> None:
+        """Disconnect a client from a namespace, and wait for the disconnect handler.
+
+        See :meth:`socketio_fast.AsyncServer.disconnect`.
+        """
+        self._threads.wait(self._server.disconnect(sid, namespace, ignore_queue))
+
+    def handle_request(
+        self, environ: Environ, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """Answer a request: a WSGI application.
+
+        :class:`~socketio_fast.WSGIApp` calls it for its path.
+        """
+        return self.eio.handle_request(environ, start_response)
+
+    def shutdown(self) -> None:
+        """Disconnect every client, wait for handlers and connections (10 seconds at
+        most), and stop the event loop; it starts again when it is needed.
+
+        Called by a handler, it does not wait for handlers.
+        """
+        self.eio.shutdown()
+
+    # Background tasks.
+
+    def start_background_task(
+        self, target: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> threading.Thread:
+        """Run a function in a daemon thread of its own, and return that, started.
+
+        Raises:
+            TypeError: It is a coroutine function.
+        """
+        return self.eio.start_background_task(target, *args, **kwargs)
+
+    def sleep(self, seconds: float = 0) -> None:
+        """Sleep for so many seconds."""
+        self.eio.sleep(seconds)
+
+    def _run_handler(self, event: Any, namespace: str, *args: Any) -> Any:
+        found = self._namespace(namespace) or Namespace(self._hub, namespace)
+        handler, arguments = found.find(event, *args)
+        if handler is None:
+            return self.not_handled
+        # What _adapt() was given, in this thread.
+        return handler.__wrapped__(*arguments)  # type: ignore[attr-defined]

@@ -1,0 +1,201 @@
+"""What a sync server drives the asynchronous one with: a loop, and handler threads."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from socketio_fast.engineio.async_server import ASYNC_MODES
+from socketio_fast.handler_pool import HandlerPool
+from socketio_fast.logs import Logger
+from socketio_fast.loop_thread import LoopThread
+
+__all__ = ["MAX_WORKERS", "Threads", "check_async_mode", "step"]
+
+T = TypeVar("T")
+Handler = Callable[..., Any]
+
+#: Threads for the handlers of a server, at most, unless it is told otherwise. They may
+#: wait for databases and for each other, so that there are more than processors.
+MAX_WORKERS = 128
+
+
+class Threads:
+    """An event loop on a thread, and a pool of threads that run handlers.
+
+    Args:
+        bind: Called with the event loop, on its thread, when it starts: for the first
+            time, after :meth:`stop`, and in a forked process.
+        max_workers: Threads for handlers, at most.
+        logger: Where failures are logged that nobody can be told.
+
+    Raises:
+        ValueError: ``max_workers`` is not a positive number.
+        RuntimeError: gevent or eventlet has replaced the threads of this process.
+    """
+
+    def __init__(
+        self,
+        bind: Callable[[asyncio.AbstractEventLoop], object],
+        max_workers: int,
+        logger: Logger,
+    ) -> None:
+        refuse_patched_threads()
+        self._bind = bind
+        self._logger = logger
+        self._max_workers = max_workers
+        self.pool = self._new_pool()
+        self.loop_thread = LoopThread("socketio_fast-loop", self._start)
+
+    def _new_pool(self) -> HandlerPool:
+        return HandlerPool(self._max_workers, "socketio_fast-handler")
+
+    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+        # A forked process has no threads but the one that forked it.
+        self.pool = self._new_pool()
+        self._bind(loop)
+
+    @property
+    def running(self) -> bool:
+        """Whether the event loop has been used, and not stopped since."""
+        return self.loop_thread.running
+
+    def run(self, coro: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the loop, and wait for what it returns or raises."""
+        return self.loop_thread.run(coro)
+
+    def ask(self, function: Callable[..., T], *args: Any) -> T:
+        """Call a function on the loop's thread, and wait for what it returns."""
+        return self.loop_thread.run(_call(function, *args))
+
+    def wait(self, coro: Coroutine[Any, Any, T]) -> T:
+        """As :meth:`run`, for what waits for handlers."""
+        with self.pool.waiting():
+            return self.loop_thread.run(coro)
+
+    def post(self, function: Callable[..., object], *args: Any) -> None:
+        """Call a function on the loop's thread, soon; do not wait for it."""
+        self.loop_thread.post(function, *args)
+
+    def adapt(self, handler: Handler) -> Handler:
+        """A coroutine function that runs a handler in the pool, and shows as it does.
+
+        Raises:
+            TypeError: The handler is a coroutine function.
+        """
+        if inspect.iscoroutinefunction(handler):
+            raise TypeError(
+                f"handler {handler!r} is a coroutine function: use AsyncServer, or def"
+            )
+
+        @functools.wraps(handler)
+        async def run(*args: Any) -> Any:
+            return await self._submit(handler, args)
+
+        return run
+
+    def _submit(self, handler: Handler, args: tuple[Any, ...]) -> asyncio.Future[Any]:
+        future = asyncio.get_running_loop().create_future()
+        context = contextvars.copy_context()
+        post = self.loop_thread.poster()
+
+        def job() -> None:
+            result, error = None, None
+            try:
+                result = context.run(handler, *args)
+                if inspect.iscoroutine(result):
+                    result.close()
+                    raise TypeError(
+                        f"handler {handler!r} returned a coroutine: use AsyncServer"
+                    )
+            except Exception as exc:
+                error = exc
+            except BaseException as exc:
+                # SystemExit and others would end the event loop.
+                error = RuntimeError(f"a handler raised {exc!r}")
+                error.__cause__ = exc
+            try:
+                post(_settle, future, result, error)
+            except RuntimeError:  # the loop has stopped
+                if error is not None:
+                    self._logger.error("handler %r failed", handler, exc_info=error)
+
+        self.pool.submit(job)
+        return future
+
+    def stop(self, timeout: float | None = None) -> None:
+        """Stop the loop; it starts again when it is needed. See ``LoopThread``."""
+        self.loop_thread.stop(timeout)
+
+
+def step(coro: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine returns that never suspends: it needs no event loop.
+
+    Raises:
+        RuntimeError: It has suspended.
+    """
+    try:
+        coro.send(None)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+    coro.close()
+    raise RuntimeError(f"{coro!r} has suspended")
+
+
+def check_async_mode(async_mode: str | None) -> None:
+    """Raise ValueError for an ``async_mode`` that no server of threads has."""
+    if async_mode in (None, "threading"):
+        return
+    if async_mode in ("eventlet", "gevent", "gevent_uwsgi"):
+        raise ValueError(
+            f"async_mode={async_mode!r}: its greenlets cannot share a process with an "
+            "event loop. Use async_mode='threading' (the default), without "
+            "monkey-patching, or AsyncServer"
+        )
+    if async_mode in ASYNC_MODES:
+        raise ValueError(f"async_mode={async_mode!r} is one of AsyncServer's")
+    raise ValueError(f"async_mode={async_mode!r}: None or 'threading' expected")
+
+
+async def _call(function: Callable[..., T], *args: Any) -> T:
+    return function(*args)
+
+
+def _settle(
+    future: asyncio.Future[Any], result: Any, error: BaseException | None
+) -> None:
+    if future.done():
+        return  # cancelled
+    if error is None:
+        future.set_result(result)
+    elif isinstance(error, StopIteration):
+        # A future takes all but this one.
+        wrapped = RuntimeError("a handler raised StopIteration")
+        wrapped.__cause__ = error
+        future.set_exception(wrapped)
+    else:
+        future.set_exception(error)
+
+
+def refuse_patched_threads() -> None:
+    """Raise RuntimeError if threads are gevent's or eventlet's."""
+    for package, patched in (
+        ("gevent", _patched("gevent.monkey", "is_module_patched", "threading")),
+        ("eventlet", _patched("eventlet.patcher", "is_monkey_patched", "thread")),
+    ):
+        if patched:
+            raise RuntimeError(
+                f"{package} has patched the threads of this process, which an event "
+                "loop cannot run in: leave out its monkey-patching and use threads "
+                "(async_mode='threading'), or AsyncServer"
+            )
+
+
+def _patched(module: str, function: str, name: str) -> bool:
+    found = sys.modules.get(module)
+    return found is not None and bool(getattr(found, function)(name))

@@ -1,0 +1,262 @@
+"""The sync servers without a client: what they refuse, and what needs no client."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sys
+import threading
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import socketio_fast
+from socketio_fast import engineio, exceptions
+from unit.processes import python
+
+TIMEOUT = 10.0
+
+
+@pytest.fixture(params=[socketio_fast.Server, engineio.Server])
+def kind(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+@pytest.fixture
+def server(kind: Any) -> Iterator[Any]:
+    server = kind()
+    yield server
+    server.shutdown()
+
+
+@pytest.fixture
+def sio() -> Iterator[socketio_fast.Server]:
+    server = socketio_fast.Server()
+    yield server
+    server.shutdown()
+
+
+# Options.
+
+
+@pytest.mark.parametrize("mode", ["eventlet", "gevent", "gevent_uwsgi"])
+def test_modes_of_greenlets_say_what_to_use(kind: Any, mode: str) -> None:
+    with pytest.raises(ValueError, match=rf"{mode}.*'threading'.*AsyncServer"):
+        kind(async_mode=mode)
+
+
+@pytest.mark.parametrize("mode", ["asgi", "aiohttp", "sanic", "tornado"])
+def test_modes_of_asyncio_are_the_other_servers(kind: Any, mode: str) -> None:
+    with pytest.raises(ValueError, match=f"async_mode='{mode}' is one of AsyncServer"):
+        kind(async_mode=mode)
+
+
+def test_another_mode_is_an_error(kind: Any) -> None:
+    with pytest.raises(ValueError, match="async_mode='x': None or 'threading'"):
+        kind(async_mode="x")
+
+
+@pytest.mark.parametrize("mode", [None, "threading"])
+def test_the_mode_is_threading(kind: Any, mode: str | None) -> None:
+    server = kind(async_mode=mode)
+    assert server.async_mode == "threading"
+    assert server.is_asyncio_based() is False
+
+
+def test_max_workers_is_a_positive_number(kind: Any) -> None:
+    with pytest.raises(ValueError, match="max_workers=0: a positive number"):
+        kind(max_workers=0)
+
+
+def test_unknown_options_are_errors() -> None:
+    with pytest.raises(TypeError, match="did you mean 'ping_timeout'"):
+        socketio_fast.Server(ping_timout=1)
+    with pytest.raises(TypeError, match="ping_timout"):
+        engineio.Server(ping_timout=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [
+        ("gevent.monkey", "is_module_patched"),
+        ("eventlet.patcher", "is_monkey_patched"),
+    ],
+)
+def test_patched_threads_say_what_to_do(
+    kind: Any, monkeypatch: pytest.MonkeyPatch, name: str, function: str
+) -> None:
+    module = types.ModuleType(name)
+    asked = []
+    setattr(module, function, lambda thing: asked.append(thing) or True)
+    monkeypatch.setitem(sys.modules, name, module)
+    with pytest.raises(RuntimeError, match=r"patched the threads.*AsyncServer"):
+        kind()
+    assert asked in (["threading"], ["thread"])
+
+
+def test_packages_that_have_not_patched_do_no_harm(
+    kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = types.ModuleType("gevent.monkey")
+    module.is_module_patched = lambda name: False  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "gevent.monkey", module)
+    kind()
+
+
+# Handlers.
+
+
+def test_coroutine_functions_are_refused(server: Any) -> None:
+    async def handler(*args: Any) -> None:
+        raise AssertionError
+
+    with pytest.raises(TypeError, match=r"is a coroutine function: use AsyncServer"):
+        server.on("message", handler)
+    with pytest.raises(TypeError, match=r"is a coroutine function: use AsyncServer"):
+        server.start_background_task(handler)
+
+
+def test_an_asyncio_namespace_is_refused(sio: socketio_fast.Server) -> None:
+    with pytest.raises(ValueError, match="Not a valid namespace class"):
+        sio.register_namespace(socketio_fast.AsyncNamespace("/x"))
+
+
+def test_handlers_are_kept_as_they_were_registered(sio: socketio_fast.Server) -> None:
+    @sio.event
+    def message(sid: str) -> None:
+        raise AssertionError
+
+    @sio.on("other", namespace="/x")
+    def other(sid: str) -> None:
+        raise AssertionError
+
+    assert sio.handlers == {"/": {"message": message}, "/x": {"other": other}}
+
+
+def test_an_event_can_be_triggered(sio: socketio_fast.Server) -> None:
+    def where(sid: str, n: int) -> tuple[str, int, str]:
+        return sid, n, threading.current_thread().name
+
+    sio.on("where", where)
+    here = threading.current_thread().name
+    assert sio._trigger_event("where", "/", "sid", 1) == ("sid", 1, here)
+    assert sio._trigger_event("nothing", "/", "sid") is sio.not_handled
+
+
+# Before any client.
+
+
+def test_nothing_starts_before_it_is_needed(kind: Any) -> None:
+    threads = threading.active_count()
+    server = kind()
+    server.on("message", print)
+    server.shutdown()
+    assert threading.active_count() == threads
+
+
+def test_emit_reaches_nobody(sio: socketio_fast.Server) -> None:
+    sio.emit("news", {"a": b"b"})
+    sio.send("news", room="room", callback=print)
+    sio.emit("news", namespace="/unknown")
+    sio.close_room("room")
+    sio.leave_room("nobody", "room")
+    sio.disconnect("nobody")
+    assert sio.rooms("nobody") == []
+    assert sio.get_environ("nobody") is None
+    assert dict(sio.environ) == {}
+
+
+def test_what_cannot_be_sent_is_raised_where_it_is_sent(
+    sio: socketio_fast.Server,
+) -> None:
+    sio.on("some", print)
+    with pytest.raises(TypeError):
+        sio.emit("news", object())
+    with pytest.raises(TypeError):
+        engineio.Server().send("nobody", 1.5)  # type: ignore[arg-type]
+
+
+def test_what_needs_a_client_says_so(sio: socketio_fast.Server) -> None:
+    with pytest.raises(ValueError, match="sid is not connected"):
+        sio.enter_room("nobody", "room")
+    for method in (sio.get_session, sio.transport):
+        with pytest.raises(KeyError, match="Session not found"):
+            method("nobody")
+    with pytest.raises(KeyError, match="Session not found"):
+        sio.save_session("nobody", {})
+    with pytest.raises(exceptions.CallDisconnectedError):
+        sio.call("question", to="nobody")
+    with pytest.raises(ValueError, match="broadcast"):
+        sio.call("question")
+
+
+def test_call_needs_concurrent_handlers() -> None:
+    sio = socketio_fast.Server(async_handlers=False)
+    with pytest.raises(RuntimeError, match="async_handlers is False"):
+        sio.call("question", to="nobody")
+    sio.shutdown()
+
+
+async def test_it_works_on_the_thread_of_another_loop(
+    sio: socketio_fast.Server,
+) -> None:
+    sio.emit("news")
+    with pytest.raises(ValueError, match="not connected"):
+        sio.enter_room("nobody", "room")
+    with pytest.raises(ValueError, match="not connected"):
+        await asyncio.to_thread(sio.enter_room, "nobody", "room")
+
+
+# Helpers.
+
+
+def test_background_tasks_are_threads(server: Any) -> None:
+    seen = []
+
+    def task(*args: Any, **options: Any) -> None:
+        seen.append((args, options))
+
+    thread = server.start_background_task(task, 1, b=2)
+    thread.join(TIMEOUT)
+    assert thread.daemon
+    assert seen == [((1,), {"b": 2})]
+
+
+def test_queues_and_events_are_those_of_threads() -> None:
+    eio = engineio.Server()
+    assert isinstance(eio.create_queue(), queue.Queue)
+    with pytest.raises(eio.get_queue_empty_exception()):
+        eio.create_queue().get_nowait()
+    assert not eio.create_event().is_set()
+    eio.sleep(0)
+
+
+def test_ids_can_be_chosen(server: Any) -> None:
+    eio = getattr(server, "eio", server)
+    assert len(eio.generate_id()) == 20
+    eio.generate_id = lambda: "chosen"
+    assert eio._inner.generate_id() == "chosen"
+
+
+def test_a_program_ends_while_a_handler_runs(tmp_path: Path) -> None:
+    program = """
+import threading
+import socketio_fast
+
+sio = socketio_fast.Server()
+began = threading.Event()
+
+def handler(sid):
+    began.set()
+    threading.Event().wait()
+
+sio.on("forever", handler)
+handler = sio._hub.namespaces["/"].find("forever", "sid")[0]
+sio._threads.post(lambda: sio._threads.loop_thread.loop.create_task(handler("sid")))
+assert began.wait(10)
+"""
+    ended = python("-c", program, cwd=tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
