@@ -4,7 +4,7 @@
 """
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from socketio_fast import engineio, exceptions
 from socketio_fast import packet as packet
@@ -44,14 +44,16 @@ _CLIENTS = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _CLIENTS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    message = (
-        f"socketio_fast has no {name} yet, clients come in a later version: "
-        "python-socketio's work with its servers"
-    )
-    # `from socketio_fast import Client` would replace an AttributeError by its own.
-    if sys._getframe(1).f_code.co_name == "_handle_fromlist":
-        raise ImportError(message, name=__name__)
-    raise AttributeError(message)
+if not TYPE_CHECKING:  # to a type checker, any name would be there
+
+    def __getattr__(name: str) -> Any:
+        if name not in _CLIENTS:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        message = (
+            f"socketio_fast has no {name} yet, clients come in a later version: "
+            "python-socketio's work with its servers"
+        )
+        # `from socketio_fast import Client` would replace an AttributeError by its own.
+        if sys._getframe(1).f_code.co_name == "_handle_fromlist":
+            raise ImportError(message, name=__name__)
+        raise AttributeError(message)

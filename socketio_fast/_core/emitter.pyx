@@ -4,6 +4,8 @@
 frame and a generator each time, 0.4 us of a message that costs 2.2 us in all; this one
 runs when it is first stepped, as a coroutine does, and never suspends.
 """
+import asyncio
+import inspect
 from collections.abc import Coroutine
 
 import cython
@@ -177,3 +179,10 @@ cdef class Emitter:
         emission.namespace = namespace
         emission.callback = callback
         return emission
+
+
+# To iscoroutinefunction(), and so to mocks made after a server, it is one.
+if hasattr(inspect, "markcoroutinefunction"):  # 3.12
+    inspect.markcoroutinefunction(Emitter.emit)
+else:
+    Emitter.emit._is_coroutine = asyncio.coroutines._is_coroutine

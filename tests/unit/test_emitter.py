@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
+from unittest import mock
 
 import pytest
 
@@ -21,6 +22,15 @@ def test_it_is_a_coroutine_to_asyncio(sio) -> None:
     assert asyncio.iscoroutine(emission)
     assert inspect.isawaitable(emission)
     emission.close()
+
+
+async def test_mocks_take_it_for_a_coroutine_function() -> None:
+    for kind in (mock.AsyncMock, mock.MagicMock):
+        sio = kind(spec=socketio_fast.AsyncServer)
+        await sio.emit("e", 1, to="x")
+        sio.emit.assert_awaited_once_with("e", 1, to="x")
+        await sio.call("e")
+        assert sio.rooms is not None
 
 
 async def test_it_can_be_a_task(sio) -> None:
