@@ -19,6 +19,7 @@ cdef class Endpoint:
         object fallback             # async (Request) -> answer, see Endpoint
         object access_log           # a logger, or None
         readonly bint secure
+        readonly object other       # takes connections, see Endpoint; None: nobody
         # The Date line, and the second it is of.
         bytes date
         double date_until
@@ -50,6 +51,8 @@ cdef class Http1Core(Timed):
         Py_ssize_t head_size
         Http1Exchange current
         Request upgrade             # it asks for a WebSocket
+        bytes opening               # of a request, while it is not known whose it is
+        bytes behind                # another application's, behind unanswered requests
         # Requests that have no response yet, or wait for the one before.
         list exchanges
         bint closing                # nothing more is read
@@ -60,6 +63,8 @@ cdef class Http1Core(Timed):
         self, const sf_request *r, const char *p, Py_ssize_t n
     ) except -1
     cdef int _parse(self, bytes data) except -1
+    cdef int _choose(self, bytes data) except -1
+    cdef int _hand_over(self, bytes data) except -1
     cdef Http1Exchange _begin(self, Request request, bint keep_alive)
     cdef int _route(self, Http1Exchange exchange) except -1
     cdef int _admit(self, Http1Exchange exchange) except -1

@@ -75,6 +75,8 @@ cdef class Endpoint:
         path: Where Engine.IO is, "/socket.io/".
         fallback: Answers requests to other paths: an async function of the Request
             that returns (status, content type, body, header lines), or None for 404.
+        other: Takes over connections with a request to another path, called with the
+            transport and what was received from that request on; None: nobody does.
         access_log: A logger for requests, or None.
         secure: Whether connections use TLS.
     """
@@ -82,6 +84,7 @@ cdef class Endpoint:
     def __cinit__(
         self, Engine engine not None, object loop, str path not None,
         object fallback=None, object access_log=None, bint secure=False,
+        object other=None,
     ):
         self.engine = engine
         self.loop = loop
@@ -90,6 +93,7 @@ cdef class Endpoint:
         self.fallback = fallback
         self.access_log = access_log
         self.secure = secure
+        self.other = other
         self.connections = Connections()
 
     cdef bytes date_line(self):
@@ -111,6 +115,11 @@ cdef class Endpoint:
     def owns(self, str path not None):
         """Whether a path is Engine.IO's."""
         return path.startswith(self.path) or path == self.path[:-1]
+
+    def takes(self, bytes data not None):
+        """Whether a request to Engine.IO begins here; False where it cannot be seen."""
+        cdef list words = data[:MAX_HEAD].split(b" ", 2)
+        return len(words) == 3 and self.owns_target(words[1])
 
     def protocol(self):
         """A protocol for a new connection."""
@@ -242,10 +251,19 @@ cdef class Http1Core(Timed):
         cdef const char *p = PyBytes_AS_STRING(data)
         cdef Py_ssize_t n = PyBytes_GET_SIZE(data), i = 0
         cdef sf_request r
+        if self.opening is not None:
+            data, self.opening = self.opening + data, None
+            self._choose(data)
+            return
         while i < n and self.head_size == 0 and not self.closing:
             r = sf_scan_request(p + i, n - i, MAX_HEAD)
-            if r.method == SF_DECLINED:
-                self._parse(data[i:] if i else data)
+            if r.method == SF_DECLINED or (
+                self.endpoint.other is not None
+                and not self.endpoint.owns_target(
+                    p[i + r.target:i + r.target + r.target_size]
+                )
+            ):
+                self._choose(data[i:] if i else data)
                 return
             i += self._read_plain(&r, p + i, n - i)
         if i < n and not self.closing:
@@ -272,6 +290,39 @@ cdef class Http1Core(Timed):
         if self.exchanges:
             self._set_deadline(0)  # it waits for us
         return r.head + r.length
+
+    cdef int _choose(self, bytes data) except -1:
+        """A request that is not plain, or not Engine.IO's: whose is it?"""
+        cdef list words
+        cdef bytes line
+        cdef object found
+        if self.endpoint.other is None:
+            return self._parse(data)
+        line, found, _ = data.lstrip(b"\r\n").partition(b"\n")
+        words = line.split(b" ")
+        if not found and len(words) < 3 and len(data) < MAX_HEAD:
+            self.opening = data
+            return 0
+        if len(words) < 3 or self.endpoint.owns_target(words[1]):
+            return self._parse(data)
+        return self._hand_over(data)
+
+    cdef int _hand_over(self, bytes data) except -1:
+        """What comes from here on is another application's."""
+        cdef Writer writer = self.writer
+        cdef object transport = writer.transport
+        if self.exchanges:
+            self.behind = data
+            transport.pause_reading()
+            return 0
+        writer.flush()
+        transport.set_write_buffer_limits()
+        self._set_deadline(0)
+        self.endpoint.connections.discard(self)
+        self.writer = self.parser = self.current = None
+        self.closing = True
+        self.endpoint.other(transport, data)
+        return 0
 
     cdef int _parse(self, bytes data) except -1:
         """Take what is not plain, or not all there."""
@@ -410,7 +461,11 @@ cdef class Http1Core(Timed):
         if endpoint.owns_target(exchange.request.target):
             exchange.store = NO_STORE
             return self._admit(exchange)
-        if endpoint.fallback is None:
+        if endpoint.other is not None:
+            # Received in one piece with the one before, so it cannot be handed over.
+            exchange.keep_alive = False
+            exchange.respond(503, TEXT, b"Pipelined behind another application", b"")
+        elif endpoint.fallback is None:
             exchange.respond(404, TEXT, b"Not Found", b"")
         else:
             self._name_peer(exchange.request)
@@ -589,6 +644,10 @@ cdef class Http1Core(Timed):
         if self.paused:
             self.paused = False
             writer.transport.resume_reading()
+        if self.behind is not None:
+            data, self.behind = self.behind, None
+            writer.transport.resume_reading()
+            return self._hand_over(data)
         if self.current is None:
             self._set_deadline(HEAD_TIMEOUT)
         return 0

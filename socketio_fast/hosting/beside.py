@@ -1,0 +1,142 @@
+"""Another ASGI application on the port of a compiled server, by uvicorn's protocols.
+
+A connection that asks for a path of the other application is handed over to uvicorn's
+HTTP protocol, with all that was received of the request, and comes back with the next
+request to Engine.IO. So pages, their files and long-polling share a browser's
+connections, and neither side parses for the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Any
+
+try:
+    import uvicorn
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+    from uvicorn.server import ServerState
+except ImportError as exc:
+    raise ImportError(
+        "an application beside a Socket.IO server is served by uvicorn's protocols: "
+        'pip install "socketio-fast[uvicorn]"'
+    ) from exc
+
+from socketio_fast.hosting.asgi import Application
+from socketio_fast.uvicorn import WebSocketProtocol
+
+if TYPE_CHECKING:
+    from socketio_fast._core.http1 import Endpoint
+
+__all__ = ["OtherApplication"]
+
+
+class State(ServerState):
+    """What uvicorn's protocols share; the Date header is made when it is asked for."""
+
+    def __init__(self) -> None:
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._until = 0.0
+        super().__init__()
+
+    @property
+    def default_headers(self) -> list[tuple[bytes, bytes]]:
+        """The header lines of every response."""
+        now = time.time()
+        if now >= self._until:
+            self._until = int(now) + 1.0
+            self._headers = [(b"date", formatdate(now, usegmt=True).encode())]
+        return self._headers
+
+    @default_headers.setter
+    def default_headers(self, headers: list[tuple[bytes, bytes]]) -> None:
+        pass
+
+
+class Protocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1, which gives a connection back for Engine.IO."""
+
+    endpoint: Endpoint
+    _inside = False
+
+    def on_message_begin(self) -> None:
+        """A request begins; called by httptools."""
+        self._inside = True
+        super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        """A request is all there; called by httptools."""
+        self._inside = False
+        super().on_message_complete()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the client; called by the event loop."""
+        idle = not self._inside and (self.cycle is None or self.cycle.response_complete)
+        if not (idle and self.endpoint.takes(data)):
+            super().data_received(data)
+            return
+        self._unset_keepalive_if_required()
+        self.connections.discard(self)
+        protocol = self.endpoint.protocol()
+        self.transport.set_protocol(protocol)
+        protocol.connection_made(self.transport)
+        protocol.data_received(data)
+
+
+class OtherApplication:
+    """Serves an application on connections that are handed over to it.
+
+    Args:
+        app: The ASGI application.
+        access_log: Whether uvicorn logs its requests.
+    """
+
+    def __init__(self, app: Application, access_log: bool = False) -> None:
+        self._config = uvicorn.Config(
+            app,  # type: ignore[arg-type]
+            http=Protocol,
+            ws=WebSocketProtocol,
+            log_config=None,
+            access_log=access_log,
+            server_header=False,
+        )
+        self._config.load()
+        self._state = State()
+        self._lifespan = self._config.lifespan_class(self._config)
+        self._endpoint: Endpoint | None = None
+
+    async def start(self) -> None:
+        """Run the application's startup.
+
+        Raises:
+            RuntimeError: It failed; uvicorn has logged how.
+        """
+        await self._lifespan.startup()
+        if self._lifespan.should_exit:
+            raise RuntimeError("the application's startup failed")
+
+    def share(self, endpoint: Endpoint) -> None:
+        """Give connections with requests to Engine.IO back to this endpoint."""
+        self._endpoint = endpoint
+
+    def __call__(self, transport: asyncio.Transport, data: bytes) -> None:
+        """Take over a connection, from these bytes on."""
+        protocol = Protocol(self._config, self._state, self._lifespan.state)
+        assert self._endpoint is not None
+        protocol.endpoint = self._endpoint
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        protocol.data_received(data)
+
+    async def stop(self, timeout: float) -> None:
+        """Let requests end, ``timeout`` seconds at most; then run its shutdown."""
+        for connection in list(self._state.connections):
+            connection.shutdown()
+        if self._state.tasks:
+            await asyncio.wait(set(self._state.tasks), timeout=timeout)
+        for task in set(self._state.tasks):
+            task.cancel()
+        for connection in list(self._state.connections):
+            connection.transport.abort()
+        await self._lifespan.shutdown()
