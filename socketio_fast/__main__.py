@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("run", help="serve an application")
-    command.add_argument("app", metavar="module:app", help="where the server object is")
+    command.add_argument("app", metavar="module:app", help="the server or ASGIApp")
     command.add_argument("--host", default="127.0.0.1", help="address (%(default)s)")
     command.add_argument(
         "--port", type=int, default=5000, help="port, 0 for a free one (%(default)s)"
@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> None:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     try:
         run(app, **options)
-    except (OSError, TypeError, ValueError) as exc:
+    except (ImportError, OSError, RuntimeError, TypeError, ValueError) as exc:
         sys.exit(f"socketio-fast: {exc}")
 
 

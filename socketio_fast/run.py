@@ -13,17 +13,21 @@ import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from socketio_fast._core.http1 import Endpoint
 from socketio_fast._version import __version__
 from socketio_fast.async_server import AsyncServer
 from socketio_fast.engineio.async_server import AsyncServer as EngineServer
+from socketio_fast.hosting.asgi import EngineASGIApp, bind
 from socketio_fast.static import StaticFiles
+
+if TYPE_CHECKING:
+    from socketio_fast.hosting.beside import OtherApplication
 
 __all__ = ["RunningServer", "run", "serve"]
 
-App = AsyncServer | EngineServer
+App = AsyncServer | EngineServer | EngineASGIApp
 access_logger = logging.getLogger("socketio_fast.access")
 
 # uvloop accepts one connection of a listening socket in a pass of its loop, so it is
@@ -58,7 +62,10 @@ async def serve(
             await forever
 
     Args:
-        app: A ``socketio_fast.AsyncServer`` or ``socketio_fast.engineio.AsyncServer``.
+        app: A ``socketio_fast.AsyncServer`` or ``socketio_fast.engineio.AsyncServer``;
+            or an ``ASGIApp`` of one, whose Engine.IO path is served like that server,
+            and everything else by the application and files beside it, through
+            uvicorn's protocols (the extra ``uvicorn``).
         host: The address to listen on; ``None`` for all.
         port: The TCP port; 0 for a free one.
         path: Where clients connect: ``/socket.io/``, or ``/engine.io/`` for the latter.
@@ -79,19 +86,31 @@ async def serve(
 
     Raises:
         OSError: It cannot listen there.
+        ImportError: An ``ASGIApp`` is served, and uvicorn is not installed.
+        RuntimeError: The startup of the application beside it failed.
         TypeError: ``app`` is something else.
-        ValueError: ``path`` is not a path, or a key has no certificate.
+        ValueError: ``path`` is not a path, or a key has no certificate; an ``ASGIApp``
+            has its own ``path`` and ``static_files``.
     """
-    if not isinstance(app, (AsyncServer, EngineServer)):
-        raise TypeError(
-            f"app is {type(app).__name__}: socketio_fast.AsyncServer or "
-            "socketio_fast.engineio.AsyncServer expected"
-        )
     loop = asyncio.get_running_loop()
-    eio = app.eio if isinstance(app, AsyncServer) else app
-    location = "/" + (path or app.default_path).strip("/") + "/"
-    if location == "//":
-        raise ValueError(f"path={path!r}: a path below / expected")
+    other = None
+    if isinstance(app, EngineASGIApp):
+        if path is not None or static_files is not None:
+            raise ValueError("path and static_files are those of the ASGIApp")
+        from socketio_fast.hosting.beside import OtherApplication
+
+        other = OtherApplication(app, access_log)
+        server, location = app.engineio_server, app.engineio_path or "/"
+    elif isinstance(app, (AsyncServer, EngineServer)):
+        server = app
+        location = "/" + (path or app.default_path).strip("/") + "/"
+        if location == "//":
+            raise ValueError(f"path={path!r}: a path below / expected")
+    else:
+        raise TypeError(
+            f"app is {type(app).__name__}: socketio_fast.AsyncServer, "
+            "socketio_fast.engineio.AsyncServer or an ASGIApp of one expected"
+        )
     if ssl is None and ssl_certfile is not None:
         for file in (ssl_certfile, ssl_keyfile):
             if file is not None:
@@ -100,7 +119,7 @@ async def serve(
         ssl.load_cert_chain(ssl_certfile, ssl_keyfile, ssl_keyfile_password)
     elif ssl is None and ssl_keyfile is not None:
         raise ValueError("ssl_keyfile without ssl_certfile: both, or neither")
-    app.bind(loop)
+    eio = bind(server)
     endpoint = Endpoint(
         eio.engine,
         loop,
@@ -108,7 +127,30 @@ async def serve(
         None if static_files is None else StaticFiles(static_files),
         access_logger if access_log else None,
         ssl is not None,
+        other,
     )
+    if other is not None:
+        other.share(endpoint)
+        await other.start()
+    try:
+        servers = await _listen(loop, endpoint, host, port, uds, sock, ssl, backlog)
+    except BaseException:
+        if other is not None:
+            await other.stop(0)
+        raise
+    return RunningServer(eio, endpoint, other, servers, uds, shutdown_timeout)
+
+
+async def _listen(
+    loop: asyncio.AbstractEventLoop,
+    endpoint: Endpoint,
+    host: str | None,
+    port: int,
+    uds: str | os.PathLike[str] | None,
+    sock: socket.socket | None,
+    ssl: _ssl.SSLContext | None,
+    backlog: int,
+) -> list[asyncio.AbstractServer]:
     options: dict[str, Any] = {"ssl": ssl, "backlog": backlog}
     if uds is not None:
         try:
@@ -121,13 +163,13 @@ async def serve(
         server = await loop.create_server(endpoint.protocol, sock=sock, **options)
     else:
         server = await loop.create_server(endpoint.protocol, host, port, **options)
-    servers = [server]
+    servers: list[asyncio.AbstractServer] = [server]
     if not isinstance(loop, asyncio.BaseEventLoop):
         listen = loop.create_server if uds is None else loop.create_unix_server
         for listening in server.sockets * (ACCEPTS - 1):
             again = socket.socket(fileno=os.dup(listening.fileno()))
             servers.append(await listen(endpoint.protocol, sock=again, **options))
-    return RunningServer(eio, endpoint, servers, uds, shutdown_timeout)
+    return servers
 
 
 class RunningServer:
@@ -137,12 +179,14 @@ class RunningServer:
         self,
         eio: EngineServer,
         endpoint: Endpoint,
+        other: OtherApplication | None,
         servers: Sequence[asyncio.AbstractServer],
         uds: str | os.PathLike[str] | None,
         shutdown_timeout: float,
     ) -> None:
         self._eio = eio
         self._endpoint = endpoint
+        self._other = other
         self._servers = servers
         self._uds = uds
         self._timeout = shutdown_timeout
@@ -186,6 +230,8 @@ class RunningServer:
         await connections.wait_closed(max(0, deadline - loop.time()))
         self._eio.engine.drop_all()
         connections.abort_all()
+        if self._other is not None:
+            await self._other.stop(max(0, deadline - loop.time()))
         for server in self._servers:
             await server.wait_closed()
         if self._uds is not None:

@@ -31,6 +31,10 @@ async def compiled(server: Any) -> AsyncIterator[str]:
         yield running.url
 
 
+def compiled_beside(server: Any) -> AbstractAsyncContextManager[str]:
+    return compiled(asgi_app(server))
+
+
 @asynccontextmanager
 async def run_uvicorn(app: Any, **options: Any) -> AsyncIterator[str]:
     """uvicorn in this process and loop; its own serve() would take the signals."""
@@ -40,10 +44,14 @@ async def run_uvicorn(app: Any, **options: Any) -> AsyncIterator[str]:
         server = uvicorn.Server(config)
         server.lifespan = config.lifespan_class(config)
         await server.startup(sockets=[listening])
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        for accepting in server.servers:
-            accepting.close()
-        await server.lifespan.shutdown()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            for accepting in server.servers:
+                accepting.close()
+            for connection in list(server.server_state.connections):
+                connection.shutdown()
+            await server.lifespan.shutdown()
 
 
 def uvicorn_asgi(server: Any) -> AbstractAsyncContextManager[str]:
@@ -60,6 +68,7 @@ def uvicorn_compiled(server: Any) -> AbstractAsyncContextManager[str]:
 
 HOSTS: dict[str, Host] = {
     "compiled": compiled,
+    "compiled, beside another application": compiled_beside,
     "uvicorn": uvicorn_asgi,
     "uvicorn, wsproto": uvicorn_wsproto,
     "uvicorn, compiled WebSockets": uvicorn_compiled,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 try:
     import uvicorn
@@ -94,7 +94,7 @@ class OtherApplication:
 
     def __init__(self, app: Application, access_log: bool = False) -> None:
         self._config = uvicorn.Config(
-            app,  # type: ignore[arg-type]
+            app,
             http=Protocol,
             ws=WebSocketProtocol,
             log_config=None,
