@@ -139,7 +139,7 @@ def test_a_wrong_command_line(folder: Path, arguments: list[str], message: str) 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["app:not_an_app"], "app is int: socketio_fast.AsyncServer or "),
+        (["app:not_an_app"], "app is int: socketio_fast.AsyncServer, "),
         (["app:sio", "--path", "/"], "path='/': a path below / expected"),
         (["app:sio", "--host", "192.0.2.1"], "192.0.2.1"),
         (["app:sio", "--ssl-certfile", "none.pem"], "none.pem"),
