@@ -51,7 +51,7 @@ class Server:
     """
 
     reason: ClassVar[type[Reason]] = Reason
-    event_names: ClassVar[tuple[str, ...]] = AsyncServer.event_names
+    event_names: ClassVar[list[str]] = AsyncServer.event_names
     valid_transports: ClassVar[list[str]] = AsyncServer.valid_transports
     default_path: ClassVar[str] = AsyncServer.default_path
 
