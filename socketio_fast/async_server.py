@@ -8,7 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from difflib import get_close_matches
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from socketio_fast import exceptions, hosting
 from socketio_fast._core.emitter import Emitter
@@ -19,6 +19,9 @@ from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.logs import Logger, choose_logger
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.serializers import choose_encoding
+
+if TYPE_CHECKING:
+    from socketio_fast.async_admin import InstrumentedAsyncServer
 
 __all__ = ["AsyncServer"]
 
@@ -345,6 +348,46 @@ class AsyncServer(Emitter, BaseServer):
         """Disconnect every client; they may connect again."""
         self.logger.info("the server is shutting down")
         await self.eio.shutdown()
+
+    def instrument(
+        self,
+        auth: Any = None,
+        mode: str = "development",
+        read_only: bool = False,
+        server_id: str | None = None,
+        namespace: str = "/admin",
+        server_stats_interval: float = 2,
+    ) -> InstrumentedAsyncServer:
+        """Let the official Admin UI look on and act.
+
+        Args:
+            auth: Who may log in, see
+                :class:`~socketio_fast.async_admin.InstrumentedAsyncServer`; required.
+            mode: ``"development"`` to show clients, rooms and events as they come,
+                ``"production"`` for figures alone.
+            read_only: Whether nothing can be done from the UI.
+            server_id: How the UI calls this server; the name of the host by default.
+            namespace: The namespace that the UI connects to.
+            server_stats_interval: Seconds between two sets of figures.
+
+        Returns:
+            What was made; its ``uninstrument()`` ends it.
+
+        Raises:
+            ValueError: An argument has a value that is not allowed.
+            RuntimeError: The server is instrumented already.
+        """
+        from socketio_fast.async_admin import InstrumentedAsyncServer
+
+        return InstrumentedAsyncServer(
+            self,
+            auth=auth,
+            namespace=namespace,
+            read_only=read_only,
+            server_id=server_id,
+            mode=mode,
+            server_stats_interval=server_stats_interval,
+        )
 
     # Background tasks.
 

@@ -7,38 +7,12 @@ import base64
 import hashlib
 import importlib.util
 import re
-import shutil
-from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-from playwright.async_api import (
-    Browser,
-    ConsoleMessage,
-    Page,
-    Request,
-    Route,
-    WebSocket,
-    WebSocketRoute,
-    async_playwright,
-    expect,
-)
-
-ROOT = Path(__file__).resolve().parents[2]
-CLIENT_JS = ROOT / "tests/interop/node_modules/socket.io-client/dist/socket.io.min.js"
-CHROMIUM_ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from browser_support import CLIENT_JS, ROOT, Open, Record
+from playwright.async_api import Page, Route, WebSocketRoute, expect
 
 
 def load_example() -> ModuleType:
@@ -55,73 +29,10 @@ chat = load_example()
 
 
 @pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.fail("Chromium is missing: apt-get install chromium")
-    if not CLIENT_JS.exists():
-        pytest.fail("The JavaScript client is missing: npm ci --prefix tests/interop")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=chromium, args=CHROMIUM_ARGS, headless=True
-        )
-        yield browser
-        await browser.close()
-
-
-@pytest.fixture
 async def url(serve: Any) -> str:
     sio, static_files = chat.create(CLIENT_JS)
     server = await serve(sio, static_files=static_files)
     return server.url
-
-
-@dataclass
-class Seen:
-    """What happened in a page."""
-
-    complaints: list[str] = field(default_factory=list)
-    polls: int = 0
-    sockets: list[WebSocket] = field(default_factory=list)
-
-    def watch(self, page: Page) -> None:
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("console", self.on_console)
-        page.on("request", self.on_request)
-        page.on("websocket", lambda socket: self.sockets.append(socket))
-
-    def on_console(self, line: ConsoleMessage) -> None:
-        if line.type == "error":
-            self.complaints.append(line.text)
-
-    def on_request(self, request: Request) -> None:
-        self.polls += "transport=polling" in request.url
-
-
-Open = Callable[..., Awaitable[Page]]
-Record = defaultdict[Page, Seen]
-
-
-@pytest.fixture
-def seen() -> Iterator[Record]:
-    """What happened in each page. Errors left in `complaints` fail the test."""
-    seen: Record = defaultdict(Seen)
-    yield seen
-    assert [page.complaints for page in seen.values() if page.complaints] == []
-
-
-@pytest.fixture
-def open_page(browser: Browser, seen: Record) -> Open:
-    """A factory of pages, each of a browser profile of its own."""
-
-    async def open_page(url: str, **options: Any) -> Page:
-        context = await browser.new_context(locale="en-GB", **options)
-        page = await context.new_page()
-        seen[page].watch(page)
-        await page.goto(url)
-        return page
-
-    return open_page
 
 
 async def join(page: Page, name: str, room: str = "lobby") -> Page:

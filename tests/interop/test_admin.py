@@ -1,0 +1,670 @@
+"""What the Admin UI is told, and may do: python-socketio's AsyncClient plays the UI."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+import socketio as python_socketio
+from interop_support import Calls, record, record_disconnects, within
+
+import socketio_fast
+from socketio_fast import AsyncServer
+from socketio_fast.async_admin import InstrumentedAsyncServer
+
+LOGIN = {"username": "admin", "password": "secret"}
+ACTIONS = ["EMIT", "JOIN", "LEAVE", "DISCONNECT", "MJOIN", "MLEAVE", "MDISCONNECT"]
+TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+
+
+class Program:
+    """A client of python-socketio, and all that it is told."""
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+        self.client = python_socketio.AsyncClient(
+            handle_sigint=False, reconnection=False
+        )
+        self.events: dict[str, Calls] = {}
+        self.client.on("*", self._on_event, namespace=namespace)
+        self.refusal = Calls("connect_error")
+        self.client.on("connect_error", self.refusal.add, namespace=namespace)
+        self.disconnected = Calls("disconnect")
+        self.client.on("disconnect", self.disconnected.add, namespace=namespace)
+
+    def _on_event(self, event: str, *args: Any) -> None:
+        self.calls(event).add(*args)
+
+    def calls(self, event: str) -> Calls:
+        return self.events.setdefault(event, Calls(event))
+
+    async def next(self, event: str) -> tuple[Any, ...]:
+        return await self.calls(event).next()
+
+    async def emit(self, event: str, *args: Any) -> None:
+        await self.client.emit(event, args, namespace=self.namespace)
+
+    async def connect(
+        self, url: str, auth: Any = None, transport: str = "websocket"
+    ) -> Program:
+        await self.client.connect(
+            url, auth=auth, namespaces=[self.namespace], transports=[transport]
+        )
+        return self
+
+    @property
+    def sid(self) -> str:
+        sid = self.client.get_sid(self.namespace)
+        assert isinstance(sid, str)
+        return sid
+
+
+Connect = Callable[..., Awaitable[Program]]
+
+
+@pytest.fixture
+async def connect(serve: Any) -> AsyncIterator[Connect]:
+    """A factory of clients: ``await connect(server, "/admin", auth=auth)``."""
+    async with AsyncExitStack() as stack:
+
+        async def start(
+            server: socketio_fast.RunningServer, namespace: str = "/", **options: Any
+        ) -> Program:
+            program = Program(namespace)
+            stack.push_async_callback(program.client.shutdown)
+            return await within(program.connect(server.url, **options), "connect")
+
+        yield start
+
+
+async def log_in(
+    connect: Connect, server: socketio_fast.RunningServer, **options: Any
+) -> Program:
+    return await connect(server, "/admin", auth=LOGIN, **options)
+
+
+async def refusal(server: socketio_fast.RunningServer, auth: Any) -> Any:
+    """Why a UI that sends this is not let in."""
+    program = Program("/admin")
+    with pytest.raises(python_socketio.exceptions.ConnectionError):
+        await program.connect(server.url, auth=auth)
+    (reason,) = await program.refusal.next()
+    await program.client.shutdown()
+    return reason
+
+
+# ------------------------------------------------------------------- login
+
+WRONG = [
+    None,
+    {},
+    {"username": "admin"},
+    {"username": "admin", "password": "Secret"},
+    {**LOGIN, "more": 1},
+    {"sessionId": "0" * 32},
+    {"sessionId": None},
+    {"sessionId": ["x"]},
+]
+
+
+def any_of(credentials: Any) -> bool:
+    return bool(credentials == LOGIN)
+
+
+async def any_of_later(credentials: Any) -> bool:
+    await asyncio.sleep(0)
+    return bool(credentials == LOGIN)
+
+
+@pytest.mark.parametrize(
+    "auth", [LOGIN, [{"username": "x", "password": "y"}, LOGIN], any_of, any_of_later]
+)
+async def test_login(serve: Any, connect: Connect, auth: Any) -> None:
+    sio = AsyncServer()
+    sio.instrument(auth=auth)
+    server = await serve(sio)
+    for wrong in WRONG:
+        assert await refusal(server, wrong) == {"message": "invalid credentials"}
+    admin = await log_in(connect, server)
+    await admin.next("config")
+
+
+async def test_a_page_comes_back_by_its_session(serve: Any, connect: Connect) -> None:
+    sio = AsyncServer()
+    instrumented = sio.instrument(auth=LOGIN)
+    server = await serve(sio)
+    admin = await log_in(connect, server)
+    (session_id,) = await admin.next("session")
+    again = await connect(server, "/admin", auth={"sessionId": session_id})
+    await again.next("config")
+    assert again.calls("session").empty
+    instrumented.uninstrument()
+    sio.instrument(auth=LOGIN)
+    assert await refusal(server, {"sessionId": session_id})
+
+
+async def test_a_session_ends(
+    serve: Any, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("socketio_fast.async_admin.SESSION_DURATION", 0)
+    sio = AsyncServer()
+    sio.instrument(auth=LOGIN)
+    server = await serve(sio)
+    (session_id,) = await (await log_in(connect, server)).next("session")
+    assert await refusal(server, {"sessionId": session_id})
+
+
+async def test_without_authentication(serve: Any, connect: Connect) -> None:
+    sio = AsyncServer()
+    sio.instrument(auth=False)
+    admin = await connect(await serve(sio), "/admin")
+    await admin.next("config")
+    assert admin.calls("session").empty
+
+
+async def test_who_is_not_logged_in_hears_and_does_nothing(
+    serve: Any, connect: Connect
+) -> None:
+    """Even while it is asked whether it may."""
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def slow(credentials: Any) -> bool:
+        asked.set()
+        await answer.wait()
+        return False
+
+    sio = AsyncServer()
+    sio.instrument(auth=slow)
+    server = await serve(sio)
+    intruder = Program("/admin")
+    attempt = asyncio.create_task(intruder.connect(server.url, auth=LOGIN))
+    await within(asked.wait(), "asked")
+    await connect(server)
+    answer.set()
+    with pytest.raises(python_socketio.exceptions.ConnectionError):
+        await attempt
+    assert intruder.events == {}
+    await intruder.client.shutdown()
+
+
+@pytest.mark.parametrize("auth", [{}, [], [{}], True, "secret", ["secret"], 5])
+def test_auth_that_would_let_in_anybody_or_nobody(auth: Any) -> None:
+    with pytest.raises(ValueError, match="auth"):
+        AsyncServer().instrument(auth=auth)
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({}, "auth must be specified"),
+        ({"auth": LOGIN, "mode": "debug"}, "mode='debug'"),
+        ({"auth": LOGIN, "server_stats_interval": 0}, "server_stats_interval=0"),
+    ],
+)
+def test_options_that_are_not_allowed(options: Any, error: str) -> None:
+    sio = AsyncServer()
+    with pytest.raises(ValueError, match=error):
+        sio.instrument(**options)
+    assert sio.handlers == {}
+
+
+# ------------------------------------------------------------------- development mode
+
+
+async def test_what_can_be_done(serve: Any, connect: Connect) -> None:
+    sio = AsyncServer()
+    sio.instrument(auth=LOGIN)
+    admin = await log_in(connect, await serve(sio))
+    (config,) = await admin.next("config")
+    assert config == {
+        "supportedFeatures": ["AGGREGATED_EVENTS", "ALL_EVENTS", *ACTIONS]
+    }
+
+
+async def test_who_is_there(serve: Any, connect: Connect) -> None:
+    sio = AsyncServer(namespaces=["/", "/chat"])
+    sio.instrument(auth=LOGIN)
+    server = await serve(sio)
+    one = await connect(server, transport="polling")
+    two = await connect(server, "/chat", transport="websocket")
+    await sio.enter_room(one.sid, "lobby")
+    await sio.enter_room(one.sid, 7)
+    admin = await log_in(connect, server)
+    (found,) = await admin.next("all_sockets")
+    sockets = {socket["id"]: socket for socket in found}
+    assert set(sockets) == {one.sid, two.sid, admin.sid}
+    first = sockets[one.sid]
+    assert first["nsp"] == "/"
+    assert first["transport"] == "polling"
+    assert first["data"] == {}
+    assert set(first["rooms"]) == {one.sid, "lobby", "7"}
+    assert one.client.eio.sid.startswith(first["clientId"])
+    assert first["clientId"] != one.client.eio.sid
+    handshake = first["handshake"]
+    assert handshake["address"] == "127.0.0.1"
+    assert handshake["headers"]["user-agent"].startswith("Python/")
+    assert handshake["query"]["EIO"] == "4"
+    assert handshake["query"]["transport"] == "polling"
+    assert handshake["secure"] is handshake["xdomain"] is False
+    assert handshake["url"] == "/socket.io/"
+    assert TIME.fullmatch(handshake["time"])
+    assert handshake["issued"] > 1_700_000_000_000
+    assert sockets[two.sid]["nsp"] == "/chat"
+    assert sockets[two.sid]["transport"] == "websocket"
+
+
+async def test_clients_that_come_and_go(serve: Any, connect: Connect) -> None:
+    sio = AsyncServer()
+
+    @sio.on("connect")
+    async def enter(sid: str, environ: dict[str, Any]) -> None:
+        await sio.enter_room(sid, "lobby")
+
+    sio.instrument(auth=LOGIN)
+    server = await serve(sio)
+    admin = await log_in(connect, server)
+    (own, _) = await admin.next("socket_connected")
+    assert own["id"] == admin.sid
+    client = await connect(server)
+    connected, when = await admin.next("socket_connected")
+    assert (connected["id"], connected["nsp"]) == (client.sid, "/")
+    assert set(connected["rooms"]) == {client.sid, "lobby"}
+    assert TIME.fullmatch(when)
+    joined = await admin.calls("room_joined").several(3)
+    assert [args[:3] for args in joined] == [
+        ("/admin", admin.sid, admin.sid),
+        ("/", "lobby", client.sid),
+        ("/", client.sid, client.sid),
+    ]
+    sid = client.sid
+    await sio.disconnect(sid)
+    *gone, when = await admin.next("socket_disconnected")
+    assert gone == ["/", sid, "server disconnect"]
+    assert TIME.fullmatch(when)
+    left = await admin.calls("room_left").several(2)
+    assert [args[:3] for args in left] == [("/", sid, sid), ("/", "lobby", sid)]
+
+
+async def test_who_is_refused_is_not_shown(serve: Any, connect: Connect) -> None:
+    sio = AsyncServer()
+    sio.on("connect", lambda sid, environ: False)
+    sio.instrument(auth=LOGIN)
+    server = await serve(sio)
+    admin = await log_in(connect, server)
+    refused = Program("/")
+    with pytest.raises(python_socketio.exceptions.ConnectionError):
+        await refused.connect(server.url)
+    await refused.client.shutdown()
+    other = await log_in(connect, server)
+    seen = await admin.calls("socket_connected").several(2)
+    assert [args[0]["id"] for args in seen] == [admin.sid, other.sid]
+
+
+async def test_rooms(serve: Any, connect: Connect) -> None:
+    sio = AsyncServer()
+    sio.instrument(auth=LOGIN)
+    server = await serve(sio)
+    admin, client = await log_in(connect, server), await connect(server)
+    await admin.calls("room_joined").several(2)
+    await sio.enter_room(client.sid, "x")
+    await sio.enter_room(client.sid, "x")
+    await sio.enter_room(client.sid, 5)
+    joined = await admin.calls("room_joined").several(2)
+    assert [args[:3] for args in joined] == [
+        ("/", "x", client.sid),
+        ("/", "5", client.sid),
+    ]
+    await sio.leave_room(client.sid, "x")
+    await sio.close_room(5)
+    left = await admin.calls("room_left").several(2)
+    assert [args[:3] for args in left] == [
+        ("/", "x", client.sid),
+        ("/", "5", client.sid),
+    ]
+
+
+async def test_events(serve: Any, connect: Connect) -> None:
+    sio = AsyncServer()
+
+    @sio.on("ask")
+    async def ask(sid: str, data: dict[str, Any]) -> None:
+        data.clear()
+        await sio.emit("told", ("a", b"\x00"), to=sid)
+
+    sio.instrument(auth=LOGIN)
+    server = await serve(sio)
+    admin, client = await log_in(connect, server), await connect(server)
+    await client.emit("ask", {"deep": [1]})
+    *received, when = await admin.next("event_received")
+    assert received == ["/", client.sid, ["ask", {"deep": [1]}]]
+    assert TIME.fullmatch(when)
+    *sent, when = await admin.next("event_sent")
+    assert sent == ["/", client.sid, ["told", "a", b"\x00"]]
+    assert TIME.fullmatch(when)
+
+
+async def test_events_that_are_sent_to_many(serve: Any, connect: Connect) -> None:
+    sio = AsyncServer()
+    sio.instrument(auth=LOGIN)
+    server = await serve(sio)
+    admin = await log_in(connect, server)
+    clients = [await connect(server) for _ in range(3)]
+    a, b, c = (client.sid for client in clients)
+    await sio.enter_room(a, "x")
+    await sio.enter_room(b, "x")
+    for options, expected in [
+        ({}, {a, b, c}),
+        ({"skip_sid": a}, {b, c}),
+        ({"skip_sid": [a, b]}, {c}),
+        ({"to": "x", "skip_sid": b}, {a}),
+        ({"to": [a, "x", c]}, {a, b, c}),
+    ]:
+        await sio.emit("e", **options)
+        sent = await admin.calls("event_sent").several(len(expected))
+        assert [(nsp, event) for nsp, _, event, _ in sent] == [("/", ["e"])] * len(sent)
+        assert {sid for _, sid, *_ in sent} == expected
+    await sio.emit("last", to=a)
+    assert (await admin.next("event_sent"))[2] == ["last"]
+
+
+async def test_behind_a_proxy_the_address_is_the_clients(
+    serve: Any, connect: Connect
+) -> None:
+    sio = AsyncServer()
+    sio.instrument(auth=LOGIN)
+    server = await serve(sio)
+    client = Program("/")
+    headers = {"X-Forwarded-For": "192.0.2.1", "Origin": server.url}
+    await client.client.connect(server.url, headers=headers)
+    admin = await log_in(connect, server)
+    (found,) = await admin.next("all_sockets")
+    handshake = next(s["handshake"] for s in found if s["id"] == client.sid)
+    assert handshake["address"] == "192.0.2.1"
+    assert handshake["xdomain"] is True
+    await client.client.shutdown()
+
+
+# ------------------------------------------------------------------- actions
+
+
+async def test_emit(serve: Any, connect: Connect) -> None:
+    sio = AsyncServer()
+    sio.instrument(auth=LOGIN)
+    server = await serve(sio)
+    admin = await log_in(connect, server)
+    one, two = await connect(server), await connect(server)
+    await admin.emit("emit", "/", None, "all", 1, {"a": b"b"})
+    await admin.emit("emit", "/", two.sid, "one")
+    await admin.emit("emit", "/nowhere", None, "lost")
+    assert await one.next("all") == await two.next("all") == (1, {"a": b"b"})
+    assert await two.next("one") == ()
+    assert one.calls("one").empty
+
+
+async def test_join_and_leave(serve: Any, connect: Connect) -> None:
+    sio = AsyncServer()
+    sio.instrument(auth=LOGIN)
+    server = await serve(sio)
+    admin = await log_in(connect, server)
+    one, two = await connect(server), await connect(server)
+    await admin.calls("room_joined").several(3)
+    await admin.emit("join", "/", "x")
+    joined = await admin.calls("room_joined").several(2)
+    assert {args[:3] for args in joined} == {
+        ("/", "x", one.sid),
+        ("/", "x", two.sid),
+    }
+    await admin.emit("leave", "/", "x", one.sid)
+    assert (await admin.next("room_left"))[:3] == ("/", "x", one.sid)
+    assert sio.rooms(one.sid) == [one.sid]
+    await admin.emit("join", "/", "y", "x")
+    assert (await admin.next("room_joined"))[:3] == ("/", "y", two.sid)
+    assert set(sio.rooms(two.sid)) == {two.sid, "x", "y"}
+
+
+async def test_disconnect(serve: Any, connect: Connect) -> None:
+    sio = AsyncServer()
+    disconnects = record_disconnects(sio)
+    sio.instrument(auth=LOGIN)
+    server = await serve(sio)
+    admin = await log_in(connect, server)
+    one, two = await connect(server), await connect(server)
+    await admin.emit("_disconnect", "/", False, one.sid)
+    assert await disconnects.next() == (one.sid, "server disconnect")
+    assert await one.disconnected.next()
+    assert two.client.connected
+    await admin.emit("_disconnect", "/", False)
+    assert await disconnects.next() == (two.sid, "server disconnect")
+
+
+async def test_disconnect_from_everything(serve: Any, connect: Connect) -> None:
+    sio = AsyncServer(namespaces=["/", "/chat"])
+    disconnects, others = record_disconnects(sio), record_disconnects(sio, "/chat")
+    sio.instrument(auth=LOGIN)
+    server = await serve(sio)
+    admin = await log_in(connect, server)
+    client = python_socketio.AsyncClient(handle_sigint=False, reconnection=False)
+    await client.connect(server.url, namespaces=["/", "/chat"])
+    sid = client.get_sid("/")
+    await admin.emit("_disconnect", "/", True, sid)
+    assert await disconnects.next() == (sid, "server disconnect")
+    await others.next()
+    await within(client.wait(), "the end of the connection")
+    assert len(sio.eio.sockets) == 1
+    await client.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("options", "features"),
+    [
+        ({"read_only": True}, ["AGGREGATED_EVENTS", "ALL_EVENTS"]),
+        ({"mode": "production"}, ["AGGREGATED_EVENTS"]),
+        ({"mode": "production", "read_only": True}, ["AGGREGATED_EVENTS"]),
+    ],
+)
+async def test_nothing_can_be_done(
+    serve: Any, connect: Connect, options: Any, features: list[str]
+) -> None:
+    sio = AsyncServer()
+    disconnects = record_disconnects(sio)
+    sio.instrument(auth=LOGIN, **options)
+    server = await serve(sio)
+    client, admin = await connect(server), await log_in(connect, server)
+    assert await admin.next("config") == ({"supportedFeatures": features},)
+    await admin.emit("emit", "/", None, "all")
+    await admin.emit("join", "/", "x")
+    await admin.emit("leave", "/", client.sid)
+    await admin.emit("_disconnect", "/", True)
+    heard = record(sio, "done", "/admin")
+    await admin.emit("done")
+    await heard.next()
+    assert sio.rooms(client.sid) == [client.sid]
+    await sio.emit("after")
+    await client.next("after")
+    assert client.calls("all").empty
+    assert disconnects.empty
+
+
+async def test_what_a_ui_sends_wrongly_is_logged(
+    serve: Any, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    sio = AsyncServer()
+    sio.instrument(auth=LOGIN)
+    server = await serve(sio)
+    admin = await log_in(connect, server)
+    one, two = await connect(server), await connect(server)
+    await admin.emit("join", "/", two.sid, one.sid)
+    await admin.emit("join")
+    await admin.emit("emit", "/", None, "still there")
+    await two.next("still there")
+    logged = [record.getMessage() for record in caplog.records]
+    assert logged == [f"handler of 'join' failed for {admin.sid} in /admin"] * 2
+    assert sio.rooms(one.sid) == [one.sid]
+
+
+# ------------------------------------------------------------------- figures
+
+
+@pytest.mark.parametrize("mode", ["development", "production"])
+async def test_figures(serve: Any, connect: Connect, mode: str) -> None:
+    sio = AsyncServer(namespaces=["/", "/chat"])
+    sio.instrument(auth=LOGIN, mode=mode, server_stats_interval=0.05)
+    server = await serve(sio)
+    admin = await log_in(connect, server)
+    await connect(server, transport="polling")
+    client = await connect(server)
+    await connect(server, "/chat")
+    totals: dict[str, int] = {}
+
+    async def until(kind: str, least: int) -> dict[str, Any]:
+        stats: dict[str, Any] = {}
+        while totals.get(kind, 0) < least:
+            (stats,) = await admin.next("server_stats")
+            for event in stats["aggregatedEvents"]:
+                assert event["timestamp"] % 1000 == 0
+                totals[event["type"]] = totals.get(event["type"], 0) + event["count"]
+        return stats
+
+    await client.emit("e", "x" * 1000)
+    stats = await until("bytesIn", 1000)
+    assert totals["rawConnection"] == stats["clientsCount"] == 4
+    assert stats["pollingClientsCount"] == 1
+    assert stats["serverId"] == stats["hostname"] == socket.gethostname()
+    assert stats["pid"] == os.getpid()
+    assert 0 < stats["uptime"] < 60
+    assert stats["namespaces"] == [
+        {"name": "/", "socketsCount": 2},
+        {"name": "/admin", "socketsCount": 1},
+        {"name": "/chat", "socketsCount": 1},
+    ]
+    before = totals["bytesOut"]
+    await sio.emit("e", "y" * 1000)
+    await until("bytesOut", before + 2000)
+    assert totals["packetsIn"] >= 5
+    assert totals["packetsOut"] >= 10
+    await client.client.disconnect()
+    stats = await until("rawDisconnection", 1)
+    assert stats["clientsCount"] == 3
+
+
+async def test_why_clients_went_is_told(serve: Any, connect: Connect) -> None:
+    sio = AsyncServer()
+    sio.instrument(auth=LOGIN, mode="production", server_stats_interval=0.05)
+    server = await serve(sio)
+    admin, client = await log_in(connect, server), await connect(server)
+    await sio.eio.disconnect(client.client.eio.sid)
+    while True:
+        (stats,) = await admin.next("server_stats")
+        ends = [e for e in stats["aggregatedEvents"] if e["type"] == "rawDisconnection"]
+        if ends:
+            break
+    assert [(end["subType"], end["count"]) for end in ends] == [
+        ("server disconnect", 1)
+    ]
+
+
+async def test_production_mode_tells_nothing_but_figures(
+    serve: Any, connect: Connect
+) -> None:
+    sio = AsyncServer()
+    sio.instrument(auth=LOGIN, mode="production", server_stats_interval=0.05)
+    server = await serve(sio)
+    admin, client = await log_in(connect, server), await connect(server)
+    await sio.enter_room(client.sid, "x")
+    await client.emit("e")
+    await sio.emit("e")
+    await client.client.disconnect()
+    for _ in range(3):
+        await admin.next("server_stats")
+    assert set(admin.events) == {"session", "config", "server_stats"}
+
+
+async def test_polling_clients_are_counted_from_before(
+    serve: Any, connect: Connect
+) -> None:
+    sio = AsyncServer()
+    server = await serve(sio)
+    early = await connect(server, transport="polling")
+    sio.instrument(auth=LOGIN, server_stats_interval=0.05, server_id="one")
+    admin = await log_in(connect, server)
+    (found,) = await admin.next("all_sockets")
+    handshake = next(s["handshake"] for s in found if s["id"] == early.sid)
+    assert (handshake["issued"], handshake["time"]) == (0, "")
+    (stats,) = await admin.next("server_stats")
+    assert (stats["serverId"], stats["pollingClientsCount"]) == ("one", 1)
+
+
+async def test_shutdown_ends_the_figures(serve: Any, connect: Connect) -> None:
+    sio = AsyncServer()
+    instrumented = sio.instrument(auth=LOGIN, server_stats_interval=0.02)
+    server = await serve(sio)
+    admin = await log_in(connect, server)
+    await admin.next("server_stats")
+    await instrumented.shutdown()
+    assert instrumented._reporter is not None
+    assert instrumented._reporter._timer is None
+    await connect(server)
+    await admin.next("server_stats")
+
+
+# ------------------------------------------------------------------- instrumentation
+
+
+async def test_another_namespace(serve: Any, connect: Connect) -> None:
+    sio = AsyncServer()
+    instrumented = InstrumentedAsyncServer(
+        sio, LOGIN, "/watch", True, "one", "production", 0.05
+    )
+    assert instrumented.sio is sio
+    assert instrumented.read_only
+    admin = await connect(await serve(sio), "/watch", auth=LOGIN)
+    (stats,) = await admin.next("server_stats")
+    assert stats["serverId"] == "one"
+    assert [ns["name"] for ns in stats["namespaces"]] == ["/watch"]
+
+
+async def test_uninstrument(serve: Any, connect: Connect) -> None:
+    sio = AsyncServer()
+    instrumented = sio.instrument(auth=LOGIN)
+    server = await serve(sio)
+    admin = await log_in(connect, server)
+    instrumented.uninstrument()
+    instrumented.uninstrument()
+    await admin.disconnected.next()
+    assert sio._hub.observer is sio.eio.engine.observer is None
+    assert sio.handlers == {}
+    assert await refusal(server, LOGIN) == {"message": "Invalid namespace"}
+    instrumented.instrument()
+    again = await log_in(connect, server)
+    await again.next("config")
+
+
+def test_it_can_be_instrumented_once() -> None:
+    sio = AsyncServer()
+    sio.instrument(auth=LOGIN)
+    with pytest.raises(RuntimeError, match="already"):
+        sio.instrument(auth=LOGIN)
+
+
+async def test_what_is_told_can_be_read_by_javascript(
+    serve: Any, connect: Connect
+) -> None:
+    """A room may be any hashable value, also one that JSON does not know."""
+    sio = AsyncServer()
+    instrumented = sio.instrument(auth=LOGIN)
+    server = await serve(sio)
+    admin, client = await log_in(connect, server), await connect(server)
+    await admin.calls("room_joined").several(2)
+    await sio.enter_room(client.sid, frozenset("a"))
+    assert (await admin.next("room_joined"))[1] == "frozenset({'a'})"
+    serialized = instrumented.serialize_socket(client.sid, "/")
+    assert json.loads(json.dumps(serialized)) == serialized
+    with pytest.raises(KeyError, match="not connected"):
+        instrumented.serialize_socket("nobody", "/")
