@@ -299,7 +299,10 @@ class InstrumentedAsyncServer:
     async def _send_outbox(self) -> None:
         while self._outbox:
             event, args = self._outbox.popleft()
-            await self.sio.emit(event, args, namespace=self.admin_namespace)
+            try:
+                await self.sio.emit(event, args, namespace=self.admin_namespace)
+            except Exception:
+                self.sio.logger.exception("the Admin UI was not told of %r", event)
 
     # Sessions: a page that is loaded again need not ask for the password.
 
