@@ -17,7 +17,7 @@ cdef class Observer:
         events: Whether `event_received()` and `event_sent()` are called.
     """
 
-    def __init__(self, *, bint events=False):
+    def __init__(self, bint events=False):
         self.events = events
 
     cdef int count_in(self, Py_ssize_t size) except -1:
