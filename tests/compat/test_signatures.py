@@ -201,7 +201,6 @@ PENDING: set[str] = {
     "socketio.async_admin",
     "socketio.async_aiopika_manager",
     "socketio.async_manager",
-    "socketio.async_namespace",
     "socketio.async_pubsub_manager",
     "socketio.async_redis_manager",
     "socketio.get_tornado_handler",
