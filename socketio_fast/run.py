@@ -10,6 +10,7 @@ import signal
 import socket
 import ssl as _ssl
 import sys
+import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -19,8 +20,12 @@ from socketio_fast._core.http1 import Endpoint
 from socketio_fast._version import __version__
 from socketio_fast.async_server import AsyncServer
 from socketio_fast.engineio.async_server import AsyncServer as EngineServer
+from socketio_fast.engineio.server import Server as SyncEngineServer
 from socketio_fast.hosting.asgi import EngineASGIApp, bind
+from socketio_fast.hosting.wsgi import EngineWSGIApp
+from socketio_fast.server import Server
 from socketio_fast.static import StaticFiles
+from socketio_fast.threads import Threads
 
 if TYPE_CHECKING:
     from socketio_fast.hosting.beside import OtherApplication
@@ -109,7 +114,8 @@ async def serve(
     else:
         raise TypeError(
             f"app is {type(app).__name__}: socketio_fast.AsyncServer, "
-            "socketio_fast.engineio.AsyncServer or an ASGIApp of one expected"
+            "socketio_fast.engineio.AsyncServer or an ASGIApp of one expected; servers "
+            "for threads are served by run()"
         )
     if ssl is None and ssl_certfile is not None:
         for file in (ssl_certfile, ssl_keyfile):
@@ -251,7 +257,10 @@ class RunningServer:
 
 
 def run(
-    app: App, host: str | None = "127.0.0.1", port: int = 5000, **options: Any
+    app: App | Server | SyncEngineServer | EngineWSGIApp,
+    host: str | None = "127.0.0.1",
+    port: int = 5000,
+    **options: Any,
 ) -> None:
     """Serve an application until SIGINT or SIGTERM; with uvloop where there is one.
 
@@ -259,13 +268,19 @@ def run(
     at once.
 
     Args:
-        app: See :func:`serve`.
+        app: See :func:`serve`. Or a ``Server`` for threads, of Socket.IO or Engine.IO,
+            or a ``WSGIApp`` of one, beside whose Engine.IO path the WSGI application is
+            served in threads (the extra ``wsgi``).
         host: See :func:`serve`.
         port: See :func:`serve`.
         **options: See :func:`serve`.
     """
     with contextlib.suppress(KeyboardInterrupt):
-        _runner()(_serve_until_signal(app, host, port, options))
+        threads, served = _threaded(app)
+        if threads is None:
+            _runner()(_serve_until_signal(served, host, port, options))
+        else:
+            _serve_in_threads(threads, served, host, port, options)
 
 
 async def _serve_until_signal(
@@ -286,14 +301,68 @@ async def _serve_until_signal(
         # Windows has no signal handlers on the loop: SIGINT ends it there.
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, on_signal)
+    _announce(server)
+    with contextlib.suppress(asyncio.CancelledError):
+        await stop.wait()
+        await server.close()
+
+
+def _serve_in_threads(
+    threads: Threads,
+    app: App,
+    host: str | None,
+    port: int,
+    options: dict[str, Any],
+) -> None:
+    # The event loop is that of the server; this thread waits for signals.
+    stop = threading.Event()
+
+    def on_signal(number: int, frame: object) -> None:
+        if stop.is_set():
+            # Python would wait for every thread of a pool, whatever that waits for.
+            os._exit(128 + number)
+        stop.set()
+
+    before = {
+        number: signal.signal(number, on_signal)
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        server = threads.run(serve(app, host, port, **options))
+        _announce(server)
+        stop.wait()
+        threads.run(server.close())
+    finally:
+        threads.stop()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _threaded(app: Any) -> tuple[Threads | None, Any]:
+    """The threads of a server for them, and the asynchronous application it drives."""
+    server = app.server if isinstance(app, EngineWSGIApp) else app
+    if isinstance(server, Server):
+        inner: Any = server._server
+    elif isinstance(server, SyncEngineServer):
+        inner = server._inner
+    else:
+        return None, app
+    if isinstance(app, EngineWSGIApp):
+        other = None
+        if app.wsgi_app is not None:
+            from socketio_fast.hosting.beside import in_threads
+
+            other = in_threads(app.wsgi_app)
+        inner = EngineASGIApp(inner, other, app.static_files, app.path)
+    return server._threads, inner
+
+
+def _announce(server: RunningServer) -> None:
     print(
         f"socketio_fast {__version__} listening on {server.url}"
         f"{server._endpoint.path} (pid {os.getpid()})",
         flush=True,
     )
-    with contextlib.suppress(asyncio.CancelledError):
-        await stop.wait()
-        await server.close()
 
 
 def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:

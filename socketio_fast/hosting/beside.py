@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from email.utils import formatdate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 try:
     import uvicorn
@@ -30,6 +30,27 @@ if TYPE_CHECKING:
     from socketio_fast._core.http1 import Endpoint
 
 __all__ = ["OtherApplication"]
+
+
+# Threads for requests to a WSGI application, at most.
+WSGI_WORKERS = 64
+
+
+def in_threads(app: Any) -> Application:
+    """An ASGI application of a WSGI application, which runs in threads.
+
+    Raises:
+        ImportError: a2wsgi is not installed.
+    """
+    try:
+        from a2wsgi import WSGIMiddleware
+    except ImportError as exc:
+        raise ImportError(
+            "a WSGI application beside a Socket.IO server is served by a2wsgi: "
+            'pip install "socketio-fast[wsgi]"'
+        ) from exc
+    adapted: Any = WSGIMiddleware(app, workers=WSGI_WORKERS)
+    return cast(Application, adapted)
 
 
 class State(ServerState):
