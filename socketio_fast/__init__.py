@@ -11,8 +11,8 @@ from socketio_fast import packet as packet
 from socketio_fast._version import __version__
 from socketio_fast.async_server import AsyncServer
 from socketio_fast.hosting.asgi import ASGIApp
-from socketio_fast.hosting.wsgi import Middleware, WSGIApp
 from socketio_fast.managers.async_manager import AsyncManager
+from socketio_fast.middleware import Middleware, WSGIApp
 from socketio_fast.namespace import AsyncNamespace, Namespace
 from socketio_fast.run import RunningServer, run, serve
 from socketio_fast.server import Server

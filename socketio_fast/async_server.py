@@ -261,11 +261,7 @@ class AsyncServer(Emitter, BaseServer):
         Raises:
             KeyError: The client is not connected.
         """
-        session = self._known(sid, namespace).session
-        if session.data is None:
-            session.data = {}
-        data: dict[str, Any] = session.data.setdefault(namespace or "/", {})
-        return data
+        return self._get_session(sid, namespace)
 
     async def save_session(
         self, sid: str, session: dict[str, Any], namespace: str | None = None
@@ -275,10 +271,7 @@ class AsyncServer(Emitter, BaseServer):
         Raises:
             KeyError: The client is not connected.
         """
-        connection = self._known(sid, namespace).session
-        if connection.data is None:
-            connection.data = {}
-        connection.data[namespace or "/"] = session
+        self._save_session(sid, session, namespace)
 
     @asynccontextmanager
     async def session(

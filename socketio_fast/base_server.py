@@ -8,7 +8,7 @@ from inspect import getattr_static
 from typing import Any, ClassVar, TypeVar, overload
 
 from socketio_fast._core.peer import Hub, Namespace, Peer
-from socketio_fast.engineio.async_server import Reason
+from socketio_fast.engineio.base_server import Reason
 from socketio_fast.namespace import AsyncNamespace, BaseServerNamespace
 from socketio_fast.signatures import adapt, takes
 
@@ -243,6 +243,21 @@ class BaseServer:
         """The handshake request as a WSGI environment; ``None`` for no such client."""
         peer = self._peer(sid, namespace)
         return None if peer is None else peer.session.environ
+
+    def _get_session(self, sid: str, namespace: str | None) -> dict[str, Any]:
+        session = self._known(sid, namespace).session
+        if session.data is None:
+            session.data = {}
+        data: dict[str, Any] = session.data.setdefault(namespace or "/", {})
+        return data
+
+    def _save_session(
+        self, sid: str, data: dict[str, Any], namespace: str | None
+    ) -> None:
+        session = self._known(sid, namespace).session
+        if session.data is None:
+            session.data = {}
+        session.data[namespace or "/"] = data
 
     def _namespace(self, name: str | None) -> Namespace | None:
         return self._hub.namespaces.get(name or "/")

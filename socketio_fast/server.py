@@ -12,9 +12,10 @@ from socketio_fast._core.peer import Hub, Namespace
 from socketio_fast.async_server import AsyncServer
 from socketio_fast.base_server import BaseServer, Handler
 from socketio_fast.engineio.server import Server as EngineServer
+from socketio_fast.engineio.server import check_async_mode
 from socketio_fast.hosting.wsgi import Environ, StartResponse
 from socketio_fast.logs import Logger
-from socketio_fast.threads import MAX_WORKERS, Threads, check_async_mode, step
+from socketio_fast.threads import MAX_WORKERS, Threads
 
 __all__ = ["Server"]
 
@@ -109,6 +110,11 @@ class Server(BaseServer):
     def namespaces(self) -> Sequence[str]:
         """Namespaces that accept clients although they have no handlers."""
         return self._server.namespaces
+
+    @property
+    def packet_class(self) -> type[Any]:
+        """The class that encodes and decodes packets, or would."""
+        return self._server.packet_class
 
     @property
     def async_handlers(self) -> bool:
@@ -243,7 +249,7 @@ class Server(BaseServer):
             KeyError: The client is not connected.
         """
         with self._lock:
-            return step(self._server.get_session(sid, namespace))
+            return self._get_session(sid, namespace)
 
     def save_session(
         self, sid: str, session: dict[str, Any], namespace: str | None = None
@@ -254,7 +260,7 @@ class Server(BaseServer):
             KeyError: The client is not connected.
         """
         with self._lock:
-            step(self._server.save_session(sid, session, namespace))
+            self._save_session(sid, session, namespace)
 
     @contextmanager
     def session(

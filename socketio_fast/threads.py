@@ -10,12 +10,11 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from socketio_fast.engineio.async_server import ASYNC_MODES
 from socketio_fast.handler_pool import HandlerPool
 from socketio_fast.logs import Logger
 from socketio_fast.loop_thread import LoopThread
 
-__all__ = ["MAX_WORKERS", "Threads", "check_async_mode", "step"]
+__all__ = ["MAX_WORKERS", "Threads"]
 
 T = TypeVar("T")
 Handler = Callable[..., Any]
@@ -131,35 +130,6 @@ class Threads:
     def stop(self, timeout: float | None = None) -> None:
         """Stop the loop; it starts again when it is needed. See ``LoopThread``."""
         self.loop_thread.stop(timeout)
-
-
-def step(coro: Coroutine[Any, Any, T]) -> T:
-    """What a coroutine returns that never suspends: it needs no event loop.
-
-    Raises:
-        RuntimeError: It has suspended.
-    """
-    try:
-        coro.send(None)
-    except StopIteration as stop:
-        return stop.value  # type: ignore[no-any-return]
-    coro.close()
-    raise RuntimeError(f"{coro!r} has suspended")
-
-
-def check_async_mode(async_mode: str | None) -> None:
-    """Raise ValueError for an ``async_mode`` that no server of threads has."""
-    if async_mode in (None, "threading"):
-        return
-    if async_mode in ("eventlet", "gevent", "gevent_uwsgi"):
-        raise ValueError(
-            f"async_mode={async_mode!r}: its greenlets cannot share a process with an "
-            "event loop. Use async_mode='threading' (the default), without "
-            "monkey-patching, or AsyncServer"
-        )
-    if async_mode in ASYNC_MODES:
-        raise ValueError(f"async_mode={async_mode!r} is one of AsyncServer's")
-    raise ValueError(f"async_mode={async_mode!r}: None or 'threading' expected")
 
 
 async def _call(function: Callable[..., T], *args: Any) -> T:

@@ -5,9 +5,8 @@ from socketio_fast.engineio import json as json
 from socketio_fast.engineio import packet as packet
 from socketio_fast.engineio import payload as payload
 from socketio_fast.engineio.async_server import AsyncServer
+from socketio_fast.engineio.middleware import Middleware, WSGIApp
 from socketio_fast.engineio.server import Server
 from socketio_fast.hosting.asgi import EngineASGIApp as ASGIApp
-from socketio_fast.hosting.wsgi import EngineMiddleware as Middleware
-from socketio_fast.hosting.wsgi import EngineWSGIApp as WSGIApp
 
 __all__ = ["ASGIApp", "AsyncServer", "Middleware", "Server", "WSGIApp"]

@@ -6,53 +6,25 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, ClassVar, TypeVar, overload
+from typing import Any, TypeVar
 
 from socketio_fast import hosting
 from socketio_fast._core.callbacks import Callbacks
-from socketio_fast._core.outgoing import Outgoing, message_packet
 from socketio_fast._core.peer import Hub
-from socketio_fast._core.session import Engine, Session, generate_id
-from socketio_fast.config import TRANSPORTS, EngineConfig
+from socketio_fast._core.session import Engine
+from socketio_fast.config import EngineConfig
 from socketio_fast.encodings import json_functions
+from socketio_fast.engineio.base_server import ASYNC_MODES, SYNC_MODES, BaseServer
 from socketio_fast.engineio.packet import read_text
 from socketio_fast.engineio.payload import server_limit
 from socketio_fast.logs import Logger, choose_logger
-from socketio_fast.signatures import adapt
 
-__all__ = ["AsyncServer", "Reason"]
+__all__ = ["AsyncServer"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-#: What python-engineio calls the ways to run an asyncio server, and others.
-ASYNC_MODES = ("asgi", "aiohttp", "sanic", "tornado")
-SYNC_MODES = ("threading", "eventlet", "gevent", "gevent_uwsgi")
 
-
-class Reason:
-    """Why a client disconnected; the values that disconnect handlers get."""
-
-    SERVER_DISCONNECT = "server disconnect"
-    CLIENT_DISCONNECT = "client disconnect"
-    PING_TIMEOUT = "ping timeout"
-    TRANSPORT_CLOSE = "transport close"
-    TRANSPORT_ERROR = "transport error"
-
-
-class _Option:
-    """An option as it was given to the constructor."""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
-    def __get__(self, server: Any, owner: type) -> Any:
-        return self if server is None else getattr(server.config, self._name)
-
-    def __set__(self, server: Any, value: Any) -> None:
-        raise AttributeError(f"{self._name} is an option of the constructor")
-
-
-class AsyncServer:
+class AsyncServer(BaseServer):
     """An Engine.IO server for asyncio.
 
     Example::
@@ -93,25 +65,6 @@ class AsyncServer:
         ValueError: An option has a value that is not allowed.
     """
 
-    reason: ClassVar[type[Reason]] = Reason
-    event_names: ClassVar[list[str]] = ["connect", "disconnect", "message"]
-    valid_transports: ClassVar[list[str]] = list(TRANSPORTS)
-    compression_methods: ClassVar[list[str]] = ["gzip", "deflate"]
-    default_path: ClassVar[str] = "/engine.io/"
-
-    ping_interval = _Option()
-    ping_timeout = _Option()
-    upgrade_timeout = _Option()
-    max_http_buffer_size = _Option()
-    max_buffer_bytes = _Option()
-    allow_upgrades = _Option()
-    http_compression = _Option()
-    compression_threshold = _Option()
-    cookie = _Option()
-    cors_allowed_origins = _Option()
-    cors_credentials = _Option()
-    transports = _Option()
-
     def __init__(
         self,
         async_mode: str | None = None,
@@ -143,6 +96,7 @@ class AsyncServer:
             raise ValueError(
                 f"async_mode={async_mode!r}: None or one of {ASYNC_MODES} expected"
             )
+        super().__init__()
         self.async_mode = async_mode or "asgi"
         self.config = EngineConfig(
             ping_interval=ping_interval,
@@ -160,7 +114,6 @@ class AsyncServer:
         )
         self.logger = choose_logger(logger, "socketio_fast.engineio")
         self.async_handlers = async_handlers
-        self.handlers: dict[str, Callable[..., Any]] = {}
         self._json = json_functions(json)
         self._callbacks = Callbacks(
             logger=self.logger,
@@ -190,16 +143,6 @@ class AsyncServer:
         runner = self._factory.runner
         return set() if runner is None else set(runner.tasks)
 
-    @property
-    def sockets(self) -> dict[str, Session]:
-        """The sessions by Engine.IO id."""
-        return self.engine.sessions
-
-    @property
-    def ping_interval_grace_period(self) -> float:
-        """Seconds that clients are told on top of ``ping_interval``."""
-        return self.config.ping_grace
-
     def is_asyncio_based(self) -> bool:
         """``True``."""
         return True
@@ -207,39 +150,6 @@ class AsyncServer:
     def async_modes(self) -> list[str]:
         """The values of ``async_mode``."""
         return list(ASYNC_MODES)
-
-    @overload
-    def on(self, event: str, handler: None = None) -> Callable[[F], F]: ...
-
-    @overload
-    def on(self, event: str, handler: F) -> F: ...
-
-    def on(self, event: str, handler: F | None = None) -> F | Callable[[F], F]:
-        """Register a handler, or decorate one.
-
-        Args:
-            event: ``connect`` with ``(sid, environ)``, which refuses by returning
-                anything but ``None`` and ``True``; ``message`` with ``(sid, data)``,
-                ``str`` or ``bytes``; ``disconnect`` with ``(sid, reason)``.
-            handler: A function or coroutine function.
-
-        The array or object of a message that is JSON is a ``list`` or ``dict``.
-
-        Raises:
-            ValueError: There is no such event.
-        """
-        if event not in self.event_names:
-            raise ValueError(f"event {event!r}: one of {self.event_names} expected")
-
-        def register(function: F) -> F:
-            self.handlers[event] = function
-            adapted: Callable[..., Any] = function
-            if event == "disconnect":
-                adapted = adapt(function, event, ("sid", "reason"))
-            setattr(self._callbacks, event, adapted)
-            return function
-
-        return register if handler is None else register(handler)
 
     async def send(
         self, sid: str, data: str | bytes | list[Any] | dict[str, Any]
@@ -256,29 +166,13 @@ class AsyncServer:
         """
         self._send(sid, self._encode(data))
 
-    def _encode(self, data: str | bytes | list[Any] | dict[str, Any]) -> Outgoing:
-        """A message as it is sent; any thread may call this."""
-        if isinstance(data, (list, dict)):
-            data = self._json.text(data)
-        return message_packet(data)
-
-    def _send(self, sid: str, message: Outgoing) -> None:
-        session = self.engine.sessions.get(sid)
-        if session is None:
-            self.logger.warning("cannot send to unknown session %s", sid)
-        else:
-            session.send_encoded(message)
-
     async def get_session(self, sid: str) -> dict[str, Any]:
         """The application's data of a client, a dict that is kept while it is there.
 
         Raises:
             KeyError: The client is not connected.
         """
-        session = self._session(sid)
-        if session.data is None:
-            session.data = {}
-        return session.data
+        return self._get_session(sid)
 
     async def save_session(self, sid: str, session: dict[str, Any]) -> None:
         """Replace the application's data of a client.
@@ -286,7 +180,7 @@ class AsyncServer:
         Raises:
             KeyError: The client is not connected.
         """
-        self._session(sid).data = session
+        self._save_session(sid, session)
 
     @asynccontextmanager
     async def session(self, sid: str) -> AsyncIterator[dict[str, Any]]:
@@ -303,27 +197,6 @@ class AsyncServer:
             self.engine.close_all()
         elif sid in self.engine.sessions:
             self.engine.sessions[sid].disconnect()
-
-    def transport(self, sid: str) -> str:
-        """``"polling"`` or ``"websocket"``.
-
-        Raises:
-            KeyError: The client is not connected.
-        """
-        return self._session(sid).transport_name
-
-    def _session(self, sid: str) -> Session:
-        try:
-            return self.engine.sessions[sid]
-        except KeyError:
-            raise KeyError("Session not found") from None
-
-    def generate_id(self) -> str:
-        """A new id: 20 url-safe characters from the system's randomness.
-
-        Replace it, on an instance or a subclass, to choose ids.
-        """
-        return generate_id()
 
     async def handle_request(self, *args: Any, **kwargs: Any) -> Any:
         """Answer a request that a framework has received; :class:`ASGIApp` calls it.

@@ -8,20 +8,20 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar, TypeVar, overload
+from typing import Any, TypeVar
 
-from socketio_fast._core.session import Session
-from socketio_fast.engineio.async_server import AsyncServer, Reason
+from socketio_fast.engineio.async_server import AsyncServer
+from socketio_fast.engineio.base_server import ASYNC_MODES, BaseServer
 from socketio_fast.hosting.wsgi import Environ, Gateway, StartResponse
 from socketio_fast.logs import Logger
-from socketio_fast.threads import MAX_WORKERS, Threads, check_async_mode, step
+from socketio_fast.threads import MAX_WORKERS, Threads
 
-__all__ = ["Server"]
+__all__ = ["Server", "check_async_mode"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Server:
+class Server(BaseServer):
     """An Engine.IO server for threads.
 
     It drives an :class:`~socketio_fast.engineio.AsyncServer` on an event loop of its
@@ -49,11 +49,6 @@ class Server:
         ValueError: An option has a value that is not allowed.
         RuntimeError: gevent or eventlet has patched the threads of this process.
     """
-
-    reason: ClassVar[type[Reason]] = Reason
-    event_names: ClassVar[list[str]] = AsyncServer.event_names
-    valid_transports: ClassVar[list[str]] = AsyncServer.valid_transports
-    default_path: ClassVar[str] = AsyncServer.default_path
 
     def __init__(
         self,
@@ -104,8 +99,14 @@ class Server:
         return self
 
     def _drive(self, inner: AsyncServer, threads: Threads) -> None:
+        super().__init__()
         self.async_mode = "threading"
-        self.handlers: dict[str, Callable[..., Any]] = {}
+        self.config = inner.config
+        self.logger = inner.logger
+        self.async_handlers = inner.async_handlers
+        self.engine = inner.engine
+        self._callbacks = inner._callbacks
+        self._json = inner._json
         self._inner = inner
         self._threads = threads
         self._gateway = Gateway(threads, inner)
@@ -117,42 +118,12 @@ class Server:
         """``False``."""
         return False
 
-    @property
-    def sockets(self) -> dict[str, Session]:
-        """The sessions by Engine.IO id."""
-        return self._inner.sockets
+    def async_modes(self) -> list[str]:
+        """The values of ``async_mode``."""
+        return ["threading"]
 
-    @property
-    def logger(self) -> Logger:
-        """Where events of connections are logged."""
-        return self._inner.logger
-
-    @overload
-    def on(self, event: str, handler: None = None) -> Callable[[F], F]: ...
-
-    @overload
-    def on(self, event: str, handler: F) -> F: ...
-
-    def on(self, event: str, handler: F | None = None) -> F | Callable[[F], F]:
-        """Register a handler, or decorate one.
-
-        Args:
-            event: See :meth:`socketio_fast.engineio.AsyncServer.on`.
-            handler: A function, which will run in a thread.
-
-        Raises:
-            ValueError: There is no such event.
-            TypeError: The handler is a coroutine function.
-        """
-        if event not in self.event_names:
-            raise ValueError(f"event {event!r}: one of {self.event_names} expected")
-
-        def register(function: F) -> F:
-            self._inner.on(event, self._threads.adapt(function))
-            self.handlers[event] = function
-            return function
-
-        return register if handler is None else register(handler)
+    def _adapt(self, handler: Callable[..., Any]) -> Callable[..., Any]:
+        return self._threads.adapt(handler)
 
     def send(self, sid: str, data: str | bytes | list[Any] | dict[str, Any]) -> None:
         """Send a message; see :meth:`socketio_fast.engineio.AsyncServer.send`.
@@ -163,7 +134,7 @@ class Server:
         Raises:
             TypeError: ``data`` cannot be sent.
         """
-        self._threads.post(self._inner._send, sid, self._inner._encode(data))
+        self._threads.post(self._send, sid, self._encode(data))
 
     def get_session(self, sid: str) -> dict[str, Any]:
         """The application's data of a client, a dict that is kept while it is there.
@@ -172,7 +143,7 @@ class Server:
             KeyError: The client is not connected.
         """
         with self._lock:
-            return step(self._inner.get_session(sid))
+            return self._get_session(sid)
 
     def save_session(self, sid: str, session: dict[str, Any]) -> None:
         """Replace the application's data of a client.
@@ -181,7 +152,7 @@ class Server:
             KeyError: The client is not connected.
         """
         with self._lock:
-            step(self._inner.save_session(sid, session))
+            self._save_session(sid, session)
 
     @contextmanager
     def session(self, sid: str) -> Iterator[dict[str, Any]]:
@@ -199,22 +170,6 @@ class Server:
     def disconnect(self, sid: str | None = None) -> None:
         """Disconnect a client, or all; what was sent before is delivered."""
         self._threads.run(self._inner.disconnect(sid))
-
-    def transport(self, sid: str) -> str:
-        """``"polling"`` or ``"websocket"``.
-
-        Raises:
-            KeyError: The client is not connected.
-        """
-        return self._inner.transport(sid)
-
-    def generate_id(self) -> str:
-        """A new id: 20 url-safe characters from the system's randomness.
-
-        Replace it, on an instance or a subclass, to choose ids; it is called on the
-        event loop's thread.
-        """
-        return AsyncServer.generate_id(self._inner)
 
     def handle_request(
         self, environ: Environ, start_response: StartResponse
@@ -262,3 +217,18 @@ class Server:
     def create_event(self, *args: Any, **kwargs: Any) -> threading.Event:
         """A :class:`threading.Event`."""
         return threading.Event(*args, **kwargs)
+
+
+def check_async_mode(async_mode: str | None) -> None:
+    """Raise ValueError for an ``async_mode`` that no server of threads has."""
+    if async_mode in (None, "threading"):
+        return
+    if async_mode in ("eventlet", "gevent", "gevent_uwsgi"):
+        raise ValueError(
+            f"async_mode={async_mode!r}: its greenlets cannot share a process with an "
+            "event loop. Use async_mode='threading' (the default), without "
+            "monkey-patching, or AsyncServer"
+        )
+    if async_mode in ASYNC_MODES:
+        raise ValueError(f"async_mode={async_mode!r} is one of AsyncServer's")
+    raise ValueError(f"async_mode={async_mode!r}: None or 'threading' expected")

@@ -83,7 +83,7 @@ class Gateway:
                 response = self._exchange(environ, request)
         except concurrent.futures.CancelledError:
             response = _message(503, "The server stops")
-        return _respond(environ, start_response, response)
+        return _respond(start_response, response)
 
     def _exchange(self, environ: Environ, request: Request) -> Response:
         if not self._warned and not environ.get("wsgi.multithread", True):
@@ -305,10 +305,14 @@ class EngineWSGIApp:
             return self.server.handle_request(environ, start_response)
         found = self._file(environ)
         if found is not None:
-            return _respond(environ, start_response, found)
+            return _respond(start_response, found)
         if self.wsgi_app is not None:
             return self.wsgi_app(environ, start_response)
-        return _respond(environ, start_response, _message(404, "Not Found"))
+        return self.not_found(start_response)
+
+    def not_found(self, start_response: StartResponse) -> Iterable[bytes]:
+        """The response where there is nothing; a subclass may have another."""
+        return _respond(start_response, _message(404, "Not Found"))
 
     def _file(self, environ: Environ) -> Response | None:
         method = environ["REQUEST_METHOD"]
@@ -321,7 +325,7 @@ class EngineWSGIApp:
         status, content_type, body, _ = found
         length = b"%d" % len(body)
         headers = [(b"Content-Type", content_type), (b"Content-Length", length)]
-        return status, headers, body
+        return status, headers, body if method == "GET" else b""
 
 
 class EngineMiddleware(EngineWSGIApp):
@@ -385,12 +389,10 @@ def _message(status: int, message: str) -> Response:
     return status, [content_type, (b"Content-Length", b"%d" % len(body))], body
 
 
-def _respond(
-    environ: Environ, start_response: StartResponse, response: Response
-) -> Iterable[bytes]:
+def _respond(start_response: StartResponse, response: Response) -> Iterable[bytes]:
     status, headers, body = response
     start_response(
         f"{status} {http.HTTPStatus(status).phrase}",
         [(name.decode(), value.decode("latin-1")) for name, value in headers],
     )
-    return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+    return [body]

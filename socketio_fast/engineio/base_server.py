@@ -1,0 +1,177 @@
+"""What all Engine.IO servers share: options, handlers, and who is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar, overload
+
+from socketio_fast._core.callbacks import Callbacks
+from socketio_fast._core.outgoing import Outgoing, message_packet
+from socketio_fast._core.session import Engine, Session, generate_id
+from socketio_fast.config import TRANSPORTS, EngineConfig
+from socketio_fast.encodings import JSON
+from socketio_fast.logs import Logger
+from socketio_fast.signatures import adapt
+
+__all__ = ["BaseServer", "Reason"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: What python-engineio calls the ways to run an asyncio server, and others.
+ASYNC_MODES = ("asgi", "aiohttp", "sanic", "tornado")
+SYNC_MODES = ("threading", "eventlet", "gevent", "gevent_uwsgi")
+
+
+class Reason:
+    """Why a client disconnected; the values that disconnect handlers get."""
+
+    SERVER_DISCONNECT = "server disconnect"
+    CLIENT_DISCONNECT = "client disconnect"
+    PING_TIMEOUT = "ping timeout"
+    TRANSPORT_CLOSE = "transport close"
+    TRANSPORT_ERROR = "transport error"
+
+
+class _Option:
+    """An option as it was given to the constructor."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, server: Any, owner: type) -> Any:
+        return self if server is None else getattr(server.config, self._name)
+
+    def __set__(self, server: Any, value: Any) -> None:
+        raise AttributeError(f"{self._name} is an option of the constructor")
+
+
+class BaseServer:
+    """The base of servers: what they were given, and what can be asked about clients.
+
+    Every handler goes through :meth:`_adapt` on its way to the compiled core.
+    """
+
+    reason: ClassVar[type[Reason]] = Reason
+    event_names: ClassVar[list[str]] = ["connect", "disconnect", "message"]
+    valid_transports: ClassVar[list[str]] = list(TRANSPORTS)
+    compression_methods: ClassVar[list[str]] = ["gzip", "deflate"]
+    default_path: ClassVar[str] = "/engine.io/"
+
+    ping_interval = _Option()
+    ping_timeout = _Option()
+    upgrade_timeout = _Option()
+    max_http_buffer_size = _Option()
+    max_buffer_bytes = _Option()
+    allow_upgrades = _Option()
+    http_compression = _Option()
+    compression_threshold = _Option()
+    cookie = _Option()
+    cors_allowed_origins = _Option()
+    cors_credentials = _Option()
+    transports = _Option()
+
+    #: The options.
+    config: EngineConfig
+    #: Where events of connections are logged.
+    logger: Logger
+    #: Whether a client's next handler may start before its last has ended.
+    async_handlers: bool
+    #: The compiled core: sessions, deadlines, what is to be written.
+    engine: Engine
+
+    _callbacks: Callbacks
+    _json: JSON
+
+    def __init__(self) -> None:
+        #: The handlers by event.
+        self.handlers: dict[str, Callable[..., Any]] = {}
+
+    @property
+    def sockets(self) -> dict[str, Session]:
+        """The sessions by Engine.IO id."""
+        return self.engine.sessions
+
+    @property
+    def ping_interval_grace_period(self) -> float:
+        """Seconds that clients are told on top of ``ping_interval``."""
+        return self.config.ping_grace
+
+    @overload
+    def on(self, event: str, handler: None = None) -> Callable[[F], F]: ...
+
+    @overload
+    def on(self, event: str, handler: F) -> F: ...
+
+    def on(self, event: str, handler: F | None = None) -> F | Callable[[F], F]:
+        """Register a handler, or decorate one.
+
+        Args:
+            event: ``connect`` with ``(sid, environ)``, which refuses by returning
+                anything but ``None`` and ``True``; ``message`` with ``(sid, data)``,
+                ``str`` or ``bytes``; ``disconnect`` with ``(sid, reason)``.
+            handler: A function or coroutine function.
+
+        The array or object of a message that is JSON is a ``list`` or ``dict``.
+
+        Raises:
+            ValueError: There is no such event.
+        """
+        if event not in self.event_names:
+            raise ValueError(f"event {event!r}: one of {self.event_names} expected")
+
+        def register(function: F) -> F:
+            adapted: Callable[..., Any] = function
+            if event == "disconnect":
+                adapted = adapt(function, event, ("sid", "reason"))
+            setattr(self._callbacks, event, self._adapt(adapted))
+            self.handlers[event] = function
+            return function
+
+        return register if handler is None else register(handler)
+
+    def _adapt(self, handler: Callable[..., Any]) -> Callable[..., Any]:
+        """What the core calls, on the event loop, for a handler."""
+        return handler
+
+    def _encode(self, data: Any) -> Outgoing:
+        """A message as it is sent; any thread may call this."""
+        if isinstance(data, (list, dict)):
+            data = self._json.text(data)
+        return message_packet(data)
+
+    def _send(self, sid: str, message: Outgoing) -> None:
+        session = self.engine.sessions.get(sid)
+        if session is None:
+            self.logger.warning("cannot send to unknown session %s", sid)
+        else:
+            session.send_encoded(message)
+
+    def _get_session(self, sid: str) -> dict[str, Any]:
+        session = self._session(sid)
+        if session.data is None:
+            session.data = {}
+        return session.data
+
+    def _save_session(self, sid: str, session: dict[str, Any]) -> None:
+        self._session(sid).data = session
+
+    def transport(self, sid: str) -> str:
+        """``"polling"`` or ``"websocket"``.
+
+        Raises:
+            KeyError: The client is not connected.
+        """
+        return self._session(sid).transport_name
+
+    def _session(self, sid: str) -> Session:
+        try:
+            return self.engine.sessions[sid]
+        except KeyError:
+            raise KeyError("Session not found") from None
+
+    def generate_id(self) -> str:
+        """A new id: 20 url-safe characters from the system's randomness.
+
+        Replace it, on an instance or a subclass, to choose ids.
+        """
+        return generate_id()
