@@ -111,7 +111,7 @@ class InstrumentedAsyncServer:
         self.instrument()
 
     @property
-    def features(self) -> list[str]:
+    def _features(self) -> list[str]:
         """What the UI is told that it can do; the reference implementation's names."""
         features = ["AGGREGATED_EVENTS"]
         if self.mode == "development":
@@ -389,7 +389,7 @@ class _Reporter(Observer):
             connected = self._admin.serialize_socket(peer.sid, namespace.name)
             self._emit("socket_connected", connected, _timestamp(now))
         if self._is_admin(namespace):
-            features = {"supportedFeatures": self._admin.features}
+            features = {"supportedFeatures": self._admin._features}
             self._admin._answer(peer.sid, "config", features)
             if self._live:
                 self._admin._answer(peer.sid, "all_sockets", self._all_sockets())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from socketio_fast._core.emitter import Emission
 from socketio_fast._core.peer import Hub, Namespace
@@ -16,6 +16,9 @@ from socketio_fast.engineio.server import check_async_mode
 from socketio_fast.hosting.wsgi import Environ, StartResponse
 from socketio_fast.logs import Logger
 from socketio_fast.threads import MAX_WORKERS, Threads
+
+if TYPE_CHECKING:
+    from socketio_fast.admin import InstrumentedServer
 
 __all__ = ["Server"]
 
@@ -307,6 +310,31 @@ class Server(BaseServer):
         Called by a handler, it does not wait for handlers.
         """
         self.eio.shutdown()
+
+    def instrument(
+        self,
+        auth: Any = None,
+        mode: str = "development",
+        read_only: bool = False,
+        server_id: str | None = None,
+        namespace: str = "/admin",
+        server_stats_interval: float = 2,
+    ) -> InstrumentedServer:
+        """Let the official Admin UI look on and act.
+
+        See :meth:`socketio_fast.AsyncServer.instrument` for arguments and errors.
+        """
+        from socketio_fast.admin import InstrumentedServer
+
+        return InstrumentedServer(
+            self,
+            auth,
+            mode,
+            read_only,
+            server_id,
+            namespace,
+            server_stats_interval,
+        )
 
     # Background tasks.
 

@@ -7,16 +7,20 @@ import json
 import os
 import re
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import socketio as python_socketio
 from interop_support import Calls, record, record_disconnects, within
+from wsgi_hosts import werkzeug
 
 import socketio_fast
-from socketio_fast import AsyncServer
+from socketio_fast import AsyncServer, exceptions
+from socketio_fast.admin import InstrumentedServer
 from socketio_fast.async_admin import InstrumentedAsyncServer
 
 LOGIN = {"username": "admin", "password": "secret"}
@@ -668,3 +672,132 @@ async def test_what_is_told_can_be_read_by_javascript(
     assert json.loads(json.dumps(serialized)) == serialized
     with pytest.raises(KeyError, match="not connected"):
         instrumented.serialize_socket("nobody", "/")
+
+
+# ------------------------------------------------------------------- the sync Server
+
+
+@pytest.fixture
+def sync_sio() -> Iterator[socketio_fast.Server]:
+    sio = socketio_fast.Server(namespaces=["/", "/chat"])
+    yield sio
+    sio.shutdown()
+
+
+@pytest.fixture
+def sync_server(sync_sio: socketio_fast.Server) -> Iterator[Any]:
+    with werkzeug(socketio_fast.WSGIApp(sync_sio)) as url:
+        yield SimpleNamespace(url=url)
+        sync_sio.shutdown()  # polls wait in the threads of the host
+
+
+def in_a_handler(credentials: Any) -> bool:
+    assert threading.current_thread().name.startswith("socketio_fast-handler")
+    return bool(credentials == LOGIN)
+
+
+@pytest.mark.parametrize("auth", [LOGIN, in_a_handler])
+async def test_login_to_a_sync_server(
+    sync_sio: socketio_fast.Server, sync_server: Any, connect: Connect, auth: Any
+) -> None:
+    sync_sio.instrument(auth=auth)
+    wrong = await refusal(sync_server, {"username": "admin"})
+    assert wrong == {"message": "invalid credentials"}
+    admin = await log_in(connect, sync_server)
+    (session_id,) = await admin.next("session")
+    await connect(sync_server, "/admin", auth={"sessionId": session_id})
+
+
+async def test_what_a_sync_server_tells(
+    sync_sio: socketio_fast.Server, sync_server: Any, connect: Connect
+) -> None:
+    sio = sync_sio
+    early = await connect(sync_server, transport="polling")
+    sio.on("ask", lambda sid, x: sio.emit("told", x, to=sid))
+    instrumented = sio.instrument(auth=LOGIN, server_stats_interval=0.05)
+    assert isinstance(instrumented, InstrumentedServer)
+    admin = await log_in(connect, sync_server)
+    (found,) = await admin.next("all_sockets")
+    assert {socket["id"] for socket in found} == {early.sid, admin.sid}
+    client = await connect(sync_server)
+    await client.emit("ask", "x")
+    received = await admin.next("event_received")
+    assert received[:3] == ("/", client.sid, ["ask", "x"])
+    assert (await admin.next("event_sent"))[:3] == ("/", client.sid, ["told", "x"])
+    sio.enter_room(client.sid, "x")
+    joined = await admin.calls("room_joined").several(3)
+    assert joined[-1][:3] == ("/", "x", client.sid)
+    stats: dict[str, Any] = {}
+    while stats.get("clientsCount") != 3:
+        (stats,) = await admin.next("server_stats")
+    assert stats["pollingClientsCount"] == 1
+    serialized = instrumented.serialize_socket(client.sid, "/")
+    assert set(serialized["rooms"]) == {client.sid, "x"}
+
+
+async def test_what_can_be_done_with_a_sync_server(
+    sync_sio: socketio_fast.Server, sync_server: Any, connect: Connect
+) -> None:
+    ended = Calls("disconnect")
+    loop = asyncio.get_running_loop()
+
+    @sync_sio.on("disconnect")
+    def disconnect(sid: str, reason: str) -> None:
+        loop.call_soon_threadsafe(ended.add, sid, reason)
+
+    sync_sio.instrument(auth=LOGIN)
+    admin, client = await log_in(connect, sync_server), await connect(sync_server)
+    await admin.emit("emit", "/", client.sid, "hello", 1)
+    assert await client.next("hello") == (1,)
+    await admin.emit("join", "/", "x", client.sid)
+    await admin.calls("room_joined").several(3)
+    assert set(sync_sio.rooms(client.sid)) == {client.sid, "x"}
+    await admin.emit("leave", "/", "x", client.sid)
+    await admin.next("room_left")
+    assert sync_sio.rooms(client.sid) == [client.sid]
+    await admin.emit("_disconnect", "/", True, client.sid)
+    assert await ended.next() == (client.sid, "server disconnect")
+
+
+async def test_what_a_program_can_do_with_a_sync_server(
+    sync_sio: socketio_fast.Server, sync_server: Any, connect: Connect
+) -> None:
+    instrumented = InstrumentedServer(
+        sync_sio, LOGIN, "development", True, "one", "/watch", 0.05
+    )
+    assert instrumented.sio is sync_sio
+    assert instrumented.server_id == "one"
+    with pytest.raises(exceptions.ConnectionRefusedError):
+        instrumented.admin_connect("sid", {}, None)
+    admin = await connect(sync_server, "/watch", auth=LOGIN)
+    client = await connect(sync_server)
+    instrumented.admin_emit(admin.sid, "/", None, "hello")
+    await client.next("hello")
+    instrumented.admin_enter_room(admin.sid, "/", "x", client.sid)
+    assert set(sync_sio.rooms(client.sid)) == {client.sid, "x"}
+    instrumented.admin_leave_room(admin.sid, "/", "x")
+    assert sync_sio.rooms(client.sid) == [client.sid]
+    instrumented.admin_disconnect(admin.sid, "/", False, client.sid)
+    await client.disconnected.next()
+    await admin.next("server_stats")
+    instrumented.shutdown()
+    instrumented.uninstrument()
+    await admin.disconnected.next()
+    assert sync_sio._hub.observer is None
+    instrumented.instrument()
+    await connect(sync_server, "/watch", auth=LOGIN)
+
+
+def test_a_sync_server_is_instrumented_before_it_runs() -> None:
+    sio = socketio_fast.Server()
+    instrumented = sio.instrument(auth=LOGIN)
+    instrumented.shutdown()
+    assert not sio._threads.running
+    with pytest.raises(RuntimeError, match="already"):
+        sio.instrument(auth=LOGIN)
+    instrumented.uninstrument()
+    with pytest.raises(TypeError, match="coroutine function"):
+        sio.instrument(auth=any_of_later)
+    with pytest.raises(ValueError, match="auth must be specified"):
+        sio.instrument()
+    assert sio._hub.observer is None
