@@ -179,4 +179,58 @@ DIFFERENCES: dict[str, Difference] = {
         "CallDisconnectedError",
         "a TimeoutError as well, and at once: no answer can come any more",
     ),
+    "lifespan-of-both": Difference(
+        ["hook"],
+        ["hook", "startup", "shutdown"],
+        "on_startup does not do away with the other application's own",
+    ),
+    "other-without-lifespan": Difference(
+        "raised", "complete", "an application may have no lifespan, and still be hosted"
+    ),
+    "engine-refusal": Difference(
+        401, 403, "the reference's status, with its code 4, for who may not connect"
+    ),
+    "malformed-engine-packets": Difference(
+        "ignored",
+        "closed",
+        "a protocol error closes the connection, as in the reference implementation",
+    ),
+    "errors-of-handlers-are-logged": Difference(
+        False, True, "an error is logged where it happens, not when a task is collected"
+    ),
+    "unknown-option": Difference(
+        "ignored", "TypeError", "an option that does nothing is a mistake"
+    ),
+    "namespaces-as-text": Difference(
+        "connect", "connect_error", "text is one name, not all that it contains"
+    ),
+    "shutdown": Difference("stay", "disconnected", "nobody is left without a server"),
+    "malformed-packets": Difference(
+        "ignored",
+        "closed",
+        "a protocol error closes the connection, as in the reference implementation",
+    ),
+    "text-among-attachments": Difference(
+        "taken for one",
+        "closed",
+        "a protocol error closes the connection, as in the reference implementation",
+    ),
+    "attachments": Difference(
+        "any number",
+        "10",
+        "what waits for a packet to be complete has a limit: max_attachments",
+    ),
+    "engine-json-scalars": Difference(
+        "parsed",
+        "text",
+        "a message of engineio is an array, an object or text, not None",
+    ),
+    "engine-disconnect": Difference(
+        "packet",
+        "closed",
+        "a WebSocket is closed by its own rules, as in the reference implementation",
+    ),
+    "packet-without-a-type": Difference(
+        "later", "disconnected", "the end of a connection is told when it ends"
+    ),
 }

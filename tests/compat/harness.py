@@ -106,7 +106,8 @@ ASGI_APPS: dict[type[Any], Any] = {
 @contextlib.asynccontextmanager
 async def compiled(app: Any, path: str) -> AsyncIterator[int]:
     """By the package's own HTTP server."""
-    async with await socketio_fast.serve(app, port=0, path=path) as server:
+    options = {"path": path} if hasattr(app, "handlers") else {}
+    async with await socketio_fast.serve(app, port=0, **options) as server:
         yield server.port
 
 
@@ -271,7 +272,8 @@ class Server:
                 for client in self._clients:
                     await client.close()
                 if not self._package.ours:
-                    await within(self.sio.shutdown(), "shutdown")
+                    with contextlib.suppress(TypeError):  # the second one fails
+                        await within(self.sio.shutdown(), "shutdown")
 
     @property
     def url(self) -> str:
