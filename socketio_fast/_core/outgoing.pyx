@@ -148,6 +148,11 @@ def event_packet(str name not None, list args not None, namespace="/", id=None):
     return event(namespace, [name, *args], -1 if id is None else id)
 
 
+def raw_packet(bytes text not None):
+    """An Outgoing Engine.IO packet as it is, for Python callers."""
+    return control(text)
+
+
 def message_packet(data):
     """An Outgoing Engine.IO message, for Python callers."""
     return message(data)

@@ -15,7 +15,7 @@ from socketio_fast._core.session import Engine
 from socketio_fast.config import EngineConfig
 from socketio_fast.encodings import json_functions
 from socketio_fast.engineio.base_server import ASYNC_MODES, SYNC_MODES, BaseServer
-from socketio_fast.engineio.packet import read_text
+from socketio_fast.engineio.packet import Packet, read_text
 from socketio_fast.engineio.payload import server_limit
 from socketio_fast.logs import Logger, choose_logger
 
@@ -165,6 +165,18 @@ class AsyncServer(BaseServer):
             TypeError: ``data`` is none of them.
         """
         self._send(sid, self._encode(data))
+
+    async def send_packet(self, sid: str, pkt: Packet) -> None:
+        """Send a packet as it is; nothing happens if the client has gone.
+
+        For messages there is :meth:`send`; other packets are the protocol's own, and
+        the server sends them by itself.
+
+        Args:
+            sid: The Engine.IO id.
+            pkt: The packet.
+        """
+        self._send(sid, self._encode_packet(pkt))
 
     async def get_session(self, sid: str) -> dict[str, Any]:
         """The application's data of a client, a dict that is kept while it is there.

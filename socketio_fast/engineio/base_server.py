@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar, overload
 
 from socketio_fast._core.callbacks import Callbacks
-from socketio_fast._core.outgoing import Outgoing, message_packet
+from socketio_fast._core.outgoing import Outgoing, message_packet, raw_packet
 from socketio_fast._core.session import Engine, Session, generate_id
 from socketio_fast.config import TRANSPORTS, EngineConfig
 from socketio_fast.encodings import JSON
+from socketio_fast.engineio.packet import Packet
 from socketio_fast.logs import Logger
 from socketio_fast.signatures import adapt
 
@@ -138,6 +139,13 @@ class BaseServer:
         if isinstance(data, (list, dict)):
             data = self._json.text(data)
         return message_packet(data)
+
+    def _encode_packet(self, pkt: Packet) -> Outgoing:
+        """A packet as it is sent; any thread may call this."""
+        encoded = pkt.encode()
+        if isinstance(encoded, str):
+            return raw_packet(encoded.encode())
+        return message_packet(encoded)
 
     def _send(self, sid: str, message: Outgoing) -> None:
         session = self.engine.sessions.get(sid)

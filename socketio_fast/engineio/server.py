@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from socketio_fast.engineio.async_server import AsyncServer
 from socketio_fast.engineio.base_server import ASYNC_MODES, BaseServer
+from socketio_fast.engineio.packet import Packet
 from socketio_fast.hosting.wsgi import Environ, Gateway, StartResponse
 from socketio_fast.logs import Logger
 from socketio_fast.threads import MAX_WORKERS, Threads
@@ -135,6 +136,13 @@ class Server(BaseServer):
             TypeError: ``data`` cannot be sent.
         """
         self._threads.post(self._send, sid, self._encode(data))
+
+    def send_packet(self, sid: str, pkt: Packet) -> None:
+        """Send a packet as it is, soon; nothing happens if the client has gone.
+
+        See :meth:`socketio_fast.engineio.AsyncServer.send_packet`.
+        """
+        self._threads.post(self._send, sid, self._encode_packet(pkt))
 
     def get_session(self, sid: str) -> dict[str, Any]:
         """The application's data of a client, a dict that is kept while it is there.

@@ -169,7 +169,6 @@ DIFFERENT: dict[str, str] = {
         f"engineio.{server}.{name}": reason
         for server in ("AsyncServer", "Server")
         for name, reason in {
-            "send_packet": "packets are the server's own; send() is there",
             "sequence_number": "ids are random throughout",
             "start_service_task": "clients are monitored, by no task",
         }.items()

@@ -12,7 +12,7 @@ import pytest
 import socketio
 
 import socketio_fast.engineio
-from socketio_fast import AsyncServer
+from socketio_fast import AsyncServer, Server
 from socketio_fast.encodings import BUILT_IN, json_functions
 from socketio_fast.msgpack_packet import MsgPackPacket
 from socketio_fast.packet import Packet
@@ -117,6 +117,16 @@ def test_packet_classes_of_servers() -> None:
         assert AsyncServer(serializer=serializer).packet_class is expected
     assert AsyncServer().packet_class is Packet
     assert AsyncServer()._hub.codec is None
+
+
+def test_the_sync_servers_are_the_same() -> None:
+    sio = Server(serializer="msgpack", json=orjson)
+    try:
+        assert issubclass(sio.packet_class, MsgPackPacket)
+        assert sio.packet_class.json is orjson
+        assert sio._hub.codec is not None
+    finally:
+        sio.shutdown()
 
 
 def test_json_is_of_one_server() -> None:

@@ -268,6 +268,35 @@ def test_json_of_a_server_is_its_own() -> None:
     assert got == [[1]]
 
 
+@pytest.mark.parametrize(
+    ("packet", "sent"),
+    [
+        (Packet(MESSAGE, "é"), "4é"),
+        (Packet(MESSAGE, b"x"), b"x"),
+        (Packet(MESSAGE, {"a": 1}), '4{"a":1}'),
+        (Packet(NOOP), "6"),
+        (engineio.packet.Packet(MESSAGE, "theirs"), "4theirs"),
+    ],
+)
+def test_packets_are_sent_as_they_are(packet: Any, sent: str | bytes) -> None:
+    server, app, _ = serve()
+    client = server.websocket()
+    (sid,) = app.sockets
+    for whom in (sid, "nobody"):
+        with pytest.raises(StopIteration):
+            app.send_packet(whom, packet).send(None)
+    assert client.messages() == [sent]
+
+
+def test_binary_packets_are_sent_by_polling() -> None:
+    server, app, _ = serve()
+    http, sid = server.polling()
+    for packet in (Packet(MESSAGE, b"\x01"), Packet(MESSAGE, "text")):
+        with pytest.raises(StopIteration):
+            app.send_packet(sid, packet).send(None)
+    assert http.get(server.target("polling", sid)) == (200, b"bAQ==\x1e4text")
+
+
 @pytest.mark.parametrize("data", [1, None, ["x", b"bytes"], {1: object()}, object()])
 def test_what_is_no_message(data: Any, caplog: pytest.LogCaptureFixture) -> None:
     server, app, _ = serve()
