@@ -6,6 +6,7 @@ runs when it is first stepped, as a coroutine does, and never suspends.
 """
 import asyncio
 import inspect
+import sys
 from collections.abc import Coroutine
 
 import cython
@@ -181,8 +182,9 @@ cdef class Emitter:
         return emission
 
 
-# To iscoroutinefunction(), and so to mocks made after a server, it is one.
-if hasattr(inspect, "markcoroutinefunction"):  # 3.12
+# To iscoroutinefunction(), and so to mocks made after a server, it is one. (In 3.10
+# compiled functions cannot be marked.)
+if sys.version_info >= (3, 12):
     inspect.markcoroutinefunction(Emitter.emit)
-else:
+elif sys.version_info >= (3, 11):
     Emitter.emit._is_coroutine = asyncio.coroutines._is_coroutine
