@@ -284,6 +284,12 @@ class InstrumentedAsyncServer:
         ns = self.sio._hub.namespaces[self.admin_namespace]
         ns.rooms.emit([event, *args], sid)
 
+    @property
+    def _watched(self) -> bool:
+        """Whether there may be a UI: one of another process is not known of."""
+        ns = self.sio._hub.namespaces.get(self.admin_namespace)
+        return self._clustered or (ns is not None and bool(ns.peers))
+
     def _emit(self, event: str, *args: Any) -> None:
         """Send to all UIs."""
         if self._clustered:
@@ -291,10 +297,8 @@ class InstrumentedAsyncServer:
             self._outbox.append((event, copy.deepcopy(args)))
             if self._sending is None or self._sending.done():
                 self._sending = self.sio.start_background_task(self._send_outbox)
-            return
-        ns = self.sio._hub.namespaces.get(self.admin_namespace)
-        if ns is not None and ns.peers:
-            ns.rooms.emit([event, *args])
+        else:
+            self.sio._hub.namespace(self.admin_namespace).rooms.emit([event, *args])
 
     async def _send_outbox(self) -> None:
         while self._outbox:
@@ -327,8 +331,9 @@ class _Reporter(Observer):
     """Tells the UIs what happens; in production mode figures alone."""
 
     def __init__(self, admin: InstrumentedAsyncServer) -> None:
-        self._live = admin.mode == "development"
-        super().__init__(events=self._live)
+        development = admin.mode == "development"
+        super().__init__(development)
+        self._development = development
         self._admin = admin
         self._emit = admin._emit
         self._hub = admin.sio._hub
@@ -346,6 +351,8 @@ class _Reporter(Observer):
         }
         #: When clients connected, in seconds since the epoch.
         self._since: dict[str, float] = {}
+        if self._engine.sessions:
+            self._schedule()
 
     def since(self, sid: str) -> float:
         """When a client connected; 0 if that was before anybody looked on."""
@@ -358,6 +365,11 @@ class _Reporter(Observer):
 
     def _is_admin(self, namespace: Namespace) -> bool:
         return namespace.name == self._admin.admin_namespace
+
+    @property
+    def _live(self) -> bool:
+        """Whether somebody wants to know what happens now."""
+        return self._development and self._admin._watched
 
     # What is told by the core.
 
@@ -383,15 +395,15 @@ class _Reporter(Observer):
 
     def peer_connected(self, peer: Peer) -> None:
         namespace = peer.namespace
+        now = self._since[peer.sid] = time.time()
         if self._live:
-            now = self._since[peer.sid] = time.time()
             self.room_joined(peer, peer.sid)
             connected = self._admin.serialize_socket(peer.sid, namespace.name)
             self._emit("socket_connected", connected, _timestamp(now))
         if self._is_admin(namespace):
             features = {"supportedFeatures": self._admin._features}
             self._admin._answer(peer.sid, "config", features)
-            if self._live:
+            if self._development:
                 self._admin._answer(peer.sid, "all_sockets", self._all_sockets())
 
     def peer_disconnected(self, peer: Peer, reason: str) -> None:
@@ -402,14 +414,14 @@ class _Reporter(Observer):
             self.room_left(peer, peer.sid)
 
     def event_received(self, peer: Peer, event: list[Any]) -> None:
-        if not self._is_admin(peer.namespace):
+        if self._live and not self._is_admin(peer.namespace):
             name = peer.namespace.name
             self._emit("event_received", name, peer.sid, event, _timestamp())
 
     def event_sent(
         self, namespace: Namespace, event: list[Any], to: Any, skip: Any
     ) -> None:
-        if self._is_admin(namespace):
+        if not self._live or self._is_admin(namespace):
             return
         now = _timestamp()
         skipped = {skip} if isinstance(skip, str) else set(skip or ())
@@ -450,8 +462,10 @@ class _Reporter(Observer):
 
     def _send_stats(self) -> None:
         self._timer = None
-        self._emit("server_stats", self._stats())
-        if self._admin._clustered and self._live:
+        stats = self._stats()
+        if self._admin._watched:
+            self._emit("server_stats", stats)
+        if self._admin._clustered and self._development:
             self._announce()
         if self._engine.sessions or self._admin._clustered:
             self._schedule()
@@ -481,6 +495,10 @@ class _Reporter(Observer):
                 self._count(kind, count=total - self._traffic.get(kind, 0))
         self._traffic = traffic
         counts, self._counts = self._counts, {}
+        sockets = {"/": 0} | {
+            name: len(namespace.peers)
+            for name, namespace in self._hub.namespaces.items()
+        }
         return {
             "serverId": self._admin.server_id,
             "hostname": HOSTNAME,
@@ -494,8 +512,8 @@ class _Reporter(Observer):
                 for (second, kind, reason), count in counts.items()
             ],
             "namespaces": [
-                {"name": name, "socketsCount": len(namespace.peers)}
-                for name, namespace in sorted(self._hub.namespaces.items())
+                {"name": name, "socketsCount": count}
+                for name, count in sorted(sockets.items())
             ],
         }
 

@@ -631,7 +631,7 @@ async def test_another_namespace(serve: Any, connect: Connect) -> None:
     admin = await connect(await serve(sio), "/watch", auth=LOGIN)
     (stats,) = await admin.next("server_stats")
     assert stats["serverId"] == "one"
-    assert [ns["name"] for ns in stats["namespaces"]] == ["/watch"]
+    assert [ns["name"] for ns in stats["namespaces"]] == ["/", "/watch"]
 
 
 async def test_uninstrument(serve: Any, connect: Connect) -> None:

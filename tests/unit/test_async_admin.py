@@ -94,6 +94,52 @@ def test_a_server_that_runs_again_on_another_loop() -> None:
     assert [event for event, *_ in told(admin)] == ["server_stats"]
 
 
+def test_a_connection_from_before() -> None:
+    sio = AsyncServer()
+    server = Server(sio)
+    admin = server.websocket()
+    sio.instrument(auth=False, mode="production", server_stats_interval=3)
+    admin.text("40/admin,")
+    admin.messages()
+    server.loop.advance(3.1)
+    assert [event for event, _ in told(admin)] == ["server_stats"]
+
+
+def test_nothing_is_kept_of_who_has_gone() -> None:
+    server, sio, admin = instrumented()
+    reporter: Any = sio._hub.observer
+    clients = [server.joined()[0] for _ in range(3)]
+    http, eio_sid = server.polling()
+    http.post(server.target("polling", eio_sid), "40")
+    assert len(reporter._since) == 5
+    assert reporter._polling == {eio_sid}
+    for client in (*clients, admin):
+        client.leave()
+    http.post(server.target("polling", eio_sid), "1")
+    server.loop.advance(3)
+    assert (reporter._since, reporter._polling, reporter._counts) == ({}, set(), {})
+
+
+def test_what_nobody_looks_at_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    sio = AsyncServer()
+    admin = sio.instrument(auth=False)
+    made: list[Any] = []
+    monkeypatch.setattr(admin, "serialize_socket", lambda *args: made.append(args))
+    monkeypatch.setattr(sio._hub.observer, "_emit", lambda *args: made.append(args))
+    server = Server(sio)
+    client, sid = server.joined()
+    with pytest.raises(StopIteration):
+        sio.enter_room(sid, "x").send(None)
+    client.text('42["x"]')
+    with pytest.raises(StopIteration):
+        sio.emit("e").send(None)
+    client.leave()
+    server.loop.advance(3)
+    assert made == []
+    server.websocket().text("40/admin,")
+    assert made[0][0] == "room_joined"
+
+
 def test_events_of_uis_are_not_told() -> None:
     server, sio, admin = instrumented()
     admin.text('42/admin,["anything"]')
