@@ -183,7 +183,11 @@ class BaseServer:
         """
         return handler
 
-    def _adapted(self, namespace: str, event: Any, handler: Handler) -> Handler:
+    def _adapted(
+        self, namespace: str, event: Any, handler: Handler | None
+    ) -> Handler | None:
+        if handler is None:
+            return None
         if event in self.reserved_events:
             arguments = ["sid", *_ARGUMENTS[event]]
             if namespace == "*":
@@ -209,7 +213,7 @@ class BaseServer:
     def _on_handler(
         self, namespace: str, event: Any, handler: Handler | None
     ) -> Handler | None:
-        adapted = handler and self._adapted(namespace, event, handler)
+        adapted = self._adapted(namespace, event, handler)
         self._hub.namespace(namespace).set_handler(event, adapted)
         return handler
 

@@ -140,6 +140,14 @@ class Handlers:
         return [sid, a]
 
 
+class Empty:
+    def __len__(self) -> int:
+        return 0
+
+    def __call__(self, sid: str, a: int) -> list[Any]:
+        return [sid, a]
+
+
 class CoroutineObject:
     async def __call__(self, sid: str, a: int) -> list[Any]:
         return [sid, a]
@@ -166,6 +174,7 @@ async def with_prefix(prefix: str, sid: str, a: int) -> list[Any]:
         Handlers.of_class,
         Handlers(),
         CoroutineObject(),
+        Empty(),
         functools.partial(with_prefix, "x"),
         decorated(Handlers.static),
         lambda sid, a: [sid, a],
@@ -331,6 +340,19 @@ def test_changes_of_the_table_take_effect() -> None:
     sio.handlers.popitem()
     assert heard("x") == []
     assert sio.handlers == {}
+
+
+def test_none_is_no_handler() -> None:
+    """As with python-socketio, which asks whether it is one."""
+    server, sio = make()
+    sio.handlers["/"] = {"connect": None, "a": None}  # type: ignore[dict-item]
+    client, _ = connected(server)
+    client.text('421["a"]')
+    assert client.messages() == []
+    sio.handlers["/"]["a"] = lambda sid: 1
+    sio.handlers["/"]["a"] = None  # type: ignore[assignment]
+    client.text('421["a"]')
+    assert client.messages() == []
 
 
 def test_the_table_is_a_dict() -> None:
