@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar, overload
 from socketio_fast._core.peer import Hub, Namespace, Peer
 from socketio_fast.engineio.base_server import Reason
 from socketio_fast.namespace import AsyncNamespace, BaseServerNamespace
-from socketio_fast.signatures import adapt, takes
+from socketio_fast.signatures import adapt, fit
 
 __all__ = ["BaseServer"]
 
@@ -288,8 +288,8 @@ def _trigger(handler: BaseServerNamespace) -> Handler:
         if event == "connect":
             # trigger_event() may be the application's own, and pass on what it gets.
             connect = getattr(handler, "on_connect", None)
-            if connect is not None and not takes(connect, len(args)):
-                args = args[:-1]
+            if connect is not None:
+                args = fit(connect, args)
         trigger_event = handler.trigger_event
         if getattr(trigger_event, "__func__", None) is AsyncNamespace.trigger_event:
             # Without a coroutine around the method's: 1.3 us an event, not 1.7.

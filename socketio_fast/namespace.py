@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from socketio_fast.signatures import takes
+from socketio_fast.signatures import fit
 
 __all__ = ["AsyncNamespace", "BaseServerNamespace", "Namespace"]
 
@@ -49,8 +49,8 @@ class BaseServerNamespace:
         handler = getattr(self, f"on_{event or ''}", None)
         if handler is None:
             return None
-        if event in ("connect", "disconnect") and not takes(handler, len(args)):
-            args = args[:-1]
+        if event in ("connect", "disconnect"):
+            args = fit(handler, args)
         return handler(*args)
 
     def emit(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from types import MethodType
 from typing import Any
 
-__all__ = ["adapt", "positional", "takes"]
+__all__ = ["adapt", "fit", "positional"]
 
 
 def positional(function: Callable[..., Any]) -> tuple[int, int | None]:
@@ -39,8 +39,14 @@ def positional(function: Callable[..., Any]) -> tuple[int, int | None]:
     return least, count
 
 
-def takes(function: Callable[..., Any], count: int) -> bool:
-    """Whether a method takes so many positional arguments; looked at once."""
+def fit(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """These arguments, or all but the last if only that many are taken."""
+    if not _takes(function, len(args)) and _takes(function, len(args) - 1):
+        return args[:-1]
+    return args
+
+
+def _takes(function: Callable[..., Any], count: int) -> bool:
     if not isinstance(function, MethodType):
         least, most = positional(function)
         return least <= count and (most is None or count <= most)
@@ -48,6 +54,7 @@ def takes(function: Callable[..., Any], count: int) -> bool:
     return least <= count + 1 and (most is None or count + 1 <= most)
 
 
+# Methods are asked at each connect; what one takes is looked at once.
 @functools.lru_cache(maxsize=1024)
 def _of_method(function: Callable[..., Any]) -> tuple[int, int | None]:
     return positional(function)
