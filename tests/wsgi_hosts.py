@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import socket
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import waitress.server
+from waitress import wasyncore
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 import socketio_fast
@@ -36,7 +36,7 @@ def werkzeug(app: Any, **options: Any) -> Iterator[str]:
     server = make_server(
         "127.0.0.1", 0, app, threaded=True, request_handler=_Quiet, **options
     )
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         scheme = "https" if server.ssl_context else "http"
@@ -52,19 +52,15 @@ def on_waitress(app: Any) -> Iterator[str]:
     """It has threads, and gives no access to its sockets."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = waitress.server.create_server(app, sockets=[listening], threads=16)
-        thread = threading.Thread(target=_run, args=(server,), daemon=True)
+        thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
         try:
             yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         finally:
-            server.task_dispatcher.shutdown(timeout=TIMEOUT)
-            server.close()
+            # On its own thread, which ends when it has nothing to wait for.
+            server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map))
             thread.join(TIMEOUT)
-
-
-def _run(server: Any) -> None:
-    with contextlib.suppress(OSError):  # closed
-        server.run()
+            server.task_dispatcher.shutdown(timeout=TIMEOUT)
 
 
 @contextmanager

@@ -129,7 +129,9 @@ class Gateway:
         if refusal is not None:
             # The duplicate has become non-blocking, and so has this one.
             found.settimeout(found.gettimeout())
-            return refusal
+            status, headers, body = refusal
+            length = (b"content-length", b"%d" % len(body))
+            return status, [*headers, length], body
         _leave_closed(found)
         # The host finds that nobody is there to send this to.
         return 101, [], b""
