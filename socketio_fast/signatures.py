@@ -65,6 +65,9 @@ def adapt(
 ) -> Callable[..., Any]:
     """A callable for these arguments, of a handler that may leave out the last.
 
+    A decorator that takes any number may call the function with others than it gets.
+    It gets all, unless the function takes none, or one too few without naming the last.
+
     Raises:
         ValueError: The handler takes fewer or more.
     """
@@ -72,12 +75,36 @@ def adapt(
     count = len(arguments)
     if least <= count and (most is None or most >= count):
         return function
-    if least <= count - 1 == most:
+    decorated = _is_decorated(function)
+    if decorated and _last_name(function) == arguments[-1]:
+        return function
+    if least <= count - 1 == most or (decorated and most == 0):
         return lambda *args: function(*args[: count - 1])
+    if decorated:
+        return function
     raise ValueError(
         f"handler of {event!r} takes {_range(least, most)} positional arguments, not "
         f"({', '.join(arguments[:-1])}[, {arguments[-1]}])"
     )
+
+
+def _is_decorated(function: Callable[..., Any]) -> bool:
+    """Whether its decorator (``functools.wraps``) takes any number of arguments."""
+    return hasattr(function, "__wrapped__") and any(
+        parameter.kind is parameter.VAR_POSITIONAL
+        for parameter in inspect.signature(
+            function, follow_wrapped=False
+        ).parameters.values()
+    )
+
+
+def _last_name(function: Callable[..., Any]) -> str | None:
+    names = [
+        parameter.name
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.kind is not parameter.KEYWORD_ONLY
+    ]
+    return names[-1] if names else None
 
 
 def _range(least: int, most: int | None) -> str:

@@ -201,3 +201,36 @@ def test_what_is_registered_is_what_was_given() -> None:
         "/a": {"chat": chat},
         "*": {"other": handler},
     }
+
+
+def of_a_framework(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A decorator that calls the function without the sid, as Flask-SocketIO's."""
+
+    @functools.wraps(function)
+    def wrapper(sid: Any, *args: Any) -> tuple[Any, ...]:
+        return sid, *args
+
+    return wrapper
+
+
+@pytest.mark.parametrize(
+    ("function", "event", "got"),
+    [
+        (lambda: None, "disconnect", (1,)),
+        (lambda reason: None, "disconnect", (1, 2)),
+        (lambda sid: None, "disconnect", (1,)),
+        (lambda sid, reason: None, "disconnect", (1, 2)),
+        (lambda: None, "connect", (1, 2)),
+        (lambda auth: None, "connect", (1, 2, 3)),
+        (lambda auth=None: None, "connect", (1, 2, 3)),
+        (lambda anything: None, "connect", (1, 2, 3)),
+        (lambda sid, environ: None, "connect", (1, 2)),
+        (lambda sid, environ, auth: None, "connect", (1, 2, 3)),
+    ],
+)
+def test_decorators_that_call_with_other_arguments(
+    function: Callable[..., Any], event: str, got: tuple[int, ...]
+) -> None:
+    arguments = ARGUMENTS if event == "connect" else ("sid", "reason")
+    adapted = adapt(of_a_framework(function), event, arguments)
+    assert adapted(*range(1, len(arguments) + 1)) == got
