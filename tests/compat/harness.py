@@ -24,8 +24,9 @@ import asyncio
 import contextlib
 import json
 import socket
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 import aiohttp
@@ -33,6 +34,7 @@ import engineio as python_engineio
 import socketio as python_socketio
 import uvicorn
 from integration import raw
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 import socketio_fast
 from compat.differences import DIFFERENCES
@@ -47,10 +49,13 @@ WAIT = 5.0
 
 async def within(awaitable: Awaitable[T], what: str) -> T:
     """The awaitable's result, or a failure that names what did not happen."""
-    try:
-        return await asyncio.wait_for(awaitable, WAIT)
-    except asyncio.TimeoutError:
-        raise AssertionError(f"{what}: not within {WAIT:g} s") from None
+    task = asyncio.ensure_future(awaitable)
+    # Not wait_for(): what is awaited may raise a TimeoutError of its own.
+    done, _ = await asyncio.wait({task}, timeout=WAIT)
+    if not done:
+        task.cancel()
+        raise AssertionError(f"{what}: not within {WAIT:g} s")
+    return task.result()
 
 
 class Uvicorn(uvicorn.Server):
@@ -111,6 +116,38 @@ async def compiled(app: Any, path: str) -> AsyncIterator[int]:
         yield server.port
 
 
+class Quiet(WSGIRequestHandler):
+    def log(self, type: str, message: str, *args: Any) -> None:
+        pass
+
+
+@contextlib.asynccontextmanager
+async def in_werkzeug(app: Any, path: str) -> AsyncIterator[int]:
+    """A server for threads, by its package's WSGIApp; or any WSGI application."""
+    if hasattr(app, "handlers"):
+        app = WSGI_APPS[type(app)](app, None, None, path)
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield server.port
+    finally:
+        await asyncio.to_thread(server.shutdown)
+        thread.join()
+        server.server_close()
+
+
+WSGI_APPS: dict[type[Any], Any] = {
+    package.Server: package.WSGIApp
+    for package in (
+        python_socketio,
+        python_engineio,
+        socketio_fast,
+        socketio_fast.engineio,
+    )
+}
+
+
 @dataclass(frozen=True)
 class Host:
     """A package, and a way to serve its applications."""
@@ -120,6 +157,8 @@ class Host:
     socketio: Any
     engineio: Any
     serve: Callable[[Any, str], contextlib.AbstractAsyncContextManager[int]]
+    #: Whether it is the package's server for threads, not that for asyncio.
+    threads: bool = False
 
     def outcome(self, key: str) -> Any:
         """What this package does, where the two are meant to differ."""
@@ -138,6 +177,9 @@ HOSTS = [
         in_uvicorn,
     ),
 ]
+
+#: The servers for threads.
+THREADED = [replace(host, serve=in_werkzeug, threads=True) for host in HOSTS[:2]]
 
 
 class Client:
@@ -246,8 +288,12 @@ class Server:
 
         modules = package.engineio if options.pop("engine", False) else package.socketio
         wrap = options.pop("wrap", None)
-        options.setdefault("async_mode", "asgi")
-        self.sio: Any = modules.AsyncServer(**options)
+        if package.threads:
+            options.setdefault("async_mode", "threading")
+            self.sio: Any = modules.Server(**options)
+        else:
+            options.setdefault("async_mode", "asgi")
+            self.sio = modules.AsyncServer(**options)
         #: What is served: the server, or what wraps it.
         self._app = self.sio if wrap is None else wrap(modules, self.sio)
         if app is not None:
@@ -271,13 +317,22 @@ class Server:
                 await self.raw.close()
                 for client in self._clients:
                     await client.close()
-                if not self._package.ours:
-                    with contextlib.suppress(TypeError):  # the second one fails
-                        await within(self.sio.shutdown(), "shutdown")
+                # The second one of python-socketio's fails.
+                with contextlib.suppress(TypeError, AttributeError):
+                    await self.do("shutdown")
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    async def do(self, method: str, *args: Any, **options: Any) -> Any:
+        """Call a method of the server, in a thread if it is one for threads."""
+        function = getattr(self.sio, method)
+        if self._package.threads:
+            called = asyncio.to_thread(function, *args, **options)
+        else:
+            called = function(*args, **options)
+        return await within(called, method)
 
     async def next_record(self) -> tuple[Any, ...]:
         return await within(self._records.get(), "something recorded")
