@@ -46,7 +46,7 @@ from socketio_fast._core.wire cimport (
 )
 from socketio_fast._core.writer cimport Writer
 
-from socketio_fast._core.session import SERVER_DISCONNECT
+from socketio_fast._core.session import SERVER_DISCONNECT as _SERVER_DISCONNECT
 from socketio_fast.exceptions import LimitError, ProtocolError
 
 cdef enum:
@@ -190,7 +190,7 @@ cdef class WebSocket(Transport):
         if session is None or session.probe is self:
             self._send_close(None)
         else:
-            session.close(SERVER_DISCONNECT)
+            session.close(_SERVER_DISCONNECT)
 
     def abort_connection(self):
         """Close now, without a close frame."""
