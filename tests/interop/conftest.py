@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -7,9 +8,12 @@ import pytest
 
 import socketio_fast
 
-pytest.register_assert_rewrite("interop_support", "js_client", "python_client")
+pytest.register_assert_rewrite(
+    "admin_client", "interop_support", "js_client", "python_client"
+)
 
-from interop_support import TRANSPORTS  # noqa: E402
+from admin_client import Connect, Program  # noqa: E402
+from interop_support import TRANSPORTS, within  # noqa: E402
 from js_client import JSClient  # noqa: E402
 
 
@@ -35,5 +39,18 @@ async def js(serve: Any, transport: str) -> Any:
         async def start(server: Any, **options: Any) -> JSClient:
             options.setdefault("transports", TRANSPORTS[transport])
             return await stack.enter_async_context(JSClient(server.url, **options))
+
+        yield start
+
+
+@pytest.fixture
+async def connect(serve: Any) -> AsyncIterator[Connect]:
+    """A factory of clients: ``await connect(server, "/admin", auth=auth)``."""
+    async with AsyncExitStack() as stack:
+
+        async def start(server: Any, namespace: str = "/", **options: Any) -> Program:
+            program = Program(namespace)
+            stack.push_async_callback(program.client.shutdown)
+            return await within(program.connect(server.url, **options), "connect")
 
         yield start

@@ -8,13 +8,13 @@ import os
 import re
 import socket
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import socketio as python_socketio
+from admin_client import LOGIN, Connect, Program, log_in, refusal
 from interop_support import Calls, record, record_disconnects, within
 from wsgi_hosts import werkzeug
 
@@ -23,86 +23,8 @@ from socketio_fast import AsyncServer, exceptions
 from socketio_fast.admin import InstrumentedServer
 from socketio_fast.async_admin import InstrumentedAsyncServer
 
-LOGIN = {"username": "admin", "password": "secret"}
 ACTIONS = ["EMIT", "JOIN", "LEAVE", "DISCONNECT", "MJOIN", "MLEAVE", "MDISCONNECT"]
 TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
-
-
-class Program:
-    """A client of python-socketio, and all that it is told."""
-
-    def __init__(self, namespace: str) -> None:
-        self.namespace = namespace
-        self.client = python_socketio.AsyncClient(
-            handle_sigint=False, reconnection=False
-        )
-        self.events: dict[str, Calls] = {}
-        self.client.on("*", self._on_event, namespace=namespace)
-        self.refusal = Calls("connect_error")
-        self.client.on("connect_error", self.refusal.add, namespace=namespace)
-        self.disconnected = Calls("disconnect")
-        self.client.on("disconnect", self.disconnected.add, namespace=namespace)
-
-    def _on_event(self, event: str, *args: Any) -> None:
-        self.calls(event).add(*args)
-
-    def calls(self, event: str) -> Calls:
-        return self.events.setdefault(event, Calls(event))
-
-    async def next(self, event: str) -> tuple[Any, ...]:
-        return await self.calls(event).next()
-
-    async def emit(self, event: str, *args: Any) -> None:
-        await self.client.emit(event, args, namespace=self.namespace)
-
-    async def connect(
-        self, url: str, auth: Any = None, transport: str = "websocket"
-    ) -> Program:
-        await self.client.connect(
-            url, auth=auth, namespaces=[self.namespace], transports=[transport]
-        )
-        return self
-
-    @property
-    def sid(self) -> str:
-        sid = self.client.get_sid(self.namespace)
-        assert isinstance(sid, str)
-        return sid
-
-
-Connect = Callable[..., Awaitable[Program]]
-
-
-@pytest.fixture
-async def connect(serve: Any) -> AsyncIterator[Connect]:
-    """A factory of clients: ``await connect(server, "/admin", auth=auth)``."""
-    async with AsyncExitStack() as stack:
-
-        async def start(
-            server: socketio_fast.RunningServer, namespace: str = "/", **options: Any
-        ) -> Program:
-            program = Program(namespace)
-            stack.push_async_callback(program.client.shutdown)
-            return await within(program.connect(server.url, **options), "connect")
-
-        yield start
-
-
-async def log_in(
-    connect: Connect, server: socketio_fast.RunningServer, **options: Any
-) -> Program:
-    return await connect(server, "/admin", auth=LOGIN, **options)
-
-
-async def refusal(server: socketio_fast.RunningServer, auth: Any) -> Any:
-    """Why a UI that sends this is not let in."""
-    program = Program("/admin")
-    with pytest.raises(python_socketio.exceptions.ConnectionError):
-        await program.connect(server.url, auth=auth)
-    (reason,) = await program.refusal.next()
-    await program.client.shutdown()
-    return reason
-
 
 # ------------------------------------------------------------------- login
 

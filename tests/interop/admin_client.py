@@ -1,0 +1,71 @@
+"""What the Admin UI asks of a server, asked by python-socketio's AsyncClient."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+import socketio as python_socketio
+from interop_support import Calls
+
+LOGIN = {"username": "admin", "password": "secret"}
+
+
+class Program:
+    """A client of python-socketio, and all that it is told."""
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+        self.client = python_socketio.AsyncClient(
+            handle_sigint=False, reconnection=False
+        )
+        self.events: dict[str, Calls] = {}
+        self.client.on("*", self._on_event, namespace=namespace)
+        self.refusal = Calls("connect_error")
+        self.client.on("connect_error", self.refusal.add, namespace=namespace)
+        self.disconnected = Calls("disconnect")
+        self.client.on("disconnect", self.disconnected.add, namespace=namespace)
+
+    def _on_event(self, event: str, *args: Any) -> None:
+        self.calls(event).add(*args)
+
+    def calls(self, event: str) -> Calls:
+        return self.events.setdefault(event, Calls(event))
+
+    async def next(self, event: str) -> tuple[Any, ...]:
+        return await self.calls(event).next()
+
+    async def emit(self, event: str, *args: Any) -> None:
+        await self.client.emit(event, args, namespace=self.namespace)
+
+    async def connect(
+        self, url: str, auth: Any = None, transport: str = "websocket"
+    ) -> Program:
+        await self.client.connect(
+            url, auth=auth, namespaces=[self.namespace], transports=[transport]
+        )
+        return self
+
+    @property
+    def sid(self) -> str:
+        sid = self.client.get_sid(self.namespace)
+        assert isinstance(sid, str)
+        return sid
+
+
+Connect = Callable[..., Awaitable[Program]]
+
+
+async def log_in(connect: Connect, server: Any, **options: Any) -> Program:
+    return await connect(server, "/admin", auth=LOGIN, **options)
+
+
+async def refusal(server: Any, auth: Any) -> Any:
+    """Why a UI that sends this is not let in."""
+    program = Program("/admin")
+    with pytest.raises(python_socketio.exceptions.ConnectionError):
+        await program.connect(server.url, auth=auth)
+    (reason,) = await program.refusal.next()
+    await program.client.shutdown()
+    return reason
