@@ -17,6 +17,7 @@ class Program:
 
     def __init__(self, namespace: str) -> None:
         self.namespace = namespace
+        self.sid = ""  # once connected, and after
         self.client = python_socketio.AsyncClient(
             handle_sigint=False, reconnection=False
         )
@@ -40,18 +41,13 @@ class Program:
         await self.client.emit(event, args, namespace=self.namespace)
 
     async def connect(
-        self, url: str, auth: Any = None, transport: str = "websocket"
+        self, url: str, transport: str = "websocket", **options: Any
     ) -> Program:
         await self.client.connect(
-            url, auth=auth, namespaces=[self.namespace], transports=[transport]
+            url, namespaces=[self.namespace], transports=[transport], **options
         )
+        self.sid = self.client.get_sid(self.namespace)
         return self
-
-    @property
-    def sid(self) -> str:
-        sid = self.client.get_sid(self.namespace)
-        assert isinstance(sid, str)
-        return sid
 
 
 Connect = Callable[..., Awaitable[Program]]

@@ -306,15 +306,13 @@ async def test_behind_a_proxy_the_address_is_the_clients(
     sio = AsyncServer()
     sio.instrument(auth=LOGIN)
     server = await serve(sio)
-    client = Program("/")
     headers = {"X-Forwarded-For": "192.0.2.1", "Origin": server.url}
-    await client.client.connect(server.url, headers=headers)
+    client = await connect(server, headers=headers)
     admin = await log_in(connect, server)
     (found,) = await admin.next("all_sockets")
     handshake = next(s["handshake"] for s in found if s["id"] == client.sid)
     assert handshake["address"] == "192.0.2.1"
     assert handshake["xdomain"] is True
-    await client.client.shutdown()
 
 
 # ------------------------------------------------------------------- actions
