@@ -23,6 +23,7 @@ class Server:
     something it needs is missing. Given `--port`, it serves on 127.0.0.1, and prints
     `listening on PORT pid PID` when it does; with `--certificate` and `--key` over TLS.
     What is to be built is built in the folder, where `product` is older than a source.
+    `against` is the server that one inside another server is compared with.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Server:
     product: str = ""
     tls: bool = False
     short: str = ""
+    against: str = ""
 
     @property
     def label(self) -> str:
@@ -173,6 +175,41 @@ SERVERS = (
         short="Go",
     ),
 )
+
+# Inside other servers, and for threads: measured if they are asked for.
+HOSTED = (
+    Server(
+        "uvicorn",
+        "ASGIApp on uvicorn",
+        ("python", "./socketio_fast_server.py", "--in", "uvicorn"),
+        against=BASELINE,
+    ),
+    Server(
+        "uvicorn-ws",
+        "ASGIApp on uvicorn with our --ws class",
+        ("python", "./socketio_fast_server.py", "--in", "uvicorn-ws"),
+        against=BASELINE,
+    ),
+    Server(
+        "threads",
+        "Server, by run()",
+        ("python", "./threads_server.py", "socketio_fast", "--in", "run"),
+        against="python-socketio-threads",
+    ),
+    Server(
+        "threads-werkzeug",
+        "Server and WSGIApp on Werkzeug",
+        ("python", "./threads_server.py", "socketio_fast", "--in", "werkzeug"),
+        against="python-socketio-threads",
+    ),
+    Server(
+        "python-socketio-threads",
+        "python-socketio's Server on Werkzeug",
+        ("python", "./threads_server.py", "socketio", "--in", "werkzeug"),
+    ),
+)
+# Not long-polling: Werkzeug makes a connection of each request.
+HOSTED_SCENARIOS = ("echo-8", "ack-8", "broadcast-500")
 
 SCENARIOS = (
     Scenario("echo", "Echo, 100 connections, 1 in flight", "echo"),

@@ -13,6 +13,7 @@ from typing import Any
 import plots
 from catalogue import (
     BUSY_PERCENT,
+    HOSTED,
     LATENCY,
     OURS,
     SATURATION,
@@ -70,7 +71,7 @@ def ratio(numerator: float, denominator: float) -> float:
 def summarize(results: dict[str, Any], scenario: Scenario) -> dict[str, Row]:
     """A row for every server that has results in this scenario."""
     rows = {}
-    for server in SERVERS:
+    for server in (*SERVERS, *HOSTED):
         runs = [
             run
             for run in results["runs"]
@@ -146,7 +147,8 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def title_of(name: str) -> str:
-    return next(server.title for server in SERVERS if server.name == name)
+    servers = (*SERVERS, *HOSTED)
+    return next(server.title for server in servers if server.name == name)
 
 
 def measured_scenarios(results: dict[str, Any]) -> list[Scenario]:
@@ -615,6 +617,41 @@ def interpreters_section(folder: Path) -> str:
     return "\n\n".join(["\n## Other interpreters", text, *parts]) + "\n"
 
 
+def hosting_section(folder: Path) -> str:
+    """What a run inside other servers gave, from `hosting.json`."""
+    path = folder / "hosting.json"
+    if not path.exists():
+        return ""
+    results = json.loads(path.read_text())
+    parts = []
+    for scenario in measured_scenarios(results):
+        rows = summarize(results, scenario)
+        cells = []
+        for server in (*SERVERS, *HOSTED):
+            row = rows.get(server.name)
+            if row is None:
+                continue
+            other = rows.get(server.against)
+            cell = [server.title, f"{rate(row.speed)}/s", small(row.cpu_us)]
+            if other is None:
+                cell += ["", ""]
+            else:
+                cell += [times(row.clock_ratio(other)), times(row.cpu_ratio(other))]
+            cells.append(cell)
+        head = ["", f"{scenario.unit}/s", "CPU µs each"]
+        head += ["faster than python-socketio by", "by CPU time"]
+        parts.append(f"### {scenario.title}\n\n{table(head, cells)}")
+    text = (
+        "Each beside python-socketio in the same kind of server: ASGIApp on uvicorn,\n"
+        "Server (whose handlers run in threads) on Werkzeug's threads. "
+        f"{results['environment']['date']},\n{results['method']['rounds']} rounds, "
+        f"{results['method']['seconds']:g} s each; `results/{path.name}`."
+    )
+    return (
+        "\n\n".join(["\n## Inside other servers, and in threads", text, *parts]) + "\n"
+    )
+
+
 def write_readme(folder: Path, name: str, target: Path) -> None:
     """Renders the page, and the charts beside it."""
     source = folder / f"{name}.json"
@@ -623,4 +660,9 @@ def write_readme(folder: Path, name: str, target: Path) -> None:
     plots_folder.mkdir(exist_ok=True)
     for file, picture in charts(results).items():
         (plots_folder / file).write_text(picture)
-    target.write_text(readme(results, source.name, interpreters_section(folder)))
+    target.write_text(readme(results, source.name, extra_sections(folder)))
+
+
+def extra_sections(folder: Path) -> str:
+    """What was measured apart from the main run."""
+    return hosting_section(folder) + interpreters_section(folder)

@@ -32,6 +32,8 @@ from catalogue import (
     BASELINE,
     BUSY_PERCENT,
     HERE,
+    HOSTED,
+    HOSTED_SCENARIOS,
     LATENCY,
     OURS,
     SATURATION,
@@ -497,6 +499,11 @@ def parse_arguments() -> argparse.Namespace:
         action="store_true",
         help=f"in two minutes, roughly: {OURS} and {BASELINE} only, nothing scaled",
     )
+    parser.add_argument(
+        "--hosted",
+        action="store_true",
+        help="inside other servers and in threads, beside python-socketio",
+    )
     parser.add_argument("--check", action="store_true", help="fail below the guards")
     parser.add_argument(
         "--only", metavar="A,B", help="scenarios, sweeps, or `latency`; see --list"
@@ -536,9 +543,13 @@ def make_plan(options: argparse.Namespace) -> Plan:
     def either(value: Any, full: float, brief: float) -> Any:
         return value if value is not None else brief if quick else full
 
-    servers = names_of(options.servers, [item.name for item in SERVERS], "server")
+    known = [*SERVERS, *HOSTED]
+    hosted = options.hosted
+    servers = names_of(options.servers, [item.name for item in known], "server")
     if servers is None:
         servers = [OURS, BASELINE] if quick else [item.name for item in SERVERS]
+        if hosted:
+            servers = [OURS, BASELINE, *(item.name for item in HOSTED)]
     only = names_of(
         options.only,
         [*(item.name for item in (*SCENARIOS, *SWEEPS)), "latency"],
@@ -547,9 +558,10 @@ def make_plan(options: argparse.Namespace) -> Plan:
     if only is None:
         only = [item.name for item in SCENARIOS if item.quick or not quick]
         only += [] if quick else [*(item.name for item in SWEEPS), "latency"]
+        only = list(HOSTED_SCENARIOS) if hosted else only
     latency = "latency" in only
     plan = Plan(
-        servers=[item for item in SERVERS if item.name in servers],
+        servers=[item for item in known if item.name in servers],
         scenarios=[
             item
             for item in SCENARIOS
@@ -581,7 +593,7 @@ def allow_open_files() -> None:
 def main() -> int:
     options = parse_arguments()
     if options.list:
-        for item in (*SCENARIOS, *SWEEPS, *SERVERS):
+        for item in (*SCENARIOS, *SWEEPS, *SERVERS, *HOSTED):
             print(f"{item.name:16} {item.title}")
         print(f"{'latency':16} Echo at fixed rates, shares of {SATURATION.name}")
         return 0
@@ -590,9 +602,15 @@ def main() -> int:
         return 0
     plan = make_plan(options)
     allow_open_files()
-    whole = not (options.quick or options.only or options.servers)
+    whole = not (options.quick or options.only or options.servers or options.hosted)
     name = options.name or (
-        "full" if whole else "quick" if options.quick else "partial"
+        "full"
+        if whole
+        else "hosting"
+        if options.hosted
+        else "quick"
+        if options.quick
+        else "partial"
     )
     results = run(plan, name)
     print(render.overview(results))

@@ -15,6 +15,13 @@ import socketio_fast as socketio
 
 NAMESPACES = 100
 
+# What serves it, with its WebSocket class.
+HOSTS = {
+    "run": "",
+    "uvicorn": "websockets-sansio",
+    "uvicorn-ws": "socketio_fast.uvicorn:WebSocketProtocol",
+}
+
 sio = socketio.AsyncServer(cors_allowed_origins="*")
 
 
@@ -81,9 +88,27 @@ def versions() -> dict[str, str]:
     }
 
 
+def in_uvicorn(port: int, ws: str) -> None:
+    import uvicorn
+
+    uvicorn.run(
+        socketio.ASGIApp(sio),
+        host="127.0.0.1",
+        port=port,
+        backlog=2048,
+        loop="uvloop",
+        http="httptools",
+        ws=ws,
+        lifespan="off",
+        access_log=False,
+        log_level="warning",
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=5000)
+    parser.add_argument("--in", dest="host", choices=HOSTS, default="run")
     parser.add_argument("--certificate", help="for TLS")
     parser.add_argument("--key", help="of the certificate")
     parser.add_argument("--versions", action="store_true")
@@ -92,6 +117,9 @@ def main() -> None:
         print(json.dumps(versions()))
         return
     threading.Thread(target=announce, args=(options.port,), daemon=True).start()
+    if options.host != "run":
+        in_uvicorn(options.port, HOSTS[options.host])
+        return
     socketio.run(
         sio,
         "127.0.0.1",
