@@ -10,8 +10,9 @@ cdef class Observer:
     """Is told what happens. Subclasses implement the methods that they want.
 
     Methods are called in the middle of what they tell: they may send, which only
-    gathers, but must not close or disconnect anybody, nor change rooms. What they raise
-    goes to `sys.unraisablehook`. Messages are counted, without a call of Python.
+    gathers, or take this observer away, but must not close or disconnect anybody, nor
+    change rooms. What they raise goes to `sys.unraisablehook`. Messages are counted,
+    without a call of Python.
 
     Args:
         events: Whether `event_received()` and `event_sent()` are called.

@@ -454,6 +454,7 @@ cdef class Peer:
     cdef int _started(self, object value) except -1:
         """The connect handler has ended: accept unless it returned False."""
         cdef Session session = self.client.session
+        cdef Observer observer = self.namespace.hub.observer
         cdef list held
         if value is False:
             return self._refused(ConnectionRefusedError())
@@ -470,8 +471,8 @@ cdef class Peer:
             self._welcome()
         for m in held or ():
             session.pass_on(m)
-        if self.namespace.hub.observer is not None:
-            self.namespace.hub.observer.peer_connected(self)
+        if observer is not None:
+            observer.peer_connected(self)
         if self.announced:
             self.announced = False
             return self._next()
@@ -527,13 +528,15 @@ cdef class Peer:
         cdef Hub hub = self.namespace.hub
         cdef Runner runner = hub.runner
         cdef object event = data[0], handler
+        cdef Observer observer
         if hub.verbose:
             hub.logger.info(
                 'received event "%s" from %s [%s]',
                 event, self.sid, self.namespace.name,
             )
         if hub.observer is not None and hub.observer.events:
-            hub.observer.event_received(self, data)
+            observer = hub.observer
+            observer.event_received(self, data)
         data[0] = self.sid
         handler = self.namespace._find(event, data)
         if handler is None:
@@ -656,6 +659,7 @@ cdef class Peer:
         cdef Runner runner = hub.runner
         cdef object handler
         cdef list args = [self.sid, reason]
+        cdef Observer observer = hub.observer
         cdef bint told = self.reason is None  # of peer_connected()
         if told:
             self.reason = reason
@@ -664,8 +668,8 @@ cdef class Peer:
             return 0
         self.state = DISCONNECTING
         self.client._forget(self)
-        if told and hub.observer is not None:
-            hub.observer.peer_disconnected(self, reason)
+        if told and observer is not None:
+            observer.peer_disconnected(self, reason)
         handler = self.namespace._find("disconnect", args)
         if handler is not None:
             try:

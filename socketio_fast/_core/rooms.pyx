@@ -41,6 +41,7 @@ cdef class Rooms(Membership):
         """Put a client into a room; raises ValueError if it is not connected, or if
         the room is another client's own."""
         cdef Peer peer = self._peer(sid)
+        cdef Observer observer = self.namespace.hub.observer
         cdef dict members
         if peer is None or peer.state == DISCONNECTED:
             raise ValueError("sid is not connected to requested namespace")
@@ -57,8 +58,8 @@ cdef class Rooms(Membership):
         if peer.rooms is None:
             peer.rooms = set()
         peer.rooms.add(room)
-        if self.namespace.hub.observer is not None:
-            self.namespace.hub.observer.room_joined(peer, room)
+        if observer is not None:
+            observer.room_joined(peer, room)
 
     def leave(self, str sid not None, room):
         """Take a client out of a room; nothing happens if it is not in it."""
@@ -69,11 +70,12 @@ cdef class Rooms(Membership):
 
     cdef int _leave(self, Peer peer, object room) except -1:
         cdef dict members = self.rooms[room]
+        cdef Observer observer = self.namespace.hub.observer
         del members[peer]
         if not members:
             del self.rooms[room]
-        if self.namespace.hub.observer is not None:
-            self.namespace.hub.observer.room_left(peer, room)
+        if observer is not None:
+            observer.room_left(peer, room)
         return 0
 
     def close(self, room):

@@ -220,12 +220,13 @@ cdef class Session(Timed):
 
     cdef int accept(self) except -1:
         cdef Engine engine = self.engine
+        cdef Observer observer = engine.observer
         cdef Transport transport = self.transport
         if self.state != OPENING:
             return 0
         self.state = OPEN
-        if engine.observer is not None:
-            engine.observer.session_opened(self)
+        if observer is not None:
+            observer.session_opened(self)
         self.send(outgoing.control(
             b'0{"sid":' + orjson.dumps(self.id) + (
                 engine.open_with_upgrade
@@ -423,6 +424,7 @@ cdef class Session(Timed):
 
     cdef int _upgrade(self) except -1:
         cdef Transport polling = self.transport, websocket = self.probe
+        cdef Observer observer = self.engine.observer
         cdef list undelivered
         self._end_probe()
         self.upgraded = True
@@ -432,8 +434,8 @@ cdef class Session(Timed):
             websocket.send(m)
         if self.state == CLOSING:
             websocket.close()
-        elif self.engine.observer is not None:
-            self.engine.observer.session_upgraded(self)
+        elif observer is not None:
+            observer.session_upgraded(self)
         return 0
 
     cdef int _end_probe(self) except -1:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import json
 import sys
 from typing import Any
 
@@ -307,6 +309,49 @@ def test_it_can_be_exchanged_and_removed() -> None:
     sio._hub.observe(None)
     client.leave()
     assert other.take() == []
+    assert sio._hub.observer is None
+
+
+TOLD = ["opened", "upgraded", "connected", "received", "sent"]
+TOLD += ["joined", "left", "disconnected", "closed"]
+
+
+@pytest.mark.parametrize("last", TOLD)
+def test_it_may_go_while_it_is_told(last: str) -> None:
+    """Nobody else holds it."""
+    sio = AsyncServer()
+    seen: list[tuple[Any, ...]] = []
+
+    class Leaving(Log):
+        @property
+        def log(self) -> Any:
+            return self
+
+        @log.setter
+        def log(self, value: Any) -> None:
+            pass
+
+        def append(self, entry: tuple[Any, ...]) -> None:
+            seen.append(entry)
+            if entry[0] == last:
+                sio._hub.observe(None)
+
+    sio._hub.observe(Leaving(events=True))
+    gc.collect()
+    server = Server(sio)
+    http, eio_sid = server.polling()
+    http.post(server.target("polling", eio_sid), "40")
+    _, body = http.get(server.target("polling", eio_sid))
+    sid = json.loads(body[2:])["sid"]
+    client = WebSocket(server, eio_sid)
+    client.text("2probe")
+    client.text("5")
+    client.text('42["e"]')
+    run(sio.enter_room(sid, "x"))
+    run(sio.emit("e"))
+    run(sio.leave_room(sid, "x"))
+    client.leave()
+    assert seen[-1][0] == last
     assert sio._hub.observer is None
 
 
