@@ -240,7 +240,8 @@ class InstrumentedAsyncServer:
             for key, value in environ.items()
             if key.startswith("HTTP_")
         }
-        query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
+        query_string = environ.get("QUERY_STRING", "")
+        query = parse_qs(query_string, keep_blank_values=True)
         since = 0.0 if self._reporter is None else self._reporter.since(sid)
         return {
             "id": sid,
@@ -259,7 +260,7 @@ class InstrumentedAsyncServer:
                     for key, values in query.items()
                 },
                 "secure": environ.get("wsgi.url_scheme") == "https",
-                "url": environ.get("PATH_INFO", ""),
+                "url": f"{environ.get('PATH_INFO', '')}?{query_string}",
                 "xdomain": "origin" in headers,
                 "issued": int(since * 1000),
                 "time": _timestamp(since) if since else "",
