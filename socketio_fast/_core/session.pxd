@@ -73,6 +73,7 @@ cdef class Session(Timed):
     cdef int pass_on(self, Outgoing m) except -1
     cdef int close(self, str reason) except -1
     cdef int drop(self, str reason, object code=*) except -1
+    cdef int forget(self) except -1
     cdef int too_slow(self) except -1
     cdef int finished(self) except -1
     cdef int on_packet(self, int type, const char *p, Py_ssize_t n) except -1
@@ -91,6 +92,7 @@ cdef class Session(Timed):
 cdef class Engine(Flusher):
     cdef:
         readonly dict sessions      # id -> Session
+        list lost                   # sessions of an event loop that was closed
         readonly object config      # config.EngineConfig
         readonly object logger
         public Observer observer    # None: nobody looks on

@@ -289,6 +289,22 @@ cdef class Session(Timed):
         self.handler = None
         return 0
 
+    cdef int forget(self) except -1:
+        """Its event loop is gone, and every connection with it."""
+        cdef int before = self.state
+        self.state = CLOSED
+        self.reason = TRANSPORT_CLOSE
+        for transport in (self.transport, self.probe):
+            if transport is not None:
+                (<Transport> transport).session = None
+        self.transport = self.probe = None
+        self.heartbeat = self.close_timeout = self.probe_timeout = None
+        self.noop_tick = None
+        if before == OPEN:
+            self._closed(TRANSPORT_CLOSE)
+        self.handler = None
+        return 0
+
     cdef int _closed(self, str reason) except -1:
         if self.engine.logger.isEnabledFor(logging.INFO):
             self.engine.logger.info("session %s closed: %s", self.id, reason)
@@ -579,12 +595,13 @@ cdef class Engine(Flusher):
     def bind(self, object loop):
         """Run on this event loop: its `time`, `call_at` and `call_soon` are used.
 
-        Raises RuntimeError while sessions of another loop are open.
+        Raises RuntimeError while sessions of another loop are open. Those of a loop
+        that is closed have ended with it; forget_lost() is to follow.
         """
         self.stopping = False
         if self.loop is loop:
             return
-        if self.sessions:
+        if self.sessions and not self.loop.is_closed():
             raise RuntimeError("the server already runs on another event loop")
         if self._timer is not None:
             self._timer.cancel()
@@ -596,6 +613,15 @@ cdef class Engine(Flusher):
         self._timer_at = NEVER
         self.timeline = Timeline()
         self.flushing = self.stopping = False
+        self.lost, self.sessions = list(self.sessions.values()), {}
+        self.dirty, self.slow, self.writers = [], [], []
+
+    def forget_lost(self):
+        """End the sessions whose event loop was closed under them."""
+        cdef Session session
+        lost, self.lost = self.lost, None
+        for session in lost or ():
+            session.forget()
 
     def new_session(self):
         """A session with a fresh id, not open yet."""

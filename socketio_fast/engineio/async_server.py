@@ -132,11 +132,12 @@ class AsyncServer(BaseServer):
         """Run on this event loop; ``serve`` calls it.
 
         Raises:
-            RuntimeError: Clients are connected on another loop.
+            RuntimeError: Clients are connected on another loop, which is not closed.
         """
         self.engine.bind(loop)
         self.engine.max_packets = server_limit()
         self._factory.bind(self.engine, loop)
+        self.engine.forget_lost()
 
     def handler_tasks(self) -> set[asyncio.Task[Any]]:
         """The handlers that have suspended, as tasks."""

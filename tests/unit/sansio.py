@@ -44,6 +44,7 @@ class Loop:
         self.ready: deque[tuple[Callable[..., Any], tuple[Any, ...], Any]] = deque()
         self.timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self.wakes = 0  # timers that fired
+        self.closed = False
         self._numbers = itertools.count()
 
     def time(self) -> float:
@@ -54,6 +55,9 @@ class Loop:
 
     def is_running(self) -> bool:
         return True
+
+    def is_closed(self) -> bool:
+        return self.closed
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         # A test may leave handlers waiting: they go with its loop.

@@ -493,6 +493,18 @@ def test_another_loop_while_sessions_are_open() -> None:
         engine.bind(other)
 
 
+def test_another_loop_when_the_first_was_closed() -> None:
+    server = echo()
+    told = ended(server)
+    server.websocket()
+    sid = only(server).id
+    server.loop.closed = True
+    other: Any = Loop()
+    server.app.bind(other)
+    assert server.engine.sessions == {}
+    assert told == [(sid, "transport close")]
+
+
 def test_another_loop_when_there_are_none() -> None:
     engine, callbacks, loop = make_engine(ping_interval=3)
     _session, _ = open_session(engine)
