@@ -569,10 +569,15 @@ cdef class Engine(Flusher):
         self.dirty = []
         self.writers = []
         self.slow = []
-        self.config = config
         self.factory = factory
         self.logger = logger
         self._generate_id = generate_id
+        self.configure(config)
+        self._timer_at = NEVER
+
+    def configure(self, object config):
+        """Go on with these options; what is under way ends as it began."""
+        self.config = config
         self.ping_interval = config.ping_interval
         self.ping_timeout = config.ping_timeout
         self.upgrade_timeout = config.upgrade_timeout
@@ -590,7 +595,6 @@ cdef class Engine(Flusher):
         self.compress_from = (
             config.compression_threshold if config.http_compression else -1
         )
-        self._timer_at = NEVER
 
     def bind(self, object loop):
         """Run on this event loop: its `time`, `call_at` and `call_soon` are used.

@@ -98,7 +98,7 @@ class AsyncServer(BaseServer):
             )
         super().__init__()
         self.async_mode = async_mode or "asgi"
-        self.config = EngineConfig(
+        config = EngineConfig(
             ping_interval=ping_interval,
             ping_timeout=ping_timeout,
             upgrade_timeout=upgrade_timeout,
@@ -125,7 +125,7 @@ class AsyncServer(BaseServer):
         )
         # Looked up at each call, so that it can be replaced.
         self.engine = Engine(
-            self.config, self._factory, self.logger, lambda: self.generate_id()
+            config, self._factory, self.logger, lambda: self.generate_id()
         )
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:

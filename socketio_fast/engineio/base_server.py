@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, ClassVar, TypeVar, overload
 
 from socketio_fast._core.callbacks import Callbacks
@@ -34,7 +35,7 @@ class Reason:
 
 
 class _Option:
-    """An option as it was given to the constructor."""
+    """An option, which may be set later: for what begins after that."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
@@ -43,7 +44,7 @@ class _Option:
         return self if server is None else getattr(server.config, self._name)
 
     def __set__(self, server: Any, value: Any) -> None:
-        raise AttributeError(f"{self._name} is an option of the constructor")
+        server.engine.configure(replace(server.config, **{self._name: value}))
 
 
 class BaseServer:
@@ -71,8 +72,6 @@ class BaseServer:
     cors_credentials = _Option()
     transports = _Option()
 
-    #: The options.
-    config: EngineConfig
     #: Where events of connections are logged.
     logger: Logger
     #: Whether a client's next handler may start before its last has ended.
@@ -86,6 +85,11 @@ class BaseServer:
     def __init__(self) -> None:
         #: The handlers by event.
         self.handlers: dict[str, Callable[..., Any]] = {}
+
+    @property
+    def config(self) -> EngineConfig:
+        """The options."""
+        return self.engine.config
 
     @property
     def sockets(self) -> dict[str, Session]:

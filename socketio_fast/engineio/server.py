@@ -102,7 +102,6 @@ class Server(BaseServer):
     def _drive(self, inner: AsyncServer, threads: Threads) -> None:
         super().__init__()
         self.async_mode = "threading"
-        self.config = inner.config
         self.logger = inner.logger
         self.async_handlers = inner.async_handlers
         self.engine = inner.engine

@@ -297,6 +297,34 @@ async def test_ids_of_its_own(run: Run) -> None:
     assert client.sid() == "id1"
 
 
+async def test_options_set_later(run: Run) -> None:
+    def app(sio: Any, record: Record) -> None:
+        sio.eio.ping_interval = 7
+        sio.eio.ping_timeout = 3
+        sio.eio.max_http_buffer_size = 1234
+        sio.eio.cors_allowed_origins = ["http://example.org"]
+        record(sio.eio.ping_interval, sio.eio.ping_timeout)
+
+    server = await run(app)
+    await server.recorded(7, 3)
+    answer = await server.get(
+        "/socket.io/?EIO=4&transport=polling", headers={"Origin": "http://example.org"}
+    )
+    packet = json.loads(answer.text[1:])
+    assert packet["pingInterval"] == 7000
+    assert packet["pingTimeout"] == 3000
+    assert packet["maxPayload"] == 1234
+
+
+async def test_ping_interval_set_later(run: Run) -> None:
+    server = await run()
+    server.sio.eio.ping_interval = 0.02
+    ws = await server.wire()
+    assert await ws.message() == "2"
+    await ws.text("3")
+    assert await ws.message() == "2"
+
+
 async def test_shutdown(run: Run, host: Host) -> None:
     def app(sio: Any, record: Record) -> None:
         sio.on("disconnect", lambda sid, reason: record(reason))

@@ -92,8 +92,16 @@ def test_options_can_be_read() -> None:
     assert eio.cookie["name"] == "io"
     assert eio.async_modes() == ["asgi", "aiohttp", "sanic", "tornado"]
     assert eio.compression_methods == ["gzip", "deflate"]
-    with pytest.raises(AttributeError, match="ping_timeout is an option of the con"):
-        eio.ping_timeout = 5
+
+
+def test_options_can_be_set_and_are_checked() -> None:
+    eio = AsyncServer(ping_interval=(10, 2), cookie="io").eio
+    eio.ping_interval = 5
+    assert (eio.ping_interval, eio.ping_interval_grace_period) == (5, 2)
+    assert eio.cookie["name"] == "io"
+    with pytest.raises(ValueError, match="ping_timeout=0"):
+        eio.ping_timeout = 0
+    assert eio.ping_timeout == 20
 
 
 @pytest.mark.parametrize(
