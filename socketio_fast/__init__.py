@@ -10,6 +10,7 @@ from socketio_fast import engineio, exceptions
 from socketio_fast import packet as packet
 from socketio_fast._version import __version__
 from socketio_fast.async_server import AsyncServer
+from socketio_fast.hosting import get_tornado_handler
 from socketio_fast.hosting.asgi import ASGIApp
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.middleware import Middleware, WSGIApp
@@ -30,6 +31,7 @@ __all__ = [
     "__version__",
     "engineio",
     "exceptions",
+    "get_tornado_handler",
     "run",
     "serve",
 ]

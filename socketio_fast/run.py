@@ -21,7 +21,8 @@ from socketio_fast._version import __version__
 from socketio_fast.async_server import AsyncServer
 from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.engineio.server import Server as SyncEngineServer
-from socketio_fast.hosting.asgi import EngineASGIApp, bind
+from socketio_fast.hosting.asgi import EngineASGIApp
+from socketio_fast.hosting.common import bind
 from socketio_fast.hosting.wsgi import EngineWSGIApp
 from socketio_fast.server import Server
 from socketio_fast.static import StaticFiles

@@ -21,7 +21,8 @@ from socketio_fast._core.handshake import Request
 from socketio_fast._core.hosted import adopt_connection
 from socketio_fast._core.session import Engine
 from socketio_fast._core.websocket import Connections, WebSocket
-from socketio_fast.hosting.asgi import HANDOVER, Origin
+from socketio_fast.hosting.asgi import HANDOVER
+from socketio_fast.hosting.common import Origin
 
 if TYPE_CHECKING:
     import asyncio

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-__all__ = ["attach", "handle_request"]
+__all__ = ["attach", "get_tornado_handler", "handle_request"]
 
 FRAMEWORKS = ("aiohttp", "sanic", "tornado")
 ATTACHABLE = ("aiohttp", "sanic")
@@ -43,6 +43,23 @@ def attach(server: Any, app: Any, path: str) -> None:
     """
     module = _module(app, ATTACHABLE, "an application of aiohttp or")
     module.attach(server, app, f"/{path.strip('/')}/")
+
+
+def get_tornado_handler(server: Any) -> Any:
+    """A handler class of tornado, for the path where clients connect.
+
+    Example::
+
+        app = tornado.web.Application([("/socket.io/", get_tornado_handler(sio))])
+
+    Args:
+        server: An ``AsyncServer``, of Socket.IO or Engine.IO.
+
+    Raises:
+        ImportError: tornado is not installed, or no usable version of it.
+    """
+    tornado = importlib.import_module("socketio_fast.hosting.tornado")
+    return tornado.get_tornado_handler(server)
 
 
 def _module(thing: Any, frameworks: tuple[str, ...], expected: str) -> Any:

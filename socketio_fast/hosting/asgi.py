@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from socketio_fast._core.handshake import Request, make_request
-from socketio_fast._core.hosted import HostedExchange, HostedWebSocket
+from socketio_fast._core.hosted import HostedWebSocket
 from socketio_fast.async_server import AsyncServer
 from socketio_fast.engineio.async_server import AsyncServer as EngineServer
+from socketio_fast.hosting.common import Origin, Sender, bind, exchange
 from socketio_fast.static import StaticFiles
 
 __all__ = ["ASGIApp", "EngineASGIApp", "handle"]
@@ -34,30 +36,6 @@ HANDOVER = "socketio_fast.handover"
 
 # Seconds for a host to close a WebSocket, before it is left to itself.
 CLOSE_TIMEOUT = 10.0
-
-
-class Origin:
-    """A request of ASGI, as the environment of a session is made of it."""
-
-    __slots__ = ("_asgi", "_request")
-
-    def __init__(
-        self, request: Request, scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        self._request = request
-        self._asgi = scope, receive, send
-
-    def environ(self) -> dict[str, Any]:
-        """The WSGI environment, with ``asgi.scope``, ``asgi.receive``, ``asgi.send``.
-
-        A new dict.
-        """
-        environ = self._request.environ()
-        environ["SERVER_SOFTWARE"] = "asgi"
-        environ["asgi.scope"], environ["asgi.receive"], environ["asgi.send"] = (
-            self._asgi
-        )
-        return environ
 
 
 def request_of(scope: Scope) -> Request:
@@ -80,22 +58,21 @@ def request_of(scope: Scope) -> Request:
     )
 
 
-def bind(server: AsyncServer | EngineServer) -> EngineServer:
-    """Run on the running loop, not in the context of the request that came first."""
-    eio = server.eio if isinstance(server, AsyncServer) else server
-    loop = asyncio.get_running_loop()
-    if eio.engine.loop is not loop:
-        contextvars.Context().run(server.bind, loop)
-    return eio
-
-
 async def handle(
     server: AsyncServer | EngineServer, scope: Scope, receive: Receive, send: Send
 ) -> None:
     """Answer a request or WebSocket to Engine.IO."""
     eio = bind(server)
     request = request_of(scope)
-    origin = Origin(request, scope, receive, send)
+    origin = Origin(
+        request,
+        {
+            "SERVER_SOFTWARE": "asgi",
+            "asgi.scope": scope,
+            "asgi.receive": receive,
+            "asgi.send": send,
+        },
+    )
     if scope["type"] == "http":
         await _answer(eio, request, origin, receive, send)
         return
@@ -114,36 +91,20 @@ async def handle(
 async def _answer(
     eio: EngineServer, request: Request, origin: Origin, receive: Receive, send: Send
 ) -> None:
-    answered: asyncio.Future[tuple[int, list[tuple[bytes, bytes]], bytes]]
-    answered = asyncio.get_running_loop().create_future()
+    @contextmanager
+    def watch() -> Iterator[asyncio.Future[Any]]:
+        gone = asyncio.ensure_future(_disconnected(receive))
+        try:
+            yield gone
+        finally:
+            gone.cancel()
 
-    def answer(*response: Any) -> None:
-        if not answered.done():
-            answered.set_result(response)
-
-    exchange = HostedExchange(eio.engine, request, origin, answer)
-    try:
-        if exchange.begin():
-            body = await _body(receive, eio.config.max_http_buffer_size)
-            if body is None:
-                return
-            exchange.finish(body)
-        if not answered.done():
-            gone = asyncio.ensure_future(_disconnected(receive))
-            try:
-                await asyncio.wait(
-                    (answered, gone), return_when=asyncio.FIRST_COMPLETED
-                )
-            finally:
-                gone.cancel()
-            if not answered.done():
-                return
-        status, headers, payload = answered.result()
-    finally:
-        if not answered.done():
-            exchange.lost()
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": payload})
+    answer = await exchange(eio, request, origin, partial(_body, receive), watch)
+    if answer is not None:
+        status, headers, payload = answer
+        start = {"type": "http.response.start", "status": status, "headers": headers}
+        await send(start)
+        await send({"type": "http.response.body", "body": payload})
 
 
 async def _body(receive: Receive, limit: int) -> bytes | None:
@@ -185,13 +146,17 @@ async def _serve(websocket: HostedWebSocket, receive: Receive, send: Send) -> No
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     assert task is not None
-    awake = asyncio.Event()
     overdue: list[asyncio.TimerHandle] = []
 
-    def wake() -> None:
-        awake.set()
-        if websocket.closing and not overdue:
-            overdue.append(loop.call_later(CLOSE_TIMEOUT, task.cancel))
+    async def send_message(message: str | bytes) -> None:
+        kind = "text" if isinstance(message, str) else "bytes"
+        await send({"type": "websocket.send", kind: message})
+
+    async def close(code: int | None) -> None:
+        await send({"type": "websocket.close", "code": code or 1000})
+
+    def closing() -> None:
+        overdue.append(loop.call_later(CLOSE_TIMEOUT, task.cancel))
 
     await send(
         {
@@ -200,8 +165,7 @@ async def _serve(websocket: HostedWebSocket, receive: Receive, send: Send) -> No
             "subprotocol": websocket.subprotocol,
         }
     )
-    websocket.begin(wake)
-    sender = loop.create_task(_send(websocket, awake, send))
+    sender = Sender(websocket, send_message, close, closing)
     try:
         while True:
             event = await receive()
@@ -213,27 +177,9 @@ async def _serve(websocket: HostedWebSocket, receive: Receive, send: Send) -> No
         if not overdue or loop.time() < overdue[0].when():
             raise  # not for its closing
     finally:
-        websocket.lost()
-        sender.cancel()
+        sender.end()
         for timer in overdue:
             timer.cancel()
-
-
-async def _send(websocket: HostedWebSocket, awake: asyncio.Event, send: Send) -> None:
-    try:
-        while True:
-            awake.clear()
-            while (message := websocket.take()) is not None:
-                kind = "text" if isinstance(message, str) else "bytes"
-                await send({"type": "websocket.send", kind: message})
-            if websocket.closing:
-                code = websocket.code or 1000
-                await send({"type": "websocket.close", "code": code})
-                return
-            await awake.wait()
-    except Exception as exc:
-        # Nobody is there any more; receive() says so as well.
-        logger.debug("sending to a WebSocket failed: %r", exc)
 
 
 class EngineASGIApp:

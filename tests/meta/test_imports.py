@@ -20,7 +20,11 @@ def test_imports_alone(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["uvloop", "picows", "socketio", "engineio", "aiohttp", "pytest"]
+    "name",
+    [
+        *("uvloop", "picows", "socketio", "engineio", "pytest"),
+        *("aiohttp", "sanic", "tornado", "uvicorn"),
+    ],
 )
 def test_what_is_not_imported_unless_it_is_used(name: str, tmp_path: Path) -> None:
     program = f"import sys, socketio_fast; print({name!r} in sys.modules)"

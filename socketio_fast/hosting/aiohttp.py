@@ -1,0 +1,217 @@
+"""Applications of aiohttp, on its own server.
+
+aiohttp parses requests and writes responses. The connection of a WebSocket is taken
+over, and given back when it has closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from aiohttp import web
+
+from socketio_fast._core.handshake import Request, make_request
+from socketio_fast.async_server import AsyncServer
+from socketio_fast.engineio.async_server import AsyncServer as EngineServer
+from socketio_fast.hosting.common import (
+    Answer,
+    Origin,
+    bind,
+    disconnect_all,
+    exchange,
+    start,
+    take_over,
+    text_headers,
+    wants_websocket,
+)
+
+__all__ = ["attach", "handle"]
+
+
+def attach(server: AsyncServer | EngineServer, app: web.Application, path: str) -> None:
+    """Serve a path of an application, or sub-application, while that runs."""
+
+    async def on_startup(app: web.Application) -> None:
+        start(server)
+
+    async def on_shutdown(app: web.Application) -> None:
+        await disconnect_all(server)
+
+    for location in (path, path[:-1]):
+        app.router.add_route("*", location, server.handle_request)
+    app.on_startup.append(on_startup)
+    app.on_shutdown.append(on_shutdown)
+
+
+async def handle(
+    server: AsyncServer | EngineServer, web_request: web.Request
+) -> web.StreamResponse:
+    """Answer a request or WebSocket to Engine.IO."""
+    eio = bind(server)
+    request = request_of(web_request)
+    origin = Origin(
+        request, {"SERVER_SOFTWARE": "aiohttp", "aiohttp.request": web_request}
+    )
+    answer: Answer | None
+    if wants_websocket(request):
+        answer = await _upgrade(eio, request, origin, web_request)
+        if answer is None:
+            return Upgraded()
+    else:
+        answer = await exchange(
+            eio,
+            request,
+            origin,
+            partial(_body, web_request),
+            partial(_watch, web_request),
+        )
+        if answer is None:
+            return web.Response(status=400)  # nobody is there to read it
+    status, headers, body = answer
+    return web.Response(status=status, headers=text_headers(headers), body=body)
+
+
+def request_of(web_request: web.Request) -> Request:
+    """The same request, as ours."""
+    transport = web_request.transport
+    peer = server = None
+    if transport is not None:
+        peer = _address(transport.get_extra_info("peername"))
+        server = _address(transport.get_extra_info("sockname"))
+    remote = web_request.remote
+    if remote and (peer is None or peer[0] != remote):
+        peer = (remote, 0)  # as the application was told by a proxy
+    major, minor = web_request.version
+    return make_request(
+        web_request.method,
+        web_request.raw_path.encode("utf-8", "surrogateescape"),
+        web_request.raw_headers,
+        peer=peer,
+        server=server,
+        scheme=web_request.scheme,
+        http_version=f"{major}.{minor}",
+    )
+
+
+def _address(name: Any) -> tuple[str, int] | None:
+    return name[:2] if isinstance(name, tuple) else None
+
+
+async def _body(web_request: web.Request, limit: int) -> bytes | None:
+    pieces = []
+    size = 0
+    try:
+        while size <= limit and (piece := await web_request.content.readany()):
+            pieces.append(piece)
+            size += len(piece)
+    except ConnectionError:
+        return None
+    return b"".join(pieces)
+
+
+@contextmanager
+def _watch(web_request: web.Request) -> Iterator[asyncio.Future[None]]:
+    """A future that is done when the connection is lost, which aiohttp does not tell.
+
+    Meanwhile, a protocol before aiohttp's is told by the event loop.
+    """
+    gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    transport, protocol = web_request.transport, web_request.protocol
+    if transport is None:
+        gone.set_result(None)
+        yield gone
+        return
+    transport.set_protocol(Watch(protocol, gone))
+    try:
+        yield gone
+    finally:
+        if not gone.done():
+            transport.set_protocol(protocol)
+
+
+class Watch(asyncio.Protocol):
+    """Passes everything on to a protocol, and notes when the connection is lost."""
+
+    def __init__(self, protocol: Any, gone: asyncio.Future[None]) -> None:
+        self._protocol = protocol
+        self._gone = gone
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the event loop."""
+        self._protocol.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        """Called by the event loop."""
+        result: bool | None = self._protocol.eof_received()
+        return result
+
+    def pause_writing(self) -> None:
+        """Called by the event loop."""
+        self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Called by the event loop."""
+        self._protocol.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the event loop."""
+        self._gone.set_result(None)
+        self._protocol.connection_lost(exc)
+
+
+async def _upgrade(
+    eio: EngineServer, request: Request, origin: Origin, web_request: web.Request
+) -> Answer | None:
+    transport, protocol = web_request.transport, web_request.protocol
+    if transport is None:
+        return 400, [], b""  # nobody is there to read it
+
+    def rest() -> bytes:
+        # As aiohttp's own WebSockets do; it gives what has come, and reads no more.
+        reader = Reader()
+        protocol.set_parser(reader)  # type: ignore[arg-type]
+        protocol.keep_alive(False)
+        return bytes(reader.data)
+
+    def lost() -> None:
+        protocol.connection_lost(None)
+
+    return await take_over(eio, request, origin, transport, rest, lost)
+
+
+class Reader:
+    """Takes what aiohttp has received behind a handshake."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        """Called by aiohttp."""
+        self.data += data
+        return False, b""
+
+    def feed_eof(self) -> None:
+        """Called by aiohttp."""
+
+
+class Upgraded(web.StreamResponse):
+    """What is left to write when a WebSocket has closed: nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(status=101)
+        self.force_close()
+
+    @property
+    def prepared(self) -> bool:
+        """That its head was sent, by the WebSocket."""
+        return True
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Called by aiohttp."""
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Called by aiohttp."""

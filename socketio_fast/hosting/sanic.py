@@ -1,0 +1,169 @@
+"""Applications of sanic, on its own server.
+
+sanic parses requests and writes responses. The connection of a WebSocket is taken over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from functools import partial
+from typing import Any
+
+import sanic
+from sanic.constants import HTTP_METHODS
+from sanic.response import HTTPResponse
+from sanic.server import HttpProtocol
+
+from socketio_fast._core.handshake import Request, make_request
+from socketio_fast.async_server import AsyncServer
+from socketio_fast.engineio.async_server import AsyncServer as EngineServer
+from socketio_fast.hosting.common import (
+    Answer,
+    Origin,
+    bind,
+    disconnect_all,
+    exchange,
+    start,
+    take_over,
+    text_headers,
+    wants_websocket,
+)
+
+__all__ = ["attach", "handle"]
+
+
+def attach(
+    server: AsyncServer | EngineServer,
+    app: sanic.Sanic[Any, Any] | sanic.Blueprint,
+    path: str,
+) -> None:
+    """Serve a path of an application or blueprint, while that runs."""
+
+    async def answer(request: sanic.Request) -> HTTPResponse:
+        response: HTTPResponse = await server.handle_request(request)
+        return response
+
+    async def before_start(app: Any) -> None:
+        start(server)
+
+    async def before_stop(app: Any) -> None:
+        await disconnect_all(server)
+
+    app.add_route(
+        answer,
+        path,
+        methods=HTTP_METHODS,
+        name="engineio" + re.sub(r"\W+", "_", path),
+        stream=True,
+    )
+    app.before_server_start(before_start)
+    app.before_server_stop(before_stop)
+
+
+async def handle(
+    server: AsyncServer | EngineServer, sanic_request: sanic.Request
+) -> HTTPResponse:
+    """Answer a request or WebSocket to Engine.IO."""
+    eio = bind(server)
+    request = request_of(sanic_request)
+    origin = Origin(
+        request, {"SERVER_SOFTWARE": "sanic", "sanic.request": sanic_request}
+    )
+    answer: Answer | None
+    if wants_websocket(request):
+        answer = await _upgrade(eio, request, origin, sanic_request)
+        if answer is None:
+            return Upgraded()
+    else:
+        # It is cancelled when the client goes.
+        gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        answer = await exchange(
+            eio,
+            request,
+            origin,
+            partial(_body, sanic_request),
+            lambda: contextlib.nullcontext(gone),
+        )
+        assert answer is not None
+    status, headers, body = answer
+    response = HTTPResponse(body, status)
+    for name, value in text_headers(headers):
+        response.headers.add(name, value)
+    return response
+
+
+def request_of(sanic_request: sanic.Request) -> Request:
+    """The same request, as ours."""
+    connection = sanic_request.conn_info
+    peer = server = None
+    if connection is not None:
+        peer = _address(connection.peername)
+        server = _address(connection.sockname)
+    secure = sanic_request.scheme in ("https", "wss")
+    return make_request(
+        sanic_request.method,
+        sanic_request.raw_url,
+        [
+            (_bytes(name), _bytes(value))
+            for name, value in sanic_request.headers.items()
+        ],
+        peer=peer,
+        server=server,
+        scheme="https" if secure else "http",
+        http_version=sanic_request.version,
+    )
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _address(name: Any) -> tuple[str, int] | None:
+    return name[:2] if isinstance(name, tuple) else None
+
+
+async def _body(sanic_request: sanic.Request, limit: int) -> bytes:
+    if sanic_request.body:
+        return sanic_request.body  # the route is not a stream's
+    stream: Any = sanic_request.stream
+    pieces = []
+    size = 0
+    async for piece in stream:
+        pieces.append(piece)
+        size += len(piece)
+        if size > limit:
+            break
+    return b"".join(pieces)
+
+
+async def _upgrade(
+    eio: EngineServer, request: Request, origin: Origin, sanic_request: sanic.Request
+) -> Answer | None:
+    transport: Any = sanic_request.transport
+    protocol: Any = transport.get_protocol()
+    if not isinstance(protocol, HttpProtocol):
+        message = b"sanic on another server: wrap it in ASGIApp(server, app)"
+        return 400, [(b"content-type", b"text/plain; charset=UTF-8")], message
+
+    def rest() -> bytes:
+        transport.resume_reading()
+        return bytes(protocol.recv_buffer)
+
+    def lost() -> None:
+        protocol.connections.discard(protocol)
+        if protocol.conn_info is not None:
+            protocol.conn_info.lost = True
+
+    return await take_over(eio, request, origin, transport, rest, lost)
+
+
+class Upgraded(HTTPResponse):
+    """What is left to write when a WebSocket has closed: nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(status=101)
+
+    async def send(self, *args: Any, **kwargs: Any) -> None:
+        """Called by sanic."""
