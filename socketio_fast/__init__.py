@@ -12,7 +12,13 @@ from socketio_fast._version import __version__
 from socketio_fast.async_server import AsyncServer
 from socketio_fast.hosting import get_tornado_handler
 from socketio_fast.hosting.asgi import ASGIApp
+from socketio_fast.managers.aio_pika import AsyncAioPikaManager
 from socketio_fast.managers.async_manager import AsyncManager
+from socketio_fast.managers.kafka import KafkaManager
+from socketio_fast.managers.kombu import KombuManager
+from socketio_fast.managers.redis import AsyncRedisManager, RedisManager
+from socketio_fast.managers.sync import Manager, PubSubManager
+from socketio_fast.managers.zmq import ZmqManager
 from socketio_fast.middleware import Middleware, WSGIApp
 from socketio_fast.namespace import AsyncNamespace, Namespace
 from socketio_fast.run import RunningServer, run, serve
@@ -20,14 +26,22 @@ from socketio_fast.server import Server
 
 __all__ = [
     "ASGIApp",
+    "AsyncAioPikaManager",
     "AsyncManager",
     "AsyncNamespace",
+    "AsyncRedisManager",
     "AsyncServer",
+    "KafkaManager",
+    "KombuManager",
+    "Manager",
     "Middleware",
     "Namespace",
+    "PubSubManager",
+    "RedisManager",
     "RunningServer",
     "Server",
     "WSGIApp",
+    "ZmqManager",
     "__version__",
     "engineio",
     "exceptions",

@@ -18,10 +18,12 @@ from socketio_fast.base_server import BaseServer, Handler
 from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.logs import Logger, choose_logger
 from socketio_fast.managers.async_manager import AsyncManager
+from socketio_fast.managers.base import BaseManager
 from socketio_fast.serializers import choose_encoding
 
 if TYPE_CHECKING:
     from socketio_fast.async_admin import InstrumentedAsyncServer
+from socketio_fast.managers.pubsub import AsyncPubSubManager
 
 __all__ = ["AsyncServer"]
 
@@ -72,7 +74,7 @@ class AsyncServer(Emitter, BaseServer):
 
     def __init__(
         self,
-        client_manager: AsyncManager | None = None,
+        client_manager: BaseManager | None = None,
         logger: bool | Logger = False,
         json: Any = None,
         async_handlers: bool = True,
@@ -111,19 +113,23 @@ class AsyncServer(Emitter, BaseServer):
             codec=codec,
         )
         self._bind_hub(hub)
-        manager = _manager(client_manager)
-        #: Who is in which room, and what other processes are told.
-        self.manager: AsyncManager = manager
-        self.manager_initialized = False
-        manager.set_server(self)
-        if type(manager).emit is not AsyncManager.emit:
-            self._bind_manager(manager)
         super().__init__(
             EngineServer(
                 logger=engineio_logger or False, json=json, _factory=hub, **options
             )
         )
         self.async_mode = self.eio.async_mode
+        manager = _manager(client_manager)
+        #: Who is in which room, and what other processes are told.
+        self.manager: AsyncManager = manager
+        self.manager_initialized = False
+        manager.set_server(self)
+        emit = type(manager).emit
+        # Whether nobody wants to know what is sent to clients of this process.
+        self._emits_itself = emit in (AsyncManager.emit, AsyncPubSubManager.emit)
+        self._distributed = isinstance(manager, AsyncPubSubManager)
+        if emit is not AsyncManager.emit:
+            self._bind_manager(manager)
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
         """Run on this event loop; ``serve`` calls it."""
@@ -133,6 +139,11 @@ class AsyncServer(Emitter, BaseServer):
         if not self.manager_initialized:
             self.manager_initialized = True
             self.manager.initialize()
+
+    async def unbind(self) -> None:
+        """Let go of the event loop: the manager's connections are closed."""
+        self.manager_initialized = False
+        await self.manager.close()
 
     def is_asyncio_based(self) -> bool:
         """``True``."""
@@ -183,7 +194,7 @@ class AsyncServer(Emitter, BaseServer):
             sid: The same as ``to``.
             namespace: The namespace, ``"/"`` by default.
             timeout: Seconds to wait, ``None`` without limit.
-            ignore_queue: Accepted; there is one process.
+            ignore_queue: Whether a client of another process is not asked.
 
         Returns:
             ``None`` for an acknowledgement without arguments, the argument for one, a
@@ -202,11 +213,28 @@ class AsyncServer(Emitter, BaseServer):
         if not self.async_handlers:
             raise RuntimeError("Cannot use call() when async_handlers is False.")
         peer = self._peer(target, namespace)
-        if peer is None or not peer.reachable:
+        here = peer is not None and peer.reachable
+        if not here and (ignore_queue or not self._distributed):
             raise exceptions.CallDisconnectedError(f"{target} is not connected")
-        future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-        peer.namespace.rooms.emit(_event(event, data), target, None, future)
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        def answered(*args: Any) -> None:
+            if not future.done():
+                future.set_result(args)
+
         try:
+            if peer is not None and here and self._emits_itself:
+                # The future learns it if the client goes.
+                peer.namespace.rooms.emit(_event(event, data), target, None, future)
+            else:
+                await self.emit(
+                    event,
+                    data,
+                    to=target,
+                    namespace=namespace,
+                    callback=answered,
+                    ignore_queue=ignore_queue,
+                )
             answer = await asyncio.wait_for(future, timeout)
         except asyncio.TimeoutError:
             if future.done() and not future.cancelled():
@@ -215,7 +243,10 @@ class AsyncServer(Emitter, BaseServer):
                 f"{target} did not acknowledge {event!r} in {timeout} s"
             ) from None
         finally:
-            peer.cancel_ack(future)
+            self.manager._forget_callback(answered)
+            if peer is not None:
+                peer.cancel_ack(future)
+                peer.cancel_ack(answered)
         if len(answer) > 1:
             return tuple(answer)
         return answer[0] if answer else None

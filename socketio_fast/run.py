@@ -145,7 +145,8 @@ async def serve(
         if other is not None:
             await other.stop(0)
         raise
-    return RunningServer(eio, endpoint, other, servers, uds, shutdown_timeout)
+    unbind = server.unbind if isinstance(server, AsyncServer) else None
+    return RunningServer(eio, endpoint, other, servers, uds, shutdown_timeout, unbind)
 
 
 async def _listen(
@@ -190,8 +191,10 @@ class RunningServer:
         servers: Sequence[asyncio.AbstractServer],
         uds: str | os.PathLike[str] | None,
         shutdown_timeout: float,
+        unbind: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         self._eio = eio
+        self._unbind = unbind
         self._endpoint = endpoint
         self._other = other
         self._servers = servers
@@ -239,6 +242,8 @@ class RunningServer:
         connections.abort_all()
         if self._other is not None:
             await self._other.stop(max(0, deadline - loop.time()))
+        if self._unbind is not None:
+            await self._unbind()
         for server in self._servers:
             await server.wait_closed()
         if self._uds is not None:

@@ -15,6 +15,8 @@ from socketio_fast.engineio.server import Server as EngineServer
 from socketio_fast.engineio.server import check_async_mode
 from socketio_fast.hosting.wsgi import Environ, StartResponse
 from socketio_fast.logs import Logger
+from socketio_fast.managers.async_manager import AsyncManager
+from socketio_fast.managers.sync import Manager, PubSubManager
 from socketio_fast.threads import MAX_WORKERS, Threads
 
 if TYPE_CHECKING:
@@ -83,8 +85,14 @@ class Server(BaseServer):
         **options: Any,
     ) -> None:
         check_async_mode(async_mode)
+        manager = Manager() if client_manager is None else client_manager
+        if isinstance(manager, AsyncManager):
+            raise TypeError(
+                f"client_manager is an {type(manager).__name__}, for AsyncServer: "
+                "Manager, RedisManager or another for threads expected"
+            )
         self._server = AsyncServer(
-            client_manager=client_manager,
+            client_manager=manager,
             logger=logger,
             json=json,
             async_handlers=async_handlers,
@@ -96,9 +104,16 @@ class Server(BaseServer):
         self._threads = Threads(self._server.bind, max_workers, self._server.logger)
         self._lock = threading.Lock()
         #: Who is in which room, and what other processes are told.
-        self.manager = client_manager or self._server.manager
+        self.manager: Manager = manager
         super().__init__(EngineServer.over(self._server.eio, self._threads))
+        self.eio._gateway.unbind = self._server.unbind
         self.async_mode = self.eio.async_mode
+        manager.set_server(self)
+        # Whether a subclass wants to see or change what is sent.
+        self._asks_manager = type(manager).emit not in (
+            Manager.emit,
+            PubSubManager.emit,
+        )
 
     @property
     def _hub(self) -> Hub:
@@ -176,6 +191,17 @@ class Server(BaseServer):
         """
         if callback is not None:
             callback = self._threads.adapt(callback)
+        if self._asks_manager:
+            self.manager.emit(
+                event,
+                data,
+                namespace or "/",
+                room=room if to is None else to,
+                skip_sid=skip_sid,
+                callback=callback,
+                ignore_queue=ignore_queue,
+            )
+            return
         emission = self._server.emit(
             event, data, to, room, skip_sid, namespace, callback, ignore_queue
         )
@@ -227,11 +253,11 @@ class Server(BaseServer):
         Raises:
             ValueError: The client is not connected, or the room is another's ``sid``.
         """
-        self._threads.run(self._server.enter_room(sid, room, namespace))
+        self.manager.enter_room(sid, namespace or "/", room)
 
     def leave_room(self, sid: str, room: Any, namespace: str | None = None) -> None:
         """Take a client out of a room; nothing happens if it is not in it."""
-        self._threads.run(self._server.leave_room(sid, room, namespace))
+        self.manager.leave_room(sid, namespace or "/", room)
 
     def close_room(self, room: Any, namespace: str | None = None) -> None:
         """Take every client out of a room.
@@ -239,7 +265,7 @@ class Server(BaseServer):
         Raises:
             ValueError: The room is a client's ``sid``.
         """
-        self._threads.run(self._server.close_room(room, namespace))
+        self.manager.close_room(room, namespace or "/")
 
     # Clients.
 

@@ -601,10 +601,10 @@ cdef class Peer:
         self.acks[id] = callback
         return id
 
-    def cancel_ack(self, future):
-        """The acknowledgement that this future waits for is not wanted any more."""
+    def cancel_ack(self, wanted):
+        """The acknowledgement for this callback or Future is not wanted any more."""
         for id, callback in (self.acks or {}).items():
-            if callback is future:
+            if callback is wanted:
                 del self.acks[id]
                 return
 

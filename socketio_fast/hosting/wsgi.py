@@ -13,7 +13,7 @@ import os
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -67,6 +67,8 @@ class Gateway:
         self._engine = eio.engine
         self._connections = Connections()
         self._warned = False
+        #: Awaited before the event loop stops.
+        self.unbind: Callable[[], Awaitable[None]] | None = None
 
     def handle_request(
         self, environ: Environ, start_response: StartResponse
@@ -155,6 +157,8 @@ class Gateway:
         await self._connections.wait_closed(max(0, deadline - loop.time()))
         self._engine.drop_all()
         self._connections.abort_all()
+        if self.unbind is not None:
+            await self.unbind()
 
 
 async def _exchange(

@@ -19,6 +19,22 @@ class AsyncManager(BaseManager):
     ``leave_room``, ``close_room``, ``can_disconnect``.
     """
 
+    async def pre_connect(self, eio_sid: str, namespace: str) -> Any:
+        """Only the server connects clients.
+
+        Raises:
+            RuntimeError: Always.
+        """
+        super().pre_connect(eio_sid, namespace)
+
+    async def connect(self, sid: str, namespace: str) -> Any:
+        """Only the server connects clients.
+
+        Raises:
+            RuntimeError: Always.
+        """
+        super().connect(sid, namespace)
+
     async def can_disconnect(self, sid: str, namespace: str) -> bool:
         """Whether the server itself can disconnect this client."""
         peer = self._peer(sid, namespace)
@@ -103,3 +119,6 @@ class AsyncManager(BaseManager):
 
     def _take_callback(self, sid: Any, id: int) -> Callable[..., Any] | None:
         return None
+
+    def _forget_callback(self, callback: Callable[..., Any]) -> None:
+        """An acknowledgement is not waited for any more."""

@@ -23,13 +23,13 @@ from typing import Any
 
 import orjson
 
-from socketio_fast._core.sio import encode_packet
+from socketio_fast._core.sio import dumps_json
 
 __all__ = ["JSON", "arguments", "pack", "unpack"]
 
 
 class JSON:
-    """JSON as the server writes it to clients: what they can be sent, others can."""
+    """JSON as clients get it: what they can be sent, other processes can."""
 
     @staticmethod
     def dumps(value: dict[str, Any]) -> str:
@@ -38,10 +38,7 @@ class JSON:
         Raises:
             TypeError: It has a value that is not JSON.
         """
-        packet, *attachments = encode_packet(0, value)
-        if attachments:
-            raise TypeError("bytes inside an object that is not a list or dict")
-        return packet[1:].decode()
+        return dumps_json(value).decode()
 
     @staticmethod
     def loads(text: str | bytes) -> Any:
@@ -80,7 +77,7 @@ def unpack(data: Any, binary: Any) -> list[Any]:
         return [data]
     if binary:
         try:
-            attachments = [base64.b64decode(item) for item in data[1:]]
+            attachments = [base64.b64decode(item, validate=True) for item in data[1:]]
             data = _with_bytes(data[0], attachments)
         except (binascii.Error, IndexError, TypeError) as exc:
             raise ValueError(f"binary data is not as expected: {exc}") from exc

@@ -173,6 +173,7 @@ DIFFERENT: dict[str, str] = {
             "start_service_task": "clients are monitored, by no task",
         }.items()
     },
+    "socketio.ZmqManager.zmq_listen": "what is inside ZmqManager is its own",
     "socketio.base_server.BaseServer.__init__": "it is made by its subclasses alone",
     **{
         f"{package}.ASGIApp.{name}": "what is inside ASGIApp is its own"
@@ -184,27 +185,9 @@ DIFFERENT: dict[str, str] = {
 #: What has not landed yet.
 PENDING: set[str] = {
     "engineio.get_tornado_handler",
-    "socketio.AsyncAioPikaManager",
-    "socketio.AsyncRedisManager",
-    "socketio.KafkaManager",
-    "socketio.KombuManager",
-    "socketio.Manager",
-    "socketio.PubSubManager",
-    "socketio.RedisManager",
-    "socketio.ZmqManager",
     "socketio.asgi",
-    "socketio.async_aiopika_manager",
-    "socketio.async_manager",
-    "socketio.async_pubsub_manager",
-    "socketio.async_redis_manager",
     "socketio.get_tornado_handler",
-    "socketio.kafka_manager",
-    "socketio.kombu_manager",
-    "socketio.manager",
-    "socketio.pubsub_manager",
-    "socketio.redis_manager",
     "socketio.tornado",
-    "socketio.zmq_manager",
 }
 
 MISSING = object()

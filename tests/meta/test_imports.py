@@ -24,6 +24,7 @@ def test_imports_alone(name: str, tmp_path: Path) -> None:
     [
         *("uvloop", "picows", "socketio", "engineio", "pytest"),
         *("aiohttp", "sanic", "tornado", "uvicorn"),
+        *("redis", "kombu", "aio_pika", "kafka", "zmq"),
     ],
 )
 def test_what_is_not_imported_unless_it_is_used(name: str, tmp_path: Path) -> None:

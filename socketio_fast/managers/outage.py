@@ -1,0 +1,76 @@
+"""A broker that goes away: when it is tried again, and what is logged of that."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from socketio_fast.logs import Logger
+
+__all__ = ["Outage"]
+
+LONGEST_DELAY = 60.0
+
+
+def _delays() -> Iterator[float]:
+    delay = 1.0
+    while True:
+        yield delay
+        delay = min(delay * 2, LONGEST_DELAY)
+
+
+class Outage:
+    """Times in which something fails: one warning when it begins, one when it is over.
+
+    Args:
+        what: What fails, for the log: ``publish to redis``.
+        cost: What that means, for the log.
+    """
+
+    def __init__(self, what: str, cost: str) -> None:
+        self._what = what
+        self._cost = cost
+        self._delays: Iterator[float] | None = None
+        self._again = 0.0
+        #: Messages lost in this one.
+        self.lost = 0
+
+    @property
+    def lasts(self) -> bool:
+        """Whether there is one now."""
+        return self._delays is not None
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is one, and it is not yet time for the next attempt."""
+        return self._delays is not None and time.monotonic() < self._again
+
+    def failed(self, error: BaseException, logger: Logger) -> float:
+        """An attempt failed: the seconds until the next, 1, 2, 4 and so on to 60."""
+        if self._delays is None:
+            self._delays = _delays()
+            logger.warning(
+                "cannot %s (%s: %s): %s",
+                self._what,
+                type(error).__name__,
+                error,
+                self._cost,
+            )
+        else:
+            logger.debug("still cannot %s (%s)", self._what, error)
+        delay = next(self._delays)
+        self._again = time.monotonic() + delay
+        return delay
+
+    def try_now(self) -> None:
+        """There is reason to think that it is over: the next attempt need not wait."""
+        self._again = 0.0
+
+    def over(self, logger: Logger) -> None:
+        """An attempt succeeded."""
+        if self._delays is not None:
+            self._delays = None
+            lost, self.lost = self.lost, 0
+            logger.warning(
+                "can %s again%s", self._what, f", {lost} messages are lost" * (lost > 0)
+            )

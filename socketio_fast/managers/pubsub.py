@@ -1,0 +1,523 @@
+"""Managers of several processes, which tell each other by messages on a channel.
+
+Each has a ``host_id``. It does what it is asked for with its own clients, then
+publishes it for all others; :mod:`socketio_fast.managers.messages` has the messages.
+A broker that is away stops only that: this process's clients get their events, and what
+is not published is counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import time
+import uuid
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any, ClassVar
+
+from socketio_fast.engineio import json as engineio_json
+from socketio_fast.logs import Logger
+from socketio_fast.managers.async_manager import AsyncManager
+from socketio_fast.managers.messages import JSON, arguments, pack, unpack
+from socketio_fast.managers.outage import Outage
+
+__all__ = ["AsyncPubSubManager"]
+
+Message = dict[str, Any]
+Callback = Callable[..., Any]
+
+# Seconds that other processes have for an acknowledgement: nobody tells that a client
+# of theirs has gone, and the callback would be kept for ever.
+CALLBACK_LIFETIME = 3600
+
+# Messages that may wait for the end of an attempt to reach a broker that was away.
+OUTBOX_SIZE = 1000
+
+
+class AsyncPubSubManager(AsyncManager):
+    """Clients of several processes that share a channel.
+
+    A subclass knows a broker. It has two methods:
+
+    - ``async def _publish(self, data)`` sends ``data``, a dict of JSON values, to all
+      processes. It is called for one message at a time. What it raises is taken as the
+      broker being away, but ``TypeError`` and ``ValueError`` are raised to the caller.
+    - ``async def _listen(self)``, an async generator, yields such dicts, or their JSON.
+      When it returns or raises it is called again, later and later up to a minute.
+
+    Args:
+        channel: Its name, the same in all processes.
+        write_only: Whether this process only sends, with a server or without one.
+        logger: The logger to use; by default the server's.
+        json: What has ``dumps`` and ``loads``; by default the server's ``json``, or
+            JSON as clients get it.
+    """
+
+    name: ClassVar[str] = "asyncpubsub"
+
+    def __init__(
+        self,
+        channel: str = "socketio",
+        write_only: bool = False,
+        logger: Logger | None = None,
+        json: Any = None,
+    ) -> None:
+        super().__init__()
+        self.channel = channel
+        self.write_only = write_only
+        self.host_id = uuid.uuid4().hex
+        self.logger = logger
+        if json is not None:
+            self.json = json
+        #: Messages that could not be published.
+        self.lost_messages = 0
+        #: The task that receives messages.
+        self.thread: asyncio.Task[None] | None = None
+        self._ids = itertools.count(1)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pid = os.getpid()
+        self._refused = False
+        self._reset()
+
+    def _reset(self) -> None:
+        """Nothing is connected: at first, after :meth:`close`, on another loop."""
+        self._outbox: deque[tuple[Message, asyncio.Future[None] | None]] = deque()
+        self._sending: asyncio.Task[None] | None = None
+        self._answering: set[asyncio.Future[Any]] = set()
+        self._subscribed = asyncio.Event()
+        self._publishing = Outage(
+            f"publish to {self.name}", "only clients of this process get events"
+        )
+        self._receiving = Outage(
+            f"receive from {self.name}", "what other processes send is missed"
+        )
+
+    def set_server(self, server: Any) -> None:
+        """Called once by the server that is made with this manager."""
+        super().set_server(server)
+        json = getattr(server.packet_class, "json", engineio_json)
+        # By default that is slower than this manager's, and knows less.
+        if self.json is JSON and json is not engineio_json:
+            self.json = json
+
+    def initialize(self) -> None:
+        """Begin to receive what other processes publish."""
+        loop: asyncio.AbstractEventLoop = self.server.eio.engine.loop
+        self.thread = None
+        self._use(loop)
+        if not self.write_only:
+            self.thread = loop.create_task(self._thread())
+        self._get_logger().info("%s backend initialized.", self.name)
+
+    def _use(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._loop is loop:
+            return
+        if self.thread is not None and not self.thread.done():
+            raise RuntimeError(
+                f"{type(self).__name__} is used on another event loop than its server's"
+            )
+        if self._pid != os.getpid():
+            # The parent's: not even destructors may run, they share descriptors.
+            _abandoned.append(self.__dict__.copy())
+            self._pid = os.getpid()
+        if self._loop is not None:
+            # A connection is of no use without its loop, which may be closed.
+            self._reset()
+        self._loop = loop
+
+    async def close(self) -> None:
+        """Publish what waits for that, then disconnect from the broker.
+
+        Whoever publishes afterwards connects anew.
+        """
+        if self._sending is not None:
+            await asyncio.wait([self._sending])
+        tasks = [*self._answering]
+        if self.thread is not None:
+            tasks.append(self.thread)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        self.thread = None
+        await self._disconnect()
+        self._reset()
+
+    # For subclasses.
+
+    def _publish(self, data: Message) -> Awaitable[Any]:
+        raise NotImplementedError(f"{type(self).__name__} has no _publish()")
+
+    def _listen(self) -> AsyncIterator[Message | str | bytes]:
+        raise NotImplementedError(f"{type(self).__name__} has no _listen()")
+
+    def _encode(self, data: Message) -> bytes:
+        """The JSON of a message, in UTF-8."""
+        text = self.json.dumps(data)
+        return text if isinstance(text, bytes) else text.encode()
+
+    async def _disconnect(self) -> None:
+        """Close connections to the broker, if there are any."""
+
+    def _on_subscribed(self) -> None:
+        """What others publish is received from now on: for ``_listen()`` to call.
+
+        Without that it is known by the first message.
+        """
+        if not self._subscribed.is_set():
+            self._subscribed.set()
+            self._receiving.over(self._get_logger())
+            self._publishing.try_now()
+
+    # What is asked for here.
+
+    async def emit(
+        self,
+        event: str,
+        data: Any,
+        namespace: str | None = None,
+        room: Any = None,
+        skip_sid: str | Sequence[str] | None = None,
+        callback: Callback | None = None,
+        to: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Send an event to clients of all processes.
+
+        Args:
+            event: The name.
+            data: See :meth:`socketio_fast.AsyncServer.emit`.
+            namespace: The namespace, ``"/"`` by default.
+            room: A room, a ``sid`` or a list of them; ``None`` for all clients.
+            skip_sid: A ``sid`` or a list of them that get nothing.
+            callback: Called with the arguments of the acknowledgement: the first, if
+                several clients get the event.
+            to: The same as ``room``.
+            **kwargs: ``ignore_queue=True`` is for clients of this process alone.
+
+        Raises:
+            TypeError: ``data`` is not JSON with bytes in it.
+            ValueError: There is a ``callback``, but no room.
+            RuntimeError: There is a ``callback``, but no server.
+        """
+        namespace = namespace or "/"
+        room = room if to is None else to
+        if kwargs.get("ignore_queue"):
+            args = arguments(data)
+            self._emit(event, args, namespace, room, skip_sid, callback)
+            return
+        # What python-socketio takes for no argument.
+        args = [None] if data is None else arguments(data)
+        answer = None
+        if callback is not None:
+            if self.server is None:
+                raise RuntimeError(
+                    "Callbacks can only be issued from the context of a server."
+                )
+            if room is None:
+                raise ValueError("Cannot use callback without a room set.")
+            number = next(self._ids)
+            answer = [_plain(room), namespace, number]
+            if not self.is_sid_room(namespace, room):
+                self._expect(number, callback)
+                callback = partial(self.trigger_callback, room, number)
+                callback = partial(_spread, callback)
+        own = [] if len(args) == 1 and args[0] is None else args
+        self._emit(event, own, namespace, room, skip_sid, callback)
+        packed, binary = pack(args)
+        await self._send(
+            "emit",
+            event=event,
+            data=packed,
+            binary=binary,
+            namespace=namespace,
+            room=_plain(room),
+            skip_sid=_plain(skip_sid),
+            callback=answer,
+        )
+
+    async def can_disconnect(self, sid: str, namespace: str) -> bool:
+        """Whether the server itself can disconnect it; if not, others are asked."""
+        if await super().can_disconnect(sid, namespace):
+            return True
+        await self._send("disconnect", sid=sid, namespace=namespace or "/")
+        return False
+
+    async def disconnect(self, sid: str, namespace: str | None, **kwargs: Any) -> None:
+        """Disconnect a client of any process.
+
+        Args:
+            sid: The client.
+            namespace: The namespace; ``None`` is ``"/"``.
+            **kwargs: ``ignore_queue=True`` is for clients of this process alone.
+        """
+        namespace = namespace or "/"
+        self.basic_disconnect(sid, namespace)
+        if not kwargs.get("ignore_queue"):
+            await self._send("disconnect", sid=sid, namespace=namespace)
+
+    async def enter_room(
+        self,
+        sid: str,
+        namespace: str | None,
+        room: Any,
+        eio_sid: str | None = None,
+    ) -> None:
+        """Put a client of any process into a room.
+
+        Raises:
+            ValueError: The client is one of this process, and the room is another's
+                ``sid``.
+        """
+        namespace = namespace or "/"
+        if self.is_sid_room(namespace, sid):
+            self.basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
+        else:
+            await self._send("enter_room", sid=sid, room=room, namespace=namespace)
+
+    async def leave_room(self, sid: str, namespace: str | None, room: Any) -> None:
+        """Take a client of any process out of a room."""
+        namespace = namespace or "/"
+        if self.is_sid_room(namespace, sid):
+            self.basic_leave_room(sid, namespace, room)
+        else:
+            await self._send("leave_room", sid=sid, room=room, namespace=namespace)
+
+    async def close_room(self, room: Any, namespace: str | None = None) -> None:
+        """Take every client of every process out of a room.
+
+        Raises:
+            ValueError: The room is the ``sid`` of a client of this process.
+        """
+        namespace = namespace or "/"
+        self.basic_close_room(room, namespace)
+        await self._send("close_room", room=room, namespace=namespace)
+
+    # Publishing: one message at a time, in the order of the calls.
+
+    async def _send(self, method: str, **message: Any) -> None:
+        message = {"method": method, "host_id": self.host_id, **message}
+        loop = asyncio.get_running_loop()
+        self._use(loop)
+        outage = self._publishing
+        if outage.lasts and (outage.waits or len(self._outbox) >= OUTBOX_SIZE):
+            self._lose()
+            return
+        # Nobody waits for an attempt that is likely to fail.
+        future = None if outage.lasts else loop.create_future()
+        self._outbox.append((message, future))
+        if self._sending is None:
+            self._sending = loop.create_task(self._empty_outbox())
+        if future is not None:
+            await future
+
+    async def _empty_outbox(self) -> None:
+        future: asyncio.Future[None] | None = None
+        try:
+            while self._outbox:
+                message, future = self._outbox.popleft()
+                try:
+                    await self._try_to_publish(message)
+                except Exception as exc:
+                    if future is None:
+                        self._get_logger().error("not published: %r", exc)
+                    elif not future.done():
+                        future.set_exception(exc)
+                else:
+                    if future is not None and not future.done():
+                        future.set_result(None)
+        finally:
+            self._sending = None
+            for _, waiting in self._outbox:
+                if waiting is not None:
+                    waiting.cancel()
+            if future is not None:
+                future.cancel()
+
+    async def _try_to_publish(self, message: Message) -> None:
+        outage = self._publishing
+        if outage.waits:
+            self._lose()
+            return
+        try:
+            try:
+                await self._publish(message)
+            except (TypeError, ValueError):
+                raise
+            except Exception:
+                # The connection may have broken while it was idle.
+                await self._publish(message)
+        except (TypeError, ValueError):
+            raise
+        except Exception as exc:
+            self._lose()
+            outage.failed(exc, self._get_logger())
+        else:
+            outage.over(self._get_logger())
+
+    def _lose(self) -> None:
+        self.lost_messages += 1
+        self._publishing.lost += 1
+
+    # Acknowledgements of clients of other processes.
+
+    def _expect(self, number: int, callback: Callback) -> None:
+        now = time.monotonic()
+        expired = []
+        for id, (until, _) in self.callbacks.items():
+            if until > now:
+                break  # they are in the order in which they were made
+            expired.append(id)
+        for id in expired:
+            del self.callbacks[id]
+        self.callbacks[number] = (now + CALLBACK_LIFETIME, callback)
+
+    def _take_callback(self, sid: Any, id: int) -> Callback | None:
+        entry: tuple[float, Callback] | None = self.callbacks.pop(id, None)
+        return None if entry is None else entry[1]
+
+    def _forget_callback(self, callback: Callback) -> None:
+        """An acknowledgement is not waited for any more."""
+        for id, (_, other) in reversed(self.callbacks.items()):
+            if other is callback:
+                del self.callbacks[id]
+                return
+
+    async def _return_callback(
+        self, host_id: str, room: Any, namespace: str, number: int, *args: Any
+    ) -> None:
+        """A client of this process acknowledges what another has sent."""
+        packed, binary = pack(list(args))
+        message: Message = {"args": packed}
+        if binary:
+            # Others leave it out; they have no way to return bytes.
+            message["args"], *message["attachments"] = packed
+        await self._send(
+            "callback",
+            sid=room,
+            namespace=namespace,
+            id=number,
+            **message,
+            host_id=host_id,
+        )
+
+    # What others ask for.
+
+    async def _thread(self) -> None:
+        outage = self._receiving
+        while True:
+            try:
+                async for message in self._listen():
+                    self._on_subscribed()
+                    self._receive(message)
+                raise EOFError("the subscription has ended")
+            except Exception as exc:
+                self._subscribed.clear()
+                delay = outage.failed(exc, self._get_logger())
+            await asyncio.sleep(delay)
+
+    def _receive(self, message: Message | str | bytes) -> None:
+        logger = self._get_logger()
+        if not isinstance(message, dict):
+            try:
+                message = self.json.loads(message)
+            except ValueError:
+                message = {}
+        if not isinstance(message, dict) or "method" not in message:
+            if not self._refused:
+                self._refused = True
+                logger.warning(
+                    "what is not a JSON object with a method is ignored on %s channel "
+                    "%r, such as what python-socketio before 5.14 sends",
+                    self.name,
+                    self.channel,
+                )
+            return
+        method = message["method"]
+        logger.debug("pubsub message: %s", method)
+        own = message.get("host_id") == self.host_id
+        if own is not (method == "callback"):
+            return
+        try:
+            handle = _HANDLERS.get(method)
+            if handle is None:
+                logger.warning("unknown pubsub method %r", method)
+            else:
+                handle(self, message)
+        except (KeyError, TypeError, ValueError) as exc:
+            logger.warning("pubsub message %r refused: %r", method, exc)
+        except Exception:
+            logger.exception("pubsub message %r failed", method)
+
+    def _on_emit(self, message: Message) -> None:
+        callback = None
+        answer = message.get("callback")
+        if answer is not None:
+            room, namespace, number = answer
+            callback = partial(
+                self._return_callback, message["host_id"], room, namespace, number
+            )
+        self._emit(
+            message["event"],
+            unpack(message["data"], message.get("binary")),
+            message.get("namespace") or "/",
+            message.get("room"),
+            message.get("skip_sid"),
+            callback,
+        )
+
+    def _on_callback(self, message: Message) -> None:
+        args = message["args"]
+        if message.get("attachments"):
+            args = unpack([args, *message["attachments"]], True)
+        task = asyncio.ensure_future(
+            self.trigger_callback(message["sid"], message["id"], args)
+        )
+        self._answering.add(task)
+        task.add_done_callback(self._answered)
+
+    def _answered(self, task: asyncio.Future[Any]) -> None:
+        self._answering.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._get_logger().error(
+                "callback of an acknowledgement failed", exc_info=task.exception()
+            )
+
+    def _on_disconnect(self, message: Message) -> None:
+        self.basic_disconnect(message["sid"], message.get("namespace") or "/")
+
+    def _on_enter_room(self, message: Message) -> None:
+        namespace = message.get("namespace") or "/"
+        if self.is_sid_room(namespace, message["sid"]):
+            self.basic_enter_room(message["sid"], namespace, message["room"])
+
+    def _on_leave_room(self, message: Message) -> None:
+        namespace = message.get("namespace") or "/"
+        self.basic_leave_room(message["sid"], namespace, message["room"])
+
+    def _on_close_room(self, message: Message) -> None:
+        self.basic_close_room(message["room"], message.get("namespace") or "/")
+
+
+_abandoned: list[dict[str, Any]] = []
+
+_HANDLERS: dict[str, Callable[[AsyncPubSubManager, Message], None]] = {
+    "callback": AsyncPubSubManager._on_callback,
+    "close_room": AsyncPubSubManager._on_close_room,
+    "disconnect": AsyncPubSubManager._on_disconnect,
+    "emit": AsyncPubSubManager._on_emit,
+    "enter_room": AsyncPubSubManager._on_enter_room,
+    "leave_room": AsyncPubSubManager._on_leave_room,
+}
+
+
+def _spread(callback: Callable[[Sequence[Any]], Awaitable[Any]], *args: Any) -> Any:
+    return callback(args)
+
+
+def _plain(value: Any) -> Any:
+    """Rooms or ids as JSON has them."""
+    return list(value) if isinstance(value, (set, frozenset, tuple)) else value

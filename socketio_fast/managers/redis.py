@@ -1,0 +1,233 @@
+"""Redis or Valkey, alone or behind Sentinel: PUBLISH and SUBSCRIBE of one channel."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from socketio_fast.logs import Logger
+from socketio_fast.managers.extras import require
+from socketio_fast.managers.pubsub import AsyncPubSubManager
+from socketio_fast.managers.sync import PubSubManager
+
+__all__ = ["AsyncRedisManager", "RedisManager", "parse_redis_sentinel_url"]
+
+PACKAGES = {
+    "redis": "redis",
+    "rediss": "redis",
+    "unix": "redis",
+    "redis+sentinel": "redis",
+    "valkey": "valkey",
+    "valkeys": "valkey",
+    "valkey+sentinel": "valkey",
+}
+
+SENTINEL_PORT = 26379
+
+# Seconds to connect, and to get an answer.
+TIMEOUT = 5
+
+# Seconds without a message after which the broker is asked whether it is still there.
+PING_INTERVAL = 15
+
+
+class AsyncRedisManager(AsyncPubSubManager):
+    """Clients of several processes that share a channel of Redis or Valkey.
+
+    Example::
+
+        sio = socketio_fast.AsyncServer(
+            client_manager=socketio_fast.AsyncRedisManager("redis://redis.example")
+        )
+
+    Args:
+        url: ``redis://``, ``rediss://`` (TLS), ``unix://``, ``valkey://`` or
+            ``valkeys://`` as those packages take it; or ``redis+sentinel://`` and
+            ``valkey+sentinel://`` with
+            ``[user:password@]host:port,host:port/[database]/service``.
+        channel: Its name, the same in all processes.
+        write_only: Whether this process only sends, with a server or without one.
+        logger: The logger to use; by default the server's.
+        json: What has ``dumps`` and ``loads``; by default JSON as clients get it.
+        redis_options: Arguments for ``Redis.from_url()``, or for ``Sentinel()``.
+
+    Raises:
+        ValueError: The URL has another scheme.
+        RuntimeError: The package for that is not installed.
+    """
+
+    name = "aioredis"
+
+    def __init__(
+        self,
+        url: str = "redis://localhost:6379/0",
+        channel: str = "socketio",
+        write_only: bool = False,
+        logger: Logger | None = None,
+        json: Any = None,
+        redis_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.redis_url = url
+        self.redis_options = dict(redis_options or {})
+        scheme = urlsplit(url).scheme
+        package = PACKAGES.get(scheme)
+        if package is None:
+            raise ValueError(
+                f"Unsupported Redis URL scheme {scheme!r}: one of "
+                f"{', '.join(PACKAGES)} expected"
+            )
+        self._package = require(f"{package}.asyncio", package, type(self).__name__)
+        if scheme.endswith("+sentinel"):
+            parse_redis_sentinel_url(url)  # so that it fails here
+        super().__init__(channel, write_only, logger, json)
+
+    def _reset(self) -> None:
+        super()._reset()
+        #: The client of the package; ``None`` before it is used.
+        self.redis: Any = None
+        self._sentinel: Any = None
+
+    def _connect(self) -> Any:
+        if self.redis is not None:
+            return self.redis
+        options = {
+            "socket_connect_timeout": TIMEOUT,
+            "socket_timeout": TIMEOUT,
+            "socket_keepalive": True,
+            **self.redis_options,
+        }
+        scheme = urlsplit(self.redis_url).scheme
+        if scheme == "unix":
+            del options["socket_keepalive"]
+        if scheme.endswith("+sentinel"):
+            nodes, service, given = parse_redis_sentinel_url(self.redis_url)
+            sentinel = self._package.sentinel.Sentinel(nodes, **{**options, **given})
+            self._sentinel = sentinel
+            self.redis = sentinel.master_for(service or self.channel)
+        else:
+            client = getattr(self._package, PACKAGES[scheme].capitalize())
+            self.redis = client.from_url(self.redis_url, **options)
+        return self.redis
+
+    async def _publish(self, data: dict[str, Any]) -> None:
+        text = self._encode(data)
+        client = self._connect()
+        try:
+            await client.publish(self.channel, text)
+        except Exception:
+            # Others that are idle are likely to be broken as well.
+            await client.connection_pool.disconnect(inuse_connections=False)
+            raise
+
+    async def _listen(self) -> AsyncIterator[str | bytes]:
+        pubsub = self._connect().pubsub()
+        asked = False
+        try:
+            await pubsub.subscribe(self.channel)
+            while True:
+                message = await pubsub.get_message(timeout=PING_INTERVAL)
+                if message is None:
+                    if asked:
+                        raise TimeoutError(f"no answer in {PING_INTERVAL} s")
+                    asked = True
+                    await pubsub.ping()
+                    continue
+                asked = False
+                if message["type"] == "message":
+                    yield message["data"]
+                elif message["type"] == "subscribe":
+                    self._on_subscribed()
+        finally:
+            await pubsub.aclose()
+
+    async def _disconnect(self) -> None:
+        if self.redis is not None:
+            await self.redis.aclose()
+        if self._sentinel is not None:
+            for client in self._sentinel.sentinels:
+                await client.aclose()
+
+
+class RedisManager(PubSubManager):
+    """:class:`AsyncRedisManager` for programs that are not asyncio's.
+
+    Example, of a program that only sends::
+
+        manager = socketio_fast.RedisManager("redis://", write_only=True)
+        manager.emit("news", {"a": 1}, room="subscribers")
+
+    Args:
+        url: See :class:`AsyncRedisManager`, as for all others.
+        channel: The same.
+        write_only: The same.
+        logger: The same.
+        json: The same.
+        redis_options: The same.
+
+    Raises:
+        ValueError: The URL has another scheme.
+        RuntimeError: The package for that is not installed.
+    """
+
+    name = "redis"
+
+    def __init__(
+        self,
+        url: str = "redis://localhost:6379/0",
+        channel: str = "socketio",
+        write_only: bool = False,
+        logger: Logger | None = None,
+        json: Any = None,
+        redis_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.redis_url = url
+        self.redis_options = dict(redis_options or {})
+        super().__init__(channel, write_only, logger, json)
+
+    def _new_async_manager(
+        self, channel: str, write_only: bool, logger: Logger | None, json: Any
+    ) -> AsyncPubSubManager:
+        return AsyncRedisManager(
+            self.redis_url, channel, write_only, logger, json, self.redis_options
+        )
+
+
+def parse_redis_sentinel_url(
+    url: str,
+) -> tuple[list[tuple[str, int]], str | None, dict[str, Any]]:
+    """The sentinels, the service and the options of a Sentinel URL.
+
+    Args:
+        url: ``redis+sentinel://[user:password@]host:port,host:port/[database]/service``
+
+    Raises:
+        ValueError: It is not one.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("redis+sentinel", "valkey+sentinel"):
+        raise ValueError(f"Invalid Redis Sentinel URL: scheme {parts.scheme!r}")
+    sentinels = []
+    for node in parts.netloc.rpartition("@")[2].split(","):
+        host, colon, port = node.rpartition(":")
+        try:
+            number = int(port) if colon else SENTINEL_PORT
+        except ValueError:
+            raise ValueError(
+                f"Invalid Redis Sentinel URL: host:port expected, not {node!r}"
+            ) from None
+        sentinels.append((host if colon else node, number))
+    options: dict[str, Any] = {}
+    if parts.username:
+        options["username"] = unquote(parts.username)
+    if parts.password:
+        options["password"] = unquote(parts.password)
+    database, _, service = parts.path.removeprefix("/").partition("/")
+    if database:
+        try:
+            options["db"] = int(database)
+        except ValueError:
+            raise ValueError(
+                f"Invalid Redis Sentinel URL: database {database!r}, a number expected"
+            ) from None
+    return sentinels, service or None, options

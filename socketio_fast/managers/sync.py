@@ -1,0 +1,314 @@
+"""Managers for programs that are not asyncio's: they drive asynchronous ones.
+
+Those run on an event loop on a thread: the server's, or without a server one that all
+managers of the process share. Methods may be called from any thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import os
+import threading
+import weakref
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar, TypeVar
+
+from socketio_fast._core.peer import Hub
+from socketio_fast.logs import Logger
+from socketio_fast.loop_thread import LoopThread
+from socketio_fast.managers.async_manager import AsyncManager
+from socketio_fast.managers.base import BaseManager
+from socketio_fast.managers.pubsub import AsyncPubSubManager
+
+__all__ = ["Manager", "PubSubManager"]
+
+T = TypeVar("T")
+Message = dict[str, Any]
+
+_loop_thread = LoopThread("socketio_fast-managers")
+
+# Seconds to close connections at the end of the program.
+EXIT_TIMEOUT = 2
+
+_open: weakref.WeakSet[AsyncManager] = weakref.WeakSet()
+
+
+class Manager(BaseManager):
+    """Clients of one process; the default of :class:`socketio_fast.Server`.
+
+    Methods are those of :class:`socketio_fast.AsyncManager`, and wait for what they do.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        #: What this one drives, an ``AsyncManager``.
+        self.async_manager: AsyncManager = AsyncManager()
+
+    def can_disconnect(self, sid: str, namespace: str) -> bool:
+        """Whether the server itself can disconnect this client."""
+        return self._run(self.async_manager.can_disconnect(sid, namespace))
+
+    def emit(
+        self,
+        event: str,
+        data: Any,
+        namespace: str,
+        room: Any = None,
+        skip_sid: str | Sequence[str] | None = None,
+        callback: Callable[..., Any] | None = None,
+        to: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Send an event; see :meth:`socketio_fast.Server.emit`.
+
+        Raises:
+            TypeError: ``data`` is not JSON with bytes in it.
+        """
+        self._run(
+            self.async_manager.emit(
+                event, data, namespace, room, skip_sid, callback, to, **kwargs
+            )
+        )
+
+    def disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
+        """Disconnect a client; nothing happens if it is not there."""
+        self._run(self.async_manager.disconnect(sid, namespace, **kwargs))
+
+    def enter_room(
+        self, sid: str, namespace: str, room: Any, eio_sid: str | None = None
+    ) -> None:
+        """Put a client into a room.
+
+        Raises:
+            ValueError: The client is not connected, or the room is another's ``sid``.
+        """
+        self._run(self.async_manager.enter_room(sid, namespace, room, eio_sid))
+
+    def leave_room(self, sid: str, namespace: str, room: Any) -> None:
+        """Take a client out of a room; nothing happens if it is not in it."""
+        self._run(self.async_manager.leave_room(sid, namespace, room))
+
+    def close_room(self, room: Any, namespace: str) -> None:
+        """Take every client out of a room.
+
+        Raises:
+            ValueError: The room is a client's ``sid``.
+        """
+        self._run(self.async_manager.close_room(room, namespace))
+
+    def trigger_callback(self, sid: Any, id: int, data: Sequence[Any]) -> None:
+        """See :meth:`socketio_fast.AsyncManager.trigger_callback`."""
+        self._run(self.async_manager.trigger_callback(sid, id, data))
+
+    def close(self) -> None:
+        """Close connections to a broker, if there are any."""
+        self._run(self.async_manager.close())
+
+    @property
+    def _hub(self) -> Hub | None:
+        return self.async_manager._hub
+
+    def _run(self, coro: Coroutine[Any, Any, T]) -> T:
+        if self.server is not None:
+            return self.server._threads.run(coro)  # type: ignore[no-any-return]
+        _open.add(self.async_manager)
+        return _loop_thread.run(coro)
+
+
+class PubSubManager(Manager):
+    """Clients of several processes that share a channel.
+
+    A subclass knows a broker. It has two methods, which are called in threads:
+
+    - ``_publish(self, data)`` sends ``data``, a dict of JSON values, to all processes.
+      It is called for one message at a time. What it raises is taken as the broker
+      being away, but ``TypeError`` and ``ValueError`` are raised to the caller.
+    - ``_listen(self)``, a generator, yields such dicts, or their JSON. When it returns
+      or raises it is called again, later and later up to a minute.
+
+    Args:
+        channel: Its name, the same in all processes.
+        write_only: Whether this process only sends, with a server or without one.
+        logger: The logger to use; by default the server's.
+        json: What has ``dumps`` and ``loads``; by default JSON as clients get it.
+    """
+
+    name: ClassVar[str] = "pubsub"
+
+    def __init__(
+        self,
+        channel: str = "socketio",
+        write_only: bool = False,
+        logger: Logger | None = None,
+        json: Any = None,
+    ) -> None:
+        super().__init__()
+        self.channel = channel
+        self.write_only = write_only
+        self.logger = logger
+        manager = self._new_async_manager(channel, write_only, logger, json)
+        self.async_manager: AsyncPubSubManager = manager
+        self.host_id = manager.host_id
+        self.callbacks = manager.callbacks
+        self.json = manager.json
+        # Set when what the running _listen() yields is not wanted any more.
+        self._stop_listening = threading.Event()
+
+    def _new_async_manager(
+        self, channel: str, write_only: bool, logger: Logger | None, json: Any
+    ) -> AsyncPubSubManager:
+        return _InThreads(self, channel, write_only, logger, json)
+
+    @property
+    def lost_messages(self) -> int:
+        """Messages that could not be published."""
+        return self.async_manager.lost_messages
+
+    def _publish(self, data: Message) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} has no _publish()")
+
+    def _listen(self) -> Iterator[Message | str | bytes]:
+        raise NotImplementedError(f"{type(self).__name__} has no _listen()")
+
+    def _disconnect(self) -> None:
+        """Close the connection that ``_publish()`` uses; called where that is."""
+
+    def _on_subscribed(self) -> None:
+        """What others publish is received from now on: for ``_listen()`` to call.
+
+        Without that it is known by the first message.
+        """
+        loop = self.async_manager._loop
+        if loop is not None:
+            loop.call_soon_threadsafe(self.async_manager._on_subscribed)
+
+    def _encode(self, data: Message) -> bytes:
+        """The JSON of a message, in UTF-8."""
+        return self.async_manager._encode(data)
+
+    def emit(
+        self,
+        event: str,
+        data: Any,
+        namespace: str | None = None,
+        room: Any = None,
+        skip_sid: str | Sequence[str] | None = None,
+        callback: Callable[..., Any] | None = None,
+        to: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Send an event to clients of all processes.
+
+        See :meth:`AsyncPubSubManager.emit
+        <socketio_fast.async_pubsub_manager.AsyncPubSubManager.emit>`.
+        """
+        super().emit(
+            event, data, namespace or "/", room, skip_sid, callback, to, **kwargs
+        )
+
+    def disconnect(self, sid: str, namespace: str | None = None, **kwargs: Any) -> None:
+        """Disconnect a client of any process.
+
+        Args:
+            sid: The client.
+            namespace: The namespace, ``"/"`` by default.
+            **kwargs: ``ignore_queue=True`` is for clients of this process alone.
+        """
+        super().disconnect(sid, namespace or "/", **kwargs)
+
+    def close_room(self, room: Any, namespace: str | None = None) -> None:
+        """Take every client of every process out of a room.
+
+        Raises:
+            ValueError: The room is the ``sid`` of a client of this process.
+        """
+        super().close_room(room, namespace or "/")
+
+
+class _Ended:
+    """``_listen()`` has ended with this."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+class _InThreads(AsyncPubSubManager):
+    """Calls the methods of a :class:`PubSubManager` in threads of their own."""
+
+    def __init__(self, owner: PubSubManager, *args: Any) -> None:
+        self._owner = owner
+        self.name = owner.name  # type: ignore[misc]
+        super().__init__(*args)
+
+    def _reset(self) -> None:
+        super()._reset()
+        self._executor: ThreadPoolExecutor | None = None
+
+    async def _publish(self, data: Message) -> None:
+        await self._in_thread(self._owner._publish, data)
+
+    async def _in_thread(self, function: Callable[..., Any], *args: Any) -> None:
+        # One thread: a connection is seldom made for several at once.
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(1, f"socketio_fast-{self.name}")
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._executor, function, *args)
+
+    async def _disconnect(self) -> None:
+        if self._executor is not None:
+            await self._in_thread(self._owner._disconnect)
+            self._executor.shutdown(wait=False)
+
+    async def _listen(self) -> AsyncIterator[Message | str | bytes]:
+        loop = asyncio.get_running_loop()
+        messages: asyncio.Queue[Any] = asyncio.Queue()
+        owner = self._owner
+        stop = owner._stop_listening = threading.Event()
+
+        def listen() -> None:
+            error: BaseException = EOFError("_listen() has returned")
+            # A loop that is closed wants nothing.
+            with contextlib.suppress(RuntimeError):
+                try:
+                    for message in owner._listen():
+                        if stop.is_set():
+                            return
+                        loop.call_soon_threadsafe(messages.put_nowait, message)
+                except BaseException as exc:
+                    error = exc
+                loop.call_soon_threadsafe(messages.put_nowait, _Ended(error))
+
+        threading.Thread(
+            target=listen, name=f"socketio_fast-{self.name}-listen", daemon=True
+        ).start()
+        try:
+            while True:
+                message = await messages.get()
+                if isinstance(message, _Ended):
+                    if isinstance(message.error, Exception):
+                        raise message.error
+                    raise RuntimeError(repr(message.error)) from message.error
+                yield message
+        finally:
+            stop.set()
+
+
+async def _close(managers: list[AsyncManager]) -> None:
+    await asyncio.gather(*(manager.close() for manager in managers))
+
+
+def _at_exit() -> None:
+    managers = list(_open)
+    if managers:
+        with contextlib.suppress(Exception):
+            _loop_thread.run(_close(managers), EXIT_TIMEOUT)
+
+
+# The thread stops after this: it was registered before.
+atexit.register(_at_exit)
+if hasattr(os, "register_at_fork"):
+    # What is open is the parent's.
+    os.register_at_fork(after_in_child=_open.clear)

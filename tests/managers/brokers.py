@@ -1,0 +1,226 @@
+"""Real brokers on free ports, with all they write in a directory of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+#: Seconds that a broker has to start, or to end.
+WAIT = 60
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def program(*names: str) -> str | None:
+    """The first of these programs that there is."""
+    for name in names:
+        found = shutil.which(name)
+        if found is not None:
+            return found
+    return None
+
+
+class Broker:
+    """A program that listens on a port. It can go away, and come back there."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        raise NotImplementedError
+
+    def command(self) -> list[str]:
+        raise NotImplementedError
+
+    def environ(self) -> dict[str, str]:
+        return {}
+
+    def start(self) -> None:
+        with open(self.directory / "output", "ab") as output:
+            # A group of its own, since it may be a shell script with children.
+            self._process = subprocess.Popen(
+                self.command(),
+                cwd=self.directory,
+                env={**os.environ, **self.environ()},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        until = time.monotonic() + WAIT
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return
+            except OSError:
+                ended = self._process.poll() is not None
+                if ended or time.monotonic() > until:
+                    self.stop()
+                    text = (self.directory / "output").read_text(errors="replace")
+                    raise AssertionError(f"no broker on {self.port}: {text}") from None
+                time.sleep(0.05)
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        try:
+            process.wait(WAIT)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+
+    def kill(self) -> None:
+        """It ends without a word to anybody."""
+        self.stop(signal.SIGKILL)
+
+
+class Redis(Broker):
+    PROGRAM = program("redis-server", "valkey-server")
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def path(self) -> Path:
+        """Its Unix socket."""
+        return self.directory / "redis.sock"
+
+    def command(self) -> list[str]:
+        assert self.PROGRAM is not None
+        options = {
+            "port": self.port,
+            "bind": "127.0.0.1",
+            "unixsocket": self.path,
+            "save": "",
+            "dir": self.directory,
+        }
+        arguments = [
+            text
+            for name, value in options.items()
+            for text in (f"--{name}", f"{value}")
+        ]
+        return [self.PROGRAM, *arguments]
+
+
+class Sentinel(Broker):
+    """A Redis Sentinel that knows one master, named ``service``."""
+
+    def __init__(self, directory: Path, redis: Redis) -> None:
+        super().__init__(directory)
+        self.redis = redis
+
+    @property
+    def url(self) -> str:
+        return f"redis+sentinel://127.0.0.1:{self.port}/0/service"
+
+    def command(self) -> list[str]:
+        assert Redis.PROGRAM is not None
+        path = self.directory / "sentinel.conf"
+        path.write_text(
+            f"port {self.port}\nbind 127.0.0.1\ndir {self.directory}\n"
+            f"sentinel monitor service 127.0.0.1 {self.redis.port} 1\n"
+        )
+        return [Redis.PROGRAM, str(path), "--sentinel"]
+
+
+class RabbitMQ(Broker):
+    # The one on Debian's path changes to another user, and loses the environment.
+    PROGRAM = program("/usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq-server")
+    EPMD = program("epmd")
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self._distribution_port = free_port()
+        self._epmd_port = free_port()
+        self._epmd: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"amqp://guest:guest@127.0.0.1:{self.port}//"
+
+    def command(self) -> list[str]:
+        assert self.PROGRAM is not None
+        return [self.PROGRAM]
+
+    def environ(self) -> dict[str, str]:
+        directory = self.directory
+        return {
+            "HOME": str(directory),  # of the cookie
+            "ERL_EPMD_PORT": str(self._epmd_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODENAME": f"test{self.port}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_DIST_PORT": str(self._distribution_port),
+            "RABBITMQ_MNESIA_BASE": str(directory / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(directory / "log"),
+            "RABBITMQ_PID_FILE": str(directory / "pid"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(directory / "plugins"),
+            "RABBITMQ_CONF_ENV_FILE": str(directory / "none"),
+            "RABBITMQ_CONFIG_FILE": str(directory / "none"),
+        }
+
+    def start(self) -> None:
+        # It would start a daemon of its own, and leave that behind.
+        assert self.EPMD is not None
+        if self._epmd is None:
+            self._epmd = subprocess.Popen(
+                [self.EPMD, "-port", str(self._epmd_port), "-address", "127.0.0.1"],
+                stdin=subprocess.DEVNULL,
+            )
+        super().start()
+
+    def end(self) -> None:
+        self.stop()
+        if self._epmd is not None:
+            self._epmd.terminate()
+            self._epmd.wait(WAIT)
+
+
+class ZeroMQ:
+    """The broker that a program using ZeroMQ writes itself; on a thread."""
+
+    def __init__(self) -> None:
+        import zmq
+
+        self._zmq = zmq
+        self.context: Any = zmq.Context()
+        self._receiver = self.context.socket(zmq.PULL)
+        self._publisher = self.context.socket(zmq.PUB)
+        ports = [
+            end.bind_to_random_port("tcp://127.0.0.1")
+            for end in (self._receiver, self._publisher)
+        ]
+        self.url = f"zmq+tcp://127.0.0.1:{ports[0]}+{ports[1]}"
+        self._thread = threading.Thread(target=self._forward)
+        self._thread.start()
+
+    def _forward(self) -> None:
+        with contextlib.suppress(self._zmq.ContextTerminated):
+            self._zmq.proxy(self._receiver, self._publisher)
+        for end in (self._receiver, self._publisher):
+            end.close(linger=0)
+
+    def stop(self) -> None:
+        self.context.term()
+        self._thread.join()

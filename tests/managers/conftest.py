@@ -1,0 +1,126 @@
+"""Brokers and clusters. Brokers that are not installed skip their tests."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import socketio_fast
+from managers.app import Client, register, within
+from managers.brokers import RabbitMQ, Redis, ZeroMQ
+from socketio_fast.async_pubsub_manager import AsyncPubSubManager
+
+TESTS = Path(__file__).parents[1]
+
+Connect = Callable[[str], Awaitable[Client]]
+
+
+@pytest.fixture(scope="session")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    if Redis.PROGRAM is None:
+        pytest.skip("redis-server is not installed")
+    broker = Redis(tmp_path_factory.mktemp("redis"))
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture
+def mortal_redis(tmp_path: Path) -> Iterator[Redis]:
+    """One that the test may kill."""
+    if Redis.PROGRAM is None:
+        pytest.skip("redis-server is not installed")
+    broker = Redis(tmp_path)
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
+    if RabbitMQ.PROGRAM is None or RabbitMQ.EPMD is None:
+        pytest.skip("rabbitmq-server is not installed")
+    broker = RabbitMQ(tmp_path_factory.mktemp("rabbitmq"))
+    broker.start()
+    yield broker
+    broker.end()
+
+
+@pytest.fixture
+def mortal_rabbitmq(tmp_path: Path) -> Iterator[RabbitMQ]:
+    """One that the test may kill."""
+    if RabbitMQ.PROGRAM is None or RabbitMQ.EPMD is None:
+        pytest.skip("rabbitmq-server is not installed")
+    broker = RabbitMQ(tmp_path)
+    broker.start()
+    yield broker
+    broker.end()
+
+
+@pytest.fixture
+def zeromq() -> Iterator[ZeroMQ]:
+    broker = ZeroMQ()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture
+async def connect() -> AsyncIterator[Connect]:
+    """A factory: ``client = await connect(url)``."""
+    clients: list[Client] = []
+
+    async def start(url: str) -> Client:
+        clients.append(Client())
+        return await clients[-1].connect(url)
+
+    yield start
+    for client in clients:
+        await client.close()
+
+
+@pytest.fixture
+def node(serve: Any) -> Callable[[Any], Awaitable[Any]]:
+    """A factory: ``sio, url = await node(manager)``, which receives messages."""
+
+    async def start(manager: Any) -> tuple[socketio_fast.AsyncServer, str]:
+        sio = socketio_fast.AsyncServer(client_manager=manager)
+        register(sio)
+        server = await serve(sio)
+        if isinstance(sio.manager, AsyncPubSubManager) and not sio.manager.write_only:
+            await within(sio.manager._subscribed.wait())
+        return sio, server.url
+
+    return start
+
+
+@pytest.fixture
+async def their_node() -> AsyncIterator[Callable[[str, str], Awaitable[str]]]:
+    """A factory: ``url = await their_node("AsyncRedisManager", broker.url)``."""
+    processes: list[asyncio.subprocess.Process] = []
+
+    async def start(manager: str, url: str) -> str:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "managers.python_socketio_server",
+            manager,
+            url,
+            env={**os.environ, "PYTHONPATH": str(TESTS)},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        processes.append(process)
+        assert process.stdout is not None
+        port = int(await within(process.stdout.readline()))
+        return f"http://127.0.0.1:{port}"
+
+    yield start
+    for process in processes:
+        process.terminate()
+        await process.wait()

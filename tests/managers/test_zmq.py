@@ -1,0 +1,77 @@
+"""ZeroMQ: its URLs, and a broker that goes away."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+import zmq
+
+from managers.app import until, within
+from managers.brokers import ZeroMQ
+from managers.conftest import Connect
+from socketio_fast import AsyncServer, ZmqManager
+
+Node = Callable[[Any], Awaitable[tuple[AsyncServer, str]]]
+
+
+@pytest.mark.parametrize(
+    "url", ["tcp://h:1+2", "zmq+tcp://h:1", "zmq+tcp://h", "zmq+ipc:///x:1+2"]
+)
+def test_urls_that_are_refused(url: str) -> None:
+    with pytest.raises(ValueError, match=r"zmq\+tcp://host:port1\+port2 expected"):
+        ZmqManager(url)
+
+
+def test_ports_are_those_at_the_end() -> None:
+    manager = ZmqManager("zmq+tcp://10.0.0.1:10+11")
+    assert manager._sink_url == "tcp://10.0.0.1:10"
+    assert manager._source_url == "tcp://10.0.0.1:11"
+
+
+async def test_a_channel_is_of_those_who_share_it(
+    zeromq: ZeroMQ, node: Node, connect: Connect
+) -> None:
+    _, url = await node(ZmqManager(zeromq.url, channel="mine"))
+    client = await connect(url)
+    for channel in ("socketio", "mine"):
+        manager = ZmqManager(zeromq.url, channel=channel, write_only=True)
+        await manager.async_manager.emit("e", channel)
+        await manager.async_manager.close()
+    await client.nothing_before("e", "mine")
+
+
+async def test_what_is_no_message_is_ignored(
+    zeromq: ZeroMQ, node: Node, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    sio, url = await node(ZmqManager(zeromq.url))
+    client = await connect(url)
+    with zmq.Context() as context, context.socket(zmq.PUSH) as sink:
+        sink.connect(sio.manager._owner._sink_url)  # type: ignore[attr-defined]
+        sink.send(b"\x80")
+        sink.send(b"[]")
+        sink.send(
+            b'{"type": "message", "channel": "socketio", "data": '
+            b'{"method": "emit", "event": "e", "data": [], "host_id": "h"}}'
+        )
+        await client.nothing_before("e")
+    assert caplog.text.count("is ignored on zmq channel 'socketio'") == 1
+
+
+async def test_a_broker_that_goes_away(
+    zeromq: ZeroMQ, node: Node, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    sio, url = await node(ZmqManager(zeromq.url))
+    client = await connect(url)
+    manager: Any = sio.manager
+    await sio.emit("e", 1)
+    zeromq.stop()
+    await until(lambda: manager._receiving.lasts)
+    for number in range(1, 4):
+        await within(sio.emit("e", number))
+    for number in (1, 1, 2, 3):
+        assert await client.next() == ("e", number)
+    assert manager.lost_messages == 3
+    assert caplog.text.count("cannot publish to zmq") == 1
+    assert caplog.text.count("cannot receive from zmq") == 1
