@@ -133,10 +133,9 @@ class AsyncServer(Emitter, BaseServer):
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
         """Run on this event loop; ``serve`` calls it."""
-        if self.manager_initialized and self.eio.engine.loop is not loop:
-            self.manager_initialized = False  # what it began was on the other loop
+        moves = self.eio.engine.loop is not loop
         self.eio.bind(loop)
-        if not self.manager_initialized:
+        if moves or not self.manager_initialized:
             self.manager_initialized = True
             self.manager.initialize()
 

@@ -88,7 +88,7 @@ class Server(BaseServer):
         manager = Manager() if client_manager is None else client_manager
         if isinstance(manager, AsyncManager):
             raise TypeError(
-                f"client_manager is an {type(manager).__name__}, for AsyncServer: "
+                f"client_manager is for AsyncServer, {type(manager).__name__}: "
                 "Manager, RedisManager or another for threads expected"
             )
         self._server = AsyncServer(

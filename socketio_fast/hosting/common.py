@@ -69,8 +69,11 @@ def start(server: AsyncServer | EngineServer) -> None:
 
 def bind(server: AsyncServer | EngineServer) -> EngineServer:
     """The Engine.IO server, which runs on the running loop from now on."""
-    eio = server.eio if isinstance(server, AsyncServer) else server
-    if eio.engine.loop is not asyncio.get_running_loop():
+    if isinstance(server, AsyncServer):
+        eio, bound = server.eio, server.manager_initialized
+    else:
+        eio, bound = server, True
+    if eio.engine.loop is not asyncio.get_running_loop() or not bound:
         start(server)
     return eio
 
@@ -82,6 +85,8 @@ async def disconnect_all(server: AsyncServer | EngineServer) -> None:
     tasks = eio.handler_tasks()
     if tasks:
         await asyncio.wait(tasks, timeout=HANDLERS_TIMEOUT)
+    if isinstance(server, AsyncServer):
+        await server.unbind()
 
 
 def wants_websocket(request: Request) -> bool:

@@ -201,7 +201,7 @@ if pid:
 assert manager.lost_messages == 0
 """
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program],
+        [sys.executable, "-c", program],
         capture_output=True,
         text=True,
         timeout=30,
