@@ -49,6 +49,7 @@ async def test_a_broker_that_is_killed_and_comes_back(
     for sio in (one, two):
         await sio.emit("e", "back")
         assert [await a.next(), await b.next()] == [("e", "back")] * 2
+    await until(lambda: not any(manager._publishing.lasts for manager in managers))
     assert [manager.lost_messages for manager in managers] == [3, 3]
     logged = [
         r.getMessage() for r in caplog.records if r.name == "socketio_fast.server"

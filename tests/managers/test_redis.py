@@ -153,6 +153,7 @@ async def test_a_broker_that_is_killed_and_comes_back(
     assert [await a.next(), await b.next()] == [("e", "back")] * 2
     await two.emit("e", "again")
     assert [await a.next(), await b.next()] == [("e", "again")] * 2
+    await until(lambda: not first._publishing.lasts)
     assert first.lost_messages == 3
     assert second.lost_messages == 0
     logged = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
