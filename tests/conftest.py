@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import uvloop
 
 import socketio_fast
+
+# The clients of tests/interop are for other tests too.
+sys.path.append(str(Path(__file__).parent / "interop"))
+pytest.register_assert_rewrite(
+    "admin_client", "interop_support", "js_client", "python_client"
+)
 
 Serve = Callable[..., Awaitable[socketio_fast.RunningServer]]
 

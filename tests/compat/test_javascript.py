@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
+from js_client import Binary, JSClient, Refused
 
 from compat.harness import Host, Record, Run, Server
-
-sys.path.append(str(Path(__file__).parent.parent / "interop"))
-
-from js_client import Binary, JSClient, Refused
 
 
 @pytest.fixture

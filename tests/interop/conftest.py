@@ -5,16 +5,11 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from admin_client import Connect, Program
+from interop_support import TRANSPORTS, within
+from js_client import JSClient
 
 import socketio_fast
-
-pytest.register_assert_rewrite(
-    "admin_client", "interop_support", "js_client", "python_client"
-)
-
-from admin_client import Connect, Program  # noqa: E402
-from interop_support import TRANSPORTS, within  # noqa: E402
-from js_client import JSClient  # noqa: E402
 
 
 @pytest.fixture(params=list(TRANSPORTS))
