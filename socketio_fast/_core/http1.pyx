@@ -315,7 +315,7 @@ cdef class Http1Core(Timed):
             self.behind = data
             transport.pause_reading()
             return 0
-        writer.flush()
+        writer.hand_over()
         transport.set_write_buffer_limits()
         self._set_deadline(0)
         self.endpoint.connections.discard(self)

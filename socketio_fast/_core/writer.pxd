@@ -22,6 +22,7 @@ cdef class Writer:
     cdef int flush(self) except -1
     cdef Py_ssize_t buffered(self) except -1
     cdef int close(self) except -1
+    cdef int hand_over(self) except -1
     cdef int write_eof(self) except -1
     cdef int resume(self) except -1
     cdef int lost(self) except -1

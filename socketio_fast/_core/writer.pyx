@@ -48,6 +48,8 @@ cdef class Writer:
         self.flusher = flusher
         self.transport = transport
         self.fd = -1 if socket is None else socket.fileno()
+        # Where another protocol has written before, that leaves first.
+        self.loop_buffered = transport.get_write_buffer_size() != 0
         # pause_writing() as soon as the transport holds anything back. (With 0, TLS of
         # uvloop also pauses when it holds nothing.)
         transport.set_write_buffer_limits(high=1)
@@ -124,6 +126,12 @@ cdef class Writer:
         if self.transport is not None:
             self.transport.close()
         return 0
+
+    cdef int hand_over(self) except -1:
+        """Another protocol writes from here on: nothing may stay here."""
+        # What pauses is that the transport holds something; it takes this behind it.
+        self.paused = False
+        return self.flush()
 
     cdef int write_eof(self) except -1:
         """End the stream behind what was taken; close where that cannot be."""

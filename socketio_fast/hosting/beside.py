@@ -13,6 +13,8 @@ import time
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, cast
 
+import httptools
+
 try:
     import uvicorn
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -75,11 +77,38 @@ class State(ServerState):
         pass
 
 
+class Parser(httptools.HttpRequestParser):
+    """Keeps what comes behind the request for an upgrade, in the same piece."""
+
+    rest: bytes = b""
+
+    def feed_data(self, data: Any) -> None:
+        """Parse."""
+        try:
+            super().feed_data(data)
+        except httptools.HttpParserUpgrade as exc:
+            self.rest = data[exc.args[0] :]
+            raise
+
+
 class Protocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1, which gives a connection back for Engine.IO."""
 
     endpoint: Endpoint
     _inside = False
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.parser = Parser(self)
+        # As uvicorn has it.
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+
+    def handle_websocket_upgrade(self) -> None:
+        """A request was the handshake of a WebSocket; called by uvicorn."""
+        super().handle_websocket_upgrade()
+        rest = cast(Parser, self.parser).rest
+        if rest:
+            cast(asyncio.Protocol, self.transport.get_protocol()).data_received(rest)
 
     def on_message_begin(self) -> None:
         """A request begins; called by httptools."""
@@ -99,6 +128,8 @@ class Protocol(HttpToolsProtocol):
             return
         self._unset_keepalive_if_required()
         self.connections.discard(self)
+        # Both hold this; uvicorn lets go of them where a connection is lost.
+        self.parser = self.cycle = None  # type: ignore[assignment]
         protocol = self.endpoint.protocol()
         self.transport.set_protocol(protocol)
         protocol.connection_made(self.transport)

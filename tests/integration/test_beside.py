@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,7 +17,18 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 import socketio_fast
-from integration.raw import Connection, polling, request, within
+from integration.raw import (
+    TEXT,
+    Connection,
+    chunk,
+    chunked,
+    frame,
+    polling,
+    request,
+    turns,
+    within,
+)
+from integration.raw import WebSocket as WebSocketConnection
 
 PATH = "/socket.io/"
 Serve = Callable[..., Awaitable[socketio_fast.RunningServer]]
@@ -33,6 +45,7 @@ class Other:
                 Route("/hello", self.hello),
                 Route("/echo", self.echo, methods=["POST"]),
                 Route("/stream", self.stream),
+                Route("/large", self.large),
                 WebSocketRoute("/ws", self.websocket),
             ],
             lifespan=self.lifespan,
@@ -46,6 +59,13 @@ class Other:
 
     async def hello(self, request: Request) -> PlainTextResponse:
         return PlainTextResponse("hello")
+
+    async def large(self, request: Request) -> StreamingResponse:
+        async def pieces() -> AsyncIterator[bytes]:
+            for _ in range(90):
+                yield b"x" * 100_000
+
+        return StreamingResponse(pieces())
 
     async def echo(self, request: Request) -> PlainTextResponse:
         return PlainTextResponse(await request.body())
@@ -151,6 +171,186 @@ async def test_its_websockets_are_served(server: socketio_fast.RunningServer) ->
     ):
         await ws.send_str("hi")
         assert (await within(ws.receive())).data == "hi!"
+
+
+async def test_a_frame_behind_the_handshake_of_its_websocket(
+    server: socketio_fast.RunningServer,
+) -> None:
+    ws = await WebSocketConnection.upgrade(server, "/ws", frame(TEXT, "hi"))
+    async with ws:
+        assert await ws.message() == "hi!"
+
+
+async def test_an_upgrade_to_another_protocol_is_ignored(
+    connection: Connection,
+) -> None:
+    headers = [("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", "h2c")]
+    for _ in range(2):
+        assert (await connection.get("/hello", *headers)).text == "hello"
+    await connection.open_session(path=PATH)
+
+
+async def test_expect_100_continue(connection: Connection) -> None:
+    head = [("Expect", "100-continue"), ("Content-Length", "3")]
+    for _ in range(2):
+        await connection.send(request("POST", "/echo", headers=head))
+        assert (await connection.response()).status == 100
+        await connection.send(b"abc")
+        assert (await connection.response()).text == "abc"
+    sid = await connection.open_session(path=PATH)
+    head[1] = ("Content-Length", "2")
+    await connection.send(request("POST", polling(sid, path=PATH), headers=head))
+    assert (await connection.response()).status == 100
+    await connection.send(b"40")
+    (await connection.response()).ok("ok")
+
+
+async def test_a_body_that_looks_like_a_request(connection: Connection) -> None:
+    """Also where it comes apart from its head, in chunks or not."""
+    body = request("GET", polling(path=PATH))
+    head = request("POST", "/echo", headers=[("Content-Length", str(len(body)))])
+    for pieces in (
+        [head, body],
+        [head, body[:30], body[30:]],
+        [
+            request("POST", "/echo", headers=[("Transfer-Encoding", "chunked")]),
+            chunk(body),
+            b"0\r\n\r\n",
+        ],
+    ):
+        for piece in pieces:
+            await connection.send(piece)
+            await turns()
+        assert (await connection.response()).body == body
+    await connection.open_session(path=PATH)
+
+
+async def test_head_and_options(connection: Connection) -> None:
+    for _ in range(2):
+        await connection.send(request("HEAD", "/hello"))
+        head = await connection.response("HEAD")
+        assert (head.status, head.header("content-length")) == (200, "5")
+        await connection.send(request("OPTIONS", "/hello"))
+        assert (await connection.response()).status == 405
+        await connection.open_session(path=PATH)
+
+
+@pytest.mark.parametrize("target", ["/hello", polling(path=PATH)])
+async def test_the_connection_closes_when_asked(
+    server: socketio_fast.RunningServer, target: str
+) -> None:
+    for last in (
+        request("GET", target, headers=[("Connection", "close")]),
+        b"GET %b HTTP/1.0\r\n\r\n" % target.encode(),
+    ):
+        async with await Connection.open(server) as connection:
+            assert (await connection.get("/hello")).text == "hello"
+            await connection.send(last)
+            response = await connection.response()
+            assert (response.status, response.header("connection")) == (200, "close")
+            await connection.eof()
+
+
+async def test_a_client_that_closes_its_side(
+    server: socketio_fast.RunningServer,
+) -> None:
+    async with await Connection.open(server) as connection:
+        await connection.send(request("GET", "/hel"))
+        assert (await connection.response()).status == 404
+        await connection.send(b"GET /he")
+        connection.writer.write_eof()
+        await connection.eof()
+
+
+async def test_a_hundred_requests_at_once(connection: Connection) -> None:
+    target = polling(path=PATH)
+    burst = request("GET", "/hello") * 33 + request("GET", target)
+    await connection.send((burst * 3)[:-1])
+    await turns()
+    await connection.send(burst[-1:])
+    for number in range(102):
+        response = (await connection.response()).ok()
+        assert response.text.startswith("0{" if number % 34 == 33 else "hello")
+    await connection.open_session(path=PATH)
+
+
+async def test_a_request_behind_a_post_in_one_segment(connection: Connection) -> None:
+    sid = await connection.open_session(path=PATH)
+    post = request("POST", polling(sid, path=PATH), "40")
+    await connection.send(post + request("GET", "/hello"))
+    (await connection.response()).ok("ok")
+    assert (await connection.response()).text == "hello"
+    # Behind one that is not plain it has been read already: told, not lost.
+    await connection.send(
+        chunked(polling(sid, path=PATH), [b'42["x"]']) + request("GET", "/hello")
+    )
+    (await connection.response()).ok("ok")
+    refused = await connection.response()
+    assert (refused.status, refused.header("connection")) == (503, "close")
+    await connection.eof()
+
+
+async def test_responses_keep_their_order_where_a_client_reads_late(
+    serve: Serve, other: Other
+) -> None:
+    """What one side has not written yet leaves before what the other writes."""
+    sio = socketio_fast.AsyncServer()
+
+    @sio.event
+    async def connect(sid: str, environ: Any) -> None:
+        await sio.emit("large", "x" * 9_000_000, to=sid)
+
+    server = await serve(socketio_fast.ASGIApp(sio, other.app))
+    connection = await Connection.open(server, receive_buffer=4096, limit=4096)
+    async with connection:
+        sid = await connection.open_session(path=PATH)
+        (await connection.post(polling(sid, path=PATH), "40")).ok("ok")
+        await connection.send(request("GET", polling(sid, path=PATH)))
+        await turns()
+        # Its response waits for the client, and so does this one.
+        post = request("POST", polling(sid, path=PATH), '42["x"]')
+        await connection.send(post + request("GET", "/hello"))
+        await turns()
+        assert (await connection.response()).text.endswith('xxx"]')
+        (await connection.response()).ok("ok")
+        assert (await connection.response()).text == "hello"
+        await connection.send(request("GET", "/large"))
+        await turns(50)
+        await connection.send(request("GET", polling(path=PATH)))
+        assert (await connection.response()).text == "x" * 9_000_000
+        assert (await connection.response()).text.startswith("0{")
+
+
+def test_what_the_transport_holds_leaves_first() -> None:
+    """A connection comes back while another protocol's response has not left.
+
+    On asyncio's own loop, where the transport writes later than we do.
+    """
+    asyncio.run(_write_behind_a_transport())
+
+
+async def _write_behind_a_transport() -> None:
+    loop = asyncio.get_running_loop()
+    ours, theirs = socket.socketpair()
+    server = await socketio_fast.serve(socketio_fast.AsyncServer(), port=0)
+    async with server:
+        transport, _ = await loop.connect_accepted_socket(asyncio.Protocol, ours)
+        size = 0
+        while not transport.get_write_buffer_size():
+            transport.write(b"x" * 100_000)
+            size += 100_000
+        # There is room again, which the transport is told in the next pass.
+        theirs.setblocking(False)
+        received = theirs.recv(size)
+        protocol = server._endpoint.protocol()
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        protocol.data_received(request("GET", polling(path=PATH)))
+        while not received.endswith(b"}"):
+            received += await within(loop.sock_recv(theirs, size))
+        assert received.index(b"HTTP/1.1 200") == size
+        transport.abort()
+        theirs.close()
 
 
 async def test_lifespan_runs_around_the_server(serve: Serve, other: Other) -> None:
