@@ -821,3 +821,52 @@ def test_a_program_ends_without_a_word(loop: str, mode: str, tmp_path: Path) -> 
     """Neither the spare Task nor the one that waits is complained about."""
     done = python("-X", "dev", "-c", PROGRAM, loop, mode, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "ended\n", "")
+
+
+# --- programs that change asyncio -----------------------------------------------------
+
+NESTED = """
+import asyncio
+import warnings
+{before}
+from socketio_fast._core.tasks import Runner
+{after}
+
+
+async def later(value):
+    await asyncio.sleep(0)
+    return value
+
+
+async def at_once(value):
+    return value, asyncio.get_event_loop().run_until_complete(later(1))
+
+
+async def suspended(value):
+    return await later(value), asyncio.get_event_loop().run_until_complete(later(2))
+
+
+async def main():
+    task = asyncio.current_task()
+    runner = Runner(asyncio.get_running_loop())
+    assert runner.run(at_once, "a") == ("a", 1)
+    assert await runner.run(suspended, "b") == ("b", 2)
+    assert asyncio.current_task() is task
+    print("done")
+
+
+asyncio.run(main())
+"""
+APPLY = """
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    __import__("nest_asyncio").apply(asyncio.new_event_loop())
+"""
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="nest_asyncio is of before")
+@pytest.mark.parametrize("first", [True, False])
+def test_loops_that_nest(first: bool, tmp_path: Path) -> None:
+    before, after = (APPLY, "") if first else ("", APPLY)
+    program = NESTED.format(before=before, after=after)
+    assert python("-c", program, cwd=tmp_path, check=True).stdout == "done\n"
