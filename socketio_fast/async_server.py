@@ -91,7 +91,7 @@ class AsyncServer(Emitter, BaseServer):
             raise ValueError(f"connect_timeout={connect_timeout!r}: seconds expected")
         if max_attachments < 0:
             raise ValueError(f"max_attachments={max_attachments!r}: a number expected")
-        _check_options(options)
+        options = _known(options)
         if isinstance(namespaces, str) and namespaces != "*":
             namespaces = [namespaces]
         self.namespaces = namespaces or ["/"]
@@ -455,12 +455,14 @@ _OPTIONS = {
 } - {"self"}
 
 
-def _check_options(options: dict[str, Any]) -> None:
-    for name in options:
-        if name not in _OPTIONS:
+def _known(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that there are; of others, None asks for nothing."""
+    for name, value in options.items():
+        if name not in _OPTIONS and value is not None:
             near = get_close_matches(name, _OPTIONS, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise TypeError(f"AsyncServer has no option {name!r}{hint}")
+    return {name: value for name, value in options.items() if name in _OPTIONS}
 
 
 def _event(event: str, data: Any) -> list[Any]:

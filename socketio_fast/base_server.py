@@ -175,6 +175,30 @@ class BaseServer:
     def _run_handler(self, event: Any, namespace: str, *args: Any) -> Any:
         raise NotImplementedError
 
+    def _get_event_handler(
+        self, event: Any, namespace: str, args: tuple[Any, ...]
+    ) -> tuple[Handler | None, tuple[Any, ...]]:
+        """The function that handles an event, and its arguments.
+
+        It is for a ``_trigger_event`` of the application, as the next is.
+        """
+        for place, before in ((namespace, ()), ("*", (namespace,))):
+            handlers = self.handlers.get(place, {})
+            if event in handlers:
+                return handlers[event], (*before, *args)
+            if "*" in handlers and event not in self.reserved_events:
+                return handlers["*"], (event, *before, *args)
+        return None, args
+
+    def _get_namespace_handler(
+        self, namespace: str, args: tuple[Any, ...]
+    ) -> tuple[BaseServerNamespace | None, tuple[Any, ...]]:
+        """The class-based namespace, and the arguments after the event."""
+        handler = self.namespace_handlers.get(namespace)
+        if handler is None and (handler := self.namespace_handlers.get("*")):
+            args = (namespace, *args)
+        return handler, args
+
     def _adapt(self, handler: Handler) -> Handler:
         """What the core calls for a handler; for servers that call them elsewhere.
 

@@ -117,6 +117,7 @@ def test_an_option_that_there_is_not(name: str, hint: str) -> None:
     with pytest.raises(TypeError) as caught:
         AsyncServer(**{name: 1})
     assert str(caught.value) == f"AsyncServer has no option {name!r}{hint}"
+    AsyncServer(**{name: None})  # asks for nothing
 
 
 @pytest.mark.parametrize("mode", [None, "asgi", "aiohttp", "sanic", "tornado"])

@@ -760,3 +760,40 @@ def test_what_runs_handlers_can_be_replaced(replaced: str) -> None:
         ("unknown", "/", sid),
         ("disconnect", "/", sid, "client disconnect"),
     ]
+
+
+async def test_a_subclass_that_finds_handlers_itself() -> None:
+    class Routing(AsyncServer):
+        async def _trigger_event(self, event: str, namespace: str, *args: Any) -> Any:
+            handler, found = self._get_event_handler(event, namespace, args)
+            if handler is not None:
+                return "handler", handler(*found)
+            methods, found = self._get_namespace_handler(namespace, args)
+            if methods is not None:
+                return await methods.trigger_event(event, *found)
+            return self.not_handled
+
+    sio = Routing()
+
+    def function(name: str) -> Any:
+        return lambda *args: (name, *args)
+
+    for namespace in ["/", "*"]:
+        for event in ["own", "connect", "*"]:
+            place = f"{namespace} {event}"
+            sio.on(event, function(place), namespace=namespace)
+    calls: Calls = []
+    sio.register_namespace(Recording("/class", calls))
+    trigger = sio._trigger_event
+    assert await trigger("own", "/", "s", 1) == ("handler", ("/ own", "s", 1))
+    assert await trigger("x", "/", "s") == ("handler", ("/ *", "x", "s"))
+    assert await trigger("connect", "/", "s", {}) == ("handler", ("/ connect", "s", {}))
+    assert await trigger("own", "/x", "s") == ("handler", ("* own", "/x", "s"))
+    assert await trigger("x", "/x", "s") == ("handler", ("* *", "x", "/x", "s"))
+    assert await trigger("disconnect", "/", "s", "r") is sio.not_handled
+    del sio.handlers["*"]
+    await trigger("x", "/class", "s", 2)
+    assert await trigger("x", "/x", "s") is sio.not_handled
+    sio.register_namespace(Recording("*", calls))
+    await trigger("x", "/x", "s", 3)
+    assert calls == [(None, "x", "s", 2), (None, "x", "/x", "s", 3)]

@@ -163,10 +163,9 @@ def test_a_logger_of_the_application() -> None:
     assert choose_logger(logger, "other") is logger
 
 
-def test_false_leaves_the_packages_logger_alone() -> None:
+def test_false_is_the_packages_logger() -> None:
     logger = choose_logger(False, "socketio_fast.test_config.false")
     assert logger.name == "socketio_fast.test_config.false"
-    assert logger.level == logging.NOTSET
     assert logger.handlers == []
 
 
@@ -185,3 +184,24 @@ def test_true_adds_no_handler_where_there_is_one() -> None:
     logger = choose_logger(True, "socketio_fast.test_config.handled")
     assert logger.level == logging.INFO
     assert logger.handlers == []
+
+
+@pytest.mark.parametrize(
+    ("levels", "option", "level"),
+    [
+        ({"": logging.INFO}, False, logging.WARNING),
+        ({"": logging.INFO}, True, logging.INFO),
+        ({"": logging.ERROR}, False, logging.ERROR),
+        ({"parent": logging.INFO}, False, logging.INFO),
+        ({"parent.log": logging.DEBUG}, False, logging.DEBUG),
+    ],
+)
+def test_messages_are_logged_if_a_program_asks(
+    levels: dict[str, int], option: bool, level: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ["parent", "parent.log"]:
+        caplog.set_level(logging.NOTSET, name)  # and back, after the test
+    for name, value in levels.items():
+        caplog.set_level(value, name)
+    logger = choose_logger(option, "parent.log")
+    assert logger.getEffectiveLevel() == level
