@@ -186,7 +186,7 @@ class Client:
     """python-socketio's client; all that happens to it is kept, in order."""
 
     def __init__(self, url: str, **options: Any) -> None:
-        self._url = url
+        self.url = url
         # The client leaves a session of its own open where connecting fails.
         self._http = aiohttp.ClientSession()
         self.sio = python_socketio.AsyncClient(
@@ -224,7 +224,7 @@ class Client:
         """Connect, and wait until every namespace is joined."""
         await within(
             self.sio.connect(
-                self._url,
+                self.url,
                 namespaces=namespaces or ["/"],
                 transports=transports or ["websocket"],
                 wait_timeout=WAIT,
@@ -251,6 +251,11 @@ class Client:
 
     async def disconnect(self) -> None:
         await within(self.sio.disconnect(), "disconnect")
+
+    async def page(self, path: str) -> str:
+        """What the same server has at another path."""
+        async with self._http.get(self.url + path) as response:
+            return await response.text()
 
     def sid(self, namespace: str = "/") -> str:
         return str(self.sio.get_sid(namespace))
