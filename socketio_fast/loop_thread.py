@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-__all__ = ["LoopThread"]
+__all__ = ["LoopThread", "exiting"]
 
 T = TypeVar("T")
 
@@ -273,6 +273,11 @@ EXIT_TIMEOUT = 2
 _threads: weakref.WeakSet[LoopThread] = weakref.WeakSet()
 _abandoned: list[_Running] = []
 _exiting = False
+
+
+def exiting() -> bool:
+    """Whether the process ends: loops stop, and none starts again."""
+    return _exiting
 
 
 def _at_exit() -> None:

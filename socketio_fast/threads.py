@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from socketio_fast.handler_pool import HandlerPool
 from socketio_fast.logs import Logger
-from socketio_fast.loop_thread import LoopThread
+from socketio_fast.loop_thread import LoopThread, exiting
 
 __all__ = ["MAX_WORKERS", "Threads"]
 
@@ -94,6 +94,8 @@ class Threads:
 
         @functools.wraps(handler)
         async def run(*args: Any) -> Any:
+            if exiting():
+                return None  # threads end with the process, and so do handlers
             return await self._submit(handler, args)
 
         return run
@@ -121,7 +123,7 @@ class Threads:
             try:
                 post(_settle, future, result, error)
             except RuntimeError:  # the loop has stopped
-                if error is not None:
+                if error is not None and not exiting():
                     self._logger.error("handler %r failed", handler, exc_info=error)
 
         self.pool.submit(job)

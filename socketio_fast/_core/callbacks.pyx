@@ -79,9 +79,15 @@ cdef class CallbackHandler(SessionHandler):
 
     cdef int _failed(self, str event, object error) except -1:
         cdef Session session = self.session
-        self.callbacks.logger.error(
-            "handler of %r failed for %s", event, session.id, exc_info=error
-        )
+        if isinstance(error, _CancelledError):
+            # Not its fault: whoever ends an event loop cancels what runs on it.
+            self.callbacks.logger.warning(
+                "handler of %r was cancelled for %s", event, session.id
+            )
+        else:
+            self.callbacks.logger.error(
+                "handler of %r failed for %s", event, session.id, exc_info=error
+            )
         if event == "connect":
             session.refuse()
         return 0

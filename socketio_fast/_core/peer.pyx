@@ -486,17 +486,13 @@ cdef class Peer:
         return 0
 
     cdef int _refused(self, object error) except -1:
-        cdef Hub hub = self.namespace.hub
         cdef dict answer
         if isinstance(error, ConnectionRefusedError):
             answer = error.error_args
         elif isinstance(error, builtins.ConnectionRefusedError):
             answer = {"message": "Connection refused by server"}
         else:
-            hub.logger.error(
-                "handler of 'connect' failed for %s in %s",
-                self.sid, self.namespace.name, exc_info=error,
-            )
+            _log_failure(self, "connect", error)
             answer = ConnectionRefusedError().error_args
         self._refuse(answer)
         return self._closed()
@@ -720,6 +716,13 @@ cdef class Peer:
 
 
 cdef int _log_failure(Peer peer, object event, object error) except -1:
+    if isinstance(error, _CancelledError):
+        # Not its fault: whoever ends an event loop cancels what runs on it.
+        peer.namespace.hub.logger.warning(
+            "handler of %r was cancelled for %s in %s",
+            event, peer.sid, peer.namespace.name,
+        )
+        return 0
     peer.namespace.hub.logger.error(
         "handler of %r failed for %s in %s",
         event, peer.sid, peer.namespace.name, exc_info=error,

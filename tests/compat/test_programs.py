@@ -80,6 +80,12 @@ HANDLERS = """
 
 
 @sio.event
+{async_}def hang(sid):
+    {await_}sio.emit("reply", "hanging", to=sid)
+    {await_}sio.sleep(60)
+
+
+@sio.event
 {async_}def leave(sid):
     {await_}sio.disconnect(sid)
 """
@@ -158,6 +164,7 @@ if __name__ == "__main__":
     web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]))
 """,
     "tornado": """
+import contextlib
 import sys
 import tornado.ioloop
 import tornado.web
@@ -177,7 +184,8 @@ if __name__ == "__main__":
         [(r"/", Index), (r"/socket.io/", socketio.get_tornado_handler(sio))]
     )
     app.listen(int(sys.argv[1]), "127.0.0.1")
-    tornado.ioloop.IOLoop.current().start()
+    with contextlib.suppress(KeyboardInterrupt):
+        tornado.ioloop.IOLoop.current().start()
 """,
     "sanic": """
 import sys
@@ -238,7 +246,6 @@ async def program(name: str, package: str, cwd: Path) -> AsyncIterator[str]:
             process.send_signal(signal.SIGINT if ours else signal.SIGKILL)
         text = (await asyncio.wait_for(output, 30))[0].decode()
     assert "Traceback" not in text, text
-    assert "gone: server disconnect" in text, text
 
 
 async def listens(port: int, output: asyncio.Future[tuple[bytes, bytes]]) -> None:
@@ -260,8 +267,6 @@ async def listens(port: int, output: asyncio.Future[tuple[bytes, bytes]]) -> Non
 @pytest.mark.parametrize("package", IMPORTS)
 @pytest.mark.parametrize("name", PROGRAMS)
 async def test_program(name: str, package: str, tmp_path: Path) -> None:
-    if package == "socketio_fast" and name in ("aiohttp", "sanic", "tornado"):
-        pytest.importorskip(f"socketio_fast.hosting.{name}")
     async with program(name, package, tmp_path) as url:
         for transports in (["polling"], ["websocket"], ["polling", "websocket"]):
             client = Client(url)
@@ -276,10 +281,9 @@ async def scenario(client: Client, transports: list[str]) -> None:
     await within(attempt, "connect")
     assert client.sio.transport() == transports[-1]
     # In the order that each package sends them.
-    first, second = await client.heard(), await client.heard()
-    greeting = ("/", "reply", "Connected", {"token": 1})
-    assert {first[1], second[1]} == {"connect", "reply"}
-    assert greeting in (first, second)
+    heard = [await client.heard(), await client.heard()]
+    assert ("/", "connect") in heard
+    assert ("/", "reply", "Connected", {"token": 1}) in heard
     await client.emit("to me", {"data": "é"})
     await client.receives("reply", "é")
     await client.emit("to all", {"data": b"\x00\xff"})
@@ -295,3 +299,24 @@ async def scenario(client: Client, transports: list[str]) -> None:
     assert page == "<p>the page"
     await client.emit("leave")
     await client.receives("disconnect", "server disconnect")
+
+
+# Those that do not wait for the handler: some hosts do so for seconds.
+@pytest.mark.parametrize(
+    ("name", "transport"),
+    [
+        ("asgi", "websocket"),
+        ("flask", "polling"),
+        ("flask", "websocket"),
+        ("tornado", "polling"),
+    ],
+)
+async def test_interrupted(name: str, transport: str, tmp_path: Path) -> None:
+    """It ends, in the middle of a handler, with a client there, and says nothing."""
+    async with program(name, "socketio_fast", tmp_path) as url:
+        client = Client(url)
+        await client.connect(transports=[transport])
+        await client.receives("reply", "Connected", None)
+        await client.emit("hang")
+        await client.receives("reply", "hanging")
+    await client.close()
