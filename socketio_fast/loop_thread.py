@@ -22,8 +22,9 @@ class LoopThread:
     """A daemon thread that runs an event loop (uvloop where there is one).
 
     It starts when it is first used, once more after :meth:`stop`, and afresh in a
-    forked process. What other threads give it, by :meth:`run` or :meth:`post`, begins
-    in the order they gave it.
+    forked process. It stops when nobody has this object any more. What other threads
+    give it, by :meth:`run` or :meth:`post`, begins in the order they gave it; if it is
+    far behind, they wait.
 
     Example::
 
@@ -125,6 +126,12 @@ class LoopThread:
             if threading.get_ident() != running.thread.ident:
                 running.thread.join(timeout)
 
+    def __del__(self) -> None:
+        running = self._running
+        if running is not None:
+            with contextlib.suppress(RuntimeError):  # it has stopped
+                running.post(running.loop.stop, ())
+
     def _started(self) -> _Running:
         running = self._running
         if running is not None:
@@ -163,6 +170,7 @@ class _Running:
         self._posts: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._woken = False
         self._closed = False
+        self._caught_up = threading.Event()
         self.thread = threading.Thread(target=self._main, name=name, daemon=True)
         self.post(self._get_ready, (on_start,))
         try:
@@ -183,6 +191,9 @@ class _Running:
             self.ready.set_result(None)
 
     def post(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
+        behind = len(self._posts) >= MAX_POSTS
+        if behind:
+            self._caught_up.clear()  # before _drain() sets it, which follows this post
         self._posts.append((callback, args))
         # _main() looks for posts after it has set _closed, so none is missed.
         if self._closed:
@@ -191,6 +202,8 @@ class _Running:
             # One wake-up for all posts until then; two threads at once cost two.
             self._woken = True
             self.loop.call_soon_threadsafe(self._drain)
+        if behind and threading.get_ident() != self.thread.ident:
+            self._caught_up.wait()
 
     def _drain(self) -> None:
         self._woken = False  # before it looks: who posts from now on wakes it again
@@ -202,6 +215,7 @@ class _Running:
                 self.loop.call_exception_handler(
                     {"message": f"{callback!r} failed", "exception": exc}
                 )
+        self._caught_up.set()
 
     def begin(
         self, coro: Coroutine[Any, Any, T], future: concurrent.futures.Future[T]
@@ -234,6 +248,10 @@ class _Running:
         finally:
             asyncio.set_event_loop(None)
             self.loop.close()
+
+
+# Posts that may wait before those who post do.
+MAX_POSTS = 10_000
 
 
 async def _settle(

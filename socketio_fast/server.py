@@ -15,6 +15,7 @@ from socketio_fast.engineio.server import Server as EngineServer
 from socketio_fast.engineio.server import check_async_mode
 from socketio_fast.hosting.wsgi import Environ, StartResponse
 from socketio_fast.logs import Logger
+from socketio_fast.loop_thread import LoopThread
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.sync import Manager, PubSubManager
 from socketio_fast.threads import MAX_WORKERS, Threads
@@ -118,6 +119,11 @@ class Server(BaseServer):
     @property
     def _hub(self) -> Hub:
         return self._server._hub
+
+    @property
+    def loop_thread(self) -> LoopThread:
+        """Where the event loop runs that this server drives."""
+        return self._threads.loop_thread
 
     @property
     def logger(self) -> Logger:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from socketio_fast import loop_thread
 from socketio_fast.loop_thread import LoopThread
 from unit.processes import python
 
@@ -221,6 +222,7 @@ def test_stop_on_its_own_thread_does_not_wait(thread: LoopThread) -> None:
 def test_a_forked_process_has_a_loop_of_its_own(tmp_path: Path) -> None:
     program = """
 import asyncio, os
+from socketio_fast import loop_thread
 from socketio_fast.loop_thread import LoopThread
 
 async def pid():
@@ -242,6 +244,7 @@ if child:
 def test_a_program_ends_with_it(tmp_path: Path) -> None:
     program = """
 import asyncio
+from socketio_fast import loop_thread
 from socketio_fast.loop_thread import LoopThread
 
 async def forever():
@@ -262,3 +265,60 @@ thread.run(asyncio.sleep(0.01))
     ended = python("-c", program, cwd=tmp_path)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "cancelled\n", "")
     assert time.monotonic() - began < TIMEOUT
+
+
+def test_who_posts_faster_than_it_can_follow_waits(
+    thread: LoopThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop_thread, "MAX_POSTS", 10)
+    entered, leave = threading.Event(), threading.Event()
+    seen: list[int] = []
+
+    def block() -> None:
+        entered.set()
+        leave.wait(TIMEOUT)
+
+    def post() -> None:
+        for i in range(1000):
+            thread.post(seen.append, i)
+
+    thread.post(block)
+    assert entered.wait(TIMEOUT)
+    posting = [threading.Thread(target=post) for _ in range(3)]
+    for poster in posting:
+        poster.start()
+    time.sleep(0.05)
+    running = thread._running
+    assert running is not None
+    assert len(running._posts) <= 13  # one too many of each
+    leave.set()
+    for poster in posting:
+        poster.join(TIMEOUT)
+        assert not poster.is_alive()
+    thread.run(asyncio.sleep(0))
+    assert sorted(seen) == sorted([*range(1000)] * 3)
+
+
+def test_its_own_thread_may_post_any_number(
+    thread: LoopThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop_thread, "MAX_POSTS", 10)
+    seen: list[int] = []
+
+    async def post() -> None:
+        for i in range(100):
+            thread.post(seen.append, i)
+
+    thread.run(post())
+    thread.run(asyncio.sleep(0))
+    assert seen == list(range(100))
+
+
+def test_it_stops_when_nobody_has_it() -> None:
+    thread = LoopThread()
+    thread.post(print)
+    assert thread._running is not None
+    running = thread._running.thread
+    del thread
+    running.join(TIMEOUT)
+    assert not running.is_alive()
