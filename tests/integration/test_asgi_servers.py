@@ -8,9 +8,7 @@ import signal
 import socket
 import ssl
 import subprocess
-import sys
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -21,18 +19,23 @@ import django.core.asgi
 import django.http
 import django.urls
 import pytest
-import socketio as python_socketio
 import trustme
-from conformance.clients import http
 from fastapi import FastAPI
 from hosts import compiled, run_uvicorn
 from litestar import Litestar, asgi, get
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
-from unit.processes import environment
 
 import socketio_fast
+from integration.processes import (
+    STOP_TIMEOUT,
+    Server,
+    connected,
+    listens,
+    process,
+    waiting_poll,
+)
 from integration.raw import within
 
 APP = """
@@ -93,50 +96,11 @@ WAIT_FOR_POLLS = {
     "uvicorn, compiled WebSockets": ["--timeout-graceful-shutdown", "1"],
 }
 
-# Seconds for a process to listen, and to end with a client connected.
-START_TIMEOUT = 30.0
-STOP_TIMEOUT = 8.0
-
-
-class Server:
-    """A process that listens."""
-
-    def __init__(self, process: subprocess.Popen[str], port: int) -> None:
-        self.process = process
-        self.url = f"http://127.0.0.1:{port}"
-
-    async def stop(self) -> tuple[int, float]:
-        """Its status, and how many seconds it took to end."""
-        started = time.monotonic()
-        self.process.send_signal(signal.SIGTERM)
-        status = await asyncio.to_thread(self.process.wait, 2 * STOP_TIMEOUT)
-        return status, time.monotonic() - started
-
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "app.py").write_text(APP)
     return tmp_path
-
-
-@contextlib.contextmanager
-def process(arguments: list[str], cwd: Path) -> Iterator[subprocess.Popen[str]]:
-    """A process that ends with the block; what it wrote is in the file "log"."""
-    with open(cwd / "log", "w") as log:
-        running = subprocess.Popen(
-            [sys.executable, *arguments],
-            cwd=cwd,
-            # Warnings are the servers' own.
-            env={**environment(cwd), "PYTHONWARNINGS": "default"},
-            stdout=log,
-            stderr=log,
-            text=True,
-        )
-    try:
-        yield running
-    finally:
-        running.kill()
-        running.wait()
 
 
 @asynccontextmanager
@@ -147,36 +111,6 @@ async def start(name: str, cwd: Path, *options: str) -> AsyncIterator[Server]:
     with process([*arguments, *options], cwd) as running:
         await listens(running, cwd, lambda: asyncio.open_connection("127.0.0.1", port))
         yield Server(running, port)
-
-
-async def listens(
-    running: subprocess.Popen[str], cwd: Path, connect: Callable[[], Any]
-) -> None:
-    """Wait until it does."""
-    deadline = time.monotonic() + START_TIMEOUT
-    while True:
-        try:
-            _, writer = await connect()
-        except OSError:
-            assert running.poll() is None, (cwd / "log").read_text()
-            assert time.monotonic() < deadline, (cwd / "log").read_text()
-            await asyncio.sleep(0.05)
-        else:
-            writer.close()
-            return
-
-
-async def connected(
-    url: str,
-    transports: list[str],
-    path: str = "socket.io",
-    session: aiohttp.ClientSession | None = None,
-) -> python_socketio.AsyncClient:
-    client = python_socketio.AsyncClient(
-        handle_sigint=False, reconnection=False, http_session=session
-    )
-    await client.connect(url, transports=transports, socketio_path=path, wait_timeout=5)
-    return client
 
 
 async def echoes(url: str, path: str = "socket.io", **options: Any) -> None:
@@ -220,25 +154,18 @@ async def test_a_server(name: str, folder: Path) -> None:
 @pytest.mark.parametrize("name", SERVERS)
 async def test_a_server_that_stops_with_a_poll(name: str, folder: Path) -> None:
     async with start(name, folder, *WAIT_FOR_POLLS.get(name, [])) as server:
-        client = await connected(server.url, ["polling"])
-        await client.call("echo", 1, timeout=5)
-        _, seconds = await server.stop()
+        async with waiting_poll(server.url):
+            _, seconds = await server.stop()
         assert seconds < STOP_TIMEOUT
-        await client.disconnect()
 
 
 @pytest.mark.parametrize("name", WAIT_FOR_POLLS)
 async def test_a_server_that_waits_for_a_poll(name: str, folder: Path) -> None:
     async with start(name, folder) as server:
-        async with http(server.url, "/socket.io/") as client:
-            sid = await client.open_session()
-            assert await client.push(sid, "40") == (200, "ok")
-            assert (await client.poll(sid))[1].startswith("40")
-            poll = await client.start_poll(sid)
+        async with waiting_poll(server.url):
             server.process.send_signal(signal.SIGTERM)
             with pytest.raises(subprocess.TimeoutExpired):
                 await asyncio.to_thread(server.process.wait, 2)
-            await poll.cancel()
         # The client has gone.
         await asyncio.to_thread(server.process.wait, STOP_TIMEOUT)
         assert notes(folder) == ["startup", "shutdown"]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +23,7 @@ from aiohttp import web
 from hosts import run_aiohttp, run_sanic, run_tornado, run_uvicorn, sanic_app
 
 import socketio_fast
+from integration.processes import Server, connected, listens, process, waiting_poll
 from integration.raw import (
     TEXT,
     Connection,
@@ -512,3 +515,90 @@ async def test_anything_else_is_refused() -> None:
         await sio.handle_request(object())
     with pytest.raises(TypeError, match="ASGI application is wrapped"):
         sio.attach(object())
+
+
+# --- as people run them -----------------------------------------------------------
+
+APP = """
+import asyncio
+import logging
+import signal
+import sys
+
+import socketio_fast
+
+sio = socketio_fast.AsyncServer()
+
+@sio.event
+async def echo(sid, data):
+    return data
+
+@sio.event
+async def disconnect(sid, reason):
+    print(reason, flush=True)
+
+port = int(sys.argv[1])
+"""
+
+PROGRAMS = {
+    "aiohttp": APP
+    + """
+from aiohttp import web
+
+app = web.Application()
+sio.attach(app)
+web.run_app(app, host="127.0.0.1", port=port, print=None)
+""",
+    "tornado": APP
+    + """
+import tornado.web
+
+async def main():
+    handler = socketio_fast.get_tornado_handler(sio)
+    app = tornado.web.Application([("/socket.io/", handler)])
+    server = app.listen(port, "127.0.0.1")
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await stop.wait()
+    server.stop()
+    await sio.shutdown()
+    await server.close_all_connections()
+
+asyncio.run(main())
+""",
+    "sanic": APP
+    + """
+import sanic
+
+app = sanic.Sanic("app", configure_logging=False)
+sio.attach(app)
+if __name__ == "__main__":
+    app.run("127.0.0.1", port, single_process=True, motd=False)
+""",
+}
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("name", PROGRAMS)
+async def test_a_program_that_is_told_to_stop(
+    name: str, transport: str, tmp_path: Path
+) -> None:
+    (tmp_path / "app.py").write_text(PROGRAMS[name])
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with process(["app.py", str(port)], tmp_path) as running:
+        await listens(
+            running, tmp_path, lambda: asyncio.open_connection("127.0.0.1", port)
+        )
+        server = Server(running, port)
+        if transport == "polling":
+            async with waiting_poll(server.url):
+                status, seconds = await server.stop()
+        else:
+            client = await connected(server.url, [transport])
+            assert await client.call("echo", 1, timeout=5) == 1
+            status, seconds = await server.stop()
+            await within(client.wait())
+        log = (tmp_path / "log").read_text()
+        assert (status, seconds < 5) == (0, True), log
+        assert log == "server disconnect\n"
