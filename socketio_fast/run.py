@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import signal
 import socket
@@ -24,6 +23,7 @@ from socketio_fast.engineio.server import Server as SyncEngineServer
 from socketio_fast.hosting.asgi import EngineASGIApp
 from socketio_fast.hosting.common import bind
 from socketio_fast.hosting.wsgi import EngineWSGIApp
+from socketio_fast.logs import choose_logger
 from socketio_fast.server import Server
 from socketio_fast.static import StaticFiles
 from socketio_fast.threads import Threads
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["RunningServer", "run", "serve"]
 
 App = AsyncServer | EngineServer | EngineASGIApp
-access_logger = logging.getLogger("socketio_fast.access")
 
 # uvloop accepts one connection of a listening socket in a pass of its loop, so it is
 # given each socket this many times. Measured with 64 clients at a time that come and
@@ -132,7 +131,7 @@ async def serve(
         loop,
         location,
         None if static_files is None else StaticFiles(static_files),
-        access_logger if access_log else None,
+        choose_logger(True, "socketio_fast.access") if access_log else None,
         ssl is not None,
         other,
     )

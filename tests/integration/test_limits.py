@@ -26,7 +26,7 @@ def logger(caplog: pytest.LogCaptureFixture) -> logging.Logger:
     """A logger to give to the server; caplog has what it says."""
     logger = logging.getLogger("test.limits")
     logger.setLevel(logging.DEBUG)
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "socketio_fast")
     return logger
 
 

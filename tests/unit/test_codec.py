@@ -178,7 +178,7 @@ def test_refusals_by_json() -> None:
 def test_malformed_packets_with_json(
     message: str | bytes, rule: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", "socketio_fast")
     server, _, got = make(json=Marking())
     client, _ = server.joined()
     if isinstance(message, str) or message.startswith(b"42"):
@@ -190,7 +190,7 @@ def test_malformed_packets_with_json(
 
 
 def test_loads_may_raise_what_it_likes(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", "socketio_fast")
 
     class Own(Marking):
         def loads(self, text: str) -> Any:
@@ -212,7 +212,7 @@ def nested(depth: int) -> list[Any]:
 
 
 def test_what_loads_returns_may_be_too_deep(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", "socketio_fast")
 
     class Deep(Marking):
         def loads(self, text: str) -> Any:
@@ -554,7 +554,7 @@ E = {"packet_type": EVENT, "data": ["a"]}
 def test_what_a_packet_class_may_not_let_through(
     fields: dict[str, Any], rule: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", "socketio_fast")
     server, _, got = make(serializer=odd(fields), namespaces="*")
     client = server.websocket()
     client.text("4connect")
@@ -576,7 +576,7 @@ def test_what_a_packet_class_may_not_let_through(
 def test_attachments_that_go_wrong(
     attachments: list[Any], rule: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", "socketio_fast")
     fields = {"packet_type": 5, "data": {}, "attachment_count": 2}
     server, _, got = make(serializer=odd(fields))
     client = server.websocket()
@@ -610,7 +610,7 @@ def test_a_class_knows_when_its_packet_is_complete() -> None:
 def test_a_class_that_raises(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", "socketio_fast")
 
     class Raising(Packet):
         def decode(self, encoded_packet: Any) -> Any:
@@ -626,7 +626,7 @@ def test_a_class_that_raises(
 def test_text_that_a_class_does_not_get(
     data: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", "socketio_fast")
     server, _, _ = make(serializer=Reversed)
     client = server.websocket()
     client.text(data)
@@ -760,7 +760,7 @@ def test_messages_of_msgpack_are_what_the_javascript_parser_takes() -> None:
 def test_malformed_msgpack(
     message: str | bytes, rule: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", "socketio_fast")
     server, sio, got = make(serializer="msgpack", namespaces="*")
     client = Wire(server, sio.packet_class)
     client.join()

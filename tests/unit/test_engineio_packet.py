@@ -209,7 +209,7 @@ def test_servers_take_many_packets_by_default() -> None:
 def test_servers_keep_a_limit_that_was_set(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", "socketio_fast")
     monkeypatch.setattr(Payload, "max_decode_packets", 3)
     server, _, got = serve()
     http, sid = server.polling()

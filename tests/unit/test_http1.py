@@ -538,7 +538,7 @@ def test_a_refused_upgrade_has_cors_headers() -> None:
 
 
 def test_access_log(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "access")
     app = AsyncServer()
     server = Server(app, access_log=logging.getLogger("access"))
     server.http().get("/x?secret")

@@ -285,7 +285,7 @@ def test_namespaces_that_nobody_is_in_are_not_kept() -> None:
 def test_a_client_that_breaks_the_protocol_is_closed(
     packet: str | bytes, why: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "socketio_fast")
     server, sio = make()
     log = noting(sio)
     client, sid = server.joined()

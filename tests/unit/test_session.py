@@ -378,7 +378,7 @@ def test_a_disconnect_handler_that_fails_is_logged(
 
 
 def test_why_a_session_closed_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "socketio_fast")
     engine, _, _ = make_engine()
     session, _ = open_session(engine)
     session.disconnect()
