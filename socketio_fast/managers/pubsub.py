@@ -58,6 +58,9 @@ class AsyncPubSubManager(AsyncManager):
 
     name: ClassVar[str] = "asyncpubsub"
 
+    # Messages that _publish_all() takes at once.
+    _batch = 1
+
     def __init__(
         self,
         channel: str = "socketio",
@@ -150,6 +153,11 @@ class AsyncPubSubManager(AsyncManager):
 
     def _publish(self, data: Message) -> Awaitable[Any]:
         raise NotImplementedError(f"{type(self).__name__} has no _publish()")
+
+    async def _publish_all(self, messages: list[Message]) -> None:
+        """Publish as many messages as ``_batch`` says, all or none."""
+        (message,) = messages
+        await self._publish(message)
 
     def _listen(self) -> AsyncIterator[Message | str | bytes]:
         raise NotImplementedError(f"{type(self).__name__} has no _listen()")
@@ -296,7 +304,7 @@ class AsyncPubSubManager(AsyncManager):
         self.basic_close_room(room, namespace)
         await self._send("close_room", room=room, namespace=namespace)
 
-    # Publishing: one message at a time, in the order of the calls.
+    # Publishing, in the order of the calls.
 
     async def _send(self, method: str, **message: Any) -> None:
         message = {"method": method, "host_id": self.host_id, **message}
@@ -304,7 +312,7 @@ class AsyncPubSubManager(AsyncManager):
         self._use(loop)
         outage = self._publishing
         if outage.lasts and (outage.waits or len(self._outbox) >= OUTBOX_SIZE):
-            self._lose()
+            self._lose(1)
             return
         # Nobody waits for an attempt that is likely to fail.
         future = None if outage.lasts else loop.create_future()
@@ -315,52 +323,65 @@ class AsyncPubSubManager(AsyncManager):
             await future
 
     async def _empty_outbox(self) -> None:
-        future: asyncio.Future[None] | None = None
+        taken: list[tuple[Message, asyncio.Future[None] | None]] = []
         try:
             while self._outbox:
-                message, future = self._outbox.popleft()
-                try:
-                    await self._try_to_publish(message)
-                except Exception as exc:
-                    if future is None:
-                        self._get_logger().error("not published: %r", exc)
-                    elif not future.done():
-                        future.set_exception(exc)
-                else:
-                    if future is not None and not future.done():
-                        future.set_result(None)
+                count = min(len(self._outbox), self._batch)
+                taken = [self._outbox.popleft() for _ in range(count)]
+                await self._publish_taken(taken)
         finally:
             self._sending = None
-            for _, waiting in self._outbox:
-                if waiting is not None:
-                    waiting.cancel()
-            if future is not None:
-                future.cancel()
+            for _, future in (*taken, *self._outbox):
+                if future is not None:
+                    future.cancel()
 
-    async def _try_to_publish(self, message: Message) -> None:
+    async def _publish_taken(
+        self, taken: list[tuple[Message, asyncio.Future[None] | None]]
+    ) -> None:
+        error: Exception | None = None
+        try:
+            await self._try_to_publish([message for message, _ in taken])
+        except Exception as exc:
+            if len(taken) > 1:
+                # One of them is not JSON, and none has been sent.
+                for one in taken:
+                    await self._publish_taken([one])
+                return
+            error = exc
+        for _, future in taken:
+            if future is None:
+                if error is not None:
+                    self._get_logger().error("not published: %r", error)
+            elif not future.done():
+                if error is None:
+                    future.set_result(None)
+                else:
+                    future.set_exception(error)
+
+    async def _try_to_publish(self, messages: list[Message]) -> None:
         outage = self._publishing
         if outage.waits:
-            self._lose()
+            self._lose(len(messages))
             return
         try:
             try:
-                await self._publish(message)
+                await self._publish_all(messages)
             except (TypeError, ValueError):
                 raise
             except Exception:
                 # The connection may have broken while it was idle.
-                await self._publish(message)
+                await self._publish_all(messages)
         except (TypeError, ValueError):
             raise
         except Exception as exc:
-            self._lose()
+            self._lose(len(messages))
             outage.failed(exc, self._get_logger())
         else:
             outage.over(self._get_logger())
 
-    def _lose(self) -> None:
-        self.lost_messages += 1
-        self._publishing.lost += 1
+    def _lose(self, count: int) -> None:
+        self.lost_messages += count
+        self._publishing.lost += count
 
     # Acknowledgements of clients of other processes.
 

@@ -25,6 +25,9 @@ PACKAGES = {
 
 SENTINEL_PORT = 26379
 
+# Messages that are published at once, if they are there.
+BATCH = 100
+
 # Seconds to connect, and to get an answer.
 TIMEOUT = 5
 
@@ -81,6 +84,8 @@ class AsyncRedisManager(AsyncPubSubManager):
         if scheme.endswith("+sentinel"):
             parse_redis_sentinel_url(url)  # so that it fails here
         super().__init__(channel, write_only, logger, json)
+        if type(self)._publish is AsyncRedisManager._publish:
+            self._batch = BATCH
 
     def _reset(self) -> None:
         super()._reset()
@@ -111,10 +116,22 @@ class AsyncRedisManager(AsyncPubSubManager):
         return self.redis
 
     async def _publish(self, data: dict[str, Any]) -> None:
-        text = self._encode(data)
+        await self._publish_pipeline([data])
+
+    async def _publish_all(self, messages: list[dict[str, Any]]) -> None:
+        if self._batch == 1:
+            await super()._publish_all(messages)
+        else:
+            await self._publish_pipeline(messages)
+
+    async def _publish_pipeline(self, messages: list[dict[str, Any]]) -> None:
+        texts = [self._encode(message) for message in messages]
         client = self._connect()
         try:
-            await client.publish(self.channel, text)
+            async with client.pipeline(transaction=False) as pipeline:
+                for text in texts:
+                    pipeline.publish(self.channel, text)
+                await pipeline.execute()
         except Exception:
             # Others that are idle are likely to be broken as well.
             await client.connection_pool.disconnect(inuse_connections=False)

@@ -125,6 +125,36 @@ async def test_a_channel_is_of_those_who_share_it(
     await client.nothing_before("e", "mine")
 
 
+async def test_many_messages_at_once_keep_their_order(
+    redis: Redis, node: Node, connect: Connect
+) -> None:
+    _, url = await node(AsyncRedisManager(redis.url))
+    client = await connect(url)
+    manager = AsyncRedisManager(redis.url, write_only=True)
+    emissions = [manager.emit("e", number) for number in range(500)]
+    emissions.insert(150, manager.emit("e", object()))
+    results = await asyncio.gather(*emissions, return_exceptions=True)
+    assert [i for i, result in enumerate(results) if result is not None] == [150]
+    assert isinstance(results[150], TypeError)
+    for number in range(500):
+        assert await client.next() == ("e", number)
+    await manager.close()
+
+
+async def test_a_subclass_that_publishes_itself(redis: Redis) -> None:
+    published: list[Any] = []
+
+    class Watching(AsyncRedisManager):
+        async def _publish(self, data: dict[str, Any]) -> None:
+            published.append(data["data"])
+            await super()._publish(data)
+
+    manager = Watching(redis.url, write_only=True)
+    await asyncio.gather(*(manager.emit("e", number) for number in range(5)))
+    assert published == [[number] for number in range(5)]
+    await manager.close()
+
+
 async def test_a_broker_that_is_killed_and_comes_back(
     mortal_redis: Redis,
     node: Node,
