@@ -15,7 +15,7 @@ import pytest
 from managers.app import until, within
 from managers.brokers import Redis, Sentinel
 from managers.conftest import Connect
-from socketio_fast import AsyncRedisManager, AsyncServer, RedisManager
+from socketio_fast import ASGIApp, AsyncRedisManager, AsyncServer, RedisManager
 from socketio_fast.managers.redis import parse_redis_sentinel_url
 
 Node = Callable[[Any], Awaitable[tuple[AsyncServer, str]]]
@@ -259,3 +259,23 @@ print(manager.lost_messages)
     assert done.stdout == "3\n"
     assert done.stderr.count("cannot publish to aioredis (ConnectionError:") == 1
     assert done.stderr.count("\n") == 1
+
+
+async def test_an_asgi_host_begins_and_ends_it(redis: Redis) -> None:
+    manager = AsyncRedisManager(redis.url)
+    sio = AsyncServer(client_manager=manager)
+    app = ASGIApp(sio)
+    for _ in range(2):
+        events: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+        told: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+        lifespan = asyncio.ensure_future(
+            app({"type": "lifespan"}, events.get, told.put)  # type: ignore[arg-type]
+        )
+        await events.put({"type": "lifespan.startup"})
+        assert (await within(told.get()))["type"] == "lifespan.startup.complete"
+        await within(manager._subscribed.wait())
+        await events.put({"type": "lifespan.shutdown"})
+        assert (await within(told.get()))["type"] == "lifespan.shutdown.complete"
+        await within(lifespan)
+        assert not manager._subscribed.is_set()
+        assert manager.redis is None
