@@ -103,7 +103,6 @@ class Server(BaseServer):
             **options,
         )
         self._threads = Threads(self._server.bind, max_workers, self._server.logger)
-        self._lock = threading.Lock()
         #: Who is in which room, and what other processes are told.
         self.manager: Manager = manager
         super().__init__(EngineServer.over(self._server.eio, self._threads))
@@ -283,7 +282,7 @@ class Server(BaseServer):
         Raises:
             KeyError: The client is not connected.
         """
-        with self._lock:
+        with self.eio.lock:
             return self._get_session(sid, namespace)
 
     def save_session(
@@ -294,7 +293,7 @@ class Server(BaseServer):
         Raises:
             KeyError: The client is not connected.
         """
-        with self._lock:
+        with self.eio.lock:
             self._save_session(sid, session, namespace)
 
     @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -52,7 +53,7 @@ def on_waitress(app: Any) -> Iterator[str]:
     """It has threads, and gives no access to its sockets."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = waitress.server.create_server(app, sockets=[listening], threads=16)
-        thread = threading.Thread(target=server.run, daemon=True)
+        thread = threading.Thread(target=_run, args=(server,), daemon=True)
         thread.start()
         try:
             yield f"http://127.0.0.1:{listening.getsockname()[1]}"
@@ -61,6 +62,12 @@ def on_waitress(app: Any) -> Iterator[str]:
             server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map))
             thread.join(TIMEOUT)
             server.task_dispatcher.shutdown(timeout=TIMEOUT)
+
+
+def _run(server: Any) -> None:
+    # It may find that its sockets have been closed while it looks at them.
+    with contextlib.suppress(OSError, ValueError):
+        server.run()
 
 
 @contextmanager

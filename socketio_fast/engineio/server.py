@@ -110,7 +110,8 @@ class Server(BaseServer):
         self._inner = inner
         self._threads = threads
         self._gateway = Gateway(threads, inner)
-        self._lock = threading.Lock()
+        #: Held while the data of clients is looked up and set.
+        self.lock = threading.Lock()
         # Looked up at each call, so that it can be replaced here too.
         inner.generate_id = lambda: self.generate_id()  # type: ignore[method-assign]
 
@@ -149,7 +150,7 @@ class Server(BaseServer):
         Raises:
             KeyError: The client is not connected.
         """
-        with self._lock:
+        with self.lock:
             return self._get_session(sid)
 
     def save_session(self, sid: str, session: dict[str, Any]) -> None:
@@ -158,7 +159,7 @@ class Server(BaseServer):
         Raises:
             KeyError: The client is not connected.
         """
-        with self._lock:
+        with self.lock:
             self._save_session(sid, session)
 
     @contextmanager

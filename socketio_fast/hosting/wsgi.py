@@ -131,9 +131,7 @@ class Gateway:
         if refusal is not None:
             # The duplicate has become non-blocking, and so has this one.
             found.settimeout(found.gettimeout())
-            status, headers, body = refusal
-            length = (b"content-length", b"%d" % len(body))
-            return status, [*headers, length], body
+            return refusal
         _leave_closed(found)
         # The host finds that nobody is there to send this to.
         return 101, [], b""
@@ -190,22 +188,35 @@ async def _adopt(
     connections: Connections,
 ) -> Response | None:
     """Take over a connection; if it is refused, what the host is to answer."""
-    refusals: list[Response | None] = []
 
-    class Adoption(asyncio.Protocol):
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            refusals.append(
-                adopt_connection(
-                    engine, request, Origin(environ), transport, False, connections
-                )
+    def adopt(transport: asyncio.BaseTransport) -> Response | None:
+        try:
+            return adopt_connection(
+                engine, request, Origin(environ), transport, False, connections
             )
+        except Exception:
+            engine.logger.exception("%.200s failed", request.path)
+            return _message(500, "Internal Server Error")
 
     sock.setblocking(False)
-    loop = asyncio.get_running_loop()
-    transport, _ = await loop.connect_accepted_socket(Adoption, sock)
-    if refusals[0] is not None:
+    transport, adoption = await asyncio.get_running_loop().connect_accepted_socket(
+        lambda: _Adoption(adopt), sock
+    )
+    if adoption.refusal is not None:
         transport.abort()
-    return refusals[0]
+    return adoption.refusal
+
+
+class _Adoption(asyncio.Protocol):
+    """Has a connection until it is adopted: before anything is read of it."""
+
+    refusal: Response | None = None
+
+    def __init__(self, adopt: Callable[[asyncio.BaseTransport], Any]) -> None:
+        self._adopt = adopt
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.refusal = self._adopt(transport)
 
 
 def _socket(environ: Environ) -> socket.socket | None:
@@ -391,14 +402,15 @@ class Middleware(WSGIApp):
 
 def _message(status: int, message: str) -> Response:
     body = message.encode()
-    content_type = (b"Content-Type", b"text/plain; charset=UTF-8")
-    return status, [content_type, (b"Content-Length", b"%d" % len(body))], body
+    return status, [(b"Content-Type", b"text/plain; charset=UTF-8")], body
 
 
 def _respond(start_response: StartResponse, response: Response) -> Iterable[bytes]:
     status, headers, body = response
-    start_response(
-        f"{status} {http.HTTPStatus(status).phrase}",
-        [(name.decode(), value.decode("latin-1")) for name, value in headers],
-    )
+    lines = [
+        (name.decode().title(), value.decode("latin-1")) for name, value in headers
+    ]
+    if status != 101 and "Content-Length" not in dict(lines):
+        lines.append(("Content-Length", str(len(body))))
+    start_response(f"{status} {http.HTTPStatus(status).phrase}", lines)
     return [body]

@@ -483,3 +483,19 @@ def test_gunicorn(tmp_path: Path) -> None:
         assert sockets[-1].connected
     for ws in sockets[10:]:
         assert ended(ws)
+
+
+def test_an_option_that_fails_is_answered(caplog: pytest.LogCaptureFixture) -> None:
+    def origins(origin: str) -> bool:
+        raise LookupError("of the option")
+
+    eio = engineio.Server(cors_allowed_origins=origins)
+    with werkzeug(engineio.WSGIApp(eio)) as url:
+        for _ in range(2):
+            with pytest.raises(websocket.WebSocketBadStatusException, match="500"):
+                websocket.create_connection(ws_url(url), timeout=TIMEOUT)
+        response = requests.get(url + PATH, headers={"Origin": "x"}, timeout=TIMEOUT)
+        assert (response.status_code, response.text) == (500, "Internal Server Error")
+        eio.shutdown()
+    errors = [record.exc_info[1] for record in caplog.records if record.exc_info]
+    assert [str(error) for error in errors] == ["of the option"] * 3
