@@ -144,3 +144,32 @@ def errors(error: exceptions.ProtocolError) -> int | None:
 if __name__ == "__main__":
     assert_type(socketio.__version__, str)
     socketio.run(sio, "0.0.0.0", 5000, access_log=True)
+
+
+cluster = socketio.AsyncServer(
+    client_manager=socketio.AsyncRedisManager("redis://", redis_options={"db": 1})
+)
+writer = socketio.RedisManager(write_only=True, logger=logging.getLogger("app"))
+
+
+def write(sid: str) -> None:
+    writer.emit("news", {"a": b"1"}, room="room", skip_sid=[sid])
+    writer.enter_room(sid, "/", "room")
+    writer.disconnect(sid)
+    assert_type(writer.lost_messages, int)
+    assert_type(writer.host_id, str)
+
+
+class Loud(socketio.AsyncManager):
+    async def emit(self, event: str, *args: Any, **kwargs: Any) -> None:
+        logging.info("emitting %s", event)
+        await super().emit(event, *args, **kwargs)
+
+
+loud = socketio.AsyncServer(Loud())
+
+
+async def look() -> None:
+    for sid, eio_sid in loud.manager.get_participants("/", "room"):
+        assert_type(loud.manager.sid_from_eio_sid(eio_sid, "/"), str | None)
+        print(loud.manager.rooms["/"]["room"][sid])
