@@ -182,14 +182,6 @@ DIFFERENT: dict[str, str] = {
     },
 }
 
-#: What has not landed yet.
-PENDING: set[str] = {
-    "engineio.get_tornado_handler",
-    "socketio.asgi",
-    "socketio.get_tornado_handler",
-    "socketio.tornado",
-}
-
 MISSING = object()
 
 
@@ -238,8 +230,6 @@ def check(key: str, fault: str | None) -> None:
     """`fault` says what is wrong with `key`, None that nothing is."""
     if any(f"{key}.".startswith(f"{known}.") for known in DIFFERENT):
         assert fault is not None, f"{key} is not different: take it out of DIFFERENT"
-    elif fault and any(f"{key}.".startswith(f"{known}.") for known in PENDING):
-        pytest.xfail(fault)
     else:
         assert fault is None, f"{key}: {fault}"
 
