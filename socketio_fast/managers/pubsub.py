@@ -445,7 +445,7 @@ class AsyncPubSubManager(AsyncManager):
         if not isinstance(message, dict):
             try:
                 message = self.json.loads(message)
-            except ValueError:
+            except Exception:  # RecursionError too, and whatever other JSON raises
                 message = {}
         if not isinstance(message, dict) or "method" not in message:
             if not self._refused:

@@ -114,7 +114,7 @@ class ZmqManager(PubSubManager):
         """What a message carries, ``None`` if it is for another channel."""
         try:
             message = self.json.loads(text)
-        except ValueError:
+        except Exception:  # RecursionError too, and whatever other JSON raises
             return text  # to be refused as it is
         if not isinstance(message, dict) or message.get("type") != "message":
             return text
