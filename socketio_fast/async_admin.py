@@ -131,6 +131,8 @@ class InstrumentedAsyncServer:
             raise RuntimeError("the server is instrumented already: uninstrument() it")
         for event, handler in self._handlers.items():
             self.sio.on(event, handler, namespace=self.admin_namespace)
+        # Who has not logged in hears nothing, while `auth` is asked either.
+        self.sio._hub.namespace(self.admin_namespace).guarded = True
         self._reporter = _Reporter(self)
         self.sio._hub.observe(self._reporter)
 
@@ -143,6 +145,7 @@ class InstrumentedAsyncServer:
         self._reporter = None
         self._sessions.clear()
         namespace = self.sio._hub.namespace(self.admin_namespace)
+        namespace.guarded = False
         handlers = self.sio.handlers[self.admin_namespace]
         for event in self._handlers:
             del handlers[event]

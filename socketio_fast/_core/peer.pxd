@@ -29,6 +29,7 @@ cdef class Namespace:
         readonly dict handlers      # event -> handler, of this namespace
         readonly object any_handler  # of events without one; None: there is none
         bint transient              # a client asked for it; it goes with its last one
+        public bint guarded         # always_connect does not hold here
         readonly dict peers         # sid -> Peer, from CONNECTING on
         readonly object connect_handler
         readonly object disconnect_handler

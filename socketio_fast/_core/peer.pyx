@@ -436,7 +436,7 @@ cdef class Peer:
         if handler is None:
             return self._started(None)
         args[len(args) - 2] = self.client.session.environ
-        if hub.always_connect:
+        if hub.always_connect and not self.namespace.guarded:
             # Its events wait until the handler has ended.
             self.announced = self.busy = True
             self.waiting = []

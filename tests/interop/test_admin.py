@@ -95,8 +95,9 @@ async def test_without_authentication(serve: Any, connect: Connect) -> None:
     assert admin.calls("session").empty
 
 
+@pytest.mark.parametrize("always_connect", [False, True])
 async def test_who_is_not_logged_in_hears_and_does_nothing(
-    serve: Any, connect: Connect
+    serve: Any, connect: Connect, always_connect: bool
 ) -> None:
     """Even while it is asked whether it may."""
     asked, answer = asyncio.Event(), asyncio.Event()
@@ -106,7 +107,7 @@ async def test_who_is_not_logged_in_hears_and_does_nothing(
         await answer.wait()
         return False
 
-    sio = AsyncServer()
+    sio = AsyncServer(always_connect=always_connect)
     sio.instrument(auth=slow)
     server = await serve(sio)
     intruder = Program("/admin")
