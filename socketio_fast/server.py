@@ -245,8 +245,10 @@ class Server(BaseServer):
         """Send an event to one client, and wait for its acknowledgement.
 
         See :meth:`socketio_fast.AsyncServer.call` for arguments, results and errors.
+        A handler that waits here is not counted by ``max_workers``: what the client
+        does before it answers may need another one.
         """
-        return self._threads.run(
+        return self._threads.wait(
             self._server.call(event, data, to, sid, namespace, timeout, ignore_queue)
         )
 

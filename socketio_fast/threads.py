@@ -73,7 +73,7 @@ class Threads:
         return self.loop_thread.run(_call(function, *args))
 
     def wait(self, coro: Coroutine[Any, Any, T]) -> T:
-        """As :meth:`run`, for what waits for handlers."""
+        """As :meth:`run`, for what ends only when handlers have run."""
         with self.pool.waiting():
             return self.loop_thread.run(coro)
 

@@ -405,6 +405,30 @@ async def test_call_returns_what_the_client_answers(js, serve, sio):
 
 
 @once
+async def test_a_handler_that_calls_a_client_holds_up_no_others(js):
+    sio = socketio_fast.Server(cors_allowed_origins="*", max_workers=1)
+
+    @sio.event
+    def outer(sid):
+        return sio.call("q", to=sid)
+
+    @sio.event
+    def inner(sid):
+        return "inner"
+
+    with werkzeug(socketio_fast.WSGIApp(sio)) as url:
+        client = await js(SimpleNamespace(url=url))
+        await client.connect()
+        outer_answer = asyncio.ensure_future(client.emit_with_ack("outer"))
+        question = await client["/"].next_event()
+        # The client asks for something before it answers.
+        assert await client.emit_with_ack("inner") == ["inner"]
+        await client["/"].answer(question, 1)
+        assert await outer_answer == [1]
+        sio.shutdown()
+
+
+@once
 async def test_call_ends_without_an_answer(js, serve, sio):
     client = await js(serve(sio))
     await client.connect()
