@@ -27,6 +27,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import aiohttp
@@ -175,6 +176,13 @@ HOSTS = [
         socketio_fast,
         socketio_fast.engineio,
         in_uvicorn,
+    ),
+    Host(
+        "socketio_fast by uvicorn --ws",
+        True,
+        socketio_fast,
+        socketio_fast.engineio,
+        partial(in_uvicorn, ws="socketio_fast.uvicorn:WebSocketProtocol"),
     ),
 ]
 

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from integration.raw import upgrade_request
 
-from compat.harness import HOSTS, Host, Record, Run, in_uvicorn, within
+from compat.harness import HOSTS, Host, Record, Run, compiled, within
 
 BASE = "/socket.io/?EIO=4&transport=polling"
 
 
 #: For what only a server of ASGI applications does.
 under_uvicorn = pytest.mark.parametrize(
-    "host", [h for h in HOSTS if h.serve is in_uvicorn], ids=lambda host: host.name
+    "host", [h for h in HOSTS if h.serve is not compiled], ids=lambda host: host.name
 )
 
 
