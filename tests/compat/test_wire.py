@@ -118,3 +118,36 @@ async def test_events_before_connecting(run: Run, host: Host) -> None:
         assert (await ws.message()).startswith("40{")
     else:
         await ws.ends()
+
+
+async def test_disconnect_while_attachments_are_awaited(run: Run) -> None:
+    server = await run(app)
+    ws = await server.wire()
+    await ws.text('451-7["hello",{"_placeholder":true,"num":0}]')
+    await ws.close()
+    await server.recorded("transport close")
+    again = await server.wire()
+    await again.text('427["hello"]')
+    assert await again.message() == '437["hello"]'
+
+
+async def test_two_clients_send_attachments_at_once(run: Run) -> None:
+    def app(sio: Any, record: Record) -> None:
+        sio.on("file", lambda sid, data: data)
+
+    server = await run(app)
+    first, second = await server.client(), await server.client()
+    for n in range(10):
+        await first.emit("file", b"first")
+        assert await second.call("file", b"second %d" % n) == b"second %d" % n
+
+
+@pytest.mark.parametrize("header", ["websocket", "WebSocket", "WEBSOCKET"])
+async def test_upgrade_header_in_any_case(run: Run, header: str) -> None:
+    server = await run(app)
+    ws = await server.raw.websocket(
+        "/socket.io/?EIO=4&transport=websocket", upgrade=header
+    )
+    await ws.open_packet()
+    await ws.text("40")
+    assert str(await ws.message()).startswith("40")
