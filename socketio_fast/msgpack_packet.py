@@ -16,6 +16,7 @@ except ImportError as exc:
         'serializer="msgpack" needs msgpack: pip install "socketio-fast[msgpack]"'
     ) from exc
 
+from socketio_fast._core.codec import claims_fit
 from socketio_fast.exceptions import PacketError
 from socketio_fast.packet import CONNECT_ERROR, Packet
 
@@ -79,12 +80,15 @@ class MsgPackPacket(Packet):
         """
         if isinstance(encoded_packet, str):
             raise PacketError("text message: packets are binary with msgpack")
+        encoded_packet = bytes(encoded_packet)
+        if not claims_fit(encoded_packet):
+            raise PacketError("packet is not MessagePack: it ends too early")
         try:
             packet = msgpack.unpackb(encoded_packet, ext_hook=self._extension)
         except ValueError as exc:
             raise PacketError(f"packet is not MessagePack: {exc!r:.160}") from exc
         if not isinstance(packet, dict):
-            raise PacketError(f"packet is no map: {packet!r:.80}")
+            raise PacketError(f"packet is no map: {type(packet).__name__}")
         kind = packet.get("type")
         if type(kind) is not int or not 0 <= kind <= CONNECT_ERROR:
             raise PacketError(f"unknown Socket.IO packet type: {kind!r:.32}")

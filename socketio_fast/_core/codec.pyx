@@ -7,6 +7,7 @@ packet class of python-socketio's kind, which makes of a packet what it likes.
 What a client sent is judged here as `sio` judges it, whoever decoded it.
 """
 import cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int64_t
 
@@ -126,7 +127,7 @@ cdef class PacketCodec(Codec):
         except Exception as exc:
             raise self._malformed(exc) from exc
         if not _is_integer(type, SIO_BINARY_ACK):
-            raise PacketError(f"unknown Socket.IO packet type: {type!r:.32}")
+            raise PacketError(f"unknown Socket.IO packet type: {_shown(type)}")
         packet.type = type
         if namespace is None:
             packet.namespace = "/"
@@ -134,13 +135,13 @@ cdef class PacketCodec(Codec):
             packet.namespace = namespace
             sio.check_namespace(packet.namespace)
         else:
-            raise PacketError(f"illegal namespace: {namespace!r:.80}")
+            raise PacketError(f"illegal namespace: {_shown(namespace)}")
         if id is None:
             packet.id = -1
         elif _is_integer(id, MAX_ID):
             packet.id = id
         else:
-            raise PacketError(f"illegal ack id: {id!r:.32}")
+            raise PacketError(f"illegal ack id: {_shown(id)}")
         if not _is_binary(type):
             self._complete(packet, made)
             return packet
@@ -213,6 +214,69 @@ cdef class PacketCodec(Codec):
 
     cdef Outgoing numbered(self, Outgoing m, str namespace, list data, int64_t id):
         return self.encode(SIO_EVENT, namespace, data, id)
+
+
+cdef str _shown(object value):
+    """The beginning of a value that a client chose, which may be nested too deep."""
+    try:
+        return f"{value!r:.80}"
+    except Exception:
+        return f"a {type(value).__name__}"
+
+
+def claims_fit(bytes data not None):
+    """Whether MessagePack can have as many items as its arrays and maps claim.
+
+    Without this, every one of a thousand nested arrays, of five bytes each, gets a list
+    of as many items as there are bytes, before it is known that there are too few.
+    """
+    cdef const unsigned char *p = <const unsigned char *> PyBytes_AS_STRING(data)
+    cdef int64_t n = PyBytes_GET_SIZE(data), i = 0, awaited = 1, size
+    cdef int kind, width
+    while awaited > 0:
+        # Each takes a byte at least.
+        if awaited > n - i:
+            return False
+        kind = p[i]
+        i += 1
+        awaited -= 1
+        if kind <= 0x7F or kind >= 0xE0:
+            continue                            # a small integer
+        if kind <= 0x8F:
+            awaited += 2 * (kind & 0x0F)        # a map
+        elif kind <= 0x9F:
+            awaited += kind & 0x0F              # an array
+        elif kind <= 0xBF:
+            i += kind & 0x1F                    # a string
+        elif kind <= 0xC3:
+            continue                            # nil, false, true
+        elif 0xCA <= kind <= 0xD3:
+            # Floats of 4 and 8 bytes, integers of 1, 2, 4 and 8.
+            i += 4 << (kind - 0xCA) if kind <= 0xCB else 1 << (kind & 3)
+        elif 0xD4 <= kind <= 0xD8:
+            i += 1 + (1 << (kind - 0xD4))       # extensions of 1 to 16 bytes
+        else:
+            # A length of 1, 2 or 4 bytes: binary, extension, string, array, map.
+            if kind <= 0xC9:
+                width = 1 << (kind - 0xC4) % 3
+            elif kind <= 0xDB:
+                width = 1 << (kind - 0xD9)
+            else:
+                width = 4 if kind & 1 else 2
+            if width > n - i:
+                return False
+            size = 0
+            while width > 0:
+                size = size << 8 | p[i]
+                i += 1
+                width -= 1
+            if kind >= 0xDE:
+                awaited += 2 * size
+            elif kind >= 0xDC:
+                awaited += size
+            else:
+                i += size + (1 if 0xC7 <= kind <= 0xC9 else 0)
+    return i <= n
 
 
 cdef bytes _utf8(object text):

@@ -515,6 +515,10 @@ def odd(fields: dict[str, Any], encoded: Any = "0") -> type[Odd]:
 
 
 E = {"packet_type": EVENT, "data": ["a"]}
+# Too deep to be shown.
+DEEP: list[Any] = []
+for _ in range(5000):
+    DEEP = [DEEP]
 
 
 @pytest.mark.parametrize(
@@ -535,6 +539,7 @@ E = {"packet_type": EVENT, "data": ["a"]}
         ({**E, "id": 1.0}, "illegal ack id: 1.0"),
         ({**E, "id": 2**53}, "illegal ack id: 9007199254740992"),
         ({**E, "id": "1"}, "illegal ack id: '1'"),
+        ({**E, "id": DEEP}, "illegal ack id: a list"),
         ({**E, "data": None}, "without data"),
         ({**E, "data": []}, "EVENT payload is not an array that starts with a name"),
         ({**E, "data": [b"a"]}, "EVENT payload is not an array that starts with a na"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import msgpack
 import pytest
 import socketio.msgpack_packet
 
+from socketio_fast._core.codec import claims_fit
 from socketio_fast.exceptions import PacketError
 from socketio_fast.msgpack_packet import MsgPackPacket
 from socketio_fast.packet import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT
@@ -68,8 +70,8 @@ def test_undefined_of_javascript() -> None:
         (b"\x91" * 100_000, "not MessagePack"),
         (b"\xdf\xff\xff\xff\xff", "not MessagePack"),
         (b"\xd7\xff" + b"\xff" * 8, "not MessagePack"),
-        (msgpack.packb([2, "/", ["a"]]), "packet is no map"),
-        (msgpack.packb(None), "packet is no map"),
+        (msgpack.packb([2, "/", ["a"]]), "packet is no map: list"),
+        (msgpack.packb(None), "packet is no map: NoneType"),
         (msgpack.packb({"nsp": "/", "data": ["a"]}), "packet type: None"),
         (msgpack.packb({"type": 5, "nsp": "/"}), "packet type: 5"),
         (msgpack.packb({"type": -1, "nsp": "/"}), "packet type: -1"),
@@ -82,6 +84,50 @@ def test_undefined_of_javascript() -> None:
 def test_malformed(encoded: bytes | str, rule: str) -> None:
     with pytest.raises(PacketError, match=rule):
         MsgPackPacket(encoded_packet=encoded)
+
+
+@pytest.mark.parametrize(
+    "header", [b"\xdc\x20\x00", b"\xdd\x00\x00\x20\x00", b"\xdf\x00\x00\x10\x00\xa0"]
+)
+def test_what_is_claimed_is_not_allocated(header: bytes) -> None:
+    encoded = b"\x81\xa4data" + header * 500 + b"\xc0" * 10_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(PacketError, match="not MessagePack"):
+            MsgPackPacket(encoded_packet=encoded)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *[None, True, 0, 127, -1, -32, 1.5],
+        *[sign * 2**bits for sign in (1, -1) for bits in (6, 7, 8, 15, 16, 31, 32, 62)],
+        *[kind * size for kind in ("s", b"b") for size in (0, 31, 32, 256, 65_536)],
+        *[[1] * size for size in (0, 15, 16, 65_536)],
+        *[dict.fromkeys(map(str, range(size))) for size in (0, 15, 16, 65_536)],
+        *[
+            msgpack.ExtType(1, bytes(size))
+            for size in (0, 1, 2, 3, 4, 8, 16, 256, 65_536)
+        ],
+        {"a": [{}, [[], {"b": b"c"}], msgpack.Timestamp(1, 2), "d"], "e": -1.5},
+    ],
+    ids=lambda value: f"{value!r:.16}",
+)
+def test_claims_that_fit(value: Any) -> None:
+    encoded = msgpack.packb(value)
+    assert claims_fit(encoded)
+    assert claims_fit(encoded + b"x")  # something else refuses that
+    for size in {0, 1, 2, 3, 4, 5, len(encoded) // 2, len(encoded) - 1}:
+        assert size >= len(encoded) or not claims_fit(encoded[:size])
+
+
+def test_single_precision_is_read_past() -> None:
+    encoded = msgpack.packb([1.5, 2], use_single_float=True)
+    assert claims_fit(encoded)
+    assert not claims_fit(encoded[:-1])
 
 
 def test_what_messagepack_does_not_know() -> None:
