@@ -1,7 +1,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from logging import Logger
-from typing import final
+from typing import Protocol, final
 
 from typing_extensions import Self, disjoint_base
 
@@ -10,6 +10,13 @@ from socketio_fast._core.exchange import Exchange
 from socketio_fast._core.handshake import Request
 from socketio_fast._core.session import Engine
 from socketio_fast._core.websocket import Connections
+
+class _Other(Protocol):
+    def __call__(self, transport: asyncio.Transport, data: bytes) -> object: ...
+    def origin(self, request: Request, websocket: bool) -> _Origin: ...
+
+class _Origin(Protocol):
+    def environ(self) -> dict[str, object]: ...
 
 _Fallback = Callable[[Request], Awaitable[tuple[int, bytes, bytes, bytes] | None]]
 
@@ -23,7 +30,7 @@ class Endpoint:
         fallback: _Fallback | None = None,
         access_log: Logger | None = None,
         secure: bool = False,
-        other: Callable[[asyncio.Transport, bytes], object] | None = None,
+        other: _Other | None = None,
     ) -> Self: ...
     @property
     def engine(self) -> Engine: ...
@@ -38,7 +45,7 @@ class Endpoint:
     def owns(self, path: str) -> bool: ...
     def takes(self, data: bytes) -> bool: ...
     @property
-    def other(self) -> Callable[[asyncio.Transport, bytes], object] | None: ...
+    def other(self) -> _Other | None: ...
     def protocol(self) -> Http1Connection: ...
     def close_idle(self) -> None: ...
 

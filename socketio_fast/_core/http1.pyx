@@ -77,6 +77,7 @@ cdef class Endpoint:
             that returns (status, content type, body, header lines), or None for 404.
         other: Takes over connections with a request to another path, called with the
             transport and what was received from that request on; None: nobody does.
+            Its `origin(request, websocket)` makes the environ of sessions.
         access_log: A logger for requests, or None.
         secure: Whether connections use TLS.
     """
@@ -481,6 +482,8 @@ cdef class Http1Core(Timed):
         if session is None:
             if not a.status:
                 self._name_peer(request)
+                if self.endpoint.other is not None:
+                    exchange.origin = self.endpoint.other.origin(request, False)
         elif (
             request.method == "GET"
             and self.writer.buffered() > engine.max_buffer_bytes
@@ -540,6 +543,7 @@ cdef class Http1Core(Timed):
         cdef Session session
         cdef Writer writer = self.writer
         cdef bytes key
+        cdef object origin = None  # of an upgrade
         self.upgrade = None
         exchange.keep_alive = False
         self.closing = True
@@ -576,8 +580,10 @@ cdef class Http1Core(Timed):
         if session is None:
             session = engine.new_session()
             a.headers += cookie_header(engine, session)
-        else:
-            request = None
+            origin = (
+                request if endpoint.other is None
+                else endpoint.other.origin(request, True)
+            )
         a.headers += subprotocol_header(exchange.request)
         # From here on the connection is not HTTP's.
         self._set_deadline(0)
@@ -587,7 +593,7 @@ cdef class Http1Core(Timed):
         exchange.connection = None
         try:
             adopt(
-                writer, engine, session, request, key, a.headers, tail,
+                writer, engine, session, origin, key, a.headers, tail,
                 endpoint.connections,
             )
         except Exception:

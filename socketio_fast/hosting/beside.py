@@ -26,9 +26,11 @@ except ImportError as exc:
     ) from exc
 
 from socketio_fast.hosting.asgi import Application
+from socketio_fast.hosting.common import Origin
 from socketio_fast.uvicorn import WebSocketProtocol
 
 if TYPE_CHECKING:
+    from socketio_fast._core.handshake import Request
     from socketio_fast._core.http1 import Endpoint
 
 __all__ = ["OtherApplication"]
@@ -180,6 +182,29 @@ class OtherApplication:
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         protocol.data_received(data)
+
+    def origin(self, request: Request, websocket: bool) -> Origin:
+        """A request of the compiled server, with the scope that ASGI has of it."""
+        scheme = request.scheme
+        if websocket:
+            scheme = "wss" if scheme == "https" else "ws"
+        path = request.target.partition(b"?")[0]
+        scope = {
+            "type": "websocket" if websocket else "http",
+            "asgi": {"version": "3.0", "spec_version": "2.4"},
+            "http_version": request.http_version,
+            "method": request.method,
+            "scheme": scheme,
+            "server": request.server,
+            "client": request.peer,
+            "root_path": "",
+            "path": request.path,
+            "raw_path": path,
+            "query_string": request.query.encode("latin-1"),
+            "headers": request.headers,
+            "state": self._lifespan.state.copy(),
+        }
+        return Origin(request, {"asgi.scope": scope})
 
     async def stop(self, timeout: float) -> None:
         """Let requests end, ``timeout`` seconds at most; then run its shutdown."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import socketio as python_socketio
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, StreamingResponse
@@ -412,3 +413,24 @@ async def test_path_and_static_files_are_the_applications(serve: Serve) -> None:
     for options in ({"path": "/x/"}, {"static_files": {"/": "x"}}):
         with pytest.raises(ValueError, match="those of the ASGIApp"):
             await serve(app, **options)
+
+
+@pytest.mark.parametrize("transport", ["polling", "websocket"])
+async def test_the_environ_has_the_scope(
+    serve: Serve, other: Other, transport: str
+) -> None:
+    sio = socketio_fast.AsyncServer()
+    environs: list[dict[str, Any]] = []
+    sio.on("connect", lambda sid, environ: environs.append(environ))
+    server = await serve(socketio_fast.ASGIApp(sio, other.app))
+    async with python_socketio.AsyncSimpleClient(handle_sigint=False) as client:
+        await client.connect(f"{server.url}?a=%20", transports=[transport])
+    (environ,) = environs
+    scope = environ["asgi.scope"]
+    kind, scheme = ("http", "http") if transport == "polling" else ("websocket", "ws")
+    assert (scope["type"], scope["scheme"], scope["path"]) == (kind, scheme, PATH)
+    assert b"a=%20" in scope["query_string"]
+    assert (
+        dict(scope["headers"])[b"host"] == server.url.removeprefix("http://").encode()
+    )
+    assert scope["client"] == (environ["REMOTE_ADDR"], int(environ["REMOTE_PORT"]))
