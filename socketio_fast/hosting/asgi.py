@@ -16,7 +16,13 @@ from socketio_fast._core.handshake import Request, make_request
 from socketio_fast._core.hosted import HostedWebSocket
 from socketio_fast.async_server import AsyncServer
 from socketio_fast.engineio.async_server import AsyncServer as EngineServer
-from socketio_fast.hosting.common import Origin, Sender, bind, exchange
+from socketio_fast.hosting.common import (
+    CLOSE_TIMEOUT,
+    Origin,
+    Sender,
+    bind,
+    exchange,
+)
 from socketio_fast.static import StaticFiles
 
 __all__ = ["ASGIApp", "EngineASGIApp", "handle"]
@@ -33,9 +39,6 @@ logger = logging.getLogger("socketio_fast.asgi")
 #: async function of the engine, the handshake request and its origin. It returns when
 #: the connection has closed.
 HANDOVER = "socketio_fast.handover"
-
-# Seconds for a host to close a WebSocket, before it is left to itself.
-CLOSE_TIMEOUT = 10.0
 
 
 def request_of(scope: Scope) -> Request:

@@ -20,6 +20,7 @@ from socketio_fast.async_server import AsyncServer
 from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 
 __all__ = [
+    "CLOSE_TIMEOUT",
     "Answer",
     "Origin",
     "Sender",
@@ -36,6 +37,9 @@ __all__ = [
 Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 
 logger = logging.getLogger("socketio_fast.hosting")
+
+#: Seconds for a host to close a WebSocket, before it is left to itself.
+CLOSE_TIMEOUT = 10.0
 
 # Seconds that the end of a host waits for handlers.
 HANDLERS_TIMEOUT = 10.0

@@ -23,6 +23,7 @@ from socketio_fast._core.hosted import HostedWebSocket
 from socketio_fast.async_server import AsyncServer
 from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.hosting.common import (
+    CLOSE_TIMEOUT,
     Answer,
     Origin,
     Sender,
@@ -119,6 +120,7 @@ class EngineHandler(WebSocketHandler):
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._websocket: HostedWebSocket | None = None
         self._sender: Sender | None = None
+        self._overdue: asyncio.TimerHandle | None = None
 
     async def get(self, *args: Any, **kwargs: Any) -> None:
         """A request, or the handshake of a WebSocket."""
@@ -145,7 +147,7 @@ class EngineHandler(WebSocketHandler):
     def open(self, *args: Any, **kwargs: Any) -> None:
         """The handshake is done; called by tornado."""
         assert self._websocket is not None
-        self._sender = Sender(self._websocket, self._send, self._close)
+        self._sender = Sender(self._websocket, self._send, self._close, self._closing)
 
     def on_message(self, message: str | bytes) -> None:
         """A message of the client; called by tornado."""
@@ -154,6 +156,8 @@ class EngineHandler(WebSocketHandler):
 
     def on_close(self) -> None:
         """The WebSocket has closed; called by tornado."""
+        if self._overdue is not None:
+            self._overdue.cancel()
         if self._sender is not None:
             self._sender.end()
 
@@ -168,6 +172,12 @@ class EngineHandler(WebSocketHandler):
 
     async def _close(self, code: int | None) -> None:
         self.close(code)
+
+    def _closing(self) -> None:
+        # tornado gives the client five seconds more, then lets go of it. A client that
+        # does not read would never be told to close.
+        loop = asyncio.get_running_loop()
+        self._overdue = loop.call_later(CLOSE_TIMEOUT, self.close)
 
     # How tornado is told what Engine.IO decides.
 

@@ -506,6 +506,34 @@ async def test_tornado_handler_of_a_program(application: Application) -> None:
     assert prepared == ["GET"]
 
 
+async def test_tornado_lets_go_of_a_client_that_does_not_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("socketio_fast.hosting.tornado.CLOSE_TIMEOUT", 0)
+    closed = asyncio.Event()
+    # More than all buffers of the system.
+    sio = socketio_fast.AsyncServer(max_buffer_bytes=30_000_000)
+    sio.on("e", lambda sid: None)
+
+    class Handler(socketio_fast.get_tornado_handler(sio)):  # type: ignore[misc]
+        def on_close(self) -> None:
+            super().on_close()
+            closed.set()
+
+    app = tornado.web.Application([(PATH, Handler)], log_function=lambda handler: None)
+    async with run_tornado(app) as url:
+        ws = await WebSocket.upgrade(at(url), websocket(path=PATH))
+        await ws.open_packet()
+        await ws.text("40")
+        await ws.message()
+        ws.reader._limit = 1  # type: ignore[attr-defined]
+        while sio.eio.sockets:
+            await sio.emit("e", "x" * 1_000_000)
+            await asyncio.sleep(0)
+        await within(closed.wait(), 10)  # tornado takes five seconds
+        await ws.close()
+
+
 # --- anything else ----------------------------------------------------------------
 
 
