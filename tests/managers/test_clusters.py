@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -199,6 +200,8 @@ async def test_a_script_that_only_sends(
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-c", SCRIPT, package, manager, broker.url, json.dumps(calls)),
+        # Not the checkout, whose package may not be built.
+        cwd=Path(__file__).parent,
         stderr=asyncio.subprocess.PIPE,
     )
     _, errors = await within(process.communicate())

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,9 @@ from socketio_fast import AsyncServer, KafkaManager
 Node = Callable[[Any], Awaitable[tuple[AsyncServer, str]]]
 
 URL = os.environ.get("SOCKETIO_FAST_KAFKA")
+
+# Not the checkout, whose package may not be built.
+HERE = Path(__file__).parent
 
 
 @pytest.mark.parametrize(
@@ -47,6 +51,7 @@ print(manager.lost_messages)
 """
     done = subprocess.run(
         [sys.executable, "-c", program],
+        cwd=HERE,
         capture_output=True,
         text=True,
         timeout=50,

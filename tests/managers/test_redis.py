@@ -20,6 +20,9 @@ from socketio_fast.managers.redis import parse_redis_sentinel_url
 
 Node = Callable[[Any], Awaitable[tuple[AsyncServer, str]]]
 
+# Not the checkout, whose package may not be built.
+HERE = Path(__file__).parent
+
 
 @pytest.mark.parametrize(
     ("url", "sentinels", "service", "options"),
@@ -68,7 +71,11 @@ def test_a_package_that_is_missing() -> None:
         "import socketio_fast; socketio_fast.AsyncRedisManager('valkey://')"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+        [sys.executable, "-c", program],
+        cwd=HERE,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.stderr.endswith(
         "RuntimeError: AsyncRedisManager needs the package valkey: "
@@ -233,6 +240,7 @@ assert manager.lost_messages == 0
 """
     done = subprocess.run(
         [sys.executable, "-c", program],
+        cwd=HERE,
         capture_output=True,
         text=True,
         timeout=30,
@@ -251,6 +259,7 @@ print(manager.lost_messages)
 """
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
+        cwd=HERE,
         capture_output=True,
         text=True,
         timeout=30,
