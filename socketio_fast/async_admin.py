@@ -301,8 +301,12 @@ class InstrumentedAsyncServer:
             self._outbox.append((event, copy.deepcopy(args)))
             if self._sending is None or self._sending.done():
                 self._sending = self.sio.start_background_task(self._send_outbox)
-        else:
+            return
+        try:
             self.sio._hub.namespace(self.admin_namespace).rooms.emit([event, *args])
+        except Exception as exc:
+            # A client sent what this server can read, but not write.
+            self.sio.logger.warning("the Admin UI was not told of %r: %r", event, exc)
 
     async def _send_outbox(self) -> None:
         while self._outbox:

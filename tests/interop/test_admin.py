@@ -95,6 +95,28 @@ async def test_without_authentication(serve: Any, connect: Connect) -> None:
     assert admin.calls("session").empty
 
 
+async def test_what_cannot_be_shown_is_left_out(
+    serve: Any, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    def sets(value: dict[str, Any]) -> Any:
+        return set(value) if "a" in value else value
+
+    class Sets:
+        dumps = staticmethod(json.dumps)
+        loads = staticmethod(lambda text: json.loads(text, object_hook=sets))
+
+    sio = AsyncServer(json=Sets)
+    sio.on("keys", lambda sid, keys: sorted(keys))
+    sio.instrument(auth=False)
+    server = await serve(sio)
+    admin = await connect(server, "/admin")
+    client = await connect(server)
+    assert await client.client.call("keys", {"b": 1, "a": 2}) == ["a", "b"]
+    await client.client.emit("keys", [1])
+    assert (await admin.next("event_received"))[2] == ["keys", [1]]
+    assert caplog.text.count("the Admin UI was not told of 'event_received'") == 1
+
+
 @pytest.mark.parametrize("always_connect", [False, True])
 async def test_who_is_not_logged_in_hears_and_does_nothing(
     serve: Any, connect: Connect, always_connect: bool
