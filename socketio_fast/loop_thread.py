@@ -13,6 +13,8 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from socketio_fast._core.tasks import Runner
+
 __all__ = ["LoopThread", "exiting"]
 
 T = TypeVar("T")
@@ -182,6 +184,7 @@ class _Running:
     def _get_ready(
         self, on_start: Callable[[asyncio.AbstractEventLoop], object] | None
     ) -> None:
+        self._runner = Runner(self.loop)
         try:
             if on_start is not None:
                 on_start(self.loop)
@@ -220,11 +223,16 @@ class _Running:
     def begin(
         self, coro: Coroutine[Any, Any, T], future: concurrent.futures.Future[T]
     ) -> None:
-        """Start a coroutine as a task that settles the future; its cancel() ends it."""
+        """Start a coroutine that settles the future, whose cancel() ends it."""
         if future.cancelled():
             coro.close()
             return
-        task = self.loop.create_task(_settle(coro, future))
+        # At once: what is posted after it finds done what it does before it waits.
+        task = None
+        with contextlib.suppress(asyncio.CancelledError):
+            task = self._runner.run(_settle, coro, future)
+        if task is None:
+            return
 
         def cancel(future: concurrent.futures.Future[T]) -> None:
             if future.cancelled():

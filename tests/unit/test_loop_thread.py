@@ -52,6 +52,39 @@ def test_run_raises_what_the_coroutine_raises(thread: LoopThread) -> None:
         thread.run(raising(LookupError("here")))
 
 
+@pytest.mark.parametrize("error", [LookupError(), asyncio.CancelledError()])
+def test_errors_before_it_waits(thread: LoopThread, error: BaseException) -> None:
+    async def at_once() -> None:
+        raise error
+
+    with pytest.raises((LookupError, concurrent.futures.CancelledError)):
+        thread.run(at_once())
+    assert thread.run(returning(2)) == 2
+
+
+def test_a_coroutine_begins_before_what_is_posted_after_it(thread: LoopThread) -> None:
+    log: list[str] = []
+    held, gate = threading.Event(), threading.Event()
+
+    async def note() -> None:
+        log.append("run")
+
+    def hold() -> None:
+        held.set()
+        gate.wait(TIMEOUT)
+
+    thread.post(hold)
+    assert held.wait(TIMEOUT)
+    waiting = threading.Thread(target=lambda: thread.run(note()))
+    waiting.start()
+    while not thread._started()._posts:
+        time.sleep(0.001)
+    thread.post(log.append, "posted")
+    gate.set()
+    waiting.join(TIMEOUT)
+    assert log == ["run", "posted"]
+
+
 @pytest.mark.parametrize("kind", [TimeoutError, concurrent.futures.TimeoutError])
 def test_its_own_timeout_error_is_raised_as_it_is(
     thread: LoopThread, kind: type[Exception]
