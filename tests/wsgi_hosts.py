@@ -59,7 +59,8 @@ def on_waitress(app: Any) -> Iterator[str]:
             yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         finally:
             # On its own thread, which ends when it has nothing to wait for.
-            server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map))
+            with contextlib.suppress(OSError):  # it has ended already
+                server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map))
             thread.join(TIMEOUT)
             server.task_dispatcher.shutdown(timeout=TIMEOUT)
 

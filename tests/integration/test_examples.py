@@ -21,6 +21,7 @@ from unit.processes import environment
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TIMEOUT = 20.0
+DIAGNOSTICS = {"PYTHONWARNINGS": "default", "PYTHONFAULTHANDLER": "1"}
 TRANSPORTS = [["polling"], ["websocket"]]
 
 
@@ -40,7 +41,7 @@ def started(example: str, command: str) -> Iterator[str]:
     process = subprocess.Popen(
         [str(script), *words[1:]],
         cwd=EXAMPLES / example,
-        env={**environment(), "PORT": "0", "PYTHONWARNINGS": "default"},
+        env={**environment(), "PORT": "0", **DIAGNOSTICS},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -61,8 +62,9 @@ def started(example: str, command: str) -> Iterator[str]:
         try:
             rest, _ = process.communicate(timeout=TIMEOUT)
         except subprocess.TimeoutExpired:
-            process.kill()
-            raise
+            process.send_signal(signal.SIGABRT)  # where does it hang?
+            rest, _ = process.communicate()
+            raise AssertionError(rest) from None
     assert "Traceback" not in rest, rest
 
 
