@@ -21,6 +21,12 @@ from unit.processes import environment
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TIMEOUT = 20.0
+# SIGINT is ignored by what a shell starts in the background, and by its children.
+INTERRUPTIBLE = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 DIAGNOSTICS = {"PYTHONWARNINGS": "default", "PYTHONFAULTHANDLER": "1"}
 TRANSPORTS = [["polling"], ["websocket"]]
 
@@ -39,7 +45,7 @@ def started(example: str, command: str) -> Iterator[str]:
     words = shlex.split(command.replace("5000", "0"))
     script = Path(sys.executable).with_name(words[0])
     process = subprocess.Popen(
-        [str(script), *words[1:]],
+        [sys.executable, "-c", INTERRUPTIBLE, str(script), *words[1:]],
         cwd=EXAMPLES / example,
         env={**environment(), "PORT": "0", **DIAGNOSTICS},
         stdout=subprocess.PIPE,
