@@ -95,6 +95,7 @@ cdef class Engine(Flusher):
         list lost                   # sessions of an event loop that was closed
         readonly object config      # config.EngineConfig
         readonly object logger
+        readonly object counters    # of what is rare: a collections.Counter
         public Observer observer    # None: nobody looks on
         HandlerFactory factory
         Timeline timeline

@@ -1,4 +1,5 @@
 from asyncio import AbstractEventLoop
+from collections import Counter
 from collections.abc import Callable
 from logging import Logger
 from typing import Any, Protocol, final
@@ -75,6 +76,8 @@ class Session(Timed):
 
 @final
 class Engine(Flusher):
+    @property
+    def counters(self) -> Counter[str]: ...
     observer: Observer | None
     def __new__(
         cls,

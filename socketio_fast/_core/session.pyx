@@ -17,6 +17,7 @@ transports are given, the clock is `Engine.bind()`'s.
 """
 import logging
 import os
+from collections import Counter
 
 import orjson
 
@@ -569,6 +570,7 @@ cdef class Engine(Flusher):
         self.dirty = []
         self.writers = []
         self.slow = []
+        self.counters = Counter()
         self.factory = factory
         self.logger = logger
         self._generate_id = generate_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, ClassVar, TypeVar, overload
@@ -95,6 +96,12 @@ class BaseServer:
     def sockets(self) -> dict[str, Session]:
         """The sessions by Engine.IO id."""
         return self.engine.sessions
+
+    @property
+    def counters(self) -> Counter[str]:
+        """How often what is rare has happened, by name; see docs/deployment.md."""
+        counters: Counter[str] = self.engine.counters
+        return counters
 
     @property
     def ping_interval_grace_period(self) -> float:
