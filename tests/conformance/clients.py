@@ -52,12 +52,6 @@ class Socket:
         )
         return message.data
 
-    async def receive_but_pings(self) -> Any:
-        """The next message that is not the heartbeat's, which is not answered."""
-        while (data := await self.receive()) == "2":
-            pass
-        return data
-
     async def closed(self) -> list[Any]:
         """Wait until the server closes; what came before it."""
         before = []

@@ -16,17 +16,35 @@ PING_TIMEOUT = 0.2
 PATH = "/engine.io/"
 
 
-@pytest.fixture(params=HOSTS)
-async def server(request: pytest.FixtureRequest) -> AsyncIterator[Http]:
-    """The suite's server, which echoes, by way of a client for it."""
-    eio = socketio_fast.engineio.AsyncServer(
-        ping_interval=PING_INTERVAL, ping_timeout=PING_TIMEOUT
-    )
+def suite_server(**options: float) -> socketio_fast.engineio.AsyncServer:
+    """The server that the suite describes, which echoes."""
+    eio = socketio_fast.engineio.AsyncServer(**options)
 
     @eio.on("message")
     async def message(sid: str, data: str | bytes) -> None:
         await eio.send(sid, data)
 
+    return eio
+
+
+@pytest.fixture(params=HOSTS)
+async def server(request: pytest.FixtureRequest) -> AsyncIterator[Http]:
+    async with HOSTS[request.param](suite_server()) as url, http(url, PATH) as client:
+        yield client
+
+
+@pytest.fixture(params=HOSTS)
+async def suite(request: pytest.FixtureRequest) -> AsyncIterator[Http]:
+    """With the times of the suite, which most tests must not depend on."""
+    eio = suite_server(ping_interval=PING_INTERVAL, ping_timeout=PING_TIMEOUT)
+    async with HOSTS[request.param](eio) as url, http(url, PATH) as client:
+        yield client
+
+
+@pytest.fixture(params=HOSTS)
+async def pinging(request: pytest.FixtureRequest) -> AsyncIterator[Http]:
+    """One that pings as often, but waits for the answer."""
+    eio = suite_server(ping_interval=PING_INTERVAL)
     async with HOSTS[request.param](eio) as url, http(url, PATH) as client:
         yield client
 
@@ -34,8 +52,8 @@ async def server(request: pytest.FixtureRequest) -> AsyncIterator[Http]:
 # --- handshake, by polling ------------------------------------------------------
 
 
-async def test_polling_opens_a_session(server: Http) -> None:
-    status, content = await server.request("GET", server.query("polling", None))
+async def test_polling_opens_a_session(suite: Http) -> None:
+    status, content = await suite.request("GET", suite.query("polling", None))
     assert status == 200
     check_open_packet(content, upgrades=["websocket"])
 
@@ -58,8 +76,8 @@ async def test_polling_with_an_invalid_method_fails(server: Http) -> None:
 # --- handshake, by WebSocket ----------------------------------------------------
 
 
-async def test_websocket_opens_a_session(server: Http) -> None:
-    _, packet = await server.session_socket()
+async def test_websocket_opens_a_session(suite: Http) -> None:
+    _, packet = await suite.session_socket()
     check_open_packet(packet, upgrades=[])
 
 
@@ -140,28 +158,28 @@ async def test_websocket_closes_upon_an_invalid_packet(server: Http) -> None:
 # --- heartbeat ------------------------------------------------------------------
 
 
-async def test_polling_exchanges_pings_and_pongs(server: Http) -> None:
-    sid = await server.open_session()
+async def test_polling_exchanges_pings_and_pongs(pinging: Http) -> None:
+    sid = await pinging.open_session()
     for _ in range(3):
-        assert await server.poll(sid) == (200, "2")
-        assert await server.push(sid, "3") == (200, "ok")
+        assert await pinging.poll(sid) == (200, "2")
+        assert await pinging.push(sid, "3") == (200, "ok")
 
 
-async def test_polling_closes_upon_ping_timeout(server: Http) -> None:
-    sid = await server.open_session()
+async def test_polling_closes_upon_ping_timeout(suite: Http) -> None:
+    sid = await suite.open_session()
     await asyncio.sleep(PING_INTERVAL + PING_TIMEOUT + 0.05)
-    assert (await server.poll(sid))[0] == 400
+    assert (await suite.poll(sid))[0] == 400
 
 
-async def test_websocket_exchanges_pings_and_pongs(server: Http) -> None:
-    socket, _ = await server.session_socket()
+async def test_websocket_exchanges_pings_and_pongs(pinging: Http) -> None:
+    socket, _ = await pinging.session_socket()
     for _ in range(3):
         assert await socket.receive() == "2"
         await socket.send("3")
 
 
-async def test_websocket_closes_upon_ping_timeout(server: Http) -> None:
-    socket, _ = await server.session_socket()
+async def test_websocket_closes_upon_ping_timeout(suite: Http) -> None:
+    socket, _ = await suite.session_socket()
     assert await socket.closed() == ["2"]
 
 

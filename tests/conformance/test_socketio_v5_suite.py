@@ -22,9 +22,7 @@ Serve = Callable[..., Awaitable[Any]]
 
 def suite_server(**options: Any) -> socketio_fast.AsyncServer:
     """The server that the suite describes."""
-    sio = socketio_fast.AsyncServer(
-        ping_interval=PING_INTERVAL, ping_timeout=PING_TIMEOUT, **options
-    )
+    sio = socketio_fast.AsyncServer(**options)
 
     @sio.on("connect")
     async def connect(sid: str, environ: Any, auth: Any) -> None:
@@ -51,6 +49,22 @@ async def server(request: pytest.FixtureRequest) -> AsyncIterator[Http]:
         yield client
 
 
+@pytest.fixture(params=HOSTS)
+async def suite(request: pytest.FixtureRequest) -> AsyncIterator[Http]:
+    """With the times of the suite, which most tests must not depend on."""
+    sio = suite_server(ping_interval=PING_INTERVAL, ping_timeout=PING_TIMEOUT)
+    async with HOSTS[request.param](sio) as url, http(url, PATH) as client:
+        yield client
+
+
+@pytest.fixture(params=HOSTS)
+async def pinging(request: pytest.FixtureRequest) -> AsyncIterator[Http]:
+    """One that pings as often, but waits for the answer."""
+    sio = suite_server(ping_interval=PING_INTERVAL)
+    async with HOSTS[request.param](sio) as url, http(url, PATH) as client:
+        yield client
+
+
 async def joined(server: Http) -> Socket:
     """A WebSocket connected to the main namespace."""
     socket, _ = await server.session_socket()
@@ -71,8 +85,8 @@ async def accepted(socket: Socket, prefix: str) -> None:
 # --- Engine.IO: handshake, by polling -------------------------------------------
 
 
-async def test_polling_opens_a_session(server: Http) -> None:
-    status, content = await server.request("GET", server.query("polling", None))
+async def test_polling_opens_a_session(suite: Http) -> None:
+    status, content = await suite.request("GET", suite.query("polling", None))
     assert status == 200
     check_open_packet(content, upgrades=["websocket"])
 
@@ -95,8 +109,8 @@ async def test_polling_with_an_invalid_method_fails(server: Http) -> None:
 # --- Engine.IO: handshake, by WebSocket -----------------------------------------
 
 
-async def test_websocket_opens_a_session(server: Http) -> None:
-    _, packet = await server.session_socket()
+async def test_websocket_opens_a_session(suite: Http) -> None:
+    _, packet = await suite.session_socket()
     check_open_packet(packet, upgrades=[])
 
 
@@ -113,28 +127,28 @@ async def test_websocket_with_an_invalid_transport_fails(server: Http) -> None:
 # --- Engine.IO: heartbeat -------------------------------------------------------
 
 
-async def test_polling_exchanges_pings_and_pongs(server: Http) -> None:
-    sid = await server.open_session()
+async def test_polling_exchanges_pings_and_pongs(pinging: Http) -> None:
+    sid = await pinging.open_session()
     for _ in range(3):
-        assert await server.poll(sid) == (200, "2")
-        assert await server.push(sid, "3") == (200, "ok")
+        assert await pinging.poll(sid) == (200, "2")
+        assert await pinging.push(sid, "3") == (200, "ok")
 
 
-async def test_polling_closes_upon_ping_timeout(server: Http) -> None:
-    sid = await server.open_session()
+async def test_polling_closes_upon_ping_timeout(suite: Http) -> None:
+    sid = await suite.open_session()
     await asyncio.sleep(PING_INTERVAL + PING_TIMEOUT + 0.05)
-    assert (await server.poll(sid))[0] == 400
+    assert (await suite.poll(sid))[0] == 400
 
 
-async def test_websocket_exchanges_pings_and_pongs(server: Http) -> None:
-    socket, _ = await server.session_socket()
+async def test_websocket_exchanges_pings_and_pongs(pinging: Http) -> None:
+    socket, _ = await pinging.session_socket()
     for _ in range(3):
         assert await socket.receive() == "2"
         await socket.send("3")
 
 
-async def test_websocket_closes_upon_ping_timeout(server: Http) -> None:
-    socket, _ = await server.session_socket()
+async def test_websocket_closes_upon_ping_timeout(suite: Http) -> None:
+    socket, _ = await suite.session_socket()
     assert await socket.closed() == ["2"]
 
 
@@ -241,15 +255,14 @@ async def test_no_handshake_closes(serve: Serve) -> None:
 # --- disconnect -----------------------------------------------------------------
 
 
-async def test_disconnect_from_the_main_namespace(server: Http) -> None:
-    socket = await joined(server)
+async def test_disconnect_from_the_main_namespace(pinging: Http) -> None:
+    socket = await joined(pinging)
     await socket.send("41")
     assert await socket.receive() == "2"
 
 
 async def test_disconnect_from_a_custom_namespace(server: Http) -> None:
     socket = await joined(server)
-    assert await socket.receive() == "2"
     await socket.send("40/custom")
     await accepted(socket, "40/custom,")
     assert await socket.receive() == '42/custom,["auth",{}]'
@@ -275,9 +288,9 @@ async def test_message_with_attachments(server: Http) -> None:
     await socket.send(b"\x01\x02\x03")
     await socket.send(b"\x04\x05\x06")
     expected = f'452-["message-back",{PLACEHOLDERS}]'
-    assert await socket.receive_but_pings() == expected
-    assert await socket.receive_but_pings() == b"\x01\x02\x03"
-    assert await socket.receive_but_pings() == b"\x04\x05\x06"
+    assert await socket.receive() == expected
+    assert await socket.receive() == b"\x01\x02\x03"
+    assert await socket.receive() == b"\x04\x05\x06"
 
 
 async def test_text_message_with_an_ack(server: Http) -> None:
@@ -291,9 +304,9 @@ async def test_message_with_attachments_and_an_ack(server: Http) -> None:
     await socket.send(f'452-789["message-with-ack",{PLACEHOLDERS}]')
     await socket.send(b"\x01\x02\x03")
     await socket.send(b"\x04\x05\x06")
-    assert await socket.receive_but_pings() == f"462-789[{PLACEHOLDERS}]"
-    assert await socket.receive_but_pings() == b"\x01\x02\x03"
-    assert await socket.receive_but_pings() == b"\x04\x05\x06"
+    assert await socket.receive() == f"462-789[{PLACEHOLDERS}]"
+    assert await socket.receive() == b"\x01\x02\x03"
+    assert await socket.receive() == b"\x04\x05\x06"
 
 
 async def test_an_unknown_packet_type_closes(server: Http) -> None:
