@@ -158,6 +158,7 @@ ANSWERS: list[tuple[Any, list[Any]]] = [
 
 @pytest.mark.parametrize(("answer", "args"), ANSWERS, ids=repr)
 async def test_callback_gets(run: Run, answer: Any, args: list[Any]) -> None:
+    """M3: callback gets."""
     server = await run()
     client = await server.client()
     client.answers["ask"] = answer
@@ -287,6 +288,7 @@ async def test_call(run: Run, answer: Any, result: Any) -> None:
 
 
 async def test_call_by_sid(run: Run) -> None:
+    """M4: call by sid."""
     server = await run()
     client = await server.client()
     client.answers["ask"] = "yes"

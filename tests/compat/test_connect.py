@@ -62,6 +62,8 @@ async def test_handler_gets_sid_environ_auth(run: Run, transports: list[str]) ->
     ids=repr,
 )
 async def test_auth(run: Run, host: Host, auth: Any) -> None:
+    """N6: auth."""
+
     def app(sio: Any, record: Record) -> None:
         @sio.event
         async def connect(sid: str, environ: Any, auth: Any) -> None:
@@ -197,6 +199,8 @@ async def test_false_refuses(run: Run, kind: str) -> None:
 async def test_refusal_with(
     run: Run, host: Host, args: tuple[Any, ...], told: Any
 ) -> None:
+    """N12: refusal with."""
+
     def app(sio: Any, record: Record) -> None:
         @sio.event
         async def connect(sid: str, environ: Any, auth: Any) -> None:
@@ -461,6 +465,7 @@ async def test_slow_handler_of_one_holds_up_no_other(run: Run) -> None:
 
 
 async def test_always_connect(run: Run) -> None:
+    """S14: always connect."""
     gate = asyncio.Event()
 
     def app(sio: Any, record: Record) -> None:

@@ -373,6 +373,7 @@ async def test_pongs_keep_a_client(run: Run) -> None:
 
 
 async def test_reasons_have_names(run: Run) -> None:
+    """K8: reasons have names."""
     server = await run()
     reason = server.sio.reason
     assert reason.SERVER_DISCONNECT == "server disconnect"

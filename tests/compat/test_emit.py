@@ -73,6 +73,7 @@ async def test_to_a_list_of_clients(run: Run) -> None:
 
 
 async def test_to_a_list_of_rooms_each_once(run: Run) -> None:
+    """M12: to a list of rooms each once."""
     server = await run()
     clients = await three(server)
     for room, members in {"a": [0, 1], "b": [1, 2]}.items():
@@ -129,6 +130,7 @@ async def test_to_a_client_that_has_gone(run: Run) -> None:
 
 @pytest.mark.parametrize("form", ["sid", "list"])
 async def test_skip_one(run: Run, form: str) -> None:
+    """M11: skip one."""
     server = await run()
     clients = await three(server)
     sid = clients[1].sid()
@@ -215,6 +217,7 @@ async def test_bytes_to_both_transports(run: Run, host: Host) -> None:
 
 
 async def test_ignore_queue(run: Run) -> None:
+    """M10: ignore queue."""
     server = await run()
     clients = await three(server)
     await server.sio.emit("news", 1, ignore_queue=True)
@@ -222,6 +225,7 @@ async def test_ignore_queue(run: Run) -> None:
 
 
 async def test_send_has_the_same_arguments(run: Run) -> None:
+    """M2: send has the same arguments."""
     server = await run()
     clients = await three(server)
     await server.sio.enter_room(clients[0].sid(), "room")

@@ -33,6 +33,7 @@ async def start(run: Run, app: Any = echo, **options: Any) -> Server:
 
 @pytest.mark.parametrize("data", ["text", "é☃", "", b"bytes", b""], ids=repr)
 async def test_echo(run: Run, data: Any) -> None:
+    """E19: echo."""
     server = await start(run)
     ws = await server.raw.session()
     await server.next_record()

@@ -144,6 +144,7 @@ async def test_environs_by_engine_id(run: Run) -> None:
 
 @pytest.mark.parametrize("transport", ["websocket", "polling"])
 async def test_transport(run: Run, transport: str) -> None:
+    """K13: transport."""
     server = await run(app)
     client = await server.client(transports=[transport])
     assert server.sio.transport(client.sid()) == transport

@@ -58,6 +58,7 @@ async def test_arguments_of_an_event(
 async def test_arguments_of_an_emit(
     run: Run, arguments: list[Any], transport: str
 ) -> None:
+    """M1: arguments of an emit."""
     server = await run()
     client = await server.client(transports=[transport])
     await server.sio.emit("data", tuple(arguments), to=client.sid())
@@ -165,6 +166,8 @@ async def test_forms_of_registration(run: Run, form: str) -> None:
     "name", ["message", "with space", "é☃", "", "a.b:c", "ünï", "0"]
 )
 async def test_names_of_events(run: Run, name: str) -> None:
+    """P8: names of events."""
+
     def app(sio: Any, record: Record) -> None:
         sio.on(name, lambda sid, value: record(value))
 
@@ -248,6 +251,8 @@ async def test_catch_all_events_answer(run: Run) -> None:
 
 
 async def test_catch_all_namespaces(run: Run) -> None:
+    """N8: catch all namespaces."""
+
     def app(sio: Any, record: Record) -> None:
         @sio.on("hello", namespace="*")
         async def hello(namespace: str, sid: str, *args: Any) -> None:
@@ -326,6 +331,8 @@ async def test_catch_all_namespace_connects(run: Run) -> None:
 
 @pytest.mark.parametrize("kind", ["coroutine", "plain"])
 async def test_error_of_a_handler_stays_there(run: Run, kind: str) -> None:
+    """K11: error of a handler stays there."""
+
     def app(sio: Any, record: Record) -> None:
         async def coroutine(sid: str) -> None:
             raise ValueError("of the handler")
@@ -357,6 +364,7 @@ async def test_wrong_number_of_arguments(run: Run) -> None:
 
 
 async def test_handlers_run_side_by_side(run: Run) -> None:
+    """K12: handlers run side by side."""
     gate = asyncio.Event()
 
     def app(sio: Any, record: Record) -> None:
@@ -421,6 +429,7 @@ async def test_messages_keep_their_order(run: Run) -> None:
 
 
 async def test_emits_keep_their_order(run: Run) -> None:
+    """M22: emits keep their order."""
     server = await run()
     client = await server.client()
     for n in range(50):
@@ -476,6 +485,8 @@ async def test_trigger_event(run: Run) -> None:
     ],
 )
 async def test_reserved_names_from_a_client(run: Run, host: Host, event: str) -> None:
+    """K10: reserved names from a client."""
+
     def app(sio: Any, record: Record) -> None:
         sio.on(event, lambda sid, *args: record(event, *args))
 

@@ -218,12 +218,14 @@ async def test_http_after_an_upgrade(run: Run) -> None:
     ],
 )
 async def test_paths(run: Run, path: str, status: int) -> None:
+    """T12: paths."""
     server = await run()
     assert (await server.get(path)).status == status
 
 
 @pytest.mark.parametrize("path", ["ws", "/ws", "ws/", "/a/b/"])
 async def test_path_option(run: Run, path: str) -> None:
+    """S1: path option."""
     server = await run(path=path)
     at = "/" + path.strip("/") + "/"
     assert (await server.get(f"{at}?EIO=4&transport=polling")).status == 200
@@ -519,6 +521,7 @@ async def test_fraction_of_a_ping_interval(run: Run, host: Host) -> None:
 async def test_transports_option(
     run: Run, transports: Any, polling: bool, websocket: bool
 ) -> None:
+    """T6: transports option."""
     server = await run(transports=transports)
     assert ((await server.get(BASE)).status == 200) == polling
     if websocket:
@@ -535,6 +538,7 @@ async def test_no_valid_transport(run: Run, transports: Any) -> None:
 
 
 async def test_no_upgrades_allowed(run: Run) -> None:
+    """T7: no upgrades allowed."""
     server = await run(allow_upgrades=False)
     answer = await server.get(BASE)
     assert json.loads(answer.text[1:])["upgrades"] == []

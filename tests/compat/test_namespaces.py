@@ -11,6 +11,8 @@ from compat.harness import Host, Record, Run
 
 
 async def test_handlers_are_methods(run: Run, host: Host) -> None:
+    """N7: handlers are methods."""
+
     def app(sio: Any, record: Record) -> None:
         class Chat(host.socketio.AsyncNamespace):
             async def on_connect(self, sid: str, environ: Any, auth: Any) -> None:

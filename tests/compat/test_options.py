@@ -24,6 +24,7 @@ class Loose:
 
 
 async def test_json_of_its_own(run: Run) -> None:
+    """P9: json of its own."""
     server = await run(json=Loose)
     ws = await server.raw.websocket("/socket.io/?EIO=4&transport=websocket")
     await ws.message()
@@ -100,6 +101,8 @@ async def test_unknown_serializer(run: Run) -> None:
 
 
 async def test_packet_class_of_its_own(run: Run, host: Host) -> None:
+    """P10: packet class of its own."""
+
     class Reversed(host.socketio.packet.Packet):
         uses_binary_events: ClassVar[bool] = False
 
@@ -141,6 +144,7 @@ def logger_of(name: str) -> tuple[logging.Logger, list[str]]:
 
 
 async def test_logger(run: Run) -> None:
+    """S12: logger."""
     logger, lines = logger_of("compat.test_logger")
 
     def app(sio: Any, record: Record) -> None:
@@ -191,6 +195,8 @@ async def test_errors_of_handlers_are_logged(run: Run, host: Host) -> None:
 
 
 async def test_background_task(run: Run) -> None:
+    """S13: background task."""
+
     def app(sio: Any, record: Record) -> None:
         async def task(a: int, b: int) -> None:
             await sio.sleep(0)
@@ -286,6 +292,7 @@ async def test_manager_is_initialized(run: Run) -> None:
 
 
 async def test_ids_of_its_own(run: Run) -> None:
+    """P13: ids of its own."""
     numbers = iter(range(100))
 
     def app(sio: Any, record: Record) -> None:

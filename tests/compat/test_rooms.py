@@ -10,12 +10,14 @@ from compat.harness import Host, Record, Run
 
 
 async def test_own_room(run: Run) -> None:
+    """K14: own room."""
     server = await run()
     client = await server.client()
     assert list(server.sio.rooms(client.sid())) == [client.sid()]
 
 
 async def test_enter_and_leave(run: Run) -> None:
+    """K15: enter and leave."""
     server = await run()
     client = await server.client()
     sid = client.sid()
@@ -180,6 +182,7 @@ async def test_manager_lists_participants(run: Run) -> None:
 
 
 async def test_manager_has_tables_of_rooms(run: Run) -> None:
+    """M19: manager has tables of rooms."""
     server = await run()
     client = await server.client()
     await server.sio.enter_room(client.sid(), "a")

@@ -56,6 +56,7 @@ async def test_context_manager_that_fails(run: Run) -> None:
 
 
 async def test_changes_last(run: Run) -> None:
+    """E21: changes last."""
     server = await run()
     client = await server.client()
     session = await server.sio.get_session(client.sid())

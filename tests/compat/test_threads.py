@@ -461,6 +461,7 @@ async def test_asyncio_mode_is_refused(run: Run) -> None:
 
 
 async def test_emit_from_many_threads(run: Run) -> None:
+    """M23: emit from many threads."""
     server = await run(echo)
     client = await server.client()
 

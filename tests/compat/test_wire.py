@@ -83,6 +83,7 @@ async def test_text_while_attachments_are_awaited(run: Run, host: Host) -> None:
 
 
 async def test_more_than_10_attachments(run: Run, host: Host) -> None:
+    """P7: more than 10 attachments."""
     server = await run(app)
     ws = await server.wire()
     holders = ",".join(f'{{"_placeholder":true,"num":{n}}}' for n in range(11))

@@ -107,6 +107,7 @@ async def test_polling_echoes_several_text_packets(server: Http) -> None:
 
 
 async def test_polling_echoes_text_and_binary_packets(server: Http) -> None:
+    """P1, T1: polling echoes text and binary packets."""
     sid = await server.open_session()
     assert await server.push(sid, "4hello\x1ebAQIDBA==") == (200, "ok")
     assert await server.poll(sid) == (200, "4hello\x1ebAQIDBA==")
@@ -144,6 +145,7 @@ async def test_websocket_echoes_a_text_packet(server: Http) -> None:
 
 
 async def test_websocket_echoes_a_binary_packet(server: Http) -> None:
+    """T3: websocket echoes a binary packet."""
     socket, _ = await server.session_socket()
     await socket.send(b"\x01\x02\x03\x04")
     assert await socket.receive() == b"\x01\x02\x03\x04"
@@ -204,6 +206,7 @@ async def test_websocket_closes_when_asked(server: Http) -> None:
 
 
 async def test_upgrade_from_polling_to_websocket(server: Http) -> None:
+    """T5: upgrade from polling to websocket."""
     sid = await server.open_session()
     socket = await server.websocket(sid=sid)
     await socket.send("2probe")
@@ -237,4 +240,5 @@ async def test_a_second_websocket_is_refused_after_the_upgrade(server: Http) -> 
 
 
 def test_the_suite_has_25_cases() -> None:
+    """P14: the suite has 25 cases."""
     assert len(cases(globals())) == 25

@@ -233,6 +233,7 @@ async def test_connect_to_a_custom_namespace_with_a_payload(server: Http) -> Non
 
 
 async def test_connect_to_an_unknown_namespace_is_refused(server: Http) -> None:
+    """N1: connect to an unknown namespace is refused."""
     socket, _ = await server.session_socket()
     await socket.send("40/random")
     assert await socket.receive() == '44/random,{"message":"Invalid namespace"}'
@@ -245,6 +246,7 @@ async def test_an_invalid_handshake_closes(server: Http) -> None:
 
 
 async def test_no_handshake_closes(serve: Serve) -> None:
+    """S3: no handshake closes."""
     running = await serve(suite_server(connect_timeout=0.15))
     async with http(running.url, PATH) as client:
         socket, _ = await client.session_socket()
@@ -283,6 +285,7 @@ async def test_text_message(server: Http) -> None:
 
 
 async def test_message_with_attachments(server: Http) -> None:
+    """P4, M14: message with attachments."""
     socket = await joined(server)
     await socket.send(f'452-["message",{PLACEHOLDERS}]')
     await socket.send(b"\x01\x02\x03")
@@ -316,6 +319,7 @@ async def test_an_unknown_packet_type_closes(server: Http) -> None:
 
 
 async def test_an_invalid_payload_closes(server: Http) -> None:
+    """P6: an invalid payload closes."""
     socket = await joined(server)
     await socket.send("42{}")
     assert await socket.closed() == []
@@ -328,4 +332,5 @@ async def test_an_invalid_ack_id_closes(server: Http) -> None:
 
 
 def test_the_suite_has_32_cases() -> None:
+    """P14: the suite has 32 cases."""
     assert len(cases(globals())) == 32

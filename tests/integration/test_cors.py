@@ -125,6 +125,7 @@ async def test_any_origin(start: Start) -> None:
 
 @pytest.mark.parametrize("origins", [OTHER, [OTHER], [OTHER, "http://third.example"]])
 async def test_named_origins(start: Start, origins: str | list[str]) -> None:
+    """E12: named origins."""
     _, client = await start(cors_allowed_origins=origins)
     allowed(await handshake(client, ("Origin", OTHER)), OTHER)
     not_allowed(await handshake(client, ("Origin", SAME)))
@@ -316,6 +317,7 @@ async def test_a_websocket_of_an_allowed_origin(
     ids=["str", "another str", "name", "path", "flags", "callables"],
 )
 async def test_the_cookie(start: Start, cookie: Any, expected: str) -> None:
+    """E11: the cookie."""
     echo, client = await start(cookie=cookie)
     response = (await handshake(client)).ok()
     assert response.header("set-cookie") == expected.format(sid=echo.sids[0])

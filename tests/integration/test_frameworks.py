@@ -176,6 +176,7 @@ async def test_the_environ(
 
 
 async def test_a_page_and_both_transports_on_one_connection(url: str) -> None:
+    """T11, S4: a page and both transports on one connection."""
     async with await Connection.open(at(url)) as connection:
         for _ in range(2):
             assert (await connection.get("/page")).text == "page"

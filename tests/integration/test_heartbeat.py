@@ -68,6 +68,7 @@ async def test_pings_by_polling(start: Start) -> None:
 
 
 async def test_the_next_ping_is_counted_from_the_pong(start: Start) -> None:
+    """E1: the next ping is counted from the pong."""
     _, client = await start(ping_interval=INTERVAL, ping_timeout=0.5)
     ws = await client.session()
     assert await ws.message() == "2"
@@ -79,6 +80,7 @@ async def test_the_next_ping_is_counted_from_the_pong(start: Start) -> None:
 
 
 async def test_without_a_pong_a_websocket_is_closed(start: Start) -> None:
+    """E2, E22: without a pong a websocket is closed."""
     echo, client = await start(ping_interval=INTERVAL, ping_timeout=TIMEOUT)
     started = now()
     ws = await client.session()

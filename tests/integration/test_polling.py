@@ -54,6 +54,7 @@ async def test_the_open_packet_is_the_references_to_the_byte(client: Client) -> 
 
 
 async def test_the_headers_of_a_poll_response(client: Client) -> None:
+    """E18: the headers of a poll response."""
     connection = await client.connect()
     response = await connection.get(polling())
     assert response.header("content-type") == "text/plain; charset=UTF-8"
@@ -84,6 +85,7 @@ async def test_an_empty_sid_is_a_handshake(client: Client) -> None:
 
 
 async def test_environ_has_the_peer_and_the_request(start: Start) -> None:
+    """U9: environ has the peer and the request."""
     echo, client = await start()
     connection = await client.connect()
     await connection.get(polling(more="&token=a%20b"), ("X-Custom", "yes"))
@@ -214,6 +216,7 @@ async def test_disconnect_by_the_server_answers_the_parked_get_with_close(
 
 
 async def test_a_second_get_closes_the_session(start: Start) -> None:
+    """T1: a second get closes the session."""
     echo, client = await start()
     first, sid = await session(client)
     await first.park(polling(sid))
@@ -572,6 +575,7 @@ LONG = "compress me " * 200
 async def test_accept_encoding(
     start: Start, accept: str | None, expected: str | None
 ) -> None:
+    """E4: accept encoding."""
     echo, client = await start()
     connection, sid = await session(client)
     await echo.app.send(sid, LONG)
@@ -658,6 +662,7 @@ async def test_a_content_length_above_the_maximum_is_refused_before_the_body(
 
 
 async def test_the_maximum_counts_bytes_not_characters(start: Start) -> None:
+    """E3: the maximum counts bytes not characters."""
     echo, client = await start(max_http_buffer_size=100)
     connection, sid = await session(client)
     await connection.send(request("POST", polling(sid), "4" + "€" * 34)[:-103])
@@ -747,6 +752,7 @@ async def test_the_rest_of_a_body_too_large_is_no_request(
     ],
 )
 async def test_errors(start: Start, method: str, target: str, code: int) -> None:
+    """E10: errors."""
     echo, client = await start()
     connection = await client.connect()
     body = None if method == "GET" else "4hello"

@@ -67,6 +67,7 @@ def program(app: str, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], s
 @pytest.mark.parametrize("app", ["sio", "socketio.WSGIApp(sio, flask_app)"])
 @pytest.mark.parametrize("transport", ["polling", "websocket"])
 async def test_clients_and_the_stop(app: str, transport: str, tmp_path: Path) -> None:
+    """S5, S9: clients and the stop."""
     with program(app, tmp_path) as (process, url):
         async with python_socketio.AsyncSimpleClient(handle_sigint=False) as client:
             await client.connect(url, transports=[transport])

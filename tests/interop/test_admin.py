@@ -53,6 +53,7 @@ async def any_of_later(credentials: Any) -> bool:
     "auth", [LOGIN, [{"username": "x", "password": "y"}, LOGIN], any_of, any_of_later]
 )
 async def test_login(serve: Any, connect: Connect, auth: Any) -> None:
+    """U1: login."""
     sio = AsyncServer()
     sio.instrument(auth=auth)
     server = await serve(sio)
@@ -63,6 +64,7 @@ async def test_login(serve: Any, connect: Connect, auth: Any) -> None:
 
 
 async def test_a_page_comes_back_by_its_session(serve: Any, connect: Connect) -> None:
+    """U2: a page comes back by its session."""
     sio = AsyncServer()
     instrumented = sio.instrument(auth=LOGIN)
     server = await serve(sio)
@@ -168,6 +170,7 @@ def test_options_that_are_not_allowed(options: Any, error: str) -> None:
 
 
 async def test_what_can_be_done(serve: Any, connect: Connect) -> None:
+    """U3: what can be done."""
     sio = AsyncServer()
     sio.instrument(auth=LOGIN)
     admin = await log_in(connect, await serve(sio))
@@ -461,6 +464,7 @@ async def test_what_a_ui_sends_wrongly_is_logged(
 
 @pytest.mark.parametrize("mode", ["development", "production"])
 async def test_figures(serve: Any, connect: Connect, mode: str) -> None:
+    """U4: figures."""
     sio = AsyncServer(namespaces=["/", "/chat"])
     sio.instrument(auth=LOGIN, mode=mode, server_stats_interval=0.05)
     server = await serve(sio)

@@ -715,6 +715,7 @@ async def test_those_who_left_are_not_in_their_rooms(js, serve, sio):
 @pytest.mark.parametrize("case", ["text", "binary"])
 @pytest.mark.parametrize("order", [1, -1], ids=["polling first", "websocket first"])
 async def test_a_broadcast_reaches_every_transport(serve, sio, case, order):
+    """B2: a broadcast reaches every transport."""
     message = {"n": 1, "☃": b"\x00\xff" if case == "binary" else "text"}
     server = await serve(sio)
     by = [["polling"], ["polling", "websocket"], ["websocket"]][::order]

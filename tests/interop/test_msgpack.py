@@ -97,6 +97,7 @@ async def test_arguments_from_javascript(node, serve, sio, transport):
 
 
 async def test_arguments_to_javascript(node, serve, sio):
+    """P11: arguments to javascript."""
     client = await node(await serve(sio))
     await client.connect()
     for case, arguments in {**ARGUMENTS, **BINARY_ARGUMENTS}.items():
@@ -170,6 +171,7 @@ async def test_refusals_with_javascript(node, serve, sio):
 
 
 async def test_broadcast_to_javascript_is_encoded_once(node, serve, sio):
+    """M15: broadcast to javascript is encoded once."""
     server = await serve(sio)
     clients = [await node(server) for _ in range(3)]
     for client in clients:

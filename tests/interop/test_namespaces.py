@@ -50,6 +50,7 @@ class Chat(socketio_fast.AsyncNamespace):
 
 @pytest.mark.parametrize("namespace", ["/", "/chat"])
 async def test_a_chat_as_a_class(js: Any, serve: Any, sio: Any, namespace: str) -> None:
+    """N7: a chat as a class."""
     chat = Chat(namespace)
     sio.register_namespace(chat)
     server = await serve(sio)

@@ -184,6 +184,7 @@ async def both(
 async def test_a_script_that_only_sends(
     request: pytest.FixtureRequest, package: str, manager: str, both: list[Client]
 ) -> None:
+    """A16: a script that only sends."""
     ours, theirs = both
     calls = [
         ["enter_room", {"sid": ours.sid, "namespace": "/", "room": "x"}],

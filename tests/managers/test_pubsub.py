@@ -199,6 +199,7 @@ async def test_what_is_no_json_is_the_callers_error(broker: Broker) -> None:
 async def test_events_reach_the_clients_of_both(
     broker: Broker, node: Node, connect: Connect
 ) -> None:
+    """A12: events reach the clients of both."""
     (one, url1), (_, url2) = await node(Manager(broker)), await node(Manager(broker))
     a, b = await connect(url1), await connect(url2)
     for data, args in [
@@ -260,6 +261,7 @@ async def test_disconnecting_a_client_elsewhere(
 async def test_acknowledgements_come_home(
     broker: Broker, node: Node, connect: Connect
 ) -> None:
+    """A17: acknowledgements come home."""
     (one, url1), (_, url2) = await node(Manager(broker)), await node(Manager(broker))
     a, b = await connect(url1), await connect(url2)
     for client in (a, b):

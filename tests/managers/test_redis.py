@@ -43,6 +43,7 @@ HERE = Path(__file__).parent
 def test_sentinel_urls(
     url: str, sentinels: Any, service: str | None, options: dict[str, Any]
 ) -> None:
+    """A13: sentinel urls."""
     assert parse_redis_sentinel_url(url) == (sentinels, service, options)
 
 
@@ -168,6 +169,7 @@ async def test_a_broker_that_is_killed_and_comes_back(
     connect: Connect,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    """A19: a broker that is killed and comes back."""
     first = AsyncRedisManager(mortal_redis.url)
     second = AsyncRedisManager(mortal_redis.url)
     (one, url1), (two, url2) = await node(first), await node(second)

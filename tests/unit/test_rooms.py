@@ -149,7 +149,7 @@ def test_who_goes_leaves_every_room() -> None:
 
 
 def test_who_goes_costs_only_his_own_rooms() -> None:
-    """A room that he is not in is not even looked at."""
+    """B1: A room that he is not in is not even looked at."""
     f = Fixture(2)
 
     class Room:
