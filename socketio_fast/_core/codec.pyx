@@ -213,7 +213,9 @@ cdef class PacketCodec(Codec):
         return m
 
     cdef Outgoing numbered(self, Outgoing m, str namespace, list data, int64_t id):
-        return self.encode(SIO_EVENT, namespace, data, id)
+        cdef Outgoing own = self.encode(SIO_EVENT, namespace, data, id)
+        own.compress = m.compress
+        return own
 
 
 cdef str _shown(object value):

@@ -12,6 +12,7 @@ cdef class Outgoing:
         bytes _frames           # rendered for WebSocket
         bytes _packets          # rendered for HTTP long-polling
         list _messages          # for a WebSocket that another server speaks
+        public bint compress    # it may be, on its way to those who ask for that
 
     cdef bytes frames(self)
     cdef bytes packets(self)

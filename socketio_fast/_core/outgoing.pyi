@@ -2,6 +2,7 @@ from typing import Any, final
 
 @final
 class Outgoing:
+    compress: bool
     def render_frames(self) -> bytes: ...
     def render_packets(self) -> bytes: ...
 

@@ -14,7 +14,13 @@ from socketio_fast._core.sio cimport Attachments
 @cython.no_gc  # bytes and str alone
 @cython.freelist(64)
 cdef class Outgoing:
-    """A text packet, binary messages, or one followed by the others."""
+    """A text packet, binary messages, or one followed by the others.
+
+    `compress`: False keeps permessage-deflate and HTTP compression away from it.
+    """
+
+    def __cinit__(self):
+        self.compress = True
 
     cdef bytes frames(self):
         """The WebSocket frames."""
@@ -119,6 +125,7 @@ cdef Outgoing numbered(Outgoing m, str namespace, int64_t id):
     )
     own.body = m.body
     own.attachments = m.attachments
+    own.compress = m.compress
     return own
 
 

@@ -31,4 +31,4 @@ cdef class Polling(Transport):
     cdef int on_abort(self, Responder responder) except -1
     cdef int _stop(self) except -1
     cdef int _take(self) except -1
-    cdef int _answer(self, bytes payload) except -1
+    cdef int _answer(self, bytes payload, bint compress) except -1

@@ -77,15 +77,19 @@ cdef class Polling(Transport):
         """Answer the GET with all there is; with a close packet the session ends."""
         cdef Outgoing m
         cdef Session session = self.session
-        cdef list pending = self.pending, packets
+        cdef list pending = self.pending, packets = []
+        cdef bint compress = True
         self.pending = []
         self.pending_bytes = 0
         if len(pending) == 1 and not self.closing:
-            return self._answer((<Outgoing> pending[0]).packets())
-        packets = [m.packets() for m in pending]
+            m = <Outgoing> pending[0]
+            return self._answer(m.packets(), m.compress)
+        for m in pending:
+            packets.append(m.packets())
+            compress = compress and m.compress
         if self.closing:
             packets.append(CLOSE)
-        self._answer(join_payload(packets))
+        self._answer(join_payload(packets), compress)
         if self.closing and session is not None:
             self.session = None
             session.finished()
@@ -116,7 +120,7 @@ cdef class Polling(Transport):
         self.pending = []
         self.closing = self.discarded = True
         if self.poll is not None:
-            self._answer(CLOSE)
+            self._answer(CLOSE, True)
         self.session = None
         return 0
 
@@ -131,7 +135,7 @@ cdef class Polling(Transport):
             if self.pending:
                 self._take()
             else:
-                self._answer(NOOP)
+                self._answer(NOOP, True)
         return 0
 
     cpdef list handover(self):
@@ -139,7 +143,7 @@ cdef class Polling(Transport):
         self.pending = []
         self.discarded = True
         if self.poll is not None:
-            self._answer(NOOP)
+            self._answer(NOOP, True)
         return pending
 
     cpdef Py_ssize_t buffered(self) except -1:
@@ -237,11 +241,11 @@ cdef class Polling(Transport):
             (<Session> session).on_error(error)
         responder.respond(400, JSON, b'{"code":3,"message":"Bad request"}', b"")
 
-    cdef int _answer(self, bytes payload) except -1:
+    cdef int _answer(self, bytes payload, bint compress) except -1:
         cdef Responder poll = self.poll
         cdef bytes headers = b"", encoding
         self.poll = None
-        if 0 <= self.engine.compress_from <= PyBytes_GET_SIZE(payload):
+        if compress and 0 <= self.engine.compress_from <= PyBytes_GET_SIZE(payload):
             encoding = accepted_encoding(poll.header(b"accept-encoding"))
             if encoding == b"gzip":
                 payload = gzip.compress(payload, 6, mtime=0)

@@ -5,7 +5,12 @@ from typing import Any
 import pytest
 
 from socketio_fast._core.eio import decode_payload
-from socketio_fast._core.outgoing import Outgoing, event_packet, message_packet
+from socketio_fast._core.outgoing import (
+    Outgoing,
+    event_packet,
+    message_packet,
+    raw_packet,
+)
 
 MESSAGE, BINARY = 4, 7
 
@@ -73,3 +78,11 @@ def test_a_message_is_text_or_bytes(data: Any) -> None:
 def test_an_event_that_is_not_json() -> None:
     with pytest.raises(TypeError, match="object"):
         event_packet("a", [object()])
+
+
+def test_messages_may_be_compressed_unless_they_must_not() -> None:
+    """M9"""
+    for message in (event_packet("a", []), raw_packet(b"2"), message_packet(b"")):
+        assert message.compress
+        message.compress = False
+        assert not message.compress

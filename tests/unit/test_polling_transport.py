@@ -369,3 +369,31 @@ def test_compression(
     elif encoding == "deflate":
         body = zlib.decompress(body)
     assert body == b"4" + b"x" * 2000
+
+
+@pytest.mark.parametrize(
+    ("flags", "encoding"),
+    [
+        ([True], "gzip"),
+        ([False], None),
+        ([True, True], "gzip"),
+        ([True, False], None),
+        ([False, True], None),
+    ],
+)
+def test_a_response_with_a_packet_that_must_not_be_compressed(
+    flags: list[bool], encoding: str | None
+) -> None:
+    """M9, E4: `compress` of each packet."""
+    server, http, target, _ = make()
+    (session,) = server.engine.sessions.values()
+    for flag in flags:
+        message = message_packet("x" * 2000)
+        message.compress = flag
+        session.send_encoded(message)
+    http.send(request("GET", target, headers=[("Accept-Encoding", "gzip")]))
+    _, got, body = http.response()
+    assert got.get("content-encoding") == encoding
+    if encoding:
+        body = gzip.decompress(body)
+    assert body == b"\x1e".join([b"4" + b"x" * 2000] * len(flags))
