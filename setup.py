@@ -27,6 +27,7 @@ MODULES = [
     "outgoing",
     "codec",
     "deadlines",
+    "limits",
     "writer",
     "observer",
     "session",

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from socketio_fast.limits import Limits
+
 __all__ = ["EngineConfig"]
 
 TRANSPORTS = ("polling", "websocket")
@@ -34,6 +36,8 @@ class EngineConfig:
             empty list switches the check off.
         cors_credentials: Whether cookies may be sent from other origins.
         transports: ``None`` for all, or some of ``"polling"`` and ``"websocket"``.
+        limits: What clients and addresses may ask for, a
+            :class:`socketio_fast.limits.Limits`; ``None`` is no limit.
 
     Raises:
         ValueError: The option and the value that is not allowed.
@@ -51,6 +55,7 @@ class EngineConfig:
     cors_allowed_origins: Any = None
     cors_credentials: bool = True
     transports: Any = None
+    limits: Limits | None = None
     # Seconds that clients are told on top of ping_interval; not an option.
     ping_grace: float = 0
 
@@ -74,6 +79,10 @@ class EngineConfig:
         self._set("cookie", _cookie(self.cookie))
         self._set("cors_allowed_origins", _origins(self.cors_allowed_origins))
         self._set("transports", _transports(self.transports))
+        if self.limits is not None and not isinstance(self.limits, Limits):
+            raise ValueError(
+                f"limits={self.limits!r}: a socketio_fast.limits.Limits expected"
+            )
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)

@@ -1,4 +1,5 @@
 # Engine.IO without Socket.IO: messages go to an application's callbacks.
+from socketio_fast._core.limits cimport Limiter
 from socketio_fast._core.session cimport HandlerFactory, Session, SessionHandler
 from socketio_fast._core.tasks cimport Outcome, Runner
 
@@ -19,7 +20,9 @@ cdef class CallbackHandler(SessionHandler):
         Callbacks callbacks
         list waiting                # messages behind a suspended handler, if ordered
         bint busy
+        Limiter limiter             # of what it sends; None: it may send anything
 
+    cdef int _limited(self, Py_ssize_t n) except -1
     cdef int _message(self, object data) except -1
     cdef int _call(self, str event, object callback, object argument) except -1
     cdef int _connected(self, object value) except -1

@@ -6,13 +6,19 @@ came; one that raises is logged, and the client stays.
 import asyncio
 
 import cython
+from cpython.bytes cimport PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 
-from socketio_fast._core.session cimport HandlerFactory, Session, SessionHandler
+from socketio_fast._core.session cimport (
+    Engine,
+    HandlerFactory,
+    Session,
+    SessionHandler,
+)
 from socketio_fast._core.tasks cimport Outcome, Runner
 
-from socketio_fast.exceptions import PacketError
+from socketio_fast.exceptions import LimitError, PacketError
 
 cdef extern from "Python.h":
     PyObject **PySequence_Fast_ITEMS(object o)
@@ -52,7 +58,10 @@ cdef class CallbackHandler(SessionHandler):
 
     cdef int on_open(self) except -1:
         cdef Runner runner = self.callbacks.runner
+        cdef Engine engine = self.session.engine
         cdef list args
+        if engine.limits is not None:
+            self.limiter = engine.limits.limiter(self.session.visitor, engine.now())
         if self.callbacks.connect is None:
             return self._connected(None)
         args = [self.session.id, self.session.environ]
@@ -94,6 +103,8 @@ cdef class CallbackHandler(SessionHandler):
 
     cdef int on_text(self, const char *p, Py_ssize_t n) except -1:
         cdef str text
+        if self.limiter is not None:
+            self._limited(n)
         try:
             text = PyUnicode_DecodeUTF8(p, n, NULL)
         except UnicodeDecodeError:
@@ -103,7 +114,19 @@ cdef class CallbackHandler(SessionHandler):
         return self._message(text)
 
     cdef int on_binary(self, bytes data) except -1:
+        if self.limiter is not None:
+            self._limited(PyBytes_GET_SIZE(data))
         return self._message(data)
+
+    cdef int _limited(self, Py_ssize_t n) except -1:
+        """A message of a client that has limits. Engine.IO has no packet to refuse one
+        with: the connection ends."""
+        cdef Engine engine = self.session.engine
+        self.limiter.size += n
+        if self.limiter.take(engine.now()) > 0:
+            engine.counters["refused_events"] += 1
+            raise LimitError("more messages or bytes than its limits allow", code=1008)
+        return 0
 
     cdef int _message(self, object data) except -1:
         if self.busy:

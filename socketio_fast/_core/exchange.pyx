@@ -39,7 +39,7 @@ cdef class Exchange(Responder):
         if session is None:
             polling = Polling(engine)
             polling.lasting = self.polling_only
-            session = engine.new_session()
+            session = engine.new_session(a.visitor)
             self.headers = self.headers + cookie_header(engine, session)
             self.polling = polling
             session.open(polling, self.origin)

@@ -1,4 +1,5 @@
 # HTTP requests to an Engine.IO path: what they are, whether they are admitted.
+from socketio_fast._core.limits cimport Visitor
 from socketio_fast._core.session cimport Engine, Session
 
 
@@ -33,6 +34,7 @@ cdef class Admission:
         Session session
         bytes headers               # CORS and cookie lines for the response
         str transport
+        Visitor visitor             # of a new session, if addresses are counted
 
 
 cdef Admission admit(Engine engine, Request request, bint upgrade)

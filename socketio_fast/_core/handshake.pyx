@@ -4,6 +4,7 @@ The checks, their order, statuses and bodies are the reference implementation's;
 are judged as python-engineio's `cors_allowed_origins` says.
 """
 import logging
+import math
 from urllib.parse import parse_qs, unquote
 
 import cython
@@ -11,6 +12,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeLatin1
 from libc.string cimport memchr
 
+from socketio_fast._core.limits cimport Limits
 from socketio_fast._core.session cimport CLOSED, OPENING, Engine, Session
 from socketio_fast._core.wire cimport sf_find_header, sf_find_parameter, sf_has_token
 
@@ -268,9 +270,35 @@ cdef Admission admit(Engine engine, Request request, bint upgrade):
     elif request.parameter(b"EIO") != "4":
         a = _error(engine, request, UNSUPPORTED_PROTOCOL_VERSION)
     else:
-        a = Admission.__new__(Admission)
+        a = _admit_visitor(engine, request)
+        a.headers += cors
+        a.transport = transport
+        return a
     a.headers = cors
     a.transport = transport
+    return a
+
+
+cdef Admission _admit_visitor(Engine engine, Request request):
+    """A new connection, if the limits allow it."""
+    cdef Admission a = Admission.__new__(Admission)
+    cdef Limits limits = engine.limits
+    cdef double now
+    cdef bytes message
+    a.headers = b""
+    if limits is None:
+        return a
+    now = engine.now()
+    a.visitor = limits.visitor(request.peer, now)
+    refusal = limits.refusal(a.visitor, now)
+    if refusal is not None:
+        a.status, message, wait, counter = refusal
+        engine.counters[counter] += 1
+        a.body = b'{"code":%d,"message":"%s"}' % (FORBIDDEN, message)
+        a.headers = b"Retry-After: %d\r\n" % math.ceil(wait)
+        engine.logger.info(
+            "%s refused: %s", request.peer, a.body.decode()
+        )
     return a
 
 

@@ -153,7 +153,7 @@ cdef class HostedWebSocket(Transport):
         self.joining = a.session
         if a.session is None:
             self.is_new = True
-            self.joining = engine.new_session()
+            self.joining = engine.new_session(a.visitor)
             a.headers = a.headers + cookie_header(engine, self.joining)
         self.headers = _pairs(a.headers)
 
@@ -314,7 +314,7 @@ def adopt_connection(
         return 400, [(b"content-type", JSON)], body
     a.headers = a.headers + subprotocol_header(request)
     if session is None:
-        session = engine.new_session()
+        session = engine.new_session(a.visitor)
         a.headers = a.headers + cookie_header(engine, session)
     else:
         origin = None

@@ -502,8 +502,10 @@ cdef class Http1Core(Timed):
 
     cdef Admission _judge(self, Request request, bint upgrade):
         cdef Engine engine = self.endpoint.engine
-        if engine.allowed_origins is not None and callable(engine.allowed_origins):
-            self._name_peer(request)  # it is asked with the environ
+        if engine.limits is not None or (
+            engine.allowed_origins is not None and callable(engine.allowed_origins)
+        ):
+            self._name_peer(request)  # they are asked with the address
         return admit(engine, request, upgrade)
 
     cdef int _name_peer(self, Request request) except -1:
@@ -578,7 +580,7 @@ cdef class Http1Core(Timed):
             )
         session = a.session
         if session is None:
-            session = engine.new_session()
+            session = engine.new_session(a.visitor)
             a.headers += cookie_header(engine, session)
             origin = (
                 request if endpoint.other is None

@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t
 
 from socketio_fast._core.codec cimport Codec
 from socketio_fast._core.deadlines cimport Deadline
+from socketio_fast._core.limits cimport Limiter
 from socketio_fast._core.observer cimport Observer
 from socketio_fast._core.outgoing cimport Outgoing
 from socketio_fast._core.session cimport HandlerFactory, Session, SessionHandler
@@ -73,10 +74,14 @@ cdef class Client(SessionHandler):
         dict others                 # namespace -> Peer, in all others
         Packet incomplete           # waits for its attachments
         Deadline connect_deadline
+        Limiter limiter             # of what it sends; None: it may send anything
+        bint pending                # it is counted as being in no namespace yet
 
     cdef Peer _peer(self, str namespace)
     cdef int _dispatch(self, Packet packet) except -1
     cdef int _connect(self, Packet packet) except -1
+    cdef int _limited(self, Packet packet, Py_ssize_t n) except -1
+    cdef int _over(self, Packet packet, double wait) except -1
     cdef int _forget(self, Peer peer) except -1
     cdef int _end_connect_deadline(self) except -1
 

@@ -15,6 +15,7 @@ import asyncio
 import builtins
 
 import cython
+from cpython.bytes cimport PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_GetItemWithError
 from cpython.list cimport PyList_GET_SIZE
 from cpython.object cimport PyObject
@@ -22,6 +23,7 @@ from libc.stdint cimport int64_t
 
 from socketio_fast._core cimport outgoing, sio
 from socketio_fast._core.codec cimport Codec
+from socketio_fast._core.limits cimport Limiter, Limits
 from socketio_fast._core.observer cimport Observer
 from socketio_fast._core.outgoing cimport Outgoing
 from socketio_fast._core.session cimport (
@@ -43,6 +45,7 @@ from socketio_fast._core.tasks cimport Outcome, Runner
 from socketio_fast.exceptions import (
     CallDisconnectedError,
     ConnectionRefusedError,
+    LimitError,
     ProtocolError,
 )
 
@@ -276,6 +279,11 @@ cdef class Client(SessionHandler):
 
     cdef int on_open(self) except -1:
         cdef Engine engine = self.session.engine
+        cdef Limits limits = engine.limits
+        if limits is not None:
+            limits.pending += 1
+            self.pending = True
+            self.limiter = limits.limiter(self.session.visitor, engine.now())
         self.session.accept()
         self.connect_deadline = engine.start(self.hub.connect_timeout, 0, self)
         return 0
@@ -288,6 +296,8 @@ cdef class Client(SessionHandler):
             packet = sio.decode(p, n, self.hub.max_attachments)
         else:
             packet = self.hub.codec.decode_text(p, n, self.hub.max_attachments)
+        if self.limiter is not None:
+            return self._limited(packet, n)
         if packet.missing:
             self.incomplete = packet
             return 0
@@ -304,11 +314,56 @@ cdef class Client(SessionHandler):
             packet.attach(data)
         else:
             codec.attach(packet, data)
+        if self.limiter is not None:
+            return self._limited(packet, PyBytes_GET_SIZE(data))
         if packet.missing:
             self.incomplete = packet
             return 0
         self.incomplete = None
         return self._dispatch(packet)
+
+    cdef int _limited(self, Packet packet, Py_ssize_t n) except -1:
+        """A packet, or a part of it, of a client that has limits."""
+        cdef Limiter limiter = self.limiter
+        cdef double wait
+        limiter.size += n
+        if packet.missing:
+            self.incomplete = packet
+            return 0
+        self.incomplete = None
+        wait = limiter.take(self.session.engine.now())
+        if wait > 0 and (packet.type == SIO_EVENT or packet.type == SIO_CONNECT):
+            return self._over(packet, wait)
+        return self._dispatch(packet)
+
+    cdef int _over(self, Packet packet, double wait) except -1:
+        """An event, or a CONNECT, is beyond its rate: its client is told."""
+        cdef Limiter limiter = self.limiter
+        cdef Engine engine = self.session.engine
+        cdef double now = engine.now()
+        cdef dict error = {"message": "Rate limit exceeded", "retry_after": wait}
+        engine.counters["refused_events"] += 1
+        if limiter.closes:
+            raise LimitError("more events or bytes than its limits allow", code=1008)
+        if packet.type == SIO_CONNECT:
+            answer = {"message": error["message"], "data": {"retry_after": wait}}
+            m = self.hub.encode(SIO_CONNECT_ERROR, packet.namespace, answer, -1)
+        elif self._peer(packet.namespace) is None:
+            return self._dispatch(packet)  # which knows what is wrong with it
+        elif packet.id >= 0:
+            m = self.hub.encode(
+                SIO_ACK, packet.namespace, [{"error": error}], packet.id
+            )
+        elif now < limiter.told + 1:
+            return 0
+        else:
+            limiter.told = now
+            engine.logger.info(
+                "session %s: an event is beyond its limits", self.session.id
+            )
+            error["event"] = (<list> packet.data)[0]
+            m = self.hub.encode(SIO_EVENT, packet.namespace, ["error", error], -1)
+        return self.session.send(m)
 
     cdef int _dispatch(self, Packet packet) except -1:
         cdef Peer peer = self._peer(packet.namespace)
@@ -350,11 +405,21 @@ cdef class Client(SessionHandler):
 
     cdef int _connect(self, Packet packet) except -1:
         cdef Namespace ns = self.hub._namespace(packet.namespace)
+        cdef Limits limits = self.session.engine.limits
         cdef Peer peer
         if ns is None:
             self.session.send(self.hub.encode(
                 SIO_CONNECT_ERROR, packet.namespace,
                 {"message": "Invalid namespace"}, -1,
+            ))
+            return 0
+        if limits is not None and limits.namespaces >= 0 and (
+            len(self.peers) >= limits.namespaces
+        ):
+            self.session.engine.counters["refused_namespaces"] += 1
+            self.session.send(self.hub.encode(
+                SIO_CONNECT_ERROR, packet.namespace,
+                {"message": "Too many namespaces"}, -1,
             ))
             return 0
         peer = Peer.__new__(Peer)
@@ -389,6 +454,9 @@ cdef class Client(SessionHandler):
         if self.connect_deadline is not None:
             self.connect_deadline.cancel()
             self.connect_deadline = None
+        if self.pending:
+            self.pending = False
+            self.session.engine.limits.pending -= 1
         return 0
 
     cdef int on_deadline(self, int kind, double now) except -1:

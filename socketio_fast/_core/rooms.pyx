@@ -13,6 +13,7 @@ from libc.stdint cimport int64_t
 
 from socketio_fast._core cimport outgoing
 from socketio_fast._core.codec cimport Codec
+from socketio_fast._core.limits cimport Limits
 from socketio_fast._core.observer cimport Observer
 from socketio_fast._core.outgoing cimport Outgoing
 from socketio_fast._core.peer cimport (
@@ -22,7 +23,10 @@ from socketio_fast._core.peer cimport (
     Namespace,
     Peer,
 )
+from socketio_fast._core.session cimport Engine
 from socketio_fast._core.sio cimport SIO_EVENT
+
+from socketio_fast.exceptions import LimitError
 
 
 @cython.final
@@ -38,11 +42,12 @@ cdef class Rooms(Membership):
         return None if found is NULL else <Peer> found
 
     def enter(self, str sid not None, room):
-        """Put a client into a room; raises ValueError if it is not connected, or if
-        the room is another client's own."""
+        """Put a client into a room; raises ValueError if it is not connected, if the
+        room is another client's own, or if it is in as many as it may be."""
         cdef Peer peer = self._peer(sid)
         cdef Observer observer = self.namespace.hub.observer
         cdef dict members
+        cdef Limits limits
         if peer is None or peer.state == DISCONNECTED:
             raise ValueError("sid is not connected to requested namespace")
         if room == sid or room is None:
@@ -54,6 +59,14 @@ cdef class Rooms(Membership):
             members = self.rooms[room] = {}
         if peer in members:
             return
+        limits = (<Engine> self.namespace.hub.engine).limits
+        if limits is not None and 0 <= limits.rooms <= len(peer.rooms or ()):
+            if not members:
+                del self.rooms[room]
+            raise LimitError(
+                f"{sid} is in as many rooms as it may be, rooms_per_socket="
+                f"{limits.rooms}"
+            )
         members[peer] = None
         if peer.rooms is None:
             peer.rooms = set()

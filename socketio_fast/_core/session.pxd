@@ -1,5 +1,6 @@
 # One Engine.IO connection, whatever its transport; and the engine that holds them all.
 from socketio_fast._core.deadlines cimport Deadline, Timed, Timeline
+from socketio_fast._core.limits cimport Limits, Visitor
 from socketio_fast._core.observer cimport Observer
 from socketio_fast._core.outgoing cimport Outgoing
 from socketio_fast._core.writer cimport Flusher, Writer
@@ -65,6 +66,7 @@ cdef class Session(Timed):
         Deadline probe_timeout
         Deadline noop_tick
         Deadline close_timeout
+        Visitor visitor             # whose connection it is counted as; or None
 
     cdef int open(self, Transport transport, object request) except -1
     cdef int accept(self) except -1
@@ -84,6 +86,7 @@ cdef class Session(Timed):
     cdef int on_probe_packet(
         self, Transport probe, int type, const char *p, Py_ssize_t n
     ) except -1
+    cdef int _leave(self) except -1
     cdef int _end_probe(self) except -1
     cdef int _upgrade(self) except -1
     cdef int _closed(self, str reason) except -1
@@ -97,6 +100,7 @@ cdef class Engine(Flusher):
         readonly object logger
         readonly object counters    # of what is rare: a collections.Counter
         public Observer observer    # None: nobody looks on
+        readonly Limits limits      # None: there are none
         HandlerFactory factory
         Timeline timeline
         # Of the configuration, as C values.

@@ -7,6 +7,7 @@ from typing import Any, Protocol, final
 from typing_extensions import Self, disjoint_base
 
 from socketio_fast._core.deadlines import Timed
+from socketio_fast._core.limits import Limits, Visitor
 from socketio_fast._core.observer import Observer
 from socketio_fast._core.outgoing import Outgoing
 from socketio_fast._core.writer import Flusher
@@ -77,6 +78,8 @@ class Session(Timed):
 @final
 class Engine(Flusher):
     @property
+    def limits(self) -> Limits | None: ...
+    @property
     def counters(self) -> Counter[str]: ...
     observer: Observer | None
     def __new__(
@@ -98,7 +101,7 @@ class Engine(Flusher):
     def bind(self, loop: AbstractEventLoop) -> None: ...
     def forget_lost(self) -> None: ...
     max_packets: int
-    def new_session(self) -> Session: ...
+    def new_session(self, visitor: Visitor | None = None) -> Session: ...
     def open_session(
         self, transport: Transport, request: _Environ | None = None
     ) -> Session: ...

@@ -37,6 +37,7 @@ from socketio_fast._core.eio cimport (
     PacketView,
     scan_packet,
 )
+from socketio_fast._core.limits cimport Limits, Visitor
 from socketio_fast._core.observer cimport Observer
 from socketio_fast._core.outgoing cimport Outgoing
 from socketio_fast._core.wire cimport sf_base64_encode
@@ -216,6 +217,8 @@ cdef class Session(Timed):
         self.engine.sessions[self.id] = self
         self.handler = handler
         handler.session = self
+        if self.visitor is not None:
+            self.engine.limits.entered(self.visitor)
         handler.on_open()
         return 0
 
@@ -301,6 +304,7 @@ cdef class Session(Timed):
         self.transport = self.probe = None
         self.heartbeat = self.close_timeout = self.probe_timeout = None
         self.noop_tick = None
+        self._leave()
         if before == OPEN:
             self._closed(TRANSPORT_CLOSE)
         self.handler = None
@@ -342,6 +346,12 @@ cdef class Session(Timed):
         self.heartbeat = self.close_timeout = None
         self.transport = None
         self.engine.sessions.pop(self.id, None)
+        return self._leave()
+
+    cdef int _leave(self) except -1:
+        if self.visitor is not None:
+            self.engine.limits.left(self.visitor)
+            self.visitor = None
         return 0
 
     # From the transport.
@@ -594,6 +604,8 @@ cdef class Engine(Flusher):
         self.open_without_upgrade = _open_packet(config, [])
         self.allowed_origins = config.cors_allowed_origins
         self.cors_credentials = config.cors_credentials
+        if self.limits is None or self.limits.config is not config.limits:
+            self.limits = None if config.limits is None else Limits(config.limits)
         self.compress_from = (
             config.compression_threshold if config.http_compression else -1
         )
@@ -629,9 +641,10 @@ cdef class Engine(Flusher):
         for session in lost or ():
             session.forget()
 
-    def new_session(self):
-        """A session with a fresh id, not open yet."""
+    def new_session(self, Visitor visitor=None):
+        """A session with a fresh id, not open yet, that is counted as `visitor`'s."""
         cdef Session session = Session.__new__(Session)
+        session.visitor = visitor
         session.engine = self
         session.id = self._generate_id()
         return session

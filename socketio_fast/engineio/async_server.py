@@ -17,6 +17,7 @@ from socketio_fast.encodings import json_functions
 from socketio_fast.engineio.base_server import ASYNC_MODES, SYNC_MODES, BaseServer
 from socketio_fast.engineio.packet import Packet, read_text
 from socketio_fast.engineio.payload import server_limit
+from socketio_fast.limits import Limits
 from socketio_fast.logs import Logger, choose_logger
 
 __all__ = ["AsyncServer"]
@@ -58,6 +59,8 @@ class AsyncServer(BaseServer):
         transports: ``None`` for all, or some of ``"polling"`` and ``"websocket"``.
         upgrade_timeout: Seconds for an upgrade to WebSocket to complete (10).
         max_buffer_bytes: Bytes that may wait for a client to read them (16 MiB).
+        limits: What clients and addresses may ask for, a
+            :class:`socketio_fast.limits.Limits`.
 
     :class:`socketio_fast.config.EngineConfig` says more.
 
@@ -85,6 +88,7 @@ class AsyncServer(BaseServer):
         *,
         upgrade_timeout: float = 10,
         max_buffer_bytes: int = 16 * 1024 * 1024,
+        limits: Limits | None = None,
         _factory: Hub | None = None,
     ) -> None:
         if async_mode in SYNC_MODES:
@@ -111,6 +115,7 @@ class AsyncServer(BaseServer):
             cors_allowed_origins=cors_allowed_origins,
             cors_credentials=cors_credentials,
             transports=transports,
+            limits=limits,
         )
         self.logger = choose_logger(logger, "socketio_fast.engineio")
         self.async_handlers = async_handlers

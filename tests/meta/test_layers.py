@@ -82,15 +82,19 @@ def test_only_what_is_below_is_needed(path: Path) -> None:
         ("sio", {"wire"}),
         ("outgoing", {"eio", "sio"}),
         ("deadlines", set()),
+        ("limits", set()),
         ("tasks", set()),
         ("writer", {"wire"}),
         ("observer", set()),
         (
             "session",
-            {"deadlines", "eio", "observer", "outgoing", "wire", "writer"},
+            {"deadlines", "eio", "limits", "observer", "outgoing", "wire", "writer"},
         ),
         ("codec", {"outgoing", "sio"}),
-        ("rooms", {"codec", "observer", "outgoing", "peer", "sio"}),
+        (
+            "rooms",
+            {"codec", "limits", "observer", "outgoing", "peer", "session", "sio"},
+        ),
     ],
 )
 def test_direct_needs(module: str, allowed: set[str]) -> None:

@@ -1,0 +1,202 @@
+"""Limits of what clients and addresses ask for: token buckets and counts.
+
+A bucket holds tokens up to its burst; they come back with time. What costs more than a
+full bucket is let through when it is full, and leaves it in debt: large messages are
+slow then, and not impossible.
+"""
+import ipaddress
+
+import cython
+
+# Addresses that are known at least before those without a connection are forgotten.
+cdef Py_ssize_t FIRST_SWEEP = 1024
+
+
+@cython.final
+@cython.no_gc
+cdef class Bucket:
+    """Tokens that come back with time."""
+
+    @staticmethod
+    cdef Bucket new(object rate, double now):
+        """A full one; None without a rate."""
+        cdef Bucket self
+        if rate is None:
+            return None
+        self = Bucket.__new__(Bucket)
+        self.rate = rate[0]
+        self.burst = self.tokens = rate[1]
+        self.at = now
+        return self
+
+    cdef int refill(self, double now) except -1:
+        self.tokens = min(self.burst, self.tokens + (now - self.at) * self.rate)
+        self.at = now
+        return 0
+
+    cdef double lacks(self, double n, double now) except -1:
+        """Seconds until there is enough for `n` tokens; 0: there is."""
+        self.refill(now)
+        n = min(n, self.burst)
+        return 0 if self.tokens >= n else (n - self.tokens) / self.rate
+
+
+@cython.final
+@cython.no_gc
+cdef class Visitor:
+    """An address, and what it has left."""
+
+
+@cython.final
+cdef class Limiter:
+    """What a connection has left."""
+
+    cdef double take(self, double now) except -1:
+        """Take what an event of `size` bytes costs, and return 0; or the seconds until
+        there is enough, with nothing taken."""
+        cdef double wait = 0
+        cdef double size = self.size
+        cdef Visitor visitor = self.visitor
+        cdef tuple buckets
+        cdef Bucket bucket
+        cdef bint by_bytes = False
+        self.size = 0
+        if visitor is None:
+            buckets = self.events, self.bytes
+        else:
+            buckets = self.events, self.bytes, visitor.events, visitor.bytes
+        for bucket in buckets:
+            if bucket is not None:
+                wait = max(wait, bucket.lacks(size if by_bytes else 1, now))
+            by_bytes = not by_bytes
+        if wait > 0:
+            return wait
+        by_bytes = False
+        for bucket in buckets:
+            if bucket is not None:
+                bucket.tokens -= size if by_bytes else 1
+            by_bytes = not by_bytes
+        return 0
+
+
+@cython.final
+cdef class Limits:
+    """The limits of a server, and who has used what of them.
+
+    Args:
+        config: A `socketio_fast.limits.Limits`.
+    """
+
+    def __cinit__(self, config not None):
+        self.config = config
+        self.visitors = {}
+        self.swept = FIRST_SWEEP
+        self.exempt = tuple(map(ipaddress.ip_network, config.exempt))
+        self.rooms = -1
+        self.namespaces = -1
+        if config.rooms_per_socket is not None:
+            self.rooms = config.rooms_per_socket
+        if config.namespaces_per_connection is not None:
+            self.namespaces = config.namespaces_per_connection
+
+    cdef Visitor visitor(self, object peer, double now):
+        """Who an address is; None if nothing is counted for it."""
+        cdef Visitor visitor
+        cdef str address
+        if not isinstance(peer, tuple):
+            return None  # a Unix socket
+        address = peer[0]
+        if ":" in address or self.exempt:
+            try:
+                ip = ipaddress.ip_address(address.partition("%")[0])
+            except ValueError:
+                return None
+            ip = getattr(ip, "ipv4_mapped", None) or ip
+            if any(ip in network for network in self.exempt):
+                return None
+            address = str(ip)
+            if ip.version == 6:
+                address = str(ipaddress.ip_network((ip, 64), strict=False))
+        visitor = self.visitors.get(address)
+        if visitor is None:
+            if len(self.visitors) >= self.swept:
+                self._sweep(now)
+            visitor = Visitor.__new__(Visitor)
+            visitor.address = address
+            visitor.connects = Bucket.new(self.config.connections, now)
+            visitor.events = Bucket.new(self.config.address_events, now)
+            visitor.bytes = Bucket.new(self.config.address_bytes, now)
+            self.visitors[address] = visitor
+        return visitor
+
+    cdef int _sweep(self, double now) except -1:
+        """Forget addresses that have no connection, and nothing to be counted."""
+        cdef Visitor visitor
+        cdef Bucket bucket
+        for visitor in list(self.visitors.values()):
+            if visitor.connections:
+                continue
+            for bucket in (visitor.connects, visitor.events, visitor.bytes):
+                if bucket is not None:
+                    bucket.refill(now)
+                    if bucket.tokens < bucket.burst:
+                        break
+            else:
+                del self.visitors[visitor.address]
+        self.swept = max(FIRST_SWEEP, 2 * len(self.visitors))
+        return 0
+
+    cdef object refusal(self, Visitor visitor, double now):
+        """Why there is to be no further connection, `(status, message, seconds until
+        another attempt, the counter of it)`; None: there may be."""
+        cdef double wait
+        if (
+            self.config.pending_handshakes is not None
+            and self.pending >= self.config.pending_handshakes
+        ):
+            return 503, b"Too many handshakes", 1.0, "refused_pending_handshakes"
+        if visitor is None:
+            return None
+        if (
+            self.config.connections_per_address is not None
+            and visitor.connections >= self.config.connections_per_address
+        ):
+            return (
+                429, b"Too many connections of this address", 1.0,
+                "refused_connections_per_address",
+            )
+        if visitor.connects is not None:
+            wait = visitor.connects.lacks(1, now)
+            if wait > 0:
+                return (
+                    429, b"Too many new connections of this address", wait,
+                    "refused_connection_rate",
+                )
+            visitor.connects.tokens -= 1
+        return None
+
+    cdef int entered(self, Visitor visitor) except -1:
+        """A connection is there."""
+        visitor.connections += 1
+        return 0
+
+    cdef int left(self, Visitor visitor) except -1:
+        """It has gone."""
+        visitor.connections -= 1
+        return 0
+
+    cdef Limiter limiter(self, Visitor visitor, double now):
+        """What a connection may send; None if that has no limit."""
+        cdef Limiter limiter
+        cdef object config = self.config
+        if config.events is None and config.bytes is None and (
+            visitor is None or (visitor.events is None and visitor.bytes is None)
+        ):
+            return None
+        limiter = Limiter.__new__(Limiter)
+        limiter.events = Bucket.new(config.events, now)
+        limiter.bytes = Bucket.new(config.bytes, now)
+        limiter.visitor = visitor
+        limiter.told = now - 1
+        limiter.closes = config.excess == "close"
+        return limiter
