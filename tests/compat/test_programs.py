@@ -244,7 +244,12 @@ async def program(name: str, package: str, cwd: Path) -> AsyncIterator[str]:
             # python-socketio would hold it up for what it still answers.
             ours = package == "socketio_fast"
             process.send_signal(signal.SIGINT if ours else signal.SIGKILL)
-        text = (await asyncio.wait_for(output, 30))[0].decode()
+        ended, _ = await asyncio.wait([output], timeout=20)
+        if not ended:
+            # An event loop would wait for it without end when it is closed.
+            process.kill()
+        text = (await output)[0].decode()
+    assert ended, f"it has not ended:\n{text}"
     assert "Traceback" not in text, text
 
 

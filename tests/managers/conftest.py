@@ -122,5 +122,5 @@ async def their_node() -> AsyncIterator[Callable[[str, str], Awaitable[str]]]:
 
     yield start
     for process in processes:
-        process.terminate()
+        process.kill()
         await process.wait()

@@ -205,7 +205,12 @@ async def test_a_script_that_only_sends(
         cwd=Path(__file__).parent,
         stderr=asyncio.subprocess.PIPE,
     )
-    _, errors = await within(process.communicate())
+    try:
+        _, errors = await within(process.communicate())
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     assert (process.returncode, errors) == (0, b"")
     for client, events in (
         (ours, ["1", b"2"]),

@@ -25,6 +25,7 @@ def test_defaults() -> None:
         "cors_allowed_origins": None,
         "cors_credentials": True,
         "transports": ("polling", "websocket"),
+        "limits": None,
         "ping_grace": 0,
     }
 
