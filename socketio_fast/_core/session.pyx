@@ -702,6 +702,15 @@ cdef class Engine(Flusher):
             self._timer = self._call_at(when, self.on_timer)
         return 0
 
+    def set_clock(self, time, call_at):
+        """Tell time by these instead of the loop's methods of the same names.
+
+        For tests; the clocks must agree when this is called, on the loop's thread.
+        """
+        self._clock = time
+        self._call_at = call_at
+        self._arm()
+
     def on_timer(self):
         """Handle every deadline that is due, and wake for the next."""
         cdef double now = self._clock()

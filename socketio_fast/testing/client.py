@@ -1,0 +1,560 @@
+"""Clients in the process of the server: real packets, and no sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, TypeVar, overload
+from urllib.parse import urlencode
+
+from socketio_fast import exceptions
+from socketio_fast._core.handshake import make_request
+from socketio_fast._core.hosted import HostedWebSocket
+from socketio_fast.async_server import AsyncServer
+from socketio_fast.hosting.common import Origin, bind
+from socketio_fast.packet import (
+    ACK,
+    BINARY_ACK,
+    BINARY_EVENT,
+    CONNECT,
+    CONNECT_ERROR,
+    DISCONNECT,
+    EVENT,
+)
+from socketio_fast.testing.clock import Timers, settle
+
+__all__ = ["Client", "Connection", "Event"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+Headers = Mapping[str, str] | Iterable[tuple[str, str]]
+Query = Mapping[str, Any] | Iterable[tuple[str, Any]]
+
+#: Seconds of real time that a client waits for what is to come, unless told otherwise.
+TIMEOUT = 5.0
+
+_WEBSOCKET = {
+    "Host": "testserver",
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+
+
+class Event(NamedTuple):
+    """An event that came from the server."""
+
+    #: Its name.
+    name: str
+    #: Its arguments.
+    args: tuple[Any, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name!r}({', '.join(map(repr, self.args))})"
+
+
+class Connection:
+    """One Engine.IO connection, a WebSocket without a socket.
+
+    Its packets are those of a client on the network, encoded with the server's packet
+    class and decoded by the server itself. Use it in ``async with``, to have a client
+    that has joined no namespace yet; else :func:`~socketio_fast.testing.client` has
+    one made.
+
+    Args:
+        server: The server.
+        headers: Headers of the handshake request besides those of every WebSocket.
+        query: Parameters of its query string besides the protocol's.
+        address: The client's address.
+
+    Raises:
+        ConnectionRefusedError: When it is entered: the server refuses the request. Its
+            data has the HTTP ``status``, and what else the response says.
+    """
+
+    def __init__(
+        self,
+        server: AsyncServer,
+        *,
+        headers: Headers | None = None,
+        query: Query | None = None,
+        address: str = "127.0.0.1",
+    ) -> None:
+        self._server = server
+        self._headers = _pairs(headers)
+        self._query = _pairs(query)
+        self._address = address
+        #: Its clients, by namespace; those that have gone too.
+        self.clients: dict[str, Client] = {}
+        #: The Engine.IO id.
+        self.sid = ""
+        #: Whether pings are answered; without answers, a ping timeout ends it.
+        self.answers_pings = True
+        #: Whether it is open.
+        self.connected = False
+        #: The WebSocket close code that the server has closed it with, if it has.
+        self.close_code: int | None = None
+        self._partial: Any = None  # a packet whose attachments are to come
+        self._closing = False
+        self._error: BaseException | None = None  # of a function of the test
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Connection:
+        loop = asyncio.get_running_loop()
+        self._loop = loop
+        self._timers = Timers.of(loop)
+        engine = bind(self._server).engine
+        self._timers.adopt(engine)
+        self._opened: asyncio.Future[None] = loop.create_future()
+        request = make_request(
+            "GET",
+            self._target().encode(),
+            [
+                (name.encode("latin-1"), value.encode("latin-1"))
+                for name, value in (_WEBSOCKET | dict(self._headers)).items()
+            ],
+            (self._address, 54321),
+            ("127.0.0.1", 80),
+        )
+        self._websocket = HostedWebSocket(engine, request, Origin(request, {}))
+        if self._websocket.status != 101:
+            raise _refusal(self._websocket)
+        self._websocket.begin(self._wake)
+        self.connected = True
+        await self._wait(self._opened)
+        if not self.connected:
+            raise exceptions.ConnectionRefusedError(
+                "the server closed the connection", {"code": self.close_code}
+            )
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    def _target(self) -> str:
+        query = urlencode([("EIO", 4), ("transport", "websocket"), *self._query])
+        return f"{self._server.default_path}?{query}"
+
+    async def join(
+        self,
+        namespace: str = "/",
+        auth: dict[str, Any] | None = None,
+        *,
+        timeout: float = TIMEOUT,
+    ) -> Client:
+        """Connect to a namespace.
+
+        Args:
+            namespace: Its name.
+            auth: What the connect handler gets as ``auth``.
+            timeout: Seconds of real time for the server to answer.
+
+        Returns:
+            The client there.
+
+        Raises:
+            ConnectionRefusedError: The server refuses it. ``args`` are the message and,
+                if there are some, the data.
+            DisconnectedError: The connection is not open, or ends meanwhile.
+            TimeoutError: There is no answer.
+            TypeError: ``auth`` is something else than a dict.
+            ValueError: It has joined the namespace already.
+        """
+        if auth is not None and not isinstance(auth, dict):
+            # The server would close the connection, as it does for any client.
+            raise TypeError(f"auth={auth!r}: a dict or None expected")
+        before = self.clients.get(namespace)
+        if before is not None and before.connected:
+            raise ValueError(f"namespace {namespace!r} is joined already")
+        client = Client(self, namespace)
+        self.clients[namespace] = client
+        self._send_packet(CONNECT, namespace, auth)
+        if not await self._wait(client._accepted, timeout):
+            raise exceptions.TimeoutError(
+                f"no answer to the CONNECT packet for {namespace!r} in {timeout} s"
+            )
+        return client._accepted.result()
+
+    async def send(self, packet: str | bytes) -> None:
+        """Send an Engine.IO packet as it is, malformed or not: text, or bytes for a
+        binary message.
+
+        Raises:
+            DisconnectedError: The connection is not open.
+        """
+        self._send(packet)
+        await settle()
+        self._check()
+
+    async def lose(self) -> None:
+        """The network fails: the server's reason is ``"transport close"``."""
+        self._ended("transport close")
+        await settle()
+
+    async def close(self) -> None:
+        """Leave every namespace, and close.
+
+        It waits for the handlers that this starts. Nothing happens if it is closed.
+        """
+        eio = self._server.eio
+        before = eio.handler_tasks()
+        for client in list(self.clients.values()):
+            client._leave()
+        self._ended("io client disconnect")
+        await settle()
+        started = eio.handler_tasks() - before
+        if started:
+            ended = asyncio.ensure_future(asyncio.wait(started))
+            if not await self._timers.wait(ended, TIMEOUT):
+                ended.cancel()
+        self._check()
+
+    # From the server.
+
+    def _wake(self) -> None:
+        # Not at once: the engine writes now, and is not to be given anything.
+        self._loop.call_soon(self._take)
+
+    def _take(self) -> None:
+        websocket = self._websocket
+        while self.connected and (message := websocket.take()) is not None:
+            if isinstance(message, bytes):
+                self._on_message(message)
+            else:
+                self._on_packet(message)
+        if self.connected and websocket.closing:
+            self.close_code = websocket.code
+            self._ended("transport close")
+
+    def _on_packet(self, packet: str) -> None:
+        kind, data = packet[:1], packet[1:]
+        if kind == "0":
+            self.sid = json.loads(data)["sid"]
+            if not self._opened.done():
+                self._opened.set_result(None)
+        elif kind == "2":
+            if self.answers_pings:
+                self._send(f"3{data}")
+        elif kind == "4":
+            self._on_message(data)
+
+    def _on_message(self, message: str | bytes) -> None:
+        if self._partial is None:
+            packet = self._server.packet_class(encoded_packet=message)
+            if packet.packet_type in (BINARY_EVENT, BINARY_ACK):
+                self._partial = packet
+                return
+        else:
+            packet = self._partial
+            if not packet.add_attachment(message):
+                return
+            self._partial = None
+        client = self.clients.get(packet.namespace or "/")
+        if client is not None:
+            client._on_packet(packet.packet_type, packet.data, packet.id)
+
+    def _ended(self, reason: str) -> None:
+        if not self.connected:
+            return
+        self.connected = False
+        self._websocket.lost()
+        for client in self.clients.values():
+            client._on_end(reason)
+        if not self._opened.done():
+            self._opened.set_result(None)
+
+    # To the server.
+
+    def _send_packet(
+        self, kind: int, namespace: str, data: Any = None, id: int | None = None
+    ) -> None:
+        encoded = self._server.packet_class(
+            kind, data=data, namespace=namespace, id=id
+        ).encode()
+        for message in encoded if isinstance(encoded, list) else [encoded]:
+            self._send(f"4{message}" if isinstance(message, str) else message)
+
+    def _send(self, packet: str | bytes) -> None:
+        if not self.connected:
+            raise exceptions.DisconnectedError("the connection is closed")
+        self._websocket.receive(packet)
+
+    # Waiting, and the test's functions.
+
+    async def _wait(
+        self, future: asyncio.Future[Any], timeout: float = TIMEOUT
+    ) -> bool:
+        """Whether it is done in time; an error of the test's functions is raised."""
+        await settle()
+        done = await self._timers.wait(future, timeout)
+        self._check()
+        return done
+
+    def _check(self) -> None:
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    def _run(
+        self, function: Callable[..., Any], args: tuple[Any, ...], ack: Any
+    ) -> None:
+        async def run() -> None:
+            try:
+                result = function(*args)
+                if inspect.isawaitable(result):
+                    result = await result
+                if ack is not None and self.connected:
+                    ack(result)
+            except Exception as exc:
+                self._error = exc
+
+        task = self._loop.create_task(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+class Client:
+    """A client in a namespace; :func:`~socketio_fast.testing.client` makes one."""
+
+    def __init__(self, connection: Connection, namespace: str) -> None:
+        #: Its :class:`Connection`, which other namespaces may share.
+        self.connection = connection
+        #: The namespace.
+        self.namespace = namespace
+        #: Its id in the namespace.
+        self.sid = ""
+        #: The rest of what the server answered to the CONNECT packet.
+        self.handshake: dict[str, Any] = {}
+        #: Whether it is connected.
+        self.connected = False
+        #: Why it is not connected any more, in the words of the JavaScript client:
+        #: ``"io server disconnect"``, ``"io client disconnect"``, or
+        #: ``"transport close"``.
+        self.reason: str | None = None
+        #: The events that came, and that :meth:`expect` has not taken: a list of
+        #: :class:`Event`.
+        self.received: list[Event] = []
+        self._functions: dict[str, Callable[..., Any]] = {}
+        self._acks: dict[int, asyncio.Future[Any]] = {}
+        self._ids = 0
+        loop = asyncio.get_running_loop()
+        self._accepted: asyncio.Future[Client] = loop.create_future()
+        self._waiting: set[asyncio.Future[None]] = set()
+
+    async def emit(self, event: str, *args: Any) -> None:
+        """Send an event.
+
+        When this returns, the server has it, and what its handler did at once has come.
+
+        Raises:
+            DisconnectedError: It is not connected.
+        """
+        self._send(EVENT, [event, *args])
+        await settle()
+        self.connection._check()
+
+    async def call(self, event: str, *args: Any, timeout: float = TIMEOUT) -> Any:
+        """Send an event, and wait for its acknowledgement.
+
+        Args:
+            event: The name.
+            *args: The arguments.
+            timeout: Seconds of real time to wait.
+
+        Returns:
+            ``None`` for an acknowledgement without arguments, the argument for one, a
+            tuple for several.
+
+        Raises:
+            TimeoutError: No acknowledgement came.
+            DisconnectedError: It is not connected, or not any more.
+        """
+        future = asyncio.get_running_loop().create_future()
+        id = self._ids
+        self._ids += 1
+        self._acks[id] = future
+        try:
+            self._send(EVENT, [event, *args], id)
+            if not await self.connection._wait(future, timeout):
+                raise exceptions.TimeoutError(
+                    f"no acknowledgement of {event!r} in {timeout} s; "
+                    f"{self._what_came()}"
+                )
+            return _value(future.result())
+        finally:
+            self._acks.pop(id, None)
+
+    async def expect(self, event: str, *, timeout: float = TIMEOUT) -> Any:
+        """Wait for an event, and take it from :attr:`received`.
+
+        Other events that came before stay there.
+
+        Args:
+            event: The name.
+            timeout: Seconds of real time to wait, whatever a :class:`Clock` says.
+
+        Returns:
+            ``None`` for an event without arguments, the argument for one, a tuple for
+            several.
+
+        Raises:
+            AssertionError: It did not come; the message says what did. If the client
+                is not connected any more, there is no waiting.
+        """
+        deadline = timeout
+        while True:
+            for i, came in enumerate(self.received):
+                if came.name == event:
+                    del self.received[i]
+                    return _value(came.args)
+            if not self.connected:
+                raise AssertionError(f"no event {event!r}; {self._what_came()}")
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.add(future)
+            begun = self.connection._timers._real_time()
+            try:
+                done = await self.connection._wait(future, deadline)
+            finally:
+                self._waiting.discard(future)
+            if not done:
+                raise AssertionError(
+                    f"no event {event!r} in {timeout} s; {self._what_came()}"
+                )
+            deadline = max(
+                0.0, deadline - (self.connection._timers._real_time() - begun)
+            )
+
+    @overload
+    def on(self, event: str, function: F) -> F: ...
+
+    @overload
+    def on(self, event: str, function: None = None) -> Callable[[F], F]: ...
+
+    def on(self, event: str, function: F | None = None) -> F | Callable[[F], F]:
+        """Call a function with the arguments of each such event, or decorate it.
+
+        What it returns is the acknowledgement, if one was asked for: ``None`` is none
+        of arguments, a tuple several. It may be a coroutine function. What it raises
+        is raised by the next method that the test awaits, and nothing is acknowledged.
+        The events are in :attr:`received` all the same.
+        """
+
+        def register(function: F) -> F:
+            self._functions[event] = function
+            return function
+
+        return register if function is None else register(function)
+
+    async def join(
+        self,
+        namespace: str,
+        auth: dict[str, Any] | None = None,
+        *,
+        timeout: float = TIMEOUT,
+    ) -> Client:
+        """Connect to another namespace of the same connection; see
+        :meth:`Connection.join`."""
+        return await self.connection.join(namespace, auth, timeout=timeout)
+
+    async def disconnect(self) -> None:
+        """Leave the namespace: the server's reason is ``"client disconnect"``."""
+        self._leave()
+        await settle()
+        self.connection._check()
+
+    # From the server.
+
+    def _on_packet(self, kind: int, data: Any, id: int | None) -> None:
+        if kind in (EVENT, BINARY_EVENT):
+            self._on_event(Event(data[0], tuple(data[1:])), id)
+        elif kind in (ACK, BINARY_ACK):
+            future = self._acks.get(-1 if id is None else id)
+            if future is not None and not future.done():
+                future.set_result(data)
+        elif kind == CONNECT:
+            self.handshake = data
+            self.sid = data["sid"]
+            self.connected = True
+            if not self._accepted.done():
+                self._accepted.set_result(self)
+        elif kind == CONNECT_ERROR and not self._accepted.done():
+            args = [data["message"]] if isinstance(data, dict) else [str(data)]
+            if isinstance(data, dict) and "data" in data:
+                args.append(data["data"])
+            self._accepted.set_exception(exceptions.ConnectionRefusedError(*args))
+        elif kind == DISCONNECT:
+            self._on_end("io server disconnect")
+
+    def _on_event(self, event: Event, id: int | None) -> None:
+        self.received.append(event)
+        for future in self._waiting:
+            if not future.done():
+                future.set_result(None)
+        function = self._functions.get(event.name)
+        if function is None:
+            return
+
+        def ack(value: Any) -> None:
+            if value is None:
+                value = ()
+            values = list(value) if isinstance(value, tuple) else [value]
+            self.connection._send_packet(ACK, self.namespace, values, id)
+
+        self.connection._run(function, event.args, None if id is None else ack)
+
+    def _on_end(self, reason: str) -> None:
+        gone = exceptions.DisconnectedError(f"the client has gone: {reason}")
+        if not self._accepted.done():
+            self._accepted.set_exception(gone)
+        if not self.connected:
+            return
+        self.connected = False
+        self.reason = reason
+        for future in (*self._waiting, *self._acks.values()):
+            if not future.done():
+                if future in self._waiting:
+                    future.set_result(None)
+                else:
+                    future.set_exception(gone)
+
+    def _leave(self) -> None:
+        if self.connected:
+            self._send(DISCONNECT)
+            self._on_end("io client disconnect")
+
+    def _send(self, kind: int, data: Any = None, id: int | None = None) -> None:
+        if not self.connected:
+            raise exceptions.DisconnectedError(
+                f"the client is not connected: {self.reason}"
+            )
+        self.connection._send_packet(kind, self.namespace, data, id)
+
+    def _what_came(self) -> str:
+        events = ", ".join(map(str, self.received))
+        state = "connected" if self.connected else f"disconnected: {self.reason}"
+        return f"received: {events or 'nothing'}; {state}"
+
+
+def _value(args: Any) -> Any:
+    if len(args) > 1:
+        return tuple(args)
+    return args[0] if args else None
+
+
+def _pairs(items: Any) -> list[tuple[str, Any]]:
+    if items is None:
+        return []
+    return list(items.items() if isinstance(items, Mapping) else items)
+
+
+def _refusal(websocket: HostedWebSocket) -> exceptions.ConnectionRefusedError:
+    body = (websocket.body or b"").decode(errors="replace")
+    try:
+        said = json.loads(body)
+    except ValueError:
+        said = {"message": body}
+    message = said.pop("message", body) if isinstance(said, dict) else body
+    data = {"status": websocket.status, **(said if isinstance(said, dict) else {})}
+    return exceptions.ConnectionRefusedError(message, data)
