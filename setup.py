@@ -33,6 +33,7 @@ MODULES = [
     "session",
     "tasks",
     "callbacks",
+    "listeners",
     "peer",
     "rooms",
     "emitter",

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from socketio_fast import exceptions, hosting
 from socketio_fast._core.emitter import Emitter
@@ -20,6 +21,12 @@ from socketio_fast.logs import Logger, choose_logger
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.base import BaseManager
 from socketio_fast.serializers import choose_encoding
+from socketio_fast.socket_namespace import (
+    Namespaces,
+    ParentNamespace,
+    Predicate,
+    SocketNamespace,
+)
 
 if TYPE_CHECKING:
     from socketio_fast.async_admin import InstrumentedAsyncServer
@@ -58,6 +65,8 @@ class AsyncServer(Emitter, BaseServer):
             this before the events which the handler sends them.
         connect_timeout: Seconds for a client to join a namespace (45).
         max_attachments: Binary attachments of one message, at most (10).
+        cleanup_empty_child_namespaces: Whether a namespace that :meth:`of` made for a
+            client goes with its last client (``False``).
         engineio_logger: Whether events of connections are logged, or the logger to use.
         **options: Those of :class:`socketio_fast.engineio.AsyncServer`.
 
@@ -85,6 +94,7 @@ class AsyncServer(Emitter, BaseServer):
         engineio_logger: bool | Logger | None = None,
         connect_timeout: float = 45,
         max_attachments: int = 10,
+        cleanup_empty_child_namespaces: bool = False,
         **options: Any,
     ) -> None:
         if connect_timeout <= 0:
@@ -98,6 +108,8 @@ class AsyncServer(Emitter, BaseServer):
         self.logger = choose_logger(logger, "socketio_fast.server")
         self.async_handlers = async_handlers
         self.always_connect = always_connect
+        self.cleanup_empty_child_namespaces = cleanup_empty_child_namespaces
+        self._namespaces: Namespaces = Namespaces(self)
         #: The class that encodes and decodes packets, or would.
         self.packet_class, codec = choose_encoding(serializer, json)
         hub = Hub(
@@ -147,6 +159,47 @@ class AsyncServer(Emitter, BaseServer):
     def is_asyncio_based(self) -> bool:
         """``True``."""
         return True
+
+    @overload
+    def of(self, name: str) -> SocketNamespace: ...
+
+    @overload
+    def of(self, name: re.Pattern[str] | Predicate) -> ParentNamespace: ...
+
+    def of(
+        self, name: str | re.Pattern[str] | Predicate
+    ) -> SocketNamespace | ParentNamespace:
+        """A namespace as an object: the socket API, beside handlers of functions.
+
+        Example::
+
+            chat = sio.of("/chat")
+
+            @chat.on("connection")
+            async def connection(socket):
+                @socket.on("message")
+                async def message(text):
+                    await socket.broadcast.emit("message", text)
+
+        Args:
+            name: The name of a namespace, which accepts clients from now on. Or which
+                namespaces are made when a client asks for them: a pattern as
+                ``"/org/{org}/chat"``, whose parameters are in ``nsp.params``; a
+                compiled regular expression, which is searched for in the name; or a
+                function of the name and the client's ``auth``, or a coroutine function,
+                that returns whether there is such a namespace. It is not asked again
+                while the namespace is there.
+
+        Returns:
+            The same object each time: a ``SocketNamespace``, or for many a
+            ``ParentNamespace``.
+
+        Raises:
+            TypeError: It is something else.
+            ValueError: There can be no such namespace.
+        """
+        found: SocketNamespace | ParentNamespace = self._namespaces.of(name)
+        return found
 
     # Sending.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Container, Iterator, Mapping, MutableMapping
 from functools import partial
 from inspect import getattr_static
 from typing import Any, ClassVar, TypeVar, overload
@@ -35,6 +35,9 @@ class BaseServer:
 
     #: The client manager, asked for rooms.
     manager: Any
+
+    #: The namespaces that ``of()`` was asked for, by name.
+    _namespaces: Container[str] = ()
 
     _replaced_trigger: Handler | None = None
 
@@ -230,7 +233,7 @@ class BaseServer:
         target = self._hub.namespace(namespace)
         for event in [*before, *after]:
             target.set_handler(event, after.get(event))
-        if handlers is None and namespace not in self._namespace_handlers:
+        if handlers is None and not self._is_kept(namespace, self._namespace_handlers):
             self._hub.release(namespace)
         return _Table(partial(self._on_handler, namespace), handlers or {})
 
@@ -246,9 +249,13 @@ class BaseServer:
     ) -> BaseServerNamespace | None:
         trigger = None if handler is None else self._adapt(_trigger(handler))
         self._hub.namespace(namespace).set_trigger(trigger)
-        if handler is None and namespace not in self._handlers:
+        if handler is None and not self._is_kept(namespace, self._handlers):
             self._hub.release(namespace)
         return handler
+
+    def _is_kept(self, namespace: str, handlers: Mapping[str, Any]) -> bool:
+        """Whether something but these that go wants the namespace."""
+        return namespace in handlers or namespace in self._namespaces
 
     # Clients.
 

@@ -6,6 +6,7 @@ from socketio_fast._core.codec cimport Codec
 from socketio_fast._core.deadlines cimport Deadline
 from socketio_fast._core.limits cimport Limiter
 from socketio_fast._core.observer cimport Observer
+from socketio_fast._core.listeners cimport Listeners
 from socketio_fast._core.outgoing cimport Outgoing
 from socketio_fast._core.session cimport HandlerFactory, Session, SessionHandler
 from socketio_fast._core.sio cimport Packet
@@ -20,7 +21,8 @@ cdef enum PeerState:
 
 cdef class Membership:
     # What a namespace asks of rooms.
-    cdef int remove(self, Peer peer) except -1
+    cdef int added(self, Peer peer) except -1
+    cdef int remove(self, Peer peer, bint was_connected) except -1
 
 
 cdef class Namespace:
@@ -36,6 +38,9 @@ cdef class Namespace:
         readonly object disconnect_handler
         readonly object trigger     # of events that no handler takes; or None
         public Membership rooms
+        public object sockets       # makes Sockets of its peers; or None
+        readonly dict watched       # Peer -> None: whose Socket hears what is sent
+        public bint temporary       # it goes with its last client, and came with one
 
     cdef object _find(self, object event, list data)
     cdef object _find_handler(self, object event, list data)
@@ -58,6 +63,7 @@ cdef class Hub(HandlerFactory):
         Py_ssize_t max_attachments
         bint always_connect         # CONNECT is sent before the connect handler runs
         bint verbose
+        public object resolve       # finds namespaces that are not there yet; or None
         public object trigger       # takes every event instead of the handlers; or None
         readonly object not_handled  # what a handler returns to send no acknowledgement
         readonly Codec codec        # of packets; None: the built-in one
@@ -82,6 +88,8 @@ cdef class Client(SessionHandler):
     cdef int _connect(self, Packet packet) except -1
     cdef int _limited(self, Packet packet, Py_ssize_t n) except -1
     cdef int _over(self, Packet packet, double wait) except -1
+    cdef int _resolve(self, str name, object auth) except -1
+    cdef int _enter(self, Namespace ns, str name, object auth) except -1
     cdef int _forget(self, Peer peer) except -1
     cdef int _end_connect_deadline(self) except -1
 
@@ -102,17 +110,31 @@ cdef class Peer:
         bint announced              # CONNECTING, but its CONNECT packet has been sent
         object ending               # the Task of a suspended disconnect handler
         str reason                  # why it ends; None while it does not
+        readonly object auth        # of its CONNECT packet
+        readonly Listeners socket   # what listens to this client; None: nothing does
 
     cdef int send(self, Outgoing m) except -1
     cdef list _take_held(self)
     cdef int64_t new_ack(self, object callback) except -1
     cdef int _on_event(self, list data, int64_t id) except -1
+    cdef int _run(
+        self, object handler, PyObject **args, size_t n, object event, int64_t id
+    ) except -1
+    cdef int _wait(self) except -1
+    cdef int _on_socket_event(self, object event, list data, int64_t id) except -1
+    cdef int _listen(self, object event, list data, int64_t id) except -1
+    cdef int tell_outgoing(self, list data) except -1
+    cdef bint fire(self, object event, object arg) except -1
     cdef int _on_ack(self, list data, int64_t id) except -1
     cdef int _send_ack(self, object value, int64_t id) except -1
     cdef int _start(self, object auth) except -1
+    cdef int _start_handler(self) except -1
     cdef int _started(self, object value) except -1
     cdef int _refused(self, object error) except -1
     cdef int _refuse(self, dict answer) except -1
+    cdef int _tell_connected(self) except -1
+    cdef int _stopped(self, object event, object error) except -1
+    cdef int _close_socket(self, list args) except -1
     cdef int _welcome(self) except -1
     cdef int _dismiss(self) except -1
     cdef int close(self, str reason) except -1

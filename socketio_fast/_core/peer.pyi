@@ -1,4 +1,4 @@
-from asyncio import AbstractEventLoop, Future, Task
+from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable, Container
 from logging import Logger
 from typing import Any, final
@@ -6,6 +6,7 @@ from typing import Any, final
 from typing_extensions import Self, disjoint_base
 
 from socketio_fast._core.codec import Codec
+from socketio_fast._core.listeners import Listeners
 from socketio_fast._core.observer import Observer
 from socketio_fast._core.rooms import Rooms
 from socketio_fast._core.session import (
@@ -23,6 +24,10 @@ class Membership: ...
 class Namespace:
     rooms: Rooms
     guarded: bool
+    temporary: bool
+    sockets: Any
+    @property
+    def watched(self) -> dict[Peer, None] | None: ...
     def __new__(cls, hub: Hub, name: str) -> Self: ...
     @property
     def name(self) -> str: ...
@@ -49,6 +54,7 @@ class Namespace:
 @final
 class Hub(HandlerFactory):
     trigger: Callable[..., Any] | None
+    resolve: Callable[[str, Any], Any] | None
     def __new__(
         cls,
         *,
@@ -109,5 +115,11 @@ class Peer:
     def reachable(self) -> bool: ...
     @property
     def session(self) -> Session: ...
+    @property
+    def auth(self) -> Any: ...
+    @property
+    def socket(self) -> Listeners | None: ...
+    def attach(self, socket: Listeners) -> None: ...
+    def watch(self, watched: bool) -> None: ...
     def cancel_ack(self, wanted: Callable[..., Any] | Future[Any]) -> None: ...
-    def disconnect(self) -> Task[Any] | None: ...
+    def disconnect(self) -> Future[Any] | None: ...

@@ -24,6 +24,7 @@ from libc.stdint cimport int64_t
 from socketio_fast._core cimport outgoing, sio
 from socketio_fast._core.codec cimport Codec
 from socketio_fast._core.limits cimport Limiter, Limits
+from socketio_fast._core.listeners cimport Group, Listeners
 from socketio_fast._core.observer cimport Observer
 from socketio_fast._core.outgoing cimport Outgoing
 from socketio_fast._core.session cimport (
@@ -59,7 +60,11 @@ cdef object _CancelledError = asyncio.CancelledError
 cdef class Membership:
     """The rooms of a namespace. Abstract."""
 
-    cdef int remove(self, Peer peer) except -1:
+    cdef int added(self, Peer peer) except -1:
+        """A peer has been accepted: it is in its own room."""
+        raise NotImplementedError
+
+    cdef int remove(self, Peer peer, bint was_connected) except -1:
         """A peer has gone: take it out of every room it is in."""
         raise NotImplementedError
 
@@ -225,7 +230,7 @@ cdef class Hub(HandlerFactory):
             ns = Namespace(self, name)
             ns.rooms = self._new_rooms(ns)
             self.namespaces[name] = ns
-        ns.transient = False
+        ns.transient = ns.temporary = False
         return ns
 
     def peer_of(self, Session session not None, str namespace not None):
@@ -242,9 +247,12 @@ cdef class Hub(HandlerFactory):
 
     cdef int _end(self, Namespace ns) except -1:
         """Forget a namespace that only its clients kept, if there are none."""
-        if ns.transient and not ns.peers:
+        if (ns.transient or ns.temporary) and not ns.peers:
             self.namespaces.pop(ns.name, None)
             ns.rooms = None  # which knows it; nobody asks for it any more
+            if ns.sockets is not None:
+                sockets, ns.sockets = ns.sockets, None
+                sockets._on_end()
         return 0
 
     cdef Namespace _namespace(self, str name):
@@ -404,13 +412,36 @@ cdef class Client(SessionHandler):
         return None if found is NULL else <Peer> found
 
     cdef int _connect(self, Packet packet) except -1:
-        cdef Namespace ns = self.hub._namespace(packet.namespace)
+        if self.hub.resolve is not None:
+            return self._resolve(packet.namespace, packet.data)
+        return self._enter(
+            self.hub._namespace(packet.namespace), packet.namespace, packet.data
+        )
+
+    cdef int _resolve(self, str name, object auth) except -1:
+        """Somebody wants to be asked for namespaces that are not there."""
+        cdef Hub hub = self.hub
+        cdef Namespace ns = hub.namespaces.get(name)
+        cdef list args = [name, auth]
+        if ns is not None and not ns.transient:
+            return self._enter(ns, name, auth)
+        try:
+            if not hub.runner.call(hub.resolve, PySequence_Fast_ITEMS(args), 2):
+                hub.runner.suspended.outcome = _Resolved.new(self, name, auth)
+                hub.runner.suspended = None
+                return 0
+        except (Exception, _CancelledError) as exc:
+            hub.logger.error("namespace %.80r was not found", name, exc_info=exc)
+            return self._enter(None, name, auth)
+        ns, hub.runner.value = hub.runner.value, None
+        return self._enter(hub._namespace(name) if ns is None else ns, name, auth)
+
+    cdef int _enter(self, Namespace ns, str name, object auth) except -1:
         cdef Limits limits = self.session.engine.limits
         cdef Peer peer
         if ns is None:
             self.session.send(self.hub.encode(
-                SIO_CONNECT_ERROR, packet.namespace,
-                {"message": "Invalid namespace"}, -1,
+                SIO_CONNECT_ERROR, name, {"message": "Invalid namespace"}, -1,
             ))
             return 0
         if limits is not None and limits.namespaces >= 0 and (
@@ -418,8 +449,7 @@ cdef class Client(SessionHandler):
         ):
             self.session.engine.counters["refused_namespaces"] += 1
             self.session.send(self.hub.encode(
-                SIO_CONNECT_ERROR, packet.namespace,
-                {"message": "Too many namespaces"}, -1,
+                SIO_CONNECT_ERROR, name, {"message": "Too many namespaces"}, -1,
             ))
             return 0
         peer = Peer.__new__(Peer)
@@ -433,7 +463,7 @@ cdef class Client(SessionHandler):
             if self.others is None:
                 self.others = {}
             self.others[ns.name] = peer
-        return peer._start(packet.data)
+        return peer._start(auth)
 
     cdef int _forget(self, Peer peer) except -1:
         if self.main is peer:
@@ -497,10 +527,51 @@ cdef class Peer:
     # Connect.
 
     cdef int _start(self, object auth) except -1:
+        cdef Runner runner = self.namespace.hub.runner
+        cdef object sockets = self.namespace.sockets
+        cdef list args
+        self.auth = auth or None
+        if sockets is None:
+            return self._start_handler()
+        sockets._new_socket(self)
+        if not sockets._middlewares:
+            return self._start_handler()
+        args = [self.socket]
+        try:
+            if not runner.call(
+                sockets._run_middlewares, PySequence_Fast_ITEMS(args), 1
+            ):
+                runner.suspended.outcome = _Admitted.new(self)
+                runner.suspended = None
+                return 0
+            runner.value = None
+        except (Exception, _CancelledError) as exc:
+            return self._refused(exc)
+        return self._start_handler()
+
+    def attach(self, Listeners socket not None):
+        """Tell this one what happens, from now on."""
+        self.socket = socket
+
+    def watch(self, bint watched):
+        """Whether its socket is told what is sent to it."""
+        if watched and self.state != DISCONNECTED:
+            if self.namespace.watched is None:
+                self.namespace.watched = {}
+            self.namespace.watched[self] = None
+        elif self.namespace.watched is not None:
+            self.namespace.watched.pop(self, None)
+            if not self.namespace.watched:
+                self.namespace.watched = None
+
+    cdef int _start_handler(self) except -1:
         cdef Hub hub = self.namespace.hub
         cdef Runner runner = hub.runner
-        cdef list args = [self.sid, None, auth or None]
+        cdef list args = [self.sid, None, self.auth]
         cdef object handler = self.namespace._find("connect", args)
+        if self.reason is not None:
+            # It went, or was disconnected, while middlewares ran.
+            return self._refused(ConnectionRefusedError())
         if handler is None:
             return self._started(None)
         args[len(args) - 2] = self.client.session.environ
@@ -535,16 +606,31 @@ cdef class Peer:
                 self._refuse(ConnectionRefusedError().error_args)
             self.announced = False
             return self.close(self.reason)
+        self.namespace.rooms.added(self)
         if not self.announced:
             self._welcome()
         for m in held or ():
             session.pass_on(m)
         if observer is not None:
             observer.peer_connected(self)
+        if self.socket is not None and self.namespace.sockets is not None:
+            self._tell_connected()
         if self.announced:
             self.announced = False
             return self._next()
         return 0
+
+    cdef int _tell_connected(self) except -1:
+        """Run what listens to new clients of the namespace."""
+        cdef list args = [self.socket]
+        cdef _Told told = _Told.new(self, "connection")
+        for event in ("connect", "connection"):
+            functions = (<Listeners> self.namespace.sockets).take(event)
+            for function in functions or ():
+                told.call(
+                    self.namespace.hub.runner, function, PySequence_Fast_ITEMS(args), 1
+                )
+        return told.all_called()
 
     cdef int _welcome(self) except -1:
         self.client._end_connect_deadline()
@@ -590,7 +676,6 @@ cdef class Peer:
 
     cdef int _on_event(self, list data, int64_t id) except -1:
         cdef Hub hub = self.namespace.hub
-        cdef Runner runner = hub.runner
         cdef object event = data[0], handler
         cdef Observer observer
         if hub.verbose:
@@ -602,20 +687,26 @@ cdef class Peer:
             observer = hub.observer
             observer.event_received(self, data)
         data[0] = self.sid
+        if self.socket is not None:
+            return self._on_socket_event(event, data, id)
         handler = self.namespace._find(event, data)
         if handler is None:
             return 0
+        return self._run(
+            handler, PySequence_Fast_ITEMS(data), PyList_GET_SIZE(data), event, id
+        )
+
+    cdef int _run(
+        self, object handler, PyObject **args, size_t n, object event, int64_t id
+    ) except -1:
+        """Run the one function that handles an event."""
+        cdef Hub hub = self.namespace.hub
+        cdef Runner runner = hub.runner
         try:
-            if not runner.call(
-                handler, PySequence_Fast_ITEMS(data), PyList_GET_SIZE(data)
-            ):
+            if not runner.call(handler, args, n):
                 runner.suspended.outcome = _Event.new(self, event, id, hub.ordered)
                 runner.suspended = None
-                if hub.ordered:
-                    self.busy = True
-                    if self.waiting is None:
-                        self.waiting = []
-                return 0
+                return self._wait() if hub.ordered else 0
         except (Exception, _CancelledError) as exc:
             _log_failure(self, event, exc)
             return 0
@@ -623,6 +714,103 @@ cdef class Peer:
         if id >= 0:
             self._send_ack(value, id)
         return 0
+
+    cdef int _wait(self) except -1:
+        """Its next event waits until what runs now has ended."""
+        self.busy = True
+        if self.waiting is None:
+            self.waiting = []
+        return 0
+
+    cdef int _on_socket_event(self, object event, list data, int64_t id) except -1:
+        """An event of a client that has a socket: who listens to all of them hears it
+        first; guards may keep it from handlers and listeners."""
+        cdef Runner runner = self.namespace.hub.runner
+        cdef Listeners socket = self.socket
+        cdef PyObject **args = PySequence_Fast_ITEMS(data)
+        cdef size_t n = PyList_GET_SIZE(data)
+        if socket.any_in is not None:
+            data[0] = event
+            _Told.new(self, event).call_all(runner, socket.any_in, args, n)
+            data[0] = self.sid
+        if socket.guards is not None:
+            data[0] = event
+            try:
+                if not runner.call((<object> socket)._run_guards, args, n):
+                    runner.suspended.outcome = _Guarded.new(self, event, data, id)
+                    runner.suspended = None
+                    return self._wait() if self.namespace.hub.ordered else 0
+                runner.value = None
+            except (Exception, _CancelledError) as exc:
+                return self._stopped(event, exc)
+            data[0] = self.sid
+        return self._listen(event, data, id)
+
+    cdef int _listen(self, object event, list data, int64_t id) except -1:
+        """Run the handler of an event, and what listens to it."""
+        cdef Runner runner = self.namespace.hub.runner
+        cdef tuple functions = None
+        cdef Py_ssize_t own = PyList_GET_SIZE(data) - 1  # what the client sent
+        cdef object handler
+        cdef PyObject **args
+        cdef Py_ssize_t n
+        cdef _Answers answers
+        if self.state != CONNECTED and not self.announced:
+            return 0  # it went while guards ran
+        if self.socket is not None:
+            functions = self.socket.take(event)
+        handler = self.namespace._find(event, data)
+        args = PySequence_Fast_ITEMS(data)
+        n = PyList_GET_SIZE(data)
+        if functions is None:
+            if handler is None:
+                return 0
+            return self._run(handler, args, n, event, id)
+        if handler is None and len(functions) == 1:
+            return self._run(functions[0], args + (n - own), own, event, id)
+        answers = _Answers.new(self, event, id)
+        if handler is not None:
+            answers.call(runner, handler, args, n)
+        answers.call_all(runner, functions, args + (n - own), own)
+        if answers.left and self.namespace.hub.ordered:
+            answers.next = True
+            self._wait()
+        return 0
+
+    cdef int _stopped(self, object event, object error) except -1:
+        """A guard has kept an event from those who listen to it."""
+        cdef Hub hub = self.namespace.hub
+        if not isinstance(error, Exception):
+            return _log_failure(self, event, error)
+        self.client.session.engine.counters["refused_events"] += 1
+        if not self.fire("error", error):
+            hub.logger.warning(
+                "event %.80r of %s in %s was refused: %r",
+                event, self.sid, self.namespace.name, error,
+            )
+        return 0
+
+    cdef int tell_outgoing(self, list data) except -1:
+        """Call what listens to all that is sent to this client."""
+        if self.socket is None or self.socket.any_out is None:
+            return 0
+        if self.state > CONNECTED:
+            return 0  # nothing is sent any more
+        return _Told.new(self, data[0]).call_all(
+            self.namespace.hub.runner, self.socket.any_out,
+            PySequence_Fast_ITEMS(data), PyList_GET_SIZE(data),
+        )
+
+    cdef bint fire(self, object event, object arg) except -1:
+        """Call what listens to an event of the socket's own, if anything does."""
+        cdef tuple functions = self.socket.take(event)
+        cdef list args = [arg]
+        if functions is None:
+            return False
+        _Told.new(self, event).call_all(
+            self.namespace.hub.runner, functions, PySequence_Fast_ITEMS(args), 1
+        )
+        return True
 
     cdef int _next(self) except -1:
         """A suspended handler has ended: the next may start (`ordered`)."""
@@ -734,6 +922,8 @@ cdef class Peer:
         self.client._forget(self)
         if told and observer is not None:
             observer.peer_disconnected(self, reason)
+        if self.socket is not None:
+            return self._close_socket(args)
         handler = self.namespace._find("disconnect", args)
         if handler is not None:
             try:
@@ -747,16 +937,33 @@ cdef class Peer:
                 _log_failure(self, "disconnect", exc)
         return self._closed()
 
+    cdef int _close_socket(self, list args) except -1:
+        """Run what listens to the end while it is in its rooms, and the handler."""
+        cdef Runner runner = self.namespace.hub.runner
+        cdef tuple functions = self.socket.take("disconnecting")
+        cdef _Leaving leaving = _Leaving.new(self)
+        cdef object handler
+        for function in functions or ():
+            leaving.call(runner, function, PySequence_Fast_ITEMS(args) + 1, 1)
+        handler = self.namespace._find("disconnect", args)
+        if handler is not None:
+            leaving.call(runner, handler, PySequence_Fast_ITEMS(args), len(args))
+        if leaving.left > 1:
+            self.ending = runner.loop.create_future()
+        return leaving.all_called()
+
     cdef int _closed(self) except -1:
         """Out of every table; what waits for this client learns it."""
         cdef dict acks
         cdef Namespace ns = self.namespace
+        cdef bint was_connected = self.state == DISCONNECTING
+        cdef Listeners socket = self.socket
+        cdef object ending = self.ending
         self.state = DISCONNECTED
         self.client._forget(self)
         ns.peers.pop(self.sid, None)
         if ns.rooms is not None:
-            ns.rooms.remove(self)
-        ns.hub._end(ns)
+            ns.rooms.remove(self, was_connected)
         self._take_held()
         self.waiting = self.ending = None
         acks, self.acks = self.acks, None
@@ -765,6 +972,17 @@ cdef class Peer:
                 callback.set_exception(CallDisconnectedError(
                     f"{self.sid} disconnected before it acknowledged: {self.reason}"
                 ))
+        if socket is not None:
+            if was_connected:
+                self.fire("disconnect", self.reason)
+            if socket.any_out is not None:
+                self.watch(False)
+            # Each knows the other, and listeners may know both.
+            self.socket = None
+            socket.end()
+            if isinstance(ending, _Future) and not ending.done():
+                ending.set_result(None)
+        ns.hub._end(ns)
         return 0
 
     @property
@@ -795,6 +1013,8 @@ cdef int _log_failure(Peer peer, object event, object error) except -1:
         "handler of %r failed for %s in %s",
         event, peer.sid, peer.namespace.name, exc_info=error,
     )
+    if peer.socket is not None and event != "error":
+        peer.fire("error", error)
     return 0
 
 
@@ -859,4 +1079,159 @@ cdef class _Disconnect(Outcome):
 
     cdef int raised(self, object error) except -1:
         _log_failure(self.peer, "disconnect", error)
+        return self.peer._closed()
+
+
+@cython.final
+cdef class _Resolved(Outcome):
+    """Who is asked for a namespace has suspended."""
+    cdef Client client
+    cdef str name
+    cdef object auth
+
+    @staticmethod
+    cdef _Resolved new(Client client, str name, object auth):
+        cdef _Resolved self = _Resolved.__new__(_Resolved)
+        self.client = client
+        self.name = name
+        self.auth = auth
+        return self
+
+    cdef int returned(self, object value) except -1:
+        cdef Client client = self.client
+        cdef Namespace ns = value
+        if client.session.handler is None:
+            return 0  # it has gone meanwhile
+        if client._peer(self.name) is not None:
+            return 0  # asked twice, it is in already
+        if ns is None:
+            ns = client.hub._namespace(self.name)
+        return client._enter(ns, self.name, self.auth)
+
+    cdef int raised(self, object error) except -1:
+        self.client.hub.logger.error(
+            "namespace %.80r was not found", self.name, exc_info=error
+        )
+        if self.client.session.handler is None:
+            return 0
+        return self.client._enter(None, self.name, self.auth)
+
+
+@cython.final
+cdef class _Admitted(Outcome):
+    """Suspended middlewares of a namespace."""
+    cdef Peer peer
+
+    @staticmethod
+    cdef _Admitted new(Peer peer):
+        cdef _Admitted self = _Admitted.__new__(_Admitted)
+        self.peer = peer
+        return self
+
+    cdef int returned(self, object value) except -1:
+        return self.peer._start_handler()
+
+    cdef int raised(self, object error) except -1:
+        return self.peer._refused(error)
+
+
+@cython.final
+cdef class _Guarded(Outcome):
+    """Suspended guards of a socket."""
+    cdef Peer peer
+    cdef object event
+    cdef list data
+    cdef int64_t id
+
+    @staticmethod
+    cdef _Guarded new(Peer peer, object event, list data, int64_t id):
+        cdef _Guarded self = _Guarded.__new__(_Guarded)
+        self.peer = peer
+        self.event = event
+        self.data = data
+        self.id = id
+        return self
+
+    cdef int returned(self, object value) except -1:
+        self.peer.busy = False
+        self.data[0] = self.peer.sid
+        self.peer._listen(self.event, self.data, self.id)
+        return self._next()
+
+    cdef int raised(self, object error) except -1:
+        self.peer._stopped(self.event, error)
+        self.peer.busy = False
+        return self._next()
+
+    cdef int _next(self) except -1:
+        if self.peer.namespace.hub.ordered and not self.peer.busy:
+            return self.peer._next()
+        return 0
+
+
+@cython.final
+cdef class _Told(Group):
+    """Functions that are told of something, and not asked."""
+    cdef Peer peer
+    cdef object event
+
+    @staticmethod
+    cdef _Told new(Peer peer, object event):
+        cdef _Told self = _Told.__new__(_Told)
+        self.peer = peer
+        self.event = event
+        return self
+
+    cdef int failed(self, object error) except -1:
+        return _log_failure(self.peer, self.event, error)
+
+
+@cython.final
+cdef class _Answers(Group):
+    """The handler of an event, and what listens to it."""
+    cdef Peer peer
+    cdef object event
+    cdef int64_t id
+    cdef bint next              # whether the client's next event waits for it
+    cdef bint errors
+
+    @staticmethod
+    cdef _Answers new(Peer peer, object event, int64_t id):
+        cdef _Answers self = _Answers.__new__(_Answers)
+        self.peer = peer
+        self.event = event
+        self.id = id
+        return self
+
+    cdef int returned(self, Py_ssize_t place, object value) except -1:
+        if value is self.peer.namespace.hub.not_handled:
+            return 0
+        return Group.returned(self, place, value)
+
+    cdef int failed(self, object error) except -1:
+        self.errors = True
+        return _log_failure(self.peer, self.event, error)
+
+    cdef int ended(self) except -1:
+        # As for one handler: what has failed acknowledges nothing.
+        if self.id >= 0 and not (self.errors and self.value is None):
+            self.peer._send_ack(self.value, self.id)
+        return self.peer._next() if self.next else 0
+
+
+@cython.final
+cdef class _Leaving(Group):
+    """The disconnect handler, and what listens while a client leaves."""
+    cdef Peer peer
+
+    @staticmethod
+    cdef _Leaving new(Peer peer):
+        cdef _Leaving self = _Leaving.__new__(_Leaving)
+        self.peer = peer
+        return self
+
+    cdef int failed(self, object error) except -1:
+        return _log_failure(self.peer, "disconnect", error)
+
+    cdef int ended(self) except -1:
         return self.peer._closed()

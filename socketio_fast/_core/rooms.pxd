@@ -7,6 +7,7 @@ cdef class Rooms(Membership):
     cdef:
         readonly Namespace namespace
         readonly dict rooms         # room -> {Peer: None}, in the order they joined
+        public object events        # is told of rooms as they change; or None
 
     cdef Peer _peer(self, object sid)
     cdef int _leave(self, Peer peer, object room) except -1
@@ -19,6 +20,7 @@ cdef class Rooms(Membership):
     cdef Py_ssize_t _fan_out(
         self, dict peers, list data, Outgoing m, object skip, object callback
     ) except -1
+    cdef int _show(self, list data, object to, object skip) except -1
     cdef int _tell(
         self, list data, Outgoing m, Py_ssize_t recipients, object to, object skip
     ) except -1

@@ -8,6 +8,7 @@ from socketio_fast._core.peer import Membership, Namespace, Peer
 
 @final
 class Rooms(Membership):
+    events: Any
     def __new__(cls, namespace: Namespace) -> Self: ...
     @property
     def namespace(self) -> Namespace: ...

@@ -48,6 +48,7 @@ cdef class Rooms(Membership):
         cdef Observer observer = self.namespace.hub.observer
         cdef dict members
         cdef Limits limits
+        cdef bint new = False
         if peer is None or peer.state == DISCONNECTED:
             raise ValueError("sid is not connected to requested namespace")
         if room == sid or room is None:
@@ -57,6 +58,8 @@ cdef class Rooms(Membership):
         members = self.rooms.get(room)
         if members is None:
             members = self.rooms[room] = {}
+            if self.events is not None:
+                new = True
         if peer in members:
             return
         limits = (<Engine> self.namespace.hub.engine).limits
@@ -73,6 +76,10 @@ cdef class Rooms(Membership):
         peer.rooms.add(room)
         if observer is not None:
             observer.room_joined(peer, room)
+        if self.events is not None:
+            if new:
+                self.events._room_made(room)
+            self.events._room_joined(room, peer.sid)
 
     def leave(self, str sid not None, room):
         """Take a client out of a room; nothing happens if it is not in it."""
@@ -89,6 +96,10 @@ cdef class Rooms(Membership):
             del self.rooms[room]
         if observer is not None:
             observer.room_left(peer, room)
+        if self.events is not None:
+            self.events._room_left(room, peer.sid)
+            if not members:
+                self.events._room_ended(room)
         return 0
 
     def close(self, room):
@@ -97,8 +108,9 @@ cdef class Rooms(Membership):
         if self._peer(room) is not None:
             raise ValueError("cannot close a sid room")
         for peer in list(self.rooms.get(room, ())):
-            peer.rooms.discard(room)
-            self._leave(peer, room)
+            if peer.rooms and room in peer.rooms:  # who is told may change rooms
+                peer.rooms.discard(room)
+                self._leave(peer, room)
 
     def of(self, str sid not None):
         """The rooms that a client is in, its own first, as a list."""
@@ -117,11 +129,21 @@ cdef class Rooms(Membership):
         cdef Peer peer
         return [(peer.sid, peer.client.session.id) for peer in self._recipients(room)]
 
-    cdef int remove(self, Peer peer) except -1:
-        if peer.rooms:
-            for room in peer.rooms:
+    cdef int added(self, Peer peer) except -1:
+        if self.events is not None:
+            self.events._room_made(peer.sid)
+            self.events._room_joined(peer.sid, peer.sid)
+        return 0
+
+    cdef int remove(self, Peer peer, bint was_connected) except -1:
+        cdef set rooms = peer.rooms
+        peer.rooms = None
+        if rooms:
+            for room in rooms:
                 self._leave(peer, room)
-            peer.rooms = None
+        if self.events is not None and was_connected:
+            self.events._room_left(peer.sid, peer.sid)
+            self.events._room_ended(peer.sid)
         return 0
 
     cdef dict _recipients(self, object to):
@@ -178,10 +200,14 @@ cdef class Rooms(Membership):
             # The most frequent: one client.
             peer = self._peer(to)
             if peer is not None:
+                if self.namespace.watched is not None:
+                    self._show(data, to, skip)
                 peer.send(m)
                 if self.namespace.hub.observer is not None:
                     self._tell(data, m, 1, to, skip)
                 return 0
+        if self.namespace.watched is not None:
+            self._show(data, to, skip)
         if to is None and skip is None and callback is None:
             # The second: everybody, without building a set of them.
             while PyDict_Next(self.namespace.peers, &i, NULL, &value):
@@ -191,6 +217,21 @@ cdef class Rooms(Membership):
             recipients = self._fan_out(self._recipients(to), data, m, skip, callback)
         if self.namespace.hub.observer is not None:
             self._tell(data, m, recipients, to, skip)
+        return 0
+
+    cdef int _show(self, list data, object to, object skip) except -1:
+        """Some sockets want to hear what is sent to them."""
+        cdef Peer peer
+        cdef dict recipients = None if to is None else dict(self._recipients(to))
+        for peer in list(self.namespace.watched):
+            if recipients is not None and peer not in recipients:
+                continue
+            if isinstance(skip, (list, tuple, set, frozenset)):
+                if peer.sid in skip:
+                    continue
+            elif skip is not None and peer.sid == skip:
+                continue
+            peer.tell_outgoing(data)
         return 0
 
     cdef int _tell(

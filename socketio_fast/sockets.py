@@ -1,0 +1,521 @@
+"""The socket API: clients as objects, with Node's names for what they do."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
+from urllib.parse import parse_qsl
+
+from socketio_fast import exceptions
+from socketio_fast._core.listeners import Listeners
+from socketio_fast._core.peer import Peer
+from socketio_fast.signatures import adapt
+
+if TYPE_CHECKING:
+    from socketio_fast.socket_namespace import SocketNamespace
+
+__all__ = ["RESERVED_EVENTS", "EventEmitter", "Handshake", "Socket", "SocketEmitter"]
+
+Listener = Callable[..., Any]
+F = TypeVar("F", bound=Listener)
+R = TypeVar("R", bound=Callable[[str], Any] | Callable[[], Any])
+E = TypeVar("E", bound=Callable[[Any], Any] | Callable[[], Any])
+
+#: Events that nobody can send: they are what the API itself tells.
+RESERVED_EVENTS = frozenset(
+    {
+        "connect",
+        "connect_error",
+        "disconnect",
+        "disconnecting",
+        "newListener",
+        "removeListener",
+    }
+)
+
+
+class Done:
+    """What has been done already; to await it gives what came of it."""
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return
+        yield
+
+
+DONE: Awaitable[None] = Done()
+
+
+def check_event(event: Any) -> None:
+    """Raise ValueError for an event that must not be sent."""
+    if event in RESERVED_EVENTS:
+        raise ValueError(f"{event!r} is a reserved event name: it cannot be emitted")
+
+
+class EventEmitter(Listeners):
+    """What has events, and several listeners for each."""
+
+    #: The arguments that listeners of these events get; they may leave out the last.
+    _own_events: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+
+    def _adapted(self, event: Any, listener: Listener) -> Listener:
+        if not callable(listener):
+            raise TypeError(f"listener of {event!r} is not callable: {listener!r}")
+        if event not in self._own_events:
+            return listener
+        return adapt(listener, event, self._own_events[event])
+
+    def _register(
+        self, event: Any, listener: Any, once: bool = False, first: bool = False
+    ) -> Any:
+        def register(function: Any) -> Any:
+            adapted = self._adapted(event, function)
+            if adapted is not function:
+                adapted._listener = function  # type: ignore[attr-defined]
+            self._add(event, adapted, once, first)
+            return function
+
+        return register if listener is None else register(listener)
+
+    def off(self, event: str, listener: Listener | None = None) -> None:
+        """Remove a listener of an event, the one added last; all without ``listener``.
+
+        Nothing happens if it is not there.
+        """
+        self._remove(event, listener)
+
+    def listeners(self, event: str) -> list[Listener]:
+        """The listeners of an event, in the order they are called."""
+        return self._listeners(event)
+
+    def remove_all_listeners(self, event: str | None = None) -> None:
+        """Remove the listeners of an event, of all events without ``event``."""
+        if event is None:
+            self._remove_all()
+        else:
+            self._remove(event, None)
+
+
+@dataclass(frozen=True)
+class Handshake:
+    """The request that a client connected with, and what it brought."""
+
+    #: The headers, names in lower case; those sent twice are joined.
+    headers: dict[str, str]
+    #: When the client joined the namespace, as ISO 8601 has it (UTC).
+    time: str
+    #: The address of the client.
+    address: str
+    #: Whether the request came from a page, which names its origin.
+    xdomain: bool
+    #: Whether it came by TLS.
+    secure: bool
+    #: When the client joined, in seconds since 1970.
+    issued: float
+    #: The target of the request: path and query.
+    url: str
+    #: The parameters of the query; of those sent twice, the last.
+    query: dict[str, str]
+    #: What the client sent along, ``{}`` for nothing.
+    auth: Any
+
+
+def _handshake(environ: Mapping[str, Any], issued: float, auth: Any) -> Handshake:
+    headers = {
+        key[5:].lower().replace("_", "-"): value
+        for key, value in environ.items()
+        if key.startswith("HTTP_")
+    }
+    for key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        if environ.get(key):
+            headers[key.lower().replace("_", "-")] = environ[key]
+    query = environ.get("QUERY_STRING", "")
+    path = environ.get("PATH_INFO", "")
+    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(issued))
+    return Handshake(
+        headers=headers,
+        time=f"{whole}.{int(issued % 1 * 1000):03}Z",
+        address=environ.get("REMOTE_ADDR", ""),
+        xdomain="origin" in headers,
+        secure=environ.get("wsgi.url_scheme") in ("https", "wss"),
+        issued=issued,
+        url=environ.get("RAW_URI") or (f"{path}?{query}" if query else path),
+        query=dict(parse_qsl(query, keep_blank_values=True)),
+        auth={} if auth is None else auth,
+    )
+
+
+def several(rooms: Any) -> Iterable[Any]:
+    """A room, or a list, tuple or set of them, as rooms."""
+    return rooms if isinstance(rooms, (list, tuple, set, frozenset)) else (rooms,)
+
+
+class Socket(EventEmitter):
+    """One client in one namespace.
+
+    Listeners may be functions or coroutine functions; all of an event start as soon as
+    it is received, in the order they were added. The server makes sockets: handlers of
+    ``connection`` get them, and ``nsp.sockets`` has them.
+
+    What a listener returns is the acknowledgement that the client asked for: ``None``
+    is nothing, a tuple several arguments; of several listeners, the first that is not
+    ``None``, when all have ended. What one raises is logged, and told to listeners of
+    ``error``.
+
+    When the client has gone and its ``disconnect`` listeners have been called, all
+    listeners are let go.
+    """
+
+    _own_events: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "disconnect": ("reason",),
+        "disconnecting": ("reason",),
+        "error": ("error",),
+    }
+
+    def __init__(self, nsp: SocketNamespace, peer: Peer) -> None:
+        #: The namespace, a :class:`SocketNamespace`.
+        self.nsp = nsp
+        self._peer = peer
+        self._issued = time.time()
+
+    def __repr__(self) -> str:
+        return f"<Socket {self.id} in {self.nsp.name}>"
+
+    # What it is.
+
+    @property
+    def id(self) -> str:
+        """The ``sid``, which is the name of its own room too."""
+        return self._peer.sid
+
+    @property
+    def connected(self) -> bool:
+        """Whether it is connected to the namespace."""
+        return self._peer.connected
+
+    @property
+    def recovered(self) -> bool:
+        """Whether it is the continuation of one that had lost its connection."""
+        return bool(getattr(self._peer, "recovered", False))
+
+    @property
+    def conn(self) -> Any:
+        """The Engine.IO connection."""
+        return self._peer.session
+
+    @property
+    def environ(self) -> dict[str, Any]:
+        """The request that it connected with, as a WSGI environment."""
+        return self._peer.session.environ
+
+    #: The same, by Node's name.
+    request = environ
+
+    @cached_property
+    def handshake(self) -> Handshake:
+        """The request that it connected with, and the ``auth`` of the client."""
+        return _handshake(self.environ, self._issued, self._peer.auth)
+
+    @property
+    def rooms(self) -> set[Any]:
+        """The rooms that it is in, its own among them; a new set."""
+        if self.id not in self._peer.namespace.peers:
+            return set()
+        return {self.id, *(self._peer.rooms or ())}
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The application's data of this client: the dict of ``get_session()``."""
+        session = self._peer.session
+        if session.data is None:
+            session.data = {}
+        data: dict[str, Any] = session.data.setdefault(self.nsp.name, {})
+        return data
+
+    @data.setter
+    def data(self, data: dict[str, Any]) -> None:
+        self.data  # noqa: B018  (it makes the table)
+        sessions = self._peer.session.data
+        assert sessions is not None
+        sessions[self.nsp.name] = data
+
+    # Listening.
+
+    @overload
+    def on(
+        self, event: Literal["disconnect", "disconnecting"], listener: None = None
+    ) -> Callable[[R], R]: ...
+
+    @overload
+    def on(
+        self, event: Literal["error"], listener: None = None
+    ) -> Callable[[E], E]: ...
+
+    @overload
+    def on(self, event: str, listener: None = None) -> Callable[[F], F]: ...
+
+    @overload
+    def on(self, event: str, listener: F) -> F: ...
+
+    def on(self, event: str, listener: Any = None) -> Any:
+        """Listen to an event of the client, or decorate what does.
+
+        It gets the arguments that the client sent. The socket's own events are
+        ``disconnecting(reason)``, while the client is still in its rooms;
+        ``disconnect(reason)``; and ``error(error)``, what a listener, a handler or one
+        of :meth:`use` has raised.
+
+        Args:
+            event: The name.
+            listener: A function, a coroutine function or another callable.
+
+        Raises:
+            TypeError: It cannot be called.
+            ValueError: A listener of the socket's own events takes other arguments.
+        """
+        return self._register(event, listener)
+
+    @overload
+    def once(self, event: str, listener: None = None) -> Callable[[F], F]: ...
+
+    @overload
+    def once(self, event: str, listener: F) -> F: ...
+
+    def once(self, event: str, listener: Any = None) -> Any:
+        """Listen to the next such event, and no others; see :meth:`on`."""
+        return self._register(event, listener, once=True)
+
+    def on_any(self, listener: F) -> F:
+        """Listen to all events of the client: ``(event, *arguments)``.
+
+        It hears them before any other; what it returns is ignored.
+        """
+        self._set_any_in([*self._any_in, _called(listener)])
+        return listener
+
+    def prepend_any(self, listener: F) -> F:
+        """As :meth:`on_any`, before all that are there."""
+        self._set_any_in([_called(listener), *self._any_in])
+        return listener
+
+    def off_any(self, listener: Listener | None = None) -> None:
+        """Remove a listener of all events; all of them without ``listener``."""
+        self._set_any_in(_without(self._any_in, listener))
+
+    def listeners_any(self) -> list[Listener]:
+        """Who listens to all events."""
+        return self._any_in
+
+    def on_any_outgoing(self, listener: F) -> F:
+        """Listen to all that is sent to the client, broadcasts too:
+        ``(event, *arguments)``."""
+        self._watch([*self._any_out, _called(listener)])
+        return listener
+
+    def prepend_any_outgoing(self, listener: F) -> F:
+        """As :meth:`on_any_outgoing`, before all that are there."""
+        self._watch([_called(listener), *self._any_out])
+        return listener
+
+    def off_any_outgoing(self, listener: Listener | None = None) -> None:
+        """Remove a listener to all that is sent; all of them without ``listener``."""
+        self._watch(_without(self._any_out, listener))
+
+    def listeners_any_outgoing(self) -> list[Listener]:
+        """Who listens to all that is sent."""
+        return self._any_out
+
+    def _watch(self, listeners: list[Any]) -> None:
+        self._set_any_out(listeners)
+        self._peer.watch(bool(self._any_out))
+
+    def use(self, middleware: F) -> F:
+        """Let a function see each event of the client before handlers and listeners do.
+
+        It gets ``(event, *arguments)``, and keeps the event from them by raising; what
+        it raises goes to listeners of ``error``. Several are asked in order.
+
+        Args:
+            middleware: A function or a coroutine function.
+        """
+        self._set_guards([*self._guards, _called(middleware)])
+        return middleware
+
+    async def _run_guards(self, *event: Any) -> None:
+        for guard in self._guards:
+            result = guard(*event)
+            if inspect.isawaitable(result):
+                await result
+
+    # Rooms.
+
+    def join(self, rooms: Any) -> Awaitable[None]:
+        """Enter a room, or each of a list, tuple or set of rooms.
+
+        It is done when this returns; the result may be awaited.
+
+        Raises:
+            ValueError: The client is not connected, or the room is another's ``sid``.
+        """
+        return self.nsp._change_rooms("enter", self.id, several(rooms))
+
+    def leave(self, rooms: Any) -> Awaitable[None]:
+        """Leave a room, or several; nothing happens if it is not in it."""
+        return self.nsp._change_rooms("leave", self.id, several(rooms))
+
+    def disconnect(self, close: bool = False) -> Awaitable[None]:
+        """Disconnect the client from this namespace.
+
+        To await the result is to wait for listeners and the ``disconnect`` handler.
+
+        Args:
+            close: Whether the whole connection is closed, with all its namespaces.
+        """
+        if not close:
+            return self._disconnect(self._peer)
+        session = self._peer.session
+        results = [self._disconnect(peer) for peer in self._peer.client.peers]
+        session.disconnect()
+        pending = [result for result in results if result is not DONE]
+        return _all(pending) if pending else DONE
+
+    def _disconnect(self, peer: Peer) -> Awaitable[None]:
+        if not peer.reachable:
+            return DONE
+        ending = peer.disconnect()
+        return DONE if ending is None else asyncio.shield(ending)
+
+    # Sending.
+
+    def emit(
+        self, event: str, *args: Any, callback: Listener | None = None
+    ) -> Awaitable[None]:
+        """Send an event to this client.
+
+        It is done when this returns; the result may be awaited.
+
+        Args:
+            event: The name.
+            *args: The arguments: what JSON knows, with bytes anywhere in it.
+            callback: Called with the arguments of the acknowledgement.
+
+        Raises:
+            ValueError: The name is one of :data:`RESERVED_EVENTS`.
+            TypeError: An argument is not JSON with bytes in it.
+        """
+        check_event(event)
+        rooms = self._peer.namespace.rooms
+        if rooms is not None:
+            rooms.emit([event, *args], self.id, None, callback)
+        return DONE
+
+    def send(self, *args: Any) -> Awaitable[None]:
+        """Send the event ``message``; see :meth:`emit`."""
+        return self.emit("message", *args)
+
+    async def emit_with_ack(self, event: str, *args: Any) -> Any:
+        """Send an event to this client, and wait for its acknowledgement.
+
+        It waits without limit, see :meth:`timeout`.
+
+        Returns:
+            ``None`` for an acknowledgement without arguments, the argument for one, a
+            tuple for several.
+
+        Raises:
+            CallDisconnectedError: The client has gone.
+            ValueError: The name is one of :data:`RESERVED_EVENTS`.
+            TypeError: An argument is not JSON with bytes in it.
+        """
+        return await self._ask(None, event, args)
+
+    async def _ask(self, timeout: float | None, event: str, args: Any) -> Any:
+        check_event(event)
+        if not self._peer.reachable:
+            raise exceptions.CallDisconnectedError(f"{self.id} is not connected")
+        future = asyncio.get_running_loop().create_future()
+        try:
+            self._peer.namespace.rooms.emit([event, *args], self.id, None, future)
+            answer = await asyncio.wait_for(future, timeout)
+        except asyncio.TimeoutError:
+            if future.done() and not future.cancelled():
+                raise  # the client has gone
+            raise exceptions.TimeoutError(
+                f"{self.id} did not acknowledge {event!r} in {timeout} s"
+            ) from None
+        finally:
+            self._peer.cancel_ack(future)
+        if len(answer) > 1:
+            return tuple(answer)
+        return answer[0] if answer else None
+
+    def timeout(self, seconds: float | None) -> SocketEmitter:
+        """For an :meth:`emit_with_ack` that waits so long, and not longer."""
+        return SocketEmitter(self, timeout=seconds)
+
+    def to(self, *rooms: Any) -> Any:
+        """For what goes to the others in a room: an operator, see ``nsp.to()``."""
+        return self.broadcast.to(*rooms)
+
+    in_ = to
+
+    def except_(self, *rooms: Any) -> Any:
+        """For what goes to the others that are not in a room."""
+        return self.broadcast.except_(*rooms)
+
+    @property
+    def broadcast(self) -> Any:
+        """For what goes to all clients of the namespace but this one."""
+        return self.nsp.except_(self.id)
+
+
+class SocketEmitter:
+    """Sends to one client, with flags; :meth:`Socket.timeout` and others give it."""
+
+    def __init__(self, socket: Socket, timeout: float | None = None) -> None:
+        self._socket = socket
+        self._timeout = timeout
+
+    def emit(self, event: str, *args: Any) -> Awaitable[None]:
+        """Send an event; see :meth:`Socket.emit`."""
+        return self._socket.emit(event, *args)
+
+    def send(self, *args: Any) -> Awaitable[None]:
+        """Send the event ``message``; see :meth:`Socket.emit`."""
+        return self.emit("message", *args)
+
+    async def emit_with_ack(self, event: str, *args: Any) -> Any:
+        """Send an event and wait for its acknowledgement.
+
+        Raises:
+            TimeoutError: None came in the seconds of :meth:`timeout`.
+        """
+        return await self._socket._ask(self._timeout, event, args)
+
+    def timeout(self, seconds: float | None) -> SocketEmitter:
+        """For an :meth:`emit_with_ack` that waits so long, and not longer."""
+        return SocketEmitter(self._socket, seconds)
+
+
+def _called(listener: Any) -> Any:
+    if not callable(listener):
+        raise TypeError(f"a listener is not callable: {listener!r}")
+    return listener
+
+
+def _without(listeners: list[Listener], listener: Listener | None) -> list[Listener]:
+    if listener is None:
+        return []
+    for i in range(len(listeners) - 1, -1, -1):
+        if listeners[i] == listener:
+            return listeners[:i] + listeners[i + 1 :]
+    return listeners
+
+
+async def _all(results: Iterable[Awaitable[None]]) -> None:
+    for result in results:
+        await result
