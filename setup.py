@@ -25,6 +25,7 @@ MODULES = [
     "eio",
     "sio",
     "outgoing",
+    "deflate",
     "codec",
     "deadlines",
     "limits",

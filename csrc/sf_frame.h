@@ -37,6 +37,7 @@ typedef struct {
     int error;
     int opcode;
     int fin;
+    int compressed; /* RSV1 of RFC 7692; whether it may be set is not known here */
     uint64_t length; /* of the payload */
     size_t head;     /* where the payload begins; 0: not all of the head is there */
     unsigned char mask[4];
@@ -47,7 +48,7 @@ static inline sf_frame
 sf_scan_frame(const char *bytes, size_t n)
 {
     const unsigned char *p = (const unsigned char *)bytes;
-    sf_frame f = {SF_FRAME_OK, 0, 0, 0, 0, {0, 0, 0, 0}};
+    sf_frame f = {SF_FRAME_OK, 0, 0, 0, 0, 0, {0, 0, 0, 0}};
     size_t head = 2;
     int i;
 
@@ -57,7 +58,8 @@ sf_scan_frame(const char *bytes, size_t n)
     f.fin = p[0] >> 7;
     f.opcode = p[0] & 0x0F;
     f.length = p[1] & 0x7F;
-    if (p[0] & 0x70) {
+    f.compressed = p[0] >> 6 & 1;
+    if (p[0] & 0x30 || (f.compressed && (f.opcode == 0 || f.opcode >= 8))) {
         f.error = SF_FRAME_RESERVED_BIT;
     } else if ((f.opcode & 7) > 2) {
         f.error = SF_FRAME_OPCODE;

@@ -9,9 +9,63 @@ from typing import Any
 
 from socketio_fast.limits import Limits
 
-__all__ = ["EngineConfig"]
+__all__ = ["DeflateOptions", "EngineConfig"]
 
 TRANSPORTS = ("polling", "websocket")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeflateOptions:
+    """Options of permessage-deflate (RFC 7692).
+
+    Args:
+        threshold: Bytes of a message from which on it is compressed (1024).
+        server_no_context_takeover: Whether each message is compressed by itself, so
+            that a broadcast is compressed once and no connection has a compressor
+            (True). A client that asks for it gets it in any case.
+        client_no_context_takeover: Whether clients are told to do the same (True).
+        server_max_window_bits: Window to compress with, at most, 9 to 15 (15).
+        client_max_window_bits: Window that clients may use, 9 to 15 (15). With less,
+            offers of clients that cannot limit theirs are declined.
+        level: Of zlib, 1 to 9 (1).
+        mem_level: Of zlib, 1 to 9 (8).
+
+    Raises:
+        ValueError: The option and the value that is not allowed.
+    """
+
+    threshold: int = 1024
+    server_no_context_takeover: bool = True
+    client_no_context_takeover: bool = True
+    server_max_window_bits: int = 15
+    client_max_window_bits: int = 15
+    level: int = 1
+    mem_level: int = 8
+
+    def __post_init__(self) -> None:
+        for name in ("server_no_context_takeover", "client_no_context_takeover"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(
+                    f"per_message_deflate: {name}={getattr(self, name)!r}: "
+                    "True or False expected"
+                )
+        for name, least, most in (
+            ("threshold", 0, float("inf")),
+            ("server_max_window_bits", 9, 15),
+            ("client_max_window_bits", 9, 15),
+            ("level", 1, 9),
+            ("mem_level", 1, 9),
+        ):
+            value = getattr(self, name)
+            if (
+                not isinstance(value, int)
+                or isinstance(value, bool)
+                or not least <= value <= most
+            ):
+                between = f"{least} to {most}" if name != "threshold" else "0 or more"
+                raise ValueError(
+                    f"per_message_deflate: {name}={value!r}: {between} expected"
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +83,8 @@ class EngineConfig:
         allow_upgrades: Whether a client may go from polling to WebSocket.
         http_compression: Whether poll responses are compressed (gzip, deflate).
         compression_threshold: Bytes from which on they are (1024).
+        per_message_deflate: Whether WebSocket messages are compressed for clients that
+            offer it: ``False``, ``True``, or a dict of :class:`DeflateOptions`.
         cookie: ``None``; the name of a cookie that holds the Engine.IO id, with path
             ``/`` and ``SameSite=Lax``; or a dict of its name (``io``) and attributes.
         cors_allowed_origins: ``None`` for the server's own origin, ``"*"`` for all, an
@@ -51,6 +107,7 @@ class EngineConfig:
     allow_upgrades: bool = True
     http_compression: bool = True
     compression_threshold: int = 1024
+    per_message_deflate: Any = None
     cookie: Any = None
     cors_allowed_origins: Any = None
     cors_credentials: bool = True
@@ -76,6 +133,7 @@ class EngineConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or value <= 0:
                 raise ValueError(f"{name}={value!r}: bytes greater than 0 expected")
+        self._set("per_message_deflate", _deflate(self.per_message_deflate))
         self._set("cookie", _cookie(self.cookie))
         self._set("cors_allowed_origins", _origins(self.cors_allowed_origins))
         self._set("transports", _transports(self.transports))
@@ -90,6 +148,26 @@ class EngineConfig:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _deflate(options: Any) -> DeflateOptions | None:
+    if options is None or options is False:
+        return None
+    if options is True:
+        return DeflateOptions()
+    if isinstance(options, DeflateOptions):
+        return options
+    if not isinstance(options, Mapping):
+        raise ValueError(
+            f"per_message_deflate={options!r}: True, False or a dict expected"
+        )
+    known = DeflateOptions.__slots__
+    for name in options:
+        if name not in known:
+            raise ValueError(
+                f"per_message_deflate: {name!r} is not an option, those are {known}"
+            )
+    return DeflateOptions(**options)
 
 
 def _cookie(cookie: str | Mapping[str, Any] | None) -> dict[str, Any] | None:

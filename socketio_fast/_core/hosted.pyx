@@ -11,6 +11,7 @@ from collections import deque
 import cython
 from cpython.bytes cimport PyBytes_GET_SIZE
 
+from socketio_fast._core.deflate cimport Deflate
 from socketio_fast._core.exchange cimport Exchange
 from socketio_fast._core.handshake cimport Admission, Request, admit, cookie_header
 from socketio_fast._core.outgoing cimport Outgoing
@@ -18,6 +19,7 @@ from socketio_fast._core.session cimport Engine, Session, Transport
 from socketio_fast._core.websocket cimport (
     Connections,
     adopt,
+    negotiated,
     subprotocol_header,
     websocket_key,
 )
@@ -305,10 +307,12 @@ def adopt_connection(
     cdef Admission a = admit(engine, request, True)
     cdef Session session = a.session
     cdef bytes key
+    cdef Deflate deflate
     if a.status:
         return a.status, [(b"content-type", JSON), *_pairs(a.headers)], a.body
     try:
         key = websocket_key(request)
+        deflate = negotiated(engine, request)
     except ProtocolError as exc:
         body = b'{"code":3,"message":"%s"}' % str(exc).encode()
         return 400, [(b"content-type", JSON)], body
@@ -320,6 +324,6 @@ def adopt_connection(
         origin = None
     adopt(
         Writer(engine, transport, secure), engine, session, origin, key, a.headers,
-        b"", connections,
+        b"", connections, deflate,
     )
     return None

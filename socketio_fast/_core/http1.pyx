@@ -23,6 +23,7 @@ from cpython.bytes cimport (
 from libc.string cimport memcmp, memcpy
 
 from socketio_fast._core.deadlines cimport Timed
+from socketio_fast._core.deflate cimport Deflate
 from socketio_fast._core.exchange cimport Exchange
 from socketio_fast._core.handshake cimport Admission, Request, admit, cookie_header
 from socketio_fast._core.polling cimport Polling
@@ -30,6 +31,7 @@ from socketio_fast._core.session cimport Engine, Session
 from socketio_fast._core.websocket cimport (
     Connections,
     adopt,
+    negotiated,
     subprotocol_header,
     websocket_key,
 )
@@ -545,6 +547,7 @@ cdef class Http1Core(Timed):
         cdef Session session
         cdef Writer writer = self.writer
         cdef bytes key
+        cdef Deflate deflate = None
         cdef object origin = None  # of an upgrade
         self.upgrade = None
         exchange.keep_alive = False
@@ -561,6 +564,7 @@ cdef class Http1Core(Timed):
                 if request.http_version == "1.0":
                     raise ProtocolError("HTTP/1.0 has no upgrade")
                 key = websocket_key(request)
+                deflate = negotiated(engine, request)
         except ProtocolError as exc:
             exchange.respond(
                 400, JSON, b'{"code":3,"message":"%s"}' % str(exc).encode(), b""
@@ -596,7 +600,7 @@ cdef class Http1Core(Timed):
         try:
             adopt(
                 writer, engine, session, origin, key, a.headers, tail,
-                endpoint.connections,
+                endpoint.connections, deflate,
             )
         except Exception:
             engine.logger.exception("a WebSocket could not be adopted")

@@ -10,6 +10,7 @@ cdef class Outgoing:
         bytes body
         list attachments        # binary messages behind it; None: there are none
         bytes _frames           # rendered for WebSocket
+        dict deflated           # the same, compressed, by window size
         bytes _packets          # rendered for HTTP long-polling
         list _messages          # for a WebSocket that another server speaks
         public bint compress    # it may be, on its way to those who ask for that

@@ -1,6 +1,7 @@
 # One Engine.IO connection, whatever its transport; and the engine that holds them all.
 from socketio_fast._core.deadlines cimport Deadline, Timed, Timeline
 from socketio_fast._core.limits cimport Limits, Visitor
+from socketio_fast._core.deflate cimport Extension
 from socketio_fast._core.observer cimport Observer
 from socketio_fast._core.outgoing cimport Outgoing
 from socketio_fast._core.writer cimport Flusher, Writer
@@ -117,6 +118,7 @@ cdef class Engine(Flusher):
         bytes open_without_upgrade
         object allowed_origins      # a tuple, a callable, or None: its own
         bint cors_credentials
+        readonly Extension deflate  # permessage-deflate; None: it is not accepted
         Py_ssize_t compress_from    # bytes of a poll's response; -1: never
         bint stopping               # the server goes
         # The event loop, by three of its methods; None before bind().

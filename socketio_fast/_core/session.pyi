@@ -7,6 +7,7 @@ from typing import Any, Protocol, final
 from typing_extensions import Self, disjoint_base
 
 from socketio_fast._core.deadlines import Timed
+from socketio_fast._core.deflate import Extension
 from socketio_fast._core.limits import Limits, Visitor
 from socketio_fast._core.observer import Observer
 from socketio_fast._core.outgoing import Outgoing
@@ -93,6 +94,8 @@ class Engine(Flusher):
     def sessions(self) -> dict[str, Session]: ...
     @property
     def config(self) -> EngineConfig: ...
+    @property
+    def deflate(self) -> Extension | None: ...
     @property
     def logger(self) -> Logger: ...
     @property

@@ -38,6 +38,7 @@ from socketio_fast._core.eio cimport (
     scan_packet,
 )
 from socketio_fast._core.limits cimport Limits, Visitor
+from socketio_fast._core.deflate cimport Extension
 from socketio_fast._core.observer cimport Observer
 from socketio_fast._core.outgoing cimport Outgoing
 from socketio_fast._core.wire cimport sf_base64_encode
@@ -606,6 +607,10 @@ cdef class Engine(Flusher):
         self.cors_credentials = config.cors_credentials
         if self.limits is None or self.limits.config is not config.limits:
             self.limits = None if config.limits is None else Limits(config.limits)
+        self.deflate = (
+            None if config.per_message_deflate is None
+            else Extension(config.per_message_deflate)
+        )
         self.compress_from = (
             config.compression_threshold if config.http_compression else -1
         )

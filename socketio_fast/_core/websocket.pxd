@@ -1,5 +1,6 @@
 # WebSocket connections: the transport, and the adoption of a socket from HTTP.
 from socketio_fast._core.deadlines cimport Deadline
+from socketio_fast._core.deflate cimport Deflate
 from socketio_fast._core.handshake cimport Request
 from socketio_fast._core.outgoing cimport Outgoing
 from socketio_fast._core.session cimport Engine, Session, Transport
@@ -22,13 +23,14 @@ cdef class WebSocket(Transport):
         readonly str name
         Engine engine
         Writer writer
+        Deflate deflate             # permessage-deflate; None: not negotiated
         Connections connections     # this one is among them while it is open
         Deadline close_deadline
         # Reading: an incomplete frame, and how long it must get to be read on.
         bytearray partial
         Py_ssize_t needed
         # Reading: a fragmented message, its pieces, and the check of its text.
-        int fragment_type           # 0: none
+        int fragment_type           # 0: none; with RSV1 if it is compressed
         list fragments
         Py_ssize_t fragments_size
         sf_utf8 utf8
@@ -45,6 +47,7 @@ cdef class WebSocket(Transport):
     cdef int _on_frame(
         self, int opcode, bint fin, const char *p, Py_ssize_t n
     ) except -1
+    cdef int _on_compressed(self, int opcode, const char *p, Py_ssize_t n) except -1
     cdef int _on_packet(self, const char *p, Py_ssize_t n) except -1
     cdef int _on_fragment(self, const char *p, Py_ssize_t n, bint fin) except -1
     cdef int _on_close(self, const char *p, Py_ssize_t n) except -1
@@ -52,7 +55,8 @@ cdef class WebSocket(Transport):
 
 cpdef bytes websocket_key(Request request)
 cpdef bytes subprotocol_header(Request request)
+cdef Deflate negotiated(Engine engine, Request request)
 cdef int adopt(
     Writer writer, Engine engine, Session session, object origin, bytes key,
-    bytes headers, bytes tail, Connections connections,
+    bytes headers, bytes tail, Connections connections, Deflate deflate,
 ) except -1

@@ -20,6 +20,7 @@ from cpython.bytes cimport (
 )
 from libc.string cimport memcpy
 
+from socketio_fast._core.deflate cimport Deflate
 from socketio_fast._core.handshake cimport Request
 from socketio_fast._core.outgoing cimport Outgoing
 from socketio_fast._core.session cimport Engine, Session, Transport
@@ -53,6 +54,7 @@ cdef enum:
     # A larger payload is not unmasked into the shared buffer.
     SCRATCH_SIZE = 65536
     D_CLOSE = 0
+    RSV1 = 0x40  # in an opcode: the message is compressed
 
 # How long a client has to answer a close frame (seconds).
 cdef double CLOSE_TIMEOUT = 10.0
@@ -115,6 +117,9 @@ cdef class WebSocket(Transport):
     # From session.
 
     cpdef int send(self, Outgoing m) except -1:
+        cdef Deflate deflate = self.deflate
+        if deflate is not None and m.compress:
+            return self._write(deflate.frames(m))
         return self._write(m.frames())
 
     cdef int _write(self, bytes data) except -1:
@@ -285,7 +290,9 @@ cdef class WebSocket(Transport):
             if self.close_sent and f.opcode != SF_CLOSE:
                 continue
             try:
-                self._on_frame(f.opcode, f.fin, payload, size)
+                self._on_frame(
+                    f.opcode | RSV1 if f.compressed else f.opcode, f.fin, payload, size
+                )
             except ProtocolError as exc:
                 if exc.code == 1002 or exc.code == 1009:
                     raise
@@ -307,6 +314,8 @@ cdef class WebSocket(Transport):
         cdef Py_ssize_t limit = self.engine.max_payload
         if f.error:
             raise ProtocolError(VIOLATIONS[f.error], code=1002)
+        if f.compressed and self.deflate is None:
+            raise ProtocolError(VIOLATIONS[SF_FRAME_RESERVED_BIT], code=1002)
         if f.head == 0 or f.opcode >= SF_CLOSE:
             return 0
         if f.opcode == SF_CONTINUATION:
@@ -329,8 +338,10 @@ cdef class WebSocket(Transport):
         cdef char *payload
         if opcode == SF_CONTINUATION:
             return self._on_fragment(p, n, fin)
-        if opcode == SF_TEXT or opcode == SF_BINARY:
+        if opcode & ~RSV1 == SF_TEXT or opcode & ~RSV1 == SF_BINARY:
             if fin:
+                if opcode & RSV1:
+                    return self._on_compressed(opcode, p, n)
                 if opcode == SF_TEXT:
                     return self._on_packet(p, n)
                 return self.on_binary(p[:n])
@@ -351,6 +362,15 @@ cdef class WebSocket(Transport):
             return self._on_close(p, n)
         return 0  # PONG
 
+    cdef int _on_compressed(self, int opcode, const char *p, Py_ssize_t n) except -1:
+        cdef Deflate deflate = self.deflate
+        cdef bytes message = deflate.inflate(p, n, self.engine.max_payload)
+        if opcode & ~RSV1 == SF_BINARY:
+            return self.on_binary(message)
+        return self._on_packet(
+            PyBytes_AS_STRING(message), PyBytes_GET_SIZE(message)
+        )
+
     cdef int _on_packet(self, const char *p, Py_ssize_t n) except -1:
         # A message is checked for UTF-8 by whoever decodes it, once. The rest here.
         cdef sf_utf8 state = sf_utf8(0, 0, 0)
@@ -367,6 +387,7 @@ cdef class WebSocket(Transport):
 
     cdef int _on_fragment(self, const char *p, Py_ssize_t n, bint fin) except -1:
         cdef bytes message
+        cdef int type
         self.fragments_size += n
         if self.fragment_type == SF_TEXT:
             if not sf_utf8_feed(&self.utf8, p, n) or (fin and self.utf8.need):
@@ -376,6 +397,10 @@ cdef class WebSocket(Transport):
             message = b"".join(self.fragments)
             self.fragments = None
             type, self.fragment_type = self.fragment_type, 0
+            if type & RSV1:
+                return self._on_compressed(
+                    type, PyBytes_AS_STRING(message), PyBytes_GET_SIZE(message)
+                )
             if type == SF_TEXT:
                 self.on_text(PyBytes_AS_STRING(message), PyBytes_GET_SIZE(message))
             else:
@@ -440,9 +465,21 @@ cpdef bytes subprotocol_header(Request request):
     )
 
 
+cdef Deflate negotiated(Engine engine, Request request):
+    """The permessage-deflate of a handshake; None without it.
+
+    Raises ProtocolError if Sec-WebSocket-Extensions is malformed.
+    """
+    if engine.deflate is None:
+        return None
+    return engine.deflate.negotiate([
+        value for name, value in request.headers if name == b"sec-websocket-extensions"
+    ])
+
+
 cdef int adopt(
     Writer writer, Engine engine, Session session, object origin, bytes key,
-    bytes headers, bytes tail, Connections connections,
+    bytes headers, bytes tail, Connections connections, Deflate deflate,
 ) except -1:
     """Turn an HTTP connection into a WebSocket.
 
@@ -455,6 +492,7 @@ cdef int adopt(
         headers: More lines for the response.
         tail: Bytes behind the request.
         connections: Those of the server.
+        deflate: What `negotiated()` gave.
     """
     cdef WebSocket ws = WebSocket.__new__(WebSocket)
     cdef char accept[28]
@@ -463,6 +501,7 @@ cdef int adopt(
     ws.name = "websocket"
     ws.engine = engine
     ws.writer = writer
+    ws.deflate = deflate
     ws.connections = connections
     connections.add(ws)
     writer.transport.set_protocol(ws)
@@ -470,7 +509,8 @@ cdef int adopt(
     ws._write(b"".join((
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
         b"Connection: Upgrade\r\nSec-WebSocket-Accept: ",
-        accept[:28], b"\r\n", headers, b"\r\n",
+        accept[:28], b"\r\n", headers, b"" if deflate is None else deflate.header,
+        b"\r\n",
     )))
     ws.begin(session, origin)
     if tail:

@@ -47,6 +47,7 @@ cdef extern from "sf_frame.h" nogil:
         int error
         int opcode
         bint fin
+        bint compressed
         uint64_t length
         size_t head
         unsigned char mask[4]

@@ -59,6 +59,9 @@ class AsyncServer(BaseServer):
         transports: ``None`` for all, or some of ``"polling"`` and ``"websocket"``.
         upgrade_timeout: Seconds for an upgrade to WebSocket to complete (10).
         max_buffer_bytes: Bytes that may wait for a client to read them (16 MiB).
+        per_message_deflate: Whether WebSocket messages are compressed (RFC 7692):
+            ``False``, ``True``, or a dict of
+            :class:`~socketio_fast.config.DeflateOptions`.
         limits: What clients and addresses may ask for, a
             :class:`socketio_fast.limits.Limits`.
 
@@ -88,6 +91,7 @@ class AsyncServer(BaseServer):
         *,
         upgrade_timeout: float = 10,
         max_buffer_bytes: int = 16 * 1024 * 1024,
+        per_message_deflate: bool | Mapping[str, Any] = False,
         limits: Limits | None = None,
         _factory: Hub | None = None,
     ) -> None:
@@ -115,6 +119,7 @@ class AsyncServer(BaseServer):
             cors_allowed_origins=cors_allowed_origins,
             cors_credentials=cors_credentials,
             transports=transports,
+            per_message_deflate=per_message_deflate,
             limits=limits,
         )
         self.logger = choose_logger(logger, "socketio_fast.engineio")

@@ -68,6 +68,7 @@ class BaseServer:
     allow_upgrades = _Option()
     http_compression = _Option()
     compression_threshold = _Option()
+    per_message_deflate = _Option()
     cookie = _Option()
     cors_allowed_origins = _Option()
     cors_credentials = _Option()

@@ -21,6 +21,7 @@ def test_defaults() -> None:
         "allow_upgrades": True,
         "http_compression": True,
         "compression_threshold": 1024,
+        "per_message_deflate": None,
         "cookie": None,
         "cors_allowed_origins": None,
         "cors_credentials": True,
