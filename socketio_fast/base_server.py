@@ -253,6 +253,9 @@ class BaseServer:
             self._hub.release(namespace)
         return handler
 
+    def _has_handlers(self, namespace: str) -> bool:
+        return namespace in self._handlers or namespace in self._namespace_handlers
+
     def _is_kept(self, namespace: str, handlers: Mapping[str, Any]) -> bool:
         """Whether something but these that go wants the namespace."""
         return namespace in handlers or namespace in self._namespaces

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from socketio_fast._core.emitter import Emission
 from socketio_fast._core.peer import Hub, Namespace
@@ -160,6 +160,16 @@ class Server(BaseServer):
 
     def _adapt(self, handler: Handler) -> Handler:
         return self._threads.adapt(handler)
+
+    def of(self, name: Any) -> NoReturn:
+        """The socket API is asyncio's, see :meth:`socketio_fast.AsyncServer.of`.
+
+        Raises:
+            NotImplementedError: Always.
+        """
+        raise NotImplementedError(
+            f"of({name!r}): the socket API is for asyncio: use AsyncServer"
+        )
 
     # Sending.
 

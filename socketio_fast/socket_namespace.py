@@ -339,7 +339,8 @@ class ParentNamespace(_Namespace):
             child._store(event, self._functions(event))
         self.children.add(child)
         if self.server.cleanup_empty_child_namespaces:
-            child._core.temporary = True
+            # One with handlers of functions stays for those.
+            child._core.temporary = not self.server._has_handlers(name)
         return child
 
     def to(self, *rooms: Any) -> Any:
@@ -485,7 +486,13 @@ class Namespaces:
             nsp.parent.children.discard(nsp)
 
     async def _resolve(self, name: str, auth: Any) -> Namespace | None:
-        """The namespace that a client asks for, which is not there; or None."""
+        """The namespace that a client asks for; None if no family has it.
+
+        One that only handlers of functions have made may be of a family, whose
+        middlewares guard it.
+        """
+        if name in self._known:
+            return self._known[name]._core
         for parent in list(self._parents.values()):
             params: Mapping[str, str] | None = None
             if isinstance(parent._key, (str, re.Pattern)):

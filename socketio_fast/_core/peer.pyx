@@ -412,7 +412,7 @@ cdef class Client(SessionHandler):
         return None if found is NULL else <Peer> found
 
     cdef int _connect(self, Packet packet) except -1:
-        if self.hub.resolve is not None:
+        if self.hub.resolve is not None and packet.namespace != "/":
             return self._resolve(packet.namespace, packet.data)
         return self._enter(
             self.hub._namespace(packet.namespace), packet.namespace, packet.data
@@ -423,7 +423,7 @@ cdef class Client(SessionHandler):
         cdef Hub hub = self.hub
         cdef Namespace ns = hub.namespaces.get(name)
         cdef list args = [name, auth]
-        if ns is not None and not ns.transient:
+        if ns is not None and ns.sockets is not None:
             return self._enter(ns, name, auth)
         try:
             if not hub.runner.call(hub.resolve, PySequence_Fast_ITEMS(args), 2):

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import socketio_fast
 from socketio_fast import AsyncServer, exceptions
 from socketio_fast.socket_namespace import SocketNamespace
 from socketio_fast.sockets import Socket
@@ -366,6 +367,43 @@ def test_a_member_is_joined_without_being_asked_for_again() -> None:
     join(server.websocket(), "/a")
     join(server.websocket(), "/a")
     assert asked == ["/a"]
+
+
+@pytest.mark.parametrize("cleanup", [False, True])
+def test_a_family_guards_namespaces_with_handlers(cleanup: bool) -> None:
+    """N5, N8"""
+    server, sio = make(cleanup_empty_child_namespaces=cleanup)
+    got: list[Any] = []
+    sio.on("x", lambda sid, *args: got.append(args), namespace="/org/a")
+
+    @sio.of("/org/{org}").use
+    def refuse(socket: Socket) -> None:
+        if not socket.handshake.auth:
+            raise exceptions.ConnectionRefusedError("who?")
+
+    for _ in range(2):
+        client = server.websocket()
+        client.text("40/org/a,")
+        assert refusal(client, "44/org/a,") == {"message": "who?"}
+        client.text('40/org/a,{"user":"x"}')
+        client.text('42/org/a,["x",1]')
+        assert got.pop() == (1,)
+        client.leave()
+
+
+def test_a_family_does_not_take_the_main_namespace() -> None:
+    server, sio = make()
+    asked: list[str] = []
+    sio.of(lambda name, auth: asked.append(name) or True)
+    server.joined()
+    sio.of("/static")
+    join(server.websocket(), "/static")
+    assert asked == []
+
+
+def test_threads_have_no_sockets() -> None:
+    with pytest.raises(NotImplementedError, match="AsyncServer"):
+        socketio_fast.Server().of("/")
 
 
 # --- listeners -------------------------------------------------------------------
