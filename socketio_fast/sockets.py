@@ -407,11 +407,20 @@ class Socket(EventEmitter):
             ValueError: The name is one of :data:`RESERVED_EVENTS`.
             TypeError: An argument is not JSON with bytes in it.
         """
+        self._emit(event, args, callback)
+        return DONE
+
+    def _emit(
+        self,
+        event: str,
+        args: tuple[Any, ...],
+        answer: Listener | asyncio.Future[Any] | None,
+        compress: bool = True,
+    ) -> None:
         check_event(event)
         rooms = self._peer.namespace.rooms
-        if rooms is not None:
-            rooms.emit([event, *args], self.id, None, callback)
-        return DONE
+        if rooms is not None:  # else it ended with its last client
+            rooms.emit([event, *args], self.id, None, answer, compress)
 
     def send(self, *args: Any) -> Awaitable[None]:
         """Send the event ``message``; see :meth:`emit`."""
@@ -431,15 +440,21 @@ class Socket(EventEmitter):
             ValueError: The name is one of :data:`RESERVED_EVENTS`.
             TypeError: An argument is not JSON with bytes in it.
         """
-        return await self._ask(None, event, args)
+        return await self._ask(event, args, None)
 
-    async def _ask(self, timeout: float | None, event: str, args: Any) -> Any:
+    async def _ask(
+        self,
+        event: str,
+        args: tuple[Any, ...],
+        timeout: float | None,
+        compress: bool = True,
+    ) -> Any:
         check_event(event)
         if not self._peer.reachable:
             raise exceptions.CallDisconnectedError(f"{self.id} is not connected")
         future = asyncio.get_running_loop().create_future()
         try:
-            self._peer.namespace.rooms.emit([event, *args], self.id, None, future)
+            self._emit(event, args, future, compress)
             answer = await asyncio.wait_for(future, timeout)
         except asyncio.TimeoutError:
             if future.done() and not future.cancelled():
@@ -456,6 +471,10 @@ class Socket(EventEmitter):
     def timeout(self, seconds: float | None) -> SocketEmitter:
         """For an :meth:`emit_with_ack` that waits so long, and not longer."""
         return SocketEmitter(self, timeout=seconds)
+
+    def compress(self, compress: bool) -> SocketEmitter:
+        """For what may be compressed on its way, or may not."""
+        return SocketEmitter(self, compress=compress)
 
     def to(self, *rooms: Any) -> Any:
         """For what goes to the others in a room: an operator, see ``nsp.to()``."""
@@ -474,31 +493,44 @@ class Socket(EventEmitter):
 
 
 class SocketEmitter:
-    """Sends to one client, with flags; :meth:`Socket.timeout` and others give it."""
+    """Sends to one client, with flags: what :meth:`Socket.timeout` and others give.
 
-    def __init__(self, socket: Socket, timeout: float | None = None) -> None:
+    It has these methods too, so that they chain.
+    """
+
+    def __init__(
+        self, socket: Socket, timeout: float | None = None, compress: bool = True
+    ) -> None:
         self._socket = socket
         self._timeout = timeout
+        self._compress = compress
 
-    def emit(self, event: str, *args: Any) -> Awaitable[None]:
+    def emit(
+        self, event: str, *args: Any, callback: Listener | None = None
+    ) -> Awaitable[None]:
         """Send an event; see :meth:`Socket.emit`."""
-        return self._socket.emit(event, *args)
+        self._socket._emit(event, args, callback, self._compress)
+        return DONE
 
     def send(self, *args: Any) -> Awaitable[None]:
         """Send the event ``message``; see :meth:`Socket.emit`."""
         return self.emit("message", *args)
 
     async def emit_with_ack(self, event: str, *args: Any) -> Any:
-        """Send an event and wait for its acknowledgement.
+        """Send an event and wait for its acknowledgement; see there.
 
         Raises:
             TimeoutError: None came in the seconds of :meth:`timeout`.
         """
-        return await self._socket._ask(self._timeout, event, args)
+        return await self._socket._ask(event, args, self._timeout, self._compress)
 
     def timeout(self, seconds: float | None) -> SocketEmitter:
         """For an :meth:`emit_with_ack` that waits so long, and not longer."""
-        return SocketEmitter(self._socket, seconds)
+        return SocketEmitter(self._socket, seconds, self._compress)
+
+    def compress(self, compress: bool) -> SocketEmitter:
+        """For what may be compressed on its way, or may not."""
+        return SocketEmitter(self._socket, self._timeout, compress)
 
 
 def _called(listener: Any) -> Any:

@@ -11,7 +11,9 @@ cdef class Rooms(Membership):
 
     cdef Peer _peer(self, object sid)
     cdef int _leave(self, Peer peer, object room) except -1
-    cpdef emit(self, list data, object to=*, object skip=*, object callback=*)
+    cpdef emit(
+        self, list data, object to=*, object skip=*, object callback=*, bint compress=*
+    )
     cdef Outgoing encode(self, list data)
     cdef int send(
         self, Outgoing m, list data, object to, object skip, object callback

@@ -26,4 +26,5 @@ class Rooms(Membership):
         to: Any = None,
         skip: Any = None,
         callback: Callable[..., Any] | Future[list[Any]] | None = None,
+        compress: bool = True,
     ) -> None: ...

@@ -167,7 +167,8 @@ cdef class Rooms(Membership):
         return self.rooms.get(to, {})
 
     cpdef emit(
-        self, list data, object to=None, object skip=None, object callback=None
+        self, list data, object to=None, object skip=None, object callback=None,
+        bint compress=True,
     ):
         """Send the event `[name, *arguments]` to everybody, a room, or several.
 
@@ -178,8 +179,11 @@ cdef class Rooms(Membership):
             skip: A sid or a list of them that get nothing.
             callback: Called with the arguments of the acknowledgement, once for each
                 client that answers; or a Future for the one client there is.
+            compress: Whether it may be compressed on its way.
         """
-        self.send(self.encode(data), data, to, skip, callback)
+        cdef Outgoing m = self.encode(data)
+        m.compress = compress
+        self.send(m, data, to, skip, callback)
 
     cdef Outgoing encode(self, list data):
         """The message of an event; it may be encoded by any thread."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import ssl
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ import socketio_fast
 import socketio_fast as socketio
 from socketio_fast import exceptions, packet
 from socketio_fast.msgpack_packet import MsgPackPacket
+from socketio_fast.socket_namespace import ParentNamespace, SocketNamespace
+from socketio_fast.sockets import Socket
 
 sio = socketio.AsyncServer(
     logger=logging.getLogger("app"),
@@ -117,6 +120,46 @@ async def echo(sid: str, data: str | bytes) -> None:
         assert_type(session, dict[str, Any])
     await eio.disconnect(sid)
     await eio.disconnect()
+
+
+nsp = sio.of("/chat")
+assert_type(nsp, SocketNamespace)
+assert_type(sio.of(re.compile("^/room-")), ParentNamespace)
+assert_type(sio.of(lambda name, auth: True), ParentNamespace)
+
+
+@nsp.use
+async def middleware(socket: Socket) -> None:
+    if not socket.handshake.auth:
+        raise exceptions.ConnectionRefusedError("no", {"code": 1})
+
+
+@nsp.on("connection")
+async def connection(socket: Socket) -> None:
+    assert_type(socket.id, str)
+    assert_type(socket.data, dict[str, Any])
+    assert_type(socket.nsp.sockets[socket.id], Socket)
+
+    @socket.on("message")
+    async def message(text: str, *more: bytes) -> tuple[str, int]:
+        return text, len(more)
+
+    assert_type(await message("x"), tuple[str, int])
+
+    @socket.on("disconnect")
+    async def disconnect(reason: str) -> None: ...
+
+    @socket.on("disconnect")  # type: ignore[type-var]
+    async def too_many(reason: str, more: int) -> None: ...
+
+    await socket.join(["a", "b"])
+    socket.compress(False).emit("x", 1, callback=print)
+    print(await socket.timeout(5).emit_with_ack("q"))
+    await socket.disconnect(close=True)
+
+
+@nsp.on("connection")  # type: ignore[type-var]
+def not_of_a_socket(socket: int) -> None: ...
 
 
 async def main() -> None:

@@ -11,6 +11,7 @@ import weakref
 from typing import Any
 
 import pytest
+from integration.raw import request
 
 import socketio_fast
 from socketio_fast import AsyncServer, exceptions
@@ -949,6 +950,22 @@ def test_emit_with_a_callback() -> None:
     assert client.messages() == ['420["q"]']
     client.text("430[1,2]")
     assert got == [(1, 2)]
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_compress(compress: bool) -> None:
+    """E4: a message that must not be compressed."""
+    server, sio = make(compression_threshold=0)
+    http, eio_sid = server.polling()
+    target = server.target("polling", eio_sid)
+    http.post(target, "40")
+    status, body = http.get(target)
+    assert status == 200
+    socket = sio.of("/").sockets[json.loads(body[2:])["sid"]]
+    socket.compress(compress).timeout(5).emit("big", "x" * 100)
+    http.send(request("GET", target, headers=[("Accept-Encoding", "gzip")]))
+    _, headers, _ = http.response()
+    assert headers.get("content-encoding") == ("gzip" if compress else None)
 
 
 def test_broadcast() -> None:
