@@ -64,20 +64,18 @@ class Adapter(EventEmitter):
         if event not in self._own_events:
             known = ", ".join(self._own_events)
             raise ValueError(f"rooms have no event {event!r}: one of {known} expected")
-        self._nsp._core.rooms.events = self
+        if self._nsp._core.rooms is not None:
+            self._nsp._core.rooms.events = self
         return self._register(event, listener)
 
     @property
     def rooms(self) -> dict[Any, set[str]]:
         """The sids in each room, those of clients' own too; a new dict."""
         core = self._nsp._core
-        found = {sid: {sid} for sid in core.peers}
-        found.update(
-            {
-                room: {peer.sid for peer in members}
-                for room, members in core.rooms.rooms.items()
-            }
-        )
+        found: dict[Any, set[str]] = {sid: {sid} for sid in core.peers}
+        if core.rooms is not None:  # else it has ended
+            for room, members in core.rooms.rooms.items():
+                found[room] = {peer.sid for peer in members}
         return found
 
     @property
@@ -219,13 +217,39 @@ class SocketNamespace(_Namespace):
         self.params: dict[str, str] = dict(params or {})
         #: The family that it was made by; ``None`` for none.
         self.parent = parent
-        #: The sockets of its clients, by sid.
-        self.sockets: Mapping[str, Socket] = _Sockets(self)
-        #: Its rooms.
-        self.adapter = Adapter(self)
+        self._adapter: Adapter | None = None
         self._core: Namespace = server._hub.namespace(name)
 
     # Clients.
+
+    @property
+    def sockets(self) -> Mapping[str, Socket]:
+        """The sockets of its clients, by sid: those that are connected now."""
+        return _Sockets(self)
+
+    @property
+    def adapter(self) -> Adapter:
+        """Its rooms."""
+        if self._adapter is None:
+            self._adapter = Adapter(self)
+        return self._adapter
+
+    def delete(self) -> None:
+        """Disconnect all clients, and accept no more; the object is of no use then.
+
+        A namespace that handlers of functions are registered for, or that the option
+        ``namespaces`` names, goes on without what this object has. A family may make
+        another one of the name.
+        """
+        if not self.server._namespaces._has(self):
+            return  # it has ended already
+        core = self._core
+        for peer in list(core.peers.values()):
+            peer.disconnect()
+        core.sockets = None
+        self._on_end()
+        if not self.server._has_handlers(self.name):
+            self.server._hub.release(self.name)
 
     def _begin(self) -> None:
         self._core.sockets = self
@@ -261,6 +285,7 @@ class SocketNamespace(_Namespace):
     def _on_end(self) -> None:
         """The core has forgotten the namespace: its last client has gone."""
         self.server._namespaces._forget(self)
+        self._adapter = None  # each knows the other
 
     def _change_rooms(
         self, change: str, sid: str, rooms: Iterable[Any]
@@ -404,6 +429,8 @@ class Broadcast:
         """Send an event."""
         check_event(event)
         for nsp in self._namespaces:
+            if nsp._core.rooms is None:
+                continue  # it has ended
             skip = [
                 sid for room in self._without for sid in nsp._core.rooms.members(room)
             ]
@@ -479,8 +506,11 @@ class Namespaces:
             main._fire_own(main, "new_namespace", nsp)
         return nsp
 
+    def _has(self, nsp: SocketNamespace) -> bool:
+        return self._known.get(nsp.name) is nsp
+
     def _forget(self, nsp: SocketNamespace) -> None:
-        if self._known.get(nsp.name) is nsp:
+        if self._has(nsp):
             del self._known[nsp.name]
         if nsp.parent is not None:
             nsp.parent.children.discard(nsp)

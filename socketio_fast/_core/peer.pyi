@@ -22,7 +22,7 @@ class Membership: ...
 
 @final
 class Namespace:
-    rooms: Rooms
+    rooms: Rooms  # None when it has ended
     guarded: bool
     temporary: bool
     sockets: Any

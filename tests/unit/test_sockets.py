@@ -355,6 +355,67 @@ def test_members_without_clients(cleanup: bool) -> None:
     assert len(parent.children) == 1
 
 
+def test_a_member_that_has_gone_leaves_no_cycle() -> None:
+    """S8"""
+    server, sio = make(cleanup_empty_child_namespaces=True)
+    parent = sio.of(re.compile("^/dyn-"))
+    log: list[Any] = []
+
+    @parent.on("connection")
+    def connection(socket: Socket) -> None:
+        adapter = socket.nsp.adapter
+        adapter.on("leave-room", lambda room, sid: log.append((room, sid)))
+
+    client = server.websocket()
+    sid = join(client, "/dyn-1")
+    ref = weakref.ref(sio.of("/dyn-1"))
+    gc.collect()
+    gc.disable()
+    try:
+        client.leave()
+        assert ref() is None
+    finally:
+        gc.enable()
+    assert log == [(sid, sid)]
+
+
+async def test_a_namespace_that_has_ended_can_be_used() -> None:
+    server, sio = make(cleanup_empty_child_namespaces=True)
+    sio.of(re.compile("^/dyn-"))
+    client = server.websocket()
+    join(client, "/dyn-1")
+    nsp = sio.of("/dyn-1")
+    client.leave()
+    await nsp.emit("x")
+    await nsp.except_("room").emit("x")
+    nsp.adapter.on("join-room", print)
+    assert nsp.adapter.rooms == nsp.adapter.sids == dict(nsp.sockets) == {}
+
+
+@pytest.mark.parametrize("handlers", [False, True])
+def test_deleting_a_namespace(handlers: bool) -> None:
+    """N9"""
+    server, sio = make()
+    if handlers:
+        sio.on("x", lambda sid: None, namespace="/a")
+    nsp = sio.of("/a")
+    reasons: list[str] = []
+    nsp.use(lambda socket: socket.on("disconnect", reasons.append))
+    client = server.websocket()
+    join(client, "/a")
+    nsp.delete()
+    assert reasons == ["server disconnect"]
+    assert client.messages() == ["41/a,"]
+    assert not client.ended()
+    client.text("40/a,")
+    (answer,) = client.messages()
+    assert str(answer).startswith("40/a," if handlers else "44/a,")
+    assert reasons == ["server disconnect"]
+    assert sio.of("/a") is not nsp
+    nsp.delete()
+    join(server.websocket(), "/a")
+
+
 def test_a_member_is_joined_without_being_asked_for_again() -> None:
     """S8"""
     server, sio = make(cleanup_empty_child_namespaces=True)
