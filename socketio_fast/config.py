@@ -81,7 +81,8 @@ class EngineConfig:
         max_buffer_bytes: Bytes that may wait for a client to read them; with more it
             is closed (16 MiB).
         allow_upgrades: Whether a client may go from polling to WebSocket.
-        http_compression: Whether poll responses are compressed (gzip, deflate).
+        http_compression: Whether poll responses are compressed: with brotli if that
+            is installed, gzip, deflate.
         compression_threshold: Bytes from which on they are (1024).
         per_message_deflate: Whether WebSocket messages are compressed for clients that
             offer it: ``False``, ``True``, or a dict of :class:`DeflateOptions`.

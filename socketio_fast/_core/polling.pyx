@@ -23,6 +23,19 @@ from socketio_fast._core.session cimport Engine, Session, Transport
 
 from socketio_fast.exceptions import LimitError, ProtocolError
 
+try:
+    import brotli
+except ImportError:
+    try:
+        import brotlicffi as brotli
+    except ImportError:
+        brotli = None
+
+# What responses can be encoded with, the best first.
+ENCODINGS = (
+    (b"gzip", b"deflate") if brotli is None else (b"br", b"gzip", b"deflate")
+)
+
 cdef bytes NOOP = b"6"
 cdef bytes CLOSE = b"1"
 cdef bytes PLAIN = b"text/plain; charset=UTF-8"
@@ -247,7 +260,10 @@ cdef class Polling(Transport):
         self.poll = None
         if compress and 0 <= self.engine.compress_from <= PyBytes_GET_SIZE(payload):
             encoding = accepted_encoding(poll.header(b"accept-encoding"))
-            if encoding == b"gzip":
+            if encoding == b"br":
+                payload = brotli.compress(payload, quality=5)
+                headers = b"Content-Encoding: br\r\n"
+            elif encoding == b"gzip":
                 payload = gzip.compress(payload, 6, mtime=0)
                 headers = b"Content-Encoding: gzip\r\n"
             elif encoding == b"deflate":
@@ -257,10 +273,10 @@ cdef class Polling(Transport):
         return 0
 
 
-def accepted_encoding(bytes accept):
-    """gzip or deflate, whichever an Accept-Encoding prefers (RFC 9110, 12.5.3).
+def accepted_encoding(bytes accept, tuple encodings=ENCODINGS):
+    """Which of `encodings` an Accept-Encoding prefers (RFC 9110, 12.5.3).
 
-    None if it accepts neither, or there is no such header.
+    None if it accepts none of them, or there is no such header.
     """
     if accept is None:
         return None
@@ -277,7 +293,7 @@ def accepted_encoding(bytes accept):
         weights[name.strip()] = weight
     default = weights.get(b"*", 0.0)
     best, chosen = 0.0, None
-    for name in (b"gzip", b"deflate"):
+    for name in encodings:
         weight = weights.get(name, default)
         if weight > best:
             best, chosen = weight, name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib
 import zlib
 from typing import Any
 
@@ -10,7 +11,12 @@ import pytest
 from integration.raw import request
 
 from socketio_fast._core.outgoing import message_packet
-from socketio_fast._core.polling import Polling, Responder, accepted_encoding
+from socketio_fast._core.polling import (
+    ENCODINGS,
+    Polling,
+    Responder,
+    accepted_encoding,
+)
 from socketio_fast.engineio import AsyncServer
 from unit.sansio import Http, Server, errors, make_engine
 
@@ -339,7 +345,26 @@ def test_drop_is_told_to_the_poll_without_what_was_sent() -> None:
     ],
 )
 def test_accepted_encoding(accept: bytes | None, encoding: bytes | None) -> None:
-    assert accepted_encoding(accept) == encoding
+    assert accepted_encoding(accept, (b"gzip", b"deflate")) == encoding
+
+
+@pytest.mark.parametrize(
+    ("accept", "encoding"),
+    [
+        (b"br", b"br"),
+        (b"gzip, deflate, br, zstd", b"br"),
+        (b"gzip, br;q=0.9", b"gzip"),
+        (b"gzip;q=0.5, br;q=0.8", b"br"),
+        (b"br;q=0, gzip", b"gzip"),
+        (b"*", b"br"),
+        (b"zstd", None),
+    ],
+)
+def test_accepted_encoding_with_brotli(
+    accept: bytes | None, encoding: bytes | None
+) -> None:
+    """E4"""
+    assert accepted_encoding(accept, (b"br", b"gzip", b"deflate")) == encoding
 
 
 @pytest.mark.parametrize(
@@ -347,6 +372,14 @@ def test_accepted_encoding(accept: bytes | None, encoding: bytes | None) -> None
     [
         ({}, "gzip", "gzip"),
         ({}, "deflate", "deflate"),
+        pytest.param(
+            {},
+            "gzip, deflate, br",
+            "br",
+            marks=pytest.mark.skipif(
+                b"br" not in ENCODINGS, reason="brotli is not installed"
+            ),
+        ),
         ({}, None, None),
         ({"http_compression": False}, "gzip", None),
         ({"compression_threshold": 2001}, "gzip", "gzip"),
@@ -366,6 +399,8 @@ def test_compression(
     assert got.get("content-encoding") == encoding
     if encoding == "gzip":
         body = gzip.decompress(body)
+    elif encoding == "br":
+        body = importlib.import_module("brotli").decompress(body)
     elif encoding == "deflate":
         body = zlib.decompress(body)
     assert body == b"4" + b"x" * 2000
