@@ -67,6 +67,9 @@ class AsyncServer(Emitter, BaseServer):
         max_attachments: Binary attachments of one message, at most (10).
         cleanup_empty_child_namespaces: Whether a namespace that :meth:`of` made for a
             client goes with its last client (``False``).
+        validate_handlers: Whether handlers that are annotated with pydantic models,
+            msgspec structs or dataclasses get validated arguments (``True``); see
+            :mod:`socketio_fast.validation`.
         engineio_logger: Whether events of connections are logged, or the logger to use.
         **options: Those of :class:`socketio_fast.engineio.AsyncServer`.
 
@@ -95,6 +98,7 @@ class AsyncServer(Emitter, BaseServer):
         connect_timeout: float = 45,
         max_attachments: int = 10,
         cleanup_empty_child_namespaces: bool = False,
+        validate_handlers: bool = True,
         **options: Any,
     ) -> None:
         if connect_timeout <= 0:
@@ -110,6 +114,8 @@ class AsyncServer(Emitter, BaseServer):
         self.always_connect = always_connect
         self.cleanup_empty_child_namespaces = cleanup_empty_child_namespaces
         self._namespaces: Namespaces = Namespaces(self)
+        #: Whether handlers that are annotated with models get validated arguments.
+        self.validate_handlers: bool = validate_handlers
         #: The class that encodes and decodes packets, or would.
         self.packet_class, codec = choose_encoding(serializer, json)
         hub = Hub(

@@ -11,6 +11,7 @@ from socketio_fast._core.peer import Hub, Namespace, Peer
 from socketio_fast.engineio.base_server import Reason
 from socketio_fast.namespace import AsyncNamespace, BaseServerNamespace
 from socketio_fast.signatures import adapt, fit
+from socketio_fast.validation import validated, validated_connect
 
 __all__ = ["BaseServer"]
 
@@ -35,6 +36,8 @@ class BaseServer:
 
     #: The client manager, asked for rooms.
     manager: Any
+    #: Whether handlers that are annotated with models get validated arguments.
+    validate_handlers: Any
 
     #: The namespaces that ``of()`` was asked for, by name.
     _namespaces: Container[str] = ()
@@ -215,11 +218,16 @@ class BaseServer:
     ) -> Handler | None:
         if handler is None:
             return None
+        before = 1 + (namespace == "*")
         if event in self.reserved_events:
             arguments = ["sid", *_ARGUMENTS[event]]
             if namespace == "*":
                 arguments.insert(0, "namespace")
             handler = adapt(handler, event, arguments)
+            if event == "connect" and self.validate_handlers:
+                handler = validated_connect(handler, before + 1, self._hub.logger)
+        elif self.validate_handlers:
+            handler = validated(handler, before + (event == "*"), self._hub.logger)
         return self._adapt(handler)
 
     def _on_handlers(
@@ -247,6 +255,8 @@ class BaseServer:
     def _on_namespace_handler(
         self, namespace: str, handler: BaseServerNamespace | None
     ) -> BaseServerNamespace | None:
+        if handler is not None and self.validate_handlers:
+            self._validate_methods(handler)
         trigger = None if handler is None else self._adapt(_trigger(handler))
         self._hub.namespace(namespace).set_trigger(trigger)
         if handler is None and not self._is_kept(namespace, self._handlers):
@@ -259,6 +269,23 @@ class BaseServer:
     def _is_kept(self, namespace: str, handlers: Mapping[str, Any]) -> bool:
         """Whether something but these that go wants the namespace."""
         return namespace in handlers or namespace in self._namespaces
+
+    def _validate_methods(self, handler: BaseServerNamespace) -> None:
+        """Methods with models as annotations get attributes of the object before them,
+        which validate: a ``trigger_event`` of the application calls those too."""
+        before = 1 + (handler.namespace == "*")
+        for name in dir(handler):
+            if not name.startswith("on_") or name == "on_disconnect":
+                continue
+            method = getattr(handler, name)
+            if not callable(method) or name in vars(handler):
+                continue
+            if name == "on_connect":
+                checked = validated_connect(method, before + 1, self._hub.logger)
+            else:
+                checked = validated(method, before, self._hub.logger)
+            if checked is not method:
+                setattr(handler, name, checked)
 
     # Clients.
 

@@ -9,6 +9,8 @@
     │       └── LimitError        more than an option allows
     ├── ConnectionError
     │   └── ConnectionRefusedError   raise it in a connect handler to refuse a client
+    ├── InvalidPayloadError       arguments of a client are not what a handler takes; a
+    │                             ValueError too
     ├── TimeoutError              no acknowledgement in time
     ├── BadNamespaceError
     └── DisconnectedError         the client has gone
@@ -28,6 +30,7 @@ __all__ = [
     "ConnectionError",
     "ConnectionRefusedError",
     "DisconnectedError",
+    "InvalidPayloadError",
     "LimitError",
     "PacketError",
     "ProtocolError",
@@ -85,6 +88,28 @@ class ConnectionRefusedError(ConnectionError):
         }
         if len(args) > 1:
             self.error_args["data"] = args[1] if len(args) == 2 else args[1:]
+
+
+class InvalidPayloadError(SocketIOError, ValueError):
+    """What a client sent is not what the handler takes.
+
+    Handlers with models as annotations raise it before they run, and others may: the
+    client gets ``{"error": {"message": …, "details": …}}`` as the acknowledgement, or
+    an ``error`` event ``{"event": …, "message": …, "details": …}`` if it asked for
+    none.
+
+    Args:
+        details: What is wrong, for the client: dicts with ``loc``, the way there from
+            the number of the argument on, and ``msg``.
+        message: The whole of it, for the client.
+    """
+
+    def __init__(
+        self, details: list[dict[str, Any]], message: str = "invalid payload"
+    ) -> None:
+        super().__init__(message, details)
+        self.message = message
+        self.details = details
 
 
 class TimeoutError(SocketIOError, builtins.TimeoutError):

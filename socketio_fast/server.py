@@ -145,6 +145,11 @@ class Server(BaseServer):
         return self._server.async_handlers
 
     @property
+    def validate_handlers(self) -> bool:
+        """Whether handlers that are annotated with models get validated arguments."""
+        return self._server.validate_handlers
+
+    @property
     def always_connect(self) -> bool:
         """Whether clients are connected before their connect handler runs."""
         return self._server.always_connect

@@ -15,6 +15,7 @@ from socketio_fast import exceptions
 from socketio_fast._core.listeners import Listeners
 from socketio_fast._core.peer import Peer
 from socketio_fast.signatures import adapt
+from socketio_fast.validation import validated
 
 if TYPE_CHECKING:
     from socketio_fast.socket_namespace import SocketNamespace
@@ -181,6 +182,13 @@ class Socket(EventEmitter):
         self.nsp = nsp
         self._peer = peer
         self._issued = time.time()
+
+    def _adapted(self, event: Any, listener: Listener) -> Listener:
+        adapted = super()._adapted(event, listener)
+        server = self.nsp.server
+        if event in self._own_events or not server.validate_handlers:
+            return adapted
+        return validated(adapted, 0, server.logger)
 
     def __repr__(self) -> str:
         return f"<Socket {self.id} in {self.nsp.name}>"

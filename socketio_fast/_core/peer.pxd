@@ -139,4 +139,5 @@ cdef class Peer:
     cdef int _dismiss(self) except -1
     cdef int close(self, str reason) except -1
     cdef int _closed(self) except -1
+    cdef int _failed(self, object event, object error, int64_t id) except -1
     cdef int _next(self) except -1

@@ -46,6 +46,7 @@ from socketio_fast._core.tasks cimport Outcome, Runner
 from socketio_fast.exceptions import (
     CallDisconnectedError,
     ConnectionRefusedError,
+    InvalidPayloadError,
     LimitError,
     ProtocolError,
 )
@@ -708,8 +709,7 @@ cdef class Peer:
                 runner.suspended = None
                 return self._wait() if hub.ordered else 0
         except (Exception, _CancelledError) as exc:
-            _log_failure(self, event, exc)
-            return 0
+            return self._failed(event, exc, id)
         value, runner.value = runner.value, None
         if id >= 0:
             self._send_ack(value, id)
@@ -811,6 +811,32 @@ cdef class Peer:
             self.namespace.hub.runner, functions, PySequence_Fast_ITEMS(args), 1
         )
         return True
+
+    cdef int _failed(self, object event, object error, int64_t id) except -1:
+        """The handler of an event has raised this."""
+        cdef Hub hub = self.namespace.hub
+        cdef dict answer
+        if not isinstance(error, InvalidPayloadError):
+            return _log_failure(self, event, error)
+        hub.engine.counters["invalid_payloads"] += 1
+        hub.logger.info(
+            "event %r of %s in %s: %s", event, self.sid, self.namespace.name, error
+        )
+        if self.socket is not None and event != "error":
+            self.fire("error", error)
+        answer = {"message": error.message, "details": error.details}
+        if id >= 0:
+            return self._send_ack({"error": answer}, id)
+        if self.state != CONNECTED:
+            return 0
+        try:
+            self.client.session.send(hub.encode(
+                SIO_EVENT, self.namespace.name, ["error", {"event": event, **answer}],
+                -1,
+            ))
+        except Exception:
+            hub.logger.exception("details for %s cannot be encoded", self.sid)
+        return 0
 
     cdef int _next(self) except -1:
         """A suspended handler has ended: the next may start (`ordered`)."""
@@ -1041,7 +1067,7 @@ cdef class _Event(Outcome):
         return self.peer._next() if self.next else 0
 
     cdef int raised(self, object error) except -1:
-        _log_failure(self.peer, self.event, error)
+        self.peer._failed(self.event, error, self.id)
         return self.peer._next() if self.next else 0
 
 
@@ -1210,7 +1236,10 @@ cdef class _Answers(Group):
 
     cdef int failed(self, object error) except -1:
         self.errors = True
-        return _log_failure(self.peer, self.event, error)
+        self.peer._failed(self.event, error, self.id)
+        if isinstance(error, InvalidPayloadError):
+            self.id = -1  # that was the acknowledgement
+        return 0
 
     cdef int ended(self) except -1:
         # As for one handler: what has failed acknowledges nothing.

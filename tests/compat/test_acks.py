@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -363,3 +364,22 @@ async def test_call_without_async_handlers(run: Run) -> None:
     client = await server.client()
     with pytest.raises(RuntimeError):
         await server.sio.call("ask", to=client.sid())
+
+
+@dataclass
+class Person:
+    name: str
+
+
+async def test_handler_that_is_annotated_with_a_model(run: Run, host: Host) -> None:
+    """3.3 row 9: what a client gets that sends something else."""
+
+    def app(sio: Any, record: Record) -> None:
+        @sio.event
+        async def hello(sid: str, person: Person) -> Any:
+            return person
+
+    server = await run(app)
+    client = await server.client()
+    answer = await client.call("hello", {"name": 1})
+    assert answer == host.outcome("annotated-handlers")

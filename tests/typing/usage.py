@@ -7,14 +7,17 @@ import json
 import logging
 import re
 import ssl
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import pydantic
 from typing_extensions import assert_type
 
 import socketio_fast
 import socketio_fast as socketio
-from socketio_fast import exceptions, packet
+from socketio_fast import exceptions, packet, testing
 from socketio_fast.msgpack_packet import MsgPackPacket
 from socketio_fast.socket_namespace import ParentNamespace, SocketNamespace
 from socketio_fast.sockets import Socket
@@ -216,3 +219,41 @@ async def look() -> None:
     for sid, eio_sid in loud.manager.get_participants("/", "room"):
         assert_type(loud.manager.sid_from_eio_sid(eio_sid, "/"), str | None)
         print(loud.manager.rooms["/"]["room"][sid])
+
+
+@dataclass
+class Point:
+    x: float
+
+
+class Order(pydantic.BaseModel):
+    product: str
+
+
+class Tag(msgspec.Struct):
+    name: str
+
+
+@sio.event
+async def order(sid: str, order: Order, tags: list[Tag] | None = None) -> Point:
+    assert_type(order.product, str)
+    return Point(1.0)
+
+
+@sio.event
+async def refused(sid: str, point: Point) -> None:
+    raise exceptions.InvalidPayloadError([{"loc": [0], "msg": "no"}], "not now")
+
+
+async def tested() -> None:
+    async with testing.Clock() as clock, testing.client(sio, auth={"a": 1}) as client:
+        assert_type(client, testing.Client)
+        assert_type(client.received, list[testing.Event])
+        await client.emit("order", {"product": "tea"})
+        await clock.advance(45)
+
+
+def tested_with_threads(server: socketio.Server) -> None:
+    with testing.SyncClock(server) as clock, testing.client(server) as client:
+        assert_type(client, testing.SyncClient)
+        clock.advance(45)

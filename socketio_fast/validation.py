@@ -1,0 +1,577 @@
+"""Arguments of handlers that are annotated with models are validated before the call.
+
+Models are pydantic's (of which pydantic is asked), msgspec's structs (of which msgspec
+is) and dataclasses. A dataclass is checked here, the same whatever is installed: what
+the client sent must have the types of its fields. Other handlers are let alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import re
+import sys
+import types
+import typing
+from collections.abc import Awaitable, Callable
+from enum import Enum
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from socketio_fast.exceptions import ConnectionRefusedError, InvalidPayloadError
+from socketio_fast.logs import Logger
+
+__all__ = ["plain", "validated", "validated_connect"]
+
+Handler = Callable[..., Any]
+Loc = tuple[int | str, ...]
+Errors = list[dict[str, Any]]
+#: Makes an argument of what was received; what is wrong goes to the list.
+Check = Callable[[Any, Loc, Errors], Any]
+
+#: Details of one refusal, and characters of a name in it, at most.
+MAX_DETAILS = 20
+MAX_NAME = 64
+
+
+def validated(handler: Handler, before: int, logger: Logger) -> Handler:
+    """A handler that validates its arguments, or the same if it has no models.
+
+    The signature is looked at here, once.
+
+    Args:
+        handler: The handler, a coroutine function or not.
+        before: How many arguments come before those of the event, such as the ``sid``.
+        logger: Where it is said that an annotation cannot be resolved.
+
+    Returns:
+        A function that raises
+        :class:`~socketio_fast.exceptions.InvalidPayloadError` if the arguments are not
+        what the handler takes, and gives :func:`plain` of what the handler returns.
+
+    Raises:
+        TypeError: A field of a dataclass has a type that cannot be checked here.
+    """
+    if not _has_annotations(handler):
+        return handler
+    parameters = _parameters(handler)[before:]
+    hints = [_resolve(handler, parameter, logger) for parameter in parameters]
+    if not any(map(_is_model, hints)):
+        return handler
+    return _wrapped(handler, _Arguments(parameters, hints, before))
+
+
+def validated_connect(handler: Handler, before: int, logger: Logger) -> Handler:
+    """A connect handler that validates ``auth``, or the same if that is no model.
+
+    Args:
+        handler: Takes all arguments that connect handlers get, or fewer.
+        before: How many arguments come before ``auth``.
+        logger: See :func:`validated`, as for the rest.
+    """
+    parameters = _parameters(handler)[before : before + 1]
+    if not parameters or not _is_model(
+        hint := _resolve(handler, parameters[0], logger)
+    ):
+        return handler
+    check = _check(hint)
+
+    def arguments(args: tuple[Any, ...]) -> list[Any]:
+        errors: Errors = []
+        values = list(args)
+        values[before] = _run(check, values[before], ("auth",), errors)
+        if errors:
+            error = InvalidPayloadError(errors)
+            raise ConnectionRefusedError(
+                error.message, {"details": error.details}
+            ) from error
+        return values
+
+    return _wrapped(handler, arguments)
+
+
+def plain(value: Any) -> Any:
+    """A model as dicts and lists, bytes as they are; other values, and what is in
+    lists, tuples and dicts, likewise. What is no model is left to the encoding."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind is dict:
+        return {key: plain(item) for key, item in value.items()}
+    if kind is list:
+        return [plain(item) for item in value]
+    if kind is tuple:
+        return tuple([plain(item) for item in value])
+    if hasattr(kind, "__pydantic_validator__"):
+        from pydantic import TypeAdapter
+
+        dumped = TypeAdapter(kind).dump_python(value, by_alias=True)
+        return _jsonable(dumped)
+    if hasattr(kind, "__struct_fields__"):
+        import msgspec
+
+        return msgspec.to_builtins(value, builtin_types=(bytes, bytearray))
+    if dataclasses.is_dataclass(value):
+        return {
+            field.name: plain(getattr(value, field.name))
+            for field in dataclasses.fields(value)
+        }
+    return plain(value.value) if isinstance(value, Enum) else value
+
+
+_PLAIN = frozenset((str, int, float, bool, type(None), bytes, bytearray))
+
+
+def _jsonable(value: Any) -> Any:
+    """What pydantic gives, but for bytes, as JSON has it."""
+    if type(value) in _PLAIN:
+        return value
+    if isinstance(value, dict):
+        return {_key(key): _jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_jsonable(item) for item in value]
+    from pydantic_core import to_jsonable_python
+
+    return to_jsonable_python(value)
+
+
+def _key(key: Any) -> str:
+    return key if isinstance(key, str) else str(_jsonable(key))
+
+
+def _wrapped(
+    handler: Handler, arguments: Callable[[tuple[Any, ...]], list[Any]]
+) -> Handler:
+    if inspect.iscoroutinefunction(handler):
+
+        @functools.wraps(handler)
+        async def run_async(*args: Any) -> Any:
+            return plain(await handler(*arguments(args)))
+
+        return run_async
+
+    @functools.wraps(handler)
+    def run(*args: Any) -> Any:
+        result = handler(*arguments(args))
+        return _awaited(result) if inspect.isawaitable(result) else plain(result)
+
+    return run
+
+
+async def _awaited(result: Awaitable[Any]) -> Any:
+    return plain(await result)
+
+
+# Signatures.
+
+
+def _parameters(handler: Handler) -> list[inspect.Parameter]:
+    """The positional parameters, of a decorator that passes them on those inside."""
+    try:
+        signature = inspect.signature(handler, follow_wrapped=False)
+    except (TypeError, ValueError):
+        return []  # a builtin that does not tell
+    parameters = [
+        parameter
+        for parameter in signature.parameters.values()
+        if parameter.kind not in (parameter.KEYWORD_ONLY, parameter.VAR_KEYWORD)
+    ]
+    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
+        inside = getattr(handler, "__wrapped__", None)
+        if inside is not None:
+            return _parameters(inside)
+    return parameters
+
+
+def _has_annotations(handler: Handler) -> bool:
+    """Whether to look at the signature: sockets register listeners all the time."""
+    if not inspect.isfunction(handler) or hasattr(handler, "__wrapped__"):
+        return True
+    return bool(handler.__annotations__)
+
+
+def _resolve(handler: Handler, parameter: inspect.Parameter, logger: Logger) -> Any:
+    """The type of a parameter; Any if it has none."""
+    hint = parameter.annotation
+    if hint is parameter.empty:
+        return Any
+    function = inspect.unwrap(handler)
+    if isinstance(function, functools.partial):
+        function = function.func
+    if not inspect.isroutine(function):
+        function = type(function).__call__
+    function = getattr(function, "__func__", function)
+
+    def holder() -> None: ...
+
+    holder.__annotations__ = {"hint": hint}
+    cells = getattr(function, "__closure__", None) or ()
+    names = function.__code__.co_freevars if cells else ()
+    local = {
+        name: cell.cell_contents
+        for name, cell in zip(names, cells, strict=True)
+        if cell != types.CellType()
+    }
+    try:
+        return typing.get_type_hints(
+            holder, getattr(function, "__globals__", {}), local, include_extras=True
+        )["hint"]
+    except Exception as exc:
+        logger.warning(
+            "%s of handler %r is not validated: its annotation %r cannot be resolved "
+            "(%s)",
+            parameter.name,
+            handler,
+            hint,
+            exc,
+        )
+        return Any
+
+
+class _Arguments:
+    """Makes the arguments of a handler of those that were received."""
+
+    def __init__(
+        self, parameters: list[inspect.Parameter], hints: list[Any], before: int
+    ) -> None:
+        self._before = before
+        self._checks: list[Check | None] = []
+        self._rest: Check | None = None
+        self._least = 0
+        self._most: int | None = len(parameters)
+        for parameter, hint in zip(parameters, hints, strict=True):
+            check = _check_or_none(hint)
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                self._rest = check
+                self._most = None
+                continue
+            self._checks.append(check)
+            if parameter.default is parameter.empty:
+                self._least += 1
+
+    def __call__(self, args: tuple[Any, ...]) -> list[Any]:
+        before = self._before
+        count = len(args) - before
+        if count < self._least or (self._most is not None and count > self._most):
+            wanted = str(self._least)
+            if self._most is None:
+                wanted += " or more"
+            elif self._most != self._least:
+                wanted += f" to {self._most}"
+            raise InvalidPayloadError(
+                [_error((), f"{wanted} arguments expected, {count} received")]
+            )
+        values = list(args)
+        errors: Errors = []
+        for i, check in enumerate(self._checks[:count]):
+            if check is not None:
+                values[before + i] = _run(check, values[before + i], (i,), errors)
+        if self._rest is not None:
+            for i in range(len(self._checks), count):
+                values[before + i] = _run(self._rest, values[before + i], (i,), errors)
+        if errors:
+            raise InvalidPayloadError(errors[:MAX_DETAILS])
+        return values
+
+
+def _run(check: Check, value: Any, loc: Loc, errors: Errors) -> Any:
+    try:
+        return check(value, loc, errors)
+    except RecursionError:
+        errors.append(_error(loc, "nested too deep"))
+        return None
+
+
+def _error(loc: Loc, message: str) -> dict[str, Any]:
+    # Names may be the client's: it gets back no more than it can do with.
+    names = [part[:MAX_NAME] if isinstance(part, str) else part for part in loc]
+    return {"loc": names, "msg": message}
+
+
+# Types.
+
+
+def _library(hint: Any) -> str | None:
+    """Who knows this type: "pydantic", "msgspec", "dataclasses"; None for others."""
+    if isinstance(hint, type) and get_origin(hint) is None:
+        if hasattr(hint, "__pydantic_validator__"):
+            return "pydantic"
+        if hasattr(hint, "__struct_fields__"):
+            return "msgspec"
+        return "dataclasses" if dataclasses.is_dataclass(hint) else None
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return None
+    found = {_library(arg) for arg in (args[:1] if origin is Annotated else args)}
+    if origin is Annotated:
+        for made in hint.__metadata__:
+            package = type(made).__module__.partition(".")[0]
+            found.add({"annotated_types": "pydantic"}.get(package, package))
+    elif isinstance(origin, type):
+        found.add(_library(origin))  # a generic model
+    for library in ("pydantic", "msgspec", "dataclasses"):
+        if library in found:
+            return library
+    return None
+
+
+def _is_model(hint: Any) -> bool:
+    return _library(hint) is not None
+
+
+def _check_or_none(hint: Any) -> Check | None:
+    """None for what is not checked beside models."""
+    try:
+        return _check(hint)
+    except TypeError:
+        if _is_model(hint):
+            raise
+        return None
+
+
+def _check(hint: Any) -> Check:
+    """The check of a type, made once."""
+    try:
+        return _checks(hint)
+    except TypeError:
+        return _new_check(hint)  # it cannot be hashed, or raises once more
+
+
+@functools.lru_cache(maxsize=1024)
+def _checks(hint: Any) -> Check:
+    return _new_check(hint)
+
+
+def _new_check(hint: Any) -> Check:
+    library = _library(hint)
+    if library == "pydantic":
+        return _pydantic(hint)
+    if library == "msgspec":
+        return _msgspec(hint)
+    return _standard(hint)
+
+
+def _pydantic(hint: Any) -> Check:
+    from pydantic import TypeAdapter, ValidationError
+
+    adapter: TypeAdapter[Any] = TypeAdapter(hint)
+    validate = adapter.validate_python
+
+    def check(value: Any, loc: Loc, errors: Errors) -> Any:
+        try:
+            return validate(value)
+        except ValidationError as exc:
+            for error in exc.errors(
+                include_url=False, include_context=False, include_input=False
+            ):
+                errors.append(_error((*loc, *error["loc"]), error["msg"]))
+
+    return check
+
+
+# Messages of msgspec that go on with what was received.
+_ECHO = re.compile(r"(Invalid (?:enum )?value|Object contains unknown field)\b.*")
+_STEP = re.compile(r"\.([^.\[\]`]+)|\[(\d+|\.\.\.)\]")
+
+
+def _msgspec(hint: Any) -> Check:
+    import msgspec
+
+    convert = msgspec.convert
+    bytes_too = (bytes, bytearray)
+
+    def check(value: Any, loc: Loc, errors: Errors) -> Any:
+        try:
+            return convert(value, hint, builtin_types=bytes_too)
+        except msgspec.ValidationError as exc:
+            message, _, path = str(exc).partition(" - at `")
+            steps = [
+                int(index) if index.isdigit() else name or index
+                for name, index in _STEP.findall(path)
+            ]
+            errors.append(_error((*loc, *steps), _ECHO.sub(r"\1", message)))
+
+    return check
+
+
+_NAMES = {
+    str: "a string",
+    int: "an integer",
+    float: "a number",
+    bool: "true or false",
+    bytes: "binary data",
+    list: "an array",
+    dict: "an object",
+    type(None): "null",
+}
+
+
+def _standard(hint: Any) -> Check:
+    """Of builtins, dataclasses, Enum, Literal, Union, list, tuple, dict."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _check(args[0])
+    if hint is Any or hint is object:
+        return lambda value, loc, errors: value
+    if hint is None:
+        return _builtin(type(None))
+    if origin is Literal:
+        return _one_of({(type(arg), arg): arg for arg in args})
+    if origin is Union or origin is types.UnionType:
+        return _union([_check(arg) for arg in args])
+    if origin is list:
+        return _array(_check(args[0]))
+    if origin is tuple:
+        return _tuple(args)
+    if origin is dict and args[0] in (str, Any):
+        return _object(_check(args[1]))
+    if hint in _NAMES:
+        return _builtin(hint)
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return _one_of({(type(item.value), item.value): item for item in hint})
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return _dataclass(hint)
+    raise TypeError(
+        f"type {hint!r} cannot be validated in a dataclass: use pydantic or msgspec"
+    )
+
+
+def _builtin(kind: type) -> Check:
+    expected = f"{_NAMES[kind]} expected"
+
+    def check(value: Any, loc: Loc, errors: Errors) -> Any:
+        if type(value) is kind:
+            return value
+        if kind is float and type(value) is int:
+            return value  # JSON writes 1.0 as 1
+        errors.append(_error(loc, expected))
+        return None
+
+    return check
+
+
+def _one_of(values: dict[tuple[type, Any], Any]) -> Check:
+    expected = "one of " + ", ".join(repr(value) for _, value in values) + " expected"
+
+    def check(value: Any, loc: Loc, errors: Errors) -> Any:
+        key = (type(value), value)
+        if isinstance(value, (list, dict)) or key not in values:
+            errors.append(_error(loc, expected))
+            return None
+        return values[key]
+
+    return check
+
+
+def _union(checks: list[Check]) -> Check:
+    def check(value: Any, loc: Loc, errors: Errors) -> Any:
+        found: list[Errors] = []
+        for one in checks:
+            wrong: Errors = []
+            result = one(value, loc, wrong)
+            if not wrong:
+                return result
+            found.append(wrong)
+        # The one that came the farthest says the most.
+        farthest: Errors = max(found, key=_depth)
+        errors += farthest
+        return None
+
+    return check
+
+
+def _depth(errors: Errors) -> int:
+    return len(errors[0]["loc"])
+
+
+def _array(item: Check) -> Check:
+    def check(value: Any, loc: Loc, errors: Errors) -> Any:
+        if type(value) is not list:
+            errors.append(_error(loc, "an array expected"))
+            return None
+        return [item(one, (*loc, i), errors) for i, one in enumerate(value)]
+
+    return check
+
+
+def _tuple(args: tuple[Any, ...]) -> Check:
+    if len(args) == 2 and args[1] is Ellipsis:
+        array = _array(_check(args[0]))
+
+        def check_any(value: Any, loc: Loc, errors: Errors) -> Any:
+            return tuple(array(value, loc, errors) or ())
+
+        return check_any
+    checks = [_check(arg) for arg in args]
+
+    def check(value: Any, loc: Loc, errors: Errors) -> Any:
+        if type(value) is not list or len(value) != len(checks):
+            errors.append(_error(loc, f"an array of {len(checks)} items expected"))
+            return None
+        return tuple(
+            [
+                one(item, (*loc, i), errors)
+                for i, (one, item) in enumerate(zip(checks, value, strict=True))
+            ]
+        )
+
+    return check
+
+
+def _object(item: Check) -> Check:
+    def check(value: Any, loc: Loc, errors: Errors) -> Any:
+        if type(value) is not dict:
+            errors.append(_error(loc, "an object expected"))
+            return None
+        return {key: item(one, (*loc, key), errors) for key, one in value.items()}
+
+    return check
+
+
+# Those that are being made: a dataclass may have fields of its own type.
+_dataclasses: dict[type, Check] = {}
+
+
+def _dataclass(kind: type) -> Check:
+    found = _dataclasses.get(kind)
+    if found is not None:
+        return found
+    fields: list[tuple[str, Check, bool]] = []
+
+    def check(value: Any, loc: Loc, errors: Errors) -> Any:
+        if type(value) is not dict:
+            errors.append(_error(loc, "an object expected"))
+            return None
+        before = len(errors)
+        values = {}
+        for name, one, required in fields:
+            if name in value:
+                values[name] = one(value[name], (*loc, name), errors)
+            elif required:
+                errors.append(_error((*loc, name), "field required"))
+        if len(errors) > before:
+            return None
+        try:
+            return kind(**values)
+        except ValueError as exc:  # of __post_init__
+            errors.append(_error(loc, str(exc)))
+            return None
+
+    _dataclasses[kind] = check
+    try:
+        space = vars(sys.modules[kind.__module__])
+        hints = typing.get_type_hints(kind, space, include_extras=True)
+        for field in dataclasses.fields(kind):
+            if field.init:
+                required = (
+                    field.default is dataclasses.MISSING
+                    and field.default_factory is dataclasses.MISSING
+                )
+                fields.append((field.name, _check(hints[field.name]), required))
+    except NameError as exc:
+        raise TypeError(
+            f"a field of {kind.__name__} cannot be resolved: {exc}"
+        ) from exc
+    finally:
+        del _dataclasses[kind]
+    return check
