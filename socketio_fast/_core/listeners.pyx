@@ -3,6 +3,7 @@
 A table holds tuples, so that a listener may add or remove others while they are called.
 """
 import asyncio
+import types
 
 import cython
 from cpython.dict cimport PyDict_GetItemWithError
@@ -14,6 +15,7 @@ cdef extern from "Python.h":
     PyObject **PySequence_Fast_ITEMS(object o)
 
 cdef object _CancelledError = asyncio.CancelledError
+cdef object _Function = types.FunctionType
 
 
 @cython.final
@@ -155,7 +157,9 @@ cdef bint _is(object added, object wanted):
 
 cdef object _plain(object function):
     """What was registered, where a server had to wrap it."""
-    return getattr(function, "_listener", function)
+    if type(function) is _Function:  # others may have an attribute of any name
+        return getattr(function, "_listener", function)
+    return function
 
 
 cdef class Group:

@@ -9,6 +9,7 @@ import logging
 import re
 import weakref
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from integration.raw import request
@@ -542,6 +543,24 @@ def test_methods_are_removed_by_what_they_are() -> None:
     socket.on("x", chat.on_x)
     socket.off("x", chat.on_x)
     assert socket.listeners("x") == []
+
+
+def test_listeners_are_given_as_they_were_added() -> None:
+    """K4: one that leaves out an argument, and one that has all attributes."""
+    server, sio = make()
+    client, socket = one(sio, server)
+    log: list[str] = []
+
+    def gone() -> None:
+        log.append("gone")
+
+    mock = Mock()
+    socket.on("disconnect", gone)
+    socket.once("disconnect", mock)
+    assert socket.listeners("disconnect") == [gone, mock]
+    client.leave()
+    assert log == ["gone"]
+    mock.assert_called_once_with("transport close")
 
 
 def test_listeners_that_cannot_be_called() -> None:
