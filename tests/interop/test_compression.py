@@ -157,3 +157,18 @@ async def test_aiohttp(proxy: Proxy, sio: socketio_fast.AsyncServer, bits: int) 
             ]
     assert 0 < proxy.sent < len(TEXT)
     assert 0 < proxy.received < len(TEXT)
+
+
+async def test_what_must_not_be_compressed(
+    proxy: Proxy, sio: socketio_fast.AsyncServer
+) -> None:
+    """M9: `compress(False)`, with the official client."""
+    async with JSClient(proxy.url, transports=["websocket"]) as client:
+        await client.connect()
+        socket = sio.of("/").sockets[client.sid]
+        await socket.emit("a", TEXT)
+        assert await client.expect("a") == [TEXT]
+        assert proxy.received < len(TEXT)
+        await socket.compress(False).emit("b", TEXT)
+        assert await client.expect("b") == [TEXT]
+        assert proxy.received > len(TEXT)
