@@ -79,7 +79,10 @@ def validated_connect(handler: Handler, before: int, logger: Logger) -> Handler:
     def arguments(args: tuple[Any, ...]) -> list[Any]:
         errors: Errors = []
         values = list(args)
-        values[before] = _run(check, values[before], ("auth",), errors)
+        try:
+            values[before] = check(values[before], ("auth",), errors)
+        except RecursionError:
+            errors.append(_error(("auth",), "nested too deep"))
         if errors:
             error = InvalidPayloadError(errors)
             raise ConnectionRefusedError(
@@ -235,17 +238,20 @@ class _Arguments:
         self, parameters: list[inspect.Parameter], hints: list[Any], before: int
     ) -> None:
         self._before = before
-        self._checks: list[Check | None] = []
+        self._checks: list[tuple[int, Loc, Check]] = []
         self._rest: Check | None = None
         self._least = 0
         self._most: int | None = len(parameters)
+        self._end = before
         for parameter, hint in zip(parameters, hints, strict=True):
             check = _check_or_none(hint)
             if parameter.kind is parameter.VAR_POSITIONAL:
                 self._rest = check
                 self._most = None
                 continue
-            self._checks.append(check)
+            if check is not None:
+                self._checks.append((self._end, (self._end - before,), check))
+            self._end += 1
             if parameter.default is parameter.empty:
                 self._least += 1
 
@@ -263,23 +269,20 @@ class _Arguments:
             )
         values = list(args)
         errors: Errors = []
-        for i, check in enumerate(self._checks[:count]):
-            if check is not None:
-                values[before + i] = _run(check, values[before + i], (i,), errors)
-        if self._rest is not None:
-            for i in range(len(self._checks), count):
-                values[before + i] = _run(self._rest, values[before + i], (i,), errors)
+        loc: Loc = ()
+        try:
+            for place, loc, check in self._checks:
+                if place < len(args):
+                    values[place] = check(args[place], loc, errors)
+            if self._rest is not None:
+                for place in range(self._end, len(args)):
+                    loc = (place - before,)
+                    values[place] = self._rest(args[place], loc, errors)
+        except RecursionError:
+            errors.append(_error(loc, "nested too deep"))
         if errors:
             raise InvalidPayloadError(errors[:MAX_DETAILS])
         return values
-
-
-def _run(check: Check, value: Any, loc: Loc, errors: Errors) -> Any:
-    try:
-        return check(value, loc, errors)
-    except RecursionError:
-        errors.append(_error(loc, "nested too deep"))
-        return None
 
 
 def _error(loc: Loc, message: str) -> dict[str, Any]:
