@@ -23,6 +23,8 @@ DEBUG = flag("DEBUG") or TRACE or SANITIZE
 # In the order of the layers: a module cimports only from those before it.
 MODULES = [
     "eio",
+    "eio3",
+    "jsonp",
     "sio",
     "outgoing",
     "deflate",

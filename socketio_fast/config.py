@@ -95,6 +95,8 @@ class EngineConfig:
         transports: ``None`` for all, or some of ``"polling"`` and ``"websocket"``.
         limits: What clients and addresses may ask for, a
             :class:`socketio_fast.limits.Limits`; ``None`` is no limit.
+        allow_eio3: Whether clients of revision 3 of the protocol, Socket.IO 2, are
+            served too (``False``).
 
     Raises:
         ValueError: The option and the value that is not allowed.
@@ -114,6 +116,7 @@ class EngineConfig:
     cors_credentials: bool = True
     transports: Any = None
     limits: Limits | None = None
+    allow_eio3: bool = False
     # Seconds that clients are told on top of ping_interval; not an option.
     ping_grace: float = 0
 
@@ -135,6 +138,8 @@ class EngineConfig:
             if not isinstance(value, int) or value <= 0:
                 raise ValueError(f"{name}={value!r}: bytes greater than 0 expected")
         self._set("per_message_deflate", _deflate(self.per_message_deflate))
+        if not isinstance(self.allow_eio3, bool):
+            raise ValueError(f"allow_eio3={self.allow_eio3!r}: True or False expected")
         self._set("cookie", _cookie(self.cookie))
         self._set("cors_allowed_origins", _origins(self.cors_allowed_origins))
         self._set("transports", _transports(self.transports))

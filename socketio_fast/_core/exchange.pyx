@@ -1,7 +1,8 @@
 """Requests to Engine.IO by HTTP long-polling: from what was judged to its session."""
 from socketio_fast._core.handshake cimport Admission, cookie_header
+from socketio_fast._core.jsonp cimport script_head
 from socketio_fast._core.polling cimport Polling, Responder
-from socketio_fast._core.session cimport Engine, Session
+from socketio_fast._core.session cimport JSONP, Engine, Session
 
 from socketio_fast.exceptions import LimitError
 
@@ -39,7 +40,9 @@ cdef class Exchange(Responder):
         if session is None:
             polling = Polling(engine)
             polling.lasting = self.polling_only
-            session = engine.new_session(a.visitor)
+            if a.dialect & JSONP:
+                polling.jsonp = script_head(self.request.parameter(b"j"))
+            session = engine.new_session(a.visitor, a.dialect)
             self.headers = self.headers + cookie_header(engine, session)
             self.polling = polling
             session.open(polling, self.origin)

@@ -35,6 +35,7 @@ cdef class Admission:
         bytes headers               # CORS and cookie lines for the response
         str transport
         Visitor visitor             # of a new session, if addresses are counted
+        int dialect                 # of a new session; flags of Dialect
 
 
 cdef Admission admit(Engine engine, Request request, bint upgrade)

@@ -13,7 +13,15 @@ from cpython.unicode cimport PyUnicode_DecodeLatin1
 from libc.string cimport memchr
 
 from socketio_fast._core.limits cimport Limits
-from socketio_fast._core.session cimport CLOSED, OPENING, Engine, Session
+from socketio_fast._core.session cimport (
+    BASE64,
+    CLOSED,
+    JSONP,
+    OPENING,
+    REVISION_3,
+    Engine,
+    Session,
+)
 from socketio_fast._core.wire cimport sf_find_header, sf_find_parameter, sf_has_token
 
 cdef enum:
@@ -263,19 +271,34 @@ cdef Admission admit(Engine engine, Request request, bint upgrade):
         else:
             a = Admission.__new__(Admission)
             a.session = session
+            if upgrade and session.dialect:
+                session.dialect = _dialect(
+                    session.dialect & REVISION_3, transport, request
+                )
     elif method != "GET":
         a = _error(engine, request, BAD_HANDSHAKE_METHOD)
     elif upgrade != (transport == "websocket"):
         a = _error(engine, request, BAD_REQUEST)
-    elif request.parameter(b"EIO") != "4":
-        a = _error(engine, request, UNSUPPORTED_PROTOCOL_VERSION)
     else:
-        a = _admit_visitor(engine, request)
+        a = _handshake(engine, request, transport)
         a.headers += cors
         a.transport = transport
         return a
     a.headers = cors
     a.transport = transport
+    return a
+
+
+cdef Admission _handshake(Engine engine, Request request, str transport):
+    """A new connection, if its revision is served."""
+    cdef Admission a
+    cdef int revision = 0
+    if request.parameter(b"EIO") != "4":
+        if not engine.allow_eio3 or request.parameter(b"EIO") != "3":
+            return _error(engine, request, UNSUPPORTED_PROTOCOL_VERSION)
+        revision = REVISION_3
+    a = _admit_visitor(engine, request)
+    a.dialect = _dialect(revision, transport, request)
     return a
 
 
@@ -300,6 +323,16 @@ cdef Admission _admit_visitor(Engine engine, Request request):
             "%s refused: %s", request.peer, a.body.decode()
         )
     return a
+
+
+cdef int _dialect(int revision, str transport, Request request) except -1:
+    """The flags of a client's transport."""
+    cdef int dialect = revision
+    if transport == "polling" and request.parameter(b"j") is not None:
+        dialect |= JSONP
+    if revision and (dialect & JSONP or request.parameter(b"b64")):
+        dialect |= BASE64
+    return dialect
 
 
 cdef bytes CREDENTIALS = b"Access-Control-Allow-Credentials: true\r\n"

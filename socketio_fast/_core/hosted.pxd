@@ -32,5 +32,6 @@ cdef class HostedWebSocket(Transport):
         Py_ssize_t position
         Py_ssize_t pending_bytes
 
+    cdef list _messages(self, Outgoing m)
     cdef int _mark(self) except -1
     cdef int _close(self, object code) except -1

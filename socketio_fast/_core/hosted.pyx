@@ -14,8 +14,8 @@ from cpython.bytes cimport PyBytes_GET_SIZE
 from socketio_fast._core.deflate cimport Deflate
 from socketio_fast._core.exchange cimport Exchange
 from socketio_fast._core.handshake cimport Admission, Request, admit, cookie_header
-from socketio_fast._core.outgoing cimport Outgoing
-from socketio_fast._core.session cimport Engine, Session, Transport
+from socketio_fast._core.outgoing cimport MESSAGES_3, MESSAGES_3_BASE64, Outgoing
+from socketio_fast._core.session cimport BASE64, Engine, Session, Transport
 from socketio_fast._core.websocket cimport (
     Connections,
     adopt,
@@ -155,7 +155,7 @@ cdef class HostedWebSocket(Transport):
         self.joining = a.session
         if a.session is None:
             self.is_new = True
-            self.joining = engine.new_session(a.visitor)
+            self.joining = engine.new_session(a.visitor, a.dialect)
             a.headers = a.headers + cookie_header(engine, self.joining)
         self.headers = _pairs(a.headers)
 
@@ -214,7 +214,7 @@ cdef class HostedWebSocket(Transport):
         cdef Outgoing m = self.current
         cdef list messages
         if m is not None:
-            messages = m.messages()
+            messages = self._messages(m)
             if self.position < len(messages):
                 self.position += 1
                 return messages[self.position - 1]
@@ -224,7 +224,14 @@ cdef class HostedWebSocket(Transport):
             return None
         self.current = self.pending.popleft()
         self.position = 1
-        return self.current.messages()[0]
+        return self._messages(self.current)[0]
+
+    cdef list _messages(self, Outgoing m):
+        if self.dialect:
+            return m.rendering(
+                MESSAGES_3_BASE64 if self.dialect & BASE64 else MESSAGES_3
+            )
+        return m.messages()
 
     def lost(self):
         """The connection has gone, or is about to."""
@@ -318,7 +325,7 @@ def adopt_connection(
         return 400, [(b"content-type", JSON)], body
     a.headers = a.headers + subprotocol_header(request)
     if session is None:
-        session = engine.new_session(a.visitor)
+        session = engine.new_session(a.visitor, a.dialect)
         a.headers = a.headers + cookie_header(engine, session)
     else:
         origin = None

@@ -584,7 +584,7 @@ cdef class Http1Core(Timed):
             )
         session = a.session
         if session is None:
-            session = engine.new_session(a.visitor)
+            session = engine.new_session(a.visitor, a.dialect)
             a.headers += cookie_header(engine, session)
             origin = (
                 request if endpoint.other is None

@@ -3,6 +3,15 @@ from libc.stdint cimport int64_t
 
 from socketio_fast._core.sio cimport Attachments
 
+# What clients of revision 3 get.
+cdef enum Rendering:
+    FRAMES_3            # for WebSocket
+    FRAMES_3_BASE64
+    MESSAGES_3          # for a WebSocket that another server speaks
+    MESSAGES_3_BASE64
+    TEXT_PAYLOAD_3      # for HTTP long-polling
+    BINARY_PAYLOAD_3
+
 
 cdef class Outgoing:
     cdef:
@@ -14,10 +23,13 @@ cdef class Outgoing:
         bytes _packets          # rendered for HTTP long-polling
         list _messages          # for a WebSocket that another server speaks
         public bint compress    # it may be, on its way to those who ask for that
+        dict _renderings        # for revision 3, by Rendering; None: nobody asked
 
     cdef bytes frames(self)
     cdef bytes packets(self)
     cdef list messages(self)
+    cdef object rendering(self, int kind)
+    cdef object _render(self, int kind)
     cdef Py_ssize_t size(self) except -1
     cdef Py_ssize_t count(self) except -1
 

@@ -6,12 +6,12 @@ cost one serialisation, one framing, and N references.
 import cython
 from cpython.bytes cimport PyBytes_GET_SIZE
 
-from socketio_fast._core cimport eio, sio
+from socketio_fast._core cimport eio, eio3, sio
 from socketio_fast._core.sio cimport Attachments
 
 
 @cython.final
-@cython.no_gc  # bytes and str alone
+@cython.no_gc  # bytes and str alone, and what holds them
 @cython.freelist(64)
 cdef class Outgoing:
     """A text packet, binary messages, or one followed by the others.
@@ -58,6 +58,40 @@ cdef class Outgoing:
             self._messages += self.attachments or ()
         return self._messages
 
+    cdef object rendering(self, int kind):
+        """What clients of revision 3 get, of a `Rendering`: bytes, or messages."""
+        cdef object made
+        if self._renderings is None:
+            self._renderings = {}
+        made = self._renderings.get(kind)
+        if made is None:
+            made = self._renderings[kind] = self._render(kind)
+        return made
+
+    cdef object _render(self, int kind):
+        cdef list parts
+        if kind == TEXT_PAYLOAD_3:
+            return eio3.text_payload(self.head, self.body, self.attachments)
+        if kind == BINARY_PAYLOAD_3:
+            return eio3.binary_payload(self.head, self.body, self.attachments)
+        if self.attachments is None:
+            # Text is the same in both revisions.
+            return self.messages() if kind >= MESSAGES_3 else self.frames()
+        parts = []
+        if self.head is not None:
+            parts.append(self.head + self.body)
+        if kind == MESSAGES_3:
+            messages = [part.decode() for part in parts]
+            return messages + [b"\x04" + data for data in self.attachments]
+        if kind == FRAMES_3:
+            frames = [eio.text_frame(part, b"") for part in parts]
+            frames += [eio.binary_frame(b"\x04" + data) for data in self.attachments]
+            return b"".join(frames)
+        parts += [eio3.base64_message(data) for data in self.attachments]
+        if kind == MESSAGES_3_BASE64:
+            return [part.decode() for part in parts]
+        return b"".join([eio.text_frame(part, b"") for part in parts])
+
     cdef Py_ssize_t size(self) except -1:
         """Bytes of what is sent, but for frame heads."""
         cdef Py_ssize_t n = 0
@@ -83,6 +117,10 @@ cdef class Outgoing:
     def render_packets(self):
         """The bytes that go into the payload of every polling recipient."""
         return self.packets()
+
+    def render(self, int kind):
+        """What clients of revision 3 get, of a `Rendering`."""
+        return self.rendering(kind)
 
 
 cdef Outgoing event(str namespace, list data, int64_t id):

@@ -85,7 +85,8 @@ cdef class Client(SessionHandler):
 
     cdef Peer _peer(self, str namespace)
     cdef int _dispatch(self, Packet packet) except -1
-    cdef int _connect(self, Packet packet) except -1
+    cdef int _join(self, str name, object auth) except -1
+    cdef int _send_error(self, str namespace, dict error) except -1
     cdef int _limited(self, Packet packet, Py_ssize_t n) except -1
     cdef int _over(self, Packet packet, double wait) except -1
     cdef int _resolve(self, str name, object auth) except -1

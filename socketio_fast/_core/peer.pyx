@@ -13,6 +13,7 @@ Rule 4: a client that breaks the protocol is closed; errors of handlers stay her
 """
 import asyncio
 import builtins
+from urllib.parse import parse_qsl
 
 import cython
 from cpython.bytes cimport PyBytes_GET_SIZE
@@ -28,6 +29,7 @@ from socketio_fast._core.listeners cimport Group, Listeners
 from socketio_fast._core.observer cimport Observer
 from socketio_fast._core.outgoing cimport Outgoing
 from socketio_fast._core.session cimport (
+    REVISION_3,
     Engine,
     HandlerFactory,
     Session,
@@ -48,6 +50,7 @@ from socketio_fast.exceptions import (
     ConnectionRefusedError,
     InvalidPayloadError,
     LimitError,
+    PacketError,
     ProtocolError,
 )
 
@@ -295,6 +298,9 @@ cdef class Client(SessionHandler):
             self.limiter = limits.limiter(self.session.visitor, engine.now())
         self.session.accept()
         self.connect_deadline = engine.start(self.hub.connect_timeout, 0, self)
+        if self.session.dialect & REVISION_3:
+            # Its clients are in "/" without asking.
+            return self._join("/", None)
         return 0
 
     cdef int on_text(self, const char *p, Py_ssize_t n) except -1:
@@ -355,8 +361,12 @@ cdef class Client(SessionHandler):
         if limiter.closes:
             raise LimitError("more events or bytes than its limits allow", code=1008)
         if packet.type == SIO_CONNECT:
-            answer = {"message": error["message"], "data": {"retry_after": wait}}
-            m = self.hub.encode(SIO_CONNECT_ERROR, packet.namespace, answer, -1)
+            if self.session.dialect & REVISION_3:
+                _read_query(packet)
+            return self._send_error(
+                packet.namespace,
+                {"message": error["message"], "data": {"retry_after": wait}},
+            )
         elif self._peer(packet.namespace) is None:
             return self._dispatch(packet)  # which knows what is wrong with it
         elif packet.id >= 0:
@@ -377,9 +387,12 @@ cdef class Client(SessionHandler):
     cdef int _dispatch(self, Packet packet) except -1:
         cdef Peer peer = self._peer(packet.namespace)
         if packet.type == SIO_CONNECT:
+            if self.session.dialect & REVISION_3:
+                _read_query(packet)
+                peer = self._peer(packet.namespace)
             if peer is not None:
                 raise ProtocolError(f"second CONNECT to {packet.namespace!r:.80}")
-            return self._connect(packet)
+            return self._join(packet.namespace, packet.data)
         if peer is None or peer.state != CONNECTED and not peer.announced:
             raise ProtocolError(
                 f"packet for {packet.namespace!r:.80}, which is not connected"
@@ -412,12 +425,10 @@ cdef class Client(SessionHandler):
         found = PyDict_GetItemWithError(self.others, namespace)
         return None if found is NULL else <Peer> found
 
-    cdef int _connect(self, Packet packet) except -1:
-        if self.hub.resolve is not None and packet.namespace != "/":
-            return self._resolve(packet.namespace, packet.data)
-        return self._enter(
-            self.hub._namespace(packet.namespace), packet.namespace, packet.data
-        )
+    cdef int _join(self, str name, object auth) except -1:
+        if self.hub.resolve is not None and name != "/":
+            return self._resolve(name, auth)
+        return self._enter(self.hub._namespace(name), name, auth)
 
     cdef int _resolve(self, str name, object auth) except -1:
         """Somebody wants to be asked for namespaces that are not there."""
@@ -441,20 +452,20 @@ cdef class Client(SessionHandler):
         cdef Limits limits = self.session.engine.limits
         cdef Peer peer
         if ns is None:
-            self.session.send(self.hub.encode(
-                SIO_CONNECT_ERROR, name, {"message": "Invalid namespace"}, -1,
-            ))
-            return 0
+            return self._send_error(name, {"message": "Invalid namespace"})
         if limits is not None and limits.namespaces >= 0 and (
             len(self.peers) >= limits.namespaces
         ):
             self.session.engine.counters["refused_namespaces"] += 1
-            self.session.send(self.hub.encode(
-                SIO_CONNECT_ERROR, name, {"message": "Too many namespaces"}, -1,
-            ))
-            return 0
+            return self._send_error(name, {"message": "Too many namespaces"})
         peer = Peer.__new__(Peer)
-        peer.sid = self.hub._generate_id()
+        if self.session.dialect & REVISION_3:
+            # The client makes the same one.
+            peer.sid = self.session.id
+            if ns.name != "/":
+                peer.sid = ns.name + "#" + peer.sid
+        else:
+            peer.sid = self.hub._generate_id()
         peer.client = self
         peer.namespace = ns
         ns.peers[peer.sid] = peer
@@ -465,6 +476,14 @@ cdef class Client(SessionHandler):
                 self.others = {}
             self.others[ns.name] = peer
         return peer._start(auth)
+
+    cdef int _send_error(self, str namespace, dict error) except -1:
+        """CONNECT_ERROR, in revision 3 ERROR, which has only data, or a message."""
+        cdef object data = error
+        if self.session.dialect & REVISION_3:
+            data = error.get("data") or error["message"]
+        self.session.send(self.hub.encode(SIO_CONNECT_ERROR, namespace, data, -1))
+        return 0
 
     cdef int _forget(self, Peer peer) except -1:
         if self.main is peer:
@@ -497,6 +516,17 @@ cdef class Client(SessionHandler):
             self.session.id, self.hub.connect_timeout,
         )
         return self.session.close("server disconnect")
+
+
+cdef int _read_query(Packet packet) except -1:
+    """CONNECT of revision 3: a query behind the namespace is what later is `auth`."""
+    name, _, query = packet.namespace.partition("?")
+    packet.namespace = name
+    try:
+        packet.data = dict(parse_qsl(query, keep_blank_values=True, max_num_fields=100))
+    except ValueError as exc:
+        raise PacketError(f"query of CONNECT: {exc}") from None
+    return 0
 
 
 @cython.final
@@ -635,8 +665,10 @@ cdef class Peer:
 
     cdef int _welcome(self) except -1:
         self.client._end_connect_deadline()
-        self.client.session.send(self.namespace.hub.encode(
-            SIO_CONNECT, self.namespace.name, {"sid": self.sid}, -1
+        cdef Session session = self.client.session
+        session.send(self.namespace.hub.encode(
+            SIO_CONNECT, self.namespace.name,
+            None if session.dialect & REVISION_3 else {"sid": self.sid}, -1,
         ))
         return 0
 
@@ -653,8 +685,6 @@ cdef class Peer:
         return self._closed()
 
     cdef int _refuse(self, dict answer) except -1:
-        cdef Hub hub = self.namespace.hub
-        cdef Outgoing m
         if self.announced:
             # It is connected, and there is no reason in a DISCONNECT (clients of the
             # reference implementation take one for an error).
@@ -663,14 +693,12 @@ cdef class Peer:
             self.announced = False
             return 0
         try:
-            m = hub.encode(SIO_CONNECT_ERROR, self.namespace.name, answer, -1)
+            self.client._send_error(self.namespace.name, answer)
         except Exception:
-            hub.logger.exception("data of a refusal cannot be encoded")
-            m = hub.encode(
-                SIO_CONNECT_ERROR, self.namespace.name,
-                {"message": answer["message"]}, -1,
+            self.namespace.hub.logger.exception("data of a refusal cannot be encoded")
+            self.client._send_error(
+                self.namespace.name, {"message": answer["message"]}
             )
-        self.client.session.send(m)
         return 0
 
     # Events.
@@ -987,7 +1015,9 @@ cdef class Peer:
         cdef object ending = self.ending
         self.state = DISCONNECTED
         self.client._forget(self)
-        ns.peers.pop(self.sid, None)
+        if ns.peers.get(self.sid) is self:
+            # In revision 3 the client has the same sid when it comes back.
+            del ns.peers[self.sid]
         if ns.rooms is not None:
             ns.rooms.remove(self, was_connected)
         self._take_held()

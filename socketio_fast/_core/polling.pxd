@@ -19,6 +19,7 @@ cdef class Polling(Transport):
         Responder post          # the POST whose body is being received
         list pending            # Outgoing
         Py_ssize_t pending_bytes
+        bytes jsonp             # what scripts begin with; None without JSONP
         bint marked             # flush() is coming
         bint closing            # a close packet ends what is pending
         bint discarded          # a WebSocket has taken over
@@ -27,8 +28,13 @@ cdef class Polling(Transport):
     cdef int on_poll(self, Responder responder) except -1
     cdef int on_post(self, Responder responder) except -1
     cdef int on_body(self, Responder responder, bytes body) except -1
-    cdef int _check_count(self, const char *p, const char *end) except -1
+    cdef int _read(self, bytes body) except -1
+    cdef int _read_3(self, bytes body, bint binary) except -1
+    cdef int _check_count(self, Py_ssize_t count) except -1
     cdef int on_abort(self, Responder responder) except -1
     cdef int _stop(self) except -1
     cdef int _take(self) except -1
-    cdef int _answer(self, bytes payload, bint compress) except -1
+    cdef int _answer(self, list messages) except -1
+    cdef bytes _headers(self, Responder responder)
+    cdef bytes _payload(self, list messages)
+    cdef bint _wants_binary(self, list messages) except -1

@@ -1,4 +1,4 @@
-"""HTTP long-polling (Engine.IO revision 4).
+"""HTTP long-polling.
 
 A GET waits until there is something, and takes all there is. A POST delivers. One of
 each at a time: another one breaks the protocol and closes the session. What is sent in
@@ -18,10 +18,23 @@ from socketio_fast._core.eio cimport (
     packet_end,
     scan_packet,
 )
-from socketio_fast._core.outgoing cimport Outgoing
-from socketio_fast._core.session cimport Engine, Session, Transport
+from socketio_fast._core.eio3 cimport binary_end, text_end
+from socketio_fast._core.jsonp cimport form_payload, script
+from socketio_fast._core.outgoing cimport (
+    BINARY_PAYLOAD_3,
+    TEXT_PAYLOAD_3,
+    Outgoing,
+    control,
+)
+from socketio_fast._core.session cimport (
+    BASE64,
+    REVISION_3,
+    Engine,
+    Session,
+    Transport,
+)
 
-from socketio_fast.exceptions import LimitError, ProtocolError
+from socketio_fast.exceptions import LimitError, PacketError, ProtocolError
 
 try:
     import brotli
@@ -36,13 +49,17 @@ ENCODINGS = (
     (b"gzip", b"deflate") if brotli is None else (b"br", b"gzip", b"deflate")
 )
 
-cdef bytes NOOP = b"6"
-cdef bytes CLOSE = b"1"
+cdef Outgoing NOOP = control(b"6")
+cdef Outgoing CLOSE = control(b"1")
 cdef bytes PLAIN = b"text/plain; charset=UTF-8"
+cdef bytes BINARY = b"application/octet-stream"
+cdef bytes SCRIPT = b"text/javascript; charset=UTF-8"
 # Not text/plain, which makes some browsers offer a download.
 cdef bytes HTML = b"text/html"
 cdef bytes TEXT = b"text/plain"
 cdef bytes JSON = b"application/json"
+cdef bytes NO_FILTER = b"X-XSS-Protection: 0\r\n"
+cdef bytes NO_SNIFFING = b"X-Content-Type-Options: nosniff\r\n"
 
 
 cdef class Responder:
@@ -72,7 +89,10 @@ cdef class Polling(Transport):
 
     cpdef int send(self, Outgoing m) except -1:
         self.pending.append(m)
-        self.pending_bytes += PyBytes_GET_SIZE(m.packets())
+        if self.dialect:
+            self.pending_bytes += m.size()
+        else:
+            self.pending_bytes += PyBytes_GET_SIZE(m.packets())
         if self.pending_bytes > self.engine.max_buffer_bytes:
             self.engine.overflow(self.session)
         if self.poll is not None and not self.marked:
@@ -88,21 +108,13 @@ cdef class Polling(Transport):
 
     cdef int _take(self) except -1:
         """Answer the GET with all there is; with a close packet the session ends."""
-        cdef Outgoing m
         cdef Session session = self.session
-        cdef list pending = self.pending, packets = []
-        cdef bint compress = True
+        cdef list pending = self.pending
         self.pending = []
         self.pending_bytes = 0
-        if len(pending) == 1 and not self.closing:
-            m = <Outgoing> pending[0]
-            return self._answer(m.packets(), m.compress)
-        for m in pending:
-            packets.append(m.packets())
-            compress = compress and m.compress
         if self.closing:
-            packets.append(CLOSE)
-        self._answer(join_payload(packets), compress)
+            pending.append(CLOSE)
+        self._answer(pending)
         if self.closing and session is not None:
             self.session = None
             session.finished()
@@ -133,7 +145,7 @@ cdef class Polling(Transport):
         self.pending = []
         self.closing = self.discarded = True
         if self.poll is not None:
-            self._answer(CLOSE, True)
+            self._answer([CLOSE])
         self.session = None
         return 0
 
@@ -148,7 +160,7 @@ cdef class Polling(Transport):
             if self.pending:
                 self._take()
             else:
-                self._answer(NOOP, True)
+                self._answer([NOOP])
         return 0
 
     cpdef list handover(self):
@@ -156,7 +168,7 @@ cdef class Polling(Transport):
         self.pending = []
         self.discarded = True
         if self.poll is not None:
-            self._answer(NOOP, True)
+            self._answer([NOOP])
         return pending
 
     cpdef Py_ssize_t buffered(self) except -1:
@@ -182,7 +194,10 @@ cdef class Polling(Transport):
         if self.post is not None:
             self._overlap(responder, "POST")
             return False
-        if responder.header(b"content-type") == b"application/octet-stream":
+        if (
+            not self.dialect & REVISION_3
+            and responder.header(b"content-type") == BINARY
+        ):
             self._fail(responder, ProtocolError("binary POST (EIO 3) in revision 4"))
             return False
         self.post = responder
@@ -191,10 +206,6 @@ cdef class Polling(Transport):
     cdef int on_body(self, Responder responder, bytes body) except -1:
         """The POST has come whole."""
         cdef Session session = self.session
-        cdef const char *p = PyBytes_AS_STRING(body)
-        cdef const char *end = p + PyBytes_GET_SIZE(body)
-        cdef const char *stop
-        cdef PacketView packet
         self.post = None
         if session is None:
             responder.respond(
@@ -202,28 +213,62 @@ cdef class Polling(Transport):
             )
             return 0
         try:
-            if self.engine.max_packets:
-                self._check_count(p, end)
-            while True:
-                stop = packet_end(p, end)
-                if p < stop and p[0] == c"b":
-                    session.on_binary(decode_base64(p + 1, stop - p - 1))
-                else:
-                    scan_packet(p, stop - p, &packet)
-                    session.on_packet(packet.type, packet.data, packet.size)
-                if stop == end:
-                    break
-                p = stop + 1
+            if self.jsonp is not None:
+                body = form_payload(body)
+            if self.dialect & REVISION_3:
+                self._read_3(body, responder.header(b"content-type") == BINARY)
+            else:
+                self._read(body)
         except Exception as exc:
             session.on_error(exc)
             responder.respond(400, JSON, b'{"code":3,"message":"Bad request"}', b"")
             return 0
-        responder.respond(200, HTML, b"ok", b"")
+        responder.respond(200, HTML, b"ok", self._headers(responder))
         return 0
 
-    cdef int _check_count(self, const char *p, const char *end) except -1:
-        cdef Py_ssize_t count = count_packets(p, end)
-        if count > self.engine.max_packets:
+    cdef int _read(self, bytes body) except -1:
+        cdef Session session = self.session
+        cdef const char *p = PyBytes_AS_STRING(body)
+        cdef const char *end = p + PyBytes_GET_SIZE(body)
+        cdef const char *stop
+        cdef PacketView packet
+        if self.engine.max_packets:
+            self._check_count(count_packets(p, end))
+        while True:
+            stop = packet_end(p, end)
+            if p < stop and p[0] == c"b":
+                session.on_binary(decode_base64(p + 1, stop - p - 1))
+            else:
+                scan_packet(p, stop - p, &packet)
+                session.on_packet(packet.type, packet.data, packet.size)
+            if stop == end:
+                return 0
+            p = stop + 1
+
+    cdef int _read_3(self, bytes body, bint binary) except -1:
+        """A payload of revision 3; packets are as over WebSocket."""
+        cdef const char *p = PyBytes_AS_STRING(body)
+        cdef const char *end = p + PyBytes_GET_SIZE(body)
+        cdef const char *packet
+        cdef bint is_binary = False
+        cdef Py_ssize_t count = 0
+        if p == end:
+            raise PacketError("empty payload")
+        while p < end:
+            count += 1
+            self._check_count(count)
+            if binary:
+                p = binary_end(p, end, &packet, &is_binary)
+            else:
+                p = text_end(p, end, &packet)
+            if is_binary:
+                self.on_binary(packet[:p - packet])
+            else:
+                self.on_text(packet, p - packet)
+        return 0
+
+    cdef int _check_count(self, Py_ssize_t count) except -1:
+        if 0 < self.engine.max_packets < count:
             raise LimitError(
                 f"{count} packets in a POST exceed "
                 f"Payload.max_decode_packets={self.engine.max_packets}"
@@ -254,23 +299,74 @@ cdef class Polling(Transport):
             (<Session> session).on_error(error)
         responder.respond(400, JSON, b'{"code":3,"message":"Bad request"}', b"")
 
-    cdef int _answer(self, bytes payload, bint compress) except -1:
+    cdef bytes _headers(self, Responder responder):
+        """Header lines of responses to old clients."""
+        cdef bytes agent
+        if not self.dialect:
+            return b""
+        agent = responder.header(b"user-agent") or b""
+        # Its filter took such responses for an attack (reference implementation).
+        if b";MSIE" in agent or b"Trident/" in agent:
+            return NO_FILTER
+        return b""
+
+    cdef bytes _payload(self, list messages):
+        cdef Outgoing m
+        if not self.dialect & REVISION_3:
+            if len(messages) == 1:
+                return (<Outgoing> messages[0]).packets()
+            return join_payload([m.packets() for m in messages])
+        if self._wants_binary(messages):
+            return b"".join([m.rendering(BINARY_PAYLOAD_3) for m in messages])
+        return b"".join([m.rendering(TEXT_PAYLOAD_3) for m in messages])
+
+    cdef bint _wants_binary(self, list messages) except -1:
+        """Whether the client of revision 3 gets these in a binary payload."""
+        cdef Outgoing m
+        if not self.dialect & BASE64:
+            for m in messages:
+                if m.attachments is not None:
+                    return True
+        return False
+
+    cdef int _answer(self, list messages) except -1:
         cdef Responder poll = self.poll
-        cdef bytes headers = b"", encoding
+        cdef bytes payload = self._payload(messages), encoding
+        cdef bytes content_type = PLAIN, headers = b""
         self.poll = None
-        if compress and 0 <= self.engine.compress_from <= PyBytes_GET_SIZE(payload):
+        if self.dialect:
+            headers = self._headers(poll)
+            if self.jsonp is not None:
+                payload = script(self.jsonp, payload)
+                content_type = SCRIPT
+                headers += NO_SNIFFING
+            elif self._wants_binary(messages):
+                content_type = BINARY
+        if (
+            0 <= self.engine.compress_from <= PyBytes_GET_SIZE(payload)
+            and may_compress(messages)
+        ):
             encoding = accepted_encoding(poll.header(b"accept-encoding"))
             if encoding == b"br":
                 payload = brotli.compress(payload, quality=5)
                 headers = b"Content-Encoding: br\r\n"
             elif encoding == b"gzip":
                 payload = gzip.compress(payload, 6, mtime=0)
-                headers = b"Content-Encoding: gzip\r\n"
+                headers += b"Content-Encoding: gzip\r\n"
             elif encoding == b"deflate":
                 payload = zlib.compress(payload)
-                headers = b"Content-Encoding: deflate\r\n"
-        poll.respond(200, PLAIN, payload, headers)
+                headers += b"Content-Encoding: deflate\r\n"
+        poll.respond(200, content_type, payload, headers)
         return 0
+
+
+cdef bint may_compress(list messages) except -1:
+    """Whether all of these may be compressed."""
+    cdef Outgoing m
+    for m in messages:
+        if not m.compress:
+            return False
+    return True
 
 
 def accepted_encoding(bytes accept, tuple encodings=ENCODINGS):

@@ -12,12 +12,19 @@ cdef enum SessionState:
     CLOSING     # closed for the handler; what was sent before is still delivered
     CLOSED
 
+# What is unlike revision 4 with XMLHttpRequest or WebSocket, flags; usually none.
+cdef enum Dialect:
+    REVISION_3 = 1      # of the protocol
+    BASE64 = 2          # with it: the client can read no binary
+    JSONP = 4           # long-polling by scripts and forms
+
 
 cdef class Transport(Timed):
     # What session asks of websocket and polling.
     cdef:
         public Session session
         bint lasting            # it can never be upgraded to another one
+        int dialect             # flags of Dialect
 
     cpdef int send(self, Outgoing m) except -1
     cpdef int flush(self) except -1
@@ -29,6 +36,7 @@ cdef class Transport(Timed):
     cpdef Py_ssize_t buffered(self) except -1
     cdef int on_text(self, const char *p, Py_ssize_t n) except -1
     cdef int on_binary(self, bytes data) except -1
+    cdef int _on_message(self, bytes data) except -1
 
 
 cdef class SessionHandler(Timed):
@@ -53,6 +61,7 @@ cdef class Session(Timed):
         readonly Engine engine
         readonly int state
         readonly bint upgraded
+        int dialect                 # flags of Dialect, of the next transport
         readonly str reason         # why it ended; None before
         Py_ssize_t held             # bytes that the handler holds back for the client
         readonly SessionHandler handler
@@ -88,6 +97,7 @@ cdef class Session(Timed):
         self, Transport probe, int type, const char *p, Py_ssize_t n
     ) except -1
     cdef int _leave(self) except -1
+    cdef double _silence(self) except -1
     cdef int _end_probe(self) except -1
     cdef int _upgrade(self) except -1
     cdef int _closed(self, str reason) except -1
@@ -116,6 +126,7 @@ cdef class Engine(Flusher):
         bint can_upgrade            # from polling to WebSocket
         bytes open_with_upgrade     # the open packet behind the sid
         bytes open_without_upgrade
+        readonly bint allow_eio3
         object allowed_origins      # a tuple, a callable, or None: its own
         bint cors_credentials
         readonly Extension deflate  # permessage-deflate; None: it is not accepted

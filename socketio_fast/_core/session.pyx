@@ -1,4 +1,4 @@
-"""Engine.IO sessions, revision 4: states, heartbeat, upgrade.
+"""Engine.IO sessions: states, heartbeat, upgrade.
 
     OPENING ──accept()──► OPEN ──close()──► CLOSING ──delivered──► CLOSED
        └─refuse()─► CLOSED  └─drop()─► CLOSED            └─timeout─► CLOSED
@@ -37,6 +37,7 @@ from socketio_fast._core.eio cimport (
     PacketView,
     scan_packet,
 )
+from socketio_fast._core.eio3 cimport decode_base64_message, decode_binary_message
 from socketio_fast._core.limits cimport Limits, Visitor
 from socketio_fast._core.deflate cimport Extension
 from socketio_fast._core.observer cimport Observer
@@ -154,6 +155,8 @@ cdef class Transport(Timed):
         """A text message has come."""
         cdef PacketView view
         cdef Session session = self.session
+        if self.dialect & REVISION_3 and n and p[0] == c"b":
+            return self._on_message(decode_base64_message(p, n))
         scan_packet(p, n, &view)
         if session is None:
             return 0
@@ -165,6 +168,11 @@ cdef class Transport(Timed):
 
     cdef int on_binary(self, bytes data) except -1:
         """A binary message has come."""
+        if self.dialect & REVISION_3:
+            data = decode_binary_message(data)
+        return self._on_message(data)
+
+    cdef int _on_message(self, bytes data) except -1:
         cdef Session session = self.session
         if session is None:
             return 0
@@ -214,6 +222,7 @@ cdef class Session(Timed):
         self._request = request
         self.transport = transport
         transport.session = self
+        transport.dialect = self.dialect
         cdef SessionHandler handler = self.engine.factory.new_handler(self)
         self.engine.sessions[self.id] = self
         self.handler = handler
@@ -232,16 +241,27 @@ cdef class Session(Timed):
         self.state = OPEN
         if observer is not None:
             observer.session_opened(self)
-        self.send(outgoing.control(
-            b'0{"sid":' + orjson.dumps(self.id) + (
-                engine.open_with_upgrade
-                if engine.can_upgrade
-                and transport.name == "polling" and not transport.lasting
-                else engine.open_without_upgrade
-            )
-        ))
-        self.heartbeat = engine.start(engine.ping_interval, D_PING, self)
+        upgrade = (
+            engine.can_upgrade
+            and transport.name == "polling" and not transport.lasting
+        )
+        if self.dialect & REVISION_3:
+            rest = _open_packet(engine.config, upgrade, False)
+        elif upgrade:
+            rest = engine.open_with_upgrade
+        else:
+            rest = engine.open_without_upgrade
+        self.send(outgoing.control(b'0{"sid":' + orjson.dumps(self.id) + rest))
+        if self.dialect & REVISION_3:
+            self.heartbeat = engine.start(self._silence(), D_PONG, self)
+        else:
+            self.heartbeat = engine.start(engine.ping_interval, D_PING, self)
         return 0
+
+    cdef double _silence(self) except -1:
+        """How long a client of revision 3, which pings, may not do so (seconds)."""
+        cdef Engine engine = self.engine
+        return engine.ping_interval + engine.config.ping_grace + engine.ping_timeout
 
     cdef int refuse(self) except -1:
         cdef Transport transport = self.transport
@@ -369,6 +389,8 @@ cdef class Session(Timed):
                 observer.count_in(n + 1)
             return handler.on_text(p, n)
         if type == EIO_PONG:
+            if self.dialect & REVISION_3:
+                raise ProtocolError("PONG from a client: in revision 3 it pings")
             # As in the reference implementation, the next ping is due an interval
             # after the last pong.
             self.engine.restart(self.heartbeat, self.engine.ping_interval, D_PING)
@@ -377,6 +399,9 @@ cdef class Session(Timed):
             transport.release()
             return self.drop(CLIENT_DISCONNECT)
         if type == EIO_PING:
+            if self.dialect & REVISION_3:
+                self.engine.restart(self.heartbeat, self._silence(), D_PONG)
+                return self.send(outgoing.control(b"3" + p[:n]))
             raise ProtocolError("PING from a client: in revision 4 the server pings")
         # OPEN, UPGRADE and NOOP mean nothing here, and are let pass.
         return 0
@@ -426,6 +451,7 @@ cdef class Session(Timed):
         ):
             return False
         probe.session = self
+        probe.dialect = self.dialect
         self.probe = probe
         self.probe_timeout = self.engine.start(
             self.engine.upgrade_timeout, D_UPGRADE, self
@@ -516,6 +542,11 @@ cdef class Session(Timed):
         return self.probe is not None
 
     @property
+    def protocol(self):
+        """The revision of Engine.IO that the client speaks, an int: 4 or 3."""
+        return 3 if self.dialect & REVISION_3 else 4
+
+    @property
     def transport_name(self):
         """``"polling"`` or ``"websocket"``; the latter after an upgrade."""
         return "websocket" if self.transport is None else self.transport.name
@@ -545,14 +576,16 @@ cdef class Session(Timed):
         self.close(SERVER_DISCONNECT)
 
 
-def _open_packet(config, upgrades):
-    """The open packet behind the sid."""
-    return b"," + orjson.dumps({
-        "upgrades": upgrades,
+def _open_packet(config, upgrade, max_payload):
+    """The open packet behind the sid; revision 3 knows no `maxPayload`."""
+    options = {
+        "upgrades": ["websocket"] if upgrade else [],
         "pingInterval": _milliseconds(config.ping_interval + config.ping_grace),
         "pingTimeout": _milliseconds(config.ping_timeout),
-        "maxPayload": config.max_http_buffer_size,
-    })[1:]
+    }
+    if max_payload:
+        options["maxPayload"] = config.max_http_buffer_size
+    return b"," + orjson.dumps(options)[1:]
 
 
 def _milliseconds(double seconds):
@@ -601,8 +634,9 @@ cdef class Engine(Flusher):
         self.can_upgrade = (
             config.allow_upgrades and "websocket" in config.transports
         )
-        self.open_with_upgrade = _open_packet(config, ["websocket"])
-        self.open_without_upgrade = _open_packet(config, [])
+        self.open_with_upgrade = _open_packet(config, True, True)
+        self.open_without_upgrade = _open_packet(config, False, True)
+        self.allow_eio3 = config.allow_eio3
         self.allowed_origins = config.cors_allowed_origins
         self.cors_credentials = config.cors_credentials
         if self.limits is None or self.limits.config is not config.limits:
@@ -646,12 +680,16 @@ cdef class Engine(Flusher):
         for session in lost or ():
             session.forget()
 
-    def new_session(self, Visitor visitor=None):
-        """A session with a fresh id, not open yet, that is counted as `visitor`'s."""
+    def new_session(self, Visitor visitor=None, int dialect=0):
+        """A session with a fresh id, not open yet.
+
+        It is counted as `visitor`'s; its client speaks with these flags of `Dialect`.
+        """
         cdef Session session = Session.__new__(Session)
         session.visitor = visitor
         session.engine = self
         session.id = self._generate_id()
+        session.dialect = dialect
         return session
 
     def open_session(self, Transport transport not None, object request=None):

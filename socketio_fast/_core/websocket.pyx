@@ -22,8 +22,8 @@ from libc.string cimport memcpy
 
 from socketio_fast._core.deflate cimport Deflate
 from socketio_fast._core.handshake cimport Request
-from socketio_fast._core.outgoing cimport Outgoing
-from socketio_fast._core.session cimport Engine, Session, Transport
+from socketio_fast._core.outgoing cimport FRAMES_3, FRAMES_3_BASE64, Outgoing
+from socketio_fast._core.session cimport BASE64, Engine, Session, Transport
 from socketio_fast._core.wire cimport (
     SF_BINARY,
     SF_CLOSE,
@@ -118,6 +118,10 @@ cdef class WebSocket(Transport):
 
     cpdef int send(self, Outgoing m) except -1:
         cdef Deflate deflate = self.deflate
+        if self.dialect and m.attachments is not None:
+            return self._write(m.rendering(
+                FRAMES_3_BASE64 if self.dialect & BASE64 else FRAMES_3
+            ))
         if deflate is not None and m.compress:
             return self._write(deflate.frames(m))
         return self._write(m.frames())

@@ -64,6 +64,8 @@ class AsyncServer(BaseServer):
             :class:`~socketio_fast.config.DeflateOptions`.
         limits: What clients and addresses may ask for, a
             :class:`socketio_fast.limits.Limits`.
+        allow_eio3: Whether clients of revision 3 of the protocol are served too
+            (``False``).
 
     :class:`socketio_fast.config.EngineConfig` says more.
 
@@ -93,6 +95,7 @@ class AsyncServer(BaseServer):
         max_buffer_bytes: int = 16 * 1024 * 1024,
         per_message_deflate: bool | Mapping[str, Any] = False,
         limits: Limits | None = None,
+        allow_eio3: bool = False,
         _factory: Hub | None = None,
     ) -> None:
         if async_mode in SYNC_MODES:
@@ -112,6 +115,7 @@ class AsyncServer(BaseServer):
             upgrade_timeout=upgrade_timeout,
             max_http_buffer_size=max_http_buffer_size,
             max_buffer_bytes=max_buffer_bytes,
+            allow_eio3=allow_eio3,
             allow_upgrades=allow_upgrades,
             http_compression=http_compression,
             compression_threshold=compression_threshold,

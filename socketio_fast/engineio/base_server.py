@@ -73,6 +73,7 @@ class BaseServer:
     cors_allowed_origins = _Option()
     cors_credentials = _Option()
     transports = _Option()
+    allow_eio3 = _Option()
 
     #: Where events of connections are logged.
     logger: Logger

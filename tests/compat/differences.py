@@ -164,9 +164,6 @@ DIFFERENCES: dict[str, Difference] = {
     "cookie-attribute-false": Difference(
         500, 200, "an attribute that is False is left out"
     ),
-    "jsonp": Difference(
-        "served", "ignored", "for browsers of before 2012; no client does it any more"
-    ),
     "too-large-post": Difference(
         400, 413, "the status that HTTP has for it, as in the reference"
     ),

@@ -10,8 +10,18 @@ from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import aiohttp
+from hosts import HOSTS
 
 TIMEOUT = 5.0
+
+#: Hosts, each with whether the server serves clients of revision 3 besides: what is
+#: true of revision 4 is true of it then too.
+SERVERS = [
+    *((name, False) for name in HOSTS),
+    ("compiled", True),
+    ("uvicorn", True),
+]
+
 T = TypeVar("T")
 
 
@@ -70,13 +80,15 @@ class Socket:
 class Http:
     """Requests to one server, at one path."""
 
+    revision = 4
+
     def __init__(self, session: aiohttp.ClientSession, url: str, path: str) -> None:
         self.session = session
         self.url = url + path
         self.sockets: list[aiohttp.ClientWebSocketResponse] = []
 
     def query(self, transport: str, sid: str | None) -> str:
-        query = f"?EIO=4&transport={transport}"
+        query = f"?EIO={self.revision}&transport={transport}"
         return self.url + query + (f"&sid={sid}" if sid else "")
 
     async def start(self, method: str, url: str, body: str | None = None) -> Polling:
@@ -139,8 +151,15 @@ class Http:
         assert status == 400
 
 
+H = TypeVar("H", bound=Http)
+
+
 @asynccontextmanager
-async def http(url: str, path: str) -> AsyncIterator[Http]:
+async def http(
+    url: str,
+    path: str,
+    kind: type[H] = Http,  # type: ignore[assignment]
+) -> AsyncIterator[H]:
     trace = aiohttp.TraceConfig()
 
     async def on_sent(
@@ -152,7 +171,7 @@ async def http(url: str, path: str) -> AsyncIterator[Http]:
 
     trace.on_request_headers_sent.append(on_sent)
     async with aiohttp.ClientSession(trace_configs=[trace]) as session:
-        client = Http(session, url, path)
+        client = kind(session, url, path)
         yield client
         for ws in client.sockets:
             await within(ws.close())

@@ -9,7 +9,7 @@ import pytest
 from hosts import HOSTS
 
 import socketio_fast.engineio
-from conformance.clients import Http, cases, check_open_packet, http
+from conformance.clients import SERVERS, Http, cases, check_open_packet, http
 
 PING_INTERVAL = 0.3
 PING_TIMEOUT = 0.2
@@ -27,9 +27,11 @@ def suite_server(**options: float) -> socketio_fast.engineio.AsyncServer:
     return eio
 
 
-@pytest.fixture(params=HOSTS)
+@pytest.fixture(params=SERVERS, ids=str)
 async def server(request: pytest.FixtureRequest) -> AsyncIterator[Http]:
-    async with HOSTS[request.param](suite_server()) as url, http(url, PATH) as client:
+    name, allow_eio3 = request.param
+    server = suite_server(allow_eio3=allow_eio3)
+    async with HOSTS[name](server) as url, http(url, PATH) as client:
         yield client
 
 

@@ -11,7 +11,7 @@ import pytest
 from hosts import HOSTS
 
 import socketio_fast
-from conformance.clients import Http, Socket, cases, check_open_packet, http
+from conformance.clients import SERVERS, Http, Socket, cases, check_open_packet, http
 
 PING_INTERVAL = 0.3
 PING_TIMEOUT = 0.2
@@ -43,9 +43,11 @@ def suite_server(**options: Any) -> socketio_fast.AsyncServer:
     return sio
 
 
-@pytest.fixture(params=HOSTS)
+@pytest.fixture(params=SERVERS, ids=str)
 async def server(request: pytest.FixtureRequest) -> AsyncIterator[Http]:
-    async with HOSTS[request.param](suite_server()) as url, http(url, PATH) as client:
+    name, allow_eio3 = request.param
+    server = suite_server(allow_eio3=allow_eio3)
+    async with HOSTS[name](server) as url, http(url, PATH) as client:
         yield client
 
 

@@ -6,12 +6,15 @@
 //   out  {"id": 1, "result": null}                             or {"id": 1, "error": "…"}
 //   out  {"on": "event", "nsp": "/", "args": ["hi"], "ack": 3}    ack: null if not asked
 //
+// It takes the name of the client's package: "socket.io-client-2" is Socket.IO 2's.
+//
 // Binary values are {"$bin": base64, "as": "Buffer" | "Uint8Array" | "ArrayBuffer"}.
 
 import { createInterface } from "node:readline";
-import { Manager } from "socket.io-client";
 import msgpack from "socket.io-msgpack-parser";
 
+const { default: io } = await import(process.argv[2] ?? "socket.io-client");
+const { Manager } = io;
 const parsers = { msgpack };
 
 const sockets = new Map();
@@ -70,6 +73,13 @@ function watchManager() {
   manager.on("reconnect", (attempt) => report({ on: "reconnect", attempt }));
 }
 
+function onAny(socket, listener) {
+  if (socket.onAny) return socket.onAny(listener);
+  socket.onevent = ({ data, id }) => {
+    listener(...data, ...(id == null ? [] : [socket.ack(id)]));
+  };
+}
+
 function watchSocket(nsp, socket) {
   socket.on("connect", () => report({ on: "connect", nsp, sid: socket.id }));
   socket.on("connect_error", (error) => {
@@ -78,9 +88,8 @@ function watchSocket(nsp, socket) {
       nsp,
       message: error.message,
       data: pack(error.data),
-      description: error.description instanceof Error
-        ? error.description.message
-        : pack(error.description),
+      // An Error, or an event with one.
+      description: error.description?.message ?? pack(error.description),
     });
   });
   socket.on("disconnect", (reason, details) => {
@@ -94,7 +103,12 @@ function watchSocket(nsp, socket) {
       code: details?.context?.code ?? null,
     });
   });
-  socket.onAny((...args) => {
+  // Of Socket.IO 2: a refusal; an Error is a connect_error too.
+  socket.on("error", (data) => {
+    if (data instanceof Error) return;
+    report({ on: "connect_error", nsp, message: null, data: pack(data) });
+  });
+  onAny(socket, (...args) => {
     let ack = null;
     if (typeof args.at(-1) === "function") {
       ack = ++lastAck;
@@ -139,7 +153,9 @@ const commands = {
     watchSocket(nsp, socket);
   },
   connect({ nsp, auth }) {
-    if (auth !== null) sockets.get(nsp).auth = unpack(auth);
+    // Socket.IO 2 has a query for each namespace instead.
+    const name = io.protocol < 5 ? "query" : "auth";
+    if (auth !== null) sockets.get(nsp)[name] = unpack(auth);
     sockets.get(nsp).connect();
   },
   emit({ nsp, args }) {
@@ -154,7 +170,16 @@ const commands = {
         if (error) reject(error);
         else resolve(pack(answer));
       };
-      sockets.get(nsp).timeout(timeout * 1000).emit(...unpack(args), done);
+      const socket = sockets.get(nsp);
+      if (socket.timeout) {
+        socket.timeout(timeout * 1000).emit(...unpack(args), done);
+      } else {
+        const timer = setTimeout(() => done(new Error("timeout")), timeout * 1000);
+        socket.emit(...unpack(args), (...answer) => {
+          clearTimeout(timer);
+          done(null, ...answer);
+        });
+      }
     });
   },
   answer({ ack, args }) {

@@ -7,7 +7,8 @@
         assert await client.emit_with_ack("add", 1, 2) == [3]
         assert await client.expect("news") == ["…"]
 
-The options are those of the client, but that ``parser="msgpack"`` names a parser.
+The options are those of the client, but that ``parser="msgpack"`` names a parser, and
+``package="socket.io-client-2"`` the client of Socket.IO 2.
 
 One JSClient is one Manager, so one Engine.IO connection; ``client["/chat"]`` is one of
 its namespaces, and the client's own methods are those of "/". Every wait is bounded by
@@ -158,6 +159,7 @@ class JSSocket:
 class JSClient:
     def __init__(self, url: str, **options: Any) -> None:
         self._url = url
+        self._package = options.pop("package", "socket.io-client")
         self._options = options
         self._sockets: dict[str, JSSocket] = {}
         self._reports: defaultdict[tuple[str, str | None], asyncio.Queue[Any]]
@@ -175,11 +177,12 @@ class JSClient:
             pytest.fail(
                 "the interop tests need node, and `npm ci --prefix tests/interop`"
             )
-        if not (HERE / "node_modules" / "socket.io-client").is_dir():
-            pytest.fail("no socket.io-client: run `npm ci --prefix tests/interop`")
+        if not (HERE / "node_modules" / self._package).is_dir():
+            pytest.fail(f"no {self._package}: run `npm ci --prefix tests/interop`")
         self._process = await asyncio.create_subprocess_exec(
             node,
             HERE / "client.mjs",
+            self._package,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=64 * 1024 * 1024,

@@ -79,8 +79,10 @@ def test_only_what_is_below_is_needed(path: Path) -> None:
     ("module", "allowed"),
     [
         ("eio", {"wire"}),
+        ("eio3", {"eio", "wire"}),
+        ("jsonp", set()),
         ("sio", {"wire"}),
-        ("outgoing", {"eio", "sio"}),
+        ("outgoing", {"eio", "eio3", "sio"}),
         ("deadlines", set()),
         ("deflate", {"eio", "outgoing", "wire"}),
         ("limits", set()),
@@ -93,6 +95,7 @@ def test_only_what_is_below_is_needed(path: Path) -> None:
                 "deadlines",
                 "deflate",
                 "eio",
+                "eio3",
                 "limits",
                 "observer",
                 "outgoing",
@@ -147,7 +150,9 @@ def test_who_knows_asyncio_transports(module: str) -> None:
         assert "httptools" not in text
 
 
-@pytest.mark.parametrize("module", ["eio", "sio", "outgoing", "deadlines", "session"])
+@pytest.mark.parametrize(
+    "module", ["eio", "eio3", "jsonp", "sio", "outgoing", "deadlines", "session"]
+)
 def test_these_know_no_asyncio(module: str) -> None:
     text = (CORE / f"{module}.pyx").read_text()
     assert not re.search(r"^\s*(from|c?import)\s+asyncio", text, re.M)

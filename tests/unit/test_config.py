@@ -27,6 +27,7 @@ def test_defaults() -> None:
         "cors_credentials": True,
         "transports": ("polling", "websocket"),
         "limits": None,
+        "allow_eio3": False,
         "ping_grace": 0,
     }
 
