@@ -349,7 +349,7 @@ cdef class Polling(Transport):
             encoding = accepted_encoding(poll.header(b"accept-encoding"))
             if encoding == b"br":
                 payload = brotli.compress(payload, quality=5)
-                headers = b"Content-Encoding: br\r\n"
+                headers += b"Content-Encoding: br\r\n"
             elif encoding == b"gzip":
                 payload = gzip.compress(payload, 6, mtime=0)
                 headers += b"Content-Encoding: gzip\r\n"
