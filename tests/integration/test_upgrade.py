@@ -269,6 +269,7 @@ async def test_a_probe_that_goes_away_leaves_the_session(
 async def test_the_upgrade_timeout_closes_only_the_probe(
     start: Start, probe_first: bool
 ) -> None:
+    """T5, E20: a probe that does not complete is freed."""
     echo, client = await start(upgrade_timeout=0.3)
     _, sid = await session(client)
     loop = asyncio.get_running_loop()
@@ -286,6 +287,7 @@ async def test_the_upgrade_timeout_closes_only_the_probe(
 
 
 async def test_the_upgrade_timeout_ends_with_the_upgrade(start: Start) -> None:
+    """T5: what has upgraded has no deadline."""
     _, client = await start(upgrade_timeout=0.2)
     ws, _ = await upgraded(client)
     await ws.silent(0.4)

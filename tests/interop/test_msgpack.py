@@ -82,6 +82,7 @@ async def python(serve: Any, transport: str) -> Any:
 
 
 async def test_arguments_from_javascript(node, serve, sio, transport):
+    """P10, P11: the official client with socket.io-msgpack-parser."""
     received = record(sio, "arguments")
     client = await node(await serve(sio))
     await client.connect()

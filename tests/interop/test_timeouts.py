@@ -1,0 +1,27 @@
+"""What the server waits for in vain, with the official client."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from interop_support import within
+from js_client import JSClient, Refused
+
+import socketio_fast
+
+
+async def test_a_client_that_joins_nothing_is_closed(serve):
+    """S3: connect_timeout; nobody had let it into a namespace."""
+    sio = socketio_fast.AsyncServer(cors_allowed_origins="*", connect_timeout=0.2)
+    server = await serve(sio)
+    async with JSClient(server.url, transports=["websocket"]) as client:
+        with pytest.raises(Refused):
+            await client.connect("/unknown")
+        assert client.engine is not None
+
+        async def closed() -> None:
+            while sio.eio.sockets:
+                await asyncio.sleep(0.01)
+
+        await within(closed(), "closed")
