@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from interop_support import within
 from js_client import JSClient, Refused
 
 import socketio_fast
@@ -20,8 +19,8 @@ async def test_a_client_that_joins_nothing_is_closed(serve):
             await client.connect("/unknown")
         assert client.engine is not None
 
-        async def closed() -> None:
-            while sio.eio.sockets:
-                await asyncio.sleep(0.01)
-
-        await within(closed(), "closed")
+        for _ in range(500):
+            if not sio.eio.sockets:
+                break
+            await asyncio.sleep(0.01)
+        assert not sio.eio.sockets
