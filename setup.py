@@ -38,6 +38,7 @@ MODULES = [
     "callbacks",
     "listeners",
     "peer",
+    "recovery",
     "rooms",
     "emitter",
     "polling",

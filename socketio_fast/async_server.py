@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import logging
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar, overload
@@ -20,6 +20,7 @@ from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.logs import Logger, choose_logger
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.base import BaseManager
+from socketio_fast.recovery import choose_recovery
 from socketio_fast.serializers import choose_encoding
 from socketio_fast.socket_namespace import (
     Namespaces,
@@ -70,6 +71,9 @@ class AsyncServer(Emitter, BaseServer):
         validate_handlers: Whether handlers that are annotated with pydantic models,
             msgspec structs or dataclasses get validated arguments (``True``); see
             :mod:`socketio_fast.validation`.
+        connection_state_recovery: Whether a client that was cut off may go on where it
+            was, with what it has missed: ``True``, or a dict of the options of
+            :class:`socketio_fast.recovery.RecoveryOptions`. ``None`` for not.
         engineio_logger: Whether events of connections are logged, or the logger to use.
         **options: Those of :class:`socketio_fast.engineio.AsyncServer`.
 
@@ -99,6 +103,7 @@ class AsyncServer(Emitter, BaseServer):
         max_attachments: int = 10,
         cleanup_empty_child_namespaces: bool = False,
         validate_handlers: bool = True,
+        connection_state_recovery: bool | Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
         if connect_timeout <= 0:
@@ -118,6 +123,7 @@ class AsyncServer(Emitter, BaseServer):
         self.validate_handlers: bool = validate_handlers
         #: The class that encodes and decodes packets, or would.
         self.packet_class, codec = choose_encoding(serializer, json)
+        recovery = choose_recovery(connection_state_recovery)
         hub = Hub(
             admit=None if namespaces == "*" else self.namespaces,
             generate_id=lambda: self.eio.generate_id(),
@@ -129,6 +135,7 @@ class AsyncServer(Emitter, BaseServer):
             always_connect=always_connect,
             verbose=self.logger.isEnabledFor(logging.INFO),
             codec=codec,
+            new_recovery=None if recovery is None else recovery.new_backlog,
         )
         self._bind_hub(hub)
         super().__init__(

@@ -302,6 +302,16 @@ class BaseServer:
         """
         return self._known(sid, namespace).session.transport_name
 
+    def recovered(self, sid: str, namespace: str | None = None) -> bool:
+        """Whether a client goes on where it was cut off, with its ``sid``, rooms, data.
+
+        ``connect`` handlers may ask it: they run for such a client too.
+
+        Raises:
+            KeyError: The client is not connected.
+        """
+        return self._known(sid, namespace).recovered
+
     def get_environ(
         self, sid: str, namespace: str | None = None
     ) -> dict[str, Any] | None:

@@ -208,7 +208,7 @@ class Socket(EventEmitter):
     @property
     def recovered(self) -> bool:
         """Whether it is the continuation of one that had lost its connection."""
-        return bool(getattr(self._peer, "recovered", False))
+        return self._peer.recovered
 
     @property
     def conn(self) -> Any:

@@ -4,7 +4,12 @@ Server frames are unmasked, so one rendering is valid for every recipient: N rec
 cost one serialisation, one framing, and N references.
 """
 import cython
-from cpython.bytes cimport PyBytes_GET_SIZE
+from cpython.bytes cimport (
+    PyBytes_AS_STRING,
+    PyBytes_FromStringAndSize,
+    PyBytes_GET_SIZE,
+)
+from libc.string cimport memcpy
 
 from socketio_fast._core cimport eio, eio3, sio
 from socketio_fast._core.sio cimport Attachments
@@ -162,6 +167,23 @@ cdef Outgoing numbered(Outgoing m, str namespace, int64_t id):
         0 if m.attachments is None else len(m.attachments),
     )
     own.body = m.body
+    own.attachments = m.attachments
+    own.compress = m.compress
+    return own
+
+
+cdef Outgoing with_last(Outgoing m, bytes text):
+    """The EVENT `m` with one more argument, a string that needs no escapes."""
+    cdef Outgoing own = Outgoing.__new__(Outgoing)
+    cdef Py_ssize_t n = PyBytes_GET_SIZE(m.body) - 1, added = PyBytes_GET_SIZE(text)
+    cdef bytes body = PyBytes_FromStringAndSize(NULL, n + added + 4)
+    cdef char *out = PyBytes_AS_STRING(body)
+    memcpy(out, PyBytes_AS_STRING(m.body), n)
+    memcpy(out + n, b',"', 2)
+    memcpy(out + n + 2, PyBytes_AS_STRING(text), added)
+    memcpy(out + n + 2 + added, b'"]', 2)
+    own.head = m.head
+    own.body = body
     own.attachments = m.attachments
     own.compress = m.compress
     return own

@@ -3,7 +3,7 @@ from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 
 from socketio_fast._core.codec cimport Codec
-from socketio_fast._core.deadlines cimport Deadline
+from socketio_fast._core.deadlines cimport Deadline, Timed
 from socketio_fast._core.limits cimport Limiter
 from socketio_fast._core.observer cimport Observer
 from socketio_fast._core.listeners cimport Listeners
@@ -25,6 +25,27 @@ cdef class Membership:
     cdef int remove(self, Peer peer, bint was_connected) except -1
 
 
+cdef class ConnectionState(Timed):
+    # What outlives the connection of a client in a namespace.
+    cdef:
+        readonly str sid
+        str pid                     # its secret: who knows it is this client
+        readonly bint recovered     # it has come back
+        list missed                 # what it is to be sent first; or None
+
+
+cdef class Recovery(Timed):
+    # What a namespace asks of connection state recovery.
+    cdef:
+        readonly bint skip_middlewares  # of those who come back
+
+    cdef object restore_session(self, Peer peer, object auth)
+    cdef int persist_session(self, Peer peer) except -1
+    cdef int forget_session(self, Peer peer) except -1
+    cdef int forget_all(self) except -1
+    cdef bint awaits(self)
+
+
 cdef class Namespace:
     cdef:
         readonly str name
@@ -41,6 +62,7 @@ cdef class Namespace:
         public object sockets       # makes Sockets of its peers; or None
         readonly dict watched       # Peer -> None: whose Socket hears what is sent
         public bint temporary       # it goes with its last client, and came with one
+        readonly Recovery recovery  # None: it is off
 
     cdef object _find(self, object event, list data)
     cdef object _find_handler(self, object event, list data)
@@ -58,6 +80,7 @@ cdef class Hub(HandlerFactory):
         readonly bint ordered       # a client's next handler waits for its last
         object _admit               # names, or None: all
         object _new_rooms
+        object _new_recovery        # None: it is off
         object _generate_id
         double connect_timeout
         Py_ssize_t max_attachments
@@ -113,6 +136,7 @@ cdef class Peer:
         str reason                  # why it ends; None while it does not
         readonly object auth        # of its CONNECT packet
         readonly Listeners socket   # what listens to this client; None: nothing does
+        ConnectionState recovery    # None: it is off
 
     cdef int send(self, Outgoing m) except -1
     cdef list _take_held(self)

@@ -6,6 +6,7 @@ from typing import Any, final
 from typing_extensions import Self, disjoint_base
 
 from socketio_fast._core.codec import Codec
+from socketio_fast._core.deadlines import Timed
 from socketio_fast._core.listeners import Listeners
 from socketio_fast._core.observer import Observer
 from socketio_fast._core.rooms import Rooms
@@ -20,10 +21,24 @@ from socketio_fast._core.tasks import Runner
 @disjoint_base
 class Membership: ...
 
+@disjoint_base
+class ConnectionState(Timed):
+    @property
+    def sid(self) -> str: ...
+    @property
+    def recovered(self) -> bool: ...
+
+@disjoint_base
+class Recovery(Timed):
+    @property
+    def skip_middlewares(self) -> bool: ...
+
 @final
 class Namespace:
     rooms: Rooms  # None when it has ended
     guarded: bool
+    @property
+    def recovery(self) -> Recovery | None: ...
     temporary: bool
     sockets: Any
     @property
@@ -68,6 +83,7 @@ class Hub(HandlerFactory):
         always_connect: bool = False,
         verbose: bool = False,
         codec: Codec | None = None,
+        new_recovery: Callable[[Namespace], Recovery] | None = None,
     ) -> Self: ...
     @property
     def namespaces(self) -> dict[str, Namespace]: ...
@@ -111,6 +127,8 @@ class Peer:
     def namespace(self) -> Namespace: ...
     @property
     def connected(self) -> bool: ...
+    @property
+    def recovered(self) -> bool: ...
     @property
     def reachable(self) -> bool: ...
     @property

@@ -9,7 +9,9 @@ Rule 1: a peer's disconnect handler runs once if its connect handler accepted.
 Rule 2: what is sent to a CONNECTING peer follows its CONNECT packet, or is dropped.
     With always_connect that packet is sent at once; the peer is *announced*.
 Rule 3: handlers of one client start in the order its packets came.
-Rule 4: a client that breaks the protocol is closed; errors of handlers stay here.
+Rule 4: of a client that is recovered there may be two peers with one sid: the tables
+    have the new one, the disconnect handler of the old one still runs.
+Rule 5: a client that breaks the protocol is closed; errors of handlers stay here.
 """
 import asyncio
 import builtins
@@ -24,6 +26,7 @@ from libc.stdint cimport int64_t
 
 from socketio_fast._core cimport outgoing, sio
 from socketio_fast._core.codec cimport Codec
+from socketio_fast._core.deadlines cimport Timed
 from socketio_fast._core.limits cimport Limiter, Limits
 from socketio_fast._core.listeners cimport Group, Listeners
 from socketio_fast._core.observer cimport Observer
@@ -70,6 +73,36 @@ cdef class Membership:
 
     cdef int remove(self, Peer peer, bint was_connected) except -1:
         """A peer has gone: take it out of every room it is in."""
+        raise NotImplementedError
+
+
+cdef class ConnectionState(Timed):
+    """What outlives the connection of a client in a namespace. Abstract."""
+
+
+cdef class Recovery(Timed):
+    """Connection state recovery of a namespace. Abstract."""
+
+    cdef object restore_session(self, Peer peer, object auth):
+        """A client connects: give it its sid and state, a former one if it has the
+        right to that, and a place in the tables. Returns what it sent without what
+        was for us."""
+        raise NotImplementedError
+
+    cdef int persist_session(self, Peer peer) except -1:
+        """The connection of a client has gone; it may come back."""
+        raise NotImplementedError
+
+    cdef int forget_session(self, Peer peer) except -1:
+        """A client has gone; it comes back only if it was persisted."""
+        raise NotImplementedError
+
+    cdef int forget_all(self) except -1:
+        """Nobody comes back."""
+        raise NotImplementedError
+
+    cdef bint awaits(self):
+        """Whether somebody may come back."""
         raise NotImplementedError
 
 
@@ -185,12 +218,14 @@ cdef class Hub(HandlerFactory):
             handler runs; if that refuses, it is disconnected.
         verbose: Whether events and acknowledgements are logged.
         codec: The encoding of packets; None for the built-in one.
+        new_recovery: Makes the `Recovery` of a `Namespace`; None for no recovery.
     """
 
     def __cinit__(
         self, *, object admit, object generate_id, object new_rooms, object logger,
         double connect_timeout, Py_ssize_t max_attachments, bint ordered=False,
         bint always_connect=False, bint verbose=False, Codec codec=None,
+        object new_recovery=None,
     ):
         self.namespaces = {}
         self.wildcard = Namespace(self, "*")
@@ -205,6 +240,7 @@ cdef class Hub(HandlerFactory):
         self.verbose = verbose
         self.not_handled = object()
         self.codec = codec
+        self._new_recovery = new_recovery
 
     def bind(self, engine, loop):
         """Run on this event loop. The current context is that of all handlers."""
@@ -213,6 +249,10 @@ cdef class Hub(HandlerFactory):
             self.observe(self.observer)
         if self.runner is None or self.runner.loop is not loop:
             self.runner = Runner(loop)
+            # Their deadlines were the other loop's.
+            for ns in self.namespaces.values():
+                if (<Namespace> ns).recovery is not None:
+                    (<Namespace> ns).recovery.forget_all()
 
     def observe(self, Observer observer):
         """Tell this one from now on what happens; None for nobody."""
@@ -232,6 +272,8 @@ cdef class Hub(HandlerFactory):
             except ProtocolError as exc:
                 raise ValueError(str(exc)) from None
             ns = Namespace(self, name)
+            if self._new_recovery is not None:
+                ns.recovery = self._new_recovery(ns)
             ns.rooms = self._new_rooms(ns)
             self.namespaces[name] = ns
         ns.transient = ns.temporary = False
@@ -251,8 +293,11 @@ cdef class Hub(HandlerFactory):
 
     cdef int _end(self, Namespace ns) except -1:
         """Forget a namespace that only its clients kept, if there are none."""
-        if (ns.transient or ns.temporary) and not ns.peers:
+        if (ns.transient or ns.temporary) and not ns.peers and (
+            ns.recovery is None or not ns.recovery.awaits()
+        ):
             self.namespaces.pop(ns.name, None)
+            ns.recovery = None
             ns.rooms = None  # which knows it; nobody asks for it any more
             if ns.sockets is not None:
                 sockets, ns.sockets = ns.sockets, None
@@ -459,16 +504,19 @@ cdef class Client(SessionHandler):
             self.session.engine.counters["refused_namespaces"] += 1
             return self._send_error(name, {"message": "Too many namespaces"})
         peer = Peer.__new__(Peer)
+        peer.client = self
+        peer.namespace = ns
         if self.session.dialect & REVISION_3:
-            # The client makes the same one.
+            # The client makes the same one; it is not recovered.
             peer.sid = self.session.id
             if ns.name != "/":
                 peer.sid = ns.name + "#" + peer.sid
-        else:
+            ns.peers[peer.sid] = peer
+        elif ns.recovery is None:
             peer.sid = self.hub._generate_id()
-        peer.client = self
-        peer.namespace = ns
-        ns.peers[peer.sid] = peer
+            ns.peers[peer.sid] = peer
+        else:
+            auth = ns.recovery.restore_session(peer, auth)
         if ns.name == "/":
             self.main = peer
         else:
@@ -497,6 +545,8 @@ cdef class Client(SessionHandler):
         self._end_connect_deadline()
         self.incomplete = None
         for peer in self.peers:
+            if peer.recovery is not None:
+                peer.namespace.recovery.persist_session(peer)
             peer.close(reason)
         return 0
 
@@ -565,7 +615,9 @@ cdef class Peer:
         if sockets is None:
             return self._start_handler()
         sockets._new_socket(self)
-        if not sockets._middlewares:
+        if not sockets._middlewares or (
+            self.recovered and self.namespace.recovery.skip_middlewares
+        ):
             return self._start_handler()
         args = [self.socket]
         try:
@@ -664,11 +716,20 @@ cdef class Peer:
         return told.all_called()
 
     cdef int _welcome(self) except -1:
-        self.client._end_connect_deadline()
         cdef Session session = self.client.session
+        cdef ConnectionState recovery = self.recovery
+        cdef dict data = {"sid": self.sid}
+        self.client._end_connect_deadline()
+        if recovery is not None:
+            data["pid"] = recovery.pid
+            # Before CONNECT, as the reference implementation does: the client has had
+            # all when its own `connect` comes.
+            for m in recovery.missed or ():
+                session.send(m)
+            recovery.missed = None
         session.send(self.namespace.hub.encode(
             SIO_CONNECT, self.namespace.name,
-            None if session.dialect & REVISION_3 else {"sid": self.sid}, -1,
+            None if session.dialect & REVISION_3 else data, -1,
         ))
         return 0
 
@@ -1016,8 +1077,11 @@ cdef class Peer:
         self.state = DISCONNECTED
         self.client._forget(self)
         if ns.peers.get(self.sid) is self:
-            # In revision 3 the client has the same sid when it comes back.
+            # A client that has come back already, or one of revision 3, may have it.
             del ns.peers[self.sid]
+        if self.recovery is not None:
+            ns.recovery.forget_session(self)
+            self.recovery = None
         if ns.rooms is not None:
             ns.rooms.remove(self, was_connected)
         self._take_held()
@@ -1050,6 +1114,11 @@ cdef class Peer:
     def reachable(self):
         """Whether what is sent reaches it, now or once it is accepted, a bool."""
         return self.state <= CONNECTED and self.reason is None
+
+    @property
+    def recovered(self):
+        """Whether it goes on where an earlier connection was cut off, a bool."""
+        return self.recovery is not None and self.recovery.recovered
 
     @property
     def session(self):

@@ -1,6 +1,7 @@
 # Who is in which room of a namespace, and fan-out to rooms.
 from socketio_fast._core.outgoing cimport Outgoing
 from socketio_fast._core.peer cimport Membership, Namespace, Peer
+from socketio_fast._core.recovery cimport Backlog
 
 
 cdef class Rooms(Membership):
@@ -8,8 +9,10 @@ cdef class Rooms(Membership):
         readonly Namespace namespace
         readonly dict rooms         # room -> {Peer: None}, in the order they joined
         public object events        # is told of rooms as they change; or None
+        Backlog recovery            # None: it is off
 
     cdef Peer _peer(self, object sid)
+    cdef int _left(self, Peer peer, object room) except -1
     cdef int _leave(self, Peer peer, object room) except -1
     cpdef emit(
         self, list data, object to=*, object skip=*, object callback=*, bint compress=*

@@ -23,6 +23,7 @@ from socketio_fast._core.peer cimport (
     Namespace,
     Peer,
 )
+from socketio_fast._core.recovery cimport ClientState
 from socketio_fast._core.session cimport Engine
 from socketio_fast._core.sio cimport SIO_EVENT
 
@@ -35,6 +36,7 @@ cdef class Rooms(Membership):
 
     def __cinit__(self, Namespace namespace not None):
         self.namespace = namespace
+        self.recovery = namespace.recovery
         self.rooms = {}
 
     cdef Peer _peer(self, object sid):
@@ -74,6 +76,8 @@ cdef class Rooms(Membership):
         if peer.rooms is None:
             peer.rooms = set()
         peer.rooms.add(room)
+        if peer.recovery is not None:
+            (<ClientState> peer.recovery).join(room, self.recovery.position)
         if observer is not None:
             observer.room_joined(peer, room)
         if self.events is not None:
@@ -86,7 +90,15 @@ cdef class Rooms(Membership):
         cdef Peer peer = self._peer(sid)
         if peer is not None and peer.rooms and room in peer.rooms:
             peer.rooms.discard(room)
+            self._left(peer, room)
             self._leave(peer, room)
+
+    cdef int _left(self, Peer peer, object room) except -1:
+        """It will not be in that room when it is recovered."""
+        # What disconnect handlers do is for a client that has gone.
+        if peer.recovery is not None and peer.state <= CONNECTED:
+            (<ClientState> peer.recovery).left(room)
+        return 0
 
     cdef int _leave(self, Peer peer, object room) except -1:
         cdef dict members = self.rooms[room]
@@ -110,7 +122,10 @@ cdef class Rooms(Membership):
         for peer in list(self.rooms.get(room, ())):
             if peer.rooms and room in peer.rooms:  # who is told may change rooms
                 peer.rooms.discard(room)
+                self._left(peer, room)
                 self._leave(peer, room)
+        if self.recovery is not None:
+            self.recovery.close_room(room)
 
     def of(self, str sid not None):
         """The rooms that a client is in, its own first, as a list."""
@@ -200,6 +215,8 @@ cdef class Rooms(Membership):
         cdef Peer peer
         cdef PyObject *value
         cdef Py_ssize_t i = 0, recipients
+        if self.recovery is not None and callback is None:
+            m = self.recovery.record(m, data, to, skip)
         if callback is None and skip is None and isinstance(to, str):
             # The most frequent: one client.
             peer = self._peer(to)

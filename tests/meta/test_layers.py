@@ -106,8 +106,18 @@ def test_only_what_is_below_is_needed(path: Path) -> None:
         ("codec", {"outgoing", "sio"}),
         (
             "rooms",
-            {"codec", "limits", "observer", "outgoing", "peer", "session", "sio"},
+            {
+                "codec",
+                "limits",
+                "observer",
+                "outgoing",
+                "peer",
+                "recovery",
+                "session",
+                "sio",
+            },
         ),
+        ("recovery", {"deadlines", "outgoing", "peer", "session", "sio"}),
     ],
 )
 def test_direct_needs(module: str, allowed: set[str]) -> None:

@@ -1,0 +1,385 @@
+"""Connection state recovery: a client that was cut off goes on where it was.
+
+A `Backlog` has the events that were sent in one namespace, numbered, and the state of
+the clients in it. Each event carries an *offset*, its number, as its last argument; a
+client that comes back names the last one it has, and its *pid*, a secret that it was
+given when it connected. It gets back its sid, rooms and data, and what it has missed.
+
+Rule 1: what is replayed was for this client when it was sent: it was in the room then,
+    and is not among those to be skipped.
+Rule 2: a client that has missed something which is not kept any more is not recovered.
+Rule 3: there is one peer at most for a pid. Who comes back before its old connection
+    was found to be dead ends that.
+
+What is kept is bounded. Packets go by age when nobody can miss them: a client that is
+away less than `duration` was alive a heartbeat before. If they go earlier, since there
+are too many, those who have not got that far are too late (Rule 2).
+"""
+import cython
+from libc.stdint cimport int64_t
+
+from socketio_fast._core cimport outgoing
+from socketio_fast._core.deadlines cimport Deadline
+from socketio_fast._core.outgoing cimport Outgoing
+from socketio_fast._core.peer cimport (
+    CONNECTED,
+    ConnectionState,
+    Namespace,
+    Peer,
+    Recovery,
+)
+from socketio_fast._core.session cimport Engine, Session
+from socketio_fast._core.sio cimport SIO_EVENT
+
+from socketio_fast._core.session import TRANSPORT_CLOSE, generate_id
+
+cdef enum:
+    ENTRY_SIZE = 512    # bytes of a packet that has none, about
+    TOKEN_SIZE = 6
+    FEW_ROOMS = 16
+
+
+@cython.final
+@cython.freelist(64)
+cdef class Entry:
+    """A packet that was sent."""
+
+
+@cython.final
+cdef class ClientState(ConnectionState):
+    """What is known of a client in a namespace, while it is there and away."""
+
+    cdef int join(self, object room, int64_t position) except -1:
+        if room not in self.joined:
+            self.joined[room] = position
+        return 0
+
+    cdef int left(self, object room) except -1:
+        """It leaves a room; what was sent there before is still for it."""
+        cdef Backlog backlog = self.backlog
+        cdef object joined = self.joined.pop(room, None)
+        if joined is None or joined == backlog.position:
+            return 0
+        if self.past is None:
+            self.past = []
+        self.past.append((room, joined, backlog.position))
+        if len(self.past) > self.prune_at:
+            self.past = [span for span in self.past if span[2] >= backlog.first]
+            self.prune_at = max(FEW_ROOMS, 2 * len(self.past))
+        return 0
+
+    cdef bint _is_for(self, Entry e, int64_t n) except -1:
+        """Whether packet `n` was for this client."""
+        if isinstance(e.skip, (tuple, frozenset)):
+            if self.sid in e.skip:
+                return False
+        elif e.skip is not None and e.skip == self.sid:
+            return False
+        if not isinstance(e.to, (tuple, frozenset)):
+            return self._was_in(e.to, n)
+        for room in e.to:
+            if self._was_in(room, n):
+                return True
+        return False
+
+    cdef bint _was_in(self, object room, int64_t n) except -1:
+        cdef object joined
+        if room is None or room == self.sid:
+            return True
+        joined = self.joined.get(room)
+        if joined is not None and <int64_t> joined < n:
+            return True
+        for left_room, start, end in self.past or ():
+            if start < n <= end and left_room == room:
+                return True
+        return False
+
+    cdef int on_deadline(self, int kind, double now) except -1:
+        return self.backlog._expired(self)
+
+
+@cython.final
+cdef class Backlog(Recovery):
+    """The packets and clients of one namespace.
+
+    Args:
+        namespace: The `Namespace`.
+        duration: Seconds that a client may be away.
+        max_packets: Packets that are kept, at most.
+        max_bytes: Bytes of them, at most.
+        max_sessions: Clients that are away, at most.
+        skip_middlewares: Whether those who come back do not pass them.
+    """
+
+    def __cinit__(
+        self, Namespace namespace not None, *, double duration, Py_ssize_t max_packets,
+        Py_ssize_t max_bytes, Py_ssize_t max_sessions,
+        bint skip_middlewares=True,
+    ):
+        self.skip_middlewares = skip_middlewares
+        self.namespace = namespace
+        self.duration = duration
+        self.max_packets = max_packets
+        self.max_bytes = max_bytes
+        self.max_sessions = max_sessions
+        self.entries = {}
+        self.first = 1
+        self.present = {}
+        self.away = {}
+        self.token = generate_id()[:TOKEN_SIZE]
+
+    cdef Engine _engine(self):
+        return <Engine> self.namespace.hub.engine
+
+    cdef double _window(self):
+        """Seconds after which a packet is missed by nobody that can be recovered.
+
+        A client went at most `duration` ago; then the server knew of a pong, for a ping
+        that was sent an interval and two timeouts before, at most. What was sent before
+        a ping had come when the client answered it.
+        """
+        cdef Engine engine = self._engine()
+        return self.duration + engine.ping_interval + 2 * engine.ping_timeout
+
+    # What is sent.
+
+    cdef Outgoing record(self, Outgoing m, list data, object to, object skip):
+        """Keep an event; returns what is to be sent: the event with its offset."""
+        cdef Engine engine = self._engine()
+        cdef Namespace ns = self.namespace
+        cdef Entry e
+        cdef Outgoing own
+        cdef str offset
+        cdef double now
+        if not ns.peers and not self.away:
+            return m
+        e = Entry.__new__(Entry)
+        e.to = _fixed(to)
+        e.skip = _fixed(skip)
+        offset = f"{self.token}.{self.position + 1}"
+        if ns.hub.codec is None:
+            m = outgoing.with_last(m, offset.encode())
+        else:
+            own = ns.hub.codec.encode(SIO_EVENT, ns.name, [*data, offset], -1)
+            own.compress = m.compress
+            m = own
+        now = engine.now()
+        e.message = m
+        e.at = now
+        # It is kept as text, and as rendered for WebSocket and for polling.
+        e.charge = ENTRY_SIZE + 3 * m.size()
+        self.position += 1
+        self.entries[self.position] = e
+        self.bytes += e.charge
+        self._trim(now)
+        if self.sweep is None and self.entries:
+            self.sweep = engine.start(self._window(), 0, self)
+        return m
+
+    cdef int _trim(self, double now) except -1:
+        """Let go of packets that are too old, and of the oldest of too many."""
+        cdef double window = self._window()
+        cdef Entry e
+        while self.first <= self.position:
+            e = self.entries[self.first]
+            if e.at + window > now:
+                if len(self.entries) <= self.max_packets and (
+                    self.bytes <= self.max_bytes
+                ):
+                    break
+                self.lost = self.first
+                self.lost_until = e.at + window
+                self._engine().counters["recovery_packets_dropped"] += 1
+            self.bytes -= e.charge
+            del self.entries[self.first]
+            self.first += 1
+        return 0
+
+    cdef int on_deadline(self, int kind, double now) except -1:
+        """Packets go although no others come."""
+        cdef Deadline sweep = self.sweep
+        self.sweep = None
+        self._trim(now)
+        if self.entries:
+            self._engine().restart(sweep, self._window(), 0)
+            self.sweep = sweep
+        return 0
+
+    cdef int close_room(self, object room) except -1:
+        """Nobody is in a room any more; those who are away are not, either."""
+        cdef ClientState state
+        for state in self.away.values():
+            state.left(room)
+        return 0
+
+    # Who comes and goes.
+
+    cdef object restore_session(self, Peer peer, object auth):
+        cdef Namespace ns = self.namespace
+        cdef ClientState state = None
+        cdef Session session = peer.client.session
+        cdef object pid, offset
+        if isinstance(auth, dict) and isinstance(auth.get("pid"), str):
+            auth = dict(auth)
+            pid, offset = auth.pop("pid"), auth.pop("offset", None)
+            state = self._restorable(pid, offset)
+            self._engine().counters[
+                "recoveries_failed" if state is None else "recoveries"
+            ] += 1
+        if state is None:
+            state = ClientState.__new__(ClientState)
+            state.backlog = self
+            state.sid = ns.hub._generate_id()
+            state.pid = generate_id()
+            state.since = self.position
+            state.joined = {}
+            state.prune_at = FEW_ROOMS
+        self.present[state.pid] = state
+        state.peer = peer
+        peer.sid = state.sid
+        peer.recovery = state
+        ns.peers[peer.sid] = peer
+        if not state.recovered:
+            return auth
+        if state.data and ns.name in state.data:
+            if session.data is None:
+                session.data = {}
+            session.data[ns.name] = state.data[ns.name]
+        state.data = None
+        for room in list(state.joined):
+            (<object> ns.rooms).enter(peer.sid, room)
+        return auth
+
+    cdef ClientState _restorable(self, object pid, object offset):
+        """The state of that client, with what it has missed; None if there is none."""
+        cdef ClientState state = self.present.get(pid)
+        cdef Session session
+        cdef Peer peer
+        cdef int64_t after
+        if state is not None:
+            # Its connection is not known to be dead yet (Rule 3).
+            peer = state.peer
+            session = peer.client.session
+            session.drop(TRANSPORT_CLOSE)
+        state = self.away.get(pid)
+        if state is None:
+            return None
+        self._forget(state)
+        after = self._start(state, offset)
+        if after < 0:
+            return None
+        state.missed = self._missed(state, after)
+        if state.missed is None:
+            return None
+        state.recovered = True
+        return state
+
+    cdef int64_t _start(self, ClientState state, object offset) except -2:
+        """The last packet that the client has; -1 for nobody knows."""
+        cdef object number
+        cdef int64_t after = 0
+        if isinstance(offset, str):
+            token, _, number = offset.partition(".")
+            if len(token) != TOKEN_SIZE or not number.isascii():
+                return -1
+            if not number.isdecimal() or len(number) > 18:
+                return -1
+            # A client keeps an offset although it connects anew, to another backlog.
+            if token == self.token:
+                after = int(number)
+        # Otherwise it has received no event yet: then it has none to tell.
+        if after > self.position:
+            return -1
+        after = max(after, state.since)
+        if after < self.lost and self._engine().now() < self.lost_until:
+            return -1
+        return after
+
+    cdef list _missed(self, ClientState state, int64_t after):
+        """The packets behind `after`; None if they are more than may wait."""
+        cdef list missed = []
+        cdef Entry e
+        cdef int64_t n
+        cdef Py_ssize_t size = 0
+        for n in range(max(after + 1, self.first), self.position + 1):
+            e = self.entries[n]
+            if state._is_for(e, n):
+                missed.append(e.message)
+                size += e.message.size()
+        return missed if size <= self._engine().max_buffer_bytes else None
+
+    cdef int persist_session(self, Peer peer) except -1:
+        cdef ClientState state = peer.recovery
+        cdef Session session = peer.client.session
+        cdef Engine engine = self._engine()
+        if state.peer is not peer or peer.reason is not None:
+            return 0
+        if peer.state != CONNECTED and not state.recovered:
+            # It was not accepted, and does not know its pid.
+            return 0
+        del self.present[state.pid]
+        state.peer = None
+        state.missed = None
+        # The disconnect handler may still change it.
+        if session.data is None:
+            session.data = {}
+        state.data = session.data
+        state.deadline = engine.start(self.duration, 0, state)
+        self.away[state.pid] = state
+        if len(self.away) > self.max_sessions:
+            engine.counters["recovery_sessions_dropped"] += 1
+            self._forget(next(iter(self.away.values())))
+        return 0
+
+    cdef int forget_session(self, Peer peer) except -1:
+        cdef ClientState state = peer.recovery
+        if state.peer is peer:
+            del self.present[state.pid]
+            state.peer = None
+        return 0
+
+    cdef int _forget(self, ClientState state) except -1:
+        """It is not away any more."""
+        del self.away[state.pid]
+        state.deadline.cancel()
+        state.deadline = None
+        return 0
+
+    cdef int _expired(self, ClientState state) except -1:
+        self._forget(state)
+        return self.namespace.hub._end(self.namespace)
+
+    cdef bint awaits(self):
+        return len(self.away) > 0
+
+    cdef int forget_all(self) except -1:
+        for state in list(self.away.values()):
+            self._forget(state)
+        self.entries = {}
+        self.first = self.position + 1
+        self.bytes = 0
+        if self.sweep is not None:
+            self.sweep.cancel()
+            self.sweep = None
+        return 0
+
+    @property
+    def packets(self):
+        """How many packets are kept, an int."""
+        return len(self.entries)
+
+    @property
+    def sessions(self):
+        """The sids of the clients that are away, a list."""
+        cdef ClientState state
+        return [state.sid for state in self.away.values()]
+
+
+cdef object _fixed(object several):
+    """A room or several, as they are now. Raises TypeError for what is no room."""
+    if isinstance(several, (list, tuple)):
+        several = tuple(several)
+    elif isinstance(several, (set, frozenset)):
+        several = frozenset(several)
+    hash(several)
+    return several
