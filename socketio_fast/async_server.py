@@ -126,7 +126,7 @@ class AsyncServer(Emitter, BaseServer):
         recovery = choose_recovery(connection_state_recovery)
         hub = Hub(
             admit=None if namespaces == "*" else self.namespaces,
-            generate_id=lambda: self.eio.generate_id(),
+            generate_id=lambda: self.eio.new_id(),
             new_rooms=Rooms,
             logger=self.logger,
             connect_timeout=connect_timeout,

@@ -92,6 +92,8 @@ class EngineConfig:
             origin, a list of them, or a callable ``(origin[, environ]) -> bool``. An
             empty list switches the check off.
         cors_credentials: Whether cookies may be sent from other origins.
+        initial_packet: A message for each client, behind the open packet: ``str`` or
+            ``bytes``; ``None`` for none.
         transports: ``None`` for all, or some of ``"polling"`` and ``"websocket"``.
         limits: What clients and addresses may ask for, a
             :class:`socketio_fast.limits.Limits`; ``None`` is no limit.
@@ -114,6 +116,7 @@ class EngineConfig:
     cookie: Any = None
     cors_allowed_origins: Any = None
     cors_credentials: bool = True
+    initial_packet: str | bytes | None = None
     transports: Any = None
     limits: Limits | None = None
     allow_eio3: bool = False
@@ -140,6 +143,10 @@ class EngineConfig:
         self._set("per_message_deflate", _deflate(self.per_message_deflate))
         if not isinstance(self.allow_eio3, bool):
             raise ValueError(f"allow_eio3={self.allow_eio3!r}: True or False expected")
+        if not isinstance(self.initial_packet, (str, bytes, type(None))):
+            raise ValueError(
+                f"initial_packet={self.initial_packet!r}: str, bytes or None expected"
+            )
         self._set("cookie", _cookie(self.cookie))
         self._set("cors_allowed_origins", _origins(self.cors_allowed_origins))
         self._set("transports", _transports(self.transports))

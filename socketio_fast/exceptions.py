@@ -13,6 +13,7 @@
     │                             ValueError too
     ├── TimeoutError              no acknowledgement in time
     ├── BadNamespaceError
+    ├── RequestRefusedError       raise it in a hook to refuse an HTTP request
     └── DisconnectedError         the client has gone
         └── CallDisconnectedError    while an acknowledgement of it was awaited
 
@@ -34,6 +35,7 @@ __all__ = [
     "LimitError",
     "PacketError",
     "ProtocolError",
+    "RequestRefusedError",
     "SocketIOError",
     "TimeoutError",
 ]
@@ -118,6 +120,38 @@ class TimeoutError(SocketIOError, builtins.TimeoutError):
 
 class BadNamespaceError(SocketIOError):
     """The namespace is not connected."""
+
+
+class RequestRefusedError(SocketIOError):
+    """Raised by ``allow_request`` or an engine's middleware: the request is refused.
+
+    The client gets ``{"code": code, "message": message}``.
+
+    Args:
+        message: What the client is told.
+        code: Engine.IO's number of the error; 4 is "Forbidden", 3 "Bad request".
+        status: The HTTP status, 400 to 599.
+        headers: More headers of the response, such as ``{"Retry-After": "5"}``.
+
+    Raises:
+        ValueError: The status is none of an error.
+    """
+
+    def __init__(
+        self,
+        message: str = "Forbidden",
+        *,
+        code: int = 4,
+        status: int = 403,
+        headers: dict[str, Any] | None = None,
+    ) -> None:
+        if not 400 <= status <= 599:
+            raise ValueError(f"status={status!r}: one of an error, 400 to 599, expected")
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.status = status
+        self.headers = headers
 
 
 class DisconnectedError(SocketIOError):

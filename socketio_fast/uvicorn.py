@@ -22,7 +22,7 @@ from socketio_fast._core.hosted import adopt_connection
 from socketio_fast._core.session import Engine
 from socketio_fast._core.websocket import Connections, WebSocket
 from socketio_fast.hosting.asgi import HANDOVER
-from socketio_fast.hosting.common import Origin
+from socketio_fast.hosting.common import Origin, ask
 
 if TYPE_CHECKING:
     import asyncio
@@ -69,6 +69,9 @@ class WebSocketProtocol(_Base):
     ) -> None:
         if self.disconnected:
             return
+        admission = await ask(engine, request, origin, True)
+        if self.disconnected:
+            return
         adopted = Connections()
         refusal = adopt_connection(
             engine,
@@ -77,6 +80,7 @@ class WebSocketProtocol(_Base):
             self.transport,
             self.transport.get_extra_info("sslcontext") is not None,
             adopted,
+            admission,
         )
         if refusal is not None:
             status, headers, body = refusal

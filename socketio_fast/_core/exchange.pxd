@@ -12,6 +12,8 @@ cdef class Exchange(Responder):
         bytes headers               # more lines of the response
         readonly bint wants_body    # of the request
         bint polling_only           # the server that has received it has no WebSockets
+        bint held                   # hooks are asked about it
+        bytes early                 # its body, come meanwhile
 
     cdef int route(self, Engine engine, Admission a) except -1
     cdef int deliver(self, bytes body) except -1

@@ -42,7 +42,7 @@ cdef class Exchange(Responder):
             polling.lasting = self.polling_only
             if a.dialect & JSONP:
                 polling.jsonp = script_head(self.request.parameter(b"j"))
-            session = engine.new_session(a.visitor, a.dialect)
+            session = engine.new_session(a.visitor, a.dialect, a.id)
             self.headers = self.headers + cookie_header(engine, session)
             self.polling = polling
             session.open(polling, self.origin)
@@ -56,7 +56,9 @@ cdef class Exchange(Responder):
         """The body of the request is all there."""
         cdef Polling polling = self.polling
         self.wants_body = False
-        if polling is not None:
+        if self.held:
+            self.early = body
+        elif polling is not None:
             polling.on_body(self, body)
         return 0
 

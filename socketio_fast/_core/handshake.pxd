@@ -36,7 +36,10 @@ cdef class Admission:
         str transport
         Visitor visitor             # of a new session, if addresses are counted
         int dialect                 # of a new session; flags of Dialect
+        str id                      # of a new session, if a hook has made it
+        object origin               # of a new session, if hooks were asked
 
 
+cpdef bint hooked(Engine engine, Request request) except -1
 cdef Admission admit(Engine engine, Request request, bint upgrade)
 cdef bytes cookie_header(Engine engine, Session session)

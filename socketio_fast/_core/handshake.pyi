@@ -1,7 +1,10 @@
 from collections.abc import Iterable
-from typing import Any, final
+from typing import Any, Protocol, final
 
 from socketio_fast._core.session import Engine, Session
+
+class _Environ(Protocol):
+    def environ(self) -> dict[str, Any]: ...
 
 @final
 class Request:
@@ -32,6 +35,10 @@ class Request:
 @final
 class Admission: ...
 
+def hooked(engine: Engine, request: Request) -> bool: ...
+async def consider(
+    engine: Engine, request: Request, origin: _Environ, upgrade: bool
+) -> Admission: ...
 def make_request(
     method: str,
     target: bytes,

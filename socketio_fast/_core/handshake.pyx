@@ -220,7 +220,18 @@ cdef class Admission:
     """What becomes of a request."""
 
 
-cdef Admission _error(Engine engine, Request request, int code, bytes message=None):
+@cython.final
+cdef class _Origin:
+    """An environment that is made already: hooks have seen it."""
+    cdef dict _environ
+
+    def environ(self):
+        return self._environ
+
+
+cdef Admission _error(
+    Engine engine, Request request, int code, dict context, bytes message=None
+):
     cdef Admission a = Admission.__new__(Admission)
     a.status = 403 if code == FORBIDDEN else 400
     a.body = b'{"code":%d,"message":"%s"}' % (
@@ -231,6 +242,61 @@ cdef Admission _error(Engine engine, Request request, int code, bytes message=No
         engine.logger.info(
             "%s %.200s refused: %s", request.method, request.path, a.body.decode()
         )
+    if engine.hooks is not None:
+        text = MESSAGES[code].decode()
+        engine.hooks.failed(request.environ(), code, text, context)
+    return a
+
+
+cpdef bint hooked(Engine engine, Request request) except -1:
+    """Whether the application has hooks that are asked about a request."""
+    return engine.hooks is not None and (
+        engine.hooks.every_request or request.parameter(b"sid") is None
+    )
+
+
+async def consider(Engine engine not None, Request request not None, origin, upgrade):
+    """Judge a request that is `hooked()`; its hooks may suspend.
+
+    Args:
+        engine: The Engine.IO engine.
+        request: The request; its peer is known.
+        origin: Has `environ()`, that of a new session.
+        upgrade: Whether it asks for a WebSocket.
+    """
+    cdef Admission a
+    cdef _Origin seen
+    try:
+        seen = _Origin.__new__(_Origin)
+        seen._environ = origin.environ()
+        hooks = engine.hooks
+        headers = hooks.new_headers()
+        refusal = await hooks.run_middlewares(seen._environ, headers)
+        if refusal is None:
+            a = admit(engine, request, upgrade)
+            if a.status == 0 and a.session is None:
+                refusal = await hooks.allow(seen._environ)
+                if refusal is None:
+                    a.id, refusal = await hooks.new_id(seen._environ)
+        if refusal is not None:
+            a = _error(
+                engine, request, refusal.code, refusal.context, refusal.text
+            )
+            a.status = refusal.status
+            a.headers = (_cors_headers(engine, request) or b"") + refusal.lines
+        elif a.status == 0:
+            await hooks.on_headers(headers, seen._environ, a.session is None)
+            if a.session is not None:
+                # It may have ended, or upgraded, meanwhile.
+                a = admit(engine, request, upgrade)
+        a.headers += headers.lines()
+        a.origin = seen
+    except Exception:
+        engine.logger.exception("%s %.200s: a hook failed", request.method, request.path)
+        a = Admission.__new__(Admission)
+        a.status = 500
+        a.body = b'{"code":3,"message":"Internal Server Error"}'
+        a.headers = b""
     return a
 
 
@@ -243,7 +309,11 @@ cdef Admission admit(Engine engine, Request request, bint upgrade):
     cdef str method = request.method
     cdef bytes cors = _cors_headers(engine, request)
     if cors is None:
-        return _error(engine, request, BAD_REQUEST, b"Not an accepted origin")
+        return _error(
+            engine, request, BAD_REQUEST,
+            {"name": "INVALID_ORIGIN", "origin": _origin_of(request)},
+            b"Not an accepted origin",
+        )
     if method == "OPTIONS":
         a = Admission.__new__(Admission)
         a.status = 200
@@ -251,23 +321,33 @@ cdef Admission admit(Engine engine, Request request, bint upgrade):
         a.headers = cors
         return a
     if transport not in engine.transports:
-        a = _error(engine, request, UNKNOWN_TRANSPORT)
+        a = _error(
+            engine, request, UNKNOWN_TRANSPORT, {"transport": transport}
+        )
     elif sid:
         session = engine.sessions.get(sid)
         if session is None or session.state == OPENING or session.state == CLOSED:
-            a = _error(engine, request, UNKNOWN_SID)
+            a = _error(engine, request, UNKNOWN_SID, {"sid": sid})
         elif not upgrade and (
             transport != "polling" or session.transport.name != "polling"
         ):
-            a = _error(engine, request, BAD_REQUEST)
+            a = _error(engine, request, BAD_REQUEST, {
+                "name": "TRANSPORT_MISMATCH",
+                "transport": transport,
+                "previous_transport": session.transport.name,
+            })
         elif not upgrade and method != "GET" and method != "POST":
-            a = _error(engine, request, BAD_REQUEST)
+            a = _error(engine, request, BAD_REQUEST, {"method": method})
         elif upgrade and (
             transport != "websocket"
             or not engine.allow_upgrades
             or method != "GET"  # RFC 6455, section 4.1
         ):
-            a = _error(engine, request, BAD_REQUEST)
+            a = _error(engine, request, BAD_REQUEST, {
+                "name": "TRANSPORT_MISMATCH",
+                "transport": transport,
+                "previous_transport": session.transport.name,
+            })
         else:
             a = Admission.__new__(Admission)
             a.session = session
@@ -276,9 +356,11 @@ cdef Admission admit(Engine engine, Request request, bint upgrade):
                     session.dialect & REVISION_3, transport, request
                 )
     elif method != "GET":
-        a = _error(engine, request, BAD_HANDSHAKE_METHOD)
+        a = _error(engine, request, BAD_HANDSHAKE_METHOD, {"method": method})
     elif upgrade != (transport == "websocket"):
-        a = _error(engine, request, BAD_REQUEST)
+        a = _error(
+            engine, request, BAD_REQUEST, {"name": "TRANSPORT_HANDSHAKE_ERROR"}
+        )
     else:
         a = _handshake(engine, request, transport)
         a.headers += cors
@@ -295,7 +377,10 @@ cdef Admission _handshake(Engine engine, Request request, str transport):
     cdef int revision = 0
     if request.parameter(b"EIO") != "4":
         if not engine.allow_eio3 or request.parameter(b"EIO") != "3":
-            return _error(engine, request, UNSUPPORTED_PROTOCOL_VERSION)
+            return _error(
+                engine, request, UNSUPPORTED_PROTOCOL_VERSION,
+                {"protocol": request.parameter(b"EIO")},
+            )
         revision = REVISION_3
     a = _admit_visitor(engine, request)
     a.dialect = _dialect(revision, transport, request)
@@ -357,6 +442,11 @@ cdef bytes _cors_headers(Engine engine, Request request):
     if engine.cors_credentials:
         return lines + CREDENTIALS if lines else CREDENTIALS
     return lines
+
+
+cdef str _origin_of(Request request):
+    cdef bytes origin = request.header(b"origin")
+    return None if origin is None else origin.decode("latin-1")
 
 
 cdef bint _origin_allowed(object allowed, bytes raw, Request request) except -1:

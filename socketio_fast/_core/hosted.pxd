@@ -1,6 +1,6 @@
 # Requests and WebSockets that another server has received.
 from socketio_fast._core.exchange cimport Exchange
-from socketio_fast._core.handshake cimport Request
+from socketio_fast._core.handshake cimport Admission, Request
 from socketio_fast._core.outgoing cimport Outgoing
 from socketio_fast._core.session cimport Engine, Session, Transport
 
@@ -9,6 +9,7 @@ cdef class HostedExchange(Exchange):
     cdef:
         Engine engine
         object _answer              # called with the response; None: it has been
+        Admission admission         # if it is judged already
 
 
 cdef class HostedWebSocket(Transport):

@@ -3,7 +3,7 @@ from collections.abc import Callable
 from typing import Protocol, final
 
 from socketio_fast._core.exchange import Exchange
-from socketio_fast._core.handshake import Request
+from socketio_fast._core.handshake import Admission, Request
 from socketio_fast._core.outgoing import Outgoing
 from socketio_fast._core.session import Engine, Transport
 from socketio_fast._core.websocket import Connections
@@ -22,6 +22,7 @@ class HostedExchange(Exchange):
         origin: _Origin,
         answer: Callable[[int, _Headers, bytes], object],
         polling_only: bool = False,
+        admission: Admission | None = None,
     ) -> None: ...
     def begin(self) -> bool: ...
     def finish(self, body: bytes) -> None: ...
@@ -32,7 +33,13 @@ class HostedExchange(Exchange):
 
 @final
 class HostedWebSocket(Transport):
-    def __init__(self, engine: Engine, request: Request, origin: _Origin) -> None: ...
+    def __init__(
+        self,
+        engine: Engine,
+        request: Request,
+        origin: _Origin,
+        admission: Admission | None = None,
+    ) -> None: ...
     @property
     def name(self) -> str: ...
     @property
@@ -67,4 +74,5 @@ def adopt_connection(
     transport: BaseTransport,
     secure: bool,
     connections: Connections,
+    admission: Admission | None = None,
 ) -> tuple[int, _Headers, bytes] | None: ...

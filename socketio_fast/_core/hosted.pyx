@@ -56,12 +56,16 @@ cdef class HostedExchange(Exchange):
             (bytes, names in lower case), and the body, bytes.
         polling_only: Whether that server cannot open a WebSocket, so that a client is
             not offered one.
+        admission: What `consider()` says of a request that is `hooked()`.
     """
 
     def __init__(
         self, Engine engine not None, Request request not None, origin, answer,
-        bint polling_only=False,
+        bint polling_only=False, Admission admission=None,
     ):
+        if admission is not None and admission.origin is not None:
+            origin = admission.origin
+        self.admission = admission
         self.polling_only = polling_only
         self.engine = engine
         self.request = request
@@ -72,7 +76,11 @@ cdef class HostedExchange(Exchange):
     def begin(self):
         """Judge the request. True: it waits for its body, `finish()` comes."""
         try:
-            self.route(self.engine, admit(self.engine, self.request, False))
+            self.route(
+                self.engine,
+                admit(self.engine, self.request, False) if self.admission is None
+                else self.admission,
+            )
         except Exception as exc:
             self._fail(exc)
         return self.wants_body
@@ -130,17 +138,23 @@ cdef class HostedWebSocket(Transport):
         engine: The Engine.IO engine.
         request: The handshake request.
         origin: Has `environ()`, that of a new session.
+        admission: What `consider()` says of a request that is `hooked()`.
     """
 
-    def __init__(self, Engine engine not None, Request request not None, origin):
+    def __init__(
+        self, Engine engine not None, Request request not None, origin,
+        Admission admission=None,
+    ):
         cdef Admission a
+        if admission is not None and admission.origin is not None:
+            origin = admission.origin
         self.name = "websocket"
         self.engine = engine
         self.request = request
         self.origin = origin
         self.pending = deque()
         try:
-            a = admit(engine, request, True)
+            a = admit(engine, request, True) if admission is None else admission
         except Exception:
             engine.logger.exception("%.200s failed", request.path)
             self.status = 500
@@ -155,7 +169,7 @@ cdef class HostedWebSocket(Transport):
         self.joining = a.session
         if a.session is None:
             self.is_new = True
-            self.joining = engine.new_session(a.visitor, a.dialect)
+            self.joining = engine.new_session(a.visitor, a.dialect, a.id)
             a.headers = a.headers + cookie_header(engine, self.joining)
         self.headers = _pairs(a.headers)
 
@@ -295,7 +309,7 @@ cdef class HostedWebSocket(Transport):
 
 def adopt_connection(
     Engine engine not None, Request request not None, origin, transport, bint secure,
-    Connections connections not None,
+    Connections connections not None, Admission admission=None,
 ):
     """Make a WebSocket of a connection whose handshake request has been read.
 
@@ -306,15 +320,18 @@ def adopt_connection(
         transport: Of the event loop that the engine is bound to.
         secure: Whether it has TLS.
         connections: Where the WebSocket is while it is open.
+        admission: What `consider()` says of a request that is `hooked()`.
 
     Returns:
         None; or, if it is refused, the status, header pairs and body for the host to
         answer with.
     """
-    cdef Admission a = admit(engine, request, True)
+    cdef Admission a = admit(engine, request, True) if admission is None else admission
     cdef Session session = a.session
     cdef bytes key
     cdef Deflate deflate
+    if a.origin is not None:
+        origin = a.origin
     if a.status:
         return a.status, [(b"content-type", JSON), *_pairs(a.headers)], a.body
     try:
@@ -325,7 +342,7 @@ def adopt_connection(
         return 400, [(b"content-type", JSON)], body
     a.headers = a.headers + subprotocol_header(request)
     if session is None:
-        session = engine.new_session(a.visitor, a.dialect)
+        session = engine.new_session(a.visitor, a.dialect, a.id)
         a.headers = a.headers + cookie_header(engine, session)
     else:
         origin = None

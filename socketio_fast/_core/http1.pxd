@@ -14,6 +14,7 @@ cdef class Endpoint:
         readonly Engine engine
         readonly object loop
         readonly Connections connections
+        set asking                  # tasks: hooks that run
         readonly str path           # "/socket.io/"
         bytes prefix
         object fallback             # async (Request) -> answer, see Endpoint
@@ -68,8 +69,12 @@ cdef class Http1Core(Timed):
     cdef Http1Exchange _begin(self, Request request, bint keep_alive)
     cdef int _route(self, Http1Exchange exchange) except -1
     cdef int _admit(self, Http1Exchange exchange) except -1
+    cdef int _proceed(self, Http1Exchange exchange, Admission a) except -1
     cdef Admission _judge(self, Request request, bint upgrade)
     cdef int _name_peer(self, Request request) except -1
     cdef int _upgrade(self, bytes tail) except -1
+    cdef int _switch(
+        self, Http1Exchange exchange, Admission a, bytes tail
+    ) except -1
     cdef int _fail(self, int status, bytes message) except -1
     cdef int _write_ready(self) except -1

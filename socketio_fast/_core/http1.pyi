@@ -1,7 +1,7 @@
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from logging import Logger
-from typing import Protocol, final
+from typing import Any, Protocol, final
 
 from typing_extensions import Self, disjoint_base
 
@@ -47,6 +47,7 @@ class Endpoint:
     @property
     def other(self) -> _Other | None: ...
     def protocol(self) -> Http1Connection: ...
+    def ask(self, coroutine: Coroutine[Any, Any, None]) -> None: ...
     def close_idle(self) -> None: ...
 
 @final

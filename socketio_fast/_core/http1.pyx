@@ -25,7 +25,13 @@ from libc.string cimport memcmp, memcpy
 from socketio_fast._core.deadlines cimport Timed
 from socketio_fast._core.deflate cimport Deflate
 from socketio_fast._core.exchange cimport Exchange
-from socketio_fast._core.handshake cimport Admission, Request, admit, cookie_header
+from socketio_fast._core.handshake cimport (
+    Admission,
+    Request,
+    admit,
+    cookie_header,
+    hooked,
+)
 from socketio_fast._core.polling cimport Polling
 from socketio_fast._core.session cimport Engine, Session
 from socketio_fast._core.websocket cimport (
@@ -43,6 +49,7 @@ from socketio_fast._core.wire cimport (
 )
 from socketio_fast._core.writer cimport Writer
 
+from socketio_fast._core.handshake import consider
 from socketio_fast.exceptions import ProtocolError
 
 cdef enum:
@@ -98,6 +105,7 @@ cdef class Endpoint:
         self.secure = secure
         self.other = other
         self.connections = Connections()
+        self.asking = set()
 
     cdef bytes date_line(self):
         cdef double now = self.engine.now()
@@ -127,6 +135,12 @@ cdef class Endpoint:
     def protocol(self):
         """A protocol for a new connection."""
         return Http1Connection(self)
+
+    def ask(self, coroutine):
+        """Run the hooks of a request, as a task that is kept until it ends."""
+        task = self.loop.create_task(coroutine)
+        self.asking.add(task)
+        task.add_done_callback(self.asking.discard)
 
     def close_idle(self):
         """Close the HTTP connections that wait for a request."""
@@ -479,10 +493,40 @@ cdef class Http1Core(Timed):
         """A request to Engine.IO."""
         cdef Engine engine = self.endpoint.engine
         cdef Request request = exchange.request
-        cdef Admission a = self._judge(request, False)
+        if engine.hooks is not None and hooked(engine, request):
+            self._name_peer(request)
+            if self.endpoint.other is not None:
+                exchange.origin = self.endpoint.other.origin(request, False)
+            exchange.held = True
+            exchange.wants_body = request.method == "POST"
+            self.endpoint.ask(self._ask(exchange))
+            return 0
+        return self._proceed(exchange, self._judge(request, False))
+
+    async def _ask(self, Http1Exchange exchange):
+        """Ask the hooks about a request, and go on with it."""
+        a = await consider(
+            self.endpoint.engine, exchange.request, exchange.origin, False
+        )
+        exchange.held = False
+        if exchange.connection is None:
+            return  # nobody waits for it any more
+        try:
+            self._proceed(exchange, a)
+            if exchange.wants_body and exchange.early is not None:
+                exchange.deliver(exchange.early)
+        except Exception as exc:
+            self._internal_error(exchange, exc)
+
+    cdef int _proceed(self, Http1Exchange exchange, Admission a) except -1:
+        """Go on with a request that is judged."""
+        cdef Engine engine = self.endpoint.engine
+        cdef Request request = exchange.request
         cdef Session session = a.session
         if session is None:
-            if not a.status:
+            if a.origin is not None:
+                exchange.origin = a.origin
+            elif not a.status:
                 self._name_peer(request)
                 if self.endpoint.other is not None:
                     exchange.origin = self.endpoint.other.origin(request, False)
@@ -495,7 +539,7 @@ cdef class Http1Core(Timed):
             self.abort_connection()
             return 0
         exchange.route(engine, a)
-        if exchange.wants_body:
+        if exchange.wants_body and exchange.early is None:
             expect = request.header(b"expect")
             if expect is not None and expect.lower() == b"100-continue":
                 if len(self.exchanges) == 1:
@@ -504,7 +548,7 @@ cdef class Http1Core(Timed):
 
     cdef Admission _judge(self, Request request, bint upgrade):
         cdef Engine engine = self.endpoint.engine
-        if engine.limits is not None or (
+        if engine.limits is not None or engine.hooks is not None or (
             engine.allowed_origins is not None and callable(engine.allowed_origins)
         ):
             self._name_peer(request)  # they are asked with the address
@@ -544,11 +588,6 @@ cdef class Http1Core(Timed):
         cdef Request request = self.upgrade
         cdef Http1Exchange exchange = self.exchanges[-1]
         cdef Admission a
-        cdef Session session
-        cdef Writer writer = self.writer
-        cdef bytes key
-        cdef Deflate deflate = None
-        cdef object origin = None  # of an upgrade
         self.upgrade = None
         exchange.keep_alive = False
         self.closing = True
@@ -558,8 +597,45 @@ cdef class Http1Core(Timed):
         if not endpoint.owns_target(request.target):
             exchange.respond(404, TEXT, b"Not Found", b"")
             return 0
+        if engine.hooks is not None and hooked(engine, request):
+            self._name_peer(request)
+            if endpoint.other is not None:
+                exchange.origin = endpoint.other.origin(request, True)
+            self._set_deadline(0)
+            self.writer.transport.pause_reading()
+            endpoint.ask(self._ask_upgrade(exchange, tail))
+            return 0
         try:
             a = self._judge(request, True)
+        except Exception as exc:
+            self._internal_error(exchange, exc)
+            return 0
+        return self._switch(exchange, a, tail)
+
+    async def _ask_upgrade(self, Http1Exchange exchange, bytes tail):
+        """Ask the hooks about the handshake of a WebSocket, and go on with it."""
+        a = await consider(
+            self.endpoint.engine, exchange.request, exchange.origin, True
+        )
+        if exchange.connection is None:
+            return  # it was lost
+        self.writer.transport.resume_reading()
+        try:
+            self._switch(exchange, a, tail)
+        except Exception as exc:
+            self._internal_error(exchange, exc)
+
+    cdef int _switch(self, Http1Exchange exchange, Admission a, bytes tail) except -1:
+        """Make a WebSocket of the connection, if the request is admitted."""
+        cdef Endpoint endpoint = self.endpoint
+        cdef Engine engine = endpoint.engine
+        cdef Request request = exchange.request
+        cdef Session session
+        cdef Writer writer = self.writer
+        cdef bytes key
+        cdef Deflate deflate = None
+        cdef object origin = None  # of an upgrade
+        try:
             if not a.status:
                 if request.http_version == "1.0":
                     raise ProtocolError("HTTP/1.0 has no upgrade")
@@ -569,9 +645,6 @@ cdef class Http1Core(Timed):
             exchange.respond(
                 400, JSON, b'{"code":3,"message":"%s"}' % str(exc).encode(), b""
             )
-            return 0
-        except Exception as exc:
-            self._internal_error(exchange, exc)
             return 0
         if a.status:
             exchange.headers += a.headers
@@ -584,12 +657,14 @@ cdef class Http1Core(Timed):
             )
         session = a.session
         if session is None:
-            session = engine.new_session(a.visitor, a.dialect)
+            session = engine.new_session(a.visitor, a.dialect, a.id)
             a.headers += cookie_header(engine, session)
-            origin = (
-                request if endpoint.other is None
-                else endpoint.other.origin(request, True)
-            )
+            if a.origin is not None:
+                origin = a.origin
+            elif endpoint.other is None:
+                origin = request
+            else:
+                origin = endpoint.other.origin(request, True)
         a.headers += subprotocol_header(exchange.request)
         # From here on the connection is not HTTP's.
         self._set_deadline(0)

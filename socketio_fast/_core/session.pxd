@@ -77,6 +77,7 @@ cdef class Session(Timed):
         Deadline noop_tick
         Deadline close_timeout
         Visitor visitor             # whose connection it is counted as; or None
+        public object conn          # who listens to it, a Connection; None: nobody
 
     cdef int open(self, Transport transport, object request) except -1
     cdef int accept(self) except -1
@@ -112,6 +113,8 @@ cdef class Engine(Flusher):
         readonly object counters    # of what is rare: a collections.Counter
         public Observer observer    # None: nobody looks on
         readonly Limits limits      # None: there are none
+        public object hooks         # the application's, of requests; None: none
+        object initial_packet       # sent behind the open packet, or None
         HandlerFactory factory
         Timeline timeline
         # Of the configuration, as C values.

@@ -48,6 +48,7 @@ class HandlerFactory: ...
 @final
 class Session(Timed):
     data: dict[Any, Any] | None
+    conn: Any
     @property
     def id(self) -> str: ...
     @property
@@ -85,6 +86,7 @@ class Engine(Flusher):
     @property
     def counters(self) -> Counter[str]: ...
     observer: Observer | None
+    hooks: Any
     def __new__(
         cls,
         config: EngineConfig,
@@ -107,7 +109,7 @@ class Engine(Flusher):
     def forget_lost(self) -> None: ...
     max_packets: int
     def new_session(
-        self, visitor: Visitor | None = None, dialect: int = 0
+        self, visitor: Visitor | None = None, dialect: int = 0, id: str | None = None
     ) -> Session: ...
     def open_session(
         self, transport: Transport, request: _Environ | None = None

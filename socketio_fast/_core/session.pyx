@@ -252,6 +252,8 @@ cdef class Session(Timed):
         else:
             rest = engine.open_without_upgrade
         self.send(outgoing.control(b'0{"sid":' + orjson.dumps(self.id) + rest))
+        if engine.initial_packet is not None:
+            self.send(outgoing.message(engine.initial_packet))
         if self.dialect & REVISION_3:
             self.heartbeat = engine.start(self._silence(), D_PONG, self)
         else:
@@ -282,6 +284,8 @@ cdef class Session(Timed):
         """send(), of a message that the observer is told of by whoever made it."""
         cdef Transport transport = self.transport
         if self.state == OPEN:
+            if self.conn is not None:
+                self.conn.sending(m)
             transport.send(m)
         return 0
 
@@ -344,6 +348,9 @@ cdef class Session(Timed):
             except Exception:
                 self.engine.logger.exception("closing session %s failed", self.id)
             self.handler = None
+        if self.conn is not None:
+            self.conn.closed(reason)
+            self.conn = None
         return 0
 
     cdef int too_slow(self) except -1:
@@ -383,6 +390,11 @@ cdef class Session(Timed):
         cdef Transport transport = self.transport
         if self.state != OPEN:
             return 0
+        if self.conn is not None:
+            self.conn.received(type, p[:n])
+            handler = self.handler
+            if self.state != OPEN:
+                return 0
         if type == EIO_MESSAGE:
             observer = self.engine.observer
             if observer is not None:
@@ -410,6 +422,11 @@ cdef class Session(Timed):
         cdef SessionHandler handler = self.handler
         cdef Observer observer
         if self.state == OPEN:
+            if self.conn is not None:
+                self.conn.received(EIO_MESSAGE, data, True)
+                handler = self.handler
+                if handler is None:
+                    return 0
             observer = self.engine.observer
             if observer is not None:
                 observer.count_in(PyBytes_GET_SIZE(data))
@@ -465,6 +482,8 @@ cdef class Session(Timed):
         if probe is not self.probe:
             return 0
         if type == EIO_PING and p[:n] == b"probe":
+            if self.conn is not None:
+                self.conn.upgrading()
             probe.send(PONG_PROBE)
             transport.release()
             if self.noop_tick is None:
@@ -488,8 +507,11 @@ cdef class Session(Timed):
             websocket.send(m)
         if self.state == CLOSING:
             websocket.close()
-        elif observer is not None:
-            observer.session_upgraded(self)
+        else:
+            if observer is not None:
+                observer.session_upgraded(self)
+            if self.conn is not None:
+                self.conn.upgraded()
         return 0
 
     cdef int _end_probe(self) except -1:
@@ -639,6 +661,7 @@ cdef class Engine(Flusher):
         self.allow_eio3 = config.allow_eio3
         self.allowed_origins = config.cors_allowed_origins
         self.cors_credentials = config.cors_credentials
+        self.initial_packet = config.initial_packet
         if self.limits is None or self.limits.config is not config.limits:
             self.limits = None if config.limits is None else Limits(config.limits)
         self.deflate = (
@@ -680,15 +703,15 @@ cdef class Engine(Flusher):
         for session in lost or ():
             session.forget()
 
-    def new_session(self, Visitor visitor=None, int dialect=0):
-        """A session with a fresh id, not open yet.
+    def new_session(self, Visitor visitor=None, int dialect=0, str id=None):
+        """A session with a fresh id, or this one, not open yet.
 
         It is counted as `visitor`'s; its client speaks with these flags of `Dialect`.
         """
         cdef Session session = Session.__new__(Session)
         session.visitor = visitor
         session.engine = self
-        session.id = self._generate_id()
+        session.id = self._generate_id() if id is None else id
         session.dialect = dialect
         return session
 

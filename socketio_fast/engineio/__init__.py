@@ -1,6 +1,7 @@
 """The Engine.IO layer alone, with python-engineio's names."""
 
 from socketio_fast.engineio import exceptions as exceptions
+from socketio_fast.engineio import hooks as hooks
 from socketio_fast.engineio import json as json
 from socketio_fast.engineio import packet as packet
 from socketio_fast.engineio import payload as payload

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -11,14 +12,16 @@ from typing import Any, TypeVar
 from socketio_fast import hosting
 from socketio_fast._core.callbacks import Callbacks
 from socketio_fast._core.peer import Hub
-from socketio_fast._core.session import Engine
+from socketio_fast._core.session import Engine, generate_id
 from socketio_fast.config import EngineConfig
 from socketio_fast.encodings import json_functions
 from socketio_fast.engineio.base_server import ASYNC_MODES, SYNC_MODES, BaseServer
+from socketio_fast.engineio.hooks import Hooks
 from socketio_fast.engineio.packet import Packet, read_text
 from socketio_fast.engineio.payload import server_limit
 from socketio_fast.limits import Limits
 from socketio_fast.logs import Logger, choose_logger
+from socketio_fast.signatures import positional
 
 __all__ = ["AsyncServer"]
 
@@ -62,6 +65,10 @@ class AsyncServer(BaseServer):
         per_message_deflate: Whether WebSocket messages are compressed (RFC 7692):
             ``False``, ``True``, or a dict of
             :class:`~socketio_fast.config.DeflateOptions`.
+        allow_request: Asked with the environ whether a client may connect; a function
+            or coroutine function, which returns a bool or raises
+            :class:`~socketio_fast.exceptions.RequestRefusedError`.
+        initial_packet: A message for each client, behind the open packet.
         limits: What clients and addresses may ask for, a
             :class:`socketio_fast.limits.Limits`.
         allow_eio3: Whether clients of revision 3 of the protocol are served too
@@ -96,6 +103,8 @@ class AsyncServer(BaseServer):
         per_message_deflate: bool | Mapping[str, Any] = False,
         limits: Limits | None = None,
         allow_eio3: bool = False,
+        allow_request: Callable[..., Any] | None = None,
+        initial_packet: str | bytes | None = None,
         _factory: Hub | None = None,
     ) -> None:
         if async_mode in SYNC_MODES:
@@ -124,6 +133,7 @@ class AsyncServer(BaseServer):
             cors_credentials=cors_credentials,
             transports=transports,
             per_message_deflate=per_message_deflate,
+            initial_packet=initial_packet,
             limits=limits,
         )
         self.logger = choose_logger(logger, "socketio_fast.engineio")
@@ -139,8 +149,16 @@ class AsyncServer(BaseServer):
         )
         # Looked up at each call, so that it can be replaced.
         self.engine = Engine(
-            config, self._factory, self.logger, lambda: self.generate_id()
+            config, self._factory, self.logger, self.new_id
         )
+        self._hooks = Hooks(self.engine)
+        if allow_request is not None:
+            if not callable(allow_request):
+                raise ValueError(
+                    f"allow_request={allow_request!r}: a function or None expected"
+                )
+            self._hooks.allow_by(allow_request)
+        self._choose_ids(self.generate_id)
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
         """Run on this event loop; ``serve`` calls it.
@@ -152,6 +170,25 @@ class AsyncServer(BaseServer):
         self.engine.max_packets = server_limit()
         self._factory.bind(self.engine, loop)
         self.engine.forget_lost()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Ids are made by a function of the application's, which may be set later.
+        super().__setattr__(name, value)
+        if name == "generate_id":
+            self._choose_ids(value)
+
+    def _choose_ids(self, make: Callable[..., Any]) -> None:
+        self._asks_for_ids = positional(make)[0] > 0 or inspect.iscoroutinefunction(
+            make
+        )
+        if self._asks_for_ids:
+            self._hooks.generate_by(make)
+        else:
+            self._hooks.generate_by(None)
+
+    def new_id(self) -> str:
+        """An id that belongs to no request: of ``generate_id`` if that needs none."""
+        return generate_id() if self._asks_for_ids else self.generate_id()
 
     def handler_tasks(self) -> set[asyncio.Task[Any]]:
         """The handlers that have suspended, as tasks."""

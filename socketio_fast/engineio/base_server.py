@@ -12,6 +12,7 @@ from socketio_fast._core.outgoing import Outgoing, message_packet, raw_packet
 from socketio_fast._core.session import Engine, Session, generate_id
 from socketio_fast.config import TRANSPORTS, EngineConfig
 from socketio_fast.encodings import JSON
+from socketio_fast.engineio.hooks import EVENTS, Hooks
 from socketio_fast.engineio.packet import Packet
 from socketio_fast.logs import Logger
 from socketio_fast.signatures import adapt
@@ -83,6 +84,7 @@ class BaseServer:
     engine: Engine
 
     _callbacks: Callbacks
+    _hooks: Hooks
     _json: JSON
 
     def __init__(self) -> None:
@@ -106,6 +108,33 @@ class BaseServer:
         return counters
 
     @property
+    def clients_count(self) -> int:
+        """How many clients are connected."""
+        return len(self.engine.sessions)
+
+    def use(self, middleware: F) -> F:
+        """Add a middleware: it sees every Engine.IO request first, in order.
+
+        Example::
+
+            @sio.eio.use
+            async def authenticate(environ, headers):
+                environ["user"] = await users.of(environ.get("HTTP_AUTHORIZATION"))
+                if environ["user"] is None:
+                    raise RequestRefusedError("Who are you?", status=401)
+
+        Args:
+            middleware: A function or coroutine function of the request, a WSGI
+                environment, and the headers of its response, a mutable mapping. What it
+                adds to the environ of a client's first request the connect handler
+                sees. It refuses by :class:`~socketio_fast.exceptions.
+                RequestRefusedError`; any other error is logged, and the client gets 400
+                with code 3.
+        """
+        self._hooks.use(self._adapt(middleware))
+        return middleware
+
+    @property
     def ping_interval_grace_period(self) -> float:
         """Seconds that clients are told on top of ``ping_interval``."""
         return self.config.ping_grace
@@ -122,7 +151,11 @@ class BaseServer:
         Args:
             event: ``connect`` with ``(sid, environ)``, which refuses by returning
                 anything but ``None`` and ``True``; ``message`` with ``(sid, data)``,
-                ``str`` or ``bytes``; ``disconnect`` with ``(sid, reason)``.
+                ``str`` or ``bytes``; ``disconnect`` with ``(sid, reason)``. Of requests,
+                which may have several listeners: ``headers`` and ``initial_headers``
+                with ``(headers, environ)``, the latter for first requests only;
+                ``connection_error`` with a dict of ``environ``, ``code``, ``message``
+                and ``context``.
             handler: A function or coroutine function.
 
         The array or object of a message that is JSON is a ``list`` or ``dict``.
@@ -130,10 +163,14 @@ class BaseServer:
         Raises:
             ValueError: There is no such event.
         """
-        if event not in self.event_names:
-            raise ValueError(f"event {event!r}: one of {self.event_names} expected")
+        if event not in self.event_names and event not in EVENTS:
+            names = [*self.event_names, *EVENTS]
+            raise ValueError(f"event {event!r}: one of {names} expected")
 
         def register(function: F) -> F:
+            if event in EVENTS:
+                self._hooks.on(event, self._adapt(function))
+                return function
             adapted: Callable[..., Any] = function
             if event == "disconnect":
                 adapted = adapt(function, event, ("sid", "reason"))
@@ -193,6 +230,8 @@ class BaseServer:
     def generate_id(self) -> str:
         """A new id: 20 url-safe characters from the system's randomness.
 
-        Replace it, on an instance or a subclass, to choose ids.
+        Replace it, on an instance or a subclass, to choose ids. One that takes an
+        argument gets the environ of the request, and may be a coroutine function; ids
+        of clients in namespaces are then made as by default.
         """
         return generate_id()

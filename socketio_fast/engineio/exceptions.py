@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from socketio_fast.exceptions import RequestRefusedError
+
 __all__ = [
     "ConnectionError",
     "ContentTooLongError",
     "EngineIOError",
     "QueueEmpty",
+    "RequestRefusedError",
     "SocketIsClosedError",
     "UnknownPacketError",
 ]

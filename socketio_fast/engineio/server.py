@@ -106,6 +106,8 @@ class Server(BaseServer):
         self.async_handlers = inner.async_handlers
         self.engine = inner.engine
         self._callbacks = inner._callbacks
+        self._hooks = inner._hooks
+        self._hooks.adapt(threads.adapt)
         self._json = inner._json
         self._inner = inner
         self._threads = threads

@@ -20,6 +20,7 @@ from socketio_fast.hosting.common import (
     CLOSE_TIMEOUT,
     Origin,
     Sender,
+    ask,
     bind,
     exchange,
 )
@@ -84,7 +85,8 @@ async def handle(
     if handover is not None:
         await handover(eio.engine, request, origin)
         return
-    websocket = HostedWebSocket(eio.engine, request, origin)
+    admission = await ask(eio.engine, request, origin, True)
+    websocket = HostedWebSocket(eio.engine, request, origin, admission)
     if websocket.status == 101:
         await _serve(websocket, receive, send)
     else:

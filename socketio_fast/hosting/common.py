@@ -9,12 +9,13 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from typing import Any, cast
 
-from socketio_fast._core.handshake import Request
+from socketio_fast._core.handshake import Admission, Request, consider, hooked
 from socketio_fast._core.hosted import (
     HostedExchange,
     HostedWebSocket,
     adopt_connection,
 )
+from socketio_fast._core.session import Engine
 from socketio_fast._core.websocket import Connections, WebSocket
 from socketio_fast.async_server import AsyncServer
 from socketio_fast.engineio.async_server import AsyncServer as EngineServer
@@ -24,6 +25,7 @@ __all__ = [
     "Answer",
     "Origin",
     "Sender",
+    "ask",
     "bind",
     "disconnect_all",
     "exchange",
@@ -93,6 +95,15 @@ async def disconnect_all(server: AsyncServer | EngineServer) -> None:
         await server.unbind()
 
 
+async def ask(
+    engine: Engine, request: Request, origin: Any, upgrade: bool
+) -> Admission | None:
+    """What the application's hooks say of a request; ``None``: there are none."""
+    if not hooked(engine, request):
+        return None
+    return await consider(engine, request, origin, upgrade)
+
+
 def wants_websocket(request: Request) -> bool:
     """Whether a request asks for a WebSocket."""
     return request.has_token(b"connection", b"upgrade") and request.has_token(
@@ -135,7 +146,10 @@ async def exchange(
         if not answered.done():
             answered.set_result(cast(Answer, response))
 
-    hosted = HostedExchange(eio.engine, request, origin, answer)
+    admission = await ask(eio.engine, request, origin, False)
+    hosted = HostedExchange(
+        eio.engine, request, origin, answer, admission=admission
+    )
     try:
         if hosted.begin():
             content = await body(eio.config.max_http_buffer_size)
@@ -231,8 +245,12 @@ async def take_over(
     """
     connections = Connections()
     secure = transport.get_extra_info("sslcontext") is not None
+    admission = await ask(eio.engine, request, origin, True)
+    if transport.is_closing():
+        lost()
+        return None
     refusal = adopt_connection(
-        eio.engine, request, origin, transport, secure, connections
+        eio.engine, request, origin, transport, secure, connections, admission
     )
     if refusal is not None:
         return refusal

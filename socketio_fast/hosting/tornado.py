@@ -27,6 +27,7 @@ from socketio_fast.hosting.common import (
     Answer,
     Origin,
     Sender,
+    ask,
     bind,
     exchange,
     text_headers,
@@ -129,7 +130,9 @@ class EngineHandler(WebSocketHandler):
             await self.server.handle_request(self)
             return
         engine = bind(self.server).engine
-        websocket = HostedWebSocket(engine, request, _origin(request, self))
+        origin = _origin(request, self)
+        admission = await ask(engine, request, origin, True)
+        websocket = HostedWebSocket(engine, request, origin, admission)
         if websocket.status != 101:
             body = websocket.body or b""
             _respond(self, (websocket.status, websocket.headers, body))

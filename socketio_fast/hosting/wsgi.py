@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from socketio_fast._core.handshake import Request, make_request
+from socketio_fast._core.handshake import Request, consider, hooked, make_request
 from socketio_fast._core.hosted import HostedExchange, adopt_connection
 from socketio_fast._core.session import Engine
 from socketio_fast._core.websocket import Connections
@@ -168,8 +168,16 @@ async def _exchange(
         if not answered.done():
             answered.set_result(response)
 
+    admission = None
+    if hooked(engine, request):
+        admission = await consider(engine, request, Origin(environ), False)
     exchange = HostedExchange(
-        engine, request, Origin(environ), answer, _socket(environ) is None
+        engine,
+        request,
+        Origin(environ),
+        answer,
+        _socket(environ) is None,
+        admission,
     )
     try:
         if exchange.begin():
@@ -189,10 +197,20 @@ async def _adopt(
 ) -> Response | None:
     """Take over a connection; if it is refused, what the host is to answer."""
 
+    admission = None
+    if hooked(engine, request):
+        admission = await consider(engine, request, Origin(environ), True)
+
     def adopt(transport: asyncio.BaseTransport) -> Response | None:
         try:
             return adopt_connection(
-                engine, request, Origin(environ), transport, False, connections
+                engine,
+                request,
+                Origin(environ),
+                transport,
+                False,
+                connections,
+                admission,
             )
         except Exception:
             engine.logger.exception("%.200s failed", request.path)

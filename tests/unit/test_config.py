@@ -28,6 +28,7 @@ def test_defaults() -> None:
         "transports": ("polling", "websocket"),
         "limits": None,
         "allow_eio3": False,
+        "initial_packet": None,
         "ping_grace": 0,
     }
 

@@ -1,0 +1,205 @@
+"""The connection below a client, as an object with events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, overload
+
+from socketio_fast._core.outgoing import Outgoing
+from socketio_fast._core.session import Session
+from socketio_fast.logs import Logger
+
+__all__ = ["EVENTS", "Connection"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: The events of a connection.
+EVENTS = (
+    "packet",
+    "packet_create",
+    "message",
+    "heartbeat",
+    "upgrading",
+    "upgrade",
+    "close",
+)
+
+TYPES = ("open", "close", "ping", "pong", "message", "upgrade", "noop")
+
+
+class _Listeners:
+    """Who listens to a session; the session has it as ``conn`` from the first on."""
+
+    def __init__(self, logger: Logger) -> None:
+        self._logger = logger
+        self.by_event: dict[str, list[tuple[Callable[..., Any], bool]]] = {}
+
+    def emit(self, event: str, *args: Any) -> None:
+        listeners = self.by_event.get(event)
+        for entry in list(listeners or ()):
+            listener, once = entry
+            if once and listeners and entry in listeners:
+                listeners.remove(entry)
+            try:
+                listener(*args)
+            except Exception:
+                self._logger.exception("listener of %r of a connection failed", event)
+
+    # Called by the session.
+
+    def received(self, kind: int, data: bytes, binary: bool = False) -> None:
+        payload: str | bytes = data if binary else data.decode("utf-8", "replace")
+        self.emit("packet", {"type": TYPES[kind], "data": payload})
+        if kind == 3:
+            self.emit("heartbeat")
+        elif kind == 4:
+            self.emit("message", payload)
+
+    def sending(self, message: Outgoing) -> None:
+        if self.by_event.get("packet_create"):
+            self.emit("packet_create", message)
+
+    def upgrading(self) -> None:
+        self.emit("upgrading", "websocket")
+
+    def upgraded(self) -> None:
+        self.emit("upgrade", "websocket")
+
+    def closed(self, reason: str) -> None:
+        self.emit("close", reason)
+
+
+class Connection:
+    """The Engine.IO connection of a client: what carries all its namespaces.
+
+    Two of the same connection are equal. It costs nothing until something listens.
+
+    Args:
+        session: The session, ``eio.sockets[eio_sid]``.
+    """
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Connection) and other._session is self._session
+
+    def __hash__(self) -> int:
+        return hash(self._session)
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.id} {self.transport_name}>"
+
+    @property
+    def id(self) -> str:
+        """The Engine.IO id."""
+        return self._session.id
+
+    @property
+    def transport_name(self) -> str:
+        """``"polling"`` or ``"websocket"``."""
+        return self._session.transport_name
+
+    @property
+    def upgraded(self) -> bool:
+        """Whether it has gone from polling to WebSocket."""
+        return self._session.upgraded
+
+    @property
+    def connected(self) -> bool:
+        """Whether messages can be sent and received."""
+        return self._session.connected
+
+    @property
+    def environ(self) -> dict[str, Any]:
+        """The request that opened it, a WSGI environment; always the same dict."""
+        return self._session.environ
+
+    request = environ
+
+    @property
+    def remote_address(self) -> str:
+        """The address of the client, or of the last proxy that is not trusted."""
+        address: str = self.environ.get("REMOTE_ADDR", "")
+        return address
+
+    def send(self, data: str | bytes) -> None:
+        """Send an Engine.IO message: not one of Socket.IO."""
+        self._session.send_message(data)
+
+    def close(self) -> None:
+        """Close the connection; what was sent before is delivered."""
+        self._session.disconnect()
+
+    @overload
+    def on(self, event: str, listener: None = None) -> Callable[[F], F]: ...
+
+    @overload
+    def on(self, event: str, listener: F) -> F: ...
+
+    def on(self, event: str, listener: F | None = None) -> F | Callable[[F], F]:
+        """Call a function at each event of the connection, or decorate one.
+
+        Listeners run in the middle of what they are told, on the event loop: they are
+        plain functions and must not wait.
+
+        Args:
+            event: ``packet`` with ``{"type", "data"}``; ``message`` with its data;
+                ``heartbeat``, an answer to a ping; ``packet_create`` with the packet
+                that is sent; ``upgrading`` and ``upgrade`` with the transport's name;
+                ``close`` with the reason.
+            listener: The function.
+
+        Raises:
+            ValueError: There is no such event.
+        """
+        return self._add(event, listener, False)
+
+    @overload
+    def once(self, event: str, listener: None = None) -> Callable[[F], F]: ...
+
+    @overload
+    def once(self, event: str, listener: F) -> F: ...
+
+    def once(self, event: str, listener: F | None = None) -> F | Callable[[F], F]:
+        """As :meth:`on`, for the next such event only."""
+        return self._add(event, listener, True)
+
+    def off(self, event: str, listener: Callable[..., Any] | None = None) -> None:
+        """Remove a listener of an event, or all; one that is not there is no error."""
+        _known(event)
+        listeners = self._session.conn
+        if listeners is None:
+            return
+        kept = [
+            entry
+            for entry in listeners.by_event.pop(event, ())
+            if listener is not None and entry[0] != listener
+        ]
+        if kept:
+            listeners.by_event[event] = kept
+        if not listeners.by_event:
+            self._session.conn = None
+
+    def _add(
+        self, event: str, listener: F | None, once: bool
+    ) -> F | Callable[[F], F]:
+        _known(event)
+
+        def register(function: F) -> F:
+            session = self._session
+            if session.closed:
+                return function  # nothing happens any more
+            if session.conn is None:
+                session.conn = _Listeners(session.engine.logger)
+            session.conn.by_event.setdefault(event, []).append((function, once))
+            return function
+
+        return register if listener is None else register(listener)
+
+
+def _known(event: str) -> None:
+    if event not in EVENTS:
+        raise ValueError(f"event {event!r} of a connection: one of {EVENTS} expected")

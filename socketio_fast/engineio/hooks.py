@@ -1,0 +1,234 @@
+"""What an application wants to know and decide of requests, before they are Engine.IO's.
+
+The core asks a :class:`Hooks` object, if a server has one, about each request that it
+concerns; see docs/engine.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from typing import Any
+
+from socketio_fast._core.session import Engine
+from socketio_fast.exceptions import RequestRefusedError
+from socketio_fast.signatures import positional
+
+__all__ = ["EVENTS", "Headers", "Hooks"]
+
+#: The events of requests.
+EVENTS = ("initial_headers", "headers", "connection_error")
+
+BAD_REQUEST, FORBIDDEN = 3, 4
+TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+
+#: Headers that the server writes itself.
+RESERVED = {"connection", "content-length", "transfer-encoding", "upgrade"}
+
+Environ = dict[str, Any]
+
+
+class Headers(MutableMapping[str, str | list[str]]):
+    """Headers of a response, by names in any case; a list is a line for each item.
+
+    Raises:
+        ValueError: A name or value cannot be sent, or is the server's own matter.
+        TypeError: A value is neither a string nor a list of them.
+    """
+
+    def __init__(self, headers: Mapping[str, str | list[str]] | None = None) -> None:
+        self._values: dict[str, tuple[str, str | list[str]]] = {}
+        self.update(headers or {})
+
+    def __getitem__(self, name: str) -> str | list[str]:
+        return self._values[name.lower()][1]
+
+    def __setitem__(self, name: str, value: str | list[str]) -> None:
+        if not TOKEN.fullmatch(name):
+            raise ValueError(f"header {name!r}: a name of letters and hyphens expected")
+        if name.lower() in RESERVED:
+            raise ValueError(f"header {name!r} is written by the server itself")
+        for item in value if isinstance(value, list) else [value]:
+            if not isinstance(item, str):
+                raise TypeError(f"header {name}: {item!r} is not a str")
+            if any(c in item for c in "\r\n\0") or not _is_latin_1(item):
+                raise ValueError(f"header {name}: {item!r} cannot be sent")
+        self._values[name.lower()] = name, value
+
+    def __delitem__(self, name: str) -> None:
+        del self._values[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([name for name, _ in self._values.values()])
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def lines(self) -> bytes:
+        """The lines of the response, each with its CRLF."""
+        return b"".join(
+            f"{name}: {item}\r\n".encode("latin-1")
+            for name, value in self._values.values()
+            for item in (value if isinstance(value, list) else [value])
+        )
+
+
+def _is_latin_1(text: str) -> bool:
+    return all(ord(c) < 256 for c in text)
+
+
+class Refusal:
+    """A refusal as the core answers it."""
+
+    def __init__(self, error: RequestRefusedError, context: dict[str, Any]) -> None:
+        self.code = error.code
+        self.status = error.status
+        self.context = context
+        self.lines = Headers(error.headers).lines()
+        # Inside the quotes of a JSON string.
+        self.text = json.dumps(error.message)[1:-1].encode()
+
+
+class Hooks:
+    """The hooks of one server; the engine has it from the first hook on.
+
+    Args:
+        engine: The engine.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        #: Whether others than first requests concern it.
+        self.every_request = False
+        self._middlewares: list[Callable[..., Any]] = []
+        self._listeners: dict[str, list[Callable[..., Any]]] = {
+            event: [] for event in EVENTS
+        }
+        self._allow_request: Callable[..., Any] | None = None
+        self._generate_id: Callable[..., Any] | None = None
+        self._running: set[asyncio.Future[Any]] = set()
+
+    # For servers.
+
+    def use(self, middleware: Callable[..., Any]) -> None:
+        """Add a middleware."""
+        self._middlewares.append(middleware)
+        self.every_request = True
+        self._engine.hooks = self
+
+    def on(self, event: str, listener: Callable[..., Any]) -> None:
+        """Add a listener of an event of :data:`EVENTS`."""
+        self._listeners[event].append(listener)
+        self.every_request = self.every_request or event == "headers"
+        self._engine.hooks = self
+
+    def allow_by(self, allow_request: Callable[..., Any]) -> None:
+        """Ask this whether a client may connect."""
+        self._allow_request = allow_request
+        self._engine.hooks = self
+
+    def generate_by(self, generate_id: Callable[..., Any] | None) -> None:
+        """Make ids by this, which gets the environ if it wants an argument."""
+        self._generate_id = generate_id
+        if generate_id is not None:
+            self._engine.hooks = self
+
+    def adapt(self, adapt: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+        """Run what there is already in another way, as a server for threads does."""
+        if self._allow_request is not None:
+            self._allow_request = adapt(self._allow_request)
+
+    # For the core.
+
+    def new_headers(self) -> Headers:
+        """The headers of a response, none yet."""
+        return Headers()
+
+    async def run_middlewares(
+        self, environ: Environ, headers: Headers
+    ) -> Refusal | None:
+        """Run the middlewares, in order; what the first that refuses says."""
+        for middleware in self._middlewares:
+            try:
+                await _result(middleware(environ, headers))
+            except RequestRefusedError as exc:
+                return Refusal(exc, {"name": "MIDDLEWARE_FAILURE", "error": exc})
+            except Exception as exc:
+                self._engine.logger.exception("middleware %r failed", middleware)
+                error = RequestRefusedError("Bad request", code=BAD_REQUEST, status=400)
+                return Refusal(error, {"name": "MIDDLEWARE_FAILURE", "error": exc})
+        return None
+
+    async def allow(self, environ: Environ) -> Refusal | None:
+        """Whether a client may connect: None, or why not."""
+        if self._allow_request is None:
+            return None
+        try:
+            if await _result(self._allow_request(environ)):
+                return None
+            error = RequestRefusedError()
+        except RequestRefusedError as exc:
+            error = exc
+        except Exception:
+            self._engine.logger.exception("allow_request failed")
+            error = RequestRefusedError()
+        return Refusal(error, {"message": error.message})
+
+    async def new_id(self, environ: Environ) -> tuple[str | None, Refusal | None]:
+        """A new id, or why there is none; neither: the server makes one."""
+        if self._generate_id is None:
+            return None, None
+        try:
+            args = (environ,) if positional(self._generate_id)[0] else ()
+            made = await _result(self._generate_id(*args))
+            if not isinstance(made, str) or not made:
+                raise TypeError(f"generate_id() returned {made!r}: a str expected")
+            if made in self._engine.sessions:
+                raise ValueError(f"generate_id() returned {made!r}: it is taken")
+        except Exception as exc:
+            self._engine.logger.exception("generate_id failed")
+            error = RequestRefusedError("Bad request", code=BAD_REQUEST, status=400)
+            return None, Refusal(error, {"name": "ID_GENERATION_ERROR", "error": exc})
+        return made, None
+
+    async def on_headers(self, headers: Headers, environ: Environ, first: bool) -> None:
+        """Let the listeners change the headers of a response."""
+        if first:
+            for listener in self._listeners["initial_headers"]:
+                await _result(listener(headers, environ))
+        for listener in self._listeners["headers"]:
+            await _result(listener(headers, environ))
+
+    def failed(
+        self, environ: Environ, code: int, message: str, context: dict[str, Any]
+    ) -> None:
+        """A request was refused."""
+        error = {
+            "environ": environ,
+            "code": code,
+            "message": message,
+            "context": context,
+        }
+        for listener in self._listeners["connection_error"]:
+            try:
+                result = listener(error)
+            except Exception:
+                self._engine.logger.exception("connection_error listener failed")
+                continue
+            if inspect.isawaitable(result):
+                task = asyncio.ensure_future(self._guard(result))
+                self._running.add(task)
+                task.add_done_callback(self._running.discard)
+
+    async def _guard(self, result: Any) -> None:
+        try:
+            await result
+        except Exception:
+            self._engine.logger.exception("connection_error listener failed")
+
+
+async def _result(value: Any) -> Any:
+    return await value if inspect.isawaitable(value) else value
