@@ -146,7 +146,9 @@ class RequestRefusedError(SocketIOError):
         headers: dict[str, Any] | None = None,
     ) -> None:
         if not 400 <= status <= 599:
-            raise ValueError(f"status={status!r}: one of an error, 400 to 599, expected")
+            raise ValueError(
+                f"status={status!r}: one of an error, 400 to 599, expected"
+            )
         super().__init__(message)
         self.message = message
         self.code = code

@@ -292,7 +292,9 @@ async def consider(Engine engine not None, Request request not None, origin, upg
         a.headers += headers.lines()
         a.origin = seen
     except Exception:
-        engine.logger.exception("%s %.200s: a hook failed", request.method, request.path)
+        engine.logger.exception(
+            "%s %.200s: a hook failed", request.method, request.path
+        )
         a = Admission.__new__(Admission)
         a.status = 500
         a.body = b'{"code":3,"message":"Internal Server Error"}'

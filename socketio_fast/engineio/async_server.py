@@ -148,9 +148,7 @@ class AsyncServer(BaseServer):
             self._callbacks if _factory is None else _factory
         )
         # Looked up at each call, so that it can be replaced.
-        self.engine = Engine(
-            config, self._factory, self.logger, self.new_id
-        )
+        self.engine = Engine(config, self._factory, self.logger, self.new_id)
         self._hooks = Hooks(self.engine)
         if allow_request is not None:
             if not callable(allow_request):

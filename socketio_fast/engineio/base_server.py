@@ -151,8 +151,8 @@ class BaseServer:
         Args:
             event: ``connect`` with ``(sid, environ)``, which refuses by returning
                 anything but ``None`` and ``True``; ``message`` with ``(sid, data)``,
-                ``str`` or ``bytes``; ``disconnect`` with ``(sid, reason)``. Of requests,
-                which may have several listeners: ``headers`` and ``initial_headers``
+                ``str`` or ``bytes``; ``disconnect`` with ``(sid, reason)``. Of
+                requests, which may have several listeners: ``headers`` and ``initial_headers``
                 with ``(headers, environ)``, the latter for first requests only;
                 ``connection_error`` with a dict of ``environ``, ``code``, ``message``
                 and ``context``.

@@ -183,9 +183,7 @@ class Connection:
         if not listeners.by_event:
             self._session.conn = None
 
-    def _add(
-        self, event: str, listener: F | None, once: bool
-    ) -> F | Callable[[F], F]:
+    def _add(self, event: str, listener: F | None, once: bool) -> F | Callable[[F], F]:
         _known(event)
 
         def register(function: F) -> F:

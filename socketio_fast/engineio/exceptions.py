@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from socketio_fast.exceptions import RequestRefusedError
-
 __all__ = [
     "ConnectionError",
     "ContentTooLongError",
     "EngineIOError",
     "QueueEmpty",
-    "RequestRefusedError",
     "SocketIsClosedError",
     "UnknownPacketError",
 ]

@@ -1,4 +1,4 @@
-"""What an application wants to know and decide of requests, before they are Engine.IO's.
+"""What an application wants to know and decide of requests to Engine.IO.
 
 The core asks a :class:`Hooks` object, if a server has one, about each request that it
 concerns; see docs/engine.md.

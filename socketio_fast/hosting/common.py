@@ -147,9 +147,7 @@ async def exchange(
             answered.set_result(cast(Answer, response))
 
     admission = await ask(eio.engine, request, origin, False)
-    hosted = HostedExchange(
-        eio.engine, request, origin, answer, admission=admission
-    )
+    hosted = HostedExchange(eio.engine, request, origin, answer, admission=admission)
     try:
         if hosted.begin():
             content = await body(eio.config.max_http_buffer_size)

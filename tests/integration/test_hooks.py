@@ -11,9 +11,9 @@ from typing import Any
 import aiohttp
 import pytest
 from hosts import HOSTS
-from integration.raw import Client, polling, within
 
 import socketio_fast
+from integration.raw import Client, polling, within
 from socketio_fast import engineio
 from socketio_fast.engineio.connection import Connection
 from socketio_fast.exceptions import RequestRefusedError
