@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 from socketio_fast import exceptions
 from socketio_fast._core.listeners import Listeners
 from socketio_fast._core.peer import Peer
+from socketio_fast.engineio.connection import Connection
 from socketio_fast.signatures import adapt
 from socketio_fast.validation import validated
 
@@ -211,9 +212,9 @@ class Socket(EventEmitter):
         return self._peer.recovered
 
     @property
-    def conn(self) -> Any:
-        """The Engine.IO connection."""
-        return self._peer.session
+    def conn(self) -> Connection:
+        """The Engine.IO connection, which has events of its own."""
+        return Connection(self._peer.session)
 
     @property
     def environ(self) -> dict[str, Any]:

@@ -152,8 +152,9 @@ class BaseServer:
             event: ``connect`` with ``(sid, environ)``, which refuses by returning
                 anything but ``None`` and ``True``; ``message`` with ``(sid, data)``,
                 ``str`` or ``bytes``; ``disconnect`` with ``(sid, reason)``. Of
-                requests, which may have several listeners: ``headers`` and ``initial_headers``
-                with ``(headers, environ)``, the latter for first requests only;
+                requests, which may have several listeners: ``headers`` and
+                ``initial_headers`` with ``(headers, environ)``, the latter for first
+                requests only;
                 ``connection_error`` with a dict of ``environ``, ``code``, ``message``
                 and ``context``.
             handler: A function or coroutine function.

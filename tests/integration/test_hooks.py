@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
@@ -299,3 +300,39 @@ def test_options_are_checked() -> None:
         socketio_fast.AsyncServer(initial_packet=1)
     with pytest.raises(ValueError, match="status=200"):
         RequestRefusedError(status=200)
+
+
+async def test_hooks_of_a_server_for_threads() -> None:
+    """E6, E7: its hooks run in threads, not on the event loop."""
+    names: list[str] = []
+
+    def allow(environ: dict[str, Any]) -> bool:
+        names.append(threading.current_thread().name)
+        return environ["app.user"] == "alice"
+
+    sio = socketio_fast.Server(allow_request=allow)
+
+    @sio.eio.use
+    def user(environ: dict[str, Any], headers: Any) -> None:
+        names.append(threading.current_thread().name)
+        environ["app.user"] = environ.get("HTTP_X_USER")
+
+    def call(who: str) -> str:
+        statuses: list[str] = []
+        environ = {
+            "REQUEST_METHOD": "GET",
+            "PATH_INFO": "/socket.io/",
+            "QUERY_STRING": "EIO=4&transport=polling",
+            "HTTP_X_USER": who,
+        }
+        app(environ, lambda status, headers: statuses.append(status))
+        return statuses[0]
+
+    app = socketio_fast.WSGIApp(sio)
+    try:
+        assert await asyncio.to_thread(call, "bob") == "403 Forbidden"
+        assert await asyncio.to_thread(call, "alice") == "200 OK"
+    finally:
+        await asyncio.to_thread(sio.shutdown)
+    assert len(names) == 4
+    assert all("handler" in name for name in names)
