@@ -193,6 +193,13 @@ const commands = {
   transport() {
     return manager.engine.transport.name;
   },
+  // The connection breaks, which the client would not have wanted.
+  cut() {
+    manager.engine.close();
+  },
+  recovered({ nsp }) {
+    return sockets.get(nsp).recovered === true;
+  },
 };
 
 const lines = createInterface({ input: process.stdin, crlfDelay: Infinity });
