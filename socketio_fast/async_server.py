@@ -20,6 +20,7 @@ from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.logs import Logger, choose_logger
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.base import BaseManager
+from socketio_fast.operators import Broadcasting, BroadcastOperator
 from socketio_fast.recovery import choose_recovery
 from socketio_fast.serializers import choose_encoding
 from socketio_fast.socket_namespace import (
@@ -36,7 +37,7 @@ from socketio_fast.managers.pubsub import AsyncPubSubManager
 __all__ = ["AsyncServer"]
 
 
-class AsyncServer(Emitter, BaseServer):
+class AsyncServer(Emitter, Broadcasting, BaseServer):
     """A Socket.IO server for asyncio.
 
     Example::
@@ -215,6 +216,9 @@ class AsyncServer(Emitter, BaseServer):
         return found
 
     # Sending.
+
+    def _broadcast(self) -> BroadcastOperator:
+        return BroadcastOperator(self, ("/",))
 
     # emit() is compiled: socketio_fast/_core/emitter.pyx.
 

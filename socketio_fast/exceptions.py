@@ -12,6 +12,7 @@
     ├── InvalidPayloadError       arguments of a client are not what a handler takes; a
     │                             ValueError too
     ├── TimeoutError              no acknowledgement in time
+    │   └── BroadcastTimeoutError    of some of the clients that were asked
     ├── BadNamespaceError
     ├── RequestRefusedError       raise it in a hook to refuse an HTTP request
     └── DisconnectedError         the client has gone
@@ -27,6 +28,7 @@ from typing import Any
 
 __all__ = [
     "BadNamespaceError",
+    "BroadcastTimeoutError",
     "CallDisconnectedError",
     "ConnectionError",
     "ConnectionRefusedError",
@@ -116,6 +118,24 @@ class InvalidPayloadError(SocketIOError, ValueError):
 
 class TimeoutError(SocketIOError, builtins.TimeoutError):
     """No acknowledgement in time. Also a builtin ``TimeoutError``."""
+
+
+class BroadcastTimeoutError(TimeoutError):
+    """Not all clients have acknowledged a broadcast.
+
+    Args:
+        event: Its name.
+        missing: How many clients have not: in time, or because they have gone.
+        responses: What the others answered, in the order it came.
+    """
+
+    def __init__(self, event: str, missing: int, responses: list[Any]) -> None:
+        super().__init__(
+            f"{missing} of {missing + len(responses)} clients did not acknowledge "
+            f"{event!r}"
+        )
+        self.missing = missing
+        self.responses = responses
 
 
 class BadNamespaceError(SocketIOError):

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
 
 from socketio_fast._core.peer import Namespace, Peer
 from socketio_fast.managers.async_manager import AsyncManager
+from socketio_fast.operators import Broadcasting, BroadcastOperator, RemoteSocket
 from socketio_fast.sockets import (
     DONE,
     EventEmitter,
     Listener,
     Socket,
-    check_event,
-    several,
 )
 
 if TYPE_CHECKING:
@@ -120,7 +119,7 @@ class _Sockets(Mapping[str, Socket]):
         return sum(peer.connected for peer in self._nsp._core.peers.values())
 
 
-class _Namespace(EventEmitter):
+class _Namespace(Broadcasting, EventEmitter):
     """What a namespace and a family of them have in common."""
 
     _own_events: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -304,20 +303,6 @@ class SocketNamespace(_Namespace):
 
     # Sending.
 
-    def to(self, *rooms: Any) -> Any:
-        """For what goes to clients in any of these rooms.
-
-        ``await nsp.to("a").except_("b").emit("event")``: what it returns has the same
-        methods.
-        """
-        return self._broadcast().to(*rooms)
-
-    in_ = to
-
-    def except_(self, *rooms: Any) -> Any:
-        """For what goes to clients that are in none of these rooms."""
-        return self._broadcast().except_(*rooms)
-
     async def emit(self, event: str, *args: Any) -> None:
         """Send an event to all clients of the namespace.
 
@@ -336,8 +321,8 @@ class SocketNamespace(_Namespace):
         """Send the event ``message``; see :meth:`emit`."""
         await self.emit("message", *args)
 
-    def _broadcast(self) -> Any:
-        return Broadcast((self,))
+    def _broadcast(self) -> BroadcastOperator:
+        return BroadcastOperator(self.server, (self.name,))
 
 
 class ParentNamespace(_Namespace):
@@ -368,16 +353,6 @@ class ParentNamespace(_Namespace):
             child._core.temporary = not self.server._has_handlers(name)
         return child
 
-    def to(self, *rooms: Any) -> Any:
-        """For what goes to clients in any of these rooms, in all members."""
-        return self._broadcast().to(*rooms)
-
-    in_ = to
-
-    def except_(self, *rooms: Any) -> Any:
-        """For what goes to clients that are in none of these rooms."""
-        return self._broadcast().except_(*rooms)
-
     async def emit(self, event: str, *args: Any) -> None:
         """Send an event to all clients of all members."""
         await self._broadcast().emit(event, *args)
@@ -386,7 +361,7 @@ class ParentNamespace(_Namespace):
         """Send the event ``message``; see :meth:`emit`."""
         await self.emit("message", *args)
 
-    async def fetch_sockets(self) -> Any:
+    async def fetch_sockets(self) -> list[RemoteSocket]:
         """A family has no clients of its own.
 
         Raises:
@@ -396,51 +371,9 @@ class ParentNamespace(_Namespace):
             "fetch_sockets() is not supported on parent namespaces: ask the children"
         )
 
-    def _broadcast(self) -> Any:
-        return Broadcast(tuple(self.children))
-
-
-class Broadcast:
-    """Sends to the clients of namespaces that are in rooms, and not in others."""
-
-    def __init__(
-        self,
-        namespaces: tuple[SocketNamespace, ...],
-        rooms: tuple[Any, ...] = (),
-        without: tuple[Any, ...] = (),
-    ) -> None:
-        self._namespaces = namespaces
-        self._rooms = rooms
-        self._without = without
-
-    def to(self, *rooms: Any) -> Broadcast:
-        """To clients in any of these rooms too."""
-        added = [room for several_ in rooms for room in several(several_)]
-        return Broadcast(self._namespaces, (*self._rooms, *added), self._without)
-
-    in_ = to
-
-    def except_(self, *rooms: Any) -> Broadcast:
-        """Not to clients in these rooms."""
-        added = [room for several_ in rooms for room in several(several_)]
-        return Broadcast(self._namespaces, self._rooms, (*self._without, *added))
-
-    async def emit(self, event: str, *args: Any) -> None:
-        """Send an event."""
-        check_event(event)
-        for nsp in self._namespaces:
-            if nsp._core.rooms is None:
-                continue  # it has ended
-            skip = [
-                sid for room in self._without for sid in nsp._core.rooms.members(room)
-            ]
-            await nsp.server.emit(
-                event,
-                args,
-                to=list(self._rooms) or None,
-                skip_sid=skip or None,
-                namespace=nsp.name,
-            )
+    def _broadcast(self) -> BroadcastOperator:
+        names = tuple(child.name for child in self.children)
+        return BroadcastOperator(self.server, names)
 
 
 class Namespaces:

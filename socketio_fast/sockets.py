@@ -126,7 +126,8 @@ class Handshake:
     auth: Any
 
 
-def _handshake(environ: Mapping[str, Any], issued: float, auth: Any) -> Handshake:
+def make_handshake(environ: Mapping[str, Any], issued: float, auth: Any) -> Handshake:
+    """The handshake of a WSGI environment, and when the client joined."""
     headers = {
         key[5:].lower().replace("_", "-"): value
         for key, value in environ.items()
@@ -227,7 +228,7 @@ class Socket(EventEmitter):
     @cached_property
     def handshake(self) -> Handshake:
         """The request that it connected with, and the ``auth`` of the client."""
-        return _handshake(self.environ, self._issued, self._peer.auth)
+        return make_handshake(self.environ, self._issued, self._peer.auth)
 
     @property
     def rooms(self) -> set[Any]:
