@@ -17,6 +17,7 @@ from socketio_fast._core.peer import Hub, Namespace
 from socketio_fast._core.rooms import Rooms
 from socketio_fast.base_server import BaseServer, Handler
 from socketio_fast.engineio.async_server import AsyncServer as EngineServer
+from socketio_fast.engineio.base_server import AsyncHandlers, is_ordered
 from socketio_fast.logs import Logger, choose_logger
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.base import BaseManager
@@ -57,7 +58,10 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         json: What reads and writes the JSON of packets: a module, or anything with
             ``dumps`` and ``loads``; ``None`` for the built-in JSON.
         async_handlers: Whether a client's next handler may start before its last has
-            ended (``True``). They start in the order its messages came.
+            ended (``True``). They start in the order its messages came. ``"ordered"``:
+            one client's handlers run one after another, those of different clients at
+            the same time. ``False``: the same, and :meth:`call` is refused, as in
+            python-socketio.
         namespaces: Namespaces that accept clients although they have no handlers: a
             list, or ``"*"`` for all. ``None`` is ``["/"]``.
         serializer: ``"default"``, JSON and attachments; ``"msgpack"``; or a packet
@@ -75,6 +79,9 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         connection_state_recovery: Whether a client that was cut off may go on where it
             was, with what it has missed: ``True``, or a dict of the options of
             :class:`socketio_fast.recovery.RecoveryOptions`. ``None`` for not.
+        error_acks: Whether an event whose handler raises, or that has none, is
+            acknowledged by ``{"error": …}`` if the client asks for it; else it is not
+            acknowledged. What was raised is not told.
         engineio_logger: Whether events of connections are logged, or the logger to use.
         **options: Those of :class:`socketio_fast.engineio.AsyncServer`.
 
@@ -94,7 +101,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         client_manager: BaseManager | None = None,
         logger: bool | Logger = False,
         json: Any = None,
-        async_handlers: bool = True,
+        async_handlers: AsyncHandlers = True,
         namespaces: Sequence[str] | str | None = None,
         *,
         serializer: str | type[Any] = "default",
@@ -105,6 +112,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         cleanup_empty_child_namespaces: bool = False,
         validate_handlers: bool = True,
         connection_state_recovery: bool | Mapping[str, Any] | None = None,
+        error_acks: bool = False,
         **options: Any,
     ) -> None:
         if connect_timeout <= 0:
@@ -132,7 +140,8 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
             logger=self.logger,
             connect_timeout=connect_timeout,
             max_attachments=max_attachments,
-            ordered=not async_handlers,
+            ordered=is_ordered(async_handlers),
+            error_acks=error_acks,
             always_connect=always_connect,
             verbose=self.logger.isEnabledFor(logging.INFO),
             codec=codec,

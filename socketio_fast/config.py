@@ -80,6 +80,9 @@ class EngineConfig:
         max_http_buffer_size: Bytes of one message or POST body, at most (1,000,000).
         max_buffer_bytes: Bytes that may wait for a client to read them; with more it
             is closed (16 MiB).
+        max_pending_events: Events of one client whose handlers have not ended; with
+            more its connection is not read until half of them have (1000).
+        max_pending_bytes: Bytes of such events, likewise (16 MiB).
         allow_upgrades: Whether a client may go from polling to WebSocket.
         http_compression: Whether poll responses are compressed: with brotli if that
             is installed, gzip, deflate.
@@ -109,6 +112,8 @@ class EngineConfig:
     upgrade_timeout: float = 10
     max_http_buffer_size: int = 1_000_000
     max_buffer_bytes: int = 16 * 1024 * 1024
+    max_pending_events: int = 1000
+    max_pending_bytes: int = 16 * 1024 * 1024
     allow_upgrades: bool = True
     http_compression: bool = True
     compression_threshold: int = 1024
@@ -136,7 +141,7 @@ class EngineConfig:
             raise ValueError(
                 f"ping_interval: grace {self.ping_grace!r}, 0 s or more expected"
             )
-        for name in ("max_http_buffer_size", "max_buffer_bytes"):
+        for name in ("max_http_buffer_size", "max_buffer_bytes", "max_pending_bytes"):
             value = getattr(self, name)
             if not isinstance(value, int) or value <= 0:
                 raise ValueError(f"{name}={value!r}: bytes greater than 0 expected")
@@ -146,6 +151,11 @@ class EngineConfig:
         if not isinstance(self.initial_packet, (str, bytes, type(None))):
             raise ValueError(
                 f"initial_packet={self.initial_packet!r}: str, bytes or None expected"
+            )
+        if not isinstance(self.max_pending_events, int) or self.max_pending_events <= 0:
+            raise ValueError(
+                f"max_pending_events={self.max_pending_events!r}: "
+                "a number greater than 0 expected"
             )
         self._set("cookie", _cookie(self.cookie))
         self._set("cors_allowed_origins", _origins(self.cors_allowed_origins))

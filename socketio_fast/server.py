@@ -11,6 +11,7 @@ from socketio_fast._core.emitter import Emission
 from socketio_fast._core.peer import Hub, Namespace
 from socketio_fast.async_server import AsyncServer
 from socketio_fast.base_server import BaseServer, Handler
+from socketio_fast.engineio.base_server import AsyncHandlers
 from socketio_fast.engineio.server import Server as EngineServer
 from socketio_fast.engineio.server import check_async_mode
 from socketio_fast.hosting.wsgi import Environ, StartResponse
@@ -52,7 +53,7 @@ class Server(BaseServer):
         serializer: See there.
         json: See there.
         async_handlers: Whether a client's next handler may start before its last has
-            ended (``True``).
+            ended (``True``); see there.
         always_connect: See there.
         namespaces: See there.
         async_mode: ``None`` or ``"threading"``; there is one mode.
@@ -77,7 +78,7 @@ class Server(BaseServer):
         logger: bool | Logger = False,
         serializer: Any = "default",
         json: Any = None,
-        async_handlers: bool = True,
+        async_handlers: AsyncHandlers = True,
         always_connect: bool = False,
         namespaces: Sequence[str] | str | None = None,
         *,
@@ -140,7 +141,7 @@ class Server(BaseServer):
         return self._server.packet_class
 
     @property
-    def async_handlers(self) -> bool:
+    def async_handlers(self) -> AsyncHandlers:
         """Whether a client's next handler may start before its last has ended."""
         return self._server.async_handlers
 

@@ -18,13 +18,15 @@ cdef class Callbacks(HandlerFactory):
 cdef class CallbackHandler(SessionHandler):
     cdef:
         Callbacks callbacks
-        list waiting                # messages behind a suspended handler, if ordered
+        object waiting              # a deque of (message, size), if ordered
         bint busy
         Limiter limiter             # of what it sends; None: it may send anything
 
     cdef int _limited(self, Py_ssize_t n) except -1
-    cdef int _message(self, object data) except -1
-    cdef int _call(self, str event, object callback, object argument) except -1
+    cdef int _message(self, object data, Py_ssize_t size) except -1
+    cdef int _call(
+        self, str event, object callback, object argument, Py_ssize_t size=*
+    ) except -1
     cdef int _connected(self, object value) except -1
-    cdef int _next(self) except -1
+    cdef int _ended(self, Py_ssize_t size) except -1
     cdef int _failed(self, str event, object error) except -1

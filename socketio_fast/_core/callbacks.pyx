@@ -4,6 +4,7 @@ For `socketio_fast.engineio`. Handlers of one client start in the order its mess
 came; one that raises is logged, and the client stays.
 """
 import asyncio
+from collections import deque
 
 import cython
 from cpython.bytes cimport PyBytes_GET_SIZE
@@ -67,7 +68,7 @@ cdef class CallbackHandler(SessionHandler):
         args = [self.session.id, self.session.environ]
         try:
             if not runner.call(self.callbacks.connect, PySequence_Fast_ITEMS(args), 2):
-                runner.suspended.outcome = _Outcome.new(self, "connect")
+                runner.suspended.outcome = _Outcome.new(self, "connect", 0)
                 runner.suspended = None
                 return 0
         except (Exception, _CancelledError) as exc:
@@ -110,13 +111,13 @@ cdef class CallbackHandler(SessionHandler):
         except UnicodeDecodeError:
             raise PacketError("text is not UTF-8", code=1007) from None
         if self.callbacks.read_text is not None:
-            return self._message(self.callbacks.read_text(text))
-        return self._message(text)
+            return self._message(self.callbacks.read_text(text), n)
+        return self._message(text, n)
 
     cdef int on_binary(self, bytes data) except -1:
         if self.limiter is not None:
             self._limited(PyBytes_GET_SIZE(data))
-        return self._message(data)
+        return self._message(data, PyBytes_GET_SIZE(data))
 
     cdef int _limited(self, Py_ssize_t n) except -1:
         """A message of a client that has limits. Engine.IO has no packet to refuse one
@@ -128,35 +129,43 @@ cdef class CallbackHandler(SessionHandler):
             raise LimitError("more messages or bytes than its limits allow", code=1008)
         return 0
 
-    cdef int _message(self, object data) except -1:
+    cdef int _message(self, object data, Py_ssize_t size) except -1:
         if self.busy:
-            self.waiting.append(data)
-            return 0
-        return self._call("message", self.callbacks.message, data)
+            if self.waiting is None:
+                self.waiting = deque()
+            self.waiting.append((data, size))
+            return self.session.enter(size)
+        return self._call("message", self.callbacks.message, data, size)
 
-    cdef int _next(self) except -1:
-        """A suspended handler has ended: the next may start (`ordered`)."""
+    cdef int _ended(self, Py_ssize_t size) except -1:
+        """A suspended handler of a message has ended."""
+        self.session.leave(size)
+        if not self.busy:
+            return 0
         self.busy = False
         while self.waiting and not self.busy:
-            self._message(self.waiting.pop(0))
+            data, size = self.waiting.popleft()
+            self.session.leave(size)
+            self._message(data, size)
         return 0
 
     cdef int on_close(self, str reason) except -1:
         return self._call("disconnect", self.callbacks.disconnect, reason)
 
-    cdef int _call(self, str event, object callback, object argument) except -1:
+    cdef int _call(
+        self, str event, object callback, object argument, Py_ssize_t size=0
+    ) except -1:
         cdef Runner runner = self.callbacks.runner
         cdef list args = [self.session.id, argument]
         if callback is None:
             return 0
         try:
             if not runner.call(callback, PySequence_Fast_ITEMS(args), 2):
-                runner.suspended.outcome = _Outcome.new(self, event)
+                runner.suspended.outcome = _Outcome.new(self, event, size)
                 runner.suspended = None
-                if self.callbacks.ordered and event == "message":
-                    self.busy = True
-                    if self.waiting is None:
-                        self.waiting = []
+                if event == "message":
+                    self.busy = self.callbacks.ordered
+                    self.session.enter(size)
             runner.value = None
         except (Exception, _CancelledError) as exc:
             self._failed(event, exc)
@@ -168,19 +177,21 @@ cdef class _Outcome(Outcome):
     """A handler that suspended."""
     cdef CallbackHandler handler
     cdef str event
+    cdef Py_ssize_t size
 
     @staticmethod
-    cdef _Outcome new(CallbackHandler handler, str event):
+    cdef _Outcome new(CallbackHandler handler, str event, Py_ssize_t size):
         cdef _Outcome self = _Outcome.__new__(_Outcome)
         self.handler = handler
         self.event = event
+        self.size = size
         return self
 
     cdef int returned(self, object value) except -1:
         if self.event == "connect":
             self.handler._connected(value)
-        return self.handler._next() if self.event == "message" else 0
+        return self.handler._ended(self.size) if self.event == "message" else 0
 
     cdef int raised(self, object error) except -1:
         self.handler._failed(self.event, error)
-        return self.handler._next() if self.event == "message" else 0
+        return self.handler._ended(self.size) if self.event == "message" else 0

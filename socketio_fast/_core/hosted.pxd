@@ -27,6 +27,7 @@ cdef class HostedWebSocket(Transport):
         bint is_new                 # that session is
         object _wake                # called when there is something to take
         bint marked
+        readonly object room        # a Future, while nothing is to be received
         # What waits to be taken, and what is being taken of the first.
         object pending              # a deque of Outgoing
         Outgoing current

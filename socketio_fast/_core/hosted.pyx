@@ -132,7 +132,8 @@ cdef class HostedWebSocket(Transport):
     The host looks at `status`: other than 101, it refuses with `body`. Else it accepts
     with `headers`, calls `begin()`, gives `receive()` what comes, sends what `take()`
     gives whenever it is woken, closes with `code` when `take()` gives None while
-    `closing`, and calls `lost()` at the end.
+    `closing`, and calls `lost()` at the end. While `room` is a Future it receives
+    nothing more, before that is done.
 
     Args:
         engine: The Engine.IO engine.
@@ -251,6 +252,7 @@ cdef class HostedWebSocket(Transport):
         """The connection has gone, or is about to."""
         cdef Session session = self.session
         self.closing = True
+        self.resume()
         self._wake = self.session = self.current = None
         self.pending.clear()
         if session is not None:
@@ -284,6 +286,7 @@ cdef class HostedWebSocket(Transport):
         if not self.closing:
             self.closing = True
             self.code = code
+            self.resume()
             self._mark()
         return 0
 
@@ -298,6 +301,17 @@ cdef class HostedWebSocket(Transport):
         return self.abort(1008)
 
     cpdef int release(self) except -1:
+        return 0
+
+    cpdef int pause(self) except -1:
+        if self.room is None and not self.closing:
+            self.room = self.engine.loop.create_future()
+        return 0
+
+    cpdef int resume(self) except -1:
+        room, self.room = self.room, None
+        if room is not None and not room.done():
+            room.set_result(None)
         return 0
 
     cpdef list handover(self):

@@ -87,6 +87,7 @@ cdef class Hub(HandlerFactory):
         bint always_connect         # CONNECT is sent before the connect handler runs
         bint verbose
         public object resolve       # finds namespaces that are not there yet; or None
+        bint error_acks             # an event that fails is acknowledged as that
         public object trigger       # takes every event instead of the handlers; or None
         readonly object not_handled  # what a handler returns to send no acknowledgement
         readonly Codec codec        # of packets; None: the built-in one
@@ -103,6 +104,7 @@ cdef class Client(SessionHandler):
         dict others                 # namespace -> Peer, in all others
         Packet incomplete           # waits for its attachments
         Deadline connect_deadline
+        Py_ssize_t size             # bytes of the packet that is dispatched
         Limiter limiter             # of what it sends; None: it may send anything
         bint pending                # it is counted as being in no namespace yet
 
@@ -129,7 +131,7 @@ cdef class Peer:
         int64_t next_ack
         list held                   # messages while CONNECTING
         Py_ssize_t held_bytes
-        list waiting                # packets behind a suspended handler, if ordered
+        object waiting              # a deque of packets behind a suspended handler
         bint busy
         bint announced              # CONNECTING, but its CONNECT packet has been sent
         object ending               # the Task of a suspended disconnect handler
@@ -145,11 +147,12 @@ cdef class Peer:
     cdef int _run(
         self, object handler, PyObject **args, size_t n, object event, int64_t id
     ) except -1
-    cdef int _wait(self) except -1
     cdef int _on_socket_event(self, object event, list data, int64_t id) except -1
     cdef int _listen(self, object event, list data, int64_t id) except -1
     cdef int tell_outgoing(self, list data) except -1
     cdef bint fire(self, object event, object arg) except -1
+    cdef int _not_handled(self, int64_t id) except -1
+    cdef int _send_error(self, str message, int64_t id) except -1
     cdef int _on_ack(self, list data, int64_t id) except -1
     cdef int _send_ack(self, object value, int64_t id) except -1
     cdef int _start(self, object auth) except -1
@@ -164,5 +167,5 @@ cdef class Peer:
     cdef int _dismiss(self) except -1
     cdef int close(self, str reason) except -1
     cdef int _closed(self) except -1
-    cdef int _failed(self, object event, object error, int64_t id) except -1
     cdef int _next(self) except -1
+    cdef int _failed(self, object event, object error, int64_t id) except -1

@@ -15,6 +15,7 @@ Rule 5: a client that breaks the protocol is closed; errors of handlers stay her
 """
 import asyncio
 import builtins
+from collections import deque
 from urllib.parse import parse_qsl
 
 import cython
@@ -214,6 +215,7 @@ cdef class Hub(HandlerFactory):
         connect_timeout: Seconds for a client to join a namespace.
         max_attachments: Binary attachments of one packet, at most.
         ordered: Whether a client's next handler waits until its last has ended.
+        error_acks: Whether an event that fails is acknowledged by ``{"error": …}``.
         always_connect: Whether a client is told that it is connected before its connect
             handler runs; if that refuses, it is disconnected.
         verbose: Whether events and acknowledgements are logged.
@@ -226,6 +228,7 @@ cdef class Hub(HandlerFactory):
         double connect_timeout, Py_ssize_t max_attachments, bint ordered=False,
         bint always_connect=False, bint verbose=False, Codec codec=None,
         object new_recovery=None,
+        bint error_acks=False,
     ):
         self.namespaces = {}
         self.wildcard = Namespace(self, "*")
@@ -238,6 +241,7 @@ cdef class Hub(HandlerFactory):
         self.ordered = ordered
         self.always_connect = always_connect
         self.verbose = verbose
+        self.error_acks = error_acks
         self.not_handled = object()
         self.codec = codec
         self._new_recovery = new_recovery
@@ -356,6 +360,7 @@ cdef class Client(SessionHandler):
             packet = sio.decode(p, n, self.hub.max_attachments)
         else:
             packet = self.hub.codec.decode_text(p, n, self.hub.max_attachments)
+        packet.size = n
         if self.limiter is not None:
             return self._limited(packet, n)
         if packet.missing:
@@ -374,6 +379,7 @@ cdef class Client(SessionHandler):
             packet.attach(data)
         else:
             codec.attach(packet, data)
+        packet.size += PyBytes_GET_SIZE(data)
         if self.limiter is not None:
             return self._limited(packet, PyBytes_GET_SIZE(data))
         if packet.missing:
@@ -444,8 +450,11 @@ cdef class Client(SessionHandler):
             )
         if packet.type == SIO_EVENT:
             if peer.busy:
+                if peer.waiting is None:
+                    peer.waiting = deque()
                 peer.waiting.append(packet)
-                return 0
+                return self.session.enter(packet.size)
+            self.size = packet.size
             return peer._on_event(<list> packet.data, packet.id)
         if packet.type == SIO_ACK:
             return peer._on_ack(<list> packet.data, packet.id)
@@ -549,6 +558,13 @@ cdef class Client(SessionHandler):
                 peer.namespace.recovery.persist_session(peer)
             peer.close(reason)
         return 0
+
+    cdef bint awaits(self) except -1:
+        cdef Peer peer
+        for peer in self.peers:
+            if peer.acks:
+                return True
+        return False
 
     cdef int _end_connect_deadline(self) except -1:
         if self.connect_deadline is not None:
@@ -661,7 +677,6 @@ cdef class Peer:
         if hub.always_connect and not self.namespace.guarded:
             # Its events wait until the handler has ended.
             self.announced = self.busy = True
-            self.waiting = []
             self._welcome()
         try:
             if not runner.call(handler, PySequence_Fast_ITEMS(args), len(args)):
@@ -781,7 +796,7 @@ cdef class Peer:
             return self._on_socket_event(event, data, id)
         handler = self.namespace._find(event, data)
         if handler is None:
-            return 0
+            return self._not_handled(id)
         return self._run(
             handler, PySequence_Fast_ITEMS(data), PyList_GET_SIZE(data), event, id
         )
@@ -796,19 +811,13 @@ cdef class Peer:
             if not runner.call(handler, args, n):
                 runner.suspended.outcome = _Event.new(self, event, id, hub.ordered)
                 runner.suspended = None
-                return self._wait() if hub.ordered else 0
+                self.busy = hub.ordered
+                return 0
         except (Exception, _CancelledError) as exc:
             return self._failed(event, exc, id)
         value, runner.value = runner.value, None
         if id >= 0:
             self._send_ack(value, id)
-        return 0
-
-    cdef int _wait(self) except -1:
-        """Its next event waits until what runs now has ended."""
-        self.busy = True
-        if self.waiting is None:
-            self.waiting = []
         return 0
 
     cdef int _on_socket_event(self, object event, list data, int64_t id) except -1:
@@ -828,7 +837,8 @@ cdef class Peer:
                 if not runner.call((<object> socket)._run_guards, args, n):
                     runner.suspended.outcome = _Guarded.new(self, event, data, id)
                     runner.suspended = None
-                    return self._wait() if self.namespace.hub.ordered else 0
+                    self.busy = self.namespace.hub.ordered
+                    return 0
                 runner.value = None
             except (Exception, _CancelledError) as exc:
                 return self._stopped(event, exc)
@@ -853,7 +863,7 @@ cdef class Peer:
         n = PyList_GET_SIZE(data)
         if functions is None:
             if handler is None:
-                return 0
+                return self._not_handled(id)
             return self._run(handler, args, n, event, id)
         if handler is None and len(functions) == 1:
             return self._run(functions[0], args + (n - own), own, event, id)
@@ -861,9 +871,9 @@ cdef class Peer:
         if handler is not None:
             answers.call(runner, handler, args, n)
         answers.call_all(runner, functions, args + (n - own), own)
-        if answers.left and self.namespace.hub.ordered:
-            answers.next = True
-            self._wait()
+        if answers.left:
+            self.busy = answers.next = self.namespace.hub.ordered
+            answers.pending = Pending.new(self)
         return 0
 
     cdef int _stopped(self, object event, object error) except -1:
@@ -906,7 +916,8 @@ cdef class Peer:
         cdef Hub hub = self.namespace.hub
         cdef dict answer
         if not isinstance(error, InvalidPayloadError):
-            return _log_failure(self, event, error)
+            _log_failure(self, event, error)
+            return self._send_error("The handler of this event failed", id)
         hub.engine.counters["invalid_payloads"] += 1
         hub.logger.info(
             "event %r of %s in %s: %s", event, self.sid, self.namespace.name, error
@@ -928,12 +939,23 @@ cdef class Peer:
         return 0
 
     cdef int _next(self) except -1:
-        """A suspended handler has ended: the next may start (`ordered`)."""
+        """The next handler may start (`ordered`)."""
         cdef Packet packet
         self.busy = False
         while self.waiting and not self.busy and self.state == CONNECTED:
-            packet = self.waiting.pop(0)
+            packet = self.waiting.popleft()
+            self.client.session.leave(packet.size)
+            self.client.size = packet.size
             self._on_event(<list> packet.data, packet.id)
+        return 0
+
+    cdef int _not_handled(self, int64_t id) except -1:
+        return self._send_error("No handler for this event", id)
+
+    cdef int _send_error(self, str message, int64_t id) except -1:
+        """An acknowledgement that nobody returned; the reason is not for the client."""
+        if id >= 0 and self.namespace.hub.error_acks:
+            self._send_ack({"error": message}, id)
         return 0
 
     cdef int _send_ack(self, object value, int64_t id) except -1:
@@ -966,6 +988,7 @@ cdef class Peer:
         if self.acks is None:
             self.acks = {}
         self.acks[id] = callback
+        self.client.session.expect()
         return id
 
     def cancel_ack(self, wanted):
@@ -1085,7 +1108,10 @@ cdef class Peer:
         if ns.rooms is not None:
             ns.rooms.remove(self, was_connected)
         self._take_held()
-        self.waiting = self.ending = None
+        waiting, self.waiting = self.waiting, None
+        for packet in waiting or ():
+            self.client.session.leave((<Packet> packet).size)
+        self.ending = None
         acks, self.acks = self.acks, None
         for callback in (acks or {}).values():
             if isinstance(callback, _Future) and not callback.done():
@@ -1144,12 +1170,32 @@ cdef int _log_failure(Peer peer, object event, object error) except -1:
 
 
 @cython.final
+@cython.freelist(16)
+cdef class Pending:
+    """An event that is dispatched, while its handler is suspended: it counts."""
+    cdef Session session
+    cdef Py_ssize_t size
+
+    @staticmethod
+    cdef Pending new(Peer peer):
+        cdef Pending self = Pending.__new__(Pending)
+        self.session = peer.client.session
+        self.size = peer.client.size
+        self.session.enter(self.size)
+        return self
+
+    cdef int end(self) except -1:
+        return self.session.leave(self.size)
+
+
+@cython.final
 cdef class _Event(Outcome):
     """A suspended event handler."""
     cdef Peer peer
     cdef object event
     cdef int64_t id
     cdef bint next              # whether the client's next handler waits for it
+    cdef Pending pending
 
     @staticmethod
     cdef _Event new(Peer peer, object event, int64_t id, bint next):
@@ -1158,15 +1204,20 @@ cdef class _Event(Outcome):
         self.event = event
         self.id = id
         self.next = next
+        self.pending = Pending.new(peer)
         return self
 
     cdef int returned(self, object value) except -1:
         if self.id >= 0:
             self.peer._send_ack(value, self.id)
-        return self.peer._next() if self.next else 0
+        return self._ended()
 
     cdef int raised(self, object error) except -1:
         self.peer._failed(self.event, error, self.id)
+        return self._ended()
+
+    cdef int _ended(self) except -1:
+        self.pending.end()
         return self.peer._next() if self.next else 0
 
 
@@ -1267,6 +1318,7 @@ cdef class _Guarded(Outcome):
     cdef object event
     cdef list data
     cdef int64_t id
+    cdef Pending pending
 
     @staticmethod
     cdef _Guarded new(Peer peer, object event, list data, int64_t id):
@@ -1275,16 +1327,20 @@ cdef class _Guarded(Outcome):
         self.event = event
         self.data = data
         self.id = id
+        self.pending = Pending.new(peer)
         return self
 
     cdef int returned(self, object value) except -1:
         self.peer.busy = False
+        self.pending.end()
+        self.peer.client.size = self.pending.size
         self.data[0] = self.peer.sid
         self.peer._listen(self.event, self.data, self.id)
         return self._next()
 
     cdef int raised(self, object error) except -1:
         self.peer._stopped(self.event, error)
+        self.pending.end()
         self.peer.busy = False
         return self._next()
 
@@ -1319,6 +1375,7 @@ cdef class _Answers(Group):
     cdef int64_t id
     cdef bint next              # whether the client's next event waits for it
     cdef bint errors
+    cdef Pending pending        # None: nothing has suspended
 
     @staticmethod
     cdef _Answers new(Peer peer, object event, int64_t id):
@@ -1335,15 +1392,20 @@ cdef class _Answers(Group):
 
     cdef int failed(self, object error) except -1:
         self.errors = True
+        if not isinstance(error, InvalidPayloadError):
+            return self.peer._failed(self.event, error, -1)
         self.peer._failed(self.event, error, self.id)
-        if isinstance(error, InvalidPayloadError):
-            self.id = -1  # that was the acknowledgement
+        self.id = -1  # that was the acknowledgement
         return 0
 
     cdef int ended(self) except -1:
         # As for one handler: what has failed acknowledges nothing.
         if self.id >= 0 and not (self.errors and self.value is None):
             self.peer._send_ack(self.value, self.id)
+        elif self.errors:
+            self.peer._send_error("The handler of this event failed", self.id)
+        if self.pending is not None:
+            self.pending.end()
         return self.peer._next() if self.next else 0
 
 

@@ -125,6 +125,7 @@ cdef class Polling(Transport):
             return self._stop()
         # Without a GET that waits, the next one gets it; the session has a deadline.
         self.closing = True
+        self._let_go(200, HTML, b"ok")
         self.flush()
         return 0
 
@@ -134,6 +135,7 @@ cdef class Polling(Transport):
         self.flush()
         self.discarded = True
         poll, self.poll = self.poll, None
+        self._let_go(503, TEXT, b"Service Unavailable")
         if poll is not None:
             poll.respond(503, TEXT, b"Service Unavailable", b"")
         if session is not None:
@@ -146,6 +148,7 @@ cdef class Polling(Transport):
         self.closing = self.discarded = True
         if self.poll is not None:
             self._answer([CLOSE])
+        self._let_go(400, JSON, b'{"code":1,"message":"Session ID unknown"}')
         self.session = None
         return 0
 
@@ -164,7 +167,10 @@ cdef class Polling(Transport):
         return 0
 
     cpdef list handover(self):
-        cdef list pending = self.pending
+        cdef list pending
+        # What it has sent by this transport comes before what it sends by the other.
+        self._read_rest(True)
+        pending = self.pending
         self.pending = []
         self.discarded = True
         if self.poll is not None:
@@ -206,8 +212,8 @@ cdef class Polling(Transport):
     cdef int on_body(self, Responder responder, bytes body) except -1:
         """The POST has come whole."""
         cdef Session session = self.session
-        self.post = None
         if session is None:
+            self.post = None
             responder.respond(
                 400, JSON, b'{"code":1,"message":"Session ID unknown"}', b""
             )
@@ -215,26 +221,67 @@ cdef class Polling(Transport):
         try:
             if self.jsonp is not None:
                 body = form_payload(body)
+            if self.engine.max_packets and not self.dialect & REVISION_3:
+                self._check_count(count_packets(
+                    PyBytes_AS_STRING(body),
+                    PyBytes_AS_STRING(body) + PyBytes_GET_SIZE(body),
+                ))
+        except Exception as exc:
+            self.post = None
+            self._fail(responder, exc)
+            return 0
+        return self._take_post(body, False)
+
+    cdef int _take_post(self, bytes body, bint whole) except -1:
+        """Take the packets of a POST, and answer it.
+
+        Both wait while the session is paused, unless the `whole` is to be read now.
+        """
+        cdef Session session = self.session
+        cdef Responder post = self.post
+        cdef bytes rest = b""
+        self.post = self.rest = None
+        try:
             if self.dialect & REVISION_3:
-                self._read_3(body, responder.header(b"content-type") == BINARY)
+                self._read_3(body, post.header(b"content-type") == BINARY)
             else:
-                self._read(body)
+                rest = self._read(body, whole)
         except Exception as exc:
             session.on_error(exc)
-            responder.respond(400, JSON, b'{"code":3,"message":"Bad request"}', b"")
+            post.respond(400, JSON, b'{"code":3,"message":"Bad request"}', b"")
             return 0
-        responder.respond(200, HTML, b"ok", self._headers(responder))
+        if rest or session.flow is not None and session.flow.paused and not whole:
+            self.rest = rest
+            self.post = post
+            return 0
+        return post.respond(200, HTML, b"ok", self._headers(post))
+
+    cpdef int resume(self) except -1:
+        return self._read_rest(False)
+
+    cdef int _read_rest(self, bint whole) except -1:
+        if self.rest:
+            return self._take_post(self.rest, whole)
+        return self._let_go(200, HTML, b"ok")
+
+    cdef int _let_go(self, int status, bytes content_type, bytes text) except -1:
+        """Answer a POST that waits to be read, of which nothing more is read."""
+        cdef Responder post = self.post
+        if self.rest is not None:
+            self.post = self.rest = None
+            post.respond(status, content_type, text, self._headers(post))
         return 0
 
-    cdef int _read(self, bytes body) except -1:
+    cdef bytes _read(self, bytes body, bint whole):
+        """Take packets; returns what is left where the session pauses."""
         cdef Session session = self.session
         cdef const char *p = PyBytes_AS_STRING(body)
         cdef const char *end = p + PyBytes_GET_SIZE(body)
         cdef const char *stop
         cdef PacketView packet
-        if self.engine.max_packets:
-            self._check_count(count_packets(p, end))
         while True:
+            if session.flow is not None and session.flow.paused and not whole:
+                return p[:end - p]
             stop = packet_end(p, end)
             if p < stop and p[0] == c"b":
                 session.on_binary(decode_base64(p + 1, stop - p - 1))
@@ -242,7 +289,7 @@ cdef class Polling(Transport):
                 scan_packet(p, stop - p, &packet)
                 session.on_packet(packet.type, packet.data, packet.size)
             if stop == end:
-                return 0
+                return b""
             p = stop + 1
 
     cdef int _read_3(self, bytes body, bint binary) except -1:

@@ -19,6 +19,20 @@ cdef enum Dialect:
     JSONP = 4           # long-polling by scripts and forms
 
 
+cdef enum Pause:
+    # Why a client is not read: bits of Flow.paused.
+    PENDING = 1     # its handlers have too much to do
+
+
+cdef class Flow:
+    # What one client has under way; made when something first waits.
+    cdef:
+        readonly Py_ssize_t events       # whose handlers wait, or have suspended
+        readonly Py_ssize_t bytes   # of those events
+        readonly int paused         # Pause bits: it is not read
+        bint moved                  # one has ended since the last ping
+
+
 cdef class Transport(Timed):
     # What session asks of websocket and polling.
     cdef:
@@ -34,6 +48,8 @@ cdef class Transport(Timed):
     cpdef int release(self) except -1
     cpdef list handover(self)
     cpdef Py_ssize_t buffered(self) except -1
+    cpdef int pause(self) except -1
+    cpdef int resume(self) except -1
     cdef int on_text(self, const char *p, Py_ssize_t n) except -1
     cdef int on_binary(self, bytes data) except -1
     cdef int _on_message(self, bytes data) except -1
@@ -48,6 +64,7 @@ cdef class SessionHandler(Timed):
     cdef int on_text(self, const char *p, Py_ssize_t n) except -1
     cdef int on_binary(self, bytes data) except -1
     cdef int on_close(self, str reason) except -1
+    cdef bint awaits(self) except -1
 
 
 cdef class HandlerFactory:
@@ -70,6 +87,7 @@ cdef class Session(Timed):
         object _request
         dict _environ
         public dict data            # the application's session, made on demand
+        readonly Flow flow          # None: nothing has waited yet
         Deadline heartbeat
         # The WebSocket of an upgrade that is under way.
         Transport probe
@@ -88,6 +106,15 @@ cdef class Session(Timed):
     cdef int drop(self, str reason, object code=*) except -1
     cdef int forget(self) except -1
     cdef int too_slow(self) except -1
+    cdef int enter(self, Py_ssize_t size) except -1
+    cdef int leave(self, Py_ssize_t size) except -1
+    cdef int expect(self) except -1
+    cdef bint _awaited(self) except -1
+    cdef int pause(self, int why) except -1
+    cdef int resume(self, int why) except -1
+    cdef bint _has_room(self) except -1
+    cdef bint _overcrowded(self) except -1
+    cdef int _no_pong(self) except -1
     cdef int finished(self) except -1
     cdef int on_packet(self, int type, const char *p, Py_ssize_t n) except -1
     cdef int on_binary(self, bytes data) except -1
@@ -123,6 +150,8 @@ cdef class Engine(Flusher):
         double upgrade_timeout
         Py_ssize_t max_payload
         Py_ssize_t max_buffer_bytes
+        Py_ssize_t max_pending_events
+        Py_ssize_t max_pending_bytes
         public Py_ssize_t max_packets   # of a POST; 0: as many as its size allows
         bint allow_upgrades
         tuple transports

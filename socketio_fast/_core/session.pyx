@@ -65,6 +65,11 @@ cdef double NOOP_INTERVAL = 0.1
 cdef double CLOSE_TIMEOUT = 30.0
 
 cdef enum:
+    # How many times max_pending_events and max_pending_bytes a client may send while
+    # an acknowledgement of it is awaited.
+    HARD = 4
+
+cdef enum:
     RANDOM_SIZE = 3840  # bytes: 256 ids
 
 cdef enum:
@@ -149,6 +154,14 @@ cdef class Transport(Timed):
         """Bytes that wait for the client to read."""
         raise NotImplementedError
 
+    cpdef int pause(self) except -1:
+        """Read nothing more of the client, before resume()."""
+        return 0
+
+    cpdef int resume(self) except -1:
+        """Read on; what was received meanwhile comes first."""
+        return 0
+
     # Of those that carry one packet in a message, WebSockets.
 
     cdef int on_text(self, const char *p, Py_ssize_t n) except -1:
@@ -203,6 +216,10 @@ cdef class SessionHandler(Timed):
         """The session is over; nothing can be sent any more."""
         raise NotImplementedError
 
+    cdef bint awaits(self) except -1:
+        """Whether something waits for what this client has yet to send."""
+        return False
+
     cdef int on_deadline(self, int kind, double now) except -1:
         return 0
 
@@ -212,6 +229,13 @@ cdef class HandlerFactory:
 
     cdef SessionHandler new_handler(self, Session session):
         raise NotImplementedError
+
+
+@cython.final
+@cython.no_gc  # numbers alone
+@cython.freelist(16)
+cdef class Flow:
+    """What one client has under way."""
 
 
 @cython.final
@@ -338,6 +362,8 @@ cdef class Session(Timed):
     cdef int _closed(self, str reason) except -1:
         if self.engine.logger.isEnabledFor(logging.INFO):
             self.engine.logger.info("session %s closed: %s", self.id, reason)
+        if self.flow is not None:
+            self.flow.paused = 0
         cdef SessionHandler handler = self.handler
         cdef Observer observer = self.engine.observer
         if observer is not None:
@@ -360,6 +386,123 @@ cdef class Session(Timed):
             self.id, self.engine.max_buffer_bytes,
         )
         return self.drop(TRANSPORT_ERROR)
+
+    # Reading: no more than handlers can take.
+
+    cdef int enter(self, Py_ssize_t size) except -1:
+        """An event of so many bytes waits for its handler, or that has suspended."""
+        cdef Flow flow = self.flow
+        if flow is None:
+            flow = self.flow = Flow.__new__(Flow)
+        flow.events += 1
+        flow.bytes += size
+        if (
+            flow.events > self.engine.max_pending_events
+            or flow.bytes > self.engine.max_pending_bytes
+        ):
+            if not self._awaited():
+                self.pause(PENDING)
+        return 0
+
+    cdef int leave(self, Py_ssize_t size) except -1:
+        """It waits no more, or has ended."""
+        cdef Flow flow = self.flow
+        flow.events -= 1
+        flow.bytes -= size
+        flow.moved = True
+        if flow.paused & PENDING and self._has_room():
+            # Not at once: what is read then may be this client's next event.
+            self.engine.soon(self._read_on)
+        return 0
+
+    cdef bint _has_room(self) except -1:
+        """Whether a client that is paused may be read on."""
+        if self._awaited():
+            return True
+        return (
+            self.flow.events <= self.engine.max_pending_events // 2
+            and self.flow.bytes <= self.engine.max_pending_bytes // 2
+        )
+
+    def _read_on(self):
+        if self.flow.paused & PENDING and self._has_room():
+            self.resume(PENDING)
+
+    cdef bint _awaited(self) except -1:
+        """Whether an acknowledgement, which may come next, is let pass the limits.
+
+        A handler may wait for it, and hold up the events before it. So there are other
+        limits while the server waits for one, HARD times as high.
+        """
+        cdef SessionHandler handler = self.handler
+        return handler is not None and handler.awaits() and not self._overcrowded()
+
+    cdef int expect(self) except -1:
+        """The server waits for an acknowledgement from now on."""
+        if self.flow is not None and self.flow.paused & PENDING:
+            self.engine.soon(self._read_on)
+        return 0
+
+    cdef bint _overcrowded(self) except -1:
+        return (
+            self.flow.events > HARD * self.engine.max_pending_events
+            or self.flow.bytes > HARD * self.engine.max_pending_bytes
+        )
+
+    cdef int pause(self, int why) except -1:
+        """Read nothing more of this client, for this reason besides others."""
+        cdef Transport transport = self.transport
+        cdef Flow flow = self.flow
+        cdef int before
+        if self.state != OPEN:
+            return 0
+        if flow is None:
+            flow = self.flow = Flow.__new__(Flow)
+        before = flow.paused
+        flow.paused = before | why
+        if not before:
+            flow.moved = True
+            self.engine.counters["paused_clients"] += 1
+            transport.pause()
+        return 0
+
+    cdef int resume(self, int why) except -1:
+        """This reason has gone; read on if there is no other."""
+        cdef Transport transport = self.transport
+        cdef Flow flow = self.flow
+        if flow is None or not flow.paused:
+            return 0
+        flow.paused &= ~why
+        if not flow.paused and self.state == OPEN:
+            if self.heartbeat.kind == D_PONG:
+                # Its answer has not been read.
+                self.engine.restart(self.heartbeat, self.engine.ping_timeout, D_PONG)
+            transport.resume()
+        return 0
+
+    cdef int _no_pong(self) except -1:
+        """The client has not answered a ping in time, as far as was read."""
+        cdef Transport transport = self.transport
+        cdef Flow flow = self.flow
+        cdef SessionHandler handler = self.handler
+        if flow is None or not flow.paused:
+            return self.drop(PING_TIMEOUT)
+        if (
+            flow.paused == PENDING and not flow.moved
+            and self._overcrowded() and handler.awaits()
+        ):
+            # Handlers may wait for what is not read because they wait.
+            self.engine.logger.warning(
+                "session %s: %d events wait behind handlers that wait for "
+                "acknowledgements, closed", self.id, flow.events,
+            )
+            self.engine.counters["deadlocked_clients"] += 1
+            return self.drop(TRANSPORT_ERROR)
+        # To the client, a server that does not ping has gone.
+        flow.moved = False
+        transport.send(PING)
+        self.engine.restart(self.heartbeat, self.engine.ping_timeout, D_PONG)
+        return 0
 
     cdef int finished(self) except -1:
         """Nothing is left to deliver: out of the table, and of every cycle."""
@@ -502,6 +645,8 @@ cdef class Session(Timed):
         self._end_probe()
         self.upgraded = True
         self.transport = websocket
+        if self.flow is not None and self.flow.paused:
+            websocket.pause()
         undelivered = polling.handover()
         for m in undelivered:
             websocket.send(m)
@@ -530,7 +675,7 @@ cdef class Session(Timed):
             transport.send(PING)
             self.engine.restart(self.heartbeat, self.engine.ping_timeout, D_PONG)
         elif kind == D_PONG:
-            self.drop(PING_TIMEOUT)
+            self._no_pong()
         elif kind == D_UPGRADE:
             self._end_probe()
             probe.close()
@@ -651,6 +796,8 @@ cdef class Engine(Flusher):
         self.upgrade_timeout = config.upgrade_timeout
         self.max_payload = config.max_http_buffer_size
         self.max_buffer_bytes = config.max_buffer_bytes
+        self.max_pending_events = config.max_pending_events
+        self.max_pending_bytes = config.max_pending_bytes
         self.allow_upgrades = config.allow_upgrades
         self.transports = config.transports
         self.can_upgrade = (

@@ -19,6 +19,7 @@ cdef class Packet:
         readonly object data        # the decoded JSON, None where there is none
         readonly int64_t missing    # attachments still to come
         list attachments
+        Py_ssize_t size             # bytes received, with attachments
 
     cdef int attach(self, bytes data) except -1
 

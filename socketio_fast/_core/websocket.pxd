@@ -37,6 +37,7 @@ cdef class WebSocket(Transport):
         bytes pong                  # the last one, while the writer is paused
         bint close_sent
         bint dead                   # nothing is read any more
+        bint paused                 # nothing is read for now
 
     cdef int begin(self, Session session, object origin) except -1
     cdef int _write(self, bytes data) except -1

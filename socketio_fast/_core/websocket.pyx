@@ -50,6 +50,9 @@ from socketio_fast._core.writer cimport Writer
 from socketio_fast._core.session import SERVER_DISCONNECT as _SERVER_DISCONNECT
 from socketio_fast.exceptions import LimitError, ProtocolError
 
+cdef extern from "Python.h":
+    Py_ssize_t PY_SSIZE_T_MAX
+
 cdef enum:
     # A larger payload is not unmasked into the shared buffer.
     SCRATCH_SIZE = 65536
@@ -162,6 +165,28 @@ cdef class WebSocket(Transport):
     cpdef int release(self) except -1:
         return 0
 
+    cpdef int pause(self) except -1:
+        if self.paused or self.dead or self.close_sent:
+            return 0
+        self.paused = True
+        # What the event loop still gives is kept, unread.
+        self.needed = PY_SSIZE_T_MAX
+        if self.partial is None:
+            self.partial = bytearray()
+        if self.writer.transport is not None:
+            self.writer.transport.pause_reading()
+        return 0
+
+    cpdef int resume(self) except -1:
+        if not self.paused:
+            return 0
+        self.paused = False
+        self.needed = 0
+        self.data_received(b"")
+        if self.writer.transport is not None and not self.paused:
+            self.writer.transport.resume_reading()
+        return 0
+
     cpdef list handover(self):
         return []
 
@@ -180,7 +205,8 @@ cdef class WebSocket(Transport):
             self._write(frame[:4])
         self.close_sent = True
         self.close_deadline = self.engine.start(CLOSE_TIMEOUT, D_CLOSE, self)
-        return 0
+        # The client's close frame is read.
+        return self.resume() if self.paused else 0
 
     cdef int _close_connection(self) except -1:
         """The closing handshake is over, or there can be none."""
@@ -275,7 +301,7 @@ cdef class WebSocket(Transport):
         cdef bytes large
         cdef char *payload
         cdef sf_frame f
-        while i < n and not self.dead:
+        while i < n and not self.dead and not self.paused:
             f = sf_scan_frame(p + i, n - i)
             self._check_frame(&f)
             size = f.length

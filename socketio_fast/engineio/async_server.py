@@ -15,7 +15,13 @@ from socketio_fast._core.peer import Hub
 from socketio_fast._core.session import Engine, generate_id
 from socketio_fast.config import EngineConfig
 from socketio_fast.encodings import json_functions
-from socketio_fast.engineio.base_server import ASYNC_MODES, SYNC_MODES, BaseServer
+from socketio_fast.engineio.base_server import (
+    ASYNC_MODES,
+    SYNC_MODES,
+    AsyncHandlers,
+    BaseServer,
+    is_ordered,
+)
 from socketio_fast.engineio.hooks import Hooks
 from socketio_fast.engineio.packet import Packet, read_text
 from socketio_fast.engineio.payload import server_limit
@@ -57,7 +63,8 @@ class AsyncServer(BaseServer):
         json: What reads and writes messages that are lists or dicts: a module, or
             anything with ``dumps`` and ``loads``; ``None`` for the built-in JSON.
         async_handlers: Whether a client's next handler may start before its last has
-            ended. They start in the order its messages came.
+            ended. They start in the order its messages came. ``False`` or
+            ``"ordered"``: one after another.
         monitor_clients: Accepted; clients are always monitored.
         transports: ``None`` for all, or some of ``"polling"`` and ``"websocket"``.
         upgrade_timeout: Seconds for an upgrade to WebSocket to complete (10).
@@ -69,6 +76,9 @@ class AsyncServer(BaseServer):
             or coroutine function, which returns a bool or raises
             :class:`~socketio_fast.exceptions.RequestRefusedError`.
         initial_packet: A message for each client, behind the open packet.
+        max_pending_events: Messages of one client whose handlers have not ended, before
+            its connection is not read any more (1000).
+        max_pending_bytes: Bytes of them, likewise (16 MiB).
         limits: What clients and addresses may ask for, a
             :class:`socketio_fast.limits.Limits`.
         allow_eio3: Whether clients of revision 3 of the protocol are served too
@@ -94,13 +104,15 @@ class AsyncServer(BaseServer):
         cors_credentials: bool = True,
         logger: bool | Logger = False,
         json: Any = None,
-        async_handlers: bool = True,
+        async_handlers: AsyncHandlers = True,
         monitor_clients: bool | None = None,
         transports: str | Sequence[str] | None = None,
         *,
         upgrade_timeout: float = 10,
         max_buffer_bytes: int = 16 * 1024 * 1024,
         per_message_deflate: bool | Mapping[str, Any] = False,
+        max_pending_events: int = 1000,
+        max_pending_bytes: int = 16 * 1024 * 1024,
         limits: Limits | None = None,
         allow_eio3: bool = False,
         allow_request: Callable[..., Any] | None = None,
@@ -125,6 +137,8 @@ class AsyncServer(BaseServer):
             max_http_buffer_size=max_http_buffer_size,
             max_buffer_bytes=max_buffer_bytes,
             allow_eio3=allow_eio3,
+            max_pending_events=max_pending_events,
+            max_pending_bytes=max_pending_bytes,
             allow_upgrades=allow_upgrades,
             http_compression=http_compression,
             compression_threshold=compression_threshold,
@@ -141,7 +155,7 @@ class AsyncServer(BaseServer):
         self._json = json_functions(json)
         self._callbacks = Callbacks(
             logger=self.logger,
-            ordered=not async_handlers,
+            ordered=is_ordered(async_handlers),
             read_text=partial(read_text, json=self._json),
         )
         self._factory: Callbacks | Hub = (

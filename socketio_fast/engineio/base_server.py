@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, ClassVar, TypeVar, overload
+from typing import Any, ClassVar, Literal, TypeVar, overload
 
 from socketio_fast._core.callbacks import Callbacks
 from socketio_fast._core.outgoing import Outgoing, message_packet, raw_packet
@@ -17,13 +17,31 @@ from socketio_fast.engineio.packet import Packet
 from socketio_fast.logs import Logger
 from socketio_fast.signatures import adapt
 
-__all__ = ["BaseServer", "Reason"]
+__all__ = ["AsyncHandlers", "BaseServer", "Reason", "is_ordered"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 #: What python-engineio calls the ways to run an asyncio server, and others.
 ASYNC_MODES = ("asgi", "aiohttp", "sanic", "tornado")
 SYNC_MODES = ("threading", "eventlet", "gevent", "gevent_uwsgi")
+
+
+#: Whether a client's next handler may start before its last has ended; ``"ordered"``
+#: says no, as ``False`` does, and that a handler may wait for an acknowledgement.
+AsyncHandlers = bool | Literal["ordered"]
+
+
+def is_ordered(async_handlers: AsyncHandlers) -> bool:
+    """Whether the handlers of one client run one after another.
+
+    Raises:
+        ValueError: It is a string, but not ``"ordered"``.
+    """
+    if isinstance(async_handlers, str) and async_handlers != "ordered":
+        raise ValueError(
+            f"async_handlers={async_handlers!r}: True, False or 'ordered' expected"
+        )
+    return not async_handlers or async_handlers == "ordered"
 
 
 class Reason:
@@ -66,6 +84,8 @@ class BaseServer:
     upgrade_timeout = _Option()
     max_http_buffer_size = _Option()
     max_buffer_bytes = _Option()
+    max_pending_events = _Option()
+    max_pending_bytes = _Option()
     allow_upgrades = _Option()
     http_compression = _Option()
     compression_threshold = _Option()
@@ -79,7 +99,7 @@ class BaseServer:
     #: Where events of connections are logged.
     logger: Logger
     #: Whether a client's next handler may start before its last has ended.
-    async_handlers: bool
+    async_handlers: AsyncHandlers
     #: The compiled core: sessions, deadlines, what is to be written.
     engine: Engine
 

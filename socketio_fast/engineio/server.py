@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from socketio_fast.engineio.async_server import AsyncServer
-from socketio_fast.engineio.base_server import ASYNC_MODES, BaseServer
+from socketio_fast.engineio.base_server import ASYNC_MODES, AsyncHandlers, BaseServer
 from socketio_fast.engineio.packet import Packet
 from socketio_fast.hosting.wsgi import Environ, Gateway, StartResponse
 from socketio_fast.logs import Logger
@@ -65,7 +65,7 @@ class Server(BaseServer):
         cors_credentials: bool = True,
         logger: bool | Logger = False,
         json: Any = None,
-        async_handlers: bool = True,
+        async_handlers: AsyncHandlers = True,
         monitor_clients: bool | None = None,
         transports: str | Sequence[str] | None = None,
         *,

@@ -173,6 +173,8 @@ async def _serve(websocket: HostedWebSocket, receive: Receive, send: Send) -> No
     sender = Sender(websocket, send_message, close, closing)
     try:
         while True:
+            if websocket.room is not None:
+                await websocket.room
             event = await receive()
             if event["type"] == "websocket.disconnect":
                 return

@@ -152,10 +152,11 @@ class EngineHandler(WebSocketHandler):
         assert self._websocket is not None
         self._sender = Sender(self._websocket, self._send, self._close, self._closing)
 
-    def on_message(self, message: str | bytes) -> None:
-        """A message of the client; called by tornado."""
+    def on_message(self, message: str | bytes) -> asyncio.Future[None] | None:
+        """A message of the client; called by tornado, which waits for the future."""
         assert self._websocket is not None
         self._websocket.receive(message)
+        return self._websocket.room
 
     def on_close(self) -> None:
         """The WebSocket has closed; called by tornado."""

@@ -18,6 +18,8 @@ def test_defaults() -> None:
         "upgrade_timeout": 10,
         "max_http_buffer_size": 1_000_000,
         "max_buffer_bytes": 16 * 1024 * 1024,
+        "max_pending_events": 1000,
+        "max_pending_bytes": 16 * 1024 * 1024,
         "allow_upgrades": True,
         "http_compression": True,
         "compression_threshold": 1024,
