@@ -84,6 +84,7 @@ class Hub(HandlerFactory):
         verbose: bool = False,
         codec: Codec | None = None,
         new_recovery: Callable[[Namespace], Recovery] | None = None,
+        error_acks: bool = False,
     ) -> Self: ...
     @property
     def namespaces(self) -> dict[str, Namespace]: ...

@@ -17,7 +17,7 @@ from socketio_fast.engineio.packet import Packet
 from socketio_fast.logs import Logger
 from socketio_fast.signatures import adapt
 
-__all__ = ["AsyncHandlers", "BaseServer", "Reason", "is_ordered"]
+__all__ = ["BaseServer", "Reason", "is_ordered"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
