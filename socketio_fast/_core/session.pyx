@@ -80,6 +80,7 @@ cdef enum:
     D_CLOSE
 
 cdef Outgoing PING = outgoing.control(b"2")
+cdef Outgoing NOOP = outgoing.control(b"6")
 cdef Outgoing PONG_PROBE = outgoing.control(b"3probe")
 
 
@@ -475,8 +476,13 @@ cdef class Session(Timed):
         flow.paused &= ~why
         if not flow.paused and self.state == OPEN:
             if self.heartbeat.kind == D_PONG:
-                # Its answer has not been read.
-                self.engine.restart(self.heartbeat, self.engine.ping_timeout, D_PONG)
+                # Its answer, or in revision 3 its ping, has not been read.
+                self.engine.restart(
+                    self.heartbeat,
+                    self._silence() if self.dialect & REVISION_3
+                    else self.engine.ping_timeout,
+                    D_PONG,
+                )
             transport.resume()
         return 0
 
@@ -500,7 +506,7 @@ cdef class Session(Timed):
             return self.drop(TRANSPORT_ERROR)
         # To the client, a server that does not ping has gone.
         flow.moved = False
-        transport.send(PING)
+        transport.send(NOOP if self.dialect & REVISION_3 else PING)
         self.engine.restart(self.heartbeat, self.engine.ping_timeout, D_PONG)
         return 0
 
