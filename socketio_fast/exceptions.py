@@ -127,12 +127,15 @@ class BroadcastTimeoutError(TimeoutError):
         event: Its name.
         missing: How many clients have not: in time, or because they have gone.
         responses: What the others answered, in the order it came.
+        others: What else there is to say.
     """
 
-    def __init__(self, event: str, missing: int, responses: list[Any]) -> None:
+    def __init__(
+        self, event: str, missing: int, responses: list[Any], others: str = ""
+    ) -> None:
         super().__init__(
             f"{missing} of {missing + len(responses)} clients did not acknowledge "
-            f"{event!r}"
+            f"{event!r}{others}"
         )
         self.missing = missing
         self.responses = responses

@@ -7,31 +7,20 @@
     async for sid, answer in sio.to("room").timeout(5).acks("question"): ...
     for client in await sio.in_("room").fetch_sockets(): ...
 
-:meth:`BroadcastOperator.emit` reaches the clients of all processes that share a
-manager. The other methods know those of this process: with a manager of several
-processes they need :attr:`BroadcastOperator.local`, so that nobody takes a part for
-the whole.
+All of it reaches the clients of all processes that share a manager, unless
+:attr:`BroadcastOperator.local` says otherwise; the messages between processes are in
+:mod:`socketio_fast.managers.cluster`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator
-from functools import partial
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from typing_extensions import Self
-
 from socketio_fast import exceptions
-from socketio_fast._core.peer import Peer
-from socketio_fast.sockets import (
-    Handshake,
-    Socket,
-    check_event,
-    make_handshake,
-    several,
-)
+from socketio_fast.managers.cluster import Scope, answer_of, rooms_of
+from socketio_fast.sockets import Handshake, check_event
 
 if TYPE_CHECKING:
     from socketio_fast.async_server import AsyncServer
@@ -43,58 +32,76 @@ ACK_TIMEOUT = 60.0
 
 
 class BroadcastOperator:
-    """Some clients of a namespace, and what can be done with them.
+    """Clients of a namespace, or of several: all, or those in some rooms.
 
-    It never changes: ``to()`` and the like give another one.
+    Made by ``sio.to()`` and its like, by namespaces and by sockets.
 
     Args:
         server: The server.
         namespaces: The names of the namespaces.
+        scope: Who of their clients.
+        volatile: Whether what is sent is dropped for clients that it would have to
+            wait for.
+        compress: Whether it may be compressed on its way.
+        timeout: Seconds for acknowledgements.
     """
 
-    def __init__(self, server: AsyncServer, namespaces: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        server: AsyncServer,
+        namespaces: Sequence[str] = ("/",),
+        scope: Scope | None = None,
+        *,
+        volatile: bool = False,
+        compress: bool = True,
+        timeout: float = ACK_TIMEOUT,
+    ) -> None:
         self._server = server
         self._namespaces = namespaces
-        self._rooms: tuple[Any, ...] = ()
-        self._without: tuple[Any, ...] = ()
-        self._local = False
-        self._compress = True
-        self._timeout = ACK_TIMEOUT
+        self._scope = scope or Scope()
+        self._volatile = volatile
+        self._compress = compress
+        self._timeout = timeout
 
-    def _with(self, **changes: Any) -> Self:
-        new = type(self)(self._server, self._namespaces)
-        new.__dict__.update({**self.__dict__, **changes})
-        return new
+    def _but(self, **changes: Any) -> BroadcastOperator:
+        """One that differs in this."""
+        flags = {
+            "volatile": self._volatile,
+            "compress": self._compress,
+            "timeout": self._timeout,
+        }
+        scope = changes.pop("scope", self._scope)
+        return BroadcastOperator(
+            self._server, self._namespaces, scope, **{**flags, **changes}
+        )
 
-    def to(self, *rooms: Any) -> Self:
-        """Clients in any of these rooms, or lists of rooms; each client once."""
-        added = [room for given in rooms for room in several(given)]
-        return self._with(_rooms=(*self._rooms, *added))
+    # To whom, and how.
+
+    def to(self, *rooms: Any) -> BroadcastOperator:
+        """Clients in any of these rooms too (rooms, ``sid``\\ s, or lists of them)."""
+        return self._but(scope=self._scope.with_rooms(rooms))
 
     in_ = to
 
-    def except_(self, *rooms: Any) -> Self:
-        """Not the clients in any of these rooms; a ``sid`` is a room too.
-
-        Rooms are looked up in this process: of other processes' clients only those are
-        left out that are named by their ``sid``.
-        """
-        added = [room for given in rooms for room in several(given)]
-        return self._with(_without=(*self._without, *added))
+    def except_(self, *rooms: Any) -> BroadcastOperator:
+        """Not those in any of these rooms (rooms, ``sid``\\ s, or lists of them)."""
+        return self._but(scope=self._scope.without(rooms))
 
     @property
-    def local(self) -> Self:
+    def local(self) -> BroadcastOperator:
         """Only clients of this process."""
-        return self._with(_local=True)
+        return self._but(scope=self._scope.locally())
 
-    def compress(self, compress: bool) -> Self:
-        """Whether what is sent may be compressed on its way (``True``).
+    @property
+    def volatile(self) -> BroadcastOperator:
+        """What is sent is dropped for clients that it would have to wait for."""
+        return self._but(volatile=True)
 
-        It holds for clients of this process.
-        """
-        return self._with(_compress=bool(compress))
+    def compress(self, compress: bool) -> BroadcastOperator:
+        """Whether what is sent may be compressed on its way."""
+        return self._but(compress=compress)
 
-    def timeout(self, seconds: float) -> Self:
+    def timeout(self, seconds: float) -> BroadcastOperator:
         """How many seconds acknowledgements have (60).
 
         Raises:
@@ -102,7 +109,7 @@ class BroadcastOperator:
         """
         if not seconds > 0:
             raise ValueError(f"timeout({seconds!r}): more than 0 seconds expected")
-        return self._with(_timeout=float(seconds))
+        return self._but(timeout=float(seconds))
 
     # Sending.
 
@@ -118,23 +125,14 @@ class BroadcastOperator:
             TypeError: An argument is not JSON with bytes in it.
         """
         check_event(event)
-        server = self._server
-        here = self._local or not server._distributed
-        for name in self._namespaces:
-            skip: Any = self._skipped(name)
-            ns = server._namespace(name)
-            to = list(self._rooms) or None
-            if here and server._emits_itself and not self._compress:
-                if ns is not None and ns.rooms is not None:
-                    ns.rooms.emit([event, *args], to, skip or None, None, False)
-                continue
-            await server.emit(
+        for namespace in self._namespaces:
+            await self._server.manager._broadcast(
                 event,
-                args,
-                to=to,
-                skip_sid=skip or None,
-                namespace=name,
-                ignore_queue=self._local,
+                list(args),
+                namespace,
+                self._scope,
+                volatile=self._volatile,
+                compress=self._compress,
             )
 
     async def send(self, *args: Any) -> None:
@@ -142,196 +140,130 @@ class BroadcastOperator:
         await self.emit("message", *args)
 
     async def emit_with_ack(self, event: str, *args: Any) -> list[Any]:
-        """Send an event, and wait for the acknowledgements of all clients.
+        """Send an event, and wait until all clients that got it have acknowledged.
 
         Returns:
-            What they answered, in the order it came; of each ``None`` for no argument,
-            the argument for one, a tuple for several.
+            Of each client ``None`` for an acknowledgement without arguments, the
+            argument for one, a tuple for several; in the order they came.
 
         Raises:
-            BroadcastTimeoutError: A client has not answered in time, or has gone; the
-                answers of others are its ``responses``.
-            RuntimeError: There are other processes, and this is not ``local``.
+            BroadcastTimeoutError: Some did not in the seconds of :meth:`timeout`, or
+                have gone. It has the ``responses`` that came, and the ``missing``.
             ValueError: The name is reserved, such as ``connect``.
             TypeError: An argument is not JSON with bytes in it.
         """
         return [answer async for _, answer in self.acks(event, *args)]
 
     async def acks(self, event: str, *args: Any) -> AsyncIterator[tuple[str, Any]]:
-        """Send an event, and give ``(sid, answer)`` as they come.
+        """Send an event, and give ``(sid, response)`` of each client as they come.
 
-        It raises what :meth:`emit_with_ack` does, ``BroadcastTimeoutError`` at the end.
+        Example::
+
+            async for sid, answer in sio.to("room").timeout(5).acks("question"):
+                ...
+
+        Raises:
+            BroadcastTimeoutError: After what came: some did not acknowledge in the
+                seconds of :meth:`timeout`, or have gone.
+            ValueError: The name is reserved, such as ``connect``.
+            TypeError: An argument is not JSON with bytes in it.
         """
         check_event(event)
         loop = asyncio.get_running_loop()
-        done: asyncio.Queue[tuple[Peer, asyncio.Future[Any]]] = asyncio.Queue()
-        waiting: dict[Peer, asyncio.Future[Any]] = {}
+        deadline = loop.time() + self._timeout
+        answers = Answers()
         responses: list[Any] = []
-        until = loop.time() + self._timeout
         try:
-            for peer in self._peers("acks()"):
-                if not peer.reachable:
-                    continue
-                future = waiting[peer] = loop.create_future()
-                future.add_done_callback(partial(_put, done, peer))
-                peer.namespace.rooms.emit(
-                    [event, *args], peer.sid, None, future, self._compress
+            for namespace in self._namespaces:
+                await self._server.manager._ask(
+                    event,
+                    list(args),
+                    namespace,
+                    self._scope,
+                    answers,
+                    timeout=self._timeout,
+                    compress=self._compress,
                 )
-            missing = 0
-            while waiting:
-                try:
-                    peer, future = await asyncio.wait_for(
-                        done.get(), max(0.0, until - loop.time())
-                    )
-                except asyncio.TimeoutError:
-                    break
-                del waiting[peer]
-                if future.exception() is not None:
-                    missing += 1  # it has gone
-                    continue
-                answer = future.result()
-                value = tuple(answer) if len(answer) > 1 else (answer or [None])[0]
-                responses.append(value)
-                yield peer.sid, value
-            missing += len(waiting)
-            if missing:
-                raise exceptions.BroadcastTimeoutError(event, missing, responses)
+            answers.all_asked()
+            while (answer := await answers.next(deadline)) is not None:
+                responses.append(answer[1])
+                yield answer
         finally:
-            for peer, future in waiting.items():
-                peer.cancel_ack(future)
-                if not future.cancel():
-                    future.exception()  # nobody looks at it any more
+            answers.close()
+        if answers.missing or answers.incomplete:
+            raise exceptions.BroadcastTimeoutError(
+                event, len(answers.missing), responses, answers.incomplete
+            )
 
-    # The clients themselves.
+    # Clients.
 
     async def fetch_sockets(self) -> list[RemoteSocket]:
-        """The clients, as they are now.
+        """These clients, of all processes; a list.
 
         Raises:
-            RuntimeError: There are other processes, and this is not ``local``.
+            TimeoutError: Another process did not answer.
         """
-        peers = self._peers("fetch_sockets()")
-        return [RemoteSocket(self, peer) for peer in peers if peer.connected]
-
-    async def sockets_join(self, *rooms: Any) -> None:
-        """Put the clients into rooms.
-
-        Raises:
-            ValueError: A room is a client's ``sid``.
-            RuntimeError: There are other processes, and this is not ``local``.
-        """
-        await self._change("enter_room", "sockets_join()", rooms)
-
-    async def sockets_leave(self, *rooms: Any) -> None:
-        """Take the clients out of rooms.
-
-        Raises:
-            RuntimeError: There are other processes, and this is not ``local``.
-        """
-        await self._change("leave_room", "sockets_leave()", rooms)
-
-    async def _change(self, method: str, what: str, rooms: tuple[Any, ...]) -> None:
-        change = getattr(self._server.manager, method)
-        for peer in self._peers(what):
-            if not peer.reachable:
-                continue
-            for given in rooms:
-                for room in several(given):
-                    await change(peer.sid, peer.namespace.name, room)
-
-    async def disconnect_sockets(self, close: bool = False) -> None:
-        """Disconnect the clients.
-
-        Args:
-            close: Whether their connections are closed, with all their namespaces.
-
-        Raises:
-            RuntimeError: There are other processes, and this is not ``local``.
-        """
-        for peer in self._peers("disconnect_sockets()"):
-            _disconnect(peer, close)
-
-    # Who they are.
-
-    def _skipped(self, name: str) -> list[Any]:
-        """The sids of those in the rooms that are left out, and these rooms' names: one
-        may be the sid of another process's client."""
-        ns = self._server._namespace(name)
-        found: dict[Any, None] = {}
-        for room in self._without:
-            if ns is not None and ns.rooms is not None:
-                found.update(dict.fromkeys(ns.rooms.members(room)))
-            if isinstance(room, str):
-                found[room] = None
-        return list(found)
-
-    def _peers(self, what: str) -> list[Peer]:
-        if self._server._distributed and not self._local:
-            raise RuntimeError(
-                f"{what} knows the clients of this process alone: use .local"
-            )
-        found: list[Peer] = []
-        for name in self._namespaces:
-            ns = self._server._namespace(name)
-            if ns is None or ns.rooms is None:
-                continue
-            skipped = {sid for room in self._without for sid in ns.rooms.members(room)}
-            for sid in ns.rooms.members(list(self._rooms) or None):
-                if sid not in skipped and sid in ns.peers:
-                    found.append(ns.peers[sid])
+        found = []
+        for namespace in self._namespaces:
+            for client in await self._server.manager._fetch(namespace, self._scope):
+                found.append(RemoteSocket(self._server, namespace, client))
         return found
 
+    async def sockets_join(self, *rooms: Any) -> None:
+        """Put these clients into rooms.
 
-def _put(
-    done: asyncio.Queue[tuple[Peer, asyncio.Future[Any]]],
-    peer: Peer,
-    future: asyncio.Future[Any],
-) -> None:
-    done.put_nowait((peer, future))
+        Raises:
+            ValueError: A room is the ``sid`` of a client of this process.
+        """
+        await self._change("join", rooms=rooms_of(rooms))
 
+    async def sockets_leave(self, *rooms: Any) -> None:
+        """Take these clients out of rooms."""
+        await self._change("leave", rooms=rooms_of(rooms))
 
-def _disconnect(peer: Peer, close: bool) -> None:
-    if not close:
-        peer.disconnect()
-        return
-    session = peer.session
-    for other in peer.client.peers:
-        other.disconnect()
-    session.disconnect()
+    async def disconnect_sockets(self, close: bool = False) -> None:
+        """Disconnect these clients.
+
+        Args:
+            close: Whether their whole connections are closed, with all namespaces.
+        """
+        await self._change("disconnect", close=close)
+
+    async def _change(self, change: str, **options: Any) -> None:
+        for namespace in self._namespaces:
+            await self._server.manager._change(change, namespace, self._scope, options)
 
 
 class RemoteSocket:
-    """A client as :meth:`BroadcastOperator.fetch_sockets` found it."""
+    """A client of this process or of another, as it was when it was fetched."""
 
-    def __init__(self, found_by: BroadcastOperator, peer: Peer) -> None:
-        server = found_by._server
-        name = peer.namespace.name
+    def __init__(
+        self, server: AsyncServer, namespace: str, client: dict[str, Any]
+    ) -> None:
         #: The ``sid``.
-        self.id: str = peer.sid
-        #: The rooms that it was in, its own among them.
-        self.rooms: set[Any] = {peer.sid, *(peer.rooms or ())}
-        #: The application's data of it: the dict of ``get_session()``, copied.
-        self.data: dict[str, Any] = dict((peer.session.data or {}).get(name, {}))
-        #: The request that it connected with; without a ``Socket`` of it, the times in
-        #: that are those of the look-up.
-        self.handshake: Handshake = (
-            peer.socket.handshake
-            if isinstance(peer.socket, Socket)
-            else make_handshake(peer.session.environ, time.time(), peer.auth)
+        self.id: str = client["id"]
+        #: The request that it connected with. If nothing has made a ``Socket`` of the
+        #: client, the times in it are those of the look-up.
+        self.handshake = Handshake(**client["handshake"])
+        #: The rooms that it is in, its own too.
+        self.rooms: set[Any] = set(client["rooms"])
+        #: The application's data of the client.
+        self.data: dict[str, Any] = client["data"]
+        self._operator = BroadcastOperator(
+            server, (namespace,), Scope().with_rooms((self.id,))
         )
-        self._operator = BroadcastOperator(server, (name,)).to(peer.sid).local
 
     def __repr__(self) -> str:
         return f"<RemoteSocket {self.id}>"
 
     async def emit(self, event: str, *args: Any) -> None:
-        """Send an event to it; see :meth:`BroadcastOperator.emit`."""
+        """Send it an event; see :meth:`BroadcastOperator.emit`."""
         await self._operator.emit(event, *args)
 
     async def emit_with_ack(
         self, event: str, *args: Any, timeout: float = ACK_TIMEOUT
     ) -> Any:
-        """Send an event to it, and wait for its acknowledgement.
+        """Send it an event, and wait for its acknowledgement.
 
         Raises:
             TimeoutError: It has not answered in time, or has gone.
@@ -379,6 +311,11 @@ class Broadcasting:
         """For what goes to clients of this process."""
         return self._broadcast().local
 
+    @property
+    def volatile(self) -> BroadcastOperator:
+        """For what is dropped for clients that it would have to wait for."""
+        return self._broadcast().volatile
+
     def compress(self, compress: bool) -> BroadcastOperator:
         """For what may be compressed on its way, or may not."""
         return self._broadcast().compress(compress)
@@ -402,3 +339,146 @@ class Broadcasting:
     async def disconnect_sockets(self, close: bool = False) -> None:
         """Disconnect all; see :meth:`BroadcastOperator.disconnect_sockets`."""
         await self._broadcast().disconnect_sockets(close)
+
+    # Other servers.
+
+    async def server_side_emit(self, event: str, *args: Any) -> None:
+        """Tell an event to the other servers that share the manager.
+
+        Their listeners get it, ``@sio.of(namespace).on(event)``; clients do not.
+
+        Args:
+            event: The name.
+            *args: The arguments.
+
+        Raises:
+            ValueError: It is an event that namespaces have themselves.
+            TypeError: An argument is not JSON with bytes in it.
+        """
+        _check_server_side(event)
+        operator = self._broadcast()
+        for namespace in operator._namespaces:
+            manager = operator._server.manager
+            await manager._server_side_emit(namespace, event, list(args))
+
+    async def server_side_emit_with_ack(self, event: str, *args: Any) -> list[Any]:
+        """The same, and wait for what the first listener of each server returns.
+
+        Returns:
+            Of each other server that, ``None`` where nobody listens.
+
+        Raises:
+            BroadcastTimeoutError: A server has not answered in 5 s, or has gone. It has
+                the ``responses`` of others.
+            ValueError: It is an event that namespaces have themselves.
+            TypeError: An argument is not JSON with bytes in it.
+        """
+        _check_server_side(event)
+        operator = self._broadcast()
+        answers: list[Any] = []
+        for namespace in operator._namespaces:
+            manager = operator._server.manager
+            answers += await manager._server_side_ask(namespace, event, list(args))
+        return answers
+
+
+def _check_server_side(event: str) -> None:
+    if event in ("connect", "connection", "new_namespace"):
+        raise ValueError(f"{event!r} is a reserved event name: it cannot be emitted")
+
+
+class Answers:
+    """Acknowledgements of many clients, as they come.
+
+    The managers tell it whom they have asked; clients, or other processes for theirs,
+    tell it what came.
+    """
+
+    def __init__(self) -> None:
+        self.missing: set[str] = set()
+        #: What is known to be wrong, beyond clients that are missing.
+        self.incomplete = ""
+        self._asked: list[Any] = []
+        self._waiting: set[str] = set()  # clients
+        self._hosts = 0  # other processes that have not said whom they have asked
+        self._ready: asyncio.Queue[tuple[str, Any] | None] = asyncio.Queue()
+        self._complete = False
+        self._closing: list[Any] = []
+
+    # From managers.
+
+    def asked(self, clients: Iterable[tuple[Any, int]]) -> None:
+        """Clients of this process, and the numbers of their acknowledgements."""
+        for peer, id in clients:
+            self._asked.append((peer, id))
+            self._waiting.add(peer.sid)
+
+    def others(self, count: int) -> None:
+        """So many other processes will say whom they have asked."""
+        self._hosts += count
+
+    def of_host(self, sids: Iterable[str]) -> None:
+        """One of them says so."""
+        self._hosts -= 1
+        self._waiting.update(sids)
+        self._check()
+
+    def host_failed(self, why: str, sids: Iterable[str], counted: bool) -> None:
+        """One of them will not answer any more."""
+        if not counted:
+            self._hosts -= 1
+        self.incomplete = f"; {why}"
+        for sid in sids:
+            self.gone(sid)
+        self._check()
+
+    def on_close(self, function: Any) -> None:
+        """Call this when nobody waits any more."""
+        self._closing.append(function)
+
+    def answered(self, sid: str, arguments: list[Any]) -> None:
+        """A client has acknowledged."""
+        if sid in self._waiting:
+            self._waiting.discard(sid)
+            self._ready.put_nowait((sid, answer_of(arguments)))
+            self._check()
+
+    def gone(self, sid: str) -> None:
+        """A client has gone without that."""
+        if sid in self._waiting:
+            self._waiting.discard(sid)
+            self.missing.add(sid)
+            self._check()
+
+    # From who waits.
+
+    def all_asked(self) -> None:
+        """There will be no others."""
+        self._complete = True
+        self._check()
+
+    def _check(self) -> None:
+        if self._complete and not self._waiting and not self._hosts:
+            self._ready.put_nowait(None)
+
+    async def next(self, deadline: float) -> tuple[str, Any] | None:
+        """The next answer; None if there is none any more, or in time."""
+        if not self._ready.empty():
+            return self._ready.get_nowait()
+        left = max(0, deadline - asyncio.get_running_loop().time())
+        getting: Awaitable[tuple[str, Any] | None] = self._ready.get()
+        try:
+            return await asyncio.wait_for(getting, left)
+        except asyncio.TimeoutError:
+            if self._hosts:
+                self.incomplete = f"; {self._hosts} other processes have not answered"
+            self.missing |= self._waiting
+            return None
+
+    def close(self) -> None:
+        """Nobody waits any more."""
+        self._waiting.clear()
+        for peer, id in self._asked:
+            peer.forget_ack(id)
+        for function in self._closing:
+            function()

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
 from urllib.parse import parse_qsl
@@ -19,6 +19,7 @@ from socketio_fast.signatures import adapt
 from socketio_fast.validation import validated
 
 if TYPE_CHECKING:
+    from socketio_fast.operators import BroadcastOperator
     from socketio_fast.socket_namespace import SocketNamespace
 
 __all__ = ["RESERVED_EVENTS", "EventEmitter", "Handshake", "Socket", "SocketEmitter"]
@@ -150,6 +151,13 @@ def make_handshake(environ: Mapping[str, Any], issued: float, auth: Any) -> Hand
         query=dict(parse_qsl(query, keep_blank_values=True)),
         auth={} if auth is None else auth,
     )
+
+
+def handshake_of(peer: Peer) -> dict[str, Any]:
+    """The handshake of a client, as other processes get it: a dict."""
+    socket: Any = peer.socket
+    issued = time.time() if socket is None else socket._issued
+    return asdict(make_handshake(peer.session.environ, issued, peer.auth))
 
 
 def several(rooms: Any) -> Iterable[Any]:
@@ -426,11 +434,12 @@ class Socket(EventEmitter):
         args: tuple[Any, ...],
         answer: Listener | asyncio.Future[Any] | None,
         compress: bool = True,
+        volatile: bool = False,
     ) -> None:
         check_event(event)
         rooms = self._peer.namespace.rooms
         if rooms is not None:  # else it ended with its last client
-            rooms.emit([event, *args], self.id, None, answer, compress)
+            rooms.emit([event, *args], self.id, None, answer, compress, volatile)
 
     def send(self, *args: Any) -> Awaitable[None]:
         """Send the event ``message``; see :meth:`emit`."""
@@ -486,18 +495,28 @@ class Socket(EventEmitter):
         """For what may be compressed on its way, or may not."""
         return SocketEmitter(self, compress=compress)
 
-    def to(self, *rooms: Any) -> Any:
-        """For what goes to the others in a room: an operator, see ``nsp.to()``."""
+    @property
+    def volatile(self) -> SocketEmitter:
+        """For what is dropped if it cannot leave at once."""
+        return SocketEmitter(self, volatile=True)
+
+    def to(self, *rooms: Any) -> BroadcastOperator:
+        """For what goes to the others in any of these rooms."""
         return self.broadcast.to(*rooms)
 
     in_ = to
 
-    def except_(self, *rooms: Any) -> Any:
-        """For what goes to the others that are not in a room."""
+    def except_(self, *rooms: Any) -> BroadcastOperator:
+        """For what goes to the others that are in none of these rooms."""
         return self.broadcast.except_(*rooms)
 
     @property
-    def broadcast(self) -> Any:
+    def local(self) -> BroadcastOperator:
+        """For what goes to the others of this process."""
+        return self.broadcast.local
+
+    @property
+    def broadcast(self) -> BroadcastOperator:
         """For what goes to all clients of the namespace but this one."""
         return self.nsp.except_(self.id)
 
@@ -509,17 +528,22 @@ class SocketEmitter:
     """
 
     def __init__(
-        self, socket: Socket, timeout: float | None = None, compress: bool = True
+        self,
+        socket: Socket,
+        timeout: float | None = None,
+        compress: bool = True,
+        volatile: bool = False,
     ) -> None:
         self._socket = socket
         self._timeout = timeout
         self._compress = compress
+        self._volatile = volatile
 
     def emit(
         self, event: str, *args: Any, callback: Listener | None = None
     ) -> Awaitable[None]:
         """Send an event; see :meth:`Socket.emit`."""
-        self._socket._emit(event, args, callback, self._compress)
+        self._socket._emit(event, args, callback, self._compress, self._volatile)
         return DONE
 
     def send(self, *args: Any) -> Awaitable[None]:
@@ -536,11 +560,16 @@ class SocketEmitter:
 
     def timeout(self, seconds: float | None) -> SocketEmitter:
         """For an :meth:`emit_with_ack` that waits so long, and not longer."""
-        return SocketEmitter(self._socket, seconds, self._compress)
+        return SocketEmitter(self._socket, seconds, self._compress, self._volatile)
 
     def compress(self, compress: bool) -> SocketEmitter:
         """For what may be compressed on its way, or may not."""
-        return SocketEmitter(self._socket, self._timeout, compress)
+        return SocketEmitter(self._socket, self._timeout, compress, self._volatile)
+
+    @property
+    def volatile(self) -> SocketEmitter:
+        """For what is dropped if it cannot leave at once."""
+        return SocketEmitter(self._socket, self._timeout, self._compress, True)
 
 
 def _called(listener: Any) -> Any:

@@ -141,6 +141,7 @@ cdef class Peer:
         ConnectionState recovery    # None: it is off
 
     cdef int send(self, Outgoing m) except -1
+    cdef bint _writable(self) except -1
     cdef list _take_held(self)
     cdef int64_t new_ack(self, object callback) except -1
     cdef int _on_event(self, list data, int64_t id) except -1
@@ -169,3 +170,8 @@ cdef class Peer:
     cdef int _closed(self) except -1
     cdef int _next(self) except -1
     cdef int _failed(self, object event, object error, int64_t id) except -1
+
+
+cdef class Asked:
+    # What waits for the acknowledgement of a client, and learns if it goes instead.
+    cdef object collector       # has answered(sid, arguments) and gone(sid)

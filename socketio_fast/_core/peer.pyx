@@ -33,6 +33,7 @@ from socketio_fast._core.listeners cimport Group, Listeners
 from socketio_fast._core.observer cimport Observer
 from socketio_fast._core.outgoing cimport Outgoing
 from socketio_fast._core.session cimport (
+    OPEN,
     REVISION_3,
     Engine,
     HandlerFactory,
@@ -601,6 +602,9 @@ cdef class Peer:
 
     cdef int send(self, Outgoing m) except -1:
         cdef Session session = self.client.session
+        if m.volatile and not self._writable():
+            session.engine.counters["dropped_volatile"] += 1
+            return 0
         if self.state == CONNECTED or self.announced:
             session.pass_on(m)
         elif self.state == CONNECTING:
@@ -612,6 +616,15 @@ cdef class Peer:
             if session.held > session.engine.max_buffer_bytes:
                 session.engine.overflow(session)
         return 0
+
+    cdef bint _writable(self) except -1:
+        """Whether what is sent now leaves at once."""
+        cdef Session session = self.client.session
+        return (
+            self.state == CONNECTED
+            and session.state == OPEN
+            and session.transport.writable()
+        )
 
     cdef list _take_held(self):
         """What was sent while CONNECTING, to be sent or dropped now."""
@@ -991,6 +1004,17 @@ cdef class Peer:
         self.client.session.expect()
         return id
 
+    def ask(self, collector):
+        """The number of an acknowledgement for a collector, see `Rooms.ask()`."""
+        cdef Asked asked = Asked.__new__(Asked)
+        asked.collector = collector
+        return self.new_ack(asked)
+
+    def forget_ack(self, int64_t id):
+        """The acknowledgement with this number is not wanted any more."""
+        if self.acks:
+            self.acks.pop(id, None)
+
     def cancel_ack(self, wanted):
         """The acknowledgement for this callback or Future is not wanted any more."""
         for id, callback in (self.acks or {}).items():
@@ -1007,6 +1031,9 @@ cdef class Peer:
         callback = self.acks.pop(id, None) if self.acks else None
         if callback is None:
             hub.logger.debug("unknown acknowledgement %d from %s", id, self.sid)
+            return 0
+        if isinstance(callback, Asked):
+            (<Asked> callback).collector.answered(self.sid, data)
             return 0
         if isinstance(callback, _Future):
             if not callback.done():
@@ -1114,7 +1141,9 @@ cdef class Peer:
         self.ending = None
         acks, self.acks = self.acks, None
         for callback in (acks or {}).values():
-            if isinstance(callback, _Future) and not callback.done():
+            if isinstance(callback, Asked):
+                (<Asked> callback).collector.gone(self.sid)
+            elif isinstance(callback, _Future) and not callback.done():
                 callback.set_exception(CallDisconnectedError(
                     f"{self.sid} disconnected before it acknowledged: {self.reason}"
                 ))
@@ -1186,6 +1215,11 @@ cdef class Pending:
 
     cdef int end(self) except -1:
         return self.session.leave(self.size)
+
+
+@cython.final
+cdef class Asked:
+    """One of several clients that were asked together."""
 
 
 @cython.final

@@ -180,6 +180,9 @@ cdef class Polling(Transport):
     cpdef Py_ssize_t buffered(self) except -1:
         return self.pending_bytes
 
+    cpdef bint writable(self) except -1:
+        return self.poll is not None
+
     # From HTTP.
 
     cdef int on_poll(self, Responder responder) except -1:

@@ -15,7 +15,8 @@ cdef class Rooms(Membership):
     cdef int _left(self, Peer peer, object room) except -1
     cdef int _leave(self, Peer peer, object room) except -1
     cpdef emit(
-        self, list data, object to=*, object skip=*, object callback=*, bint compress=*
+        self, list data, object to=*, object skip=*, object callback=*,
+        bint compress=*, bint volatile=*,
     )
     cdef Outgoing encode(self, list data)
     cdef int send(

@@ -27,4 +27,13 @@ class Rooms(Membership):
         skip: Any = None,
         callback: Callable[..., Any] | Future[list[Any]] | None = None,
         compress: bool = True,
+        volatile: bool = False,
     ) -> None: ...
+    def ask(
+        self,
+        data: list[Any],
+        to: Any,
+        skip: Any,
+        collector: Any,
+        compress: bool = True,
+    ) -> list[tuple[Peer, int]]: ...

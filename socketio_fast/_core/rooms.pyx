@@ -183,7 +183,7 @@ cdef class Rooms(Membership):
 
     cpdef emit(
         self, list data, object to=None, object skip=None, object callback=None,
-        bint compress=True,
+        bint compress=True, bint volatile=False,
     ):
         """Send the event `[name, *arguments]` to everybody, a room, or several.
 
@@ -195,10 +195,51 @@ cdef class Rooms(Membership):
             callback: Called with the arguments of the acknowledgement, once for each
                 client that answers; or a Future for the one client there is.
             compress: Whether it may be compressed on its way.
+            volatile: Whether it is dropped for clients that it would have to wait for.
         """
         cdef Outgoing m = self.encode(data)
         m.compress = compress
+        m.volatile = volatile
         self.send(m, data, to, skip, callback)
+
+    def ask(
+        self, list data, object to, object skip, object collector, bint compress=True
+    ):
+        """emit() to clients each of which is to acknowledge it.
+
+        Args:
+            data: As of emit().
+            to: As of emit().
+            skip: As of emit().
+            collector: Its `answered(sid, arguments)` is called for each that answers,
+                its `gone(sid)` for each that goes without that.
+            compress: As of emit().
+
+        Returns:
+            Of each client that was asked, the `Peer` and the number to forget_ack() by.
+        """
+        cdef Outgoing m = self.encode(data), own
+        cdef Codec codec = self.namespace.hub.codec
+        cdef list asked = []
+        cdef set several = set(_sids(skip))
+        cdef Peer peer
+        cdef int64_t id
+        m.compress = compress
+        if self.namespace.watched is not None:
+            self._show(data, to, skip)
+        for peer in list(self._recipients(to)):
+            if peer.state > CONNECTED or peer.sid in several:
+                continue
+            id = peer.ask(collector)
+            if codec is None:
+                own = outgoing.numbered(m, self.namespace.name, id)
+            else:
+                own = codec.numbered(m, self.namespace.name, data, id)
+            peer.send(own)
+            asked.append((peer, id))
+        if self.namespace.hub.observer is not None:
+            self._tell(data, m, len(asked), to, skip)
+        return asked
 
     cdef Outgoing encode(self, list data):
         """The message of an event; it may be encoded by any thread."""
@@ -298,3 +339,10 @@ cdef class Rooms(Membership):
                     own = codec.numbered(m, self.namespace.name, data, id)
                 peer.send(own)
         return sent
+
+
+cdef object _sids(object skip):
+    """A sid, or several, or None, as several."""
+    if skip is None:
+        return ()
+    return skip if isinstance(skip, (list, tuple, set, frozenset)) else (skip,)

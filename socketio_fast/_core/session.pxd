@@ -50,6 +50,7 @@ cdef class Transport(Timed):
     cpdef Py_ssize_t buffered(self) except -1
     cpdef int pause(self) except -1
     cpdef int resume(self) except -1
+    cpdef bint writable(self) except -1
     cdef int on_text(self, const char *p, Py_ssize_t n) except -1
     cdef int on_binary(self, bytes data) except -1
     cdef int _on_message(self, bytes data) except -1

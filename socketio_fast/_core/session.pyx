@@ -163,6 +163,10 @@ cdef class Transport(Timed):
         """Read on; what was received meanwhile comes first."""
         return 0
 
+    cpdef bint writable(self) except -1:
+        """Whether what is sent now leaves at once."""
+        return self.buffered() == 0
+
     # Of those that carry one packet in a message, WebSockets.
 
     cdef int on_text(self, const char *p, Py_ssize_t n) except -1:

@@ -142,6 +142,9 @@ cdef class WebSocket(Transport):
     cpdef Py_ssize_t buffered(self) except -1:
         return self.writer.buffered()
 
+    cpdef bint writable(self) except -1:
+        return self.writer.writable()
+
     cpdef int flush(self) except -1:
         return self.writer.flush()
 

@@ -120,6 +120,14 @@ cdef class Writer:
             self.handed = self.transport.get_write_buffer_size()
         return self.size + self.handed
 
+    cdef bint writable(self) except -1:
+        """Whether the peer has taken all that was handed over."""
+        if self.transport is None:
+            return False
+        if self.loop_buffered:
+            self.loop_buffered = self.transport.get_write_buffer_size() != 0
+        return not self.loop_buffered
+
     cdef int close(self) except -1:
         """Close the connection behind what was taken."""
         self.flush()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from socketio_fast.managers.base import BaseManager
+from socketio_fast.managers.cluster import Scope, describe
 from socketio_fast.managers.messages import arguments
 
 __all__ = ["AsyncManager"]
@@ -116,6 +117,96 @@ class AsyncManager(BaseManager):
         ns = self._namespace(namespace)
         if ns is not None:
             ns.rooms.emit([event, *args], to, skip_sid, callback)
+
+    # What operators ask for, see socketio_fast.operators.
+
+    async def _broadcast(
+        self,
+        event: str,
+        args: list[Any],
+        namespace: str,
+        scope: Scope,
+        *,
+        volatile: bool = False,
+        compress: bool = True,
+    ) -> None:
+        ns = self._namespace(namespace)
+        if ns is None:
+            return
+        skipped = scope.skipped(ns)
+        if type(self).emit is not AsyncManager.emit and not scope.local:
+            # A subclass wants to see what is sent.
+            await self.emit(
+                event, tuple(args), namespace, room=scope.to, skip_sid=skipped
+            )
+            return
+        self._broadcast_here(ns, [event, *args], scope, volatile, compress)
+
+    def _broadcast_here(
+        self, ns: Any, data: list[Any], scope: Scope, volatile: bool, compress: bool
+    ) -> None:
+        ns.rooms.emit(data, scope.to, scope.skipped(ns), None, compress, volatile)
+
+    async def _ask(
+        self,
+        event: str,
+        args: list[Any],
+        namespace: str,
+        scope: Scope,
+        answers: Any,
+        *,
+        timeout: float | None,
+        compress: bool,
+    ) -> None:
+        ns = self._namespace(namespace)
+        if ns is not None:
+            answers.asked(
+                ns.rooms.ask(
+                    [event, *args], scope.to, scope.skipped(ns), answers, compress
+                )
+            )
+
+    async def _fetch(self, namespace: str, scope: Scope) -> list[dict[str, Any]]:
+        return self._fetch_here(namespace, scope)
+
+    def _fetch_here(self, namespace: str, scope: Scope) -> list[dict[str, Any]]:
+        ns = self._namespace(namespace)
+        return [] if ns is None else [describe(peer) for peer in scope.peers(ns)]
+
+    async def _change(
+        self, change: str, namespace: str, scope: Scope, options: dict[str, Any]
+    ) -> None:
+        self._change_here(change, namespace, scope, options)
+
+    def _change_here(
+        self, change: str, namespace: str, scope: Scope, options: dict[str, Any]
+    ) -> None:
+        ns = self._namespace(namespace)
+        for peer in [] if ns is None else scope.peers(ns):
+            if change == "disconnect":
+                if options.get("close"):
+                    peer.session.disconnect()
+                else:
+                    peer.disconnect()
+                continue
+            for room in options["rooms"]:
+                if change == "join":
+                    self.basic_enter_room(peer.sid, namespace, room)
+                else:
+                    self.basic_leave_room(peer.sid, namespace, room)
+
+    async def _server_side_emit(
+        self, namespace: str, event: str, args: list[Any]
+    ) -> None:
+        """There are no other servers."""
+
+    async def _server_side_ask(
+        self, namespace: str, event: str, args: list[Any]
+    ) -> list[Any]:
+        return []
+
+    async def _server_count(self) -> int:
+        return 1
 
     def _take_callback(self, sid: Any, id: int) -> Callable[..., Any] | None:
         return None

@@ -19,8 +19,10 @@ from functools import partial
 from typing import Any, ClassVar
 
 from socketio_fast.engineio import json as engineio_json
+from socketio_fast.exceptions import BroadcastTimeoutError
 from socketio_fast.logs import Logger
 from socketio_fast.managers.async_manager import AsyncManager
+from socketio_fast.managers.cluster import Cluster, Scope
 from socketio_fast.managers.messages import JSON, arguments, pack, unpack
 from socketio_fast.managers.outage import Outage
 
@@ -79,6 +81,8 @@ class AsyncPubSubManager(AsyncManager):
         self.lost_messages = 0
         #: The task that receives messages.
         self.thread: asyncio.Task[None] | None = None
+        #: The other servers on the channel, and what they are asked.
+        self.cluster = Cluster(self)
         self._ids = itertools.count(1)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = os.getpid()
@@ -136,6 +140,7 @@ class AsyncPubSubManager(AsyncManager):
 
         Whoever publishes afterwards connects anew.
         """
+        await self.cluster.close()
         if self._sending is not None:
             await asyncio.wait([self._sending])
         tasks = [*self._answering]
@@ -303,6 +308,149 @@ class AsyncPubSubManager(AsyncManager):
         namespace = namespace or "/"
         self.basic_close_room(room, namespace)
         await self._send("close_room", room=room, namespace=namespace)
+
+    async def _broadcast(
+        self,
+        event: str,
+        args: list[Any],
+        namespace: str,
+        scope: Scope,
+        *,
+        volatile: bool = False,
+        compress: bool = True,
+    ) -> None:
+        ns = self._namespace(namespace)
+        if scope.local:
+            if ns is not None:
+                self._broadcast_here(ns, [event, *args], scope, volatile, compress)
+            return
+        if not scope.excepted and not volatile and compress:
+            data = tuple(args) if args else None
+            await self.emit(event, data, namespace, room=scope.to)
+            return
+        if ns is not None:
+            self._broadcast_here(ns, [event, *args], scope, volatile, compress)
+        packed, binary = pack(args or [None])
+        await self._send(
+            "emit",
+            event=event,
+            data=packed,
+            binary=binary,
+            namespace=namespace,
+            room=scope.to,
+            # All that python-socketio's servers know of what is excepted: clients.
+            skip_sid=[room for room in scope.excepted if isinstance(room, str)],
+            callback=None,
+            excepted=list(scope.excepted),
+            volatile=volatile,
+            compress=compress,
+        )
+
+    async def _ask(
+        self,
+        event: str,
+        args: list[Any],
+        namespace: str,
+        scope: Scope,
+        answers: Any,
+        *,
+        timeout: float | None,
+        compress: bool,
+    ) -> None:
+        await super()._ask(
+            event, args, namespace, scope, answers, timeout=timeout, compress=compress
+        )
+        if scope.local:
+            return
+        await self.cluster.discover()
+        clients: dict[str, list[str]] = {}  # of each other server
+        hosts = set(self.cluster.hosts)
+        answers.others(len(hosts))
+
+        def answered(host: str, answer: Any) -> None:
+            if "asked" in answer:
+                if host not in hosts:
+                    answers.others(1)
+                    hosts.add(host)
+                clients[host] = answer["asked"]
+                answers.of_host(answer["asked"])
+            elif "gone" in answer:
+                answers.gone(answer["gone"])
+            else:
+                answers.answered(answer["sid"], unpack(*answer["arguments"]))
+
+        def failed(host: str) -> None:
+            if host in hosts:
+                sids = clients.get(host)
+                why = "another server has gone"
+                answers.host_failed(why, sids or (), sids is not None)
+
+        number = self.cluster.open(answered, failed)
+        answers.on_close(lambda: self.cluster.forget(number))
+        packed, binary = pack(args)
+        await self._send(
+            "request",
+            id=number,
+            action="ask",
+            event=event,
+            data=packed,
+            binary=binary,
+            namespace=namespace,
+            scope=scope.message,
+            timeout=timeout,
+            compress=compress,
+        )
+
+    async def _fetch(self, namespace: str, scope: Scope) -> list[dict[str, Any]]:
+        here = self._fetch_here(namespace, scope)
+        if scope.local:
+            return here
+        message = {"namespace": namespace, "scope": scope.message}
+        others = await self.cluster.request("fetch", **message)
+        return [*here, *(client for answer in others for client in answer)]
+
+    async def _change(
+        self, change: str, namespace: str, scope: Scope, options: dict[str, Any]
+    ) -> None:
+        if not scope.local:
+            await self._send(
+                "change",
+                change=change,
+                namespace=namespace,
+                scope=scope.message,
+                **{name: _plain(value) for name, value in options.items()},
+            )
+        self._change_here(change, namespace, scope, options)
+
+    async def _server_side_emit(
+        self, namespace: str, event: str, args: list[Any]
+    ) -> None:
+        packed, binary = pack(args)
+        await self._send(
+            "server_side_emit",
+            namespace=namespace,
+            event=event,
+            data=packed,
+            binary=binary,
+        )
+
+    async def _server_side_ask(
+        self, namespace: str, event: str, args: list[Any]
+    ) -> list[Any]:
+        packed, binary = pack(args)
+        message = {"namespace": namespace, "event": event}
+        try:
+            answers = await self.cluster.request(
+                "server_side_emit", data=packed, binary=binary, **message
+            )
+        except BroadcastTimeoutError as exc:
+            exc.responses = [unpack(*answer)[0] for answer in exc.responses]
+            raise
+        return [(unpack(*answer) or [None])[0] for answer in answers]
+
+    async def _server_count(self) -> int:
+        await self.cluster.discover()
+        return 1 + len(self.cluster.hosts)
 
     # Publishing, in the order of the calls.
 
@@ -475,6 +623,14 @@ class AsyncPubSubManager(AsyncManager):
 
     def _on_emit(self, message: Message) -> None:
         callback = None
+        if "excepted" in message:
+            ns = self._namespace(message.get("namespace") or "/")
+            if ns is not None:
+                scope = Scope.of([message.get("room") or [], message["excepted"]])
+                data = unpack(message["data"], message.get("binary"))
+                flags = message["volatile"], message["compress"]
+                self._broadcast_here(ns, [message["event"], *data], scope, *flags)
+            return
         answer = message.get("callback")
         if answer is not None:
             room, namespace, number = answer
@@ -525,7 +681,19 @@ class AsyncPubSubManager(AsyncManager):
 
 _abandoned: list[dict[str, Any]] = []
 
+
+def _on_cluster(manager: AsyncPubSubManager, message: Message) -> None:
+    manager.cluster.receive(message)
+
+
 _HANDLERS: dict[str, Callable[[AsyncPubSubManager, Message], None]] = {
+    "bye": _on_cluster,
+    "change": _on_cluster,
+    "heartbeat": _on_cluster,
+    "hello": _on_cluster,
+    "request": _on_cluster,
+    "response": _on_cluster,
+    "server_side_emit": _on_cluster,
     "callback": AsyncPubSubManager._on_callback,
     "close_room": AsyncPubSubManager._on_close_room,
     "disconnect": AsyncPubSubManager._on_disconnect,

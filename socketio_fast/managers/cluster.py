@@ -1,0 +1,395 @@
+"""What servers of several processes ask each other, beyond python-socketio's messages.
+
+On the same channel, where python-socketio's servers ignore it. Who there is, servers
+learn from each other once one of them has asked for anything: it publishes ``hello``
+and waits a moment, and from then on each publishes ``heartbeat`` now and then. Messages
+are JSON objects with ``method`` and ``host_id`` (who sends) and:
+
+- ``hello``, ``heartbeat``, ``bye``: nothing else
+- ``change``: ``change`` (``join``, ``leave``, ``disconnect``), ``namespace``,
+  ``scope``, and ``rooms`` or ``close``
+- ``server_side_emit``: ``namespace``, ``event``, ``data``, ``binary``
+- ``request``: ``id``, ``action`` and what that needs: ``fetch`` (``namespace``,
+  ``scope``), ``ask`` (as an ``emit``, and ``timeout``), ``server_side_emit``
+- ``response``: ``to`` (the ``host_id`` of who asks), ``id``, ``answer``
+
+``scope`` is ``[rooms, rooms to except]``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import itertools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from socketio_fast import exceptions
+from socketio_fast.managers.messages import pack, unpack
+
+if TYPE_CHECKING:
+    from socketio_fast._core.peer import Peer
+    from socketio_fast.managers.pubsub import AsyncPubSubManager
+
+__all__ = ["Cluster", "Scope", "answer_of", "describe", "respond_to", "rooms_of"]
+
+Message = dict[str, Any]
+
+# Seconds: between two heartbeats; without one, after which a server is taken for gone;
+# that others have to tell that they are there; that they have to answer.
+HEARTBEAT_INTERVAL = 5
+HEARTBEAT_TIMEOUT = 12
+DISCOVERY_TIME = 0.5
+REQUEST_TIMEOUT = 5
+
+# Seconds that clients have here to acknowledge what another server has asked without a
+# limit of time.
+ASK_LIFETIME = 3600
+
+
+def rooms_of(rooms: Iterable[Any]) -> tuple[Any, ...]:
+    """Rooms, of which some may be lists of rooms."""
+    found: list[Any] = []
+    for room in rooms:
+        if isinstance(room, (list, tuple, set, frozenset)):
+            found.extend(room)
+        else:
+            found.append(room)
+    return tuple(found)
+
+
+def answer_of(arguments: list[Any]) -> Any:
+    """An acknowledgement: ``None``, its argument, or a tuple of several."""
+    if len(arguments) > 1:
+        return tuple(arguments)
+    return arguments[0] if arguments else None
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Some of the clients of a namespace: in any of ``rooms``, all if there are none,
+    but in none of ``excepted``."""
+
+    rooms: tuple[Any, ...] = ()
+    excepted: tuple[Any, ...] = ()
+    local: bool = False
+
+    def with_rooms(self, rooms: Iterable[Any]) -> Scope:
+        """Those in these rooms too."""
+        return replace(self, rooms=(*self.rooms, *rooms_of(rooms)))
+
+    def without(self, rooms: Iterable[Any]) -> Scope:
+        """Without those in these rooms."""
+        return replace(self, excepted=(*self.excepted, *rooms_of(rooms)))
+
+    def locally(self) -> Scope:
+        """Those of this process."""
+        return replace(self, local=True)
+
+    @property
+    def to(self) -> list[Any] | None:
+        """The rooms, as ``emit()`` takes them."""
+        return list(self.rooms) if self.rooms else None
+
+    def skipped(self, ns: Any) -> list[str] | None:
+        """The clients that are excepted, as ``emit()`` takes them."""
+        if not self.excepted:
+            return None
+        return [sid for room in self.excepted for sid in ns.rooms.members(room)]
+
+    def peers(self, ns: Any) -> list[Peer]:
+        """The clients of a namespace, as they are now."""
+        skipped = set(self.skipped(ns) or ())
+        return [
+            ns.peers[sid]
+            for sid in ns.rooms.members(self.to)
+            if sid not in skipped and ns.peers[sid].connected
+        ]
+
+    @property
+    def message(self) -> list[Any]:
+        """As it stands in messages."""
+        return [list(self.rooms), list(self.excepted)]
+
+    @staticmethod
+    def of(message: Any) -> Scope:
+        """Of a message.
+
+        Raises:
+            ValueError: It is not what :attr:`message` gives.
+        """
+        rooms, excepted = message
+        return Scope(tuple(rooms), tuple(excepted), True)
+
+
+def describe(peer: Peer) -> dict[str, Any]:
+    """What others may know of a client: that of ``fetch_sockets()``."""
+    from socketio_fast.sockets import handshake_of
+
+    data = peer.session.data or {}
+    return {
+        "id": peer.sid,
+        "handshake": handshake_of(peer),
+        "rooms": [peer.sid, *(peer.rooms or ())],
+        "data": data.get(peer.namespace.name, {}),
+    }
+
+
+async def respond_to(server: Any, namespace: str, event: str, args: list[Any]) -> Any:
+    """What the first listener to an event of another server returns."""
+    if namespace not in server._namespaces:
+        return None
+    first: Any = None
+    for i, listener in enumerate(server.of(namespace).listeners(event)):
+        result = listener(*args)
+        if inspect.isawaitable(result):
+            result = await result
+        if i == 0:
+            first = result
+    return first
+
+
+class Cluster:
+    """The other servers on a manager's channel, and what they are asked.
+
+    Args:
+        manager: It publishes, and gives :meth:`receive` what others do.
+    """
+
+    def __init__(self, manager: AsyncPubSubManager) -> None:
+        self._manager = manager
+        #: When each of the others was last heard of, by the clock of the event loop.
+        self.hosts: dict[str, float] = {}
+        self._requests: dict[int, Callable[[str, Any], None]] = {}
+        self._failures: dict[int, Callable[[str], None]] = {}
+        self._numbers = itertools.count(1)
+        self._beating: asyncio.Task[None] | None = None
+        self._discovery: asyncio.Future[None] | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def close(self) -> None:
+        """Others learn that this server goes."""
+        beating, self._beating = self._beating, None
+        self._discovery = None
+        if beating is not None:
+            beating.cancel()
+            await asyncio.wait([beating])
+            await self._manager._send("bye")
+        for task in list(self._tasks):
+            task.cancel()
+
+    # Who is there.
+
+    async def discover(self) -> None:
+        """Know the other servers."""
+        if self._manager.write_only:
+            raise RuntimeError("a write_only manager receives no answers of servers")
+        if self._discovery is None:
+            self._discovery = asyncio.ensure_future(self._discover())
+        await asyncio.shield(self._discovery)
+
+    async def _discover(self) -> None:
+        await self._manager._subscribed.wait()
+        self._begin()
+        await self._manager._send("hello")
+        await asyncio.sleep(DISCOVERY_TIME)
+
+    def _begin(self) -> None:
+        if self._beating is None:
+            self._beating = asyncio.ensure_future(self._beat())
+
+    async def _beat(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(HEARTBEAT_INTERVAL)
+            for host, heard in list(self.hosts.items()):
+                if heard + HEARTBEAT_TIMEOUT < loop.time():
+                    self._forget(host)
+            if not self._manager._publishing.lasts:
+                await self._manager._send("heartbeat")
+
+    def _forget(self, host: str) -> None:
+        if self.hosts.pop(host, None) is not None:
+            for failed in list(self._failures.values()):
+                failed(host)
+
+    # Asking.
+
+    def open(
+        self, answered: Callable[[str, Any], None], failed: Callable[[str], None]
+    ) -> int:
+        """The number of a new request.
+
+        Args:
+            answered: Called with who answers and each answer.
+            failed: Called with who has gone meanwhile.
+        """
+        number = next(self._numbers)
+        self._requests[number] = answered
+        self._failures[number] = failed
+        return number
+
+    def forget(self, number: int) -> None:
+        """What is answered to a request does not matter any more."""
+        self._requests.pop(number, None)
+        self._failures.pop(number, None)
+
+    async def request(self, action: str, **message: Any) -> list[Any]:
+        """Ask all other servers, and wait for one answer of each.
+
+        Raises:
+            BroadcastTimeoutError: Some have not answered in time, or have gone.
+        """
+        await self.discover()
+        waiting = set(self.hosts)
+        answers: list[Any] = []
+        missing: list[str] = []
+        done = asyncio.Event()
+
+        def answered(host: str, answer: Any) -> None:
+            answers.append(answer)
+            waiting.discard(host)
+            if not waiting:
+                done.set()
+
+        def failed(host: str) -> None:
+            if host in waiting:
+                missing.append(host)
+                waiting.discard(host)
+            if not waiting:
+                done.set()
+
+        if not waiting:
+            return answers
+        number = self.open(answered, failed)
+        try:
+            await self._manager._send("request", id=number, action=action, **message)
+            await asyncio.wait_for(done.wait(), REQUEST_TIMEOUT)
+        except asyncio.TimeoutError:
+            missing += waiting
+        finally:
+            self.forget(number)
+        if missing:
+            raise exceptions.BroadcastTimeoutError(
+                action,
+                0,
+                answers,
+                f": {len(missing)} of {len(missing) + len(answers)} other servers "
+                f"have not answered in {REQUEST_TIMEOUT} s",
+            )
+        return answers
+
+    # Answering.
+
+    def receive(self, message: Message) -> None:
+        """A message of another server."""
+        host = message["host_id"]
+        method = message["method"]
+        if method == "bye":
+            self._forget(host)
+            return
+        new = host not in self.hosts
+        self.hosts[host] = asyncio.get_running_loop().time()
+        if method == "response":
+            if message["to"] == self._manager.host_id:
+                answered = self._requests.get(message["id"])
+                if answered is not None:
+                    answered(host, message["answer"])
+        elif method == "change":
+            self._manager._change_here(
+                message["change"],
+                message["namespace"],
+                Scope.of(message["scope"]),
+                message,
+            )
+        elif method == "server_side_emit":
+            self.spawn(self._server_side_emit(message))
+        elif method == "request":
+            self.spawn(self._answer(message))
+        if method == "hello" or (new and method != "bye"):
+            # So that whoever comes later knows this one.
+            self._begin()
+            self.spawn(self._manager._send("heartbeat"))
+
+    def spawn(self, coroutine: Any) -> None:
+        """Run what answers; what it raises is logged."""
+        task = asyncio.ensure_future(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._manager._get_logger().error(
+                "what another server asked for failed", exc_info=task.exception()
+            )
+
+    async def _server_side_emit(self, message: Message) -> Any:
+        return await respond_to(
+            self._manager.server,
+            message["namespace"],
+            message["event"],
+            unpack(message["data"], message.get("binary")),
+        )
+
+    async def _answer(self, message: Message) -> None:
+        action = message["action"]
+        if action == "fetch":
+            scope = Scope.of(message["scope"])
+            await self._respond(
+                message, self._manager._fetch_here(message["namespace"], scope)
+            )
+        elif action == "server_side_emit":
+            value = await self._server_side_emit(message)
+            await self._respond(message, pack([value]))
+        elif action == "ask":
+            await self._ask(message)
+        else:
+            self._manager._get_logger().warning("unknown request %r", action)
+
+    async def _respond(self, message: Message, answer: Any) -> None:
+        await self._manager._send(
+            "response", to=message["host_id"], id=message["id"], answer=answer
+        )
+
+    async def _ask(self, message: Message) -> None:
+        """Clients of this process are to acknowledge what another one sends."""
+        asked = _Asked(self, message)
+        ns = self._manager._namespace(message["namespace"])
+        clients = []
+        if ns is not None:
+            scope = Scope.of(message["scope"])
+            clients = ns.rooms.ask(
+                [message["event"], *unpack(message["data"], message.get("binary"))],
+                scope.to,
+                scope.skipped(ns),
+                asked,
+                message.get("compress", True),
+            )
+        await self._respond(message, {"asked": [peer.sid for peer, _ in clients]})
+        timeout = message.get("timeout")
+
+        def expired() -> None:
+            for peer, id in clients:
+                peer.forget_ack(id)
+
+        asyncio.get_running_loop().call_later(
+            ASK_LIFETIME if timeout is None else timeout, expired
+        )
+
+
+class _Asked:
+    """Passes on what clients of this process acknowledge to who has asked."""
+
+    def __init__(self, cluster: Cluster, message: Message) -> None:
+        self._cluster = cluster
+        self._message = message
+
+    def answered(self, sid: str, arguments: list[Any]) -> None:
+        answer = {"sid": sid, "arguments": pack(arguments)}
+        self._cluster.spawn(self._cluster._respond(self._message, answer))
+
+    def gone(self, sid: str) -> None:
+        answer = {"gone": sid}
+        self._cluster.spawn(self._cluster._respond(self._message, answer))
