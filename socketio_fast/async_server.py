@@ -229,6 +229,10 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
     def _broadcast(self) -> BroadcastOperator:
         return BroadcastOperator(self, ("/",))
 
+    async def server_count(self) -> int:
+        """How many servers share the manager, this one included."""
+        return await self.manager._server_count()
+
     # emit() is compiled: socketio_fast/_core/emitter.pyx.
 
     async def send(

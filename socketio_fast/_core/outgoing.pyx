@@ -169,6 +169,7 @@ cdef Outgoing numbered(Outgoing m, str namespace, int64_t id):
     own.body = m.body
     own.attachments = m.attachments
     own.compress = m.compress
+    own.volatile = m.volatile
     return own
 
 
@@ -186,6 +187,7 @@ cdef Outgoing with_last(Outgoing m, bytes text):
     own.body = body
     own.attachments = m.attachments
     own.compress = m.compress
+    own.volatile = m.volatile
     return own
 
 

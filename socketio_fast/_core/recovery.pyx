@@ -153,16 +153,21 @@ cdef class Backlog(Recovery):
         cdef double now
         if not ns.peers and not self.away:
             return m
-        e = Entry.__new__(Entry)
-        e.to = _fixed(to)
-        e.skip = _fixed(skip)
-        offset = f"{self.token}.{self.position + 1}"
+        # A volatile event is not kept. Clients take the last string of any event for an
+        # offset: it gets that of the last which was kept.
+        offset = f"{self.token}.{self.position + (not m.volatile)}"
         if ns.hub.codec is None:
             m = outgoing.with_last(m, offset.encode())
         else:
             own = ns.hub.codec.encode(SIO_EVENT, ns.name, [*data, offset], -1)
             own.compress = m.compress
+            own.volatile = m.volatile
             m = own
+        if m.volatile:
+            return m
+        e = Entry.__new__(Entry)
+        e.to = _fixed(to)
+        e.skip = _fixed(skip)
         now = engine.now()
         e.message = m
         e.at = now

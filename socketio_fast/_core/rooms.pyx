@@ -9,6 +9,7 @@ Sending only gathers (see session.Engine), so no membership changes during a fan
 import cython
 from cpython.dict cimport PyDict_GetItemWithError, PyDict_Next
 from cpython.object cimport PyObject
+from cpython.unicode cimport PyUnicode_GET_LENGTH, PyUnicode_READ_CHAR
 from libc.stdint cimport int64_t
 
 from socketio_fast._core cimport outgoing
@@ -243,6 +244,7 @@ cdef class Rooms(Membership):
 
     cdef Outgoing encode(self, list data):
         """The message of an event; it may be encoded by any thread."""
+        _check_name(data[0])
         if self.namespace.hub.codec is None:
             return outgoing.event(self.namespace.name, data, -1)
         return self.namespace.hub.codec.encode(
@@ -339,6 +341,27 @@ cdef class Rooms(Membership):
                     own = codec.numbered(m, self.namespace.name, data, id)
                 peer.send(own)
         return sent
+
+
+# Clients take these for what the protocol itself tells.
+cdef frozenset RESERVED = frozenset((
+    "connect", "connect_error", "disconnect", "disconnecting", "newListener",
+    "removeListener",
+))
+
+
+cdef inline int _check_name(object event) except -1:
+    """Raise ValueError for an event that must not be sent."""
+    cdef Py_UCS4 first
+    if isinstance(event, str) and PyUnicode_GET_LENGTH(event):
+        # Few names begin so: a look at them costs less than one into the set.
+        first = PyUnicode_READ_CHAR(event, 0)
+        if first == c"c" or first == c"d" or first == c"n" or first == c"r":
+            if event in RESERVED:
+                raise ValueError(
+                    f"{event!r} is a reserved event name: it cannot be emitted"
+                )
+    return 0
 
 
 cdef object _sids(object skip):

@@ -45,6 +45,11 @@ DIFFERENCES: dict[str, Difference] = {
         "accepted",
         "a handler's arguments are looked at when it is registered",
     ),
+    "reserved-names": Difference(
+        "sent",
+        "refused",
+        "official clients close the connection, or take it for the protocol's own",
+    ),
     "annotated-handlers": Difference(
         {"name": 1},
         {

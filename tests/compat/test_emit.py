@@ -234,6 +234,19 @@ async def test_send_has_the_same_arguments(run: Run) -> None:
     assert await got(server, clients, "message") == [1]
 
 
+async def test_reserved_names(run: Run, host: Host) -> None:
+    """K10: what clients would take for the protocol's own."""
+    server = await run()
+    client = await server.client()
+    try:
+        await server.sio.emit("disconnect", "forged", to=client.sid())
+    except ValueError:
+        outcome = "refused"
+    else:
+        outcome = "sent"
+    assert outcome == host.outcome("reserved-names")
+
+
 async def test_what_is_not_json(run: Run) -> None:
     server = await run()
     client = await server.client()

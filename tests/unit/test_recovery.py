@@ -614,3 +614,22 @@ def test_options_that_are_refused(option: Any, message: str) -> None:
     """R1: ValueError."""
     with pytest.raises(ValueError, match=message):
         AsyncServer(connection_state_recovery=option)
+
+
+def test_volatile_events_are_not_kept() -> None:
+    """R4, M8: and their offset is that of the last event which is."""
+    f = Fixture()
+    client = f.client()
+    f.emit("kept")
+    client.receive()
+    offset = client.offset
+    f.rooms.emit(["tick", "text"], volatile=True)
+    client.receive()
+    assert client.got[-1] == ["tick", "text", offset]
+    client.cut()
+    f.rooms.emit(["tick", "missed"], volatile=True)
+    f.emit("missed")
+    client.got.clear()
+    client.connect()
+    assert client.recovered
+    assert [event[0] for event in client.got] == ["missed"]

@@ -327,6 +327,32 @@ def test_a_slow_recipient_does_not_disturb_a_fan_out() -> None:
     assert f.rooms.members(None) == [f.sids[0], f.sids[2]]
 
 
+def test_volatile_messages_are_dropped_where_they_would_wait() -> None:
+    """M8: for a client that does not read; others get them."""
+    f = Fixture(3)
+    slow = f.clients[1].wire
+    slow.holds = 10**6
+    f.rooms.emit(["before"])
+    f.server.loop.turn()
+    for client in f.clients:
+        client.messages()
+    f.rooms.emit(["tick"], volatile=True)
+    f.server.loop.turn()
+    assert f.got() == [1, 0, 1]
+    assert f.server.engine.counters["dropped_volatile"] == 1
+
+
+@pytest.mark.parametrize("event", ["connect", "disconnect", "newListener"])
+def test_reserved_names_are_not_sent(event: str) -> None:
+    """K10: by no way."""
+    f = Fixture(1)
+    with pytest.raises(ValueError, match="reserved event name"):
+        f.rooms.emit([event])
+    f.rooms.emit([event.upper()])
+    f.rooms.emit([""])
+    assert f.got() == [2]
+
+
 # --- through the server ---------------------------------------------------------
 
 
