@@ -184,10 +184,11 @@ class AsyncManager(BaseManager):
         ns = self._namespace(namespace)
         for peer in [] if ns is None else scope.peers(ns):
             if change == "disconnect":
+                others = peer.client.peers if options.get("close") else [peer]
+                for other in others:
+                    other.disconnect()
                 if options.get("close"):
                     peer.session.disconnect()
-                else:
-                    peer.disconnect()
                 continue
             for room in options["rooms"]:
                 if change == "join":
