@@ -277,6 +277,8 @@ async def consider(Engine engine not None, Request request not None, origin, upg
             if a.status == 0 and a.session is None:
                 refusal = await hooks.allow(seen._environ)
                 if refusal is None:
+                    await hooks.on_headers(headers, seen._environ, True)
+                    # The last that may wait: others may take the id, or the place.
                     a.id, refusal = await hooks.new_id(seen._environ)
         if refusal is not None:
             a = _error(
@@ -284,11 +286,12 @@ async def consider(Engine engine not None, Request request not None, origin, upg
             )
             a.status = refusal.status
             a.headers = (_cors_headers(engine, request) or b"") + refusal.lines
+        elif a.status == 0 and a.session is None:
+            _admit_later(engine, request, a)
         elif a.status == 0:
-            await hooks.on_headers(headers, seen._environ, a.session is None)
-            if a.session is not None:
-                # It may have ended, or upgraded, meanwhile.
-                a = admit(engine, request, upgrade)
+            await hooks.on_headers(headers, seen._environ, False)
+            # It may have ended, or upgraded, meanwhile.
+            a = admit(engine, request, upgrade)
         a.headers += headers.lines()
         a.origin = seen
     except Exception:
@@ -394,7 +397,6 @@ cdef Admission _admit_visitor(Engine engine, Request request):
     cdef Admission a = Admission.__new__(Admission)
     cdef Limits limits = engine.limits
     cdef double now
-    cdef bytes message
     a.headers = b""
     if limits is None:
         return a
@@ -402,14 +404,31 @@ cdef Admission _admit_visitor(Engine engine, Request request):
     a.visitor = limits.visitor(request.peer, now)
     refusal = limits.refusal(a.visitor, now)
     if refusal is not None:
-        a.status, message, wait, counter = refusal
-        engine.counters[counter] += 1
-        a.body = b'{"code":%d,"message":"%s"}' % (FORBIDDEN, message)
-        a.headers = b"Retry-After: %d\r\n" % math.ceil(wait)
-        engine.logger.info(
-            "%s refused: %s", request.peer, a.body.decode()
-        )
+        _turn_away(engine, request, a, refusal)
     return a
+
+
+cdef int _admit_later(Engine engine, Request request, Admission a) except -1:
+    """Others may have connected since it was admitted, and their addresses have been
+    forgotten and met anew."""
+    cdef Limits limits = engine.limits
+    if limits is None:
+        return 0
+    a.visitor = limits.visitor(request.peer, engine.now())
+    refusal = limits.crowded(a.visitor)
+    return 0 if refusal is None else _turn_away(engine, request, a, refusal)
+
+
+cdef int _turn_away(
+    Engine engine, Request request, Admission a, tuple refusal
+) except -1:
+    """A connection is refused by the limits."""
+    a.status, message, wait, counter = refusal
+    engine.counters[counter] += 1
+    a.body = b'{"code":%d,"message":"%s"}' % (FORBIDDEN, message)
+    a.headers += b"Retry-After: %d\r\n" % math.ceil(wait)
+    engine.logger.info("%s refused: %s", request.peer, a.body.decode())
+    return 0
 
 
 cdef int _dialect(int revision, str transport, Request request) except -1:

@@ -49,6 +49,7 @@ cdef class Limits:
 
     cdef Visitor visitor(self, object peer, double now)
     cdef object refusal(self, Visitor visitor, double now)
+    cdef object crowded(self, Visitor visitor)
     cdef int entered(self, Visitor visitor) except -1
     cdef int left(self, Visitor visitor) except -1
     cdef Limiter limiter(self, Visitor visitor, double now)

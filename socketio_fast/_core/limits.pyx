@@ -150,6 +150,21 @@ cdef class Limits:
         """Why there is to be no further connection, `(status, message, seconds until
         another attempt, the counter of it)`; None: there may be."""
         cdef double wait
+        crowded = self.crowded(visitor)
+        if crowded is not None or visitor is None:
+            return crowded
+        if visitor.connects is not None:
+            wait = visitor.connects.lacks(1, now)
+            if wait > 0:
+                return (
+                    429, b"Too many new connections of this address", wait,
+                    "refused_connection_rate",
+                )
+            visitor.connects.tokens -= 1
+        return None
+
+    cdef object crowded(self, Visitor visitor):
+        """The same, as far as there are too many already."""
         if (
             self.config.pending_handshakes is not None
             and self.pending >= self.config.pending_handshakes
@@ -165,14 +180,6 @@ cdef class Limits:
                 429, b"Too many connections of this address", 1.0,
                 "refused_connections_per_address",
             )
-        if visitor.connects is not None:
-            wait = visitor.connects.lacks(1, now)
-            if wait > 0:
-                return (
-                    429, b"Too many new connections of this address", wait,
-                    "refused_connection_rate",
-                )
-            visitor.connects.tokens -= 1
         return None
 
     cdef int entered(self, Visitor visitor) except -1:

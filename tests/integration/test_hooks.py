@@ -18,6 +18,7 @@ from integration.raw import Client, polling, within
 from socketio_fast import engineio
 from socketio_fast.engineio.connection import Connection
 from socketio_fast.exceptions import RequestRefusedError
+from socketio_fast.limits import Limits
 
 Begin = Callable[[engineio.AsyncServer], Awaitable[str]]
 FORBIDDEN = {"code": 4, "message": "Forbidden"}
@@ -212,6 +213,54 @@ async def test_ids_made_of_requests(begin: Begin, http: aiohttp.ClientSession) -
     assert (status, body["code"]) == (400, 3)
     status, _, _ = await handshake(http, url)
     assert status == 400
+
+
+async def test_ids_made_at_the_same_time(
+    begin: Begin, http: aiohttp.ClientSession
+) -> None:
+    """P13: an id that another request has got while hooks were asked is taken."""
+    asked, gate = asyncio.Semaphore(0), asyncio.Event()
+    eio = engineio.AsyncServer()
+    eio.generate_id = lambda environ: "same"  # type: ignore[method-assign]
+
+    @eio.on("initial_headers")
+    async def headers(headers: Any, environ: Any) -> None:
+        asked.release()
+        await gate.wait()
+
+    url = await begin(eio)
+    requests = [asyncio.create_task(handshake(http, url)) for _ in range(2)]
+    for _ in requests:
+        await within(asked.acquire())
+    gate.set()
+    answers = await within(asyncio.gather(*requests))
+    assert sorted(status for status, _, _ in answers) == [200, 400]
+
+
+@pytest.mark.parametrize("limit", ["connections_per_address", "pending_handshakes"])
+async def test_limits_hold_while_hooks_are_asked(
+    begin: Begin, http: aiohttp.ClientSession, limit: str
+) -> None:
+    """U8, E6: who was admitted before others connected is judged once more."""
+    asked, gate = asyncio.Semaphore(0), asyncio.Event()
+
+    async def allow(environ: dict[str, Any]) -> bool:
+        asked.release()
+        await gate.wait()
+        return True
+
+    sio = socketio_fast.AsyncServer(allow_request=allow, limits=Limits(**{limit: 1}))
+    url = await begin(sio.eio)
+    requests = [asyncio.create_task(handshake(http, url)) for _ in range(3)]
+    for _ in requests:
+        await within(asked.acquire())
+    gate.set()
+    answers = await within(asyncio.gather(*requests))
+    refused = 429 if limit == "connections_per_address" else 503
+    assert sorted(status for status, _, _ in answers) == [200, refused, refused]
+    assert sio.eio.counters[f"refused_{limit}"] == 2
+    for status, _, headers in answers:
+        assert ("Retry-After" in headers) is (status != 200)
 
 
 async def test_events_of_a_connection(
