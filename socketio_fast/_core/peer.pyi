@@ -32,6 +32,7 @@ class ConnectionState(Timed):
 class Recovery(Timed):
     @property
     def skip_middlewares(self) -> bool: ...
+    def away_in(self, room: Any) -> list[str]: ...
 
 @final
 class Namespace:

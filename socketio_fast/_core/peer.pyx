@@ -107,6 +107,10 @@ cdef class Recovery(Timed):
         """Whether somebody may come back."""
         raise NotImplementedError
 
+    def away_in(self, room):
+        """The sids of the clients that may come back, of those in a room."""
+        raise NotImplementedError
+
 
 @cython.final
 cdef class Namespace:
@@ -735,8 +739,10 @@ cdef class Peer:
         """Run what listens to new clients of the namespace."""
         cdef list args = [self.socket]
         cdef _Told told = _Told.new(self, "connection")
+        # The namespace may end with this client, while they run.
+        cdef Listeners sockets = self.namespace.sockets
         for event in ("connect", "connection"):
-            functions = (<Listeners> self.namespace.sockets).take(event)
+            functions = sockets.take(event)
             for function in functions or ():
                 told.call(
                     self.namespace.hub.runner, function, PySequence_Fast_ITEMS(args), 1

@@ -1,4 +1,4 @@
-from typing import final
+from typing import Any, final
 
 from typing_extensions import Self
 
@@ -36,6 +36,7 @@ class Backlog(Recovery):
     def position(self) -> int: ...
     @property
     def bytes(self) -> int: ...
+    def away_in(self, room: Any) -> list[str]: ...
     @property
     def packets(self) -> int: ...
     @property

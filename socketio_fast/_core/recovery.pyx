@@ -252,7 +252,11 @@ cdef class Backlog(Recovery):
             session.data[ns.name] = state.data[ns.name]
         state.data = None
         for room in list(state.joined):
-            (<object> ns.rooms).enter(peer.sid, room)
+            if room in ns.peers:
+                # Meanwhile it is the sid of another one, who may have come back too.
+                del state.joined[room]
+            else:
+                (<object> ns.rooms).enter(peer.sid, room)
         return auth
 
     cdef ClientState _restorable(self, object pid, object offset):
@@ -262,8 +266,11 @@ cdef class Backlog(Recovery):
         cdef Peer peer
         cdef int64_t after
         if state is not None:
-            # Its connection is not known to be dead yet (Rule 3).
             peer = state.peer
+            if peer.reason is not None:
+                # It was disconnected, and its disconnect handler still runs.
+                return None
+            # Its connection is not known to be dead yet (Rule 3).
             session = peer.client.session
             session.drop(TRANSPORT_CLOSE)
         state = self.away.get(pid)
@@ -367,6 +374,14 @@ cdef class Backlog(Recovery):
             self.sweep.cancel()
             self.sweep = None
         return 0
+
+    def away_in(self, room):
+        """The sids of the clients that are away, and in this room, as a list."""
+        cdef ClientState state
+        return [
+            state.sid for state in self.away.values()
+            if room is None or room == state.sid or room in state.joined
+        ]
 
     @property
     def packets(self):

@@ -96,7 +96,12 @@ class Scope:
         """The clients that are excepted, as ``emit()`` takes them."""
         if not self.excepted:
             return None
-        return [sid for room in self.excepted for sid in ns.rooms.members(room)]
+        skipped = [sid for room in self.excepted for sid in ns.rooms.members(room)]
+        if ns.recovery is not None:
+            # What they would miss is not for those who are away either.
+            away = ns.recovery.away_in
+            skipped += [sid for room in self.excepted for sid in away(room)]
+        return skipped
 
     def peers(self, ns: Any) -> list[Peer]:
         """The clients of a namespace, as they are now."""

@@ -12,7 +12,7 @@ import pytest
 from socketio_fast import AsyncServer
 from socketio_fast._core.recovery import Backlog
 from socketio_fast.recovery import RecoveryOptions, choose_recovery
-from unit.sansio import Server, WebSocket, errors
+from unit.sansio import Server, WebSocket, errors, join
 
 
 class Fixture:
@@ -587,6 +587,64 @@ def test_no_secret_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     assert not hasattr(peer, "pid")
     assert peer.auth is None
     assert errors(caplog) == []
+
+
+def test_coming_back_while_the_disconnect_handler_runs() -> None:
+    """R6: who left is not recovered; its connection, with what else is there, stays."""
+    f = Fixture()
+    gate = f.server.loop.create_future()
+    f.sio.on("x", lambda sid: None, namespace="/other")
+
+    @f.sio.on("disconnect")
+    async def gone(sid: str, reason: str) -> None:
+        await gate
+
+    client = f.client()
+    join(client.socket, "/other")
+    sid = client.sid
+    client.socket.text("41")
+    client.socket.text(f'40{{"pid":"{client.pid}"}}')
+    client.receive()
+    assert client.sid not in (None, sid)
+    assert not client.socket.ended()
+    with f.server.loop.running():
+        gate.set_result(None)
+    f.server.loop.turn()
+    peers = f.sio._hub.namespaces["/"].peers
+    assert list(peers) == [client.sid]
+    client.socket.leave()
+    f.server.loop.turn()
+    assert not peers
+
+
+def test_a_room_that_is_another_ones_sid_by_now() -> None:
+    """R5: it is that client's alone; the other rooms are restored."""
+    f = Fixture()
+    a, b = f.client(), f.client()
+    b.cut()
+    f.rooms.enter(a.sid, b.sid)
+    f.rooms.enter(a.sid, "room")
+    b.connect()
+    assert b.recovered
+    a.cut()
+    a.connect()
+    assert a.recovered
+    assert f.rooms.of(a.sid) == [a.sid, "room"]
+
+
+async def test_a_room_that_is_left_out_while_a_client_of_it_is_away() -> None:
+    """R5, M13: what others of the room do not get is not for it either."""
+    f = Fixture()
+    client = f.client()
+    f.rooms.enter(client.sid, "quiet")
+    client.cut()
+    assert f.backlog.away_in("quiet") == f.backlog.away_in(client.sid) == [client.sid]
+    assert f.backlog.away_in("loud") == []
+    await f.sio.except_("quiet").emit("a")
+    await f.sio.except_("loud").emit("b")
+    client.connect()
+    assert client.recovered
+    assert client.events() == [["b"]]
 
 
 def test_options() -> None:
