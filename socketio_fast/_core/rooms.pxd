@@ -26,6 +26,7 @@ cdef class Rooms(Membership):
     cdef Py_ssize_t _fan_out(
         self, dict peers, list data, Outgoing m, object skip, object callback
     ) except -1
+    cdef bint _overheard(self) except -1
     cdef int _show(self, list data, object to, object skip) except -1
     cdef int _tell(
         self, list data, Outgoing m, Py_ssize_t recipients, object to, object skip

@@ -4,7 +4,8 @@ A client's own room, named by its sid, and the room of all, None, are not stored
 namespace's table of peers is both. A room costs its members, a peer costs its rooms,
 so that a disconnect is O(rooms of that client).
 
-Sending only gathers (see session.Engine), so no membership changes during a fan-out.
+Sending only gathers (see session.Engine), so no membership changes during a fan-out,
+unless somebody listens to what connections send (`Engine.overheard`).
 """
 import cython
 from cpython.dict cimport PyDict_GetItemWithError, PyDict_Next
@@ -272,7 +273,9 @@ cdef class Rooms(Membership):
                 return 0
         if self.namespace.watched is not None:
             self._show(data, to, skip)
-        if to is None and skip is None and callback is None:
+        if to is None and skip is None and callback is None and not (
+            self._overheard()
+        ):
             # The second: everybody, without building a set of them.
             while PyDict_Next(self.namespace.peers, &i, NULL, &value):
                 (<Peer> value).send(m)
@@ -282,6 +285,11 @@ cdef class Rooms(Membership):
         if self.namespace.hub.observer is not None:
             self._tell(data, m, recipients, to, skip)
         return 0
+
+    cdef bint _overheard(self) except -1:
+        """Whether Python code may run while something is sent."""
+        cdef Engine engine = self.namespace.hub.engine
+        return engine is not None and engine.overheard
 
     cdef int _show(self, list data, object to, object skip) except -1:
         """Some sockets want to hear what is sent to them."""
@@ -322,8 +330,9 @@ cdef class Rooms(Membership):
             several = set(skip)
         elif skip is not None:
             skipped = self._peer(skip)
-        if callback is not None and codec is not None:
-            # Encoding may be Python code, and what that does to rooms is not known.
+        if callback is not None and codec is not None or self._overheard():
+            # Encoding may be Python code, listeners are: what they do to rooms is not
+            # known.
             peers = dict(peers)
         while PyDict_Next(peers, &i, &key, NULL):
             peer = <Peer> key

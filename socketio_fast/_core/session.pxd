@@ -165,6 +165,7 @@ cdef class Engine(Flusher):
         readonly Extension deflate  # permessage-deflate; None: it is not accepted
         Py_ssize_t compress_from    # bytes of a poll's response; -1: never
         bint stopping               # the server goes
+        public bint overheard       # somebody listens to connections: `Session.conn`
         # The event loop, by three of its methods; None before bind().
         readonly object loop
         object _clock

@@ -101,6 +101,7 @@ class Engine(Flusher):
     def counters(self) -> Counter[str]: ...
     observer: Observer | None
     hooks: Any
+    overheard: bool
     def __new__(
         cls,
         config: EngineConfig,

@@ -315,6 +315,8 @@ cdef class Session(Timed):
         if self.state == OPEN:
             if self.conn is not None:
                 self.conn.sending(m)
+                if self.state != OPEN:
+                    return 0
             transport.send(m)
         return 0
 
@@ -541,10 +543,15 @@ cdef class Session(Timed):
         cdef SessionHandler handler = self.handler
         cdef Observer observer
         cdef Transport transport = self.transport
+        cdef bytes packet
         if self.state != OPEN:
             return 0
         if self.conn is not None:
-            self.conn.received(type, p[:n])
+            # A listener may have other clients read, and what is read is unmasked into
+            # one buffer for all.
+            packet = p[:n]
+            self.conn.received(type, packet)
+            p = PyBytes_AS_STRING(packet)
             handler = self.handler
             if self.state != OPEN:
                 return 0
@@ -637,6 +644,8 @@ cdef class Session(Timed):
         if type == EIO_PING and p[:n] == b"probe":
             if self.conn is not None:
                 self.conn.upgrading()
+                if probe is not self.probe:
+                    return 0
             probe.send(PONG_PROBE)
             transport.release()
             if self.noop_tick is None:

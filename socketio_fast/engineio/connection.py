@@ -192,6 +192,7 @@ class Connection:
                 return function  # nothing happens any more
             if session.conn is None:
                 session.conn = _Listeners(session.engine.logger)
+                session.engine.overheard = True
             session.conn.by_event.setdefault(event, []).append((function, once))
             return function
 

@@ -380,6 +380,64 @@ def test_a_member_that_has_gone_leaves_no_cycle() -> None:
     assert log == [(sid, sid)]
 
 
+def test_a_member_ends_while_its_listeners_run() -> None:
+    """S8: with its only client, which the first of them disconnects."""
+    server, sio = make(cleanup_empty_child_namespaces=True)
+    parent = sio.of(re.compile("^/dyn-"))
+    parent.on("connect", lambda socket: socket.disconnect())
+    parent.on("connection", lambda socket: None)
+    client = server.websocket()
+    client.text("40/dyn-1,")
+    reply, goodbye = client.messages()
+    assert str(reply).startswith('40/dyn-1,{"sid":')
+    assert goodbye == "41/dyn-1,"
+    assert parent.children == set()
+
+
+def test_a_listener_of_a_connection_has_another_one_read() -> None:
+    """E15: a client that is not read is closed, with something of it unread."""
+    server, sio = make(async_handlers="ordered", max_pending_events=1)
+    got: list[str] = []
+    sio.on("say", lambda sid, text: got.append(text))
+
+    async def slow(sid: str) -> None:
+        await server.loop.create_future()
+
+    sio.on("slow", slow)
+    busy, other = one(sio, server)
+    client, socket = one(sio, server)
+    for _ in range(3):
+        busy.text('42["slow"]')
+    assert not busy.wire.reading
+    busy.text('42["' + "Z" * 60 + '"]')
+    socket.conn.on("packet", lambda packet: other.conn.close())
+    client.text('42["say","hello"]')
+    assert got == ["hello"]
+    assert busy.ended()
+    assert not client.ended()
+
+
+@pytest.mark.parametrize("room", ["room", None])
+def test_a_listener_of_a_connection_changes_rooms(room: str | None) -> None:
+    """E15: while an event is sent to a room, or to all."""
+    server, sio = make()
+    rooms = sio.of("/")._core.rooms
+    clients = [one(sio, server) for _ in range(8)]
+    for _, socket in clients:
+        rooms.enter(socket.id, "room")
+
+    def changed(packet: Any) -> None:
+        if "room" in rooms.rooms:
+            rooms.close("room")
+            clients[1][1].conn.close()
+
+    clients[0][1].conn.on("packet_create", changed)
+    rooms.emit(["x"], room)
+    assert [client.messages() for client, _ in clients] == [
+        [] if client is clients[1][0] else ['42["x"]'] for client, _ in clients
+    ]
+
+
 async def test_a_namespace_that_has_ended_can_be_used() -> None:
     server, sio = make(cleanup_empty_child_namespaces=True)
     sio.of(re.compile("^/dyn-"))
