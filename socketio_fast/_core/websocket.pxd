@@ -40,7 +40,7 @@ cdef class WebSocket(Transport):
         bint paused                 # nothing is read for now
 
     cdef int begin(self, Session session, object origin) except -1
-    cdef int _write(self, bytes data) except -1
+    cdef inline int _write(self, bytes data) except -1
     cdef int _send_close(self, object code) except -1
     cdef int _close_connection(self) except -1
     cdef Py_ssize_t _read(self, const char *p, Py_ssize_t n, bint own) except -1

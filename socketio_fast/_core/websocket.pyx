@@ -120,16 +120,15 @@ cdef class WebSocket(Transport):
     # From session.
 
     cpdef int send(self, Outgoing m) except -1:
-        cdef Deflate deflate = self.deflate
         if self.dialect and m.attachments is not None:
             return self._write(m.rendering(
                 FRAMES_3_BASE64 if self.dialect & BASE64 else FRAMES_3
             ))
-        if deflate is not None and m.compress:
-            return self._write(deflate.frames(m))
+        if self.deflate is not None and m.compress:
+            return self._write(self.deflate.frames(m))
         return self._write(m.frames())
 
-    cdef int _write(self, bytes data) except -1:
+    cdef inline int _write(self, bytes data) except -1:
         cdef Writer writer = self.writer
         if self.close_sent or writer.transport is None:
             return 0

@@ -275,6 +275,8 @@ async def test_client_manager(run: Run, host: Host) -> None:
 
 
 async def test_manager_of_its_own(run: Run, host: Host) -> None:
+    """A1: manager of its own."""
+
     class Loud(host.socketio.AsyncManager):
         async def emit(self, event: str, data: Any, *args: Any, **kwargs: Any) -> Any:
             return await super().emit(event + "!", data, *args, **kwargs)

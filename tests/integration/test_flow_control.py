@@ -90,7 +90,7 @@ async def join(where: Any) -> WebSocket:
 async def test_a_websocket_is_not_read_while_handlers_have_too_much_to_do(
     host: Any,
 ) -> None:
-    """D17: what waits is bounded, nothing is lost, and the order is kept."""
+    """What waits is bounded, nothing is lost, and the order is kept."""
     gate = Gate(max_pending_events=10)
     async with await join(await host(gate.sio)) as ws:
         await ws.send(b"".join(text(f'42["slow",{i}]') for i in range(100)))
@@ -109,7 +109,7 @@ async def test_a_websocket_is_not_read_while_handlers_have_too_much_to_do(
 
 
 async def test_a_post_is_answered_when_there_is_room(host: Any) -> None:
-    """D17: by polling, the rest of the POST waits, and its answer does."""
+    """By polling, the rest of the POST waits, and its answer does."""
     gate = Gate(max_pending_events=10)
     where = await host(gate.sio)
     async with await Connection.open(where) as connection:
@@ -131,7 +131,7 @@ async def test_a_post_is_answered_when_there_is_room(host: Any) -> None:
 
 
 async def test_a_client_that_goes_while_its_post_waits(host: Any) -> None:
-    """D17: nothing is left of it."""
+    """Nothing is left of it."""
     gate = Gate(max_pending_events=1)
     ended = asyncio.get_running_loop().create_future()
     gate.sio.on("disconnect", lambda sid, reason: ended.set_result(reason))
@@ -166,7 +166,7 @@ async def serve() -> AsyncIterator[Callable[..., Any]]:
 
 
 async def test_a_paused_client_does_not_time_out(serve: Callable[..., Any]) -> None:
-    """D17: its pongs are not read, so it is not closed for want of them."""
+    """Its pongs are not read, so it is not closed for want of them."""
     gate = Gate(max_pending_events=1, ping_interval=0.05, ping_timeout=0.05)
     async with await join(await serve(gate.sio)) as ws:
         await ws.send(text('42["slow",1]') + text('42["slow",2]'))
@@ -184,7 +184,7 @@ async def test_a_paused_client_does_not_time_out(serve: Callable[..., Any]) -> N
 
 
 async def test_bytes_are_limited_too(serve: Callable[..., Any]) -> None:
-    """D17: few events of many bytes pause a client, attachments counted."""
+    """Few events of many bytes pause a client, attachments counted."""
     gate = Gate(max_pending_bytes=10_000)
     async with await join(await serve(gate.sio)) as ws:
         event = text('451-["slow",{"_placeholder":true,"num":0}]')
@@ -199,7 +199,7 @@ async def test_bytes_are_limited_too(serve: Callable[..., Any]) -> None:
 async def test_call_in_a_handler_of_a_client_that_sends_too_much(
     serve: Callable[..., Any],
 ) -> None:
-    """D17: an acknowledgement behind more events than may wait is still read."""
+    """An acknowledgement behind more events than may wait is still read."""
     gate = Gate(max_pending_events=5, async_handlers="ordered")
     gate.open.set()
     async with await join(await serve(gate.sio)) as ws:
@@ -216,7 +216,7 @@ async def test_call_in_a_handler_of_a_client_that_sends_too_much(
 async def test_an_acknowledgement_that_cannot_be_reached(
     serve: Callable[..., Any],
 ) -> None:
-    """D17: call() does not wait for ever behind what its own handler holds up."""
+    """Call() does not wait for ever behind what its own handler holds up."""
     gate = Gate(
         max_pending_events=1,
         async_handlers="ordered",
@@ -289,6 +289,6 @@ def test_ordered_handlers_in_threads() -> None:
 @pytest.mark.parametrize("name", ["max_pending_events", "max_pending_bytes"])
 @pytest.mark.parametrize("value", [0, -1, "many", None])
 def test_limits_are_checked(name: str, value: Any) -> None:
-    """D17: an error names the option and the value."""
+    """An error names the option and the value."""
     with pytest.raises(ValueError, match=name):
         socketio_fast.AsyncServer(**{name: value})

@@ -40,6 +40,7 @@ def test_files_are_closed(result: dict[str, Any]) -> None:
 
 
 def test_memory_does_not_grow(result: dict[str, Any]) -> None:
+    """B3: memory does not grow."""
     assert result["after"]["memory"] - result["before"]["memory"] < MEMORY
 
 

@@ -96,6 +96,7 @@ def sentinel(redis: Redis, tmp_path: Path) -> Iterator[Sentinel]:
 async def test_ways_to_connect(
     request: pytest.FixtureRequest, redis: Redis, node: Node, connect: Connect, how: str
 ) -> None:
+    """A11: ways to connect."""
     if how == "valkey":
         pytest.importorskip("valkey")
     url = {

@@ -48,6 +48,7 @@ def test_the_version_is_the_changelogs_first() -> None:
 
 
 def test_the_package_is_typed() -> None:
+    """S10: the package is typed."""
     assert (ROOT / "socketio_fast" / "py.typed").exists()
 
 

@@ -339,7 +339,7 @@ def test_new_namespaces_are_told() -> None:
 
 @pytest.mark.parametrize("cleanup", [False, True])
 def test_members_without_clients(cleanup: bool) -> None:
-    """S8"""
+    """S8: S8"""
     server, sio = make(cleanup_empty_child_namespaces=cleanup)
     parent = sio.of(re.compile("^/dyn-"))
     a, b = server.websocket(), server.websocket()
@@ -453,7 +453,7 @@ async def test_a_namespace_that_has_ended_can_be_used() -> None:
 
 @pytest.mark.parametrize("handlers", [False, True])
 def test_deleting_a_namespace(handlers: bool) -> None:
-    """N9"""
+    """N9: N9"""
     server, sio = make()
     if handlers:
         sio.on("x", lambda sid: None, namespace="/a")
@@ -770,7 +770,7 @@ def test_listeners_of_one_client_in_order() -> None:
 
 
 def test_all_events() -> None:
-    """K5"""
+    """K5: K5"""
     server, sio = make()
     client, socket = one(sio, server)
     log: list[Any] = []
@@ -1150,6 +1150,7 @@ def test_handshake() -> None:
 
 
 def test_data_is_the_session() -> None:
+    """K3: data is the session."""
     server, sio = make()
     _, socket = one(sio, server)
     socket.data["a"] = 1

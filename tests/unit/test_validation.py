@@ -106,7 +106,7 @@ def wrong(kind: Any, *args: Any) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("kind", [Item, Struct, Model])
 def test_each_library_makes_its_objects(kind: type[Any]) -> None:
-    """3.3 row 9: dataclasses, msgspec structs, pydantic models."""
+    """N11: 3.3 row 9: dataclasses, msgspec structs, pydantic models."""
     seen = []
 
     def handler(sid: str, item: kind, items: list[kind], maybe: kind | None) -> None:
