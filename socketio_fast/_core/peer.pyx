@@ -516,6 +516,7 @@ cdef class Client(SessionHandler):
             len(self.peers) >= limits.namespaces
         ):
             self.session.engine.counters["refused_namespaces"] += 1
+            self.hub._end(ns)  # it may have been made for this
             return self._send_error(name, {"message": "Too many namespaces"})
         peer = Peer.__new__(Peer)
         peer.client = self
@@ -1311,13 +1312,17 @@ cdef class _Resolved(Outcome):
         self.client = client
         self.name = name
         self.auth = auth
+        # It is in no namespace yet, whose number may be limited: it counts as an event.
+        client.session.enter(0)
         return self
 
     cdef int returned(self, object value) except -1:
         cdef Client client = self.client
         cdef Namespace ns = value
+        client.session.leave(0)
         if client.session.handler is None:
-            return 0  # it has gone meanwhile
+            # It has gone meanwhile.
+            return 0 if ns is None else client.hub._end(ns)
         if client._peer(self.name) is not None:
             return 0  # asked twice, it is in already
         if ns is None:
@@ -1328,6 +1333,7 @@ cdef class _Resolved(Outcome):
         self.client.hub.logger.error(
             "namespace %.80r was not found", self.name, exc_info=error
         )
+        self.client.session.leave(0)
         if self.client.session.handler is None:
             return 0
         return self.client._enter(None, self.name, self.auth)

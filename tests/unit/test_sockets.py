@@ -16,6 +16,7 @@ from integration.raw import request
 
 import socketio_fast
 from socketio_fast import AsyncServer, exceptions
+from socketio_fast.limits import Limits
 from socketio_fast.socket_namespace import SocketNamespace
 from socketio_fast.sockets import Socket
 from unit.sansio import Server, WebSocket, errors, join
@@ -436,6 +437,48 @@ def test_a_listener_of_a_connection_changes_rooms(room: str | None) -> None:
     assert [client.messages() for client, _ in clients] == [
         [] if client is clients[1][0] else ['42["x"]'] for client, _ in clients
     ]
+
+
+@pytest.mark.parametrize("family", [False, True])
+def test_namespaces_beyond_the_limit_leave_nothing(family: bool) -> None:
+    """U8, S8: those that were made for a client which may not join them go."""
+    limits = Limits(namespaces_per_connection=1)
+    options: dict[str, Any] = {} if family else {"namespaces": "*"}
+    server, sio = make(limits=limits, cleanup_empty_child_namespaces=True, **options)
+    parent = sio.of(re.compile("^/dyn-")) if family else None
+    client = server.websocket()
+    join(client, "/dyn-1")
+    before = set(sio._hub.namespaces)
+    for n in range(2, 5):
+        client.text(f"40/dyn-{n},")
+        (answer,) = client.messages()
+        assert "Too many namespaces" in str(answer)
+    assert set(sio._hub.namespaces) == before
+    assert parent is None or len(parent.children) == 1
+
+
+def test_clients_that_go_while_a_family_is_asked() -> None:
+    """S8: no member is left; of those who stay, no more is read than it can take."""
+    server, sio = make(cleanup_empty_child_namespaces=True, max_pending_events=3)
+    gate = server.loop.create_future()
+
+    async def match(name: str, auth: Any) -> bool:
+        await gate
+        return True
+
+    parent = sio.of(match)
+    client = server.websocket()
+    before = set(sio._hub.namespaces)
+    for n in range(4):
+        assert client.wire.reading
+        client.text(f"40/dyn-{n},")
+    assert not client.wire.reading
+    client.wire.lose()
+    with server.loop.running():
+        gate.set_result(None)
+    server.loop.turn()
+    assert parent.children == set()
+    assert set(sio._hub.namespaces) == before
 
 
 async def test_a_namespace_that_has_ended_can_be_used() -> None:
