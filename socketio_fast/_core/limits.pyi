@@ -1,5 +1,7 @@
 from typing import final
 
+from typing_extensions import Self
+
 from socketio_fast import limits
 
 @final
@@ -19,7 +21,7 @@ class Limiter:
 
 @final
 class Limits:
-    def __init__(self, config: limits.Limits) -> None: ...
+    def __new__(cls, config: limits.Limits) -> Self: ...
     @property
     def config(self) -> limits.Limits: ...
     @property

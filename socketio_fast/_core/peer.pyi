@@ -148,3 +148,6 @@ class Peer:
 
 @final
 class Asked: ...
+
+@final
+class Pending: ...

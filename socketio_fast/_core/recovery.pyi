@@ -3,6 +3,7 @@ from typing import Any, final
 from typing_extensions import Self
 
 from socketio_fast._core.peer import ConnectionState, Namespace, Recovery
+from socketio_fast._core.session import TRANSPORT_CLOSE as TRANSPORT_CLOSE
 
 @final
 class Entry: ...

@@ -100,6 +100,8 @@ class Engine(Flusher):
     @property
     def counters(self) -> Counter[str]: ...
     observer: Observer | None
+    @property
+    def allow_eio3(self) -> bool: ...
     hooks: Any
     overheard: bool
     def __new__(
