@@ -50,6 +50,11 @@ def main(arguments: list[str] | None = None) -> None:
         metavar="SECONDS",
         help="how long a stop waits for handlers (%(default)s)",
     )
+    command.add_argument(
+        "--proxy-protocol",
+        action="store_true",
+        help="connections begin with a header of the PROXY protocol",
+    )
     command.add_argument("--access-log", action="store_true", help="log requests")
     options = vars(parser.parse_args(arguments))
     options.pop("command")

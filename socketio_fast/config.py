@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from socketio_fast.limits import Limits
+from socketio_fast.proxies import TrustedProxies
 
 __all__ = ["DeflateOptions", "EngineConfig"]
 
@@ -102,6 +103,10 @@ class EngineConfig:
             :class:`socketio_fast.limits.Limits`; ``None`` is no limit.
         allow_eio3: Whether clients of revision 3 of the protocol, Socket.IO 2, are
             served too (``False``).
+        trusted_proxies: Whose ``Forwarded`` and ``X-Forwarded-*`` headers say who a
+            client is: addresses and networks, ``"unix"``, ``"*"``; nobody's (``()``).
+            See :class:`socketio_fast.proxies.TrustedProxies`, which it becomes;
+            ``None`` if there are none.
 
     Raises:
         ValueError: The option and the value that is not allowed.
@@ -125,6 +130,7 @@ class EngineConfig:
     transports: Any = None
     limits: Limits | None = None
     allow_eio3: bool = False
+    trusted_proxies: Any = ()
     # Seconds that clients are told on top of ping_interval; not an option.
     ping_grace: float = 0
 
@@ -160,6 +166,7 @@ class EngineConfig:
         self._set("cookie", _cookie(self.cookie))
         self._set("cors_allowed_origins", _origins(self.cors_allowed_origins))
         self._set("transports", _transports(self.transports))
+        self._set("trusted_proxies", _proxies(self.trusted_proxies))
         if self.limits is not None and not isinstance(self.limits, Limits):
             raise ValueError(
                 f"limits={self.limits!r}: a socketio_fast.limits.Limits expected"
@@ -217,6 +224,20 @@ def _origins(origins: Any) -> tuple[str, ...] | Callable[..., bool] | None:
             return origins  # type: ignore[no-any-return]
         return lambda origin, environ: origins(origin)
     return tuple(origins)
+
+
+def _proxies(proxies: Any) -> TrustedProxies | None:
+    if not proxies:
+        return None
+    if isinstance(proxies, TrustedProxies):
+        return proxies
+    try:
+        return TrustedProxies(proxies)
+    except (TypeError, ValueError) as exc:
+        raise ValueError(
+            f"trusted_proxies={proxies!r}: addresses, networks, 'unix' or '*' "
+            f"expected: {exc}"
+        ) from None
 
 
 def _transports(transports: Any) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from socketio_fast.hosting.asgi import EngineASGIApp
 from socketio_fast.hosting.common import bind
 from socketio_fast.hosting.wsgi import EngineWSGIApp
 from socketio_fast.logs import choose_logger
+from socketio_fast.proxy_protocol import ProxyListener
 from socketio_fast.server import Server
 from socketio_fast.static import StaticFiles
 from socketio_fast.threads import Threads
@@ -58,6 +59,7 @@ async def serve(
     backlog: int = 2048,
     shutdown_timeout: float = 10,
     access_log: bool = False,
+    proxy_protocol: bool = False,
 ) -> RunningServer:
     """Serve an application on the running event loop.
 
@@ -85,6 +87,9 @@ async def serve(
         backlog: Connections that the system may hold before they are accepted.
         shutdown_timeout: Seconds that ``close()`` waits for handlers and connections.
         access_log: Whether requests are logged, by ``socketio_fast.access`` at INFO.
+        proxy_protocol: Whether connections begin with a header of the PROXY protocol,
+            version 1 or 2, by which a proxy says who the client is. Those without one
+            are closed: nobody but the proxy may reach this port. Not with TLS.
 
     Returns:
         The server, listening.
@@ -95,7 +100,7 @@ async def serve(
         RuntimeError: The startup of the application beside it failed.
         TypeError: ``app`` is something else.
         ValueError: ``path`` is not a path, or a key has no certificate; an ``ASGIApp``
-            has its own ``path`` and ``static_files``.
+            has its own ``path`` and ``static_files``; ``proxy_protocol`` with TLS.
     """
     loop = asyncio.get_running_loop()
     other = None
@@ -125,6 +130,11 @@ async def serve(
         ssl.load_cert_chain(ssl_certfile, ssl_keyfile, ssl_keyfile_password)
     elif ssl is None and ssl_keyfile is not None:
         raise ValueError("ssl_keyfile without ssl_certfile: both, or neither")
+    if proxy_protocol and ssl is not None:
+        raise ValueError(
+            "proxy_protocol=True with TLS: the header comes before TLS, where asyncio "
+            "reads nothing; let the proxy end TLS"
+        )
     eio = bind(server)
     endpoint = Endpoint(
         eio.engine,
@@ -135,22 +145,26 @@ async def serve(
         ssl is not None,
         other,
     )
+    listener = ProxyListener(endpoint) if proxy_protocol else None
+    factory = endpoint.protocol if listener is None else listener.protocol
     if other is not None:
         other.share(endpoint)
         await other.start()
     try:
-        servers = await _listen(loop, endpoint, host, port, uds, sock, ssl, backlog)
+        servers = await _listen(loop, factory, host, port, uds, sock, ssl, backlog)
     except BaseException:
         if other is not None:
             await other.stop(0)
         raise
     unbind = server.unbind if isinstance(server, AsyncServer) else None
-    return RunningServer(eio, endpoint, other, servers, uds, shutdown_timeout, unbind)
+    return RunningServer(
+        eio, endpoint, other, servers, uds, shutdown_timeout, unbind, listener
+    )
 
 
 async def _listen(
     loop: asyncio.AbstractEventLoop,
-    endpoint: Endpoint,
+    factory: Callable[[], asyncio.Protocol],
     host: str | None,
     port: int,
     uds: str | os.PathLike[str] | None,
@@ -161,21 +175,19 @@ async def _listen(
     options: dict[str, Any] = {"ssl": ssl, "backlog": backlog}
     if uds is not None:
         try:
-            server = await loop.create_unix_server(
-                endpoint.protocol, str(uds), **options
-            )
+            server = await loop.create_unix_server(factory, str(uds), **options)
         except OSError as exc:
             raise OSError(exc.errno, exc.strerror, str(uds)) from None
     elif sock is not None:
-        server = await loop.create_server(endpoint.protocol, sock=sock, **options)
+        server = await loop.create_server(factory, sock=sock, **options)
     else:
-        server = await loop.create_server(endpoint.protocol, host, port, **options)
+        server = await loop.create_server(factory, host, port, **options)
     servers: list[asyncio.AbstractServer] = [server]
     if not isinstance(loop, asyncio.BaseEventLoop):
         listen = loop.create_server if uds is None else loop.create_unix_server
         for listening in server.sockets * (ACCEPTS - 1):
             again = socket.socket(fileno=os.dup(listening.fileno()))
-            servers.append(await listen(endpoint.protocol, sock=again, **options))
+            servers.append(await listen(factory, sock=again, **options))
     return servers
 
 
@@ -191,9 +203,11 @@ class RunningServer:
         uds: str | os.PathLike[str] | None,
         shutdown_timeout: float,
         unbind: Callable[[], Coroutine[Any, Any, None]] | None = None,
+        listener: ProxyListener | None = None,
     ) -> None:
         self._eio = eio
         self._unbind = unbind
+        self._listener = listener
         self._endpoint = endpoint
         self._other = other
         self._servers = servers
@@ -227,6 +241,8 @@ class RunningServer:
             server.close()
         self._eio.engine.close_all(stopping=True)
         self._endpoint.close_idle()
+        if self._listener is not None:
+            self._listener.close()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout
         tasks = self._eio.handler_tasks()

@@ -11,6 +11,8 @@ cdef class Request:
         public object peer          # what getpeername() gives
         public object server        # what getsockname() gives
         readonly str scheme
+        readonly str host           # as a trusted proxy says; None: the header's
+        bint believed               # proxies were asked who the client is
         readonly str http_version
         Py_ssize_t query_at         # where the query begins; -1: there is none
         bint escaped                # it has escapes
@@ -40,6 +42,7 @@ cdef class Admission:
         object origin               # of a new session, if hooks were asked
 
 
+cdef int believe(Engine engine, Request request) except -1
 cpdef bint hooked(Engine engine, Request request) except -1
 cdef Admission admit(Engine engine, Request request, bint upgrade)
 cdef bytes cookie_header(Engine engine, Session session)

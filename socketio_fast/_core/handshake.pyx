@@ -160,7 +160,8 @@ cdef class Request:
     def environ(self):
         """The request as a WSGI environment (PEP 3333), a new dict.
 
-        As python-engineio's, with the true address of the peer.
+        As python-engineio's, with the true address of the peer: of the client, as far
+        as a trusted proxy says who that is.
         """
         cdef dict environ
         cdef str key, value
@@ -195,6 +196,22 @@ cdef class Request:
             if key in environ:
                 value = environ[key] + ("; " if key == "HTTP_COOKIE" else ",") + value
             environ[key] = value
+        if self.host is not None:
+            environ["HTTP_HOST"] = self.host
+        return environ
+
+    def told(self):
+        """What trusted proxies are believed of the client, as parts of a WSGI
+        environment; a new dict, empty where they are not asked."""
+        cdef dict environ = {}
+        peer = self.peer
+        if self.believed:
+            environ["wsgi.url_scheme"] = self.scheme
+            if isinstance(peer, tuple):
+                environ["REMOTE_ADDR"] = peer[0]
+                environ["REMOTE_PORT"] = str(peer[1])
+            if self.host is not None:
+                environ["HTTP_HOST"] = self.host
         return environ
 
 
@@ -248,6 +265,22 @@ cdef Admission _error(
     return a
 
 
+cdef int believe(Engine engine, Request request) except -1:
+    """Let trusted proxies say who the client is, if there are any; its peer is known.
+    """
+    if engine.proxies is None or request.believed:
+        return 0
+    request.believed = True
+    client = engine.proxies.client(request.peer, request.headers)
+    if client is not None:
+        peer, scheme, request.host = client
+        if peer is not None:
+            request.peer = peer
+        if scheme is not None:
+            request.scheme = scheme
+    return 0
+
+
 cpdef bint hooked(Engine engine, Request request) except -1:
     """Whether the application has hooks that are asked about a request."""
     return engine.hooks is not None and (
@@ -267,6 +300,7 @@ async def consider(Engine engine not None, Request request not None, origin, upg
     cdef Admission a
     cdef _Origin seen
     try:
+        believe(engine, request)
         seen = _Origin.__new__(_Origin)
         seen._environ = origin.environ()
         hooks = engine.hooks
@@ -312,7 +346,10 @@ cdef Admission admit(Engine engine, Request request, bint upgrade):
     cdef str transport = request.parameter(b"transport")
     cdef str sid = request.parameter(b"sid")
     cdef str method = request.method
-    cdef bytes cors = _cors_headers(engine, request)
+    cdef bytes cors
+    if engine.proxies is not None:
+        believe(engine, request)
+    cors = _cors_headers(engine, request)
     if cors is None:
         return _error(
             engine, request, BAD_REQUEST,
@@ -452,7 +489,7 @@ cdef bytes _cors_headers(Engine engine, Request request):
         return b""  # switched off
     origin = request.header(b"origin")
     if origin:
-        if not _origin_allowed(allowed, origin, request):
+        if not _origin_allowed(engine, origin, request):
             return None
         lines += b"Access-Control-Allow-Origin: " + origin + b"\r\nVary: Origin\r\n"
     if request.method == "OPTIONS":
@@ -470,20 +507,27 @@ cdef str _origin_of(Request request):
     return None if origin is None else origin.decode("latin-1")
 
 
-cdef bint _origin_allowed(object allowed, bytes raw, Request request) except -1:
+cdef bint _origin_allowed(Engine engine, bytes raw, Request request) except -1:
+    cdef object allowed = engine.allowed_origins
     cdef str origin = raw.decode("latin-1")
     if allowed is None:
-        return origin in _same_origins(request)
+        return origin in _same_origins(engine, request)
     if callable(allowed):
         return bool(allowed(origin, request.environ()))
     return "*" in allowed or origin in allowed
 
 
-cdef list _same_origins(Request request):
+cdef list _same_origins(Engine engine, Request request):
+    """The server's own origins. Anybody's X-Forwarded-Proto and -Host count, as in
+    python-engineio, unless it is said which proxies are trusted."""
     cdef bytes host = request.header(b"host")
     cdef list origins = []
+    if request.host is not None:
+        host = request.host.encode("latin-1")
     if host is None:
         return origins
+    if engine.proxies is not None:
+        return [request.scheme + "://" + host.decode("latin-1")]
     proto = request.header(b"x-forwarded-proto")
     forwarded = request.header(b"x-forwarded-host")
     origins.append(request.scheme + "://" + host.decode("latin-1"))

@@ -43,6 +43,7 @@ cdef class Http1Core(Timed):
     cdef:
         Endpoint endpoint
         Writer writer               # None when lost, or taken over by a WebSocket
+        tuple named                 # client and server, as a proxy says; else None
         object parser               # made when it is needed first
         Deadline deadline
         # The request that is being received.

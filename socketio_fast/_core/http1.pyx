@@ -29,6 +29,7 @@ from socketio_fast._core.handshake cimport (
     Admission,
     Request,
     admit,
+    believe,
     cookie_header,
     hooked,
 )
@@ -85,7 +86,8 @@ cdef class Endpoint:
         fallback: Answers requests to other paths: an async function of the Request
             that returns (status, content type, body, header lines), or None for 404.
         other: Takes over connections with a request to another path, called with the
-            transport and what was received from that request on; None: nobody does.
+            transport, what was received from that request on, and the (client, server)
+            that a proxy has named, or None; None: nobody does.
             Its `origin(request, websocket)` makes the environ of sessions.
         access_log: A logger for requests, or None.
         secure: Whether connections use TLS.
@@ -242,6 +244,11 @@ cdef class Http1Core(Timed):
         self.endpoint = endpoint
         self.exchanges = []
 
+    def name(self, client, server):
+        """Who has connected and where, as a proxy says: what getpeername() and
+        getsockname() would give without it."""
+        self.named = client, server
+
     # From the event loop.
 
     def connection_made(self, transport):
@@ -338,7 +345,7 @@ cdef class Http1Core(Timed):
         self.endpoint.connections.discard(self)
         self.writer = self.parser = self.current = None
         self.closing = True
-        self.endpoint.other(transport, data)
+        self.endpoint.other(transport, data, self.named)
         return 0
 
     cdef int _parse(self, bytes data) except -1:
@@ -548,8 +555,11 @@ cdef class Http1Core(Timed):
 
     cdef Admission _judge(self, Request request, bint upgrade):
         cdef Engine engine = self.endpoint.engine
-        if engine.limits is not None or engine.hooks is not None or (
-            engine.allowed_origins is not None and callable(engine.allowed_origins)
+        if (
+            engine.limits is not None
+            or engine.hooks is not None
+            or engine.proxies is not None
+            or engine.allowed_origins is not None and callable(engine.allowed_origins)
         ):
             self._name_peer(request)  # they are asked with the address
         return admit(engine, request, upgrade)
@@ -558,9 +568,13 @@ cdef class Http1Core(Timed):
         """Note who has sent a request, and to which address."""
         cdef object transport
         if request.peer is None and self.writer is not None:
-            transport = self.writer.transport
-            request.peer = transport.get_extra_info("peername")
-            request.server = transport.get_extra_info("sockname")
+            if self.named is not None:
+                request.peer, request.server = self.named
+            else:
+                transport = self.writer.transport
+                request.peer = transport.get_extra_info("peername")
+                request.server = transport.get_extra_info("sockname")
+            believe(self.endpoint.engine, request)
         return 0
 
     async def _answer_other(self, Http1Exchange exchange):

@@ -161,6 +161,7 @@ cdef class Engine(Flusher):
         bytes open_without_upgrade
         readonly bint allow_eio3
         object allowed_origins      # a tuple, a callable, or None: its own
+        object proxies              # a TrustedProxies; None: no proxy is trusted
         bint cors_credentials
         readonly Extension deflate  # permessage-deflate; None: it is not accepted
         Py_ssize_t compress_from    # bytes of a poll's response; -1: never

@@ -826,6 +826,7 @@ cdef class Engine(Flusher):
         self.open_without_upgrade = _open_packet(config, False, True)
         self.allow_eio3 = config.allow_eio3
         self.allowed_origins = config.cors_allowed_origins
+        self.proxies = config.trusted_proxies
         self.cors_credentials = config.cors_credentials
         self.initial_packet = config.initial_packet
         if self.limits is None or self.limits.config is not config.limits:

@@ -83,6 +83,9 @@ class AsyncServer(BaseServer):
             :class:`socketio_fast.limits.Limits`.
         allow_eio3: Whether clients of revision 3 of the protocol are served too
             (``False``).
+        trusted_proxies: Whose ``Forwarded`` and ``X-Forwarded-*`` headers say who a
+            client is: addresses and networks, ``"unix"`` for Unix sockets, ``"*"`` for
+            everybody; nobody's by default.
 
     :class:`socketio_fast.config.EngineConfig` says more.
 
@@ -115,6 +118,7 @@ class AsyncServer(BaseServer):
         max_pending_bytes: int = 16 * 1024 * 1024,
         limits: Limits | None = None,
         allow_eio3: bool = False,
+        trusted_proxies: str | Sequence[str] = (),
         allow_request: Callable[..., Any] | None = None,
         initial_packet: str | bytes | None = None,
         _factory: Hub | None = None,
@@ -139,6 +143,7 @@ class AsyncServer(BaseServer):
             allow_eio3=allow_eio3,
             max_pending_events=max_pending_events,
             max_pending_bytes=max_pending_bytes,
+            trusted_proxies=trusted_proxies,
             allow_upgrades=allow_upgrades,
             http_compression=http_compression,
             compression_threshold=compression_threshold,

@@ -27,6 +27,7 @@ except ImportError as exc:
 
 from socketio_fast.hosting.asgi import Application
 from socketio_fast.hosting.common import Origin
+from socketio_fast.proxy_protocol import NamedTransport
 from socketio_fast.uvicorn import WebSocketProtocol
 
 if TYPE_CHECKING:
@@ -133,8 +134,12 @@ class Protocol(HttpToolsProtocol):
         # Both hold this; uvicorn lets go of them where a connection is lost.
         self.parser = self.cycle = None  # type: ignore[assignment]
         protocol = self.endpoint.protocol()
-        self.transport.set_protocol(protocol)
-        protocol.connection_made(self.transport)
+        transport: Any = self.transport
+        if isinstance(transport, NamedTransport):
+            protocol.name(*transport.named)
+            transport = transport.transport
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
         protocol.data_received(data)
 
 
@@ -174,13 +179,22 @@ class OtherApplication:
         """Give connections with requests to Engine.IO back to this endpoint."""
         self._endpoint = endpoint
 
-    def __call__(self, transport: asyncio.Transport, data: bytes) -> None:
-        """Take over a connection, from these bytes on."""
+    def __call__(
+        self,
+        transport: asyncio.Transport,
+        data: bytes,
+        named: tuple[Any, Any] | None = None,
+    ) -> None:
+        """Take over a connection, from these bytes on, of a client that is named."""
         protocol = Protocol(self._config, self._state, self._lifespan.state)
         assert self._endpoint is not None
         protocol.endpoint = self._endpoint
         transport.set_protocol(protocol)
-        protocol.connection_made(transport)
+        protocol.connection_made(
+            transport
+            if named is None
+            else cast(asyncio.Transport, NamedTransport(transport, named))
+        )
         protocol.data_received(data)
 
     def origin(self, request: Request, websocket: bool) -> Origin:

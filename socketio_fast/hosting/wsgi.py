@@ -43,14 +43,16 @@ SHUTDOWN_TIMEOUT = 10.0
 class Origin:
     """A request of WSGI, as the environment of a session is made of it."""
 
-    __slots__ = ("_environ",)
+    __slots__ = ("_environ", "_request")
 
-    def __init__(self, environ: Environ) -> None:
+    def __init__(self, environ: Environ, request: Request) -> None:
         self._environ = environ
+        self._request = request
 
     def environ(self) -> Environ:
-        """The host's own environment."""
-        return self._environ
+        """The host's own environment, with what trusted proxies say."""
+        told = self._request.told()
+        return {**self._environ, **told} if told else self._environ
 
 
 class Gateway:
@@ -170,11 +172,11 @@ async def _exchange(
 
     admission = None
     if hooked(engine, request):
-        admission = await consider(engine, request, Origin(environ), False)
+        admission = await consider(engine, request, Origin(environ, request), False)
     exchange = HostedExchange(
         engine,
         request,
-        Origin(environ),
+        Origin(environ, request),
         answer,
         _socket(environ) is None,
         admission,
@@ -199,14 +201,14 @@ async def _adopt(
 
     admission = None
     if hooked(engine, request):
-        admission = await consider(engine, request, Origin(environ), True)
+        admission = await consider(engine, request, Origin(environ, request), True)
 
     def adopt(transport: asyncio.BaseTransport) -> Response | None:
         try:
             return adopt_connection(
                 engine,
                 request,
-                Origin(environ),
+                Origin(environ, request),
                 transport,
                 False,
                 connections,
@@ -289,9 +291,17 @@ def request_of(environ: Environ) -> Request:
         environ["REQUEST_METHOD"],
         target.encode("latin-1", "replace"),
         headers,
+        peer=_peer(environ),
         scheme=environ.get("wsgi.url_scheme", "http"),
         http_version=environ.get("SERVER_PROTOCOL", "HTTP/1.1").rpartition("/")[2],
     )
+
+
+def _peer(environ: Environ) -> tuple[str, int] | None:
+    """Who has connected; ``None``: by a Unix socket."""
+    port = str(environ.get("REMOTE_PORT", ""))
+    address = environ.get("REMOTE_ADDR")
+    return (address, int(port) if port.isdecimal() else 0) if address else None
 
 
 def _path(environ: Environ, *names: str) -> bytes:

@@ -1,0 +1,189 @@
+"""Who a client is, as the proxies in front of a server say (RFC 7239)."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+__all__ = ["Client", "TrustedProxies"]
+
+Headers = Iterable[tuple[bytes, bytes]]
+
+# Entries of a header that are looked at, from the nearest on.
+MAX_HOPS = 64
+
+TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+# Addresses without their quotes are common, though not RFC 7239's.
+PAIR = re.compile(
+    rf'[ \t]*({TOKEN})=(?:([!#$%&\'*+.^_`|~0-9A-Za-z:\[\]-]+)|"((?:[^"\\]|\\.)*)")'
+    r"[ \t]*([;,]|\Z)"
+)
+EMPTY = re.compile(r"[ \t]*(?:,|\Z)")
+ESCAPE = re.compile(r"\\(.)")
+# An IPv4 address, or IPv6 in brackets, with or without a port (which may be hidden);
+# or IPv6 alone.
+NODE = re.compile(
+    r"(?:([0-9.]+)|\[([0-9A-Fa-f:.]+)\])(?::(?:([0-9]{1,5})|_[0-9A-Za-z._-]+))?"
+    r"|([0-9A-Fa-f:.]+)"
+)
+HOST = re.compile(r"(?:[0-9A-Za-z._~-]{1,255}|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+
+
+class Client(NamedTuple):
+    """What trusted proxies say of a client; ``None`` where they say nothing."""
+
+    #: The address and port, 0 if that is not known.
+    peer: tuple[str, int] | None
+    #: ``"http"`` or ``"https"``.
+    scheme: str | None
+    #: The host that the client has asked for, with a port if it is not the usual one.
+    host: str | None
+
+
+class _Hop(NamedTuple):
+    """What one proxy says of who has connected to it."""
+
+    node: str
+    proto: str
+    host: str
+
+
+class TrustedProxies:
+    """Proxies whose headers are believed.
+
+    Args:
+        proxies: Addresses and networks (``"10.0.0.0/8"``), ``"unix"`` for whoever
+            connects by a Unix socket, ``"*"`` for everybody; one of them or several.
+
+    Raises:
+        ValueError: It is something else.
+    """
+
+    def __init__(self, proxies: str | Sequence[str]) -> None:
+        names = (proxies,) if isinstance(proxies, str) else tuple(proxies)
+        self._everybody = "*" in names
+        self._unix = self._everybody or "unix" in names
+        self._networks = [
+            ipaddress.ip_network(name) for name in names if name not in ("*", "unix")
+        ]
+
+    def client(self, peer: Any, headers: Headers) -> Client | None:
+        """Who the client of a request is.
+
+        ``Forwarded`` counts, or if there is none ``X-Forwarded-For``, ``-Proto`` and
+        ``-Host``. The client is the rightmost entry that is not a trusted proxy; if
+        all are, the leftmost. An entry on the way that is no address says nothing.
+
+        Args:
+            peer: Who has connected: an address and a port, or anything else for a Unix
+                socket.
+            headers: The header lines, names in lower case.
+
+        Returns:
+            ``None``: who has connected is not trusted, or says nothing.
+        """
+        if not self._trusts_peer(peer):
+            return None
+        found: dict[bytes, list[str]] = {}
+        for name, value in headers:
+            if name == b"forwarded" or name.startswith(b"x-forwarded-"):
+                found.setdefault(name, []).append(value.decode("latin-1"))
+        if b"forwarded" in found:
+            hops = [hop for line in found[b"forwarded"] for hop in _forwarded(line)]
+        else:
+            hops = _x_forwarded(found)
+        client, hop = self._walk(hops)
+        if hop is None:
+            return None
+        host = hop.host if HOST.fullmatch(hop.host) else None
+        return Client(client, SCHEMES.get(hop.proto.lower()), host)
+
+    def _walk(self, hops: Sequence[_Hop]) -> tuple[tuple[str, int] | None, _Hop | None]:
+        """The client, and who says so: from the nearest proxy on."""
+        client = hop = None
+        for hop in hops[: -MAX_HOPS - 1 : -1]:
+            client = _node(hop.node)
+            if client is None or not self._trusts(client[0]):
+                return client, hop
+        return (client, hop) if len(hops) <= MAX_HOPS else (None, None)
+
+    def _trusts_peer(self, peer: Any) -> bool:
+        if not isinstance(peer, tuple):
+            return self._unix
+        return self._trusts(peer[0])
+
+    def _trusts(self, address: str) -> bool:
+        if self._everybody:
+            return True
+        try:
+            ip = ipaddress.ip_address(address.partition("%")[0])
+        except ValueError:
+            return False
+        ip = getattr(ip, "ipv4_mapped", None) or ip
+        return any(ip in network for network in self._networks)
+
+
+def _node(text: str) -> tuple[str, int] | None:
+    """An address and a port; ``None`` for what is not one."""
+    match = NODE.fullmatch(text)
+    if match is None:
+        return None
+    port = int(match[3] or 0)
+    if port > 65535:
+        return None
+    try:
+        if match[1] is not None:
+            return str(ipaddress.IPv4Address(match[1])), port
+        ip = ipaddress.IPv6Address(match[2] or match[4])
+    except ValueError:
+        return None
+    return str(ip.ipv4_mapped or ip), port
+
+
+def _forwarded(line: str) -> list[_Hop]:
+    """The entries of a line of ``Forwarded``; one that says nothing if it is broken."""
+    hops: list[_Hop] = []
+    pairs: dict[str, str] = {}
+    position = 0
+    while position < len(line):
+        match = PAIR.match(line, position)
+        if match is None:
+            empty = EMPTY.match(line, position)
+            if empty is None or pairs:
+                return [_Hop("", "", "")]
+            position = empty.end()
+            continue
+        name, token, quoted, end = match.groups()
+        value = ESCAPE.sub(r"\1", quoted) if token is None else token
+        if pairs.setdefault(name.lower(), value) is not value:
+            return [_Hop("", "", "")]
+        position = match.end()
+        if end != ";":
+            hops.append(_Hop(*(pairs.get(key, "") for key in ("for", "proto", "host"))))
+            pairs = {}
+    return [_Hop("", "", "")] if pairs else hops
+
+
+def _x_forwarded(found: dict[bytes, list[str]]) -> list[_Hop]:
+    """The entries of ``X-Forwarded-For``, with the others' that belong to them."""
+
+    def values(name: bytes) -> list[str]:
+        return [
+            value.strip(" \t")
+            for value in ",".join(found.get(name, ())).split(",")
+            if value.strip(" \t")
+        ]
+
+    nodes = values(b"x-forwarded-for")
+    protos, hosts = values(b"x-forwarded-proto"), values(b"x-forwarded-host")
+    if not nodes:
+        nodes = [""] if protos or hosts else []
+    count = len(nodes)
+    if len(protos) != count:
+        protos = protos[-1:] * count or [""] * count
+    if len(hosts) != count:
+        hosts = hosts[-1:] * count or [""] * count
+    return [_Hop(*each) for each in zip(nodes, protos, hosts, strict=True)]
