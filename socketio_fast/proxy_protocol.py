@@ -233,6 +233,8 @@ class NamedTransport:
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """What is known of the connection."""
+        if name == "socket":
+            return default  # uvicorn asks that for the addresses first
         if name in ("peername", "sockname"):
             return self.named[name == "sockname"]
         return self.transport.get_extra_info(name, default)

@@ -239,6 +239,18 @@ def test_access_log(folder: Path, wanted: bool) -> None:
     assert "secret" not in err
 
 
+def test_proxy_protocol(folder: Path) -> None:
+    """U9: the address is the one that the PROXY protocol has."""
+    with run(folder, "--access-log", "--proxy-protocol") as server:
+        connection = connect(port_of(server))
+        connection.sendall(b"PROXY TCP4 192.0.2.7 192.0.2.1 4321 80\r\n")
+        ask(connection, "/nothing")
+        server.signal()
+        status, _, err = server.ended()
+    assert status == 0
+    assert '192.0.2.7:4321 "GET /nothing" 404 9' in err
+
+
 def test_unix_socket(folder: Path) -> None:
     path = folder / "s.sock"
     with run(folder, "--uds", "s.sock") as server:
