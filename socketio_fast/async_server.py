@@ -18,6 +18,7 @@ from socketio_fast._core.rooms import Rooms
 from socketio_fast.base_server import BaseServer, Handler
 from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.engineio.base_server import AsyncHandlers, is_ordered
+from socketio_fast.engineio.flow import wait_below
 from socketio_fast.logs import Logger, choose_logger
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.base import BaseManager
@@ -256,6 +257,30 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
             callback=callback,
             ignore_queue=ignore_queue,
         )
+
+    async def drain(
+        self, sid: str, namespace: str | None = None, *, below: int = 0
+    ) -> None:
+        """Wait until what was sent to a client before has left.
+
+        That is, until no more than ``below`` bytes are left, of all its namespaces; it
+        does not wait for what is held back while a connect handler runs.
+
+        Args:
+            sid: The client's ``sid``, of this process.
+            namespace: The namespace, ``"/"`` by default.
+            below: Bytes that may be left.
+
+        Raises:
+            DisconnectedError: The client has gone, or goes while this waits.
+        """
+        peer = self._peer(sid, namespace)
+        if (
+            peer is None
+            or not peer.reachable
+            or not await wait_below(peer.session, below)
+        ):
+            raise exceptions.DisconnectedError(f"{sid} is not connected")
 
     async def call(
         self,

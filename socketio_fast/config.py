@@ -13,6 +13,7 @@ from socketio_fast.proxies import TrustedProxies
 __all__ = ["DeflateOptions", "EngineConfig"]
 
 TRANSPORTS = ("polling", "websocket")
+SLOW_CONSUMER = ("close", "drop_volatile", "block")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +82,10 @@ class EngineConfig:
         max_http_buffer_size: Bytes of one message or POST body, at most (1,000,000).
         max_buffer_bytes: Bytes that may wait for a client to read them; with more it
             is closed (16 MiB).
+        high_water_mark: Bytes that wait for a client from which on it is slow (1 MiB).
+        slow_consumer: What becomes of a slow client, see docs/flow-control.md:
+            ``"close"``, nothing before ``max_buffer_bytes``; ``"drop_volatile"``;
+            ``"block"``. It is closed beyond ``max_buffer_bytes`` in any case.
         max_pending_events: Events of one client whose handlers have not ended; with
             more its connection is not read until half of them have (1000).
         max_pending_bytes: Bytes of such events, likewise (16 MiB).
@@ -117,6 +122,8 @@ class EngineConfig:
     upgrade_timeout: float = 10
     max_http_buffer_size: int = 1_000_000
     max_buffer_bytes: int = 16 * 1024 * 1024
+    high_water_mark: int = 1024 * 1024
+    slow_consumer: str = "close"
     max_pending_events: int = 1000
     max_pending_bytes: int = 16 * 1024 * 1024
     allow_upgrades: bool = True
@@ -147,10 +154,19 @@ class EngineConfig:
             raise ValueError(
                 f"ping_interval: grace {self.ping_grace!r}, 0 s or more expected"
             )
-        for name in ("max_http_buffer_size", "max_buffer_bytes", "max_pending_bytes"):
+        for name in (
+            "max_http_buffer_size",
+            "max_buffer_bytes",
+            "high_water_mark",
+            "max_pending_bytes",
+        ):
             value = getattr(self, name)
             if not isinstance(value, int) or value <= 0:
                 raise ValueError(f"{name}={value!r}: bytes greater than 0 expected")
+        if self.slow_consumer not in SLOW_CONSUMER:
+            raise ValueError(
+                f"slow_consumer={self.slow_consumer!r}: one of {SLOW_CONSUMER} expected"
+            )
         self._set("per_message_deflate", _deflate(self.per_message_deflate))
         if not isinstance(self.allow_eio3, bool):
             raise ValueError(f"allow_eio3={self.allow_eio3!r}: True or False expected")

@@ -194,7 +194,8 @@ class Server(BaseServer):
 
         It is encoded before this returns, and sent soon: events of one thread in order,
         and after what that thread has done to rooms. With a manager of several
-        processes, this returns when the manager has it.
+        processes, this returns when the manager has it; with ``slow_consumer="block"``,
+        when its clients are not slow any more.
 
         Args:
             event: The name.
@@ -226,7 +227,7 @@ class Server(BaseServer):
         emission = self._server.emit(
             event, data, to, room, skip_sid, namespace, callback, ignore_queue
         )
-        if isinstance(emission, Emission):
+        if isinstance(emission, Emission) and not self._server.eio.engine.blocks:
             send = emission.encode()
             if send is not None:
                 self._threads.post(send)
@@ -342,6 +343,13 @@ class Server(BaseServer):
         See :meth:`socketio_fast.AsyncServer.disconnect`.
         """
         self._threads.wait(self._server.disconnect(sid, namespace, ignore_queue))
+
+    def drain(self, sid: str, namespace: str | None = None, *, below: int = 0) -> None:
+        """Wait until what was sent to a client before has left.
+
+        See :meth:`socketio_fast.AsyncServer.drain`.
+        """
+        self._threads.run(self._server.drain(sid, namespace, below=below))
 
     def handle_request(
         self, environ: Environ, start_response: StartResponse

@@ -15,6 +15,7 @@ from socketio_fast import exceptions
 from socketio_fast._core.listeners import Listeners
 from socketio_fast._core.peer import Peer
 from socketio_fast.engineio.connection import Connection
+from socketio_fast.engineio.flow import wait_below
 from socketio_fast.signatures import adapt
 from socketio_fast.validation import validated
 
@@ -284,8 +285,9 @@ class Socket(EventEmitter):
 
         It gets the arguments that the client sent. The socket's own events are
         ``disconnecting(reason)``, while the client is still in its rooms;
-        ``disconnect(reason)``; and ``error(error)``, what a listener, a handler or one
-        of :meth:`use` has raised.
+        ``disconnect(reason)``; ``error(error)``, what a listener, a handler or one of
+        :meth:`use` has raised; and ``slow(bytes)``, when more than ``high_water_mark``
+        wait for the client, again after it has been below half.
 
         Args:
             event: The name.
@@ -414,7 +416,8 @@ class Socket(EventEmitter):
     ) -> Awaitable[None]:
         """Send an event to this client.
 
-        It is done when this returns; the result may be awaited.
+        It is done when this returns; the result may be awaited. (With
+        ``slow_consumer="block"`` that waits while the client is slow.)
 
         Args:
             event: The name.
@@ -425,8 +428,7 @@ class Socket(EventEmitter):
             ValueError: The name is one of :data:`RESERVED_EVENTS`.
             TypeError: An argument is not JSON with bytes in it.
         """
-        self._emit(event, args, callback)
-        return DONE
+        return self._emit(event, args, callback)
 
     def _emit(
         self,
@@ -435,11 +437,32 @@ class Socket(EventEmitter):
         answer: Listener | asyncio.Future[Any] | None,
         compress: bool = True,
         volatile: bool = False,
-    ) -> None:
+    ) -> Awaitable[None]:
         check_event(event)
         rooms = self._peer.namespace.rooms
-        if rooms is not None:  # else it ended with its last client
+        if rooms is None:
+            return DONE  # it ended with its last client
+        return (
             rooms.emit([event, *args], self.id, None, answer, compress, volatile)
+            or DONE
+        )
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes that wait for the client, of all its namespaces."""
+        return self._peer.session.buffered_bytes
+
+    async def drain(self, below: int = 0) -> None:
+        """Wait until what was sent to the client before has left.
+
+        That is, until no more than ``below`` bytes are left, of all its namespaces; it
+        does not wait for what is held back while a connect handler runs.
+
+        Raises:
+            DisconnectedError: The client has gone.
+        """
+        if not self._peer.reachable or not await wait_below(self._peer.session, below):
+            raise exceptions.DisconnectedError(f"{self.id} is not connected")
 
     def send(self, *args: Any) -> Awaitable[None]:
         """Send the event ``message``; see :meth:`emit`."""
@@ -543,8 +566,7 @@ class SocketEmitter:
         self, event: str, *args: Any, callback: Listener | None = None
     ) -> Awaitable[None]:
         """Send an event; see :meth:`Socket.emit`."""
-        self._socket._emit(event, args, callback, self._compress, self._volatile)
-        return DONE
+        return self._socket._emit(event, args, callback, self._compress, self._volatile)
 
     def send(self, *args: Any) -> Awaitable[None]:
         """Send the event ``message``; see :meth:`Socket.emit`."""

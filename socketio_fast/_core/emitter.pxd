@@ -14,7 +14,9 @@ cdef class Emission:
         object skip_sid
         object namespace
         object callback
+        object waiting              # for slow clients: an iterator; None: it is not
 
+    cdef object _step(self)
     cdef int _run(self) except -1
     cdef Rooms _rooms(self)
     cdef list _list(self)

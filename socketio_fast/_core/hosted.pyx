@@ -227,6 +227,7 @@ cdef class HostedWebSocket(Transport):
     def take(self):
         """The next message to send, str or bytes; None if there is none now."""
         cdef Outgoing m = self.current
+        cdef Session session = self.session
         cdef list messages
         if m is not None:
             messages = self._messages(m)
@@ -235,6 +236,8 @@ cdef class HostedWebSocket(Transport):
                 return messages[self.position - 1]
             self.pending_bytes -= m.size()
             self.current = None
+            if session is not None and session.outflow is not None:
+                session.drained()
         if not self.pending:
             return None
         self.current = self.pending.popleft()
@@ -265,7 +268,7 @@ cdef class HostedWebSocket(Transport):
             return 0
         self.pending.append(m)
         self.pending_bytes += m.size()
-        if self.pending_bytes > self.engine.max_buffer_bytes:
+        if self.pending_bytes > self.engine.high_water_mark:
             if self.session is not None:
                 self.engine.overflow(self.session)
         return self._mark()

@@ -572,6 +572,13 @@ cdef class Client(SessionHandler):
                 return True
         return False
 
+    cdef int on_slow(self, Py_ssize_t size) except -1:
+        cdef Peer peer
+        for peer in self.peers:
+            if peer.socket is not None and peer.state == CONNECTED:
+                peer.fire("slow", size)
+        return 0
+
     cdef int _end_connect_deadline(self) except -1:
         if self.connect_deadline is not None:
             self.connect_deadline.cancel()
@@ -608,8 +615,7 @@ cdef class Peer:
     cdef int send(self, Outgoing m) except -1:
         cdef Session session = self.client.session
         if m.volatile and not self._writable():
-            session.engine.counters["dropped_volatile"] += 1
-            return 0
+            return session.dropped(m)
         if self.state == CONNECTED or self.announced:
             session.pass_on(m)
         elif self.state == CONNECTING:
@@ -629,6 +635,7 @@ cdef class Peer:
             self.state == CONNECTED
             and session.state == OPEN
             and session.transport.writable()
+            and not (session.engine.drops_volatile and session.above())
         )
 
     cdef list _take_held(self):

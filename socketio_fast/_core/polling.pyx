@@ -93,8 +93,9 @@ cdef class Polling(Transport):
             self.pending_bytes += m.size()
         else:
             self.pending_bytes += PyBytes_GET_SIZE(m.packets())
-        if self.pending_bytes > self.engine.max_buffer_bytes:
-            self.engine.overflow(self.session)
+        if self.pending_bytes > self.engine.high_water_mark:
+            if self.session is not None:
+                self.engine.overflow(self.session)
         if self.poll is not None and not self.marked:
             self.marked = True
             self.engine.mark(self)
@@ -115,6 +116,8 @@ cdef class Polling(Transport):
         if self.closing:
             pending.append(CLOSE)
         self._answer(pending)
+        if session is not None and session.outflow is not None:
+            session.drained()
         if self.closing and session is not None:
             self.session = None
             session.finished()

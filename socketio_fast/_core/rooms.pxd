@@ -19,6 +19,9 @@ cdef class Rooms(Membership):
         bint compress=*, bint volatile=*,
     )
     cdef Outgoing encode(self, list data)
+    cdef object deliver(
+        self, Outgoing m, list data, object to, object skip, object callback
+    )
     cdef int send(
         self, Outgoing m, list data, object to, object skip, object callback
     ) except -1

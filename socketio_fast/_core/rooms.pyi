@@ -28,7 +28,7 @@ class Rooms(Membership):
         callback: Callable[..., Any] | Future[list[Any]] | None = None,
         compress: bool = True,
         volatile: bool = False,
-    ) -> None: ...
+    ) -> Future[Any] | None: ...
     def ask(
         self,
         data: list[Any],

@@ -7,6 +7,8 @@ so that a disconnect is O(rooms of that client).
 Sending only gathers (see session.Engine), so no membership changes during a fan-out,
 unless somebody listens to what connections send (`Engine.overheard`).
 """
+import asyncio
+
 import cython
 from cpython.dict cimport PyDict_GetItemWithError, PyDict_Next
 from cpython.object cimport PyObject
@@ -198,11 +200,14 @@ cdef class Rooms(Membership):
                 client that answers; or a Future for the one client there is.
             compress: Whether it may be compressed on its way.
             volatile: Whether it is dropped for clients that it would have to wait for.
+
+        Returns:
+            As of deliver().
         """
         cdef Outgoing m = self.encode(data)
         m.compress = compress
         m.volatile = volatile
-        self.send(m, data, to, skip, callback)
+        return self.deliver(m, data, to, skip, callback)
 
     def ask(
         self, list data, object to, object skip, object collector, bint compress=True
@@ -251,6 +256,21 @@ cdef class Rooms(Membership):
         return self.namespace.hub.codec.encode(
             SIO_EVENT, self.namespace.name, data, -1
         )
+
+    cdef object deliver(
+        self, Outgoing m, list data, object to, object skip, object callback
+    ):
+        """send(); a Future if who sends is to wait for slow clients, else None."""
+        cdef Engine engine = self.namespace.hub.engine
+        if engine is None or engine.crossed is None:
+            self.send(m, data, to, skip, callback)
+            return None
+        engine.crossed.clear()
+        self.send(m, data, to, skip, callback)
+        waits = engine.blocked()
+        if len(waits) > 1:
+            return asyncio.gather(*waits)
+        return waits[0] if waits else None
 
     cdef int send(
         self, Outgoing m, list data, object to, object skip, object callback

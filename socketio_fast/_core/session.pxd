@@ -33,6 +33,14 @@ cdef class Flow:
         bint moved                  # one has ended since the last ping
 
 
+cdef class Outflow:
+    # What a client has not read; made when that is much, or is waited for.
+    cdef:
+        dict waiters            # Future -> bytes that may be left when it is done
+        bint slow               # it has crossed the mark, and is not below half of it
+        bint listed             # in Engine.slow
+
+
 cdef class Transport(Timed):
     # What session asks of websocket and polling.
     cdef:
@@ -66,6 +74,7 @@ cdef class SessionHandler(Timed):
     cdef int on_binary(self, bytes data) except -1
     cdef int on_close(self, str reason) except -1
     cdef bint awaits(self) except -1
+    cdef int on_slow(self, Py_ssize_t size) except -1
 
 
 cdef class HandlerFactory:
@@ -89,6 +98,7 @@ cdef class Session(Timed):
         dict _environ
         public dict data            # the application's session, made on demand
         readonly Flow flow          # None: nothing has waited yet
+        Outflow outflow             # None: it has read what it was sent
         Deadline heartbeat
         # The WebSocket of an upgrade that is under way.
         Transport probe
@@ -107,6 +117,11 @@ cdef class Session(Timed):
     cdef int drop(self, str reason, object code=*) except -1
     cdef int forget(self) except -1
     cdef int too_slow(self) except -1
+    cdef bint above(self) except -1
+    cdef int lags(self, Py_ssize_t size) except -1
+    cdef int drained(self) except -1
+    cdef int dropped(self, Outgoing m) except -1
+    cdef int _end_waiting(self) except -1
     cdef int enter(self, Py_ssize_t size) except -1
     cdef int leave(self, Py_ssize_t size) except -1
     cdef int expect(self) except -1
@@ -151,6 +166,11 @@ cdef class Engine(Flusher):
         double upgrade_timeout
         Py_ssize_t max_payload
         Py_ssize_t max_buffer_bytes
+        Py_ssize_t high_water_mark  # no more than max_buffer_bytes
+        bint drops_volatile         # slow_consumer: what is volatile, above the mark
+        # slow_consumer="block": Session -> None, of those who went over the mark since
+        # it was cleared.
+        dict crossed
         Py_ssize_t max_pending_events
         Py_ssize_t max_pending_bytes
         public Py_ssize_t max_packets   # of a POST; 0: as many as its size allows
@@ -173,7 +193,7 @@ cdef class Engine(Flusher):
         object _call_at
         object _call_soon
         object _generate_id
-        # At the end of this pass of the loop: sessions whose client reads too slowly,
+        # At the end of this pass of the loop: sessions above the high-water mark,
         # transports and connections with something to write.
         list slow
         list dirty
@@ -188,5 +208,6 @@ cdef class Engine(Flusher):
     cdef int restart(self, Deadline d, double delay, int kind) except -1
     cdef int mark(self, Transport transport) except -1
     cdef int overflow(self, Session session) except -1
+    cdef list blocked(self)
     cdef int _schedule(self) except -1
     cdef int _arm(self) except -1

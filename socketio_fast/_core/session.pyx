@@ -225,6 +225,10 @@ cdef class SessionHandler(Timed):
         """Whether something waits for what this client has yet to send."""
         return False
 
+    cdef int on_slow(self, Py_ssize_t size) except -1:
+        """So many bytes wait for the client: more than the high-water mark."""
+        return 0
+
     cdef int on_deadline(self, int kind, double now) except -1:
         return 0
 
@@ -241,6 +245,18 @@ cdef class HandlerFactory:
 @cython.freelist(16)
 cdef class Flow:
     """What one client has under way."""
+
+
+@cython.final
+cdef class Outflow:
+    """What one client has yet to read."""
+
+    def __cinit__(self):
+        self.waiters = {}
+
+    def ended(self, future):
+        """Nobody waits for this any more."""
+        self.waiters.pop(future, None)
 
 
 @cython.final
@@ -360,6 +376,7 @@ cdef class Session(Timed):
         self.transport = self.probe = None
         self.heartbeat = self.close_timeout = self.probe_timeout = None
         self.noop_tick = None
+        self.outflow = None  # nobody waits on a loop that is closed
         self._leave()
         if before == OPEN:
             self._closed(TRANSPORT_CLOSE)
@@ -371,6 +388,8 @@ cdef class Session(Timed):
             self.engine.logger.info("session %s closed: %s", self.id, reason)
         if self.flow is not None:
             self.flow.paused = 0
+        if self.outflow is not None:
+            self._end_waiting()
         cdef SessionHandler handler = self.handler
         cdef Observer observer = self.engine.observer
         if observer is not None:
@@ -393,6 +412,87 @@ cdef class Session(Timed):
             self.id, self.engine.max_buffer_bytes,
         )
         return self.drop(TRANSPORT_ERROR)
+
+    # Writing: what the client has yet to read.
+
+    cdef bint above(self) except -1:
+        """Whether more than the high-water mark waits for the client."""
+        cdef Transport transport = self.transport
+        if transport is None:
+            return False
+        return transport.buffered() > self.engine.high_water_mark
+
+    cdef int lags(self, Py_ssize_t size) except -1:
+        """The client is above the high-water mark; it is told once."""
+        cdef SessionHandler handler = self.handler
+        cdef Outflow outflow = self.outflow
+        if outflow.slow or self.state != OPEN:
+            return 0
+        outflow.slow = True
+        self.engine.counters["slow_consumers"] += 1
+        self.engine.logger.info(
+            "session %s: %d bytes wait to be read, more than high_water_mark",
+            self.id, size,
+        )
+        if self.engine.hooks is not None:
+            self.engine.hooks.slow(self.id, size)
+        return 0 if handler is None else handler.on_slow(size)
+
+    cdef int drained(self) except -1:
+        """Some of what waited has left; only called with an outflow."""
+        cdef Outflow outflow = self.outflow
+        cdef Transport transport = self.transport
+        cdef Py_ssize_t size
+        if transport is None:
+            return 0
+        size = transport.buffered()
+        if size < self.engine.high_water_mark // 2:
+            outflow.slow = False
+        for future, limit in list(outflow.waiters.items()):
+            if size <= limit and not future.done():
+                future.set_result(True)
+        return 0
+
+    cdef int _end_waiting(self) except -1:
+        for future in list(self.outflow.waiters):
+            if not future.done():
+                future.set_result(False)
+        return 0
+
+    cdef int dropped(self, Outgoing m) except -1:
+        """A volatile message is not sent."""
+        cdef object counters = self.engine.counters
+        counters["dropped_volatile"] += 1
+        if self.above():
+            counters["dropped_messages"] += 1
+            counters["dropped_bytes"] += m.size()
+        return 0
+
+    def below(self, Py_ssize_t limit):
+        """Wait until no more than `limit` bytes wait for the client to read them.
+
+        Returns:
+            None if that is so now; or a Future, of True then, and of False when the
+            session ends before.
+        """
+        cdef Transport transport = self.transport
+        cdef object future
+        if self.state == OPEN:
+            transport.flush()
+        if self.state != OPEN:
+            future = self.engine.loop.create_future()
+            future.set_result(False)
+            return future
+        # Who holds a single byte back is not paused, and tells of no end of it.
+        limit = max(limit, 1)
+        if transport.buffered() <= limit:
+            return None
+        future = self.engine.loop.create_future()
+        if self.outflow is None:
+            self.outflow = Outflow.__new__(Outflow)
+        self.outflow.waiters[future] = limit
+        future.add_done_callback(self.outflow.ended)
+        return future
 
     # Reading: no more than handlers can take.
 
@@ -669,6 +769,10 @@ cdef class Session(Timed):
         undelivered = polling.handover()
         for m in undelivered:
             websocket.send(m)
+        if self.outflow is not None:
+            # If all of it leaves now, nobody will tell.
+            websocket.flush()
+            self.drained()
         if self.state == CLOSING:
             websocket.close()
         else:
@@ -736,6 +840,13 @@ cdef class Session(Timed):
     def transport_name(self):
         """``"polling"`` or ``"websocket"``; the latter after an upgrade."""
         return "websocket" if self.transport is None else self.transport.name
+
+    @property
+    def buffered_bytes(self):
+        """Bytes that wait for the client, an int: to be read by it, and, while a
+        connect handler runs, to be sent."""
+        cdef Transport transport = self.transport
+        return self.held + (0 if transport is None else transport.buffered())
 
     @property
     def environ(self):
@@ -815,6 +926,9 @@ cdef class Engine(Flusher):
         self.upgrade_timeout = config.upgrade_timeout
         self.max_payload = config.max_http_buffer_size
         self.max_buffer_bytes = config.max_buffer_bytes
+        self.high_water_mark = min(config.high_water_mark, config.max_buffer_bytes)
+        self.drops_volatile = config.slow_consumer == "drop_volatile"
+        self.crossed = {} if config.slow_consumer == "block" else None
         self.max_pending_events = config.max_pending_events
         self.max_pending_bytes = config.max_pending_bytes
         self.allow_upgrades = config.allow_upgrades
@@ -983,10 +1097,33 @@ cdef class Engine(Flusher):
 
     cdef int overflow(self, Session session) except -1:
         # Not closed here: a fan-out may be running over the room it is in.
+        if session.outflow is None:
+            session.outflow = Outflow.__new__(Outflow)
+        if self.crossed is not None:
+            self.crossed[session] = None
+        if session.outflow.listed:
+            return 0
+        session.outflow.listed = True
         self.slow.append(session)
         if not self.flushing:
             self._schedule()
         return 0
+
+    @property
+    def blocks(self):
+        """Whether who sends waits for slow clients, a bool."""
+        return self.crossed is not None
+
+    cdef list blocked(self):
+        """A Future for each in `crossed` that is not below the mark by now."""
+        cdef Session session
+        cdef list waits = []
+        for session in list(self.crossed):
+            wait = session.below(self.high_water_mark)
+            if wait is not None:
+                waits.append(wait)
+        self.crossed.clear()
+        return waits
 
     def soon(self, callback):
         """Call back in the next pass of the loop."""
@@ -1001,6 +1138,7 @@ cdef class Engine(Flusher):
     def flush(self):
         """Write what was marked in this pass."""
         cdef list dirty = self.dirty, slow = self.slow, writers
+        cdef Py_ssize_t size
         cdef Transport transport
         cdef Writer writer
         cdef Session session
@@ -1010,11 +1148,14 @@ cdef class Engine(Flusher):
                 transport = session.transport
                 if transport is None:
                     continue
+                session.outflow.listed = False
                 # A fast reader of a large message is not a slow one.
                 transport.flush()
-                if transport.buffered() + session.held <= self.max_buffer_bytes:
-                    continue
-                session.too_slow()
+                size = transport.buffered()
+                if size + session.held > self.max_buffer_bytes:
+                    session.too_slow()
+                elif size > self.high_water_mark:
+                    session.lags(size)
         if dirty:
             self.dirty = []
             for transport in dirty:
@@ -1031,3 +1172,6 @@ cdef class Engine(Flusher):
                 writer.flush()
             except Exception:
                 self.logger.exception("writing to a client failed")
+        if self.slow and not self.flushing:
+            # Who was told that a client is slow has sent it more.
+            self._schedule()

@@ -133,7 +133,7 @@ cdef class WebSocket(Transport):
         if self.close_sent or writer.transport is None:
             return 0
         writer.write(data)
-        if writer.size + writer.handed > self.engine.max_buffer_bytes:
+        if writer.size + writer.handed > self.engine.high_water_mark:
             if self.session is not None:
                 self.engine.overflow(self.session)
         return 0
@@ -287,10 +287,14 @@ cdef class WebSocket(Transport):
 
     def resume_writing(self):
         cdef bytes pong = self.pong
+        cdef Session session
         self.pong = None
         if pong is not None:
             self._write(pong)
         self.writer.resume()
+        session = self.session
+        if session is not None and session.outflow is not None:
+            session.drained()
 
     # Reading.
 

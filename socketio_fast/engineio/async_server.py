@@ -22,9 +22,11 @@ from socketio_fast.engineio.base_server import (
     BaseServer,
     is_ordered,
 )
+from socketio_fast.engineio.flow import wait_below
 from socketio_fast.engineio.hooks import Hooks
 from socketio_fast.engineio.packet import Packet, read_text
 from socketio_fast.engineio.payload import server_limit
+from socketio_fast.exceptions import DisconnectedError
 from socketio_fast.limits import Limits
 from socketio_fast.logs import Logger, choose_logger
 from socketio_fast.signatures import positional
@@ -69,6 +71,10 @@ class AsyncServer(BaseServer):
         transports: ``None`` for all, or some of ``"polling"`` and ``"websocket"``.
         upgrade_timeout: Seconds for an upgrade to WebSocket to complete (10).
         max_buffer_bytes: Bytes that may wait for a client to read them (16 MiB).
+        high_water_mark: Bytes that wait for a client from which on it is slow (1 MiB).
+        slow_consumer: What becomes of a slow client, see docs/flow-control.md:
+            ``"close"``, nothing before ``max_buffer_bytes``; ``"drop_volatile"``;
+            ``"block"``.
         per_message_deflate: Whether WebSocket messages are compressed (RFC 7692):
             ``False``, ``True``, or a dict of
             :class:`~socketio_fast.config.DeflateOptions`.
@@ -113,6 +119,8 @@ class AsyncServer(BaseServer):
         *,
         upgrade_timeout: float = 10,
         max_buffer_bytes: int = 16 * 1024 * 1024,
+        high_water_mark: int = 1024 * 1024,
+        slow_consumer: str = "close",
         per_message_deflate: bool | Mapping[str, Any] = False,
         max_pending_events: int = 1000,
         max_pending_bytes: int = 16 * 1024 * 1024,
@@ -140,6 +148,8 @@ class AsyncServer(BaseServer):
             upgrade_timeout=upgrade_timeout,
             max_http_buffer_size=max_http_buffer_size,
             max_buffer_bytes=max_buffer_bytes,
+            high_water_mark=high_water_mark,
+            slow_consumer=slow_consumer,
             allow_eio3=allow_eio3,
             max_pending_events=max_pending_events,
             max_pending_bytes=max_pending_bytes,
@@ -234,6 +244,26 @@ class AsyncServer(BaseServer):
             TypeError: ``data`` is none of them.
         """
         self._send(sid, self._encode(data))
+        session = self.engine.sessions.get(sid)
+        if session is not None and self.engine.blocks:
+            config = self.config
+            await wait_below(
+                session, min(config.high_water_mark, config.max_buffer_bytes)
+            )
+
+    async def drain(self, sid: str, below: int = 0) -> None:
+        """Wait until a client has been sent what it was sent before.
+
+        Args:
+            sid: The Engine.IO id.
+            below: Bytes that may be left.
+
+        Raises:
+            DisconnectedError: The client has gone.
+        """
+        session = self.engine.sessions.get(sid)
+        if session is None or not await wait_below(session, below):
+            raise DisconnectedError(f"{sid} is not connected")
 
     async def send_packet(self, sid: str, pkt: Packet) -> None:
         """Send a packet as it is; nothing happens if the client has gone.

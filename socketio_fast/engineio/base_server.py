@@ -84,6 +84,8 @@ class BaseServer:
     upgrade_timeout = _Option()
     max_http_buffer_size = _Option()
     max_buffer_bytes = _Option()
+    high_water_mark = _Option()
+    slow_consumer = _Option()
     max_pending_events = _Option()
     max_pending_bytes = _Option()
     allow_upgrades = _Option()
@@ -176,7 +178,9 @@ class BaseServer:
                 ``initial_headers`` with ``(headers, environ)``, the latter for first
                 requests only;
                 ``connection_error`` with a dict of ``environ``, ``code``, ``message``
-                and ``context``.
+                and ``context``. Of connections: ``slow`` with ``(sid, bytes)``, the
+                Engine.IO id of a client and how much waits for it, when that has become
+                more than ``high_water_mark``; again after it has been below half.
             handler: A function or coroutine function.
 
         The array or object of a message that is JSON is a ``list`` or ``dict``.

@@ -19,8 +19,8 @@ from socketio_fast.signatures import positional
 
 __all__ = ["EVENTS", "Headers", "Hooks"]
 
-#: The events of requests.
-EVENTS = ("initial_headers", "headers", "connection_error")
+#: The events of requests, and of connections.
+EVENTS = ("initial_headers", "headers", "connection_error", "slow")
 
 BAD_REQUEST, FORBIDDEN = 3, 4
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -212,22 +212,29 @@ class Hooks:
             "message": message,
             "context": context,
         }
-        for listener in self._listeners["connection_error"]:
+        self._tell("connection_error", error)
+
+    def slow(self, sid: str, size: int) -> None:
+        """So many bytes wait for a client."""
+        self._tell("slow", sid, size)
+
+    def _tell(self, event: str, *args: Any) -> None:
+        for listener in self._listeners[event]:
             try:
-                result = listener(error)
+                result = listener(*args)
             except Exception:
-                self._engine.logger.exception("connection_error listener failed")
+                self._engine.logger.exception("%s listener failed", event)
                 continue
             if inspect.isawaitable(result):
-                task = asyncio.ensure_future(self._guard(result))
+                task = asyncio.ensure_future(self._guard(event, result))
                 self._running.add(task)
                 task.add_done_callback(self._running.discard)
 
-    async def _guard(self, result: Any) -> None:
+    async def _guard(self, event: str, result: Any) -> None:
         try:
             await result
         except Exception:
-            self._engine.logger.exception("connection_error listener failed")
+            self._engine.logger.exception("%s listener failed", event)
 
 
 async def _result(value: Any) -> Any:

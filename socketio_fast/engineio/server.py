@@ -137,7 +137,17 @@ class Server(BaseServer):
         Raises:
             TypeError: ``data`` cannot be sent.
         """
-        self._threads.post(self._send, sid, self._encode(data))
+        if self.engine.blocks:
+            self._threads.run(self._inner.send(sid, data))
+        else:
+            self._threads.post(self._send, sid, self._encode(data))
+
+    def drain(self, sid: str, below: int = 0) -> None:
+        """Wait until what was sent to a client before has left.
+
+        See :meth:`socketio_fast.engineio.AsyncServer.drain`.
+        """
+        self._threads.run(self._inner.drain(sid, below))
 
     def send_packet(self, sid: str, pkt: Packet) -> None:
         """Send a packet as it is, soon; nothing happens if the client has gone.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from socketio_fast.managers.base import BaseManager
@@ -58,7 +58,9 @@ class AsyncManager(BaseManager):
             TypeError: ``data`` is not JSON with bytes in it.
         """
         to = room if to is None else to
-        self._emit(event, arguments(data), namespace, to, skip_sid, callback)
+        blocked = self._emit(event, arguments(data), namespace, to, skip_sid, callback)
+        if blocked is not None:
+            await blocked
 
     async def disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
         """Disconnect a client; nothing happens if it is not there."""
@@ -113,10 +115,12 @@ class AsyncManager(BaseManager):
         to: Any,
         skip_sid: Any,
         callback: Callable[..., Any] | None,
-    ) -> None:
+    ) -> Awaitable[Any] | None:
+        """Send an event to clients of this process; a Future if that has to wait."""
         ns = self._namespace(namespace)
-        if ns is not None:
-            ns.rooms.emit([event, *args], to, skip_sid, callback)
+        if ns is None:
+            return None
+        return ns.rooms.emit([event, *args], to, skip_sid, callback)
 
     # What operators ask for, see socketio_fast.operators.
 
@@ -140,12 +144,17 @@ class AsyncManager(BaseManager):
                 event, tuple(args), namespace, room=scope.to, skip_sid=skipped
             )
             return
-        self._broadcast_here(ns, [event, *args], scope, volatile, compress)
+        blocked = self._broadcast_here(ns, [event, *args], scope, volatile, compress)
+        if blocked is not None:
+            await blocked
 
     def _broadcast_here(
         self, ns: Any, data: list[Any], scope: Scope, volatile: bool, compress: bool
-    ) -> None:
-        ns.rooms.emit(data, scope.to, scope.skipped(ns), None, compress, volatile)
+    ) -> Awaitable[Any] | None:
+        blocked: Awaitable[Any] | None = ns.rooms.emit(
+            data, scope.to, scope.skipped(ns), None, compress, volatile
+        )
+        return blocked
 
     async def _ask(
         self,

@@ -219,8 +219,7 @@ class AsyncPubSubManager(AsyncManager):
         namespace = namespace or "/"
         room = room if to is None else to
         if kwargs.get("ignore_queue"):
-            args = arguments(data)
-            self._emit(event, args, namespace, room, skip_sid, callback)
+            await super().emit(event, data, namespace, room, skip_sid, callback)
             return
         # What python-socketio takes for no argument.
         args = [None] if data is None else arguments(data)
@@ -239,7 +238,7 @@ class AsyncPubSubManager(AsyncManager):
                 callback = partial(self.trigger_callback, room, number)
                 callback = partial(_spread, callback)
         own = [] if len(args) == 1 and args[0] is None else args
-        self._emit(event, own, namespace, room, skip_sid, callback)
+        blocked = self._emit(event, own, namespace, room, skip_sid, callback)
         packed, binary = pack(args)
         await self._send(
             "emit",
@@ -251,6 +250,8 @@ class AsyncPubSubManager(AsyncManager):
             skip_sid=_plain(skip_sid),
             callback=answer,
         )
+        if blocked is not None:
+            await blocked
 
     async def can_disconnect(self, sid: str, namespace: str) -> bool:
         """Whether the server itself can disconnect it; if not, others are asked."""
@@ -320,16 +321,23 @@ class AsyncPubSubManager(AsyncManager):
         compress: bool = True,
     ) -> None:
         ns = self._namespace(namespace)
+        blocked = None
         if scope.local:
             if ns is not None:
-                self._broadcast_here(ns, [event, *args], scope, volatile, compress)
+                blocked = self._broadcast_here(
+                    ns, [event, *args], scope, volatile, compress
+                )
+            if blocked is not None:
+                await blocked
             return
         if not scope.excepted and not volatile and compress:
             data = tuple(args) if args else None
             await self.emit(event, data, namespace, room=scope.to)
             return
         if ns is not None:
-            self._broadcast_here(ns, [event, *args], scope, volatile, compress)
+            blocked = self._broadcast_here(
+                ns, [event, *args], scope, volatile, compress
+            )
         packed, binary = pack(args or [None])
         await self._send(
             "emit",
@@ -345,6 +353,8 @@ class AsyncPubSubManager(AsyncManager):
             volatile=volatile,
             compress=compress,
         )
+        if blocked is not None:
+            await blocked
 
     async def _ask(
         self,

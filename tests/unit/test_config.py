@@ -18,6 +18,8 @@ def test_defaults() -> None:
         "upgrade_timeout": 10,
         "max_http_buffer_size": 1_000_000,
         "max_buffer_bytes": 16 * 1024 * 1024,
+        "high_water_mark": 1024 * 1024,
+        "slow_consumer": "close",
         "max_pending_events": 1000,
         "max_pending_bytes": 16 * 1024 * 1024,
         "allow_upgrades": True,
@@ -80,7 +82,9 @@ def test_a_pair_that_is_none(pair: Any) -> None:
         EngineConfig(ping_interval=pair)
 
 
-@pytest.mark.parametrize("name", ["max_http_buffer_size", "max_buffer_bytes"])
+@pytest.mark.parametrize(
+    "name", ["max_http_buffer_size", "max_buffer_bytes", "high_water_mark"]
+)
 @pytest.mark.parametrize("value", [0, -1, 1.5, None, "5"])
 def test_sizes(name: str, value: Any) -> None:
     with pytest.raises(ValueError) as caught:

@@ -1,0 +1,400 @@
+"""Clients that do not read what they are sent: who waits for them, and who is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from hosts import HOSTS
+
+import socketio_fast
+from integration.raw import (
+    Connection,
+    WebSocket,
+    polling,
+    text,
+    websocket,
+    within,
+)
+
+PATH = "/socket.io/"
+MARK = 200_000
+CHUNK = "x" * 100_000
+
+#: Our own WebSockets, and those that another server speaks.
+SOME = ("compiled", "uvicorn", "aiohttp")
+
+
+@pytest.fixture(params=SOME)
+async def host(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
+    """``await host(server)``: where it listens."""
+    async with AsyncExitStack() as stack:
+
+        async def start(server: Any) -> Any:
+            url = await stack.enter_async_context(HOSTS[request.param](server))
+            parts = urlsplit(url)
+            return SimpleNamespace(host=parts.hostname, port=parts.port)
+
+        yield start
+
+
+def make(**options: Any) -> Any:
+    sio = socketio_fast.AsyncServer(
+        high_water_mark=MARK, max_buffer_bytes=1 << 30, **options
+    )
+    sio.on("connect", lambda sid, environ: None)
+    return sio
+
+
+async def join(where: Any) -> WebSocket:
+    ws = await WebSocket.upgrade(where, websocket(path=PATH))
+    assert str(await ws.message()).startswith("0")
+    await ws.send(text("40"))
+    assert str(await ws.message()).startswith("40")
+    return ws
+
+
+async def join_by_polling(connection: Connection) -> str:
+    sid = await connection.open_session(path=PATH)
+    target = polling(sid, path=PATH)
+    (await connection.post(target, "40")).ok("ok")
+    (await connection.get(target)).ok()
+    return sid
+
+
+def stop_reading(ws: WebSocket) -> None:
+    ws.reader._limit = 1
+
+
+async def read_events(ws: WebSocket, count: int) -> None:
+    """Read on: these numbers come, in order."""
+    ws.reader._limit = 1 << 24
+    ws.reader._maybe_resume_transport()
+    for number in range(count):
+        assert await ws.message() == f'42["chunk",{number},"{CHUNK}"]'
+
+
+def session_of(sio: Any) -> Any:
+    (session,) = sio.eio.sockets.values()
+    return session
+
+
+async def fill(sio: Any) -> int:
+    """Send to a client that does not read, until it is slow; how much."""
+    session = session_of(sio)
+    for number in range(1000):
+        sending = asyncio.ensure_future(sio.emit("chunk", (number, CHUNK)))
+        await asyncio.sleep(0.001)
+        if not sending.done():
+            sending.cancel()  # it waits for the client
+            return number + 1
+        if session.buffered_bytes > 2 * MARK:
+            return number + 1
+    raise AssertionError("the kernel takes all")
+
+
+async def goes_on(awaitable: asyncio.Future[Any]) -> bool:
+    await asyncio.wait([awaitable], timeout=0.05)
+    return not awaitable.done()
+
+
+async def test_drain_waits_until_what_was_sent_has_left(host: Any) -> None:
+    """M24: sio.drain() and socket.drain() end when a client has read on."""
+    sio = make()
+    sockets: list[Any] = []
+    sio.of("/").on("connection", sockets.append)
+    async with await join(await host(sio)) as ws:
+        stop_reading(ws)
+        (socket,) = sockets
+        sent = await fill(sio)
+        assert socket.buffered_bytes > MARK
+        drains = [
+            asyncio.ensure_future(waiting)
+            for waiting in (
+                socket.drain(),
+                sio.drain(socket.id),
+                sio.eio.drain(session_of(sio).id),
+                socket.drain(below=MARK),
+            )
+        ]
+        await socket.drain(below=1 << 30)
+        assert await goes_on(drains[0])
+        abandoned = asyncio.ensure_future(socket.drain())
+        assert await goes_on(abandoned)
+        abandoned.cancel()
+        await read_events(ws, sent)
+        await within(asyncio.gather(*drains))
+        assert socket.buffered_bytes <= 1
+        await socket.drain()
+
+
+async def test_drain_of_a_client_that_goes(host: Any) -> None:
+    """M24: whoever waits for a client that goes gets DisconnectedError."""
+    sio = make()
+    async with await join(await host(sio)) as ws:
+        stop_reading(ws)
+        (sid,) = sio._hub.namespace("/").peers
+        await fill(sio)
+        drain = asyncio.ensure_future(sio.drain(sid))
+        assert await goes_on(drain)
+        session = session_of(sio)
+        session.disconnect()
+        with pytest.raises(socketio_fast.exceptions.DisconnectedError):
+            await within(drain)
+        with pytest.raises(socketio_fast.exceptions.DisconnectedError):
+            await sio.drain(sid)
+        with pytest.raises(socketio_fast.exceptions.DisconnectedError):
+            await sio.eio.drain(session.id)
+
+
+async def test_drain_by_polling(host: Any) -> None:
+    """M24: by polling, what was sent has left when a request has fetched it."""
+    sio = make()
+    async with await Connection.open(await host(sio)) as connection:
+        target = polling(await join_by_polling(connection), path=PATH)
+        (sid,) = sio._hub.namespace("/").peers
+        await sio.emit("news", 1)
+        drain = asyncio.ensure_future(sio.drain(sid))
+        assert await goes_on(drain)
+        (await connection.get(target)).ok('42["news",1]')
+        await within(drain)
+
+
+async def test_drain_and_an_upgrade(host: Any) -> None:
+    """M24: what waits for a request leaves by the WebSocket of an upgrade."""
+    sio = make()
+    where = await host(sio)
+    async with await Connection.open(where) as connection:
+        eio_sid = await join_by_polling(connection)
+        (sid,) = sio._hub.namespace("/").peers
+        async with await WebSocket.upgrade(where, websocket(eio_sid, path=PATH)) as ws:
+            await ws.send(text("2probe"))
+            assert await ws.message() == "3probe"
+            await sio.emit("news", 1)
+            drain = asyncio.ensure_future(sio.drain(sid))
+            assert await goes_on(drain)
+            await ws.send(text("5"))
+            assert await ws.message() == '42["news",1]'
+            await within(drain)
+
+
+async def test_slow_is_told_once(host: Any) -> None:
+    """E16: once above the mark, and again after less than half of it."""
+    sio = make()
+    told: asyncio.Queue[tuple[Any, ...]] = asyncio.Queue()
+
+    @sio.eio.on("slow")
+    async def slow(sid: str, size: int) -> None:
+        told.put_nowait((sid, size))
+
+    @sio.of("/").on("connection")
+    def connection(socket: Any) -> None:
+        socket.on("slow", lambda size: told.put_nowait((socket.id, size)))
+
+    async with await join(await host(sio)) as ws:
+        (sid,) = sio._hub.namespace("/").peers
+        for time in range(1, 3):
+            stop_reading(ws)
+            sent = await fill(sio)
+            both = dict([await within(told.get()), await within(told.get())])
+            assert both.keys() == {sid, session_of(sio).id}
+            assert min(both.values()) > MARK
+            assert told.empty()
+            assert sio.eio.counters["slow_consumers"] == time
+            drain = asyncio.ensure_future(sio.drain(sid))
+            await read_events(ws, sent)
+            await within(drain)
+
+
+async def test_slow_by_polling(host: Any) -> None:
+    """E16: a client that fetches nothing is slow, until it does."""
+    sio = make()
+    told: list[int] = []
+    sio.eio.on("slow", lambda sid, size: told.append(size))
+    async with await Connection.open(await host(sio)) as connection:
+        target = polling(await join_by_polling(connection), path=PATH)
+        for time in range(1, 3):
+            for _ in range(4):
+                await sio.emit("chunk", CHUNK)
+                await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert len(told) == sio.eio.counters["slow_consumers"] == time
+            (await connection.get(target)).ok()
+
+
+async def test_a_listener_that_fails_or_sends(host: Any) -> None:
+    """E16: what a listener does wrong is its own matter; it may send, and close."""
+    sio = make()
+    ended = asyncio.get_running_loop().create_future()
+    sio.on("disconnect", lambda sid, reason: ended.set_result(reason))
+
+    @sio.eio.on("slow")
+    def fails(sid: str, size: int) -> None:
+        raise RuntimeError("fails")
+
+    @sio.eio.on("slow")
+    async def fails_too(sid: str, size: int) -> None:
+        raise RuntimeError("fails")
+
+    @sio.eio.on("slow")
+    def ends(sid: str, size: int) -> None:
+        sio.eio.sockets[sid].send_message("x" * 2 * MARK)
+        sio.eio.sockets[sid].disconnect()
+
+    async with await join(await host(sio)) as ws:
+        stop_reading(ws)
+        for _ in range(1000):
+            await sio.emit("chunk", CHUNK)
+            await asyncio.sleep(0.001)
+            if ended.done():
+                break
+        assert await within(ended) == "server disconnect"
+
+
+async def test_block_waits_for_a_slow_client(host: Any) -> None:
+    """E17, M24: emit() returns when the client is below the mark; nothing is lost."""
+    sio = make(slow_consumer="block")
+    sockets: list[Any] = []
+    sio.of("/").on("connection", sockets.append)
+    async with await join(await host(sio)) as ws:
+        stop_reading(ws)
+        sent = await fill(sio)
+        (socket,) = sockets
+        sends: list[asyncio.Future[Any]] = []
+        for send in (
+            lambda *args: sio.emit("chunk", args),
+            lambda *args: sio.emit("chunk", args, to=socket.id),
+            lambda *args: sio.of("/").emit("chunk", *args),
+            lambda *args: sio.to(socket.id).emit("chunk", *args),
+            lambda *args: sio.local.emit("chunk", *args),
+            lambda *args: socket.emit("chunk", *args),
+            lambda *args: socket.compress(False).emit("chunk", *args),
+        ):
+            sends.append(asyncio.ensure_future(send(sent + len(sends), CHUNK)))
+            await asyncio.sleep(0)
+        cancelled = sends[1]
+        await asyncio.wait(sends, timeout=0.05)
+        assert not any(send.done() for send in sends)
+        cancelled.cancel()
+        await asyncio.wait([cancelled])
+        assert cancelled.cancelled()
+        del sends[1]
+        await read_events(ws, sent + 7)
+        assert await within(asyncio.gather(*sends))
+        await sio.emit("chunk", (0, CHUNK))
+        await read_events(ws, 1)
+
+
+async def test_block_bounds_what_waits(host: Any) -> None:
+    """E17: whoever awaits what it sends keeps the buffer small, and the client."""
+    sio = socketio_fast.AsyncServer(
+        high_water_mark=MARK, max_buffer_bytes=2 * MARK, slow_consumer="block"
+    )
+    ended: list[str] = []
+    sio.on("disconnect", lambda sid, reason: ended.append(reason))
+    async with await join(await host(sio)) as ws:
+        stop_reading(ws)
+
+        async def send_all() -> None:
+            for number in range(150):
+                await sio.emit("chunk", (number, CHUNK))
+
+        sending = asyncio.ensure_future(send_all())
+        await asyncio.sleep(0.05)
+        await read_events(ws, 150)
+        await within(sending)
+        assert not ended
+
+
+async def test_block_and_a_client_that_goes(host: Any) -> None:
+    """E17: a broadcast waits for all slow clients, not for one that goes."""
+    sio = make(slow_consumer="block")
+    where = await host(sio)
+    async with await join(where) as ws, await join(where) as other:
+        stop_reading(ws)
+        stop_reading(other)
+        sessions = list(sio.eio.sockets.values())
+        sent = 0
+        while any(session.buffered_bytes < 2 * MARK for session in sessions):
+            for sid in list(sio._hub.namespace("/").peers):
+                sio._hub.namespace("/").rooms.emit(["chunk", sent, CHUNK], sid)
+            sent += 1
+            await asyncio.sleep(0.001)
+        broadcast = asyncio.ensure_future(sio.emit("chunk", (sent, CHUNK)))
+        assert await goes_on(broadcast)
+        sessions[0].disconnect()
+        assert await goes_on(broadcast)
+        await read_events(other, sent + 1)
+        await within(broadcast)
+
+
+async def test_block_in_engineio() -> None:
+    """E17: send() of an Engine.IO server waits too, in threads as well."""
+    eio = socketio_fast.engineio.AsyncServer(
+        high_water_mark=1000, slow_consumer="block"
+    )
+    async with (
+        await socketio_fast.serve(eio, port=0) as running,
+        await Connection.open(running) as connection,
+    ):
+        sid = await connection.open_session()
+        await eio.send(sid, "x")
+        send = asyncio.ensure_future(eio.send(sid, "x" * 2000))
+        assert await goes_on(send)
+        (await connection.get(polling(sid))).ok("4x\x1e4" + "x" * 2000)
+        await within(send)
+
+
+async def test_drop_volatile() -> None:
+    """E17: above the mark, volatile messages are dropped and counted; no others."""
+    sio = make(slow_consumer="drop_volatile")
+    async with (
+        await socketio_fast.serve(sio, port=0) as running,
+        await join(running) as ws,
+    ):
+        # In one pass, before anything is given to the kernel.
+        for number in range(3):
+            await sio.emit("chunk", (number, CHUNK))
+        await sio.volatile.emit("dropped", "x" * 1000)
+        await sio.emit("chunk", (3, CHUNK))
+        await read_events(ws, 4)
+        counters = sio.eio.counters
+        assert counters["dropped_volatile"] == counters["dropped_messages"] == 1
+        assert 1000 < counters["dropped_bytes"] < 1100
+        await sio.volatile.emit("sent")
+        assert await ws.message() == '42["sent"]'
+        assert counters["dropped_volatile"] == 1
+
+
+def test_in_threads() -> None:
+    """E17, M24: Server has the options and drain(), and waits as well."""
+    sio = socketio_fast.Server(slow_consumer="block", high_water_mark=1000)
+    try:
+        sio.emit("news", 1)
+        sio.eio.send("nobody", "x")
+        with pytest.raises(socketio_fast.exceptions.DisconnectedError):
+            sio.drain("nobody")
+        with pytest.raises(socketio_fast.exceptions.DisconnectedError):
+            sio.eio.drain("nobody")
+    finally:
+        sio.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("high_water_mark", 0),
+        ("high_water_mark", "1"),
+        ("slow_consumer", "drop_oldest"),
+        ("slow_consumer", None),
+    ],
+)
+def test_options_are_checked(name: str, value: Any) -> None:
+    """E17: an error names the option and the value."""
+    with pytest.raises(ValueError, match=f"{name}={value!r}"):
+        socketio_fast.AsyncServer(**{name: value})
