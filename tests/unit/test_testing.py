@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import subprocess
 import sys
@@ -386,15 +387,23 @@ def test_other_objects_are_refused() -> None:
         testing.client(object())  # type: ignore[call-overload]
 
 
+PLUGINS = ("pytest_socketio_fast", "pytest_asyncio.plugin", "anyio.pytest_plugin")
+
+
 def run_pytest(directory: Path, *options: str) -> str:
-    """Run the tests of a directory, with the plugin as if it were installed."""
+    """Run the tests of a directory, with the plugin whether it is installed or not."""
+    plugins = [option for plugin in PLUGINS for option in ("-p", plugin)]
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    environment.pop("PYTEST_ADDOPTS", None)
     result = subprocess.run(
         [
-            *(sys.executable, "-m", "pytest", "-p", "pytest_socketio_fast"),
+            *(sys.executable, "-m", "pytest", *plugins),
             *("-p", "no:cacheprovider", "-c", str(directory / "pytest.ini")),
             *("-q", "-W", "error", *options, str(directory)),
         ],
-        cwd=ROOT,
+        # Not the checkout, whose package may not be built.
+        cwd=directory,
+        env=environment,
         capture_output=True,
         text=True,
         timeout=50,
@@ -446,4 +455,4 @@ def test_second():
     assert not sio.manager_initialized
 """
     )
-    assert "3 passed" in run_pytest(tmp_path, "-p", "no:randomly")
+    assert "3 passed" in run_pytest(tmp_path)
