@@ -258,7 +258,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
             ignore_queue=ignore_queue,
         )
 
-    async def drain(
+    async def drained(
         self, sid: str, namespace: str | None = None, *, below: int = 0
     ) -> None:
         """Wait until what was sent to a client before has left.

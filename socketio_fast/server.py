@@ -344,12 +344,14 @@ class Server(BaseServer):
         """
         self._threads.wait(self._server.disconnect(sid, namespace, ignore_queue))
 
-    def drain(self, sid: str, namespace: str | None = None, *, below: int = 0) -> None:
+    def drained(
+        self, sid: str, namespace: str | None = None, *, below: int = 0
+    ) -> None:
         """Wait until what was sent to a client before has left.
 
         See :meth:`socketio_fast.AsyncServer.drain`.
         """
-        self._threads.run(self._server.drain(sid, namespace, below=below))
+        self._threads.run(self._server.drained(sid, namespace, below=below))
 
     def handle_request(
         self, environ: Environ, start_response: StartResponse

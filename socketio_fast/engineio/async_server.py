@@ -251,7 +251,7 @@ class AsyncServer(BaseServer):
                 session, min(config.high_water_mark, config.max_buffer_bytes)
             )
 
-    async def drain(self, sid: str, below: int = 0) -> None:
+    async def drained(self, sid: str, below: int = 0) -> None:
         """Wait until a client has been sent what it was sent before.
 
         Args:

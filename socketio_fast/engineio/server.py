@@ -142,12 +142,12 @@ class Server(BaseServer):
         else:
             self._threads.post(self._send, sid, self._encode(data))
 
-    def drain(self, sid: str, below: int = 0) -> None:
+    def drained(self, sid: str, below: int = 0) -> None:
         """Wait until what was sent to a client before has left.
 
         See :meth:`socketio_fast.engineio.AsyncServer.drain`.
         """
-        self._threads.run(self._inner.drain(sid, below))
+        self._threads.run(self._inner.drained(sid, below))
 
     def send_packet(self, sid: str, pkt: Packet) -> None:
         """Send a packet as it is, soon; nothing happens if the client has gone.

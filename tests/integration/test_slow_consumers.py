@@ -104,7 +104,7 @@ async def goes_on(awaitable: asyncio.Future[Any]) -> bool:
 
 
 async def test_drain_waits_until_what_was_sent_has_left(host: Any) -> None:
-    """M24: sio.drain() and socket.drain() end when a client has read on."""
+    """M24: sio.drained() and socket.drain() end when a client has read on."""
     sio = make()
     sockets: list[Any] = []
     sio.of("/").on("connection", sockets.append)
@@ -117,8 +117,8 @@ async def test_drain_waits_until_what_was_sent_has_left(host: Any) -> None:
             asyncio.ensure_future(waiting)
             for waiting in (
                 socket.drain(),
-                sio.drain(socket.id),
-                sio.eio.drain(session_of(sio).id),
+                sio.drained(socket.id),
+                sio.eio.drained(session_of(sio).id),
                 socket.drain(below=MARK),
             )
         ]
@@ -140,16 +140,16 @@ async def test_drain_of_a_client_that_goes(host: Any) -> None:
         stop_reading(ws)
         (sid,) = sio._hub.namespace("/").peers
         await fill(sio)
-        drain = asyncio.ensure_future(sio.drain(sid))
+        drain = asyncio.ensure_future(sio.drained(sid))
         assert await goes_on(drain)
         session = session_of(sio)
         session.disconnect()
         with pytest.raises(socketio_fast.exceptions.DisconnectedError):
             await within(drain)
         with pytest.raises(socketio_fast.exceptions.DisconnectedError):
-            await sio.drain(sid)
+            await sio.drained(sid)
         with pytest.raises(socketio_fast.exceptions.DisconnectedError):
-            await sio.eio.drain(session.id)
+            await sio.eio.drained(session.id)
 
 
 async def test_drain_by_polling(host: Any) -> None:
@@ -159,7 +159,7 @@ async def test_drain_by_polling(host: Any) -> None:
         target = polling(await join_by_polling(connection), path=PATH)
         (sid,) = sio._hub.namespace("/").peers
         await sio.emit("news", 1)
-        drain = asyncio.ensure_future(sio.drain(sid))
+        drain = asyncio.ensure_future(sio.drained(sid))
         assert await goes_on(drain)
         (await connection.get(target)).ok('42["news",1]')
         await within(drain)
@@ -176,7 +176,7 @@ async def test_drain_and_an_upgrade(host: Any) -> None:
             await ws.send(text("2probe"))
             assert await ws.message() == "3probe"
             await sio.emit("news", 1)
-            drain = asyncio.ensure_future(sio.drain(sid))
+            drain = asyncio.ensure_future(sio.drained(sid))
             assert await goes_on(drain)
             await ws.send(text("5"))
             assert await ws.message() == '42["news",1]'
@@ -206,7 +206,7 @@ async def test_slow_is_told_once(host: Any) -> None:
             assert min(both.values()) > MARK
             assert told.empty()
             assert sio.eio.counters["slow_consumers"] == time
-            drain = asyncio.ensure_future(sio.drain(sid))
+            drain = asyncio.ensure_future(sio.drained(sid))
             await read_events(ws, sent)
             await within(drain)
 
@@ -378,9 +378,9 @@ def test_in_threads() -> None:
         sio.emit("news", 1)
         sio.eio.send("nobody", "x")
         with pytest.raises(socketio_fast.exceptions.DisconnectedError):
-            sio.drain("nobody")
+            sio.drained("nobody")
         with pytest.raises(socketio_fast.exceptions.DisconnectedError):
-            sio.eio.drain("nobody")
+            sio.eio.drained("nobody")
     finally:
         sio.shutdown()
 
