@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import os
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from socketio_fast._core.emitter import Emitter
 from socketio_fast._core.peer import Hub, Namespace
 from socketio_fast._core.rooms import Rooms
 from socketio_fast.base_server import BaseServer, Handler
+from socketio_fast.client_files import choose_client_files
 from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.engineio.base_server import AsyncHandlers, is_ordered
 from socketio_fast.engineio.flow import wait_below
@@ -83,6 +85,9 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         error_acks: Whether an event whose handler raises, or that has none, is
             acknowledged by ``{"error": …}`` if the client asks for it; else it is not
             acknowledged. What was raised is not told.
+        serve_client: Whether the official JavaScript client is served where clients
+            connect, as ``/socket.io/socket.io.js``: the directory of its bundles, the
+            ``dist`` of the npm package ``socket.io-client``. ``None`` for not.
         engineio_logger: Whether events of connections are logged, or the logger to use.
         **options: Those of :class:`socketio_fast.engineio.AsyncServer`.
 
@@ -114,6 +119,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         validate_handlers: bool = True,
         connection_state_recovery: bool | Mapping[str, Any] | None = None,
         error_acks: bool = False,
+        serve_client: str | os.PathLike[str] | bool | None = None,
         **options: Any,
     ) -> None:
         if connect_timeout <= 0:
@@ -134,6 +140,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         #: The class that encodes and decodes packets, or would.
         self.packet_class, codec = choose_encoding(serializer, json)
         recovery = choose_recovery(connection_state_recovery)
+        client_files = choose_client_files(serve_client)
         hub = Hub(
             admit=None if namespaces == "*" else self.namespaces,
             generate_id=lambda: self.eio.new_id(),
@@ -154,6 +161,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
                 logger=engineio_logger or False, json=json, _factory=hub, **options
             )
         )
+        self.eio.engine.client_files = client_files
         self.async_mode = self.eio.async_mode
         manager = _manager(client_manager)
         #: Who is in which room, and what other processes are told.

@@ -16,5 +16,6 @@ cdef class Exchange(Responder):
         bytes early                 # its body, come meanwhile
 
     cdef int route(self, Engine engine, Admission a) except -1
+    cdef int send_file(self, Admission a) except -1
     cdef int deliver(self, bytes body) except -1
     cdef int too_large(self, Engine engine) except -1

@@ -30,6 +30,8 @@ cdef class Exchange(Responder):
                 self.polling = <Polling> session.transport
             return self.too_large(engine)
         if a.status:
+            if a.content_type is not None:
+                return self.send_file(a)
             return self.respond(a.status, JSON if a.body else TEXT, a.body, b"")
         if post:
             polling = <Polling> session.transport
@@ -51,6 +53,10 @@ cdef class Exchange(Responder):
             self.polling = polling
         polling.on_poll(self)
         return 0
+
+    cdef int send_file(self, Admission a) except -1:
+        """Answer with a file, which may be kept; its lines are in `headers`."""
+        raise NotImplementedError
 
     cdef int deliver(self, bytes body) except -1:
         """The body of the request is all there."""

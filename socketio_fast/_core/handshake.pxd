@@ -33,6 +33,7 @@ cdef class Admission:
     cdef:
         int status                  # 0: admitted
         bytes body
+        bytes content_type          # of a file; None: it is an error, or admitted
         Session session
         bytes headers               # CORS and cookie lines for the response
         str transport

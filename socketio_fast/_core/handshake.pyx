@@ -283,8 +283,10 @@ cdef int believe(Engine engine, Request request) except -1:
 
 cpdef bint hooked(Engine engine, Request request) except -1:
     """Whether the application has hooks that are asked about a request."""
-    return engine.hooks is not None and (
-        engine.hooks.every_request or request.parameter(b"sid") is None
+    return (
+        engine.hooks is not None
+        and (engine.hooks.every_request or request.parameter(b"sid") is None)
+        and _client_file(engine, request) is None
     )
 
 
@@ -339,6 +341,14 @@ async def consider(Engine engine not None, Request request not None, origin, upg
     return a
 
 
+cdef tuple _client_file(Engine engine, Request request):
+    """The answer to a request for a file of the JavaScript client: its status, content
+    type, body and header lines; None: it is not for one."""
+    if engine.client_files is None or request.parameter(b"transport") is not None:
+        return None
+    return engine.client_files.answer(request)
+
+
 cdef Admission admit(Engine engine, Request request, bint upgrade):
     """Judge a request (`upgrade`: it asks for a WebSocket)."""
     cdef Admission a
@@ -363,6 +373,12 @@ cdef Admission admit(Engine engine, Request request, bint upgrade):
         a.headers = cors
         return a
     if transport not in engine.transports:
+        file = None if upgrade else _client_file(engine, request)
+        if file is not None:
+            a = Admission.__new__(Admission)
+            a.status, a.content_type, a.body, a.headers = file
+            a.headers += cors
+            return a
         a = _error(
             engine, request, UNKNOWN_TRANSPORT, {"transport": transport}
         )

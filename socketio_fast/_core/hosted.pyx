@@ -124,6 +124,19 @@ cdef class HostedExchange(Exchange):
             ], body)
         return 0
 
+    cdef int send_file(self, Admission a) except -1:
+        answer, self._answer = self._answer, None
+        self.wants_body = False
+        if a.status == 304:
+            answer(304, _pairs(self.headers), b"")
+        else:
+            answer(a.status, [
+                (b"content-type", a.content_type),
+                (b"content-length", b"%d" % PyBytes_GET_SIZE(a.body)),
+                *_pairs(self.headers),
+            ], a.body)
+        return 0
+
 
 @cython.final
 cdef class HostedWebSocket(Transport):

@@ -226,10 +226,15 @@ cdef class Http1Exchange(Exchange):
             self.keep_alive = False
         self.response = _response(
             status, content_type, self.store, self.headers, headers,
-            endpoint.date_line(), self.keep_alive, body, request.method == "HEAD",
+            endpoint.date_line(), self.keep_alive, body,
+            request.method == "HEAD" or status == 304,
         )
         connection._write_ready()
         return 0
+
+    cdef int send_file(self, Admission a) except -1:
+        self.store = b""
+        return self.respond(a.status, a.content_type, a.body, b"")
 
     cdef int too_large(self, Engine engine) except -1:
         # What else comes is not read.

@@ -400,15 +400,9 @@ cdef class Polling(Transport):
             and may_compress(messages)
         ):
             encoding = accepted_encoding(poll.header(b"accept-encoding"))
-            if encoding == b"br":
-                payload = brotli.compress(payload, quality=5)
-                headers += b"Content-Encoding: br\r\n"
-            elif encoding == b"gzip":
-                payload = gzip.compress(payload, 6, mtime=0)
-                headers += b"Content-Encoding: gzip\r\n"
-            elif encoding == b"deflate":
-                payload = zlib.compress(payload)
-                headers += b"Content-Encoding: deflate\r\n"
+            if encoding is not None:
+                payload = compressed(payload, encoding)
+                headers += b"Content-Encoding: " + <bytes> encoding + b"\r\n"
         poll.respond(200, content_type, payload, headers)
         return 0
 
@@ -420,6 +414,15 @@ cdef bint may_compress(list messages) except -1:
         if not m.compress:
             return False
     return True
+
+
+cpdef bytes compressed(bytes body, bytes encoding):
+    """A body of a response in one of `ENCODINGS`."""
+    if encoding == b"br":
+        return brotli.compress(body, quality=5)
+    if encoding == b"gzip":
+        return gzip.compress(body, 6, mtime=0)
+    return zlib.compress(body)
 
 
 def accepted_encoding(bytes accept, tuple encodings=ENCODINGS):

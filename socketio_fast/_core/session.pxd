@@ -157,6 +157,7 @@ cdef class Engine(Flusher):
         public Observer observer    # None: nobody looks on
         readonly Limits limits      # None: there are none
         public object hooks         # the application's, of requests; None: none
+        public object client_files  # the JavaScript client, served; None: it is not
         object initial_packet       # sent behind the open packet, or None
         HandlerFactory factory
         Timeline timeline

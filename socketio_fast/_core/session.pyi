@@ -111,6 +111,7 @@ class Engine(Flusher):
     def allow_eio3(self) -> bool: ...
     hooks: Any
     overheard: bool
+    client_files: Any
     def __new__(
         cls,
         config: EngineConfig,

@@ -23,6 +23,7 @@ from socketio_fast.hosting.common import (
     bind,
     disconnect_all,
     exchange,
+    serves_client,
     start,
     take_over,
     text_headers,
@@ -41,7 +42,10 @@ def attach(server: AsyncServer | EngineServer, app: web.Application, path: str) 
     async def on_shutdown(app: web.Application) -> None:
         await disconnect_all(server)
 
-    for location in (path, path[:-1]):
+    locations = [path, path[:-1]]
+    if serves_client(server):
+        locations.append(path + "{file}")
+    for location in locations:
         app.router.add_route("*", location, server.handle_request)
     app.on_startup.append(on_startup)
     app.on_shutdown.append(on_shutdown)

@@ -29,6 +29,7 @@ __all__ = [
     "bind",
     "disconnect_all",
     "exchange",
+    "serves_client",
     "start",
     "take_over",
     "text_headers",
@@ -82,6 +83,12 @@ def bind(server: AsyncServer | EngineServer) -> EngineServer:
     if eio.engine.loop is not asyncio.get_running_loop() or not bound:
         start(server)
     return eio
+
+
+def serves_client(server: AsyncServer | EngineServer) -> bool:
+    """Whether there are files of the JavaScript client below the server's path."""
+    eio = server.eio if isinstance(server, AsyncServer) else server
+    return eio.engine.client_files is not None
 
 
 async def disconnect_all(server: AsyncServer | EngineServer) -> None:

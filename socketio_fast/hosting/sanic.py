@@ -25,6 +25,7 @@ from socketio_fast.hosting.common import (
     bind,
     disconnect_all,
     exchange,
+    serves_client,
     start,
     take_over,
     text_headers,
@@ -41,7 +42,7 @@ def attach(
 ) -> None:
     """Serve a path of an application or blueprint, while that runs."""
 
-    async def answer(request: sanic.Request) -> HTTPResponse:
+    async def answer(request: sanic.Request, file: str = "") -> HTTPResponse:
         response: HTTPResponse = await server.handle_request(request)
         return response
 
@@ -51,13 +52,17 @@ def attach(
     async def before_stop(app: Any) -> None:
         await disconnect_all(server)
 
-    app.add_route(
-        answer,
-        path,
-        methods=HTTP_METHODS,
-        name="engineio" + re.sub(r"\W+", "_", path),
-        stream=True,
-    )
+    locations = [path]
+    if serves_client(server):
+        locations.append(path + "<file:str>")
+    for location in locations:
+        app.add_route(
+            answer,
+            location,
+            methods=HTTP_METHODS,
+            name="engineio" + re.sub(r"\W+", "_", location),
+            stream=True,
+        )
     app.before_server_start(before_start)
     app.before_server_stop(before_stop)
 

@@ -87,6 +87,8 @@ class Gateway:
                 response = self._exchange(environ, request)
         except concurrent.futures.CancelledError:
             response = _message(503, "The server stops")
+        if request.method == "HEAD":
+            response = *response[:2], b""
         return _respond(start_response, response)
 
     def _exchange(self, environ: Environ, request: Request) -> Response:
@@ -438,7 +440,7 @@ def _respond(start_response: StartResponse, response: Response) -> Iterable[byte
     lines = [
         (name.decode().title(), value.decode("latin-1")) for name, value in headers
     ]
-    if status != 101 and "Content-Length" not in dict(lines):
+    if status not in (101, 304) and "Content-Length" not in dict(lines):
         lines.append(("Content-Length", str(len(body))))
     start_response(f"{status} {http.HTTPStatus(status).phrase}", lines)
     return [body]

@@ -209,7 +209,7 @@ class Connection:
             assert coding is None, f"{status} has a Transfer-Encoding"
             return response
         assert length is None or coding is None, "a body has one length"
-        if method == "HEAD":
+        if method == "HEAD" or status == 304:
             return response
         if length is not None:
             assert re.fullmatch("[0-9]+", length), f"not a length: {length!r}"
