@@ -30,8 +30,6 @@ class Polling(Transport):
 
 ENCODINGS: tuple[bytes, ...]
 
-ENCODINGS: tuple[bytes, ...]
-
 def compressed(body: bytes, encoding: bytes) -> bytes: ...
 def accepted_encoding(
     accept: bytes | None, encodings: tuple[bytes, ...] = ...

@@ -108,7 +108,7 @@ def _respond(handler: RequestHandler, answer: Answer) -> None:
     handler.set_status(status)
     for name, value in text_headers(headers):
         handler.add_header(name, value)
-    handler.finish(body)
+    handler.finish(body or None)  # also an empty one is refused with status 304
 
 
 class EngineHandler(WebSocketHandler):

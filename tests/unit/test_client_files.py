@@ -146,7 +146,7 @@ def test_not_modified(dist: Path) -> None:
 @pytest.mark.parametrize("new", [AsyncServer, Server])
 def test_the_directory_must_be_right(dist: Path, tmp_path: Path, new: Any) -> None:
     """S2: an error at construction names what is missing."""
-    with pytest.raises(ValueError, match="serve_client='.*none': there is no such"):
+    with pytest.raises(ValueError, match=r"serve_client='.*none': there is no such"):
         new(serve_client=tmp_path / "none")
     with pytest.raises(ValueError, match=r"no such directory"):
         new(serve_client=str(dist / "socket.io.js"))
