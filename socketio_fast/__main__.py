@@ -55,6 +55,13 @@ def main(arguments: list[str] | None = None) -> None:
         action="store_true",
         help="connections begin with a header of the PROXY protocol",
     )
+    command.add_argument(
+        "--drain-rate",
+        type=float,
+        metavar="CLIENTS",
+        help="how many clients each second leave before a stop (all at once, without "
+        "waiting for what they have under way)",
+    )
     command.add_argument("--access-log", action="store_true", help="log requests")
     options = vars(parser.parse_args(arguments))
     options.pop("command")

@@ -18,6 +18,7 @@ from socketio_fast._core.peer import Hub, Namespace
 from socketio_fast._core.rooms import Rooms
 from socketio_fast.base_server import BaseServer, Handler
 from socketio_fast.client_files import choose_client_files
+from socketio_fast.drain import DrainSummary
 from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.engineio.base_server import AsyncHandlers, is_ordered
 from socketio_fast.engineio.flow import wait_below
@@ -482,6 +483,29 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
             TypeError: It is something else.
         """
         hosting.attach(self, app, socketio_path)
+
+    async def drain(
+        self, rate: float | None = None, timeout: float = 30
+    ) -> DrainSummary:
+        """Let no clients in, and ask those that are there to leave, in stages.
+
+        Example::
+
+            summary = await sio.drain(rate=100)
+
+        See :meth:`socketio_fast.engineio.AsyncServer.drain`.
+
+        Args:
+            rate: How many clients are asked each second; ``None`` for all at once.
+            timeout: Seconds after which those that are left are closed.
+
+        Returns:
+            What became of them.
+
+        Raises:
+            ValueError: ``rate`` is not positive, or ``timeout`` is negative.
+        """
+        return await self.eio.drain(rate, timeout)
 
     async def shutdown(self) -> None:
         """Disconnect every client; they may connect again."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from socketio_fast._core.http1 import Endpoint
 from socketio_fast._version import __version__
 from socketio_fast.async_server import AsyncServer
+from socketio_fast.drain import check_rate, drain
 from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.engineio.server import Server as SyncEngineServer
 from socketio_fast.hosting.asgi import EngineASGIApp
@@ -42,6 +43,9 @@ App = AsyncServer | EngineServer | EngineASGIApp
 # 66, 8 times 63.
 ACCEPTS = 4
 
+# How much of shutdown_timeout draining may take; the rest is for connections to close.
+DRAIN_SHARE = 0.9
+
 
 async def serve(
     app: App,
@@ -58,6 +62,7 @@ async def serve(
     static_files: Mapping[str, str | Path | Mapping[str, Any]] | None = None,
     backlog: int = 2048,
     shutdown_timeout: float = 10,
+    drain_rate: float | None = None,
     access_log: bool = False,
     proxy_protocol: bool = False,
 ) -> RunningServer:
@@ -86,6 +91,9 @@ async def serve(
             :class:`socketio_fast.static.StaticFiles`; without it they get 404.
         backlog: Connections that the system may hold before they are accepted.
         shutdown_timeout: Seconds that ``close()`` waits for handlers and connections.
+        drain_rate: How many clients ``close()`` asks to leave each second, before it
+            stops; ``float("inf")`` for all at once. ``None``: it does not wait for
+            what they have under way.
         access_log: Whether requests are logged, by ``socketio_fast.access`` at INFO.
         proxy_protocol: Whether connections begin with a header of the PROXY protocol,
             version 1 or 2, by which a proxy says who the client is. Those without one
@@ -99,9 +107,11 @@ async def serve(
         ImportError: An ``ASGIApp`` is served, and uvicorn is not installed.
         RuntimeError: The startup of the application beside it failed.
         TypeError: ``app`` is something else.
-        ValueError: ``path`` is not a path, or a key has no certificate; an ``ASGIApp``
-            has its own ``path`` and ``static_files``; ``proxy_protocol`` with TLS.
+        ValueError: ``path`` is not a path, a key has no certificate, or ``drain_rate``
+            is not positive; an ``ASGIApp`` has its own ``path`` and ``static_files``;
+            ``proxy_protocol`` with TLS.
     """
+    check_rate("drain_rate", drain_rate)
     loop = asyncio.get_running_loop()
     other = None
     if isinstance(app, EngineASGIApp):
@@ -158,7 +168,15 @@ async def serve(
         raise
     unbind = server.unbind if isinstance(server, AsyncServer) else None
     return RunningServer(
-        eio, endpoint, other, servers, uds, shutdown_timeout, unbind, listener
+        eio,
+        endpoint,
+        other,
+        servers,
+        uds,
+        shutdown_timeout,
+        unbind,
+        listener,
+        drain_rate,
     )
 
 
@@ -204,6 +222,7 @@ class RunningServer:
         shutdown_timeout: float,
         unbind: Callable[[], Coroutine[Any, Any, None]] | None = None,
         listener: ProxyListener | None = None,
+        drain_rate: float | None = None,
     ) -> None:
         self._eio = eio
         self._unbind = unbind
@@ -213,6 +232,7 @@ class RunningServer:
         self._servers = servers
         self._uds = uds
         self._timeout = shutdown_timeout
+        self._drain_rate = drain_rate
         self._closed = False
         self.host: str = ""
         self.port: int = 0
@@ -232,23 +252,27 @@ class RunningServer:
         """Stop: accept nothing more, disconnect all clients, wait for handlers.
 
         Waits ``shutdown_timeout`` seconds for the handlers that still run, and for
-        clients to close their side; then cancels and aborts.
+        clients to close their side; then cancels and aborts. With ``drain_rate`` its
+        clients leave in stages before it stops, within that time.
         """
         if self._closed:
             return
         self._closed = True
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._timeout
+        if self._drain_rate is not None:
+            # It still listens: each poll may come by a new connection.
+            await drain(self._eio.engine, self._drain_rate, DRAIN_SHARE * self._timeout)
         for server in self._servers:
             server.close()
         self._eio.engine.close_all(stopping=True)
         self._endpoint.close_idle()
         if self._listener is not None:
             self._listener.close()
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._timeout
         tasks = self._eio.handler_tasks()
         tasks -= {asyncio.current_task()}
         if tasks:
-            await asyncio.wait(tasks, timeout=self._timeout)
+            await asyncio.wait(tasks, timeout=max(0, deadline - loop.time()))
             for task in tasks:
                 task.cancel()
         connections = self._endpoint.connections
@@ -264,6 +288,7 @@ class RunningServer:
         if self._uds is not None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._uds)
+        self._eio.engine.reopen()
 
     async def __aenter__(self) -> RunningServer:
         return self

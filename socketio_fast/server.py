@@ -11,6 +11,7 @@ from socketio_fast._core.emitter import Emission
 from socketio_fast._core.peer import Hub, Namespace
 from socketio_fast.async_server import AsyncServer
 from socketio_fast.base_server import BaseServer, Handler
+from socketio_fast.drain import DrainSummary
 from socketio_fast.engineio.base_server import AsyncHandlers
 from socketio_fast.engineio.server import Server as EngineServer
 from socketio_fast.engineio.server import check_async_mode
@@ -361,6 +362,16 @@ class Server(BaseServer):
         :class:`~socketio_fast.WSGIApp` calls it for its path.
         """
         return self.eio.handle_request(environ, start_response)
+
+    def drain(self, rate: float | None = None, timeout: float = 30) -> DrainSummary:
+        """Let no clients in, and wait until those that are there have left, in stages.
+
+        See :meth:`socketio_fast.engineio.AsyncServer.drain`.
+
+        Raises:
+            ValueError: ``rate`` is not positive, or ``timeout`` is negative.
+        """
+        return self.eio.drain(rate, timeout)
 
     def shutdown(self) -> None:
         """Disconnect every client, wait for handlers and connections (10 seconds at

@@ -5,6 +5,7 @@ are judged as python-engineio's `cors_allowed_origins` says.
 """
 import logging
 import math
+from random import randint
 from urllib.parse import parse_qs, unquote
 
 import cython
@@ -446,11 +447,18 @@ cdef Admission _handshake(Engine engine, Request request, str transport):
 
 
 cdef Admission _admit_visitor(Engine engine, Request request):
-    """A new connection, if the limits allow it."""
+    """A new connection, if the limits allow it, and the server is to stay."""
     cdef Admission a = Admission.__new__(Admission)
     cdef Limits limits = engine.limits
     cdef double now
     a.headers = b""
+    if engine.draining:
+        a.status = 503
+        engine.counters["refused_draining"] += 1
+        a.body = b'{"code":%d,"message":"The server is draining"}' % FORBIDDEN
+        # Not the same for all, who were sent away at about the same time.
+        a.headers = b"Retry-After: %d\r\n" % randint(1, 5)
+        return a
     if limits is None:
         return a
     now = engine.now()

@@ -25,6 +25,7 @@ from socketio_fast._core.websocket cimport (
 )
 from socketio_fast._core.writer cimport Writer
 
+from socketio_fast._core.session import GOING_AWAY
 from socketio_fast.exceptions import LimitError, ProtocolError
 
 cdef extern from "Python.h":
@@ -307,7 +308,7 @@ cdef class HostedWebSocket(Transport):
         return 0
 
     cpdef int close(self) except -1:
-        return self._close(None)
+        return self._close(GOING_AWAY if self.engine.draining else None)
 
     cpdef int abort(self, object code) except -1:
         self.session = None

@@ -579,6 +579,14 @@ cdef class Client(SessionHandler):
                 peer.fire("slow", size)
         return 0
 
+    cdef tuple under_way(self):
+        cdef Peer peer
+        cdef Py_ssize_t handlers = 0, acks = 0
+        for peer in self.peers:
+            handlers += peer.state == CONNECTING
+            acks += len(peer.acks or ())
+        return handlers, acks
+
     cdef int _end_connect_deadline(self) except -1:
         if self.connect_deadline is not None:
             self.connect_deadline.cancel()

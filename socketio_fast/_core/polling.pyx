@@ -186,6 +186,10 @@ cdef class Polling(Transport):
     cpdef bint writable(self) except -1:
         return self.poll is not None
 
+    cdef bint settled(self) except -1:
+        # What is pending needs a GET to leave by, a POST its answer.
+        return self.post is None and (self.poll is not None or not self.pending)
+
     # From HTTP.
 
     cdef int on_poll(self, Responder responder) except -1:

@@ -56,6 +56,7 @@ cdef class Transport(Timed):
     cpdef int release(self) except -1
     cpdef list handover(self)
     cpdef Py_ssize_t buffered(self) except -1
+    cdef bint settled(self) except -1
     cpdef int pause(self) except -1
     cpdef int resume(self) except -1
     cpdef bint writable(self) except -1
@@ -75,6 +76,7 @@ cdef class SessionHandler(Timed):
     cdef int on_close(self, str reason) except -1
     cdef bint awaits(self) except -1
     cdef int on_slow(self, Py_ssize_t size) except -1
+    cdef tuple under_way(self)
 
 
 cdef class HandlerFactory:
@@ -188,6 +190,7 @@ cdef class Engine(Flusher):
         Py_ssize_t compress_from    # bytes of a poll's response; -1: never
         bint stopping               # the server goes
         public bint overheard       # somebody listens to connections: `Session.conn`
+        readonly bint draining      # its clients go one by one, and no more come
         # The event loop, by three of its methods; None before bind().
         readonly object loop
         object _clock

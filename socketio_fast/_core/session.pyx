@@ -54,6 +54,9 @@ PING_TIMEOUT = "ping timeout"
 TRANSPORT_CLOSE = "transport close"
 TRANSPORT_ERROR = "transport error"
 
+# The close code of a server that drains (RFC 6455, section 7.4.1).
+GOING_AWAY = 1001
+
 cdef double NEVER = float("inf")
 
 # How much later than asked deadlines may be handled, so that those of many clients
@@ -155,6 +158,10 @@ cdef class Transport(Timed):
         """Bytes that wait for the client to read."""
         raise NotImplementedError
 
+    cdef bint settled(self) except -1:
+        """Whether nothing is lost if the server goes: all can still be delivered."""
+        return True
+
     cpdef int pause(self) except -1:
         """Read nothing more of the client, before resume()."""
         return 0
@@ -228,6 +235,10 @@ cdef class SessionHandler(Timed):
     cdef int on_slow(self, Py_ssize_t size) except -1:
         """So many bytes wait for the client: more than the high-water mark."""
         return 0
+
+    cdef tuple under_way(self):
+        """How many connect handlers and acknowledgements have not come to an end."""
+        return 0, 0
 
     cdef int on_deadline(self, int kind, double now) except -1:
         return 0
@@ -872,6 +883,31 @@ cdef class Session(Timed):
         """Close; what was sent before is delivered first."""
         self.close(SERVER_DISCONNECT)
 
+    def send_away(self):
+        """Close as a server that stops does, so that the client connects to another."""
+        cdef Engine engine = self.engine
+        cdef bint before = engine.stopping
+        engine.stopping = True
+        try:
+            self.close(SERVER_DISCONNECT)
+        finally:
+            engine.stopping = before
+
+    @property
+    def settled(self):
+        """Whether nothing would be lost if it closed now, a bool."""
+        cdef Transport transport = self.transport
+        return self.under_way == (0, 0) and (transport is None or transport.settled())
+
+    @property
+    def under_way(self):
+        """How many handlers, and acknowledgements of this client, have not ended."""
+        cdef SessionHandler handler = self.handler
+        handlers, acks = (0, 0) if handler is None else handler.under_way()
+        if self.flow is not None:
+            handlers += self.flow.events
+        return handlers + (self.state == OPENING), acks
+
 
 def _open_packet(config, upgrade, max_payload):
     """The open packet behind the sid; revision 3 knows no `maxPayload`."""
@@ -959,7 +995,7 @@ cdef class Engine(Flusher):
         Raises RuntimeError while sessions of another loop are open. Those of a loop
         that is closed have ended with it; forget_lost() is to follow.
         """
-        self.stopping = False
+        self.reopen()
         if self.loop is loop:
             return
         if self.sessions and not self.loop.is_closed():
@@ -973,7 +1009,7 @@ cdef class Engine(Flusher):
         self._timer = None
         self._timer_at = NEVER
         self.timeline = Timeline()
-        self.flushing = self.stopping = False
+        self.flushing = False
         self.lost, self.sessions = list(self.sessions.values()), {}
         self.dirty, self.slow, self.writers = [], [], []
 
@@ -1006,14 +1042,26 @@ cdef class Engine(Flusher):
         """Close every session; what was sent before is delivered first.
 
         `stopping`: the server goes. Clients that poll are told by an HTTP error, not by
-        a close packet, which python-engineio's clients take for the end.
+        a close packet, which python-engineio's clients take for the end. Else clients
+        may connect again.
         """
         cdef Session session
-        self.stopping = stopping
+        if stopping:
+            self.stopping = True
+        else:
+            self.reopen()
         for session in list(self.sessions.values()):
             session.close(SERVER_DISCONNECT)
         # So that close frames and last polls leave although the loop may stop.
         self.flush()
+
+    def drain(self):
+        """Refuse new sessions, before reopen(); each open one is to be sent away."""
+        self.draining = True
+
+    def reopen(self):
+        """Serve as before drain(), or close_all() of a server that stopped."""
+        self.stopping = self.draining = False
 
     def drop_all(self):
         """Drop every session: nothing is delivered any more."""

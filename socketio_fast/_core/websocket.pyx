@@ -47,6 +47,7 @@ from socketio_fast._core.wire cimport (
 )
 from socketio_fast._core.writer cimport Writer
 
+from socketio_fast._core.session import GOING_AWAY
 from socketio_fast._core.session import SERVER_DISCONNECT as _SERVER_DISCONNECT
 from socketio_fast.exceptions import LimitError, ProtocolError
 
@@ -148,7 +149,7 @@ cdef class WebSocket(Transport):
         return self.writer.flush()
 
     cpdef int close(self) except -1:
-        self._send_close(None)
+        self._send_close(GOING_AWAY if self.engine.draining else None)
         return 0
 
     cpdef int abort(self, object code) except -1:

@@ -14,6 +14,7 @@ from socketio_fast._core.callbacks import Callbacks
 from socketio_fast._core.peer import Hub
 from socketio_fast._core.session import Engine, generate_id
 from socketio_fast.config import EngineConfig
+from socketio_fast.drain import DrainSummary, drain
 from socketio_fast.encodings import json_functions
 from socketio_fast.engineio.base_server import (
     ASYNC_MODES,
@@ -329,8 +330,33 @@ class AsyncServer(BaseServer):
         """
         hosting.attach(self, app, engineio_path)
 
+    async def drain(
+        self, rate: float | None = None, timeout: float = 30
+    ) -> DrainSummary:
+        """Let no clients in, and ask those that are there to leave, in stages.
+
+        They are closed so that they connect again, which the server refuses with 503
+        from now on: :meth:`shutdown` or the next start ends that. A client whose
+        handlers run, or that has an acknowledgement to send or to receive, is asked
+        when they are done. Do not wait for this in a handler of a client, for which it
+        would wait itself.
+
+        Args:
+            rate: How many clients are asked each second; ``None`` for all at once.
+            timeout: Seconds after which those that are left are closed, whatever they
+                have under way.
+
+        Returns:
+            What became of them.
+
+        Raises:
+            ValueError: ``rate`` is not positive, or ``timeout`` is negative.
+        """
+        self.logger.info("the server is draining")
+        return await drain(self.engine, rate, timeout)
+
     async def shutdown(self) -> None:
-        """Disconnect every client."""
+        """Disconnect every client; they may connect again."""
         self.engine.close_all()
 
     def start_background_task(

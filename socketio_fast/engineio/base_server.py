@@ -134,6 +134,11 @@ class BaseServer:
         """How many clients are connected."""
         return len(self.engine.sessions)
 
+    @property
+    def draining(self) -> bool:
+        """Whether clients are refused because of :meth:`drain`."""
+        return self.engine.draining
+
     def use(self, middleware: F) -> F:
         """Add a middleware: it sees every Engine.IO request first, in order.
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from socketio_fast.drain import DrainSummary
 from socketio_fast.engineio.async_server import AsyncServer
 from socketio_fast.engineio.base_server import ASYNC_MODES, AsyncHandlers, BaseServer
 from socketio_fast.engineio.packet import Packet
@@ -145,7 +146,7 @@ class Server(BaseServer):
     def drained(self, sid: str, below: int = 0) -> None:
         """Wait until what was sent to a client before has left.
 
-        See :meth:`socketio_fast.engineio.AsyncServer.drain`.
+        See :meth:`socketio_fast.engineio.AsyncServer.drained`.
         """
         self._threads.run(self._inner.drained(sid, below))
 
@@ -199,6 +200,16 @@ class Server(BaseServer):
         :class:`~socketio_fast.engineio.WSGIApp` calls it for its path.
         """
         return self._gateway.handle_request(environ, start_response)
+
+    def drain(self, rate: float | None = None, timeout: float = 30) -> DrainSummary:
+        """Let no clients in, and wait until those that are there have left, in stages.
+
+        See :meth:`socketio_fast.engineio.AsyncServer.drained`.
+
+        Raises:
+            ValueError: ``rate`` is not positive, or ``timeout`` is negative.
+        """
+        return self._threads.wait(self._inner.drain(rate, timeout))
 
     def shutdown(self) -> None:
         """Disconnect every client, wait for handlers and connections (10 seconds at
