@@ -453,11 +453,7 @@ cdef Admission _admit_visitor(Engine engine, Request request):
     cdef double now
     a.headers = b""
     if engine.draining:
-        a.status = 503
-        engine.counters["refused_draining"] += 1
-        a.body = b'{"code":%d,"message":"The server is draining"}' % FORBIDDEN
-        # Not the same for all, who were sent away at about the same time.
-        a.headers = b"Retry-After: %d\r\n" % randint(1, 5)
+        _turn_away(engine, request, a, _draining())
         return a
     if limits is None:
         return a
@@ -473,6 +469,8 @@ cdef int _admit_later(Engine engine, Request request, Admission a) except -1:
     """Others may have connected since it was admitted, and their addresses have been
     forgotten and met anew."""
     cdef Limits limits = engine.limits
+    if engine.draining:
+        return _turn_away(engine, request, a, _draining())
     if limits is None:
         return 0
     a.visitor = limits.visitor(request.peer, engine.now())
@@ -480,10 +478,15 @@ cdef int _admit_later(Engine engine, Request request, Admission a) except -1:
     return 0 if refusal is None else _turn_away(engine, request, a, refusal)
 
 
+cdef tuple _draining():
+    # Not the same time for all, who were sent away at about the same time.
+    return 503, b"The server is draining", randint(1, 5), "refused_draining"
+
+
 cdef int _turn_away(
     Engine engine, Request request, Admission a, tuple refusal
 ) except -1:
-    """A connection is refused by the limits."""
+    """A connection is refused, by the limits or a drain."""
     a.status, message, wait, counter = refusal
     engine.counters[counter] += 1
     a.body = b'{"code":%d,"message":"%s"}' % (FORBIDDEN, message)

@@ -995,7 +995,8 @@ cdef class Engine(Flusher):
         Raises RuntimeError while sessions of another loop are open. Those of a loop
         that is closed have ended with it; forget_lost() is to follow.
         """
-        self.reopen()
+        if self.loop is not None:  # hosts may bind it when the first request comes
+            self.reopen()
         if self.loop is loop:
             return
         if self.sessions and not self.loop.is_closed():
