@@ -5,6 +5,7 @@ from typing import Protocol, final
 from socketio_fast._core.exchange import Exchange
 from socketio_fast._core.handshake import Admission, Request
 from socketio_fast._core.outgoing import Outgoing
+from socketio_fast._core.session import GOING_AWAY as GOING_AWAY
 from socketio_fast._core.session import Engine, Transport
 from socketio_fast._core.websocket import Connections
 

@@ -3,6 +3,7 @@ from typing import Protocol, final
 
 from socketio_fast._core.handshake import Request
 from socketio_fast._core.outgoing import Outgoing
+from socketio_fast._core.session import GOING_AWAY as GOING_AWAY
 from socketio_fast._core.session import Transport
 
 class _Connection(Protocol):
