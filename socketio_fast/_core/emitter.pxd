@@ -16,7 +16,7 @@ cdef class Emission:
         object callback
         object waiting              # for slow clients: an iterator; None: it is not
 
-    cdef object _step(self)
+    cdef object _wait(self)
     cdef int _run(self) except -1
     cdef Rooms _rooms(self)
     cdef list _list(self)

@@ -34,17 +34,13 @@ cdef class Emission:
             )
         return 0
 
-    cdef object _step(self):
-        if self.waiting is None:
-            self._run()
-            if self.waiting is None:
-                raise StopIteration
-            self.waiting = iter(self.waiting)
+    cdef object _wait(self):
+        """What to wait for next; the end is not the result of the Future."""
         try:
             return next(self.waiting)
         except StopIteration:
             self.waiting = None
-            raise StopIteration from None  # not the result of the Future
+            raise StopIteration from None
 
     cdef Rooms _rooms(self):
         cdef Hub hub = self.hub
@@ -90,10 +86,16 @@ cdef class Emission:
         return self
 
     def __next__(self):
-        return self._step()
+        # That StopIteration is raised here makes it cheap: no exception is made.
+        if self.waiting is None:
+            self._run()
+            if self.waiting is None:
+                raise StopIteration
+            self.waiting = iter(self.waiting)
+        return self._wait()
 
     def send(self, value):
-        return self._step()
+        return next(self)
 
     def throw(self, error, value=None, traceback=None):
         self.hub = None
