@@ -7,13 +7,12 @@ import logging
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-from conftest import Serve
 from hosts import HOSTS
 
 import socketio_fast
@@ -21,6 +20,8 @@ from integration.raw import Connection, polling, within
 from socketio_fast import proxy_protocol
 from socketio_fast.limits import Limits
 from socketio_fast.proxy_protocol import PREFIX_2
+
+Serve = Callable[..., Awaitable[socketio_fast.RunningServer]]
 
 FORWARDED = 'for=198.51.100.9, for="[2001:db8::7]:4711";proto=https;host=a.example'
 PATH = "/socket.io/"
