@@ -249,18 +249,19 @@ class Socket(EventEmitter):
     @property
     def data(self) -> dict[str, Any]:
         """The application's data of this client: the dict of ``get_session()``."""
-        session = self._peer.session
-        if session.data is None:
-            session.data = {}
-        data: dict[str, Any] = session.data.setdefault(self.nsp.name, {})
-        return data
+        return self._sessions.setdefault(self.nsp.name, {})
 
     @data.setter
     def data(self, data: dict[str, Any]) -> None:
-        self.data  # noqa: B018  (it makes the table)
-        sessions = self._peer.session.data
-        assert sessions is not None
-        sessions[self.nsp.name] = data
+        self._sessions[self.nsp.name] = data
+
+    @property
+    def _sessions(self) -> dict[str, dict[str, Any]]:
+        """The application's data of the connection, by namespace."""
+        session = self._peer.session
+        if session.data is None:
+            session.data = {}
+        return session.data
 
     # Listening.
 
