@@ -16,7 +16,7 @@ from unit.sansio import Server, WebSocket, errors
 from socketio_fast import AsyncServer, engineio
 from socketio_fast._core.eio import decode_payload, encode_payload
 from socketio_fast._core.outgoing import event_packet, message_packet
-from socketio_fast._core.polling import accepted_encoding
+from socketio_fast._core.polling import ENCODINGS, accepted_encoding
 from socketio_fast._core.sio import Packet, decode_packet, encode_packet
 from socketio_fast.exceptions import PacketError, ProtocolError
 
@@ -106,7 +106,8 @@ def test_any_bytes_into_decode_payload(data: bytes) -> None:
 @many
 @given(st.binary(max_size=40) | pieces)
 def test_any_bytes_into_accepted_encoding(data: bytes) -> None:
-    assert accepted_encoding(data) in (None, b"gzip", b"deflate")
+    assert accepted_encoding(data, (b"gzip", b"deflate")) in (None, b"gzip", b"deflate")
+    assert accepted_encoding(data) in (None, *ENCODINGS)
 
 
 # --- round trips ----------------------------------------------------------------
