@@ -8,7 +8,12 @@ from socketio_fast._core.limits cimport Limiter
 from socketio_fast._core.observer cimport Observer
 from socketio_fast._core.listeners cimport Listeners
 from socketio_fast._core.outgoing cimport Outgoing
-from socketio_fast._core.session cimport HandlerFactory, Session, SessionHandler
+from socketio_fast._core.session cimport (
+    Engine,
+    HandlerFactory,
+    Session,
+    SessionHandler,
+)
 from socketio_fast._core.sio cimport Packet
 from socketio_fast._core.tasks cimport Outcome, Runner
 
@@ -73,7 +78,7 @@ cdef class Hub(HandlerFactory):
     cdef:
         readonly dict namespaces    # name -> Namespace
         readonly Namespace wildcard  # the handlers of namespace "*"
-        readonly object engine
+        readonly Engine engine
         readonly Observer observer  # None: nobody looks on
         readonly Runner runner
         readonly object logger

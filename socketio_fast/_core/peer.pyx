@@ -267,7 +267,7 @@ cdef class Hub(HandlerFactory):
         """Tell this one from now on what happens; None for nobody."""
         self.observer = observer
         if self.engine is not None:
-            (<Engine> self.engine).observer = observer
+            self.engine.observer = observer
 
     def namespace(self, str name not None):
         """The namespace of that name, made if it is new; `"*"` is the catch-all."""

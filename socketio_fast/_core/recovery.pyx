@@ -129,7 +129,7 @@ cdef class Backlog(Recovery):
         self.token = generate_id()[:TOKEN_SIZE]
 
     cdef Engine _engine(self):
-        return <Engine> self.namespace.hub.engine
+        return self.namespace.hub.engine
 
     cdef double _window(self):
         """Seconds after which a packet is missed by nobody that can be recovered.

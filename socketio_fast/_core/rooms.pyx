@@ -11,8 +11,13 @@ import asyncio
 
 import cython
 from cpython.dict cimport PyDict_GetItemWithError, PyDict_Next
+from cpython.list cimport PyList_GET_SIZE
 from cpython.object cimport PyObject
-from cpython.unicode cimport PyUnicode_GET_LENGTH, PyUnicode_READ_CHAR
+from cpython.unicode cimport (
+    PyUnicode_Check,
+    PyUnicode_GET_LENGTH,
+    PyUnicode_READ_CHAR,
+)
 from libc.stdint cimport int64_t
 
 from socketio_fast._core cimport outgoing
@@ -32,6 +37,10 @@ from socketio_fast._core.session cimport Engine
 from socketio_fast._core.sio cimport SIO_EVENT
 
 from socketio_fast.exceptions import LimitError
+
+
+cdef extern from "Python.h":
+    PyObject *PyList_GET_ITEM(object list, Py_ssize_t i)
 
 
 @cython.final
@@ -68,7 +77,7 @@ cdef class Rooms(Membership):
                 new = True
         if peer in members:
             return
-        limits = (<Engine> self.namespace.hub.engine).limits
+        limits = self.namespace.hub.engine.limits
         if limits is not None and 0 <= limits.rooms <= len(peer.rooms or ()):
             if not members:
                 del self.rooms[room]
@@ -250,7 +259,8 @@ cdef class Rooms(Membership):
 
     cdef Outgoing encode(self, list data):
         """The message of an event; it may be encoded by any thread."""
-        _check_name(data[0])
+        if PyList_GET_SIZE(data):
+            _check_name(PyList_GET_ITEM(data, 0))
         if self.namespace.hub.codec is None:
             return outgoing.event(self.namespace.name, data, -1)
         return self.namespace.hub.codec.encode(
@@ -261,10 +271,14 @@ cdef class Rooms(Membership):
         self, Outgoing m, list data, object to, object skip, object callback
     ):
         """send(); a Future if who sends is to wait for slow clients, else None."""
-        cdef Engine engine = self.namespace.hub.engine
-        if engine is None or engine.crossed is None:
+        cdef Engine engine
+        if (
+            self.namespace.hub.engine is None
+            or self.namespace.hub.engine.crossed is None
+        ):
             self.send(m, data, to, skip, callback)
             return None
+        engine = self.namespace.hub.engine
         engine.crossed.clear()
         self.send(m, data, to, skip, callback)
         waits = engine.blocked()
@@ -379,17 +393,20 @@ cdef frozenset RESERVED = frozenset((
 ))
 
 
-cdef inline int _check_name(object event) except -1:
+cdef inline int _check_name(PyObject *event) except -1:
     """Raise ValueError for an event that must not be sent."""
     cdef Py_UCS4 first
-    if isinstance(event, str) and PyUnicode_GET_LENGTH(event):
+    if PyUnicode_Check(<object> event) and PyUnicode_GET_LENGTH(<object> event):
         # Few names begin so: a look at them costs less than one into the set.
-        first = PyUnicode_READ_CHAR(event, 0)
+        first = PyUnicode_READ_CHAR(<object> event, 0)
         if first == c"c" or first == c"d" or first == c"n" or first == c"r":
-            if event in RESERVED:
-                raise ValueError(
-                    f"{event!r} is a reserved event name: it cannot be emitted"
-                )
+            _check_reserved(<object> event)
+    return 0
+
+
+cdef int _check_reserved(object event) except -1:
+    if event in RESERVED:
+        raise ValueError(f"{event!r} is a reserved event name: it cannot be emitted")
     return 0
 
 
