@@ -4,7 +4,6 @@ is served."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -83,7 +82,7 @@ def quiet(caplog: pytest.LogCaptureFixture) -> Callable[[], None]:
 async def ends(connection: Connection) -> bytes:
     """We say no more; the server says the rest, and ends."""
     try:
-        end(connection.writer)
+        connection.writer.write_eof()
         return await within(connection.reader.read())
     except OSError:  # ENOTCONN too, when it has ended before us
         return b""
@@ -227,17 +226,11 @@ headers = st.builds(
 stream = st.lists(frames | headers | st.binary(max_size=20), max_size=8).map(b"".join)
 
 
-def end(writer: asyncio.StreamWriter) -> None:
-    """The client has said all; the server may have closed already (ENOTCONN)."""
-    with contextlib.suppress(OSError):
-        writer.write_eof()
-
-
 async def frames_then_end(ws: WebSocket) -> None:
     """What the server says is well-formed, and a close is its last word."""
     partial = b""
     try:
-        end(ws.writer)
+        ws.writer.write_eof()
         while (await ws.frame()).opcode != CLOSE:
             pass
         assert await within(ws.reader.read()) == b""
