@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -345,11 +346,11 @@ async def test_clocks_are_used_as_they_are_meant() -> None:
 def test_threads() -> None:
     """U10: the same client for a Server, with methods that wait."""
     sio = socketio_fast.Server()
-    reasons: list[str] = []
+    reasons: SimpleQueue[str] = SimpleQueue()  # from a thread of its own
     sio.on("echo", lambda sid, *args: args)
     sio.on("hello", lambda sid: sio.emit("hello", sid, to=sid))
     sio.on("hello", lambda sid: sio.emit("hi", namespace="/chat"), namespace="/chat")
-    sio.on("disconnect", lambda sid, reason: reasons.append(reason))
+    sio.on("disconnect", lambda sid, reason: reasons.put(reason))
     try:
         with testing.client(sio) as client:
             assert client.call("echo", 1, b"2") == (1, b"2")
@@ -366,7 +367,7 @@ def test_threads() -> None:
             assert (chat.connected, chat.namespace) == (False, "/chat")
             client.lose()
             assert client.reason == "transport close"
-        assert reasons == ["transport close"]
+        assert reasons.get(timeout=20) == "transport close"
         with testing.SyncClock(sio) as clock, testing.client(sio) as client:
             begun = clock.now
             assert client.answers_pings
