@@ -45,6 +45,8 @@ from socketio_fast._core.websocket cimport (
 from socketio_fast._core.wire cimport (
     SF_DECLINED,
     SF_GET,
+    SF_NUMBER_SIZE,
+    sf_put_number,
     sf_request,
     sf_scan_request,
 )
@@ -157,18 +159,11 @@ cdef bytes _response(
 ):
     """A response, in one piece."""
     cdef bytes first = STATUS_LINES[status], last = KEEP_ALIVE if keep_alive else CLOSE
-    cdef char digits[20]
-    cdef char *length = digits + sizeof(digits)
-    cdef Py_ssize_t n = PyBytes_GET_SIZE(body), size, length_size
+    cdef char length[SF_NUMBER_SIZE]
+    cdef Py_ssize_t size, length_size
     cdef bytes response
     cdef char *out
-    while True:
-        length -= 1
-        length[0] = c"0" + n % 10
-        n //= 10
-        if n == 0:
-            break
-    length_size = digits + sizeof(digits) - length
+    length_size = sf_put_number(length, PyBytes_GET_SIZE(body)) - length
     size = (
         PyBytes_GET_SIZE(first) + 34 + PyBytes_GET_SIZE(content_type) + length_size
         + PyBytes_GET_SIZE(store) + PyBytes_GET_SIZE(lines) + PyBytes_GET_SIZE(more)

@@ -22,6 +22,9 @@ cdef class Rooms(Membership):
     cdef object deliver(
         self, Outgoing m, list data, object to, object skip, object callback
     )
+    cdef object _deliver_and_wait(
+        self, Outgoing m, list data, object to, object skip, object callback
+    )
     cdef int send(
         self, Outgoing m, list data, object to, object skip, object callback
     ) except -1

@@ -271,14 +271,16 @@ cdef class Rooms(Membership):
         self, Outgoing m, list data, object to, object skip, object callback
     ):
         """send(); a Future if who sends is to wait for slow clients, else None."""
-        cdef Engine engine
-        if (
-            self.namespace.hub.engine is None
-            or self.namespace.hub.engine.crossed is None
-        ):
-            self.send(m, data, to, skip, callback)
-            return None
-        engine = self.namespace.hub.engine
+        cdef Engine engine = self.namespace.hub.engine
+        if engine is not None and engine.crossed is not None:
+            return self._deliver_and_wait(m, data, to, skip, callback)
+        self.send(m, data, to, skip, callback)
+        return None
+
+    cdef object _deliver_and_wait(
+        self, Outgoing m, list data, object to, object skip, object callback
+    ):
+        cdef Engine engine = self.namespace.hub.engine
         engine.crossed.clear()
         self.send(m, data, to, skip, callback)
         waits = engine.blocked()

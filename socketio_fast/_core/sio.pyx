@@ -25,13 +25,13 @@ from cpython.buffer cimport PyBUF_READ
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 from cpython.unicode cimport PyUnicode_DecodeUTF8
-from libc.stdio cimport snprintf
 from libc.string cimport memcpy
 
 from socketio_fast._core.wire cimport (
     SF_BAD_ATTACHMENTS,
     SF_BAD_TYPE,
     SF_MAX_ITEMS,
+    SF_NUMBER_SIZE,
     SF_OK,
     SF_PLACEHOLDER,
     SF_PLACEHOLDER_NUM,
@@ -39,6 +39,7 @@ from socketio_fast._core.wire cimport (
     sf_head,
     sf_item,
     sf_plain_run,
+    sf_put_number,
     sf_scan_array,
     sf_scan_head,
 )
@@ -587,23 +588,24 @@ cdef bytes head(int type, str namespace, int64_t id, Py_ssize_t attachments):
     """All of an Engine.IO message before the JSON: b"42", b"451-/chat,7", …"""
     if type == SIO_EVENT and id < 0 and attachments == 0 and namespace == "/":
         return HEAD_EVENT
-    cdef char text[64]
-    cdef int n = 2
-    cdef bytes nsp
+    cdef char text[3 + 2 * SF_NUMBER_SIZE]
+    cdef char *end = text + 2
+    cdef char *number
     text[0] = c"4"
     text[1] = c"0" + type
     if attachments:
         if type != SIO_EVENT and type != SIO_ACK:
             raise TypeError("only events and acknowledgements can have bytes in them")
         text[1] += SIO_BINARY_EVENT - SIO_EVENT
-        n += snprintf(text + n, 24, "%zd-", attachments)
-    if namespace != "/":
-        nsp = namespace.encode()
-        start = text[:n] + nsp + b","
-        return start if id < 0 else start + str(id).encode()
+        end = sf_put_number(end, attachments)
+        end[0] = c"-"
+        end += 1
+    number = end
     if id >= 0:
-        n += snprintf(text + n, 24, "%lld", <long long> id)
-    return text[:n]
+        end = sf_put_number(end, id)
+    if namespace == "/":
+        return text[:end - text]
+    return text[:number - text] + namespace.encode() + b"," + number[:end - number]
 
 
 def encode_head(

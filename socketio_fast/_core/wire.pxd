@@ -101,6 +101,12 @@ cdef extern from "sf_json.h" nogil:
     size_t sf_scan_array(const char *p, size_t n, sf_item *items)
 
 
+cdef extern from "sf_number.h" nogil:
+    enum:
+        SF_NUMBER_SIZE
+    char *sf_put_number(char *out, uint64_t n)
+
+
 cdef extern from "sf_base64.h" nogil:
     size_t sf_base64_size(size_t n)
     char *sf_base64_encode(char *out, const char *p, size_t n)
