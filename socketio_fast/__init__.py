@@ -10,6 +10,7 @@ from socketio_fast import engineio, exceptions
 from socketio_fast import packet as packet
 from socketio_fast._version import __version__
 from socketio_fast.async_server import AsyncServer
+from socketio_fast.events import Event
 from socketio_fast.hosting import get_tornado_handler
 from socketio_fast.hosting.asgi import ASGIApp
 from socketio_fast.managers.aio_pika import AsyncAioPikaManager
@@ -31,6 +32,7 @@ __all__ = [
     "AsyncNamespace",
     "AsyncRedisManager",
     "AsyncServer",
+    "Event",
     "KafkaManager",
     "KombuManager",
     "Manager",

@@ -22,9 +22,11 @@ from socketio_fast.drain import DrainSummary
 from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.engineio.base_server import AsyncHandlers, is_ordered
 from socketio_fast.engineio.flow import wait_below
+from socketio_fast.events import name_of
 from socketio_fast.logs import Logger, choose_logger
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.base import BaseManager
+from socketio_fast.managers.pubsub import AsyncPubSubManager
 from socketio_fast.operators import Broadcasting, BroadcastOperator
 from socketio_fast.recovery import choose_recovery
 from socketio_fast.serializers import choose_encoding
@@ -37,7 +39,7 @@ from socketio_fast.socket_namespace import (
 
 if TYPE_CHECKING:
     from socketio_fast.async_admin import InstrumentedAsyncServer
-from socketio_fast.managers.pubsub import AsyncPubSubManager
+    from socketio_fast.events import AnyEvent
 
 __all__ = ["AsyncServer"]
 
@@ -293,7 +295,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
 
     async def call(
         self,
-        event: str,
+        event: AnyEvent,
         data: Any = None,
         to: str | None = None,
         sid: str | None = None,
@@ -326,6 +328,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         target = sid if to is None else to
         if target is None:
             raise ValueError("Cannot use call() to broadcast.")
+        event = name_of(event)
         if not self.async_handlers:
             raise RuntimeError("Cannot use call() when async_handlers is False.")
         peer = self._peer(target, namespace)

@@ -5,18 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterator, Mapping, MutableMapping
 from functools import partial
 from inspect import getattr_static
-from typing import Any, ClassVar, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 from socketio_fast._core.peer import Hub, Namespace, Peer
 from socketio_fast.engineio.base_server import Reason
+from socketio_fast.events import name_of
 from socketio_fast.namespace import AsyncNamespace, BaseServerNamespace
 from socketio_fast.signatures import adapt, fit
 from socketio_fast.validation import validated, validated_connect
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from socketio_fast.events import AnyEvent, Event, Ts
 
 __all__ = ["BaseServer"]
 
 Handler = Callable[..., Any]
 F = TypeVar("F", bound=Handler)
+T = TypeVar("T")
 
 
 class BaseServer:
@@ -87,6 +94,22 @@ class BaseServer:
 
     @overload
     def on(
+        self,
+        event: Event[Unpack[Ts]],
+        handler: None = None,
+        namespace: str | None = None,
+    ) -> Callable[[Callable[[str, Unpack[Ts]], T]], Callable[[str, Unpack[Ts]], T]]: ...
+
+    @overload
+    def on(
+        self,
+        event: Event[Unpack[Ts]],
+        handler: Callable[[str, Unpack[Ts]], T],
+        namespace: str | None = None,
+    ) -> Callable[[str, Unpack[Ts]], T]: ...
+
+    @overload
+    def on(
         self, event: str, handler: None = None, namespace: str | None = None
     ) -> Callable[[F], F]: ...
 
@@ -94,8 +117,8 @@ class BaseServer:
     def on(self, event: str, handler: F, namespace: str | None = None) -> F: ...
 
     def on(
-        self, event: str, handler: F | None = None, namespace: str | None = None
-    ) -> F | Callable[[F], F]:
+        self, event: AnyEvent, handler: Any = None, namespace: str | None = None
+    ) -> Any:
         """Register the handler of an event, or decorate it.
 
         ``connect`` gets ``(sid, environ, auth)``, or ``(sid, environ)`` if it takes no
@@ -117,12 +140,13 @@ class BaseServer:
                 or there can be no such namespace.
         """
         name = namespace or "/"
+        key = name_of(event)
 
-        def register(function: F) -> F:
+        def register(function: Any) -> Any:
             if name in self._handlers:
-                self._handlers[name][event] = function
+                self._handlers[name][key] = function
             else:
-                self._handlers[name] = {event: function}
+                self._handlers[name] = {key: function}
             return function
 
         return register if handler is None else register(handler)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from socketio_fast.signatures import fit
+
+if TYPE_CHECKING:
+    from socketio_fast.events import AnyEvent
 
 __all__ = ["AsyncNamespace", "BaseServerNamespace", "Namespace"]
 
@@ -55,7 +58,7 @@ class BaseServerNamespace:
 
     def emit(
         self,
-        event: str,
+        event: AnyEvent,
         data: Any = None,
         to: Any = None,
         room: Any = None,
@@ -99,7 +102,7 @@ class BaseServerNamespace:
 
     def call(
         self,
-        event: str,
+        event: AnyEvent,
         data: Any = None,
         to: str | None = None,
         sid: str | None = None,

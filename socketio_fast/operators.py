@@ -23,7 +23,10 @@ from socketio_fast.managers.cluster import Scope, answer_of, rooms_of
 from socketio_fast.sockets import Handshake, check_event
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from socketio_fast.async_server import AsyncServer
+    from socketio_fast.events import EventName, Ts
 
 __all__ = ["ACK_TIMEOUT", "BroadcastOperator", "Broadcasting", "RemoteSocket"]
 
@@ -113,7 +116,7 @@ class BroadcastOperator:
 
     # Sending.
 
-    async def emit(self, event: str, *args: Any) -> None:
+    async def emit(self, event: EventName[Unpack[Ts]], *args: Unpack[Ts]) -> None:
         """Send an event.
 
         Args:
@@ -124,10 +127,10 @@ class BroadcastOperator:
             ValueError: The name is reserved, such as ``connect``.
             TypeError: An argument is not JSON with bytes in it.
         """
-        check_event(event)
+        name = check_event(event)
         for namespace in self._namespaces:
             await self._server.manager._broadcast(
-                event,
+                name,
                 list(args),
                 namespace,
                 self._scope,
@@ -139,7 +142,9 @@ class BroadcastOperator:
         """Send the event ``message``; see :meth:`emit`."""
         await self.emit("message", *args)
 
-    async def emit_with_ack(self, event: str, *args: Any) -> list[Any]:
+    async def emit_with_ack(
+        self, event: EventName[Unpack[Ts]], *args: Unpack[Ts]
+    ) -> list[Any]:
         """Send an event, and wait until all clients that got it have acknowledged.
 
         Returns:
@@ -154,7 +159,9 @@ class BroadcastOperator:
         """
         return [answer async for _, answer in self.acks(event, *args)]
 
-    async def acks(self, event: str, *args: Any) -> AsyncIterator[tuple[str, Any]]:
+    async def acks(
+        self, event: EventName[Unpack[Ts]], *args: Unpack[Ts]
+    ) -> AsyncIterator[tuple[str, Any]]:
         """Send an event, and give ``(sid, response)`` of each client as they come.
 
         Example::
@@ -168,7 +175,7 @@ class BroadcastOperator:
             ValueError: The name is reserved, such as ``connect``.
             TypeError: An argument is not JSON with bytes in it.
         """
-        check_event(event)
+        name = check_event(event)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout
         answers = Answers()
@@ -176,7 +183,7 @@ class BroadcastOperator:
         try:
             for namespace in self._namespaces:
                 await self._server.manager._ask(
-                    event,
+                    name,
                     list(args),
                     namespace,
                     self._scope,
@@ -192,7 +199,7 @@ class BroadcastOperator:
             answers.close()
         if answers.missing or answers.incomplete:
             raise exceptions.BroadcastTimeoutError(
-                event, len(answers.missing), responses, answers.incomplete
+                name, len(answers.missing), responses, answers.incomplete
             )
 
     # Clients.
@@ -256,12 +263,15 @@ class RemoteSocket:
     def __repr__(self) -> str:
         return f"<RemoteSocket {self.id}>"
 
-    async def emit(self, event: str, *args: Any) -> None:
+    async def emit(self, event: EventName[Unpack[Ts]], *args: Unpack[Ts]) -> None:
         """Send it an event; see :meth:`BroadcastOperator.emit`."""
         await self._operator.emit(event, *args)
 
     async def emit_with_ack(
-        self, event: str, *args: Any, timeout: float = ACK_TIMEOUT
+        self,
+        event: EventName[Unpack[Ts]],
+        *args: Unpack[Ts],
+        timeout: float = ACK_TIMEOUT,
     ) -> Any:
         """Send it an event, and wait for its acknowledgement.
 

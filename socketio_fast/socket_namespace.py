@@ -19,7 +19,10 @@ from socketio_fast.sockets import (
 )
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from socketio_fast.async_server import AsyncServer
+    from socketio_fast.events import EventName, Ts
 
 __all__ = ["Adapter", "Namespaces", "ParentNamespace", "SocketNamespace"]
 
@@ -269,7 +272,9 @@ class SocketNamespace(_Namespace):
             if inspect.isawaitable(result):
                 await result
 
-    def _fire_own(self, source: EventEmitter, event: str, *args: Any) -> bool:
+    def _fire_own(
+        self, source: EventEmitter, event: EventName[Unpack[Ts]], *args: Unpack[Ts]
+    ) -> bool:
         runner = self.server._hub.runner
         if runner is None:
             return False  # nothing happens before there is an event loop
@@ -303,7 +308,7 @@ class SocketNamespace(_Namespace):
 
     # Sending.
 
-    async def emit(self, event: str, *args: Any) -> None:
+    async def emit(self, event: EventName[Unpack[Ts]], *args: Unpack[Ts]) -> None:
         """Send an event to all clients of the namespace.
 
         Args:
@@ -353,7 +358,7 @@ class ParentNamespace(_Namespace):
             child._core.temporary = not self.server._has_handlers(name)
         return child
 
-    async def emit(self, event: str, *args: Any) -> None:
+    async def emit(self, event: EventName[Unpack[Ts]], *args: Unpack[Ts]) -> None:
         """Send an event to all clients of all members."""
         await self._broadcast().emit(event, *args)
 

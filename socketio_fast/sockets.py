@@ -16,10 +16,14 @@ from socketio_fast._core.listeners import Listeners
 from socketio_fast._core.peer import Peer
 from socketio_fast.engineio.connection import Connection
 from socketio_fast.engineio.flow import wait_below
+from socketio_fast.events import name_of
 from socketio_fast.signatures import adapt
 from socketio_fast.validation import validated
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from socketio_fast.events import AnyEvent, Event, EventName, Ts
     from socketio_fast.operators import BroadcastOperator
     from socketio_fast.socket_namespace import SocketNamespace
 
@@ -27,6 +31,7 @@ __all__ = ["RESERVED_EVENTS", "EventEmitter", "Handshake", "Socket", "SocketEmit
 
 Listener = Callable[..., Any]
 F = TypeVar("F", bound=Listener)
+T = TypeVar("T")
 R = TypeVar("R", bound=Callable[[str], Any] | Callable[[], Any])
 E = TypeVar("E", bound=Callable[[Any], Any] | Callable[[], Any])
 
@@ -54,10 +59,12 @@ class Done:
 DONE: Awaitable[None] = Done()
 
 
-def check_event(event: Any) -> None:
-    """Raise ValueError for an event that must not be sent."""
-    if event in RESERVED_EVENTS:
-        raise ValueError(f"{event!r} is a reserved event name: it cannot be emitted")
+def check_event(event: AnyEvent) -> str:
+    """The name of an event; ValueError if it must not be sent."""
+    name = name_of(event)
+    if name in RESERVED_EVENTS:
+        raise ValueError(f"{name!r} is a reserved event name: it cannot be emitted")
+    return name
 
 
 class EventEmitter(Listeners):
@@ -76,6 +83,8 @@ class EventEmitter(Listeners):
     def _register(
         self, event: Any, listener: Any, once: bool = False, first: bool = False
     ) -> Any:
+        event = name_of(event)
+
         def register(function: Any) -> Any:
             adapted = self._adapted(event, function)
             if adapted is not function:
@@ -85,18 +94,18 @@ class EventEmitter(Listeners):
 
         return register if listener is None else register(listener)
 
-    def off(self, event: str, listener: Listener | None = None) -> None:
+    def off(self, event: AnyEvent, listener: Listener | None = None) -> None:
         """Remove a listener of an event, the one added last; all without ``listener``.
 
         Nothing happens if it is not there.
         """
         self._remove(event, listener)
 
-    def listeners(self, event: str) -> list[Listener]:
+    def listeners(self, event: AnyEvent) -> list[Listener]:
         """The listeners of an event, in the order they are called."""
         return self._listeners(event)
 
-    def remove_all_listeners(self, event: str | None = None) -> None:
+    def remove_all_listeners(self, event: AnyEvent | None = None) -> None:
         """Remove the listeners of an event, of all events without ``event``."""
         if event is None:
             self._remove_all()
@@ -276,12 +285,22 @@ class Socket(EventEmitter):
     ) -> Callable[[E], E]: ...
 
     @overload
+    def on(
+        self, event: Event[Unpack[Ts]], listener: None = None
+    ) -> Callable[[Callable[[Unpack[Ts]], T]], Callable[[Unpack[Ts]], T]]: ...
+
+    @overload
+    def on(
+        self, event: Event[Unpack[Ts]], listener: Callable[[Unpack[Ts]], T]
+    ) -> Callable[[Unpack[Ts]], T]: ...
+
+    @overload
     def on(self, event: str, listener: None = None) -> Callable[[F], F]: ...
 
     @overload
     def on(self, event: str, listener: F) -> F: ...
 
-    def on(self, event: str, listener: Any = None) -> Any:
+    def on(self, event: AnyEvent, listener: Any = None) -> Any:
         """Listen to an event of the client, or decorate what does.
 
         It gets the arguments that the client sent. The socket's own events are
@@ -301,12 +320,22 @@ class Socket(EventEmitter):
         return self._register(event, listener)
 
     @overload
+    def once(
+        self, event: Event[Unpack[Ts]], listener: None = None
+    ) -> Callable[[Callable[[Unpack[Ts]], T]], Callable[[Unpack[Ts]], T]]: ...
+
+    @overload
+    def once(
+        self, event: Event[Unpack[Ts]], listener: Callable[[Unpack[Ts]], T]
+    ) -> Callable[[Unpack[Ts]], T]: ...
+
+    @overload
     def once(self, event: str, listener: None = None) -> Callable[[F], F]: ...
 
     @overload
     def once(self, event: str, listener: F) -> F: ...
 
-    def once(self, event: str, listener: Any = None) -> Any:
+    def once(self, event: AnyEvent, listener: Any = None) -> Any:
         """Listen to the next such event, and no others; see :meth:`on`."""
         return self._register(event, listener, once=True)
 
@@ -413,7 +442,10 @@ class Socket(EventEmitter):
     # Sending.
 
     def emit(
-        self, event: str, *args: Any, callback: Listener | None = None
+        self,
+        event: EventName[Unpack[Ts]],
+        *args: Unpack[Ts],
+        callback: Listener | None = None,
     ) -> Awaitable[None]:
         """Send an event to this client.
 
@@ -433,19 +465,18 @@ class Socket(EventEmitter):
 
     def _emit(
         self,
-        event: str,
+        event: AnyEvent,
         args: tuple[Any, ...],
         answer: Listener | asyncio.Future[Any] | None,
         compress: bool = True,
         volatile: bool = False,
     ) -> Awaitable[None]:
-        check_event(event)
+        name = check_event(event)
         rooms = self._peer.namespace.rooms
         if rooms is None:
             return DONE  # it ended with its last client
         return (
-            rooms.emit([event, *args], self.id, None, answer, compress, volatile)
-            or DONE
+            rooms.emit([name, *args], self.id, None, answer, compress, volatile) or DONE
         )
 
     @property
@@ -469,7 +500,9 @@ class Socket(EventEmitter):
         """Send the event ``message``; see :meth:`emit`."""
         return self.emit("message", *args)
 
-    async def emit_with_ack(self, event: str, *args: Any) -> Any:
+    async def emit_with_ack(
+        self, event: EventName[Unpack[Ts]], *args: Unpack[Ts]
+    ) -> Any:
         """Send an event to this client, and wait for its acknowledgement.
 
         It waits without limit, see :meth:`timeout`.
@@ -487,23 +520,23 @@ class Socket(EventEmitter):
 
     async def _ask(
         self,
-        event: str,
+        event: AnyEvent,
         args: tuple[Any, ...],
         timeout: float | None,
         compress: bool = True,
     ) -> Any:
-        check_event(event)
+        name = check_event(event)
         if not self._peer.reachable:
             raise exceptions.CallDisconnectedError(f"{self.id} is not connected")
         future = asyncio.get_running_loop().create_future()
         try:
-            self._emit(event, args, future, compress)
+            self._emit(name, args, future, compress)
             answer = await asyncio.wait_for(future, timeout)
         except asyncio.TimeoutError:
             if future.done() and not future.cancelled():
                 raise  # the client has gone
             raise exceptions.TimeoutError(
-                f"{self.id} did not acknowledge {event!r} in {timeout} s"
+                f"{self.id} did not acknowledge {name!r} in {timeout} s"
             ) from None
         finally:
             self._peer.cancel_ack(future)
@@ -564,7 +597,10 @@ class SocketEmitter:
         self._volatile = volatile
 
     def emit(
-        self, event: str, *args: Any, callback: Listener | None = None
+        self,
+        event: EventName[Unpack[Ts]],
+        *args: Unpack[Ts],
+        callback: Listener | None = None,
     ) -> Awaitable[None]:
         """Send an event; see :meth:`Socket.emit`."""
         return self._socket._emit(event, args, callback, self._compress, self._volatile)
@@ -573,7 +609,9 @@ class SocketEmitter:
         """Send the event ``message``; see :meth:`Socket.emit`."""
         return self.emit("message", *args)
 
-    async def emit_with_ack(self, event: str, *args: Any) -> Any:
+    async def emit_with_ack(
+        self, event: EventName[Unpack[Ts]], *args: Unpack[Ts]
+    ) -> Any:
         """Send an event and wait for its acknowledgement; see there.
 
         Raises:

@@ -1,10 +1,14 @@
 from asyncio import Future
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, final
+from typing import Any, TypeVar, final, overload
 
-from typing_extensions import disjoint_base
+from typing_extensions import Unpack, disjoint_base
 
 from socketio_fast._core.peer import Hub
+from socketio_fast.events import Event, Ts
+
+_T = TypeVar("_T")
+_T2 = TypeVar("_T2")
 
 @final
 class Emission(Coroutine[Any, Any, None]):
@@ -22,6 +26,43 @@ class Emitter:
     def _hub(self) -> Hub: ...
     def _bind_hub(self, hub: Hub) -> None: ...
     def _bind_manager(self, manager: Any) -> None: ...
+    @overload
+    def emit(
+        self,
+        event: Event[()],
+        data: None = None,
+        to: Any = None,
+        room: Any = None,
+        skip_sid: str | Sequence[str] | None = None,
+        namespace: str | None = None,
+        callback: Callable[..., Any] | None = None,
+        ignore_queue: bool = False,
+    ) -> Coroutine[Any, Any, None]: ...
+    @overload
+    def emit(
+        self,
+        event: Event[_T],
+        data: _T,
+        to: Any = None,
+        room: Any = None,
+        skip_sid: str | Sequence[str] | None = None,
+        namespace: str | None = None,
+        callback: Callable[..., Any] | None = None,
+        ignore_queue: bool = False,
+    ) -> Coroutine[Any, Any, None]: ...
+    @overload
+    def emit(
+        self,
+        event: Event[_T, _T2, Unpack[Ts]],
+        data: tuple[_T, _T2, Unpack[Ts]],
+        to: Any = None,
+        room: Any = None,
+        skip_sid: str | Sequence[str] | None = None,
+        namespace: str | None = None,
+        callback: Callable[..., Any] | None = None,
+        ignore_queue: bool = False,
+    ) -> Coroutine[Any, Any, None]: ...
+    @overload
     def emit(
         self,
         event: str,

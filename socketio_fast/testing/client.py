@@ -6,13 +6,14 @@ import asyncio
 import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 from urllib.parse import urlencode
 
 from socketio_fast import exceptions
 from socketio_fast._core.handshake import make_request
 from socketio_fast._core.hosted import HostedWebSocket
 from socketio_fast.async_server import AsyncServer
+from socketio_fast.events import name_of
 from socketio_fast.hosting.common import Origin, bind
 from socketio_fast.packet import (
     ACK,
@@ -25,9 +26,16 @@ from socketio_fast.packet import (
 )
 from socketio_fast.testing.clock import Timers, settle
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from socketio_fast.events import AnyEvent, EventName, Ts
+    from socketio_fast.events import Event as TypedEvent
+
 __all__ = ["Client", "Connection", "Event"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 Headers = Mapping[str, str] | Iterable[tuple[str, str]]
 Query = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
@@ -343,7 +351,7 @@ class Client:
         self._accepted: asyncio.Future[Client] = loop.create_future()
         self._waiting: set[asyncio.Future[None]] = set()
 
-    async def emit(self, event: str, *args: Any) -> None:
+    async def emit(self, event: EventName[Unpack[Ts]], *args: Unpack[Ts]) -> None:
         """Send an event.
 
         When this returns, the server has it, and what its handler did at once has come.
@@ -355,7 +363,9 @@ class Client:
         await settle()
         self.connection._check()
 
-    async def call(self, event: str, *args: Any, timeout: float = TIMEOUT) -> Any:
+    async def call(
+        self, event: EventName[Unpack[Ts]], *args: Unpack[Ts], timeout: float = TIMEOUT
+    ) -> Any:
         """Send an event, and wait for its acknowledgement.
 
         Args:
@@ -386,7 +396,7 @@ class Client:
         finally:
             self._acks.pop(id, None)
 
-    async def expect(self, event: str, *, timeout: float = TIMEOUT) -> Any:
+    async def expect(self, event: AnyEvent, *, timeout: float = TIMEOUT) -> Any:
         """Wait for an event, and take it from :attr:`received`.
 
         Other events that came before stay there.
@@ -427,12 +437,22 @@ class Client:
             )
 
     @overload
+    def on(
+        self, event: TypedEvent[Unpack[Ts]], function: None = None
+    ) -> Callable[[Callable[[Unpack[Ts]], T]], Callable[[Unpack[Ts]], T]]: ...
+
+    @overload
+    def on(
+        self, event: TypedEvent[Unpack[Ts]], function: Callable[[Unpack[Ts]], T]
+    ) -> Callable[[Unpack[Ts]], T]: ...
+
+    @overload
     def on(self, event: str, function: F) -> F: ...
 
     @overload
     def on(self, event: str, function: None = None) -> Callable[[F], F]: ...
 
-    def on(self, event: str, function: F | None = None) -> F | Callable[[F], F]:
+    def on(self, event: AnyEvent, function: Any = None) -> Any:
         """Call a function with the arguments of each such event, or decorate it.
 
         What it returns is the acknowledgement, if one was asked for: ``None`` is none
@@ -441,8 +461,10 @@ class Client:
         The events are in :attr:`received` all the same.
         """
 
+        name = name_of(event)
+
         def register(function: F) -> F:
-            self._functions[event] = function
+            self._functions[name] = function
             return function
 
         return register if function is None else register(function)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from socketio_fast.server import Server
 from socketio_fast.testing.client import (
@@ -16,9 +16,16 @@ from socketio_fast.testing.client import (
 )
 from socketio_fast.testing.clock import Clock
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from socketio_fast.events import AnyEvent, EventName, Ts
+    from socketio_fast.events import Event as TypedEvent
+
 __all__ = ["SyncClient", "SyncClock"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 
 class SyncClient:
@@ -66,19 +73,31 @@ class SyncClient:
     def answers_pings(self, answers: bool) -> None:
         self._client.connection.answers_pings = answers
 
-    def emit(self, event: str, *args: Any) -> None:
+    def emit(self, event: EventName[Unpack[Ts]], *args: Unpack[Ts]) -> None:
         """See :meth:`Client.emit`."""
         self._server._threads.wait(self._client.emit(event, *args))
 
-    def call(self, event: str, *args: Any, timeout: float = TIMEOUT) -> Any:
+    def call(
+        self, event: EventName[Unpack[Ts]], *args: Unpack[Ts], timeout: float = TIMEOUT
+    ) -> Any:
         """See :meth:`Client.call`."""
         return self._server._threads.wait(
             self._client.call(event, *args, timeout=timeout)
         )
 
-    def expect(self, event: str, *, timeout: float = TIMEOUT) -> Any:
+    def expect(self, event: AnyEvent, *, timeout: float = TIMEOUT) -> Any:
         """See :meth:`Client.expect`."""
         return self._server._threads.wait(self._client.expect(event, timeout=timeout))
+
+    @overload
+    def on(
+        self, event: TypedEvent[Unpack[Ts]], function: None = None
+    ) -> Callable[[Callable[[Unpack[Ts]], T]], Callable[[Unpack[Ts]], T]]: ...
+
+    @overload
+    def on(
+        self, event: TypedEvent[Unpack[Ts]], function: Callable[[Unpack[Ts]], T]
+    ) -> Callable[[Unpack[Ts]], T]: ...
 
     @overload
     def on(self, event: str, function: F) -> F: ...
@@ -86,7 +105,7 @@ class SyncClient:
     @overload
     def on(self, event: str, function: None = None) -> Callable[[F], F]: ...
 
-    def on(self, event: str, function: F | None = None) -> F | Callable[[F], F]:
+    def on(self, event: AnyEvent, function: Any = None) -> Any:
         """See :meth:`Client.on`; the function runs on the event loop, and may not
         block."""
         return self._client.on(event, function)

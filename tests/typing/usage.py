@@ -165,6 +165,49 @@ async def connection(socket: Socket) -> None:
 def not_of_a_socket(socket: int) -> None: ...
 
 
+moved = socketio.Event[str, float]("moved")
+joined = socketio.Event[dict[str, int]]("joined")
+cleared = socketio.Event[()]("cleared")
+
+
+@sio.on(moved)
+async def on_moved(sid: str, piece: str, x: float) -> None:
+    await sio.emit(moved, (piece, x), to="room")
+    await sio.emit(joined, {"a": 1})
+    await sio.emit(cleared)
+    await sio.emit(moved, (1, x))  # type: ignore[arg-type]
+    await sio.emit(moved, piece)  # type: ignore[arg-type]
+    await sio.emit(joined, {"a": "b"})  # type: ignore[misc]
+    await sio.emit(cleared, 1)  # type: ignore[arg-type]
+    await sio.to("room").emit(moved, piece, x)
+    await sio.to("room").emit(cleared)
+    await sio.to("room").emit(moved, piece)  # type: ignore[misc]
+    await sio.to("room").emit_with_ack(moved, x, piece)  # type: ignore[misc]
+    async for sid, _ in sio.to("room").acks(moved, piece, x):
+        await sio.call(moved, (piece, x), to=sid)
+    await nsp.emit(joined, {"a": 1})
+    await nsp.emit(joined, 1)  # type: ignore[misc]
+
+
+@sio.on(moved)  # type: ignore[arg-type]
+async def wrongly_moved(sid: str, piece: int) -> None: ...
+
+
+@nsp.on("connection")
+async def typed(socket: Socket) -> None:
+    @socket.on(moved)
+    async def on_moved(piece: str, x: float) -> bool:
+        socket.emit(moved, piece, x, callback=print)
+        socket.volatile.emit(moved, piece, "x")  # type: ignore[misc]
+        await socket.broadcast.emit(cleared, 1)  # type: ignore[misc]
+        return True
+
+    @socket.once(moved)  # type: ignore[arg-type]
+    async def wrong(piece: str) -> None: ...
+
+    socket.off(moved, on_moved)
+
+
 async def main() -> None:
     server = await socketio.serve(
         sio,
