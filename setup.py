@@ -33,6 +33,7 @@ MODULES = [
     "limits",
     "writer",
     "observer",
+    "unsent",
     "session",
     "tasks",
     "callbacks",

@@ -13,7 +13,7 @@ from socketio_fast.proxies import TrustedProxies
 __all__ = ["DeflateOptions", "EngineConfig"]
 
 TRANSPORTS = ("polling", "websocket")
-SLOW_CONSUMER = ("close", "drop_volatile", "block")
+SLOW_CONSUMER = ("close", "drop_volatile", "drop_oldest", "block")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,8 @@ class EngineConfig:
         high_water_mark: Bytes that wait for a client from which on it is slow (1 MiB).
         slow_consumer: What becomes of a slow client, see docs/flow-control.md:
             ``"close"``, nothing before ``max_buffer_bytes``; ``"drop_volatile"``;
-            ``"block"``. It is closed beyond ``max_buffer_bytes`` in any case.
+            ``"drop_oldest"``; ``"block"``. It is closed beyond ``max_buffer_bytes`` in
+            any case.
         max_pending_events: Events of one client whose handlers have not ended; with
             more its connection is not read until half of them have (1000).
         max_pending_bytes: Bytes of such events, likewise (16 MiB).

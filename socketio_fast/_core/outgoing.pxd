@@ -23,6 +23,7 @@ cdef class Outgoing:
         bytes _packets          # rendered for HTTP long-polling
         list _messages          # for a WebSocket that another server speaks
         public bint volatile    # it is dropped where it cannot leave at once
+        bint droppable          # it may be left out for a slow client
         public bint compress    # it may be, on its way to those who ask for that
         dict _renderings        # for revision 3, by Rendering; None: nobody asked
 

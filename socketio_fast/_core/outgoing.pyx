@@ -22,6 +22,7 @@ cdef class Outgoing:
     """A text packet, binary messages, or one followed by the others.
 
     `compress`: False keeps permessage-deflate and HTTP compression away from it.
+    `droppable`: an event for which nobody waits; see `unsent`.
     """
 
     def __cinit__(self):
@@ -188,6 +189,7 @@ cdef Outgoing with_last(Outgoing m, bytes text):
     own.attachments = m.attachments
     own.compress = m.compress
     own.volatile = m.volatile
+    own.droppable = m.droppable
     return own
 
 
@@ -202,6 +204,7 @@ cdef Outgoing control(bytes text):
 cdef Outgoing message(object data):
     """An Engine.IO message: text from str, binary from bytes-like."""
     cdef Outgoing m = Outgoing.__new__(Outgoing)
+    m.droppable = True
     if isinstance(data, str):
         m.head = b"4"
         m.body = (<str> data).encode()

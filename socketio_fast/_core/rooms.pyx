@@ -259,13 +259,17 @@ cdef class Rooms(Membership):
 
     cdef Outgoing encode(self, list data):
         """The message of an event; it may be encoded by any thread."""
+        cdef Outgoing m
         if PyList_GET_SIZE(data):
             _check_name(PyList_GET_ITEM(data, 0))
         if self.namespace.hub.codec is None:
-            return outgoing.event(self.namespace.name, data, -1)
-        return self.namespace.hub.codec.encode(
-            SIO_EVENT, self.namespace.name, data, -1
-        )
+            m = outgoing.event(self.namespace.name, data, -1)
+        else:
+            m = self.namespace.hub.codec.encode(
+                SIO_EVENT, self.namespace.name, data, -1
+            )
+        m.droppable = True
+        return m
 
     cdef object deliver(
         self, Outgoing m, list data, object to, object skip, object callback

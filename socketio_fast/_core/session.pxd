@@ -4,6 +4,7 @@ from socketio_fast._core.limits cimport Limits, Visitor
 from socketio_fast._core.deflate cimport Extension
 from socketio_fast._core.observer cimport Observer
 from socketio_fast._core.outgoing cimport Outgoing
+from socketio_fast._core.unsent cimport Unsent
 from socketio_fast._core.writer cimport Flusher, Writer
 
 cdef enum SessionState:
@@ -39,6 +40,7 @@ cdef class Outflow:
         dict waiters            # Future -> bytes that may be left when it is done
         bint slow               # it has crossed the mark, and is not below half of it
         bint listed             # in Engine.slow
+        Unsent unsent           # what the transport is not given yet; None: nothing
 
 
 cdef class Transport(Timed):
@@ -119,9 +121,16 @@ cdef class Session(Timed):
     cdef int drop(self, str reason, object code=*) except -1
     cdef int forget(self) except -1
     cdef int too_slow(self) except -1
+    cdef Py_ssize_t buffered(self) except -1
     cdef bint above(self) except -1
     cdef int lags(self, Py_ssize_t size) except -1
     cdef int drained(self) except -1
+    cdef int hold(self) except -1
+    cdef int _hold(self, Outgoing m) except -1
+    cdef int pump(self) except -1
+    cdef int shed(self, Py_ssize_t size) except -1
+    cdef int _send_unsent(self) except -1
+    cdef int _count_dropped(self, Outgoing m) except -1
     cdef int dropped(self, Outgoing m) except -1
     cdef int _end_waiting(self) except -1
     cdef int enter(self, Py_ssize_t size) except -1
@@ -171,6 +180,7 @@ cdef class Engine(Flusher):
         Py_ssize_t max_buffer_bytes
         Py_ssize_t high_water_mark  # no more than max_buffer_bytes
         bint drops_volatile         # slow_consumer: what is volatile, above the mark
+        bint drops_oldest           # slow_consumer: what has waited longest
         # slow_consumer="block": Session -> None, of those who went over the mark since
         # it was cleared.
         dict crossed

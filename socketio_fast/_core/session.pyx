@@ -42,6 +42,7 @@ from socketio_fast._core.limits cimport Limits, Visitor
 from socketio_fast._core.deflate cimport Extension
 from socketio_fast._core.observer cimport Observer
 from socketio_fast._core.outgoing cimport Outgoing
+from socketio_fast._core.unsent cimport Unsent
 from socketio_fast._core.wire cimport sf_base64_encode
 from socketio_fast._core.writer cimport Flusher, Writer
 
@@ -344,6 +345,8 @@ cdef class Session(Timed):
                 self.conn.sending(m)
                 if self.state != OPEN:
                     return 0
+            if self.outflow is not None and self.outflow.unsent is not None:
+                return self._hold(m)
             transport.send(m)
         return 0
 
@@ -358,6 +361,8 @@ cdef class Session(Timed):
         self.reason = reason
         self.heartbeat.cancel()
         self.close_timeout = self.engine.start(CLOSE_TIMEOUT, D_CLOSE, self)
+        if self.outflow is not None:
+            self._send_unsent()
         transport.close()
         return self._closed(reason)
 
@@ -426,12 +431,17 @@ cdef class Session(Timed):
 
     # Writing: what the client has yet to read.
 
+    cdef Py_ssize_t buffered(self) except -1:
+        """Bytes that wait for the client to read."""
+        cdef Transport transport = self.transport
+        cdef Py_ssize_t size = 0 if transport is None else transport.buffered()
+        if self.outflow is not None and self.outflow.unsent is not None:
+            size += self.outflow.unsent.size
+        return size
+
     cdef bint above(self) except -1:
         """Whether more than the high-water mark waits for the client."""
-        cdef Transport transport = self.transport
-        if transport is None:
-            return False
-        return transport.buffered() > self.engine.high_water_mark
+        return self.buffered() > self.engine.high_water_mark
 
     cdef int lags(self, Py_ssize_t size) except -1:
         """The client is above the high-water mark; it is told once."""
@@ -452,16 +462,69 @@ cdef class Session(Timed):
     cdef int drained(self) except -1:
         """Some of what waited has left; only called with an outflow."""
         cdef Outflow outflow = self.outflow
-        cdef Transport transport = self.transport
         cdef Py_ssize_t size
-        if transport is None:
+        if self.transport is None:
             return 0
-        size = transport.buffered()
+        if outflow.unsent is not None:
+            self.pump()
+        size = self.buffered()
         if size < self.engine.high_water_mark // 2:
             outflow.slow = False
         for future, limit in list(outflow.waiters.items()):
             if size <= limit and not future.done():
                 future.set_result(True)
+        return 0
+
+    # With slow_consumer="drop_oldest": what the transport is not given yet.
+
+    cdef int hold(self) except -1:
+        """More than the mark waits in the transport: it is given no more."""
+        if self.outflow.unsent is None and self.state == OPEN:
+            self.outflow.unsent = Unsent()
+        return 0
+
+    cdef int _hold(self, Outgoing m) except -1:
+        cdef Unsent unsent = self.outflow.unsent
+        cdef Transport transport = self.transport
+        unsent.put(m)
+        # Who reads fast gets all of it soon; until then, the limit is that of memory.
+        self.shed(self.engine.max_buffer_bytes - transport.buffered())
+        return self.engine.overflow(self)
+
+    cdef int pump(self) except -1:
+        """Give the transport what it is below the mark for."""
+        cdef Outflow outflow = self.outflow
+        cdef Transport transport = self.transport
+        cdef Py_ssize_t mark = self.engine.high_water_mark
+        cdef Outgoing m
+        while outflow.unsent is not None and self.state == OPEN:
+            if transport.buffered() > mark:
+                transport.flush()  # which may come back here
+                if transport.buffered() > mark:
+                    break
+            elif (m := outflow.unsent.take()) is not None:
+                transport.send(m)
+            else:
+                outflow.unsent = None
+        return 0
+
+    cdef int shed(self, Py_ssize_t size) except -1:
+        """Leave out the oldest beyond so many bytes, of what may be lost."""
+        cdef Outgoing m
+        if self.outflow.unsent is not None:
+            for m in self.outflow.unsent.shed(size):
+                self._count_dropped(m)
+        return 0
+
+    cdef int _send_unsent(self) except -1:
+        """Give the transport everything: it closes behind that."""
+        cdef Outflow outflow = self.outflow
+        cdef Transport transport = self.transport
+        cdef Unsent unsent = outflow.unsent
+        cdef Outgoing m
+        outflow.unsent = None
+        while unsent is not None and (m := unsent.take()) is not None:
+            transport.send(m)
         return 0
 
     cdef int _end_waiting(self) except -1:
@@ -472,11 +535,13 @@ cdef class Session(Timed):
 
     cdef int dropped(self, Outgoing m) except -1:
         """A volatile message is not sent."""
+        self.engine.counters["dropped_volatile"] += 1
+        return self._count_dropped(m) if self.above() else 0
+
+    cdef int _count_dropped(self, Outgoing m) except -1:
         cdef object counters = self.engine.counters
-        counters["dropped_volatile"] += 1
-        if self.above():
-            counters["dropped_messages"] += 1
-            counters["dropped_bytes"] += m.size()
+        counters["dropped_messages"] += 1
+        counters["dropped_bytes"] += m.size()
         return 0
 
     def below(self, Py_ssize_t limit):
@@ -496,7 +561,7 @@ cdef class Session(Timed):
             return future
         # Who holds a single byte back is not paused, and tells of no end of it.
         limit = max(limit, 1)
-        if transport.buffered() <= limit:
+        if self.buffered() <= limit:
             return None
         future = self.engine.loop.create_future()
         if self.outflow is None:
@@ -639,6 +704,8 @@ cdef class Session(Timed):
                 (<Deadline> d).cancel()
         self.heartbeat = self.close_timeout = None
         self.transport = None
+        if self.outflow is not None:
+            self.outflow.unsent = None
         self.engine.sessions.pop(self.id, None)
         return self._leave()
 
@@ -856,8 +923,7 @@ cdef class Session(Timed):
     def buffered_bytes(self):
         """Bytes that wait for the client, an int: to be read by it, and, while a
         connect handler runs, to be sent."""
-        cdef Transport transport = self.transport
-        return self.held + (0 if transport is None else transport.buffered())
+        return self.held + self.buffered()
 
     @property
     def environ(self):
@@ -964,6 +1030,7 @@ cdef class Engine(Flusher):
         self.max_buffer_bytes = config.max_buffer_bytes
         self.high_water_mark = min(config.high_water_mark, config.max_buffer_bytes)
         self.drops_volatile = config.slow_consumer == "drop_volatile"
+        self.drops_oldest = config.slow_consumer == "drop_oldest"
         self.crossed = {} if config.slow_consumer == "block" else None
         self.max_pending_events = config.max_pending_events
         self.max_pending_bytes = config.max_pending_bytes
@@ -1150,6 +1217,8 @@ cdef class Engine(Flusher):
             session.outflow = Outflow.__new__(Outflow)
         if self.crossed is not None:
             self.crossed[session] = None
+        if self.drops_oldest:
+            session.hold()
         if session.outflow.listed:
             return 0
         session.outflow.listed = True
@@ -1200,7 +1269,14 @@ cdef class Engine(Flusher):
                 session.outflow.listed = False
                 # A fast reader of a large message is not a slow one.
                 transport.flush()
-                size = transport.buffered()
+                if session.outflow.unsent is not None:
+                    session.pump()
+                    if session.outflow.slow:
+                        session.shed(self.high_water_mark)
+                    elif session.outflow.unsent is not None:
+                        # It loses nothing before what carries it has had a chance.
+                        self.overflow(session)
+                size = session.buffered()
                 if size + session.held > self.max_buffer_bytes:
                     session.too_slow()
                 elif size > self.high_water_mark:

@@ -75,7 +75,7 @@ class AsyncServer(BaseServer):
         high_water_mark: Bytes that wait for a client from which on it is slow (1 MiB).
         slow_consumer: What becomes of a slow client, see docs/flow-control.md:
             ``"close"``, nothing before ``max_buffer_bytes``; ``"drop_volatile"``;
-            ``"block"``.
+            ``"drop_oldest"``; ``"block"``.
         per_message_deflate: Whether WebSocket messages are compressed (RFC 7692):
             ``False``, ``True``, or a dict of
             :class:`~socketio_fast.config.DeflateOptions`.

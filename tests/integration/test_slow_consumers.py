@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ from integration.raw import (
     WebSocket,
     polling,
     text,
+    turns,
     websocket,
     within,
 )
@@ -371,6 +373,147 @@ async def test_drop_volatile() -> None:
         assert counters["dropped_volatile"] == 1
 
 
+def numbers_of(*messages: str | bytes) -> list[int]:
+    """Of `chunk` and `asked` events, in whatever order they came."""
+    found = re.findall(r'\["(?:chunk|asked)",(\d+)', " ".join(map(str, messages)))
+    return [int(number) for number in found]
+
+
+async def send_until_dropped(sio: Any, ask: Any, count: int = 10) -> int:
+    """Send, every fifth event with an acknowledgement asked for; how many."""
+    session = session_of(sio)
+    for number in range(1000):
+        if number % 5:
+            await sio.emit("chunk", (number, CHUNK))
+        else:
+            await sio.emit("asked", (number, "x"), callback=ask)
+        assert session.buffered_bytes < 4 * MARK
+        await asyncio.sleep(0.001)
+        if sio.eio.counters["dropped_messages"] >= count:
+            return number + 1
+    raise AssertionError("nothing is dropped")
+
+
+async def test_drop_oldest(host: Any) -> None:
+    """E17: a slow client loses what has waited longest, and nothing that is asked."""
+    sio = make(slow_consumer="drop_oldest")
+    async with await join(await host(sio)) as ws:
+        stop_reading(ws)
+        sent = await send_until_dropped(sio, print)
+        await sio.emit("chunk", (sent, CHUNK))
+        await turns()  # what is too much is left out at the end of the pass
+        dropped = sio.eio.counters["dropped_messages"]
+        assert dropped * len(CHUNK) <= sio.eio.counters["dropped_bytes"]
+        ws.reader._limit = 1 << 24
+        ws.reader._maybe_resume_transport()
+        came = [numbers_of(await ws.message())[0] for _ in range(sent + 1 - dropped)]
+        assert came == sorted(came)
+        assert set(range(0, sent, 5)) <= set(came)
+        assert came[-1] == sent
+        # What had left before, and what came last, is there without a gap.
+        lost = [number for number in range(sent) if number not in came]
+        assert len(lost) == dropped
+        assert all(number % 5 == 0 for number in came if lost[0] < number < lost[-1])
+        await sio.emit("chunk", (7, "y"))
+        assert await ws.message() == '42["chunk",7,"y"]'
+        assert session_of(sio).buffered_bytes == 0
+
+
+async def test_drop_oldest_of_binary_events(host: Any) -> None:
+    """E17: an event with bytes in it comes whole, or not at all."""
+    sio = make(slow_consumer="drop_oldest")
+    async with await join(await host(sio)) as ws:
+        stop_reading(ws)
+        sent = 0
+        while sio.eio.counters["dropped_messages"] < 3:
+            blob = sent.to_bytes(2, "big") + b"x" * 100_000
+            await sio.emit("blob", (sent, blob))
+            sent += 1
+            await asyncio.sleep(0.001)
+        ws.reader._limit = 1 << 24
+        ws.reader._maybe_resume_transport()
+        for _ in range(sent - sio.eio.counters["dropped_messages"]):
+            head = str(await ws.message())
+            assert head.startswith('451-["blob",')
+            blob = await ws.message()
+            assert blob[:2] == int(head.split(",")[1]).to_bytes(2, "big")
+            assert len(blob) == 100_002
+
+
+async def test_drop_oldest_leaves_alone_who_reads(host: Any) -> None:
+    """E17: what is sent at once and read at once is not lost, and in order."""
+    sio = make(slow_consumer="drop_oldest")
+    async with await join(await host(sio)) as ws:
+        for number in range(4):
+            await sio.emit("chunk", (number, CHUNK))
+        await read_events(ws, 4)
+        assert sio.eio.counters["dropped_messages"] == 0
+
+
+async def test_drop_oldest_and_the_end(host: Any) -> None:
+    """E17: what is not dropped comes before a disconnect by the server."""
+    sio = make(slow_consumer="drop_oldest")
+    async with await join(await host(sio)) as ws:
+        stop_reading(ws)
+        sent = await send_until_dropped(sio, print)
+        dropped = sio.eio.counters["dropped_messages"]
+        (sid,) = sio._hub.namespace("/").peers
+        await sio.disconnect(sid)
+        ws.reader._limit = 1 << 24
+        ws.reader._maybe_resume_transport()
+        came = [numbers_of(await ws.message())[0] for _ in range(sent - dropped)]
+        assert came[-1] == sent - 1
+        assert await ws.message() == "41"
+
+
+async def test_drop_oldest_by_polling_and_across_an_upgrade() -> None:
+    """E17: the same for what no request fetches, on whichever transport it leaves."""
+    sio = make(slow_consumer="drop_oldest")
+    async with (
+        await socketio_fast.serve(sio, port=0) as running,
+        await Connection.open(running) as connection,
+    ):
+        sid = await join_by_polling(connection)
+        sent = await send_until_dropped(sio, print)
+        dropped = sio.eio.counters["dropped_messages"]
+        payload = (await connection.get(polling(sid, path=PATH))).text
+        came = numbers_of(*payload.split("\x1e"))
+        async with await WebSocket.upgrade(running, websocket(sid, path=PATH)) as ws:
+            await ws.send(text("2probe"))
+            assert await ws.message() == "3probe"
+            await ws.send(text("5"))
+            while len(came) < sent - dropped:
+                came += numbers_of(await ws.message())
+            assert came == sorted(came)
+            assert came[-1] == sent - 1
+            assert set(range(0, sent, 5)) <= set(came)
+
+
+async def test_what_may_not_be_dropped_is_bounded() -> None:
+    """E17: a client that reads nothing it is asked is closed at max_buffer_bytes."""
+    sio = socketio_fast.AsyncServer(
+        high_water_mark=1000, max_buffer_bytes=5000, slow_consumer="drop_oldest"
+    )
+    reasons: list[str] = []
+    closed = asyncio.Event()
+    sio.on("connect", lambda sid, environ: None)
+
+    @sio.event
+    def disconnect(sid: str, reason: str) -> None:
+        reasons.append(reason)
+        closed.set()
+
+    async with (
+        await socketio_fast.serve(sio, port=0) as running,
+        await Connection.open(running) as connection,
+    ):
+        await join_by_polling(connection)
+        for number in range(100):
+            await sio.emit("asked", (number, "x" * 100), callback=print)
+        await within(closed.wait())
+        assert reasons == ["transport error"]
+
+
 def test_in_threads() -> None:
     """E17, M24: Server has the options and drain(), and waits as well."""
     sio = socketio_fast.Server(slow_consumer="block", high_water_mark=1000)
@@ -390,7 +533,7 @@ def test_in_threads() -> None:
     [
         ("high_water_mark", 0),
         ("high_water_mark", "1"),
-        ("slow_consumer", "drop_oldest"),
+        ("slow_consumer", "drop"),
         ("slow_consumer", None),
     ],
 )

@@ -89,6 +89,7 @@ def test_only_what_is_below_is_needed(path: Path) -> None:
         ("tasks", set()),
         ("writer", {"wire"}),
         ("observer", set()),
+        ("unsent", {"outgoing"}),
         (
             "session",
             {
@@ -99,6 +100,7 @@ def test_only_what_is_below_is_needed(path: Path) -> None:
                 "limits",
                 "observer",
                 "outgoing",
+                "unsent",
                 "wire",
                 "writer",
             },
