@@ -21,7 +21,9 @@ class Server:
 
     The command, given `--versions`, prints a JSON object of versions, or fails where
     something it needs is missing. Given `--port`, it serves on 127.0.0.1, and prints
-    `listening on PORT pid PID` when it does; with `--certificate` and `--key` over TLS.
+    `listening on PORT pid PID` when it does; with `--certificate` and `--key` over TLS,
+    with `--deflate` it compresses what it sends. `lacks` are needs of scenarios that it
+    cannot meet.
     What is to be built is built in the folder, where `product` is older than a source.
     `against` is the server that one inside another server is compared with.
     """
@@ -32,7 +34,7 @@ class Server:
     folder: str = ""
     build: tuple[str, ...] = ()
     product: str = ""
-    tls: bool = False
+    lacks: tuple[str, ...] = ()
     short: str = ""
     against: str = ""
 
@@ -63,7 +65,8 @@ class Scenario:
 
     `unit` is what a message is called here. `guard` is how many times faster than
     python-socketio `--check` asks us to be. With a `share`, messages go at a fixed
-    rate, which is this share of what the server reached in SATURATION.
+    rate, which is this share of what the server reached in SATURATION. `needs` are
+    "tls", "deflate" (compressed messages) and "acks" (of a broadcast).
     """
 
     name: str
@@ -76,7 +79,7 @@ class Scenario:
     pending: int = 64
     rooms: int = 0
     namespaces: int = 1
-    tls: bool = False
+    needs: tuple[str, ...] = ()
     share: float | None = None
     quick: bool = True
     quick_connections: int | None = None
@@ -105,7 +108,7 @@ class Scenario:
             f"--pending={self.pending}",
             f"--rooms={self.rooms}",
             f"--namespaces={self.namespaces}",
-            *(["--tls"] if self.tls else []),
+            *(f"--{need}" for need in self.needs if need != "acks"),
         ]
 
 
@@ -129,12 +132,12 @@ class Sweep:
 
 
 SERVERS = (
-    Server(OURS, "socketio_fast", ("python", "./socketio_fast_server.py"), tls=True),
+    Server(OURS, "socketio_fast", ("python", "./socketio_fast_server.py")),
     Server(
         BASELINE,
         "python-socketio on uvicorn",
         ("python", "./python_socketio_server.py"),
-        tls=True,
+        lacks=("acks",),
     ),
     Server(
         "node",
@@ -143,7 +146,6 @@ SERVERS = (
         "node",
         ("npm", "ci"),
         "node_modules/.package-lock.json",
-        tls=True,
         short="Node.js",
     ),
     Server(
@@ -153,7 +155,7 @@ SERVERS = (
         "bun",
         ("npm", "ci"),
         "node_modules/.package-lock.json",
-        tls=True,
+        lacks=("deflate",),
         short="Bun",
     ),
     Server(
@@ -163,6 +165,7 @@ SERVERS = (
         "rust",
         ("cargo", "build", "--release"),
         "target/release/server",
+        lacks=("tls", "deflate"),
         short="Rust",
     ),
     Server(
@@ -172,6 +175,7 @@ SERVERS = (
         "go",
         ("go", "build", "-o", "build/server", "."),
         "build/server",
+        lacks=("tls",),
         short="Go",
     ),
 )
@@ -273,8 +277,47 @@ SCENARIOS = (
         "Echo over TLS 1.3, 100 connections, 8 in flight",
         "echo",
         in_flight=8,
-        tls=True,
+        needs=("tls",),
         short="Echo over TLS 1.3, 8 in flight",
+    ),
+    Scenario(
+        "deflate-echo-4k",
+        "Echo of 4 KiB of words, compressed, 100 connections, 1 in flight",
+        "echo",
+        payload=4096,
+        needs=("deflate",),
+        quick=False,
+        short="Echo of 4 KiB, compressed",
+    ),
+    Scenario(
+        "deflate-broadcast-500",
+        "Broadcast of 4 KiB of words, compressed, to 500 connections, 2 in flight",
+        "broadcast",
+        unit="deliveries",
+        connections=500,
+        in_flight=2,
+        payload=4096,
+        needs=("deflate",),
+        quick=False,
+        short="Broadcast of 4 KiB to 500, compressed",
+    ),
+    Scenario(
+        "validated-8",
+        "Acknowledgement of an object that is validated, 100 connections, 8 in flight",
+        "validated",
+        in_flight=8,
+        quick=False,
+        short="Acknowledgement, validated, 8 in flight",
+    ),
+    Scenario(
+        "acks-500",
+        "Broadcast that 500 connections acknowledge, 1 in flight",
+        "gather",
+        unit="acknowledgements",
+        connections=500,
+        needs=("acks",),
+        quick=False,
+        short="Broadcast that 500 acknowledge",
     ),
     Scenario(
         "idle",

@@ -89,7 +89,7 @@ class Plan(NamedTuple):
 def build_load() -> Path:
     """Compiles the load generator, unless it is newer than its sources.
 
-    With TLS where OpenSSL's headers are.
+    With TLS where OpenSSL's headers are, with compression where zlib's are.
     """
     binary = LOAD / "build" / "load"
     sources = sorted(LOAD.glob("*.c"))
@@ -99,10 +99,14 @@ def build_load() -> Path:
     binary.parent.mkdir(exist_ok=True)
     command = [os.environ.get("CC", "cc"), "-std=c11", "-O2"]
     command += ["-Wall", "-Wextra", "-o", str(binary), *map(str, sources)]
+    tls = ["-DLOAD_TLS", "-lssl", "-lcrypto"]
+    deflate = ["-DLOAD_DEFLATE", "-lz"]
     try:
-        with_tls = [*command, "-DLOAD_TLS", "-lssl", "-lcrypto"]
-        if subprocess.run(with_tls, capture_output=True).returncode != 0:
-            subprocess.run(command, check=True)
+        for more in ([*tls, *deflate], tls, deflate):
+            built = subprocess.run([*command, *more], capture_output=True)
+            if built.returncode == 0:
+                return binary
+        subprocess.run(command, check=True)
     except FileNotFoundError:
         raise BenchmarkError(f"no C compiler: {command[0]} was not found") from None
     except subprocess.CalledProcessError:
@@ -110,14 +114,20 @@ def build_load() -> Path:
     return binary
 
 
-def load_openssl(binary: Path) -> str:
-    """The version that the load generator has for TLS; fails where there is none."""
-    if shutil.which("openssl") is None:
-        raise BenchmarkError("the command openssl was not found, to make a certificate")
-    result = subprocess.run([binary, "--openssl"], capture_output=True, text=True)
+def check_libraries(binary: Path, scenario: Scenario) -> None:
+    """Fails where the load generator lacks a library that a scenario needs."""
+    if "tls" in scenario.needs:
+        check_library(binary, "--openssl")
+        if shutil.which("openssl") is None:
+            raise BenchmarkError("the command openssl makes a certificate: not found")
+    if "deflate" in scenario.needs:
+        check_library(binary, "--zlib")
+
+
+def check_library(binary: Path, option: str) -> None:
+    result = subprocess.run([binary, option], capture_output=True, text=True)
     if result.returncode != 0:
-        raise BenchmarkError("the load generator was built without OpenSSL")
-    return result.stdout.strip()
+        raise BenchmarkError(f"the load generator was {result.stderr[6:].strip()}")
 
 
 @contextlib.contextmanager
@@ -239,9 +249,11 @@ def measure(
     """One measurement: what the load generator printed."""
     with contextlib.ExitStack() as stack:
         more = []
-        if scenario.tls:
+        if "tls" in scenario.needs:
             files = stack.enter_context(certificate())
             more = ["--certificate", files[0], "--key", files[1]]
+        if "deflate" in scenario.needs:
+            more.append("--deflate")
         port, pid, log = stack.enter_context(serving(plan, server, *more))
         command = [str(binary), f"--port={port}", f"--pid={pid}"]
         command += [f"--warmup={plan.warmup}", f"--seconds={plan.seconds}"]
@@ -337,7 +349,11 @@ def run(plan: Plan, name: str) -> dict[str, Any]:
 
 def takers(plan: Plan, scenario: Scenario) -> list[Server]:
     """The servers that a scenario is for."""
-    return [server for server in plan.servers if server.tls or not scenario.tls]
+    return [
+        server
+        for server in plan.servers
+        if not any(need in server.lacks for need in scenario.needs)
+    ]
 
 
 def take(
@@ -387,8 +403,7 @@ def possible(
     dropped = {}
     for scenario in scenarios:
         try:
-            if scenario.tls:
-                load_openssl(binary)
+            check_libraries(binary, scenario)
         except BenchmarkError as error:
             dropped[scenario.name] = str(error)
             print(f"SKIPPED {scenario.name}: {error}", file=sys.stderr)

@@ -2,6 +2,7 @@
 
    net.c        sockets, buffers and the event loop's view of a connection
    tls.c        TLS on such a socket, where OpenSSL is there
+   deflate.c    compressed messages, where zlib is there
    websocket.c  a client over WebSocket: handshake, frames
    polling.c    a client over HTTP long-polling: handshake, POST and GET in turn
    scenarios.c  what the clients say, and the checks on what they hear
@@ -53,6 +54,7 @@ struct options {
     double warmup;
     double seconds;
     bool tls;
+    bool deflate; /* the server is to compress what it sends */
 };
 
 struct text {
@@ -129,6 +131,7 @@ struct run {
     struct text *sent;    /* see words_index(): what is written before the payload */
     struct text *heard;   /* what the server writes before the payload */
     struct text payload;  /* of the message being sent */
+    struct text tail;     /* behind every payload */
     uint32_t *missing;    /* broadcast, per slot: recipients that have not got it */
     struct hist latency;
     struct hist lateness; /* open loop: of the generator itself */
@@ -207,6 +210,12 @@ struct tls *tls_open(struct tls_context *context, int fd);
 void tls_close(struct tls *tls);
 ssize_t tls_recv(struct tls *tls, char *p, size_t n);
 ssize_t tls_send(struct tls *tls, const char *p, size_t n, bool *wants_read);
+
+/* deflate.c: where there is no zlib it has no version, and deflate_prepare fails. */
+const char *deflate_version(void);
+void deflate_prepare(size_t largest);
+/* A message that was compressed; good until the next one. */
+struct text deflate_read(const char *p, size_t n);
 
 /* websocket.c */
 extern const struct transport websocket;

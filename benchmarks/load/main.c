@@ -89,6 +89,9 @@ run_prepare(struct run *run)
     if (options->tls) {
         run->tls = tls_prepare();
     }
+    if (options->deflate) {
+        deflate_prepare(largest);
+    }
     options->scenario->prepare(run);
     run->now = run->progress_ns = clock_ns();
 }

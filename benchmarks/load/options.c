@@ -25,10 +25,13 @@ static const char USAGE_REST[] =
     "  --rate R            messages per second in all, whatever is in flight, up to\n"
     "                      --in-flight each: an open loop (a closed one)\n"
     "  --tls               over TLS 1.3; the certificate is not verified\n"
+    "  --deflate           the server compresses its messages: permessage-deflate\n"
+    "                      without context takeover\n"
     "  --warmup SECONDS    before anything is counted (1)\n"
     "  --seconds SECONDS   that are counted, or more, until every client has had its\n"
     "                      answers twice (3)\n"
     "  --openssl           only print the version for --tls\n"
+    "  --zlib              only print the version for --deflate\n"
     "\n"
     "Prints one JSON object. Exit code 1 and a message if the server answers wrongly,\n"
     "closes a connection, or makes no progress for 10 seconds.\n";
@@ -92,9 +95,11 @@ parse_options(struct options *options, int argc, char **argv)
         {"namespaces", required_argument, NULL, 'm'},
         {"rate", required_argument, NULL, 'R'},
         {"tls", no_argument, NULL, 'T'},
+        {"deflate", no_argument, NULL, 'D'},
         {"warmup", required_argument, NULL, 'w'},
         {"seconds", required_argument, NULL, 't'},
         {"openssl", no_argument, NULL, 'S'},
+        {"zlib", no_argument, NULL, 'Z'},
         {"help", no_argument, NULL, 'H'},
         {0},
     };
@@ -151,6 +156,9 @@ parse_options(struct options *options, int argc, char **argv)
         case 'T':
             options->tls = true;
             break;
+        case 'D':
+            options->deflate = true;
+            break;
         case 'w':
             options->warmup = parse_number(name, optarg, 0, 3600);
             break;
@@ -162,6 +170,12 @@ parse_options(struct options *options, int argc, char **argv)
                 fail("built without OpenSSL");
             }
             puts(tls_version());
+            exit(0);
+        case 'Z':
+            if (deflate_version() == NULL) {
+                fail("built without zlib");
+            }
+            puts(deflate_version());
             exit(0);
         case 'H':
             print_usage();

@@ -12,7 +12,6 @@
    and turn, in whatever order the replies come. */
 
 static const char HEX[] = "0123456789abcdef";
-static const struct text TAIL = {"\"]", 2};
 static const struct text NONE = {0};
 
 struct stamp {
@@ -82,12 +81,13 @@ format_words(const char *format, uint32_t namespace, uint32_t slot)
 /* The words around a slot's payloads, in every namespace: each has the namespace in
    it, and, with an acknowledgement id, the slot's number. */
 static void
-set_words(struct run *run, const char *sent, const char *heard)
+set_words(struct run *run, const char *sent, const char *heard, char *tail)
 {
     uint32_t slots = run->options.in_flight;
     uint32_t count = slots * run->options.namespaces;
     run->sent = allocate(count, sizeof(*run->sent));
     run->heard = allocate(count, sizeof(*run->heard));
+    run->tail = (struct text){tail, strlen(tail)};
     for (uint32_t i = 0; i < count; i++) {
         run->sent[i] = format_words(sent, i / slots, i % slots);
         run->heard[i] = format_words(heard, i / slots, i % slots);
@@ -105,6 +105,26 @@ words_index(const struct run *run, const struct client *owner, uint32_t slot)
     return (owner->index + slot) % namespaces * run->options.in_flight + slot;
 }
 
+/* Words, as text has them: they compress, and not to nothing. */
+static void
+write_words(struct run *run)
+{
+    static const char *const words[] = {
+        "alpha ", "bravo ", "charlie ", "delta ", "echo ", "foxtrot ", "golf ",
+        "hotel ", "india ", "juliett ", "kilo ", "lima ", "mike ", "november ",
+        "oscar ", "papa ", "quebec ", "romeo ", "sierra ", "tango ", "uniform ",
+        "victor ", "whiskey ", "x-ray ", "yankee ", "zulu ", "0", "1", "2", "3",
+        "4 ", "5 ",
+    };
+    uint32_t x = 1;
+    for (size_t i = 0; i < run->payload.length;) {
+        x = x * 1664525 + 1013904223;
+        for (const char *p = words[x >> 27]; *p && i < run->payload.length; p++) {
+            run->payload.data[i++] = *p;
+        }
+    }
+}
+
 /* The payload that every message is made from: only its stamp changes. */
 static void
 set_payload(struct run *run, int filler)
@@ -112,6 +132,9 @@ set_payload(struct run *run, int filler)
     run->payload.length = run->options.payload;
     run->payload.data = allocate(run->payload.length, 1);
     memset(run->payload.data, filler, run->payload.length);
+    if (run->options.deflate) {
+        write_words(run);
+    }
 }
 
 void
@@ -130,7 +153,7 @@ send_slot(struct run *run, struct client *client, uint32_t index, uint64_t due_n
         scenario->transport->send(run, client, words, NONE, NONE);
         scenario->transport->send_binary(run, client, run->payload);
     } else {
-        scenario->transport->send(run, client, words, run->payload, TAIL);
+        scenario->transport->send(run, client, words, run->payload, run->tail);
     }
 }
 
@@ -195,8 +218,9 @@ static struct stamp
 check_text(struct run *run, struct client *client, struct client *owner, const char *p,
            size_t n)
 {
-    size_t after_words = run->options.payload + TAIL.length;
-    if (n <= after_words || memcmp(p + n - TAIL.length, TAIL.data, TAIL.length) != 0) {
+    const struct text *tail = &run->tail;
+    size_t after_words = run->options.payload + tail->length;
+    if (n <= after_words || memcmp(p + n - tail->length, tail->data, tail->length) != 0) {
         fail_wrong(client, "wrong packet", p, n);
     }
     size_t words = n - after_words;
@@ -213,14 +237,23 @@ check_text(struct run *run, struct client *client, struct client *owner, const c
 static void
 prepare_echo(struct run *run)
 {
-    set_words(run, "2%s[\"echo\",\"", "2%s[\"echo\",\"");
+    set_words(run, "2%s[\"echo\",\"", "2%s[\"echo\",\"", "\"]");
     set_payload(run, 'x');
 }
 
 static void
 prepare_ack(struct run *run)
 {
-    set_words(run, "2%s%u[\"ack\",\"", "3%s%u[\"");
+    set_words(run, "2%s%u[\"ack\",\"", "3%s%u[\"", "\"]");
+    set_payload(run, 'x');
+}
+
+/* validated: the same, with an object of three fields. */
+static void
+prepare_validated(struct run *run)
+{
+    set_words(run, "2%s%u[\"validated\",{\"id\":\"", "3%s%u[{\"id\":\"",
+              "\",\"tags\":[\"a\",\"b\"],\"x\":1.5}]");
     set_payload(run, 'x');
 }
 
@@ -238,7 +271,7 @@ static void
 prepare_binary(struct run *run)
 {
     const char *words = "51-%s[\"echo_bin\",{\"_placeholder\":true,\"num\":0}]";
-    set_words(run, words, words);
+    set_words(run, words, words, "");
     set_payload(run, 0xFE); /* a byte that no UTF-8 text has */
 }
 
@@ -273,7 +306,7 @@ on_attachment(struct run *run, struct client *client, const char *p, size_t n)
 static void
 prepare_fan_out(struct run *run, const char *sent)
 {
-    set_words(run, sent, "2%s[\"b\",\"");
+    set_words(run, sent, "2%s[\"b\",\"", "\"]");
     set_payload(run, 'x');
     run->missing = allocate(run->options.in_flight, sizeof(*run->missing));
     for (uint32_t i = 0; i < run->options.in_flight; i++) {
@@ -320,6 +353,68 @@ on_delivery(struct run *run, struct client *client, const char *p, size_t n)
         release_slot(run, sender, stamp.slot);
         run->options.scenario->transport->commit(run, sender);
     }
+}
+
+/* gather: client 0 asks, the server asks every client, each acknowledges, and the
+   server acknowledges with the number of them. */
+
+static void
+prepare_gather(struct run *run)
+{
+    prepare_fan_out(run, "2%s%u[\"gather\",\"");
+}
+
+/* A question to this client, with a number of the server's. */
+static void
+answer_question(struct run *run, struct client *client, const char *p, size_t n)
+{
+    static const char event[] = "[\"q\",\"";
+    struct client *asker = &run->clients[0];
+    size_t digits = 1;
+    while (digits < n && p[digits] >= '0' && p[digits] <= '9') {
+        digits++;
+    }
+    const char *payload = p + digits + strlen(event);
+    if (n != digits + strlen(event) + run->options.payload + run->tail.length ||
+        digits == 1 || memcmp(p + digits, event, strlen(event)) != 0 ||
+        memcmp(p + n - run->tail.length, run->tail.data, run->tail.length) != 0) {
+        fail_wrong(client, "wrong packet", p, n);
+    }
+    struct stamp stamp = check_payload(run, client, asker, payload);
+    struct slot *slot = &client->slots[stamp.slot];
+    if (slot->heard == stamp.generation) {
+        fail_wrong(client, "asked twice", p, n);
+    }
+    slot->heard = stamp.generation;
+    run->missing[stamp.slot]--;
+    char answer[32];
+    int length = snprintf(answer, sizeof(answer), "3%.*s[1]", (int)digits - 1, p + 1);
+    struct text head = {answer, (size_t)length};
+    run->options.scenario->transport->send(run, client, head, NONE, NONE);
+}
+
+static void
+on_gathered(struct run *run, struct client *client, const char *p, size_t n)
+{
+    if (n > 0 && p[0] == '2') {
+        answer_question(run, client, p, n);
+        return;
+    }
+    for (uint32_t i = 0; client->index == 0 && i < run->options.in_flight; i++) {
+        char wanted[64];
+        int length = snprintf(wanted, sizeof(wanted), "3%u[%u]", i,
+                              run->options.connections);
+        if (n == (size_t)length && memcmp(p, wanted, n) == 0 &&
+            client->slots[i].busy && run->missing[i] == 0) {
+            for (uint32_t k = 0; k < run->options.connections; k++) {
+                count_message(run, client->slots[i].sent_ns);
+            }
+            run->missing[i] = run->options.connections;
+            release_slot(run, client, i);
+            return;
+        }
+    }
+    fail_wrong(client, "wrong answer", p, n);
 }
 
 /* connect: a client that is connected leaves again, and comes back. idle: it stays. */
@@ -445,6 +540,21 @@ const struct scenario scenarios[] = {
         .prepare = prepare_room,
         .start = start_broadcast,
         .on_packet = on_delivery,
+    },
+    {
+        .name = "validated",
+        .paced = true,
+        .transport = &websocket,
+        .prepare = prepare_validated,
+        .start = send_all_slots,
+        .on_packet = on_reply,
+    },
+    {
+        .name = "gather",
+        .transport = &websocket,
+        .prepare = prepare_gather,
+        .start = start_broadcast,
+        .on_packet = on_gathered,
     },
     {
         .name = "connect",

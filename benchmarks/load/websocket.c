@@ -11,6 +11,10 @@
 #define WS_KEY "dGhlIHNhbXBsZSBub25jZQ=="
 #define WS_ACCEPT "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
+#define WS_DEFLATE \
+    "Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover; " \
+    "server_no_context_takeover\r\n"
+
 static const struct text NONE = {0};
 
 static uint32_t
@@ -83,14 +87,29 @@ websocket_on_connect(struct run *run, struct client *client)
                      "Upgrade: websocket\r\n"
                      "Sec-WebSocket-Version: 13\r\n"
                      "Sec-WebSocket-Key: " WS_KEY "\r\n"
+                     "%s"
                      "\r\n",
-                     host, run->options.port);
+                     host, run->options.port, run->options.deflate ? WS_DEFLATE : "");
     buffer_append(&client->out, request, (size_t)n);
     client->state = CLIENT_UPGRADING;
 }
 
+/* The extension that was asked for, as it was asked for. */
+static void
+check_extension(const struct client *client, struct http_response response)
+{
+    const char *value = http_header(response.head, response.head_length,
+                                    "sec-websocket-extensions");
+    const char *end = value == NULL ? NULL : strchr(value, '\r');
+    if (end == NULL ||
+        memmem(value, (size_t)(end - value), "permessage-deflate", 18) == NULL ||
+        memmem(value, (size_t)(end - value), "server_no_context_takeover", 26) == NULL) {
+        fail("connection %u: the server does not compress", client->index);
+    }
+}
+
 static size_t
-on_upgrade(struct client *client, char *p, size_t n)
+on_upgrade(const struct run *run, struct client *client, char *p, size_t n)
 {
     struct http_response response = http_scan(p, n);
     if (response.result < 0) {
@@ -110,6 +129,9 @@ on_upgrade(struct client *client, char *p, size_t n)
         http_header(response.head, response.head_length, "sec-websocket-accept");
     if (accept == NULL || strncmp(accept, WS_ACCEPT, strlen(WS_ACCEPT)) != 0) {
         fail("connection %u: wrong Sec-WebSocket-Accept", client->index);
+    }
+    if (run->options.deflate) {
+        check_extension(client, response);
     }
     client->state = CLIENT_OPENING;
     return response.total;
@@ -189,7 +211,7 @@ websocket_on_bytes(struct run *run, struct client *client, char *p, size_t n)
 {
     size_t used = 0;
     if (client->state == CLIENT_UPGRADING) {
-        used = on_upgrade(client, p, n);
+        used = on_upgrade(run, client, p, n);
         if (used == 0) {
             return 0;
         }
@@ -197,14 +219,22 @@ websocket_on_bytes(struct run *run, struct client *client, char *p, size_t n)
     for (;;) {
         struct ws_frame frame = ws_scan(p + used, n - used);
         if (frame.status < 0) {
-            fail("connection %u: a masked, compressed, oversized or interleaved frame",
+            fail("connection %u: a masked, oversized or interleaved frame",
                  client->index);
         }
         if (frame.status == 0) {
             return used;
         }
-        on_frame(run, client, frame);
         used += frame.total;
+        if (frame.compressed) {
+            if (!run->options.deflate) {
+                fail("connection %u: a compressed frame", client->index);
+            }
+            struct text message = deflate_read(frame.payload, frame.length);
+            frame.payload = message.data;
+            frame.length = message.length;
+        }
+        on_frame(run, client, frame);
         if (client->state == CLIENT_CLOSED) {
             return used;
         }

@@ -14,6 +14,7 @@ enum {
     WS_PING = 0x9,
     WS_PONG = 0xA,
     WS_FIN = 0x80,
+    WS_RSV1 = 0x40,
     WS_MASK = 0x80,
     WS_MAX_HEAD = 14,
 };
@@ -22,6 +23,7 @@ struct ws_frame {
     int status; /* 1: a whole frame, 0: more bytes are needed, -1: not allowed */
     unsigned opcode;
     int final;
+    int compressed; /* RFC 7692: the first reserved bit */
     char *payload;
     size_t length;
     size_t total; /* head and payload */
@@ -37,12 +39,13 @@ ws_scan_frame(char *p, size_t n)
     if (n < 2) {
         return frame;
     }
-    if ((u[0] & 0x70) != 0 || (u[1] & WS_MASK)) {
+    if ((u[0] & 0x30) != 0 || (u[1] & WS_MASK)) {
         frame.status = -1;
         return frame;
     }
     frame.opcode = u[0] & 0x0F;
     frame.final = u[0] & WS_FIN;
+    frame.compressed = u[0] & WS_RSV1;
     frame.length = u[1];
     if (frame.length >= 126) {
         size_t wide = frame.length == 126 ? 2 : 8;
@@ -80,7 +83,7 @@ ws_scan(char *p, size_t n)
         struct ws_frame part;
         do {
             part = ws_scan_frame(p + at, n - at);
-            if (part.status > 0 && part.opcode != 0) {
+            if (part.status > 0 && (part.opcode != 0 || part.compressed)) {
                 part.status = -1;
             }
             if (part.status <= 0) {

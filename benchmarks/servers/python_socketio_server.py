@@ -8,7 +8,9 @@ import os
 import platform
 import socket
 from importlib.metadata import version
+from typing import Any
 
+import msgspec
 import socketio
 import uvicorn
 
@@ -25,6 +27,17 @@ async def echo(sid: str, data: str) -> None:
 @sio.event
 async def ack(sid: str, data: str) -> str:
     return data
+
+
+class Move(msgspec.Struct):
+    id: str
+    tags: list[str]
+    x: float
+
+
+@sio.event
+async def validated(sid: str, data: Any) -> Any:
+    return msgspec.to_builtins(msgspec.convert(data, Move))
 
 
 @sio.event
@@ -66,7 +79,14 @@ class Server(uvicorn.Server):
 
 
 def versions() -> dict[str, str]:
-    packages = ("python-socketio", "python-engineio", "uvicorn", "uvloop", "websockets")
+    packages = (
+        "python-socketio",
+        "python-engineio",
+        "msgspec",
+        "uvicorn",
+        "uvloop",
+        "websockets",
+    )
     return {
         "Python": platform.python_version(),
         **{name: version(name) for name in packages},
@@ -78,6 +98,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=5000)
     parser.add_argument("--certificate", help="for TLS")
     parser.add_argument("--key", help="of the certificate")
+    parser.add_argument("--deflate", action="store_true")
     parser.add_argument("--versions", action="store_true")
     options = parser.parse_args()
     if options.versions:
@@ -95,6 +116,7 @@ def main() -> None:
         # Of uvicorn's three, the newest. Tried beside `websockets` and `wsproto`, in
         # runs too noisy to rank them.
         ws="websockets-sansio",
+        ws_per_message_deflate=options.deflate,
         lifespan="off",
         access_log=False,
         log_level="warning",

@@ -11,6 +11,8 @@ import threading
 import time
 from importlib.metadata import version
 
+import msgspec
+
 import socketio_fast as socketio
 
 NAMESPACES = 100
@@ -35,6 +37,17 @@ async def ack(sid: str, data: str) -> str:
     return data
 
 
+class Move(msgspec.Struct):
+    id: str
+    tags: list[str]
+    x: float
+
+
+@sio.event
+async def validated(sid: str, move: Move) -> Move:
+    return move
+
+
 @sio.event
 async def echo_bin(sid: str, data: bytes) -> None:
     await sio.emit("echo_bin", data, to=sid)
@@ -48,6 +61,11 @@ async def broadcast(sid: str, data: str) -> None:
 @sio.event
 async def room(sid: str, data: str) -> None:
     await sio.emit("b", data, room="r0")
+
+
+@sio.event
+async def gather(sid: str, data: str) -> int:
+    return len(await sio.timeout(5).emit_with_ack("q", data))
 
 
 @sio.event
@@ -80,7 +98,7 @@ def announce(port: int) -> None:
 
 
 def versions() -> dict[str, str]:
-    packages = ("httptools", "orjson", "uvloop")
+    packages = ("httptools", "msgspec", "orjson", "uvloop")
     return {
         "Python": platform.python_version(),
         "socketio_fast": socketio.__version__,
@@ -111,11 +129,13 @@ def main() -> None:
     parser.add_argument("--in", dest="host", choices=HOSTS, default="run")
     parser.add_argument("--certificate", help="for TLS")
     parser.add_argument("--key", help="of the certificate")
+    parser.add_argument("--deflate", action="store_true")
     parser.add_argument("--versions", action="store_true")
     options = parser.parse_args()
     if options.versions:
         print(json.dumps(versions()))
         return
+    sio.eio.per_message_deflate = options.deflate
     threading.Thread(target=announce, args=(options.port,), daemon=True).start()
     if options.host != "run":
         in_uvicorn(options.port, HOSTS[options.host])

@@ -17,14 +17,34 @@ const { values: options } = parseArgs({
   },
 });
 
+// A hand-written check: there is none in the library.
+function isMove(data) {
+  return (
+    typeof data === "object" &&
+    data !== null &&
+    typeof data.id === "string" &&
+    Array.isArray(data.tags) &&
+    data.tags.every((tag) => typeof tag === "string") &&
+    typeof data.x === "number"
+  );
+}
+
 function serve(io, path) {
   const namespace = io.of(path);
   namespace.on("connection", (socket) => {
     socket.on("echo", (data) => socket.emit("echo", data));
     socket.on("ack", (data, answer) => answer(data));
+    socket.on("validated", (data, answer) => {
+      if (isMove(data)) {
+        answer(data);
+      }
+    });
     socket.on("echo_bin", (data) => socket.emit("echo_bin", data));
     socket.on("broadcast", (data) => namespace.emit("b", data));
     socket.on("room", (data) => namespace.to("r0").emit("b", data));
+    socket.on("gather", async (data, answer) => {
+      answer((await namespace.timeout(5000).emitWithAck("q", data)).length);
+    });
     socket.on("join", (count, answer) => {
       for (let i = 0; i < count; i++) {
         socket.join(`r${i}`);

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/zishang520/socket.io/servers/socket/v3"
 	"github.com/zishang520/socket.io/v3/pkg/types"
@@ -27,6 +28,18 @@ func onConnect(namespace socket.Namespace) types.EventListener {
 		})
 		client.On("ack", func(data ...any) {
 			data[1].(socket.Ack)([]any{data[0]}, nil)
+		})
+		client.On("validated", func(data ...any) {
+			// A hand-written check: there is none in the library.
+			if move, ok := data[0].(map[string]any); ok && isMove(move) {
+				data[1].(socket.Ack)([]any{move}, nil)
+			}
+		})
+		client.On("gather", func(data ...any) {
+			answered := func(answers []any, err error) {
+				data[1].(socket.Ack)([]any{len(answers)}, err)
+			}
+			namespace.Timeout(5*time.Second).EmitWithAck("q", data[0])(answered)
 		})
 		client.On("echo_bin", func(data ...any) {
 			client.Emit("echo_bin", data[0])
@@ -47,10 +60,25 @@ func onConnect(namespace socket.Namespace) types.EventListener {
 	}
 }
 
-func serve(port int) error {
+func isMove(move map[string]any) bool {
+	_, hasID := move["id"].(string)
+	_, hasX := move["x"].(float64)
+	tags, hasTags := move["tags"].([]any)
+	for _, tag := range tags {
+		if _, ok := tag.(string); !ok {
+			return false
+		}
+	}
+	return hasID && hasX && hasTags
+}
+
+func serve(port int, deflate bool) error {
 	options := socket.DefaultServerOptions()
 	options.SetCors(&types.Cors{Origin: "*"})
 	options.SetServeClient(false)
+	if deflate {
+		options.SetPerMessageDeflate(&types.PerMessageDeflate{Threshold: 1024})
+	}
 	server := socket.NewServer(nil, options)
 	for i := range namespaces {
 		path := "/"
@@ -85,6 +113,7 @@ func versions() map[string]string {
 
 func main() {
 	port := flag.Int("port", 5000, "where it listens")
+	deflate := flag.Bool("deflate", false, "compress messages")
 	printVersions := flag.Bool("versions", false, "print versions, as JSON")
 	flag.Parse()
 	if *printVersions {
@@ -93,5 +122,5 @@ func main() {
 		return
 	}
 	runtime.GOMAXPROCS(1)
-	log.Fatal(serve(*port))
+	log.Fatal(serve(*port, *deflate))
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use axum::{Router, serve::ListenerExt};
 use bytes::Bytes;
+use futures_util::StreamExt;
+use serde::{Deserialize, Serialize};
 use socketioxide::{
     SocketIo,
     extract::{AckSender, Data, SocketRef},
@@ -13,6 +15,13 @@ use tokio::net::TcpSocket;
 const NAMESPACES: usize = 100;
 const BACKLOG: u32 = 2048;
 
+#[derive(Deserialize, Serialize)]
+struct Move {
+    id: String,
+    tags: Vec<String>,
+    x: f64,
+}
+
 async fn on_connect(socket: SocketRef) {
     socket.on("echo", async |socket: SocketRef, Data::<String>(data)| {
         socket.emit("echo", &data).unwrap();
@@ -20,6 +29,22 @@ async fn on_connect(socket: SocketRef) {
     socket.on("ack", async |Data::<String>(data), ack: AckSender| {
         ack.send(&data).unwrap();
     });
+    socket.on("validated", async |Data::<Move>(data), ack: AckSender| {
+        ack.send(&data).unwrap();
+    });
+    socket.on(
+        "gather",
+        async |io: SocketIo, socket: SocketRef, Data::<String>(data), ack: AckSender| {
+            let answers = io
+                .of(socket.ns())
+                .unwrap()
+                .timeout(Duration::from_secs(5))
+                .emit_with_ack::<_, u32>("q", &data)
+                .await
+                .unwrap();
+            ack.send(&answers.count().await).unwrap();
+        },
+    );
     socket.on(
         "echo_bin",
         async |socket: SocketRef, Data::<Bytes>(data)| {
