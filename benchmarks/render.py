@@ -516,8 +516,7 @@ builds, on one thread.
 ## Run it
 
 Linux, two cores and a C compiler; for TLS also OpenSSL, its headers and its command, for
-compression zlib's headers. A
-server whose toolchain (`npm`, `cargo`, `go`) is missing or fails is skipped by name.
+compression the headers of zlib. A server whose toolchain (`npm`, `cargo`, `go`) is missing or fails is skipped by name.
 
 ```
 pip install -e .[test] -r benchmarks/requirements.txt
