@@ -515,8 +515,9 @@ builds, on one thread.
 {limits}
 ## Run it
 
-Linux, two cores and a C compiler; for TLS also OpenSSL, its headers and its command, for
-compression the headers of zlib. A server whose toolchain (`npm`, `cargo`, `go`) is missing or fails is skipped by name.
+Linux, two cores and a C compiler; for TLS also OpenSSL, its headers and its command,
+for compression zlib's headers. A server whose toolchain (`npm`, `cargo`, `go`) is
+missing or fails is skipped by name.
 
 ```
 pip install -e .[test] -r benchmarks/requirements.txt
