@@ -105,21 +105,27 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if kind is tuple:
         return tuple([plain(item) for item in value])
+    return _dumper(kind)(value)  # type: ignore[arg-type]
+
+
+@functools.lru_cache(maxsize=1024)
+def _dumper(kind: type[Any]) -> Callable[[Any], Any]:
+    """What makes a plain value of one of this type, made once."""
     if hasattr(kind, "__pydantic_validator__"):
         from pydantic import TypeAdapter
 
-        dumped = TypeAdapter(kind).dump_python(value, by_alias=True)
-        return _jsonable(dumped)
+        adapter = TypeAdapter(kind)
+        return lambda value: _jsonable(adapter.dump_python(value, by_alias=True))
     if hasattr(kind, "__struct_fields__"):
         import msgspec
 
-        return msgspec.to_builtins(value, builtin_types=(bytes, bytearray))
-    if dataclasses.is_dataclass(value):
-        return {
-            field.name: plain(getattr(value, field.name))
-            for field in dataclasses.fields(value)
-        }
-    return plain(value.value) if isinstance(value, Enum) else value
+        return functools.partial(msgspec.to_builtins, builtin_types=(bytes, bytearray))
+    if dataclasses.is_dataclass(kind):
+        names = [field.name for field in dataclasses.fields(kind)]
+        return lambda value: {name: plain(getattr(value, name)) for name in names}
+    if issubclass(kind, Enum):
+        return lambda value: plain(value.value)
+    return lambda value: value
 
 
 _PLAIN = frozenset((str, int, float, bool, type(None), bytes, bytearray))
