@@ -46,4 +46,5 @@ cdef class Admission:
 cdef int believe(Engine engine, Request request) except -1
 cpdef bint hooked(Engine engine, Request request) except -1
 cdef Admission admit(Engine engine, Request request, bint upgrade)
+cdef Admission no_websocket(Engine engine, Request request, object error)
 cdef bytes cookie_header(Engine engine, Session session)

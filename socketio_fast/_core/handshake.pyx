@@ -430,6 +430,14 @@ cdef Admission admit(Engine engine, Request request, bint upgrade):
     return a
 
 
+cdef Admission no_websocket(Engine engine, Request request, object error):
+    """A request for a WebSocket that breaks a rule of RFC 6455 or RFC 7692."""
+    return _error(
+        engine, request, BAD_REQUEST,
+        {"name": "TRANSPORT_HANDSHAKE_ERROR", "error": error}, str(error).encode(),
+    )
+
+
 cdef Admission _handshake(Engine engine, Request request, str transport):
     """A new connection, if its revision is served."""
     cdef Admission a
@@ -490,8 +498,14 @@ cdef int _turn_away(
     a.status, message, wait, counter = refusal
     engine.counters[counter] += 1
     a.body = b'{"code":%d,"message":"%s"}' % (FORBIDDEN, message)
-    a.headers += b"Retry-After: %d\r\n" % math.ceil(wait)
+    wait = math.ceil(wait)
+    a.headers += b"Retry-After: %d\r\n" % wait
     engine.logger.info("%s refused: %s", request.peer, a.body.decode())
+    if engine.hooks is not None:
+        engine.hooks.failed(
+            request.environ(), FORBIDDEN, message.decode(),
+            {"name": counter.upper(), "status": a.status, "retry_after": wait},
+        )
     return 0
 
 

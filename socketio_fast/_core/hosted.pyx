@@ -13,7 +13,13 @@ from cpython.bytes cimport PyBytes_GET_SIZE
 
 from socketio_fast._core.deflate cimport Deflate
 from socketio_fast._core.exchange cimport Exchange
-from socketio_fast._core.handshake cimport Admission, Request, admit, cookie_header
+from socketio_fast._core.handshake cimport (
+    Admission,
+    Request,
+    admit,
+    cookie_header,
+    no_websocket,
+)
 from socketio_fast._core.outgoing cimport MESSAGES_3, MESSAGES_3_BASE64, Outgoing
 from socketio_fast._core.session cimport BASE64, Engine, Session, Transport
 from socketio_fast._core.websocket cimport (
@@ -369,8 +375,8 @@ def adopt_connection(
         key = websocket_key(request)
         deflate = negotiated(engine, request)
     except ProtocolError as exc:
-        body = b'{"code":3,"message":"%s"}' % str(exc).encode()
-        return 400, [(b"content-type", JSON)], body
+        a = no_websocket(engine, request, exc)
+        return a.status, [(b"content-type", JSON)], a.body
     a.headers = a.headers + subprotocol_header(request)
     if session is None:
         session = engine.new_session(a.visitor, a.dialect, a.id)

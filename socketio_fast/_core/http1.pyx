@@ -32,6 +32,7 @@ from socketio_fast._core.handshake cimport (
     believe,
     cookie_header,
     hooked,
+    no_websocket,
 )
 from socketio_fast._core.polling cimport Polling
 from socketio_fast._core.session cimport Engine, Session
@@ -656,9 +657,8 @@ cdef class Http1Core(Timed):
                 key = websocket_key(request)
                 deflate = negotiated(engine, request)
         except ProtocolError as exc:
-            exchange.respond(
-                400, JSON, b'{"code":3,"message":"%s"}' % str(exc).encode(), b""
-            )
+            a = no_websocket(engine, request, exc)
+            exchange.respond(a.status, JSON, a.body, b"")
             return 0
         if a.status:
             exchange.headers += a.headers

@@ -309,6 +309,8 @@ cdef class Session(Timed):
         else:
             rest = engine.open_without_upgrade
         self.send(outgoing.control(b'0{"sid":' + orjson.dumps(self.id) + rest))
+        if engine.hooks is not None:
+            engine.hooks.opened(self)
         if engine.initial_packet is not None:
             self.send(outgoing.message(engine.initial_packet))
         if self.dialect & REVISION_3:

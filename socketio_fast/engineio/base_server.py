@@ -183,7 +183,9 @@ class BaseServer:
                 ``initial_headers`` with ``(headers, environ)``, the latter for first
                 requests only;
                 ``connection_error`` with a dict of ``environ``, ``code``, ``message``
-                and ``context``. Of connections: ``slow`` with ``(sid, bytes)``, the
+                and ``context``. Of connections: ``connection`` with the
+                :class:`~socketio_fast.engineio.connection.Connection` of a client, when
+                it has begun; ``slow`` with ``(sid, bytes)``, the
                 Engine.IO id of a client and how much waits for it, when that has become
                 more than ``high_water_mark``; again after it has been below half.
             handler: A function or coroutine function.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import Future
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
@@ -19,6 +20,8 @@ EVENTS = (
     "packet_create",
     "message",
     "heartbeat",
+    "flush",
+    "drain",
     "upgrading",
     "upgrade",
     "close",
@@ -30,8 +33,10 @@ TYPES = ("open", "close", "ping", "pong", "message", "upgrade", "noop")
 class _Listeners:
     """Who listens to a session; the session has it as ``conn`` from the first on."""
 
-    def __init__(self, logger: Logger) -> None:
+    def __init__(self, session: Session, logger: Logger) -> None:
+        self._session = session
         self._logger = logger
+        self._sent: list[Outgoing] = []  # in this pass of the loop
         self.by_event: dict[str, list[tuple[Callable[..., Any], bool]]] = {}
 
     def emit(self, event: str, *args: Any) -> None:
@@ -58,6 +63,25 @@ class _Listeners:
     def sending(self, message: Outgoing) -> None:
         if self.by_event.get("packet_create"):
             self.emit("packet_create", message)
+        if self.by_event.get("flush") or self.by_event.get("drain"):
+            if not self._sent:
+                self._session.engine.soon(self._flush)
+            self._sent.append(message)
+
+    def _flush(self) -> None:
+        sent, self._sent = self._sent, []
+        self.emit("flush", sent)
+        if self.by_event.get("drain"):
+            # Handed over by this; or it will be, when the client has read more.
+            left = self._session.below(0)
+            if left is None:
+                self.emit("drain")
+            else:
+                left.add_done_callback(self._drained)
+
+    def _drained(self, left: Future[bool]) -> None:
+        if not left.cancelled() and left.result():
+            self.emit("drain")
 
     def upgrading(self) -> None:
         self.emit("upgrading", "websocket")
@@ -125,6 +149,11 @@ class Connection:
         address: str = self.environ.get("REMOTE_ADDR", "")
         return address
 
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes that wait for the client."""
+        return self._session.buffered_bytes
+
     def send(self, data: str | bytes) -> None:
         """Send an Engine.IO message: not one of Socket.IO."""
         self._session.send_message(data)
@@ -148,8 +177,10 @@ class Connection:
         Args:
             event: ``packet`` with ``{"type", "data"}``; ``message`` with its data;
                 ``heartbeat``, an answer to a ping; ``packet_create`` with the packet
-                that is sent; ``upgrading`` and ``upgrade`` with the transport's name;
-                ``close`` with the reason.
+                that is sent; ``flush`` with a list of the packets that are sent in one
+                pass of the event loop, when they leave; ``drain``, when the network has
+                taken all there was; ``upgrading`` and ``upgrade`` with the transport's
+                name; ``close`` with the reason.
             listener: The function.
 
         Raises:
@@ -191,7 +222,7 @@ class Connection:
             if session.closed:
                 return function  # nothing happens any more
             if session.conn is None:
-                session.conn = _Listeners(session.engine.logger)
+                session.conn = _Listeners(session, session.engine.logger)
                 session.engine.overheard = True
             session.conn.by_event.setdefault(event, []).append((function, once))
             return function

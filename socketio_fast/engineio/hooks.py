@@ -13,14 +13,15 @@ import re
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
-from socketio_fast._core.session import Engine
+from socketio_fast._core.session import Engine, Session
+from socketio_fast.engineio.connection import Connection
 from socketio_fast.exceptions import RequestRefusedError
 from socketio_fast.signatures import positional
 
 __all__ = ["EVENTS", "Headers", "Hooks"]
 
 #: The events of requests, and of connections.
-EVENTS = ("initial_headers", "headers", "connection_error", "slow")
+EVENTS = ("initial_headers", "headers", "connection_error", "connection", "slow")
 
 BAD_REQUEST, FORBIDDEN = 3, 4
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -213,6 +214,11 @@ class Hooks:
             "context": context,
         }
         self._tell("connection_error", error)
+
+    def opened(self, session: Session) -> None:
+        """A connection has begun."""
+        if self._listeners["connection"]:
+            self._tell("connection", Connection(session))
 
     def slow(self, sid: str, size: int) -> None:
         """So many bytes wait for a client."""

@@ -14,7 +14,8 @@ import pytest
 from hosts import HOSTS
 
 import socketio_fast
-from integration.raw import Client, polling, within
+from integration.raw import Client, polling, turns, upgrade_request, websocket, within
+from integration.raw import Connection as Raw
 from socketio_fast import engineio
 from socketio_fast.engineio.connection import Connection
 from socketio_fast.exceptions import RequestRefusedError
@@ -186,6 +187,51 @@ async def test_connection_errors_are_told(
     assert not errors
 
 
+async def test_a_client_that_is_turned_away_is_told(
+    begin: Begin, http: aiohttp.ClientSession
+) -> None:
+    """E9: by limits, by a drain; what may be tried again says when."""
+    errors: list[dict[str, Any]] = []
+    eio = engineio.AsyncServer(limits=Limits(connections_per_address=1))
+    eio.on("connection_error", errors.append)
+    url = await begin(eio)
+    assert (await handshake(http, url))[0] == 200
+    assert (await handshake(http, url))[0] == 429
+    eio.engine.drain()
+    assert (await handshake(http, url))[0] == 503
+    told = [
+        (error["code"], error["context"]["name"], error["context"]["status"])
+        for error in errors
+    ]
+    assert told == [
+        (4, "REFUSED_CONNECTIONS_PER_ADDRESS", 429),
+        (4, "REFUSED_DRAINING", 503),
+    ]
+    assert all(error["context"]["retry_after"] >= 1 for error in errors)
+    assert errors[0]["environ"]["REQUEST_METHOD"] == "GET"
+    assert "draining" in errors[1]["message"]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"key": "short"}, {"key": None}, {"version": "8"}], ids=str
+)
+async def test_a_websocket_that_breaks_the_rules_is_told(
+    serve: Callable[..., Coroutine[Any, Any, Any]], wrong: dict[str, Any]
+) -> None:
+    """E9: what RFC 6455, section 4.2.1 asks of a handshake."""
+    errors: list[dict[str, Any]] = []
+    eio = engineio.AsyncServer()
+    eio.on("connection_error", errors.append)
+    async with await Raw.open(await serve(eio)) as connection:
+        await connection.send(upgrade_request(websocket(), **wrong))
+        response = (await connection.response()).refused()
+    (error,) = errors
+    assert (error["code"], error["message"]) == (3, "Bad request")
+    assert error["context"]["name"] == "TRANSPORT_HANDSHAKE_ERROR"
+    assert str(error["context"]["error"]) == json.loads(response.text)["message"]
+    assert error["environ"]["HTTP_UPGRADE"] == "websocket"
+
+
 async def test_the_initial_packet_and_the_count(
     begin: Begin, http: aiohttp.ClientSession
 ) -> None:
@@ -300,6 +346,64 @@ async def test_events_of_a_connection(
         *("message", "a", "handler", "create"),
         *("message", "handler", "create", "server disconnect"),
     ]
+
+
+async def test_what_leaves_together(begin: Begin, http: aiohttp.ClientSession) -> None:
+    """E15, E16: `connection` of the engine; `flush` and `drain`, once for a pass."""
+    told: list[Any] = []
+    drained = asyncio.Event()
+    eio = engineio.AsyncServer()
+
+    @eio.on("connection")
+    def connection(conn: Connection) -> None:
+        told.append(conn.transport_name)
+
+        def drain() -> None:
+            told.append(("drain", conn.buffered_bytes))
+            drained.set()
+
+        conn.on("flush", lambda packets: told.append(len(packets)))
+        conn.on("drain", drain)
+
+    @eio.on("message")
+    async def message(sid: str, data: str) -> None:
+        del told[:]
+        drained.clear()
+        for _ in range(3):
+            await eio.send(sid, data)
+
+    url = await begin(eio)
+    async with http.ws_connect(url, params=target(transport="websocket")) as ws:
+        await within(ws.receive())
+        assert told[0] == "websocket"
+        await ws.send_str("4a")
+        for _ in range(3):
+            assert (await within(ws.receive())).data == "4a"
+        await within(drained.wait())
+    assert told == [3, ("drain", 0)]
+
+
+async def test_a_drain_that_takes_time(
+    serve: Callable[..., Coroutine[Any, Any, Any]],
+) -> None:
+    """E16: when a request of a client that polls has fetched what was sent."""
+    drains: list[int] = []
+    eio = engineio.AsyncServer()
+
+    @eio.on("connection")
+    def connection(conn: Connection) -> None:
+        conn.on("drain", lambda: drains.append(conn.buffered_bytes))
+
+    async with await Raw.open(await serve(eio)) as http:
+        sid = await http.open_session()
+        await turns()
+        del drains[:]
+        await eio.send(sid, "x" * 100)
+        await turns()
+        assert drains == []
+        (await http.get(polling(sid))).ok("4" + "x" * 100)
+        await turns()
+        assert drains == [0]
 
 
 async def test_a_hook_that_waits_holds_up_nobody_else(
