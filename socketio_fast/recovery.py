@@ -25,7 +25,7 @@ class RecoveryOptions:
             its namespace again (``True``).
         max_packets: Events that are kept, at most (10,000).
         max_bytes: Memory for them, at most, in bytes (32 MiB): an event is counted as
-            512 bytes and three times its size.
+            512 bytes, its size, and 64 bytes for each binary attachment and room.
         max_sessions: Clients that are away and waited for, at most (10,000).
 
     Raises:

@@ -42,6 +42,7 @@ cdef Outgoing assembled(
     int type, str namespace, int64_t id, bytes body, Attachments attachments
 )
 cdef Outgoing numbered(Outgoing m, str namespace, int64_t id)
+cdef Outgoing unrendered(Outgoing m)
 cdef Outgoing with_last(Outgoing m, bytes text)
 cdef Outgoing control(bytes text)
 cdef Outgoing message(object data)

@@ -174,6 +174,18 @@ cdef Outgoing numbered(Outgoing m, str namespace, int64_t id):
     return own
 
 
+cdef Outgoing unrendered(Outgoing m):
+    """The same message, which has not been rendered; they share the text and data."""
+    cdef Outgoing own = Outgoing.__new__(Outgoing)
+    own.head = m.head
+    own.body = m.body
+    own.attachments = m.attachments
+    own.compress = m.compress
+    own.volatile = m.volatile
+    own.droppable = m.droppable
+    return own
+
+
 cdef Outgoing with_last(Outgoing m, bytes text):
     """The EVENT `m` with one more argument, a string that needs no escapes."""
     cdef Outgoing own = Outgoing.__new__(Outgoing)

@@ -4,13 +4,14 @@ from libc.stdint cimport int64_t
 from socketio_fast._core.deadlines cimport Deadline
 from socketio_fast._core.outgoing cimport Outgoing
 from socketio_fast._core.peer cimport ConnectionState, Namespace, Peer, Recovery
-from socketio_fast._core.session cimport Engine
+from socketio_fast._core.session cimport Engine, Session
 
 
 cdef class Entry:
     # One packet that was sent, and to whom.
     cdef:
-        Outgoing message
+        Outgoing message        # never rendered
+        Outgoing replayed       # the same, for who comes back now; or None
         object to               # as for Rooms.emit(), but nothing in it can change
         object skip
         double at               # the engine's clock
@@ -51,6 +52,7 @@ cdef class Backlog(Recovery):
         dict away                       # pid -> ClientState, as they went
         str token                       # begins offsets: which backlog it is
         Deadline sweep
+        list shared                     # entries whose replayed packet is there
 
     cdef Outgoing record(self, Outgoing m, list data, object to, object skip)
     cdef int close_room(self, object room) except -1
@@ -58,7 +60,11 @@ cdef class Backlog(Recovery):
     cdef double _window(self)
     cdef int _trim(self, double now) except -1
     cdef int64_t _start(self, ClientState state, object offset) except -2
-    cdef list _missed(self, ClientState state, int64_t after)
-    cdef ClientState _restorable(self, object pid, object offset)
+    cdef Py_ssize_t _may_wait(self, Session back) except? -1
+    cdef list _missed(
+        self, ClientState state, Session back, int64_t after, Py_ssize_t limit
+    )
+    cdef int _share(self, Entry e) except -1
+    cdef ClientState _restorable(self, Session back, object pid, object offset)
     cdef int _forget(self, ClientState state) except -1
     cdef int _expired(self, ClientState state) except -1

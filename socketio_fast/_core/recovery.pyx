@@ -23,6 +23,7 @@ from socketio_fast._core.deadlines cimport Deadline
 from socketio_fast._core.outgoing cimport Outgoing
 from socketio_fast._core.peer cimport (
     CONNECTED,
+    Client,
     ConnectionState,
     Namespace,
     Peer,
@@ -30,12 +31,15 @@ from socketio_fast._core.peer cimport (
 )
 from socketio_fast._core.session cimport Engine, Session
 from socketio_fast._core.sio cimport SIO_EVENT
+from socketio_fast._core.wire cimport sf_base64_size
 
 from socketio_fast._core.session import TRANSPORT_CLOSE, generate_id
 
 cdef enum:
     ENTRY_SIZE = 512    # bytes of a packet that has none, about
+    PART_SIZE = 64      # bytes of an attachment that has none, or of a room, about
     TOKEN_SIZE = 6
+    FRAME_HEAD = 10
     FEW_ROOMS = 16
 
 
@@ -169,10 +173,12 @@ cdef class Backlog(Recovery):
         e.to = _fixed(to)
         e.skip = _fixed(skip)
         now = engine.now()
-        e.message = m
+        # What it is rendered as goes when it has been sent.
+        e.message = outgoing.unrendered(m)
         e.at = now
-        # It is kept as text, and as rendered for WebSocket and for polling.
-        e.charge = ENTRY_SIZE + 3 * m.size()
+        e.charge = ENTRY_SIZE + m.size() + PART_SIZE * (
+            m.count() + _count(e.to) + _count(e.skip)
+        )
         self.position += 1
         self.entries[self.position] = e
         self.bytes += e.charge
@@ -227,7 +233,7 @@ cdef class Backlog(Recovery):
         if isinstance(auth, dict) and isinstance(auth.get("pid"), str):
             auth = dict(auth)
             pid, offset = auth.pop("pid"), auth.pop("offset", None)
-            state = self._restorable(pid, offset)
+            state = self._restorable(session, pid, offset)
             self._engine().counters[
                 "recoveries_failed" if state is None else "recoveries"
             ] += 1
@@ -259,7 +265,7 @@ cdef class Backlog(Recovery):
                 (<object> ns.rooms).enter(peer.sid, room)
         return auth
 
-    cdef ClientState _restorable(self, object pid, object offset):
+    cdef ClientState _restorable(self, Session back, object pid, object offset):
         """The state of that client, with what it has missed; None if there is none."""
         cdef ClientState state = self.present.get(pid)
         cdef Session session
@@ -280,7 +286,9 @@ cdef class Backlog(Recovery):
         after = self._start(state, offset)
         if after < 0:
             return None
-        state.missed = self._missed(state, after)
+        state.missed = self._missed(
+            state, back, after, self._may_wait(back)
+        )
         if state.missed is None:
             return None
         state.recovered = True
@@ -307,18 +315,55 @@ cdef class Backlog(Recovery):
             return -1
         return after
 
-    cdef list _missed(self, ClientState state, int64_t after):
-        """The packets behind `after`; None if they are more than may wait."""
+    cdef Py_ssize_t _may_wait(self, Session back) except? -1:
+        """The bytes that a client may be sent at once when it comes back.
+
+        Half of what may wait: the other half is for what comes while it reads this. If
+        it were cut for that, it would be sent the same again.
+        """
+        cdef Py_ssize_t size = back.held + back.buffered()
+        cdef Client client = back.handler
+        cdef Peer peer
+        cdef Outgoing m
+        # What it has missed in other namespaces may wait for handlers there.
+        for peer in client.peers:
+            if peer.recovery is not None:
+                for m in peer.recovery.missed or ():
+                    size += _sent_size(m, back)
+        return self._engine().max_buffer_bytes // 2 - size
+
+    cdef list _missed(
+        self, ClientState state, Session back, int64_t after, Py_ssize_t limit
+    ):
+        """The packets behind `after`; None if they are more than `limit` bytes."""
         cdef list missed = []
         cdef Entry e
         cdef int64_t n
-        cdef Py_ssize_t size = 0
         for n in range(max(after + 1, self.first), self.position + 1):
             e = self.entries[n]
             if state._is_for(e, n):
-                missed.append(e.message)
-                size += e.message.size()
-        return missed if size <= self._engine().max_buffer_bytes else None
+                limit -= _sent_size(e.message, back)
+                if limit < 0:
+                    return None
+                if e.replayed is None:
+                    e.replayed = outgoing.unrendered(e.message)
+                    self._share(e)
+                missed.append(e.replayed)
+        return missed
+
+    cdef int _share(self, Entry e) except -1:
+        """Clients that come back in one pass of the loop share what is rendered."""
+        if self.shared is None:
+            self.shared = []
+            self._engine().soon(self._end_sharing)
+        self.shared.append(e)
+        return 0
+
+    def _end_sharing(self):
+        cdef Entry e
+        for e in self.shared:
+            e.replayed = None
+        self.shared = None
 
     cdef int persist_session(self, Peer peer) except -1:
         cdef ClientState state = peer.recovery
@@ -393,6 +438,21 @@ cdef class Backlog(Recovery):
         """The sids of the clients that are away, a list."""
         cdef ClientState state
         return [state.sid for state in self.away.values()]
+
+
+cdef Py_ssize_t _count(object several) except -1:
+    """How many rooms these are."""
+    return len(several) if isinstance(several, (tuple, frozenset)) else 1
+
+
+cdef Py_ssize_t _sent_size(Outgoing m, Session session) except -1:
+    """Bytes of a message as it waits in a transport, at most."""
+    cdef Py_ssize_t size = m.size() + FRAME_HEAD * m.count()
+    cdef bytes data
+    if session.transport is not None and session.transport.name == "polling":
+        for data in m.attachments or ():
+            size += sf_base64_size(len(data)) - len(data)
+    return size
 
 
 cdef object _fixed(object several):
