@@ -31,7 +31,6 @@ from socketio_fast._core.peer cimport (
 )
 from socketio_fast._core.session cimport Engine, Session
 from socketio_fast._core.sio cimport SIO_EVENT
-from socketio_fast._core.wire cimport sf_base64_size
 
 from socketio_fast._core.session import TRANSPORT_CLOSE, generate_id
 
@@ -451,7 +450,7 @@ cdef Py_ssize_t _sent_size(Outgoing m, Session session) except -1:
     cdef bytes data
     if session.transport is not None and session.transport.name == "polling":
         for data in m.attachments or ():
-            size += sf_base64_size(len(data)) - len(data)
+            size += (len(data) + 2) // 3  # base64
     return size
 
 
