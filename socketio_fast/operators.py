@@ -15,7 +15,8 @@ All of it reaches the clients of all processes that share a manager, unless
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from socketio_fast import exceptions
@@ -157,7 +158,15 @@ class BroadcastOperator:
             ValueError: The name is reserved, such as ``connect``.
             TypeError: An argument is not JSON with bytes in it.
         """
-        return [answer async for _, answer in self.acks(event, *args)]
+        name = check_event(event)
+        answers = await self._ask(name, args)
+        try:
+            came = await answers.all()
+        finally:
+            answers.close()
+        responses = [response for _, response in came]
+        answers.check(name, responses)
+        return responses
 
     async def acks(
         self, event: EventName[Unpack[Ts]], *args: Unpack[Ts]
@@ -176,10 +185,19 @@ class BroadcastOperator:
             TypeError: An argument is not JSON with bytes in it.
         """
         name = check_event(event)
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._timeout
-        answers = Answers()
+        answers = await self._ask(name, args)
         responses: list[Any] = []
+        try:
+            while (answer := await answers.next()) is not None:
+                responses.append(answer[1])
+                yield answer
+        finally:
+            answers.close()
+        answers.check(name, responses)
+
+    async def _ask(self, name: str, args: tuple[Any, ...]) -> Answers:
+        """Send an event that is to be acknowledged; what comes of it."""
+        answers = Answers(self._timeout)
         try:
             for namespace in self._namespaces:
                 await self._server.manager._ask(
@@ -191,16 +209,11 @@ class BroadcastOperator:
                     timeout=self._timeout,
                     compress=self._compress,
                 )
-            answers.all_asked()
-            while (answer := await answers.next(deadline)) is not None:
-                responses.append(answer[1])
-                yield answer
-        finally:
+        except BaseException:
             answers.close()
-        if answers.missing or answers.incomplete:
-            raise exceptions.BroadcastTimeoutError(
-                name, len(answers.missing), responses, answers.incomplete
-            )
+            raise
+        answers.all_asked()
+        return answers
 
     # Clients.
 
@@ -402,17 +415,24 @@ class Answers:
 
     The managers tell it whom they have asked; clients, or other processes for theirs,
     tell it what came.
+
+    Args:
+        timeout: Seconds from now that they have.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, timeout: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._deadline = self._loop.time() + timeout
         self.missing: set[str] = set()
         #: What is known to be wrong, beyond clients that are missing.
         self.incomplete = ""
         self._asked: list[Any] = []
         self._waiting: set[str] = set()  # clients
         self._hosts = 0  # other processes that have not said whom they have asked
-        self._ready: asyncio.Queue[tuple[str, Any] | None] = asyncio.Queue()
-        self._complete = False
+        self._came: deque[tuple[str, Any]] = deque()
+        self._all_asked = False
+        self._wake: asyncio.Future[None] | None = None  # of who waits
+        self._wake_at_each = False  # answer, or when there are all
         self._closing: list[Any] = []
 
     # From managers.
@@ -450,8 +470,9 @@ class Answers:
         """A client has acknowledged."""
         if sid in self._waiting:
             self._waiting.discard(sid)
-            self._ready.put_nowait((sid, answer_of(arguments)))
-            self._check()
+            self._came.append((sid, answer_of(arguments)))
+            if self._wake_at_each or not self._waiting:
+                self._check()
 
     def gone(self, sid: str) -> None:
         """A client has gone without that."""
@@ -464,26 +485,49 @@ class Answers:
 
     def all_asked(self) -> None:
         """There will be no others."""
-        self._complete = True
-        self._check()
+        self._all_asked = True
+
+    def _complete(self) -> bool:
+        return self._all_asked and not self._waiting and not self._hosts
 
     def _check(self) -> None:
-        if self._complete and not self._waiting and not self._hosts:
-            self._ready.put_nowait(None)
+        if self._wake is None or self._wake.done():
+            return
+        if (self._wake_at_each and self._came) or self._complete():
+            self._wake.set_result(None)
 
-    async def next(self, deadline: float) -> tuple[str, Any] | None:
-        """The next answer; None if there is none any more, or in time."""
-        if not self._ready.empty():
-            return self._ready.get_nowait()
-        left = max(0, deadline - asyncio.get_running_loop().time())
-        getting: Awaitable[tuple[str, Any] | None] = self._ready.get()
+    async def _wait(self) -> None:
+        """Wait until there is more, or all; or no more time."""
+        self._wake = self._loop.create_future()
+        left = max(0, self._deadline - self._loop.time())
         try:
-            return await asyncio.wait_for(getting, left)
+            await asyncio.wait_for(self._wake, left)
         except asyncio.TimeoutError:
             if self._hosts:
                 self.incomplete = f"; {self._hosts} other processes have not answered"
+                self._hosts = 0
             self.missing |= self._waiting
-            return None
+            self._waiting.clear()
+
+    async def next(self) -> tuple[str, Any] | None:
+        """The next answer; None if there is none any more, or in time."""
+        self._wake_at_each = True
+        if not self._came and not self._complete():
+            await self._wait()
+        return self._came.popleft() if self._came else None
+
+    async def all(self) -> Iterable[tuple[str, Any]]:
+        """All answers, in the order they came."""
+        if not self._complete():
+            await self._wait()
+        return self._came
+
+    def check(self, event: str, responses: list[Any]) -> None:
+        """Raise BroadcastTimeoutError if not all have answered."""
+        if self.missing or self.incomplete:
+            raise exceptions.BroadcastTimeoutError(
+                event, len(self.missing), responses, self.incomplete
+            )
 
     def close(self) -> None:
         """Nobody waits any more."""
