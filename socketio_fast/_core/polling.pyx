@@ -338,7 +338,7 @@ cdef class Polling(Transport):
         if responder is self.poll:
             self.poll = None
         elif responder is self.post:
-            self.post = None
+            self.post = self.rest = None
         else:
             return 0
         if session is not None and not self.discarded:
