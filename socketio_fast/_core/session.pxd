@@ -32,6 +32,7 @@ cdef class Flow:
         readonly Py_ssize_t bytes   # of those events
         readonly int paused         # Pause bits: it is not read
         bint moved                  # one has ended since the last ping
+        Py_ssize_t unread           # bytes that waited then to be read; -1: no ping yet
 
 
 cdef class Outflow:
@@ -40,6 +41,7 @@ cdef class Outflow:
         dict waiters            # Future -> bytes that may be left when it is done
         bint slow               # it has crossed the mark, and is not below half of it
         bint listed             # in Engine.slow
+        bint moved              # some has left since the last ping
         Unsent unsent           # what the transport is not given yet; None: nothing
 
 

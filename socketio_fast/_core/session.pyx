@@ -467,6 +467,7 @@ cdef class Session(Timed):
         cdef Py_ssize_t size
         if self.transport is None:
             return 0
+        outflow.moved = True
         if outflow.unsent is not None:
             self.pump()
         size = self.buffered()
@@ -647,6 +648,7 @@ cdef class Session(Timed):
         flow.paused = before | why
         if not before:
             flow.moved = True
+            flow.unread = -1
             self.engine.counters["paused_clients"] += 1
             transport.pause()
         return 0
@@ -675,6 +677,7 @@ cdef class Session(Timed):
         cdef Transport transport = self.transport
         cdef Flow flow = self.flow
         cdef SessionHandler handler = self.handler
+        cdef Py_ssize_t size
         if flow is None or not flow.paused:
             return self.drop(PING_TIMEOUT)
         if (
@@ -688,7 +691,14 @@ cdef class Session(Timed):
             )
             self.engine.counters["deadlocked_clients"] += 1
             return self.drop(TRANSPORT_ERROR)
+        size = transport.buffered()
+        if self.outflow is not None and self.outflow.moved:
+            self.outflow.moved = False
+        elif 0 < size and 0 <= flow.unread <= size:
+            # Nothing has left from one ping to the next: it does not read either.
+            return self.drop(PING_TIMEOUT)
         # To the client, a server that does not ping has gone.
+        flow.unread = size
         flow.moved = False
         transport.send(NOOP if self.dialect & REVISION_3 else PING)
         self.engine.restart(self.heartbeat, self.engine.ping_timeout, D_PONG)

@@ -292,3 +292,35 @@ def test_limits_are_checked(name: str, value: Any) -> None:
     """An error names the option and the value."""
     with pytest.raises(ValueError, match=name):
         socketio_fast.AsyncServer(**{name: value})
+
+
+async def test_an_upgrade_of_a_client_that_is_not_read(host: Any) -> None:
+    """What has come by polling is before what comes by WebSocket, which waits too."""
+    gate = Gate(max_pending_events=10)
+    where = await host(gate.sio)
+    async with await Connection.open(where) as connection:
+        sid = await connection.open_session(path=PATH)
+        target = polling(sid, path=PATH)
+        (await connection.post(target, "40")).ok("ok")
+        (await connection.get(target)).ok()
+        async with await Connection.open(where) as posting:
+            events = "\x1e".join(f'42["slow",{i}]' for i in range(20))
+            post = asyncio.ensure_future(posting.post(target, events))
+            await gate.until(lambda: len(gate.begun) == 11)
+            async with await WebSocket.upgrade(where, websocket(sid, path=PATH)) as ws:
+                await ws.send(text("2probe"))
+                assert await ws.message() == "3probe"
+                await ws.send(text("5"))
+                # All of the POST is read, to be before what follows.
+                await gate.until(lambda: len(gate.begun) == 20)
+                (await within(post)).ok("ok")
+                await ws.send(
+                    b"".join(text(f'42{i}["slow",{i}]') for i in range(20, 40))
+                )
+                await ws.silent()
+                assert len(gate.begun) == 20
+                gate.open.set()
+                await gate.until(lambda: len(gate.ended) == 40)
+                assert gate.begun == list(range(40))
+                for i in range(20, 40):
+                    assert await ws.message() == f"43{i}[{i}]"

@@ -335,6 +335,45 @@ async def test_block_and_a_client_that_goes(host: Any) -> None:
         await within(broadcast)
 
 
+async def test_block_and_a_client_that_is_not_read(host: Any) -> None:
+    """E17, E22: a client whose pongs are not read, as its handlers have too much to do,
+    and that reads nothing itself, is gone after two pings; one that reads is not."""
+    sio = make(
+        slow_consumer="block", max_pending_events=1, ping_interval=0.2, ping_timeout=0.2
+    )
+    gone = asyncio.Event()
+    gate = asyncio.Event()
+
+    @sio.event
+    async def wait(sid: str) -> None:
+        await gate.wait()
+
+    @sio.event
+    def disconnect(sid: str, reason: str) -> None:
+        assert reason == "ping timeout"
+        gone.set()
+
+    async with await join(await host(sio)) as ws:
+        for _ in range(3):
+            await ws.send(text('42["wait"]'))
+        while not sio.eio.counters["paused_clients"]:
+            await turns()
+        for _ in range(6):  # more than a second: pings
+            assert await ws.message() == "2"
+        assert not gone.is_set()
+        stop_reading(ws)
+        sending = asyncio.ensure_future(fill_blocked(sio))
+        await within(gone.wait())
+        await within(sending)
+        gate.set()
+
+
+async def fill_blocked(sio: Any) -> None:
+    """Send until the client has gone, waiting for it each time."""
+    while sio.eio.sockets:
+        await sio.emit("chunk", (0, CHUNK))
+
+
 async def test_block_in_engineio() -> None:
     """E17: send() of an Engine.IO server waits too, in threads as well."""
     eio = socketio_fast.engineio.AsyncServer(

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 import trustme
 
+import socketio_fast
 from integration.conftest import Echo
 from integration.raw import (
     Connection,
     WebSocket,
     polling,
+    text,
     upgrade_request,
     websocket,
     within,
@@ -42,14 +44,18 @@ class Secure:
         return self.opened[-1]
 
 
-@pytest.fixture
-async def secure(serve: Callable[..., Awaitable[Any]]) -> AsyncIterator[Secure]:
+async def start(serve: Callable[..., Awaitable[Any]], app: Any) -> Secure:
     authority = trustme.CA()
     server_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost").configure_cert(server_context)
     context = ssl.create_default_context()
     authority.configure_trust(context)
-    secure = Secure(await serve(Echo().app, ssl=server_context), context)
+    return Secure(await serve(app, ssl=server_context), context)
+
+
+@pytest.fixture
+async def secure(serve: Callable[..., Awaitable[Any]]) -> AsyncIterator[Secure]:
+    secure = await start(serve, Echo().app)
     yield secure
     for connection in secure.opened:
         await connection.close()
@@ -85,3 +91,36 @@ async def test_a_large_message(secure: Secure) -> None:
     await ws.open_packet()
     for _ in range(3):
         await ws.echoes(b"x" * 900_000)
+
+
+async def test_a_client_that_is_not_read_for_a_while(
+    serve: Callable[..., Awaitable[Any]],
+) -> None:
+    """What its handlers cannot take yet stays in the connection, and is not lost."""
+    sio = socketio_fast.AsyncServer(max_pending_events=10)
+    begun: list[int] = []
+    gate = asyncio.Event()
+
+    @sio.event
+    async def slow(sid: str, number: int) -> int:
+        begun.append(number)
+        await gate.wait()
+        return number
+
+    secure = await start(serve, sio)
+    ws = await secure.connect(WebSocket)
+    try:
+        await ws.send(upgrade_request(websocket(path="/socket.io/")))
+        await ws.accepted()
+        await ws.open_packet()
+        await ws.send(text("40"))
+        assert str(await ws.message()).startswith("40")
+        await ws.send(b"".join(text(f'42{i}["slow",{i}]') for i in range(100)))
+        await ws.silent()
+        assert begun == list(range(11))
+        gate.set()
+        assert [await ws.message() for _ in range(100)] == [
+            f"43{i}[{i}]" for i in range(100)
+        ]
+    finally:
+        await ws.close()
