@@ -31,6 +31,8 @@ Check = Callable[[Any, Loc, Errors], Any]
 
 #: Details of one refusal, and characters of a name in it, at most.
 MAX_DETAILS = 20
+#: With more errors pydantic is not asked for them: all are made before the first.
+MAX_ERRORS = 1000
 MAX_NAME = 64
 
 
@@ -370,6 +372,9 @@ def _pydantic(hint: Any) -> Check:
         try:
             return validate(value)
         except ValidationError as exc:
+            if exc.error_count() > MAX_ERRORS:
+                errors.append(_error(loc, f"{exc.error_count()} errors"))
+                return None
             for error in exc.errors(
                 include_url=False, include_context=False, include_input=False
             ):
@@ -498,7 +503,12 @@ def _array(item: Check) -> Check:
         if type(value) is not list:
             errors.append(_error(loc, "an array expected"))
             return None
-        return [item(one, (*loc, i), errors) for i, one in enumerate(value)]
+        values = []
+        for i, one in enumerate(value):
+            values.append(item(one, (*loc, i), errors))
+            if len(errors) >= MAX_DETAILS:
+                break  # no more than that is told
+        return values
 
     return check
 
@@ -532,7 +542,12 @@ def _object(item: Check) -> Check:
         if type(value) is not dict:
             errors.append(_error(loc, "an object expected"))
             return None
-        return {key: item(one, (*loc, key), errors) for key, one in value.items()}
+        values = {}
+        for key, one in value.items():
+            values[key] = item(one, (*loc, key), errors)
+            if len(errors) >= MAX_DETAILS:
+                break
+        return values
 
     return check
 
@@ -558,7 +573,7 @@ def _dataclass(kind: type) -> Check:
                 values[name] = one(value[name], (*loc, name), errors)
             elif required:
                 errors.append(_error((*loc, name), "field required"))
-        if len(errors) > before:
+        if len(errors) > before or before >= MAX_DETAILS:
             return None
         try:
             return kind(**values)

@@ -429,7 +429,9 @@ cdef class WebSocket(Transport):
         if self.fragment_type == SF_TEXT:
             if not sf_utf8_feed(&self.utf8, p, n) or (fin and self.utf8.need):
                 raise ProtocolError("text is not UTF-8", code=1007)
-        self.fragments.append(p[:n])
+        if n:
+            # Any number of empty ones may come, which the limit of size does not see.
+            self.fragments.append(p[:n])
         if fin:
             message = b"".join(self.fragments)
             self.fragments = None

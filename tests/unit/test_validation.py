@@ -6,6 +6,7 @@ import functools
 import logging
 import re
 import sys
+import tracemalloc
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -118,6 +119,44 @@ def test_each_library_makes_its_objects(kind: type[Any]) -> None:
     )  # fmt: skip
     expected = kind(name="a", price=1, colour=Colour.BLUE, data=b"\0")
     assert seen == ["sid", expected, [kind(name="b")], None]
+
+
+@dataclasses.dataclass
+class Numbers:
+    numbers: list[int] = dataclasses.field(default_factory=list)
+    by_name: dict[str, int] = dataclasses.field(default_factory=dict)
+    items: list[Item] = dataclasses.field(default_factory=list)
+
+
+class ManyNumbers(pydantic.BaseModel):
+    numbers: list[int] = []
+    by_name: dict[str, int] = {}
+
+
+@pytest.mark.parametrize("kind", [Numbers, ManyNumbers])
+def test_a_payload_in_which_all_is_wrong_is_refused_cheaply(kind: type[Any]) -> None:
+    """N11: 3.3 row 9: what is told is bounded, and so is what it takes to find it."""
+    payloads: list[dict[str, Any]] = [
+        {"numbers": ["x"] * 20_000},
+        {"by_name": {str(n): "x" for n in range(20_000)}},
+    ]
+    for payload in payloads:
+        tracemalloc.start()
+        try:
+            details = wrong(kind, payload)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert len(details) in (1, 20)
+        assert peak < 1_000_000
+    if kind is ManyNumbers:
+        assert details == [{"loc": [0], "msg": "20000 errors"}]
+
+
+def test_nothing_is_made_of_what_was_not_looked_at() -> None:
+    """N11: a dataclass behind the last error that is told is not made of a part."""
+    items = [{"name": 1}] * 19 + [{"name": 1, "tags": [1] * 5}] + [{}] * 100
+    assert len(wrong(Numbers, {"items": items, "numbers": ["x"]})) == 20
 
 
 @pytest.mark.parametrize("kind", [Item, Struct, Model])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -435,3 +436,20 @@ def test_who_does_not_read_gets_no_close_frame() -> None:
     client.wire.protocol.pause_writing()
     server.engine.drop_all()
     assert client.wire.aborted
+
+
+def test_empty_fragments_cost_no_memory() -> None:
+    """Any number of them may come, which no limit of a message's size sees."""
+    _, client, log = make()
+    empty = frame(CONT, b"", fin=False) * 1000
+    client.send(frame(TEXT, b"4a", fin=False) + empty)
+    tracemalloc.start()
+    try:
+        for _ in range(30):
+            client.send(empty)
+        kept = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert kept < 50_000
+    client.send(frame(CONT, b"b"))
+    assert log == ["ab"]
