@@ -152,6 +152,25 @@ async def test_a_client_that_goes_while_its_post_waits(host: Any) -> None:
     assert gate.begun == [0, 1]
 
 
+async def test_a_post_whose_connection_breaks_while_it_waits(host: Any) -> None:
+    """Nobody answers it, and the server goes on."""
+    gate = Gate(max_pending_events=1)
+    where = await host(gate.sio)
+    async with await Connection.open(where) as connection:
+        sid = await connection.open_session(path=PATH)
+        target = polling(sid, path=PATH)
+        (await connection.post(target, "40")).ok("ok")
+        (await connection.get(target)).ok()
+        async with await Connection.open(where) as other:
+            post = "\x1e".join(f'42["slow",{i}]' for i in range(30))
+            sent = asyncio.ensure_future(other.post(target, post))
+            await gate.until(lambda: len(gate.begun) == 2)
+            sent.cancel()
+        gate.open.set()
+        await gate.until(lambda: len(gate.ended) >= 2)
+        await connection.open_session(path=PATH)
+
+
 @pytest.fixture
 async def serve() -> AsyncIterator[Callable[..., Any]]:
     running = []
