@@ -11,6 +11,7 @@ from socketio_fast._core.emitter import Emission
 from socketio_fast._core.peer import Hub, Namespace
 from socketio_fast.async_server import AsyncServer
 from socketio_fast.base_server import BaseServer, Handler
+from socketio_fast.blocking import BlockingBroadcasting
 from socketio_fast.drain import DrainSummary
 from socketio_fast.engineio.base_server import AsyncHandlers
 from socketio_fast.engineio.server import Server as EngineServer
@@ -20,6 +21,7 @@ from socketio_fast.logs import Logger
 from socketio_fast.loop_thread import LoopThread
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.sync import Manager, PubSubManager
+from socketio_fast.operators import BroadcastOperator
 from socketio_fast.threads import MAX_WORKERS, Threads
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Server"]
 
 
-class Server(BaseServer):
+class Server(BlockingBroadcasting, BaseServer):
     """A Socket.IO server for threads.
 
     It drives an :class:`~socketio_fast.AsyncServer` on an event loop of its own, which
@@ -179,6 +181,27 @@ class Server(BaseServer):
         )
 
     # Sending.
+
+    def _operator(self) -> BroadcastOperator:
+        return self._server._broadcast()
+
+    def server_side_emit(self, event: str, *args: Any) -> None:
+        """Tell an event to the other servers that share the manager.
+
+        See :meth:`socketio_fast.AsyncServer.server_side_emit`.
+        """
+        self._threads.run(self._server.server_side_emit(event, *args))
+
+    def server_side_emit_with_ack(self, event: str, *args: Any) -> list[Any]:
+        """The same, and wait for what the first listener of each server returns.
+
+        See :meth:`socketio_fast.AsyncServer.server_side_emit_with_ack`.
+        """
+        return self._threads.wait(self._server.server_side_emit_with_ack(event, *args))
+
+    def server_count(self) -> int:
+        """How many servers share the manager, this one included."""
+        return self._threads.run(self._server.server_count())
 
     def emit(
         self,

@@ -577,3 +577,106 @@ async def test_it_works_inside_a_program_that_runs_asyncio(js, serve, sio):
     task = sio.start_background_task(sio.emit, "from a task", 1, to=client.sid)
     await in_thread(task.join, WAIT)
     assert await client.expect("from a task") == [1]
+
+
+# ---------------------------------------------------------------- operators
+
+
+async def _joined(js: Any, server: Any, sio: Any, *rooms: str) -> list[Any]:
+    """A client for each string, in rooms of its letters."""
+    found = []
+    for names in rooms:
+        client = await js(server)
+        await client.connect()
+        for room in names:
+            sio.enter_room(client.sid, room)
+        found.append(client)
+    return found
+
+
+@once
+async def test_operators_in_threads(js, serve, sio):
+    """M12, M13: to() is a union without duplicates, except_() takes rooms and sids."""
+    first, second, third = await _joined(js, serve(sio), sio, "ab", "b", "")
+
+    def send() -> None:
+        sio.to("a").to(["b"]).emit("union", 1, b"2")
+        sio.except_("a").emit("not a")
+        sio.to("b", third.sid).except_(second.sid).local.send("text")
+        sio.compress(False).emit("end")
+
+    await in_thread(send)
+    assert await first.expect("union") == [1, b"2"]
+    for event in ("message", "end"):
+        await first.expect(event)
+    for event in ("union", "not a", "end"):
+        await second.expect(event)
+    for event in ("not a", "message", "end"):
+        await third.expect(event)
+
+
+@once
+async def test_acknowledgements_of_many_in_threads(js, serve, sio):
+    """M4, M6: the answers of all; a handler may wait for them."""
+    clients = await _joined(js, serve(sio), sio, "", "")
+
+    @sio.on("ask")
+    def ask(sid: str) -> list[str]:
+        return sorted(sio.timeout(WAIT).emit_with_ack("q", 1))
+
+    asked = asyncio.ensure_future(clients[0].emit_with_ack("ask"))
+    for client, answer in zip(clients, ("one", "two"), strict=True):
+        assert await client.expect_and_answer("q", answer) == [1]
+    assert await within(asked, "answers") == [["one", "two"]]
+
+
+@once
+async def test_answers_as_they_come_in_threads(js, serve, sio):
+    """M5, M6: acks() is an iterator; it raises after what came."""
+    first, second = await _joined(js, serve(sio), sio, "", "")
+    came = Calls()
+
+    def ask() -> Any:
+        try:
+            for answer in sio.timeout(WAIT).acks("q"):
+                came(*answer)
+        except exceptions.BroadcastTimeoutError as error:
+            return error.responses, error.missing
+        return None
+
+    asked = asyncio.ensure_future(asyncio.to_thread(ask))
+    await first.expect_and_answer("q", "one")
+    assert await came.next() == (first.sid, "one")
+    await second.expect("q")
+    await second.disconnect()
+    assert await within(asked, "the end of the answers") == (["one"], 1)
+
+
+@once
+async def test_clients_are_fetched_and_changed_in_threads(js, serve, sio):
+    """M7, M16, M17: what is known of clients, their rooms, and their end."""
+    first, second = await _joined(js, serve(sio), sio, "a", "")
+    sio.save_session(first.sid, {"name": "x"})
+
+    def change() -> Any:
+        (client,) = sio.in_("a").fetch_sockets()
+        client.join("c")
+        client.leave("a")
+        sio.sockets_join("all")
+        sio.to(second.sid).sockets_leave("all")
+        return client.id, client.data, client.rooms
+
+    sid, data, rooms = await in_thread(change)
+    assert (sid, data, rooms) == (first.sid, {"name": "x"}, {first.sid, "a"})
+    assert set(sio.rooms(first.sid)) == {first.sid, "c", "all"}
+    assert set(sio.rooms(second.sid)) == {second.sid}
+    await in_thread(sio.to("c").disconnect_sockets)
+    assert await first.disconnected() == "io server disconnect"
+    assert await in_thread(lambda: [c.id for c in sio.fetch_sockets()]) == [second.sid]
+    assert await in_thread(sio.server_count) == 1
+    (client,) = await in_thread(sio.fetch_sockets)
+    asked = asyncio.ensure_future(
+        asyncio.to_thread(client.emit_with_ack, "q", timeout=WAIT)
+    )
+    await second.expect_and_answer("q", "here")
+    assert await within(asked, "answer") == "here"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import queue
 import sys
 import threading
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 import socketio_fast
-from socketio_fast import engineio, exceptions
+from socketio_fast import blocking, engineio, exceptions, operators
 from unit.processes import python
 
 TIMEOUT = 10.0
@@ -260,3 +261,51 @@ assert began.wait(10)
 """
     ended = python("-c", program, cwd=tmp_path)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+# Operators.
+
+
+def test_operators_on_the_thread_of_the_loop_do_not_wait(
+    sio: socketio_fast.Server,
+) -> None:
+    """M4: what would wait for itself is an error."""
+
+    async def on_the_loop() -> None:
+        sio.to("a").emit_with_ack("x")
+
+    with pytest.raises(RuntimeError, match="own thread"):
+        sio.loop_thread.run(on_the_loop(), TIMEOUT)
+
+
+def test_operators_refuse_what_those_of_asyncio_refuse(
+    sio: socketio_fast.Server,
+) -> None:
+    """M4: the errors are the same; nobody to ask is no answers."""
+    with pytest.raises(ValueError, match="reserved"):
+        sio.to("a").emit("connect")
+    with pytest.raises(ValueError, match="more than 0 seconds"):
+        sio.timeout(0)
+    assert sio.to("a").emit_with_ack("q") == []
+    assert list(sio.to("a").acks("q")) == []
+    assert sio.volatile.fetch_sockets() == []
+
+
+def test_operators_of_threads_are_those_of_asyncio() -> None:
+    """M4: none is forgotten, with the same parameters."""
+    pairs = [
+        (blocking.BlockingOperator, operators.BroadcastOperator),
+        (blocking.BlockingRemoteSocket, operators.RemoteSocket),
+        (socketio_fast.Server, operators.Broadcasting),
+    ]
+    for threads, loop in pairs:
+        for name, found in vars(loop).items():
+            if name.startswith("_"):
+                continue
+            mine = getattr(threads, name)
+            if inspect.isfunction(found):
+                expected = list(inspect.signature(found).parameters.values())
+                assert [
+                    (p.name, p.kind, p.default)
+                    for p in inspect.signature(mine).parameters.values()
+                ] == [(p.name, p.kind, p.default) for p in expected], name
