@@ -309,3 +309,23 @@ def test_operators_of_threads_are_those_of_asyncio() -> None:
                     (p.name, p.kind, p.default)
                     for p in inspect.signature(mine).parameters.values()
                 ] == [(p.name, p.kind, p.default) for p in expected], name
+
+
+def test_answers_that_nobody_waits_for_any_more_are_forgotten(
+    sio: socketio_fast.Server,
+) -> None:
+    """M6: a loop over acks() that ends early ends what it waits for."""
+    ended = threading.Event()
+
+    class Operator(operators.BroadcastOperator):
+        async def acks(self, event: Any, *args: Any) -> Any:
+            try:
+                yield "sid", 1
+                yield "sid", 2
+            finally:
+                ended.set()
+
+    operator = blocking.BlockingOperator(Operator(sio._server), sio._threads)
+    for _ in operator.acks("q"):
+        break
+    assert ended.wait(TIMEOUT)
