@@ -1,191 +1,531 @@
-"""Operators for threads: those of :mod:`socketio_fast.operators`, which wait.
+"""The socket API for threads: the same objects, with methods that wait.
 
-Each method runs the coroutine of its name on the server's event loop, and returns what
-that returns. On the thread of that loop it raises RuntimeError: it would wait for
-itself.
+Each class here stands for one of asyncio's and has its methods: they run on the event
+loop of the server, and return what comes of them. Functions that listen run in the
+server's threads, as handlers do.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Any
+import functools
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from socketio_fast.operators import ACK_TIMEOUT, BroadcastOperator, RemoteSocket
-from socketio_fast.threads import Threads
+from socketio_fast import operators, socket_namespace, sockets
+from socketio_fast.engineio.connection import Connection
+from socketio_fast.threads import Threads, check_handler
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from socketio_fast.events import EventName, Ts
+    from socketio_fast.events import AnyEvent, EventName, Ts
+    from socketio_fast.server import Server
 
-__all__ = ["BlockingBroadcasting", "BlockingOperator", "BlockingRemoteSocket"]
+__all__ = [
+    "Adapter",
+    "BroadcastOperator",
+    "Broadcasting",
+    "ParentNamespace",
+    "RemoteSocket",
+    "Socket",
+    "SocketEmitter",
+    "SocketNamespace",
+]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
+
+_END: Any = object()
 
 
-class BlockingBroadcasting:
-    """What servers for threads and their operators have in common."""
+class _Blocking:
+    """What stands for an object of the event loop."""
 
+    _inner: Any
     _threads: Threads
 
-    def _operator(self) -> BroadcastOperator:
-        raise NotImplementedError
 
-    def _over(self, operator: BroadcastOperator) -> BlockingOperator:
-        return BlockingOperator(operator, self._threads)
+def _waits(
+    method: Callable[Concatenate[Any, P], Awaitable[R]],
+) -> Callable[Concatenate[Any, P], R]:
+    """The method that waits for what this one returns."""
 
-    def to(self, *rooms: Any) -> BlockingOperator:
-        """For clients in any of these rooms; see :meth:`BroadcastOperator.to`."""
-        return self._over(self._operator().to(*rooms))
+    @functools.wraps(method)
+    def wait(self: _Blocking, /, *args: P.args, **kwargs: P.kwargs) -> Any:
+        async def call() -> Any:
+            return await getattr(self._inner, method.__name__)(*args, **kwargs)
 
+        return self._threads.wait(call())
+
+    return wait
+
+
+def _begins(
+    method: Callable[Concatenate[Any, P], operators.BroadcastOperator],
+) -> Callable[Concatenate[Any, P], BroadcastOperator]:
+    """The method that gives the operator for threads."""
+
+    @functools.wraps(method)
+    def begin(self: _Blocking, /, *args: P.args, **kwargs: P.kwargs) -> Any:
+        made = getattr(self._inner, method.__name__)(*args, **kwargs)
+        return BroadcastOperator(made, self._threads)
+
+    return begin
+
+
+class Broadcasting(_Blocking):
+    """What begins with all clients of a namespace: operators and what they do."""
+
+    to = _begins(operators.Broadcasting.to)
     in_ = to
-
-    def except_(self, *rooms: Any) -> BlockingOperator:
-        """Not for those in any of these rooms, ``sid``\\ s or lists of them."""
-        return self._over(self._operator().except_(*rooms))
+    except_ = _begins(operators.Broadcasting.except_)
+    compress = _begins(operators.Broadcasting.compress)
+    timeout = _begins(operators.Broadcasting.timeout)
+    sockets_join = _waits(operators.Broadcasting.sockets_join)
+    sockets_leave = _waits(operators.Broadcasting.sockets_leave)
+    disconnect_sockets = _waits(operators.Broadcasting.disconnect_sockets)
+    server_side_emit = _waits(operators.Broadcasting.server_side_emit)
+    server_side_emit_with_ack = _waits(operators.Broadcasting.server_side_emit_with_ack)
 
     @property
-    def local(self) -> BlockingOperator:
-        """For clients of this process."""
-        return self._over(self._operator().local)
+    def local(self) -> BroadcastOperator:
+        """For what goes to clients of this process."""
+        return BroadcastOperator(self._inner.local, self._threads)
 
     @property
-    def volatile(self) -> BlockingOperator:
+    def volatile(self) -> BroadcastOperator:
         """For what is dropped for clients that it would have to wait for."""
-        return self._over(self._operator().volatile)
+        return BroadcastOperator(self._inner.volatile, self._threads)
 
-    def compress(self, compress: bool) -> BlockingOperator:
-        """For what may be compressed on its way, or may not."""
-        return self._over(self._operator().compress(compress))
-
-    def timeout(self, seconds: float) -> BlockingOperator:
-        """For acknowledgements that have so many seconds (60).
-
-        Raises:
-            ValueError: It is not more than 0.
-        """
-        return self._over(self._operator().timeout(seconds))
-
-    def fetch_sockets(self) -> list[BlockingRemoteSocket]:
-        """These clients, of all processes; see :meth:`BroadcastOperator.fetch_sockets`.
-
-        Raises:
-            TimeoutError: Another process did not answer.
-        """
-        found = self._threads.run(self._operator().fetch_sockets())
-        return [BlockingRemoteSocket(client, self._threads) for client in found]
-
-    def sockets_join(self, *rooms: Any) -> None:
-        """Put these clients into rooms.
-
-        Raises:
-            ValueError: A room is the ``sid`` of a client of this process.
-        """
-        self._threads.run(self._operator().sockets_join(*rooms))
-
-    def sockets_leave(self, *rooms: Any) -> None:
-        """Take these clients out of rooms."""
-        self._threads.run(self._operator().sockets_leave(*rooms))
-
-    def disconnect_sockets(self, close: bool = False) -> None:
-        """Disconnect these clients, with ``close`` their whole connections."""
-        self._threads.wait(self._operator().disconnect_sockets(close))
+    def fetch_sockets(self) -> list[RemoteSocket]:
+        """All clients, of all processes."""
+        found = self._threads.wait(self._inner.fetch_sockets())
+        return [RemoteSocket(client, self._threads) for client in found]
 
 
-class BlockingOperator(BlockingBroadcasting):
-    """Clients of a namespace: all, or those in some rooms; made by ``sio.to()``.
+class BroadcastOperator(Broadcasting):
+    """See :class:`socketio_fast.operators.BroadcastOperator`."""
 
-    Args:
-        operator: What it does, for asyncio.
-        threads: Where that runs.
-    """
-
-    def __init__(self, operator: BroadcastOperator, threads: Threads) -> None:
-        self._wrapped = operator
+    def __init__(self, inner: operators.BroadcastOperator, threads: Threads) -> None:
+        self._inner = inner
         self._threads = threads
 
-    def _operator(self) -> BroadcastOperator:
-        return self._wrapped
-
-    def emit(self, event: EventName[Unpack[Ts]], *args: Unpack[Ts]) -> None:
-        """Send an event; see :meth:`BroadcastOperator.emit` for errors."""
-        self._threads.run(self._wrapped.emit(event, *args))
-
-    def send(self, *args: Any) -> None:
-        """Send the event ``message``; see :meth:`emit`."""
-        self._threads.run(self._wrapped.send(*args))
-
-    def emit_with_ack(
-        self, event: EventName[Unpack[Ts]], *args: Unpack[Ts]
-    ) -> list[Any]:
-        """Send an event, and wait until all clients that got it have acknowledged.
-
-        See :meth:`BroadcastOperator.emit_with_ack` for results and errors. A handler
-        that waits here is not counted by ``max_workers``.
-        """
-        return self._threads.wait(self._wrapped.emit_with_ack(event, *args))
+    emit = _waits(operators.BroadcastOperator.emit)
+    send = _waits(operators.BroadcastOperator.send)
+    emit_with_ack = _waits(operators.BroadcastOperator.emit_with_ack)
 
     def acks(
         self, event: EventName[Unpack[Ts]], *args: Unpack[Ts]
     ) -> Iterator[tuple[str, Any]]:
         """Send an event, and give ``(sid, response)`` of each client as they come.
 
-        See :meth:`BroadcastOperator.acks` for errors. The event is sent when the first
-        is asked for.
+        Example::
+
+            for sid, answer in sio.to("room").timeout(5).acks("question"): ...
+
+        Raises:
+            BroadcastTimeoutError: After what came: some did not acknowledge in time, or
+                have gone.
         """
-        # A caller that stops early lets go of this: the event loop then closes it.
-        answers = self._wrapped.acks(event, *args)
-        while (answer := self._threads.wait(_next(answers))) is not None:
-            yield answer
+        answers = self._inner.acks(event, *args)
+
+        async def step() -> Any:
+            return await anext(answers, _END)
+
+        try:
+            while (answer := self._threads.wait(step())) is not _END:
+                yield answer
+        finally:
+            self._threads.wait(answers.aclose())
 
 
-class BlockingRemoteSocket:
-    """A client of this process or of another, as it was when it was fetched."""
+class RemoteSocket(_Blocking):
+    """See :class:`socketio_fast.operators.RemoteSocket`."""
 
-    def __init__(self, client: RemoteSocket, threads: Threads) -> None:
-        self._client = client
+    def __init__(self, inner: operators.RemoteSocket, threads: Threads) -> None:
+        self._inner = inner
         self._threads = threads
         #: The ``sid``.
-        self.id = client.id
+        self.id = inner.id
         #: The request that it connected with.
-        self.handshake = client.handshake
+        self.handshake = inner.handshake
         #: The rooms that it is in, its own too.
-        self.rooms = client.rooms
+        self.rooms = inner.rooms
         #: The application's data of the client.
-        self.data = client.data
+        self.data = inner.data
 
     def __repr__(self) -> str:
-        return repr(self._client)
+        return repr(self._inner)
 
-    def emit(self, event: EventName[Unpack[Ts]], *args: Unpack[Ts]) -> None:
-        """Send it an event; see :meth:`BroadcastOperator.emit`."""
-        self._threads.run(self._client.emit(event, *args))
+    emit = _waits(operators.RemoteSocket.emit)
+    emit_with_ack = _waits(operators.RemoteSocket.emit_with_ack)
+    join = _waits(operators.RemoteSocket.join)
+    leave = _waits(operators.RemoteSocket.leave)
+    disconnect = _waits(operators.RemoteSocket.disconnect)
 
-    def emit_with_ack(
+
+class _Listening(_Blocking):
+    """What has listeners, which run in threads."""
+
+    def on(self, event: AnyEvent, listener: Any = None) -> Any:
+        """Listen to an event, or decorate what does; see the class of asyncio."""
+        return self._listen(self._inner.on, event, listener)
+
+    def once(self, event: AnyEvent, listener: Any = None) -> Any:
+        """Listen to the next such event, and no others."""
+        return self._listen(self._inner.once, event, listener)
+
+    def off(self, event: AnyEvent, listener: Callable[..., Any] | None = None) -> None:
+        """Remove a listener of an event, the one added last; all without it."""
+        self._change(self._inner.off, event, listener)
+
+    def listeners(self, event: AnyEvent) -> list[Callable[..., Any]]:
+        """The listeners of an event, in the order they are called."""
+        found: list[Callable[..., Any]] = self._inner.listeners(event)
+        return found
+
+    def remove_all_listeners(self, event: AnyEvent | None = None) -> None:
+        """Remove the listeners of an event, of all events without ``event``."""
+        self._change(self._inner.remove_all_listeners, event)
+
+    def _listen(self, add: Any, event: AnyEvent, listener: Any) -> Any:
+        def register(function: F) -> F:
+            self._change(add, event, self._in_threads(function))
+            return function
+
+        return register if listener is None else register(listener)
+
+    def _change(self, method: Callable[..., Any], *args: Any) -> None:
+        # On the loop, if there is one by now: it reads what is changed.
+        if self._threads.running:
+            self._threads.ask(method, *args)
+        else:
+            method(*args)
+
+    def _in_threads(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """A coroutine function that runs this one in a thread."""
+        if not callable(function):
+            raise TypeError(f"{function!r} is not callable")
+        check_handler(function)
+        adapted = self._threads.adapt(self._given(function))
+        adapted._listener = function  # type: ignore[attr-defined]
+        return adapted
+
+    def _given(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, given what is for threads."""
+        return function
+
+
+class _Guarded(_Listening):
+    """What has functions that are asked first."""
+
+    def use(self, middleware: F) -> F:
+        """Ask a function first; see the class of asyncio."""
+        self._change(self._inner.use, self._in_threads(middleware))
+        return middleware
+
+
+class SocketEmitter(_Blocking):
+    """See :class:`socketio_fast.sockets.SocketEmitter`."""
+
+    def __init__(self, inner: sockets.SocketEmitter, threads: Threads) -> None:
+        self._inner = inner
+        self._threads = threads
+
+    emit_with_ack = _waits(sockets.SocketEmitter.emit_with_ack)
+    send = _waits(sockets.SocketEmitter.send)
+
+    def emit(
         self,
         event: EventName[Unpack[Ts]],
         *args: Unpack[Ts],
-        timeout: float = ACK_TIMEOUT,
-    ) -> Any:
-        """Send it an event, and wait for its acknowledgement.
+        callback: Callable[..., Any] | None = None,
+    ) -> None:
+        """Send an event to this client; see :meth:`Socket.emit`."""
+        _emit(self, event, args, callback)
+
+    def timeout(self, seconds: float | None) -> SocketEmitter:
+        """For acknowledgements that have so many seconds."""
+        return SocketEmitter(self._inner.timeout(seconds), self._threads)
+
+    def compress(self, compress: bool) -> SocketEmitter:
+        """For what may be compressed on its way, or may not."""
+        return SocketEmitter(self._inner.compress(compress), self._threads)
+
+    @property
+    def volatile(self) -> SocketEmitter:
+        """For what is dropped if it cannot leave at once."""
+        return SocketEmitter(self._inner.volatile, self._threads)
+
+
+class Socket(_Guarded):
+    """See :class:`socketio_fast.sockets.Socket`.
+
+    Events that come while listeners of ``connection`` run wait until those have ended.
+    """
+
+    def __init__(self, inner: sockets.Socket, server: Server) -> None:
+        self._inner: sockets.Socket = inner
+        self._server = server
+        self._threads = server._threads
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Socket) and other._inner is self._inner
+
+    def __hash__(self) -> int:
+        return hash(self._inner)
+
+    def __repr__(self) -> str:
+        return repr(self._inner)
+
+    @property
+    def nsp(self) -> SocketNamespace:
+        """The namespace."""
+        return SocketNamespace(self._inner.nsp, self._server)
+
+    @property
+    def id(self) -> str:
+        """The ``sid``, which is the name of its own room too."""
+        return self._inner.id
+
+    @property
+    def connected(self) -> bool:
+        """Whether it is connected to the namespace."""
+        return self._inner.connected
+
+    @property
+    def recovered(self) -> bool:
+        """Whether it is the continuation of one that had lost its connection."""
+        return self._inner.recovered
+
+    @property
+    def environ(self) -> dict[str, Any]:
+        """The request that it connected with, as a WSGI environment."""
+        return self._inner.environ
+
+    #: The same, by Node's name.
+    request = environ
+
+    @property
+    def conn(self) -> Connection:
+        """The Engine.IO connection; its listeners run on the event loop."""
+        return self._inner.conn
+
+    @property
+    def handshake(self) -> sockets.Handshake:
+        """The request that it connected with, and the ``auth`` of the client."""
+        return self._inner.handshake
+
+    @property
+    def rooms(self) -> set[Any]:
+        """The rooms that it is in, its own among them; a new set."""
+        return self._inner.rooms
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The application's data of this client: the dict of ``get_session()``."""
+        return self._inner.data
+
+    @data.setter
+    def data(self, data: dict[str, Any]) -> None:
+        self._inner.data = data
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes that wait for the client, of all its namespaces."""
+        return self._inner.buffered_bytes
+
+    def on_any(self, listener: F) -> F:
+        """Listen to all events of the client: ``(event, *arguments)``."""
+        self._change(self._inner.on_any, self._in_threads(listener))
+        return listener
+
+    def prepend_any(self, listener: F) -> F:
+        """As :meth:`on_any`, before all that are there."""
+        self._change(self._inner.prepend_any, self._in_threads(listener))
+        return listener
+
+    def listeners_any(self) -> list[Callable[..., Any]]:
+        """Who listens to all events."""
+        return self._inner.listeners_any()
+
+    def prepend_any_outgoing(self, listener: F) -> F:
+        """As :meth:`on_any_outgoing`, before all that are there."""
+        self._change(self._inner.prepend_any_outgoing, self._in_threads(listener))
+        return listener
+
+    def listeners_any_outgoing(self) -> list[Callable[..., Any]]:
+        """Who listens to all that is sent."""
+        return self._inner.listeners_any_outgoing()
+
+    def off_any(self, listener: Callable[..., Any] | None = None) -> None:
+        """Remove a listener of all events; all of them without ``listener``."""
+        self._change(self._inner.off_any, listener)
+
+    def on_any_outgoing(self, listener: F) -> F:
+        """Listen to all that is sent to the client, broadcasts too."""
+        self._change(self._inner.on_any_outgoing, self._in_threads(listener))
+        return listener
+
+    def off_any_outgoing(self, listener: Callable[..., Any] | None = None) -> None:
+        """Remove a listener of all that is sent; all of them without ``listener``."""
+        self._change(self._inner.off_any_outgoing, listener)
+
+    join = _waits(sockets.Socket.join)
+    leave = _waits(sockets.Socket.leave)
+    disconnect = _waits(sockets.Socket.disconnect)
+    drain = _waits(sockets.Socket.drain)
+    send = _waits(sockets.Socket.send)
+    emit_with_ack = _waits(sockets.Socket.emit_with_ack)
+
+    def emit(
+        self,
+        event: EventName[Unpack[Ts]],
+        *args: Unpack[Ts],
+        callback: Callable[..., Any] | None = None,
+    ) -> None:
+        """Send an event to this client.
+
+        Args:
+            event: The name.
+            *args: The arguments: what JSON knows, with bytes anywhere in it.
+            callback: Called, in a thread, with the arguments of the acknowledgement.
 
         Raises:
-            TimeoutError: It has not answered in time, or has gone.
+            ValueError: The name is one of
+                :data:`~socketio_fast.sockets.RESERVED_EVENTS`.
+            TypeError: An argument is not JSON with bytes in it.
         """
-        return self._threads.wait(
-            self._client.emit_with_ack(event, *args, timeout=timeout)
-        )
+        _emit(self, event, args, callback)
 
-    def join(self, *rooms: Any) -> None:
-        """Put it into rooms."""
-        self._threads.run(self._client.join(*rooms))
+    def timeout(self, seconds: float | None) -> SocketEmitter:
+        """For an :meth:`emit_with_ack` that waits so long, and not longer."""
+        return SocketEmitter(self._inner.timeout(seconds), self._threads)
 
-    def leave(self, *rooms: Any) -> None:
-        """Take it out of rooms."""
-        self._threads.run(self._client.leave(*rooms))
+    def compress(self, compress: bool) -> SocketEmitter:
+        """For what may be compressed on its way, or may not."""
+        return SocketEmitter(self._inner.compress(compress), self._threads)
 
-    def disconnect(self, close: bool = False) -> None:
-        """Disconnect it, with ``close`` the whole connection."""
-        self._threads.wait(self._client.disconnect(close))
+    @property
+    def volatile(self) -> SocketEmitter:
+        """For what is dropped if it cannot leave at once."""
+        return SocketEmitter(self._inner.volatile, self._threads)
+
+    to = _begins(sockets.Socket.to)
+    in_ = to
+    except_ = _begins(sockets.Socket.except_)
+
+    @property
+    def local(self) -> BroadcastOperator:
+        """Clients of this process, but for this one."""
+        return BroadcastOperator(self._inner.local, self._threads)
+
+    @property
+    def broadcast(self) -> BroadcastOperator:
+        """All clients of the namespace but this one."""
+        return BroadcastOperator(self._inner.broadcast, self._threads)
 
 
-async def _next(answers: AsyncIterator[tuple[str, Any]]) -> tuple[str, Any] | None:
-    return await anext(answers, None)
+def _emit(
+    to: Socket | SocketEmitter,
+    event: Any,
+    args: tuple[Any, ...],
+    callback: Callable[..., Any] | None,
+) -> None:
+    if callback is not None:
+        callback = to._threads.adapt(callback)
+
+    async def call() -> None:
+        await to._inner.emit(event, *args, callback=callback)
+
+    to._threads.run(call())
+
+
+class Adapter(_Listening):
+    """See :class:`socketio_fast.socket_namespace.Adapter`."""
+
+    def __init__(self, inner: socket_namespace.Adapter, threads: Threads) -> None:
+        self._inner: socket_namespace.Adapter = inner
+        self._threads = threads
+
+    @property
+    def rooms(self) -> dict[Any, set[str]]:
+        """Which clients are in which room, now."""
+        return self._inner.rooms
+
+    @property
+    def sids(self) -> dict[str, set[Any]]:
+        """In which rooms each client is, now."""
+        return self._inner.sids
+
+
+class _Namespace(Broadcasting, _Guarded):
+    def __init__(self, inner: Any, server: Server) -> None:
+        self._inner = inner
+        self._server = server
+        self._threads = server._threads
+        #: The name.
+        self.name: str = inner.name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Namespace) and other._inner is self._inner
+
+    def __hash__(self) -> int:
+        return hash(self._inner)
+
+    def __repr__(self) -> str:
+        return repr(self._inner)
+
+    @property
+    def server(self) -> Server:
+        """The server."""
+        return self._server
+
+    emit = _waits(socket_namespace.SocketNamespace.emit)
+    send = _waits(socket_namespace.SocketNamespace.send)
+
+    def _given(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def given(*args: Any) -> Any:
+            return function(*[self._server._blocking(arg) for arg in args])
+
+        return given
+
+
+class SocketNamespace(_Namespace):
+    """See :class:`socketio_fast.socket_namespace.SocketNamespace`."""
+
+    @property
+    def params(self) -> dict[str, str]:
+        """What stands in the name in place of ``{…}`` or of groups with names."""
+        params: dict[str, str] = self._inner.params
+        return params
+
+    @property
+    def sockets(self) -> Mapping[str, Socket]:
+        """The sockets of its clients, by sid: those that are connected now."""
+
+        async def look() -> dict[str, Socket]:
+            found: Mapping[str, sockets.Socket] = self._inner.sockets
+            return {sid: Socket(found[sid], self._server) for sid in list(found)}
+
+        return self._threads.run(look())
+
+    @property
+    def adapter(self) -> Adapter:
+        """Its rooms."""
+        return Adapter(self._inner.adapter, self._threads)
+
+    def delete(self) -> None:
+        """Disconnect all clients, and accept no more."""
+        self._threads.ask(self._inner.delete)
+
+
+class ParentNamespace(_Namespace):
+    """See :class:`socketio_fast.socket_namespace.ParentNamespace`."""
+
+    @property
+    def children(self) -> set[SocketNamespace]:
+        """Those that there are now."""
+        return {SocketNamespace(child, self._server) for child in self._inner.children}

@@ -2,35 +2,45 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from socketio_fast._core.emitter import Emission
 from socketio_fast._core.peer import Hub, Namespace
 from socketio_fast.async_server import AsyncServer
 from socketio_fast.base_server import BaseServer, Handler
-from socketio_fast.blocking import BlockingBroadcasting
+from socketio_fast.blocking import (
+    Broadcasting,
+    ParentNamespace,
+    Socket,
+    SocketNamespace,
+)
 from socketio_fast.drain import DrainSummary
 from socketio_fast.engineio.base_server import AsyncHandlers
 from socketio_fast.engineio.server import Server as EngineServer
 from socketio_fast.engineio.server import check_async_mode
+from socketio_fast.events import name_of
 from socketio_fast.hosting.wsgi import Environ, StartResponse
 from socketio_fast.logs import Logger
 from socketio_fast.loop_thread import LoopThread
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.sync import Manager, PubSubManager
-from socketio_fast.operators import BroadcastOperator
+from socketio_fast.socket_namespace import ParentNamespace as AsyncParentNamespace
+from socketio_fast.socket_namespace import SocketNamespace as AsyncNamespace
+from socketio_fast.sockets import Socket as AsyncSocket
 from socketio_fast.threads import MAX_WORKERS, Threads
 
 if TYPE_CHECKING:
     from socketio_fast.admin import InstrumentedServer
+    from socketio_fast.events import AnyEvent
 
 __all__ = ["Server"]
 
 
-class Server(BlockingBroadcasting, BaseServer):
+class Server(Broadcasting, BaseServer):
     """A Socket.IO server for threads.
 
     It drives an :class:`~socketio_fast.AsyncServer` on an event loop of its own, which
@@ -113,6 +123,9 @@ class Server(BlockingBroadcasting, BaseServer):
         self.eio._gateway.unbind = self._server.unbind
         self.async_mode = self.eio.async_mode
         manager.set_server(self)
+        self._predicates: dict[Any, Any] = {}
+        # New sockets get no events before their listeners, in threads, are there.
+        self._hub.holds_events = True
         # Whether a subclass wants to see or change what is sent.
         self._asks_manager = type(manager).emit not in (
             Manager.emit,
@@ -170,42 +183,63 @@ class Server(BlockingBroadcasting, BaseServer):
     def _adapt(self, handler: Handler) -> Handler:
         return self._threads.adapt(handler)
 
-    def of(self, name: Any) -> NoReturn:
-        """The socket API is asyncio's, see :meth:`socketio_fast.AsyncServer.of`.
+    @property
+    def _inner(self) -> AsyncServer:
+        return self._server
+
+    @overload
+    def of(self, name: str) -> SocketNamespace: ...
+
+    @overload
+    def of(
+        self, name: re.Pattern[str] | Callable[[str, Any], bool]
+    ) -> ParentNamespace: ...
+
+    def of(self, name: Any) -> SocketNamespace | ParentNamespace:
+        """A namespace as an object: the socket API, for threads.
+
+        Example::
+
+            chat = sio.of("/chat")
+
+            @chat.on("connection")
+            def connection(socket):
+                @socket.on("message")
+                def message(text):
+                    socket.broadcast.emit("message", text)
+
+        Args:
+            name: See :meth:`socketio_fast.AsyncServer.of`; a function is called in a
+                thread.
 
         Raises:
-            NotImplementedError: Always.
+            TypeError: It is something else.
+            ValueError: There can be no such namespace.
         """
-        raise NotImplementedError(
-            f"of({name!r}): the socket API is for asyncio: use AsyncServer"
-        )
+        if callable(name):
+            name = self._predicates.setdefault(name, self._threads.adapt(name))
+        found: SocketNamespace | ParentNamespace = self._blocking(self._server.of(name))
+        return found
 
-    # Sending.
-
-    def _operator(self) -> BroadcastOperator:
-        return self._server._broadcast()
-
-    def server_side_emit(self, event: str, *args: Any) -> None:
-        """Tell an event to the other servers that share the manager.
-
-        See :meth:`socketio_fast.AsyncServer.server_side_emit`.
-        """
-        self._threads.run(self._server.server_side_emit(event, *args))
-
-    def server_side_emit_with_ack(self, event: str, *args: Any) -> list[Any]:
-        """The same, and wait for what the first listener of each server returns.
-
-        See :meth:`socketio_fast.AsyncServer.server_side_emit_with_ack`.
-        """
-        return self._threads.wait(self._server.server_side_emit_with_ack(event, *args))
+    def _blocking(self, value: Any) -> Any:
+        """What stands in threads for a namespace or socket; other values stay."""
+        if isinstance(value, AsyncSocket):
+            return Socket(value, self)
+        if isinstance(value, AsyncNamespace):
+            return SocketNamespace(value, self)
+        if isinstance(value, AsyncParentNamespace):
+            return ParentNamespace(value, self)
+        return value
 
     def server_count(self) -> int:
         """How many servers share the manager, this one included."""
         return self._threads.run(self._server.server_count())
 
+    # Sending.
+
     def emit(
         self,
-        event: str,
+        event: AnyEvent,
         data: Any = None,
         to: Any = None,
         room: Any = None,
@@ -235,6 +269,7 @@ class Server(BlockingBroadcasting, BaseServer):
         Raises:
             TypeError: ``data`` is not JSON with bytes in it.
         """
+        event = name_of(event)
         if callback is not None:
             callback = self._threads.adapt(callback)
         if self._asks_manager:
@@ -275,7 +310,7 @@ class Server(BlockingBroadcasting, BaseServer):
 
     def call(
         self,
-        event: str,
+        event: AnyEvent,
         data: Any = None,
         to: str | None = None,
         sid: str | None = None,

@@ -88,7 +88,8 @@ class EventEmitter(Listeners):
         def register(function: Any) -> Any:
             adapted = self._adapted(event, function)
             if adapted is not function:
-                adapted._listener = function  # type: ignore[attr-defined]
+                plain = getattr(function, "_listener", function)
+                adapted._listener = plain  # type: ignore[attr-defined]
             self._add(event, adapted, once, first)
             return function
 

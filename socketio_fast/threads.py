@@ -87,10 +87,7 @@ class Threads:
         Raises:
             TypeError: The handler is a coroutine function.
         """
-        if inspect.iscoroutinefunction(handler):
-            raise TypeError(
-                f"handler {handler!r} is a coroutine function: use AsyncServer, or def"
-            )
+        check_handler(handler)
 
         @functools.wraps(handler)
         async def run(*args: Any) -> Any:
@@ -152,6 +149,14 @@ def _settle(
         future.set_exception(wrapped)
     else:
         future.set_exception(error)
+
+
+def check_handler(handler: Handler) -> None:
+    """Raise TypeError for what cannot run in a thread."""
+    if inspect.iscoroutinefunction(handler):
+        raise TypeError(
+            f"handler {handler!r} is a coroutine function: use AsyncServer, or def"
+        )
 
 
 def refuse_patched_threads() -> None:

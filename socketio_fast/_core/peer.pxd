@@ -83,6 +83,7 @@ cdef class Hub(HandlerFactory):
         readonly Runner runner
         readonly object logger
         readonly bint ordered       # a client's next handler waits for its last
+        public bint holds_events    # before listeners of `connection` have ended
         object _admit               # names, or None: all
         object _new_rooms
         object _new_recovery        # None: it is off

@@ -69,6 +69,7 @@ class Namespace:
 
 @final
 class Hub(HandlerFactory):
+    holds_events: bool
     trigger: Callable[..., Any] | None
     resolve: Callable[[str, Any], Any] | None
     def __new__(

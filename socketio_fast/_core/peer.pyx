@@ -746,6 +746,8 @@ cdef class Peer:
             observer.peer_connected(self)
         if self.socket is not None and self.namespace.sockets is not None:
             self._tell_connected()
+            if self.namespace.hub.holds_events:
+                self.announced = False
         if self.announced:
             self.announced = False
             return self._next()
@@ -755,6 +757,8 @@ cdef class Peer:
         """Run what listens to new clients of the namespace."""
         cdef list args = [self.socket]
         cdef _Told told = _Told.new(self, "connection")
+        if self.namespace.hub.holds_events:
+            self.busy = told.holds = True
         # The namespace may end with this client, while they run.
         cdef Listeners sockets = self.namespace.sockets
         for event in ("connect", "connection"):
@@ -1416,6 +1420,7 @@ cdef class _Told(Group):
     """Functions that are told of something, and not asked."""
     cdef Peer peer
     cdef object event
+    cdef bint holds             # the client's events, until they have ended
 
     @staticmethod
     cdef _Told new(Peer peer, object event):
@@ -1423,6 +1428,9 @@ cdef class _Told(Group):
         self.peer = peer
         self.event = event
         return self
+
+    cdef int ended(self) except -1:
+        return self.peer._next() if self.holds else 0
 
     cdef int failed(self, object error) except -1:
         return _log_failure(self.peer, self.event, error)

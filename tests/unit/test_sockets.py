@@ -14,7 +14,6 @@ from unittest.mock import Mock
 import pytest
 from integration.raw import request
 
-import socketio_fast
 from socketio_fast import AsyncServer, exceptions
 from socketio_fast.limits import Limits
 from socketio_fast.socket_namespace import SocketNamespace
@@ -563,11 +562,6 @@ def test_a_family_does_not_take_the_main_namespace() -> None:
     sio.of("/static")
     join(server.websocket(), "/static")
     assert asked == []
-
-
-def test_threads_have_no_sockets() -> None:
-    with pytest.raises(NotImplementedError, match="AsyncServer"):
-        socketio_fast.Server().of("/")
 
 
 # --- listeners -------------------------------------------------------------------

@@ -15,7 +15,14 @@ from typing import Any
 import pytest
 
 import socketio_fast
-from socketio_fast import blocking, engineio, exceptions, operators
+from socketio_fast import (
+    blocking,
+    engineio,
+    exceptions,
+    operators,
+    socket_namespace,
+    sockets,
+)
 from unit.processes import python
 
 TIMEOUT = 10.0
@@ -294,9 +301,17 @@ def test_operators_refuse_what_those_of_asyncio_refuse(
 def test_operators_of_threads_are_those_of_asyncio() -> None:
     """M4: none is forgotten, with the same parameters."""
     pairs = [
-        (blocking.BlockingOperator, operators.BroadcastOperator),
-        (blocking.BlockingRemoteSocket, operators.RemoteSocket),
+        (blocking.BroadcastOperator, operators.BroadcastOperator),
+        (blocking.RemoteSocket, operators.RemoteSocket),
         (socketio_fast.Server, operators.Broadcasting),
+        (blocking.Socket, sockets.EventEmitter),
+        (blocking.Socket, sockets.Socket),
+        (blocking.SocketEmitter, sockets.SocketEmitter),
+        (blocking.SocketNamespace, operators.Broadcasting),
+        (blocking.SocketNamespace, socket_namespace._Namespace),
+        (blocking.SocketNamespace, socket_namespace.SocketNamespace),
+        (blocking.ParentNamespace, socket_namespace.ParentNamespace),
+        (blocking.Adapter, socket_namespace.Adapter),
     ]
     for threads, loop in pairs:
         for name, found in vars(loop).items():
@@ -325,7 +340,7 @@ def test_answers_that_nobody_waits_for_any_more_are_forgotten(
             finally:
                 ended.set()
 
-    operator = blocking.BlockingOperator(Operator(sio._server), sio._threads)
+    operator = blocking.BroadcastOperator(Operator(sio._server), sio._threads)
     for _ in operator.acks("q"):
         break
     assert ended.wait(TIMEOUT)
