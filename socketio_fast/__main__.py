@@ -56,6 +56,12 @@ def main(arguments: list[str] | None = None) -> None:
         help="connections begin with a header of the PROXY protocol",
     )
     command.add_argument(
+        "--webtransport",
+        action="store_true",
+        help="serve WebTransport too, on the UDP port of the same number (needs "
+        "--ssl-certfile)",
+    )
+    command.add_argument(
         "--drain-rate",
         type=float,
         metavar="CLIENTS",

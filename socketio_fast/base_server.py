@@ -319,7 +319,7 @@ class BaseServer:
         return found
 
     def transport(self, sid: str, namespace: str | None = None) -> str:
-        """``"polling"`` or ``"websocket"``.
+        """``"polling"``, ``"websocket"`` or ``"webtransport"``.
 
         Raises:
             KeyError: The client is not connected.

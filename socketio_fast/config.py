@@ -12,7 +12,9 @@ from socketio_fast.proxies import TrustedProxies
 
 __all__ = ["DeflateOptions", "EngineConfig"]
 
-TRANSPORTS = ("polling", "websocket")
+# What there is, and what is served without being named.
+TRANSPORTS = ("polling", "websocket", "webtransport")
+DEFAULT_TRANSPORTS = ("polling", "websocket")
 SLOW_CONSUMER = ("close", "drop_volatile", "drop_oldest", "block")
 
 
@@ -104,7 +106,8 @@ class EngineConfig:
         cors_credentials: Whether cookies may be sent from other origins.
         initial_packet: A message for each client, behind the open packet: ``str`` or
             ``bytes``; ``None`` for none.
-        transports: ``None`` for all, or some of ``"polling"`` and ``"websocket"``.
+        transports: ``None`` for ``"polling"`` and ``"websocket"``, or some of these and
+            ``"webtransport"``, see docs/webtransport.md.
         limits: What clients and addresses may ask for, a
             :class:`socketio_fast.limits.Limits`; ``None`` is no limit.
         allow_eio3: Whether clients of revision 3 of the protocol, Socket.IO 2, are
@@ -259,7 +262,7 @@ def _proxies(proxies: Any) -> TrustedProxies | None:
 
 def _transports(transports: Any) -> tuple[str, ...]:
     if transports is None:
-        return TRANSPORTS
+        return DEFAULT_TRANSPORTS
     names = (transports,) if isinstance(transports, str) else tuple(transports)
     known = tuple(name for name in names if name in TRANSPORTS)
     if not known:

@@ -32,6 +32,7 @@ from socketio_fast.threads import Threads
 
 if TYPE_CHECKING:
     from socketio_fast.hosting.beside import OtherApplication
+    from socketio_fast.hosting.webtransport import WebTransportServer
 
 __all__ = ["RunningServer", "run", "serve"]
 
@@ -65,6 +66,7 @@ async def serve(
     drain_rate: float | None = None,
     access_log: bool = False,
     proxy_protocol: bool = False,
+    webtransport: bool = False,
 ) -> RunningServer:
     """Serve an application on the running event loop.
 
@@ -98,18 +100,23 @@ async def serve(
         proxy_protocol: Whether connections begin with a header of the PROXY protocol,
             version 1 or 2, by which a proxy says who the client is. Those without one
             are closed: nobody but the proxy may reach this port. Not with TLS.
+        webtransport: Whether WebTransport is served too, by HTTP/3 on the UDP port of
+            the same number, with the certificate of ``ssl_certfile`` (the extra
+            ``webtransport``). The server's ``transports`` must name it.
 
     Returns:
         The server, listening.
 
     Raises:
         OSError: It cannot listen there.
-        ImportError: An ``ASGIApp`` is served, and uvicorn is not installed.
+        ImportError: An ``ASGIApp`` is served, and uvicorn is not installed; or
+            ``webtransport``, and aioquic is not.
         RuntimeError: The startup of the application beside it failed.
         TypeError: ``app`` is something else.
         ValueError: ``path`` is not a path, a key has no certificate, or ``drain_rate``
             is not positive; an ``ASGIApp`` has its own ``path`` and ``static_files``;
-            ``proxy_protocol`` with TLS.
+            ``proxy_protocol`` with TLS; ``webtransport`` without ``ssl_certfile``, on a
+            Unix socket, or for a server that does not have it in ``transports``.
     """
     check_rate("drain_rate", drain_rate)
     loop = asyncio.get_running_loop()
@@ -146,6 +153,11 @@ async def serve(
             "reads nothing; let the proxy end TLS"
         )
     eio = bind(server)
+    http3 = None
+    if webtransport:
+        http3 = _http3(
+            eio, location, uds, ssl_certfile, ssl_keyfile, ssl_keyfile_password
+        )
     endpoint = Endpoint(
         eio.engine,
         loop,
@@ -160,9 +172,14 @@ async def serve(
     if other is not None:
         other.share(endpoint)
         await other.start()
+    servers: list[asyncio.AbstractServer] = []
     try:
-        servers = await _listen(loop, factory, host, port, uds, sock, ssl, backlog)
+        servers += await _listen(loop, factory, host, port, uds, sock, ssl, backlog)
+        if http3 is not None:
+            await http3.listen(servers[0].sockets)  # type: ignore[attr-defined]
     except BaseException:
+        for listening in servers:
+            listening.close()
         if other is not None:
             await other.stop(0)
         raise
@@ -177,7 +194,33 @@ async def serve(
         unbind,
         listener,
         drain_rate,
+        http3,
     )
+
+
+def _http3(
+    eio: EngineServer,
+    location: str,
+    uds: str | os.PathLike[str] | None,
+    certfile: str | os.PathLike[str] | None,
+    keyfile: str | os.PathLike[str] | None,
+    password: str | None,
+) -> WebTransportServer:
+    if uds is not None:
+        raise ValueError(f"webtransport=True with uds={uds!r}: it goes by UDP")
+    if certfile is None:
+        raise ValueError(
+            "webtransport=True without ssl_certfile: QUIC has TLS, and takes it from "
+            "the files, not from an ssl.SSLContext"
+        )
+    if "webtransport" not in eio.config.transports:
+        raise ValueError(
+            f"webtransport=True, and transports={eio.config.transports}: "
+            '"webtransport" is to be in it'
+        )
+    from socketio_fast.hosting.webtransport import WebTransportServer
+
+    return WebTransportServer(eio, location, certfile, keyfile, password)
 
 
 async def _listen(
@@ -223,8 +266,10 @@ class RunningServer:
         unbind: Callable[[], Coroutine[Any, Any, None]] | None = None,
         listener: ProxyListener | None = None,
         drain_rate: float | None = None,
+        http3: WebTransportServer | None = None,
     ) -> None:
         self._eio = eio
+        self._http3 = http3
         self._unbind = unbind
         self._listener = listener
         self._endpoint = endpoint
@@ -277,8 +322,12 @@ class RunningServer:
                 task.cancel()
         connections = self._endpoint.connections
         await connections.wait_closed(max(0, deadline - loop.time()))
+        if self._http3 is not None:
+            await self._http3.wait_closed(max(0, deadline - loop.time()))
         self._eio.engine.drop_all()
         connections.abort_all()
+        if self._http3 is not None:
+            self._http3.close()
         if self._other is not None:
             await self._other.stop(max(0, deadline - loop.time()))
         if self._unbind is not None:

@@ -373,7 +373,7 @@ cdef Admission admit(Engine engine, Request request, bint upgrade):
         a.body = b""
         a.headers = cors
         return a
-    if transport not in engine.transports:
+    if transport not in engine.transports and not request.webtransport:
         file = None if upgrade else _client_file(engine, request)
         if file is not None:
             a = Admission.__new__(Admission)
@@ -398,7 +398,8 @@ cdef Admission admit(Engine engine, Request request, bint upgrade):
         elif not upgrade and method != "GET" and method != "POST":
             a = _error(engine, request, BAD_REQUEST, {"method": method})
         elif upgrade and (
-            transport != "websocket"
+            (transport != "websocket" and not request.webtransport)
+            or (session.dialect and request.webtransport)
             or not engine.allow_upgrades
             or method != "GET"  # RFC 6455, section 4.1
         ):
@@ -416,7 +417,7 @@ cdef Admission admit(Engine engine, Request request, bint upgrade):
                 )
     elif method != "GET":
         a = _error(engine, request, BAD_HANDSHAKE_METHOD, {"method": method})
-    elif upgrade != (transport == "websocket"):
+    elif upgrade != (transport != "polling"):
         a = _error(
             engine, request, BAD_REQUEST, {"name": "TRANSPORT_HANDSHAKE_ERROR"}
         )
@@ -605,7 +606,7 @@ cdef bytes cookie_header(Engine engine, Session session):
 
 def make_request(
     str method, bytes target, headers=(), object peer=None, object server=None,
-    str scheme="http", str http_version="1.1",
+    str scheme="http", str http_version="1.1", bint webtransport=False,
 ):
     """A Request of (name, value) pairs of bytes."""
     cdef Request request = Request.new(
@@ -615,7 +616,14 @@ def make_request(
     )
     request.peer = peer
     request.server = server
+    request.webtransport = webtransport
     return request
+
+
+def origin_accepted(Engine engine not None, Request request not None):
+    """Whether a request may come from where it says; its peer is known."""
+    believe(engine, request)
+    return _cors_headers(engine, request) is not None
 
 
 def judge(Engine engine not None, Request request not None, upgrade=False):

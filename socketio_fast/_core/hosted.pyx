@@ -147,7 +147,7 @@ cdef class HostedExchange(Exchange):
 
 @cython.final
 cdef class HostedWebSocket(Transport):
-    """A WebSocket for Engine.IO that another server speaks.
+    """A WebSocket for Engine.IO that another server speaks, or a WebTransport session.
 
     The host looks at `status`: other than 101, it refuses with `body`. Else it accepts
     with `headers`, calls `begin()`, gives `receive()` what comes, sends what `take()`
@@ -169,7 +169,7 @@ cdef class HostedWebSocket(Transport):
         cdef Admission a
         if admission is not None and admission.origin is not None:
             origin = admission.origin
-        self.name = "websocket"
+        self.name = "webtransport" if request.webtransport else "websocket"
         self.engine = engine
         self.request = request
         self.origin = origin
@@ -227,7 +227,7 @@ cdef class HostedWebSocket(Transport):
                 self._check_size(len(data))
                 self.on_binary(bytes(data))
         except Exception as exc:
-            self._fail(exc)
+            self.fail(exc)
 
     def _check_size(self, Py_ssize_t n):
         if n > self.engine.max_payload:
@@ -236,7 +236,7 @@ cdef class HostedWebSocket(Transport):
                 code=1009,
             )
 
-    def _fail(self, exc):
+    def fail(self, exc):
         """The client broke a rule: its session ends."""
         cdef Session session = self.session
         if session is None or session.probe is self:

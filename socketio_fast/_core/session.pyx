@@ -833,7 +833,7 @@ cdef class Session(Timed):
             return 0
         if type == EIO_PING and p[:n] == b"probe":
             if self.conn is not None:
-                self.conn.upgrading()
+                self.conn.upgrading(probe.name)
                 if probe is not self.probe:
                     return 0
             probe.send(PONG_PROBE)
@@ -869,7 +869,7 @@ cdef class Session(Timed):
             if observer is not None:
                 observer.session_upgraded(self)
             if self.conn is not None:
-                self.conn.upgraded()
+                self.conn.upgraded(websocket.name)
         return 0
 
     cdef int _end_probe(self) except -1:
@@ -928,7 +928,8 @@ cdef class Session(Timed):
 
     @property
     def transport_name(self):
-        """``"polling"`` or ``"websocket"``; the latter after an upgrade."""
+        """``"polling"``, ``"websocket"`` or ``"webtransport"``; after an upgrade not
+        the first."""
         return "websocket" if self.transport is None else self.transport.name
 
     @property
@@ -990,7 +991,12 @@ cdef class Session(Timed):
 def _open_packet(config, upgrade, max_payload):
     """The open packet behind the sid; revision 3 knows no `maxPayload`."""
     options = {
-        "upgrades": ["websocket"] if upgrade else [],
+        "upgrades": [
+            name for name in ("websocket", "webtransport")
+            if upgrade and name in config.transports
+            # Revision 3 knows no other.
+            and (max_payload or name == "websocket")
+        ],
         "pingInterval": _milliseconds(config.ping_interval + config.ping_grace),
         "pingTimeout": _milliseconds(config.ping_timeout),
     }
@@ -1047,9 +1053,12 @@ cdef class Engine(Flusher):
         self.max_pending_events = config.max_pending_events
         self.max_pending_bytes = config.max_pending_bytes
         self.allow_upgrades = config.allow_upgrades
-        self.transports = config.transports
-        self.can_upgrade = (
-            config.allow_upgrades and "websocket" in config.transports
+        # WebTransport is not asked for by a request as these are.
+        self.transports = tuple(
+            name for name in config.transports if name != "webtransport"
+        )
+        self.can_upgrade = config.allow_upgrades and (
+            "websocket" in config.transports or "webtransport" in config.transports
         )
         self.open_with_upgrade = _open_packet(config, True, True)
         self.open_without_upgrade = _open_packet(config, False, True)

@@ -69,7 +69,8 @@ class AsyncServer(BaseServer):
             ended. They start in the order its messages came. ``False`` or
             ``"ordered"``: one after another.
         monitor_clients: Accepted; clients are always monitored.
-        transports: ``None`` for all, or some of ``"polling"`` and ``"websocket"``.
+        transports: ``None`` for ``"polling"`` and ``"websocket"``, or some of these and
+            ``"webtransport"``, see docs/webtransport.md.
         upgrade_timeout: Seconds for an upgrade to WebSocket to complete (10).
         max_buffer_bytes: Bytes that may wait for a client to read them (16 MiB).
         high_water_mark: Bytes that wait for a client from which on it is slow (1 MiB).

@@ -246,7 +246,7 @@ class BaseServer:
         self._session(sid).data = session
 
     def transport(self, sid: str) -> str:
-        """``"polling"`` or ``"websocket"``.
+        """``"polling"``, ``"websocket"`` or ``"webtransport"``.
 
         Raises:
             KeyError: The client is not connected.

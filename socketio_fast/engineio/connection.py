@@ -83,11 +83,11 @@ class _Listeners:
         if not left.cancelled() and left.result():
             self.emit("drain")
 
-    def upgrading(self) -> None:
-        self.emit("upgrading", "websocket")
+    def upgrading(self, transport: str) -> None:
+        self.emit("upgrading", transport)
 
-    def upgraded(self) -> None:
-        self.emit("upgrade", "websocket")
+    def upgraded(self, transport: str) -> None:
+        self.emit("upgrade", transport)
 
     def closed(self, reason: str) -> None:
         self.emit("close", reason)
@@ -123,7 +123,7 @@ class Connection:
 
     @property
     def transport_name(self) -> str:
-        """``"polling"`` or ``"websocket"``."""
+        """``"polling"``, ``"websocket"`` or ``"webtransport"``."""
         return self._session.transport_name
 
     @property

@@ -153,14 +153,15 @@ def test_origins_by_a_function(function: Any, origin: str) -> None:
         ("websocket", ("websocket",)),
         (["polling"], ("polling",)),
         (["websocket", "polling"], ("websocket", "polling")),
-        (["polling", "webtransport"], ("polling",)),
+        (["polling", "webtransport"], ("polling", "webtransport")),
+        (["polling", "flashsocket"], ("polling",)),
     ],
 )
 def test_transports(transports: Any, expected: Any) -> None:
     assert EngineConfig(transports=transports).transports == expected
 
 
-@pytest.mark.parametrize("transports", ["", [], "webtransport", ["x"]])
+@pytest.mark.parametrize("transports", ["", [], "flashsocket", ["x"]])
 def test_transports_that_are_none(transports: Any) -> None:
     with pytest.raises(ValueError, match="no valid transports"):
         EngineConfig(transports=transports)
