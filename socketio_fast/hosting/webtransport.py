@@ -18,11 +18,11 @@ import socket
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl, urlencode
 
 try:
-    from aioquic.asyncio import QuicConnectionProtocol
+    from aioquic.asyncio.protocol import QuicConnectionProtocol
     from aioquic.asyncio.server import QuicServer
     from aioquic.h3.connection import H3_ALPN, H3Connection
     from aioquic.h3.events import (
@@ -199,7 +199,7 @@ class Session:
         self._connection.transmit_soon()
 
     def _refuse(self, status: int, reason: str) -> None:
-        logger.info("WebTransport session of %s refused: %s", self._request.peer, reason)
+        logger.info("%s: WebTransport refused: %s", self._request.peer, reason)
         self.close(status, reason)
 
     # Writing.
@@ -472,11 +472,11 @@ class WebTransportServer:
         password: str | None,
     ) -> None:
         config = eio.config
-        silence = config.ping_interval + config.ping_grace + config.ping_timeout
+        interval = cast(float, config.ping_interval) + config.ping_grace
         self._configuration = QuicConfiguration(
             alpn_protocols=H3_ALPN,
             is_client=False,
-            idle_timeout=max(IDLE_TIMEOUT, silence),
+            idle_timeout=max(IDLE_TIMEOUT, interval + config.ping_timeout),
             max_stream_data=WINDOW,
             max_datagram_frame_size=65536,  # browsers want datagrams, nobody sends them
         )

@@ -71,8 +71,7 @@ class FrameDecoder:
             size = int.from_bytes(received[1:start], "big")
         if size > self.limit:
             raise LimitError(
-                f"message of {size} bytes, more than "
-                f"max_http_buffer_size={self.limit}",
+                f"message of {size} bytes, more than max_http_buffer_size={self.limit}",
                 code=1009,
             )
         binary = received[0] & BINARY

@@ -23,7 +23,12 @@ CHROMIUM_ARGS = [
 
 
 @pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
+def chromium_args() -> list[str]:
+    return CHROMIUM_ARGS
+
+
+@pytest.fixture
+async def browser(chromium_args: list[str]) -> AsyncIterator[Browser]:
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.fail("Chromium is missing: apt-get install chromium")
@@ -31,7 +36,7 @@ async def browser() -> AsyncIterator[Browser]:
         pytest.fail("The JavaScript client is missing: npm ci --prefix tests/interop")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=chromium, args=CHROMIUM_ARGS, headless=True
+            executable_path=chromium, args=chromium_args, headless=True
         )
         yield browser
         await browser.close()

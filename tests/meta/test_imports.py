@@ -24,6 +24,7 @@ def test_imports_alone(name: str, tmp_path: Path) -> None:
     [
         *("uvloop", "picows", "socketio", "engineio", "pytest"),
         *("aiohttp", "sanic", "tornado", "uvicorn"),
+        "aioquic",
         *("redis", "kombu", "aio_pika", "kafka", "zmq"),
     ],
 )

@@ -1,0 +1,91 @@
+"""The official client by WebTransport, in a real browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser_support import CLIENT_JS, Open, Record
+from integration.webtransport import certificate
+
+import socketio_fast
+
+CONNECT = """
+async ([url, hash, transports]) => {
+  const seen = [];
+  const socket = io(url, {
+    transports,
+    reconnection: false,
+    transportOptions: {
+      webtransport: {
+        serverCertificateHashes: [
+          { algorithm: "sha-256", value: new Uint8Array(hash) },
+        ],
+      },
+    },
+  });
+  window.socket = socket;
+  await new Promise((resolve, reject) => {
+    socket.on("connect", resolve);
+    socket.on("connect_error", (error) => reject(new Error(
+      `${error.message} ${error.description} ${error.context}`
+    )));
+  });
+  seen.push(socket.io.engine.transport.name);
+  if (transports[0] === "polling") {
+    await new Promise((resolve) => socket.io.engine.on("upgrade", resolve));
+    seen.push(socket.io.engine.transport.name);
+  }
+  const bytes = new Uint8Array(100000).fill(7);
+  const answer = await socket.timeout(5000).emitWithAck("echo", "h\\u00e9", bytes);
+  seen.push(answer[0], answer[1].byteLength);
+  const ended = new Promise((resolve) => socket.on("disconnect", resolve));
+  socket.emit("leave");
+  seen.push(await ended);
+  return seen;
+}
+"""
+
+
+@pytest.fixture
+def chromium_args(chromium_args: list[str]) -> list[str]:
+    return [argument for argument in chromium_args if argument != "--disable-quic"]
+
+
+@pytest.mark.parametrize("first", ["webtransport", "polling"])
+async def test_the_official_client(
+    serve: Any, open_page: Open, seen: Record, tmp_path: Path, first: str
+) -> None:
+    """T4, P2, T5: from the start, or after an upgrade from polling."""
+    file, hash = certificate(tmp_path)
+    page_server = await serve(
+        socketio_fast.AsyncServer(),
+        static_files={"/client.js": str(CLIENT_JS), "/": str(tmp_path / "x.html")},
+    )
+    (tmp_path / "x.html").write_text(
+        '<!doctype html><link rel="icon" href="data:,">'
+        '<script src="/client.js"></script>'
+    )
+    sio = socketio_fast.AsyncServer(
+        transports=["polling", "websocket", "webtransport"],
+        cors_allowed_origins=page_server.url,
+    )
+
+    @sio.event
+    async def echo(sid: str, text: str, data: bytes) -> tuple[list[Any]]:
+        return ([text, data],)
+
+    @sio.event
+    async def leave(sid: str) -> None:
+        await sio.disconnect(sid)
+
+    server = await serve(sio, ssl_certfile=file, webtransport=True)
+    page = await open_page(page_server.url, ignore_https_errors=True)
+    transports = [first, "webtransport"][first == "webtransport" :]
+    happened = await page.evaluate(CONNECT, [server.url, list(hash), transports])
+    ways = ["polling", "webtransport"][first == "webtransport" :]
+    assert happened == [*ways, "hé", 100_000, "io server disconnect"]
+    # The client does not look whether what it pipes to a session's stream ends well.
+    complaints = seen[page].complaints
+    seen[page].complaints = [c for c in complaints if c != "The session is closed."]
