@@ -448,6 +448,7 @@ cdef class Client(SessionHandler):
                 peer = self._peer(packet.namespace)
             if peer is not None:
                 raise ProtocolError(f"second CONNECT to {packet.namespace!r:.80}")
+            self.size = packet.size
             return self._join(packet.namespace, packet.data)
         if peer is None or peer.state != CONNECTED and not peer.announced:
             raise ProtocolError(
@@ -579,13 +580,12 @@ cdef class Client(SessionHandler):
                 peer.fire("slow", size)
         return 0
 
-    cdef tuple under_way(self):
+    cdef Py_ssize_t awaited(self) except -1:
         cdef Peer peer
-        cdef Py_ssize_t handlers = 0, acks = 0
+        cdef Py_ssize_t acks = 0
         for peer in self.peers:
-            handlers += peer.state == CONNECTING
             acks += len(peer.acks or ())
-        return handlers, acks
+        return acks
 
     cdef int _end_connect_deadline(self) except -1:
         if self.connect_deadline is not None:
@@ -1285,17 +1285,21 @@ cdef class _Event(Outcome):
 cdef class _Connect(Outcome):
     """A suspended connect handler."""
     cdef Peer peer
+    cdef Pending pending
 
     @staticmethod
     cdef _Connect new(Peer peer):
         cdef _Connect self = _Connect.__new__(_Connect)
         self.peer = peer
+        self.pending = Pending.new(peer)
         return self
 
     cdef int returned(self, object value) except -1:
+        self.pending.end()
         return self.peer._started(value)
 
     cdef int raised(self, object error) except -1:
+        self.pending.end()
         return self.peer._refused(error)
 
 
@@ -1324,6 +1328,7 @@ cdef class _Resolved(Outcome):
     cdef Client client
     cdef str name
     cdef object auth
+    cdef Py_ssize_t size
 
     @staticmethod
     cdef _Resolved new(Client client, str name, object auth):
@@ -1332,13 +1337,15 @@ cdef class _Resolved(Outcome):
         self.name = name
         self.auth = auth
         # It is in no namespace yet, whose number may be limited: it counts as an event.
-        client.session.enter(0)
+        self.size = client.size
+        client.session.enter(self.size)
         return self
 
     cdef int returned(self, object value) except -1:
         cdef Client client = self.client
         cdef Namespace ns = value
-        client.session.leave(0)
+        client.session.leave(self.size)
+        client.size = self.size
         if client.session.handler is None:
             # It has gone meanwhile.
             return 0 if ns is None else client.hub._end(ns)
@@ -1352,7 +1359,8 @@ cdef class _Resolved(Outcome):
         self.client.hub.logger.error(
             "namespace %.80r was not found", self.name, exc_info=error
         )
-        self.client.session.leave(0)
+        self.client.session.leave(self.size)
+        self.client.size = self.size
         if self.client.session.handler is None:
             return 0
         return self.client._enter(None, self.name, self.auth)
@@ -1362,17 +1370,22 @@ cdef class _Resolved(Outcome):
 cdef class _Admitted(Outcome):
     """Suspended middlewares of a namespace."""
     cdef Peer peer
+    cdef Pending pending
 
     @staticmethod
     cdef _Admitted new(Peer peer):
         cdef _Admitted self = _Admitted.__new__(_Admitted)
         self.peer = peer
+        self.pending = Pending.new(peer)
         return self
 
     cdef int returned(self, object value) except -1:
+        self.pending.end()
+        self.peer.client.size = self.pending.size
         return self.peer._start_handler()
 
     cdef int raised(self, object error) except -1:
+        self.pending.end()
         return self.peer._refused(error)
 
 

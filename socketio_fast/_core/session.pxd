@@ -80,7 +80,7 @@ cdef class SessionHandler(Timed):
     cdef int on_close(self, str reason) except -1
     cdef bint awaits(self) except -1
     cdef int on_slow(self, Py_ssize_t size) except -1
-    cdef tuple under_way(self)
+    cdef Py_ssize_t awaited(self) except -1
 
 
 cdef class HandlerFactory:

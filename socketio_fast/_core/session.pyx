@@ -237,9 +237,9 @@ cdef class SessionHandler(Timed):
         """So many bytes wait for the client: more than the high-water mark."""
         return 0
 
-    cdef tuple under_way(self):
-        """How many connect handlers and acknowledgements have not come to an end."""
-        return 0, 0
+    cdef Py_ssize_t awaited(self) except -1:
+        """How many acknowledgements of this client have not come."""
+        return 0
 
     cdef int on_deadline(self, int kind, double now) except -1:
         return 0
@@ -982,10 +982,10 @@ cdef class Session(Timed):
     def under_way(self):
         """How many handlers, and acknowledgements of this client, have not ended."""
         cdef SessionHandler handler = self.handler
-        handlers, acks = (0, 0) if handler is None else handler.under_way()
+        cdef Py_ssize_t handlers = self.state == OPENING
         if self.flow is not None:
             handlers += self.flow.events
-        return handlers + (self.state == OPENING), acks
+        return handlers, 0 if handler is None else handler.awaited()
 
 
 def _open_packet(config, upgrade, max_payload):

@@ -343,3 +343,27 @@ async def test_an_upgrade_of_a_client_that_is_not_read(host: Any) -> None:
                 assert gate.begun == list(range(40))
                 for i in range(20, 40):
                     assert await ws.message() == f"43{i}[{i}]"
+
+
+async def test_connect_handlers_that_wait_are_counted(host: Any) -> None:
+    """One client that asks for ever more namespaces is not read after a while."""
+    sio = socketio_fast.AsyncServer(namespaces="*", max_pending_events=10)
+    gate = asyncio.Event()
+    begun: list[str] = []
+
+    @sio.on("connect", namespace="*")
+    async def connect(namespace: str, sid: str, environ: Any) -> None:
+        begun.append(namespace)
+        await gate.wait()
+
+    async with await WebSocket.upgrade(await host(sio), websocket(path=PATH)) as ws:
+        await ws.open_packet()
+        await ws.send(b"".join(text(f"40/n{i},") for i in range(100)))
+        await ws.silent()
+        assert begun == [f"/n{i}" for i in range(11)]
+        (session,) = sio.eio.sockets.values()
+        assert session.under_way == (11, 0)
+        gate.set()
+        for i in range(100):
+            assert str(await ws.message()).startswith(f"40/n{i},")
+        assert session.under_way == (0, 0)
