@@ -33,7 +33,7 @@ cdef class Polling(Transport):
     cdef int _read_rest(self, bint whole) except -1
     cdef int _let_go(self, int status, bytes content_type, bytes text) except -1
     cdef bytes _read(self, bytes body, bint whole)
-    cdef int _read_3(self, bytes body, bint binary) except -1
+    cdef bytes _read_3(self, bytes body, bint binary, bint whole)
     cdef int _check_count(self, Py_ssize_t count) except -1
     cdef int on_abort(self, Responder responder) except -1
     cdef int _stop(self) except -1

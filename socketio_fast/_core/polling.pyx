@@ -253,7 +253,9 @@ cdef class Polling(Transport):
         self.post = self.rest = None
         try:
             if self.dialect & REVISION_3:
-                self._read_3(body, post.header(b"content-type") == BINARY)
+                rest = self._read_3(
+                    body, post.header(b"content-type") == BINARY, whole
+                )
             else:
                 rest = self._read(body, whole)
         except Exception as exc:
@@ -302,8 +304,9 @@ cdef class Polling(Transport):
                 return b""
             p = stop + 1
 
-    cdef int _read_3(self, bytes body, bint binary) except -1:
-        """A payload of revision 3; packets are as over WebSocket."""
+    cdef bytes _read_3(self, bytes body, bint binary, bint whole):
+        """The same of a payload of revision 3; packets are as over WebSocket."""
+        cdef Session session = self.session
         cdef const char *p = PyBytes_AS_STRING(body)
         cdef const char *end = p + PyBytes_GET_SIZE(body)
         cdef const char *packet
@@ -312,6 +315,8 @@ cdef class Polling(Transport):
         if p == end:
             raise PacketError("empty payload")
         while p < end:
+            if session.flow is not None and session.flow.paused and not whole:
+                return p[:end - p]
             count += 1
             self._check_count(count)
             if binary:
@@ -322,7 +327,7 @@ cdef class Polling(Transport):
                 self.on_binary(packet[:p - packet])
             else:
                 self.on_text(packet, p - packet)
-        return 0
+        return b""
 
     cdef int _check_count(self, Py_ssize_t count) except -1:
         if 0 < self.engine.max_packets < count:

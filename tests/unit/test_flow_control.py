@@ -50,3 +50,45 @@ def test_a_post_whose_connection_is_lost_while_it_waits(
             future.set_result(None)
     server.loop.turn()
     assert http.get(target)[0] == 400
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_a_payload_of_revision_3_waits_packet_by_packet(binary: bool) -> None:
+    """P3: as one of revision 4; what is not read yet is no task."""
+    sio = socketio_fast.AsyncServer(max_pending_events=1, allow_eio3=True)
+    server = Server(sio)
+    begun: list[asyncio.Future[Any]] = []
+    ended: list[int] = []
+
+    @sio.event
+    async def slow(sid: str, n: int) -> None:
+        begun.append(asyncio.get_running_loop().create_future())
+        await begun[-1]
+        ended.append(n)
+
+    http = server.http()
+    base = f"{server.path}?EIO=3&transport=polling"
+    _, opened = http.get(base)
+    sid = opened.decode().partition('"sid":"')[2].partition('"')[0]
+    packets = [f'42["slow",{n}]' for n in range(20)]
+    headers = []
+    body: Any = "".join(f"{len(packet)}:{packet}" for packet in packets)
+    if binary:
+        headers = [("Content-Type", "application/octet-stream")]
+        body = b"".join(
+            b"\0" + bytes(map(int, str(len(packet)))) + b"\xff" + packet.encode()
+            for packet in packets
+        )
+    poster = server.http()
+    poster.send(request("POST", f"{base}&sid={sid}", body, headers=headers))
+    assert len(begun) == 2
+    while len(ended) < 20:
+        assert poster.responses() == []
+        with server.loop.running():
+            for future in begun:
+                if not future.done():
+                    future.set_result(None)
+        server.loop.turn()
+    server.loop.turn()
+    assert [status for status, _, _ in poster.responses()] == [200]
+    assert ended == list(range(20))
