@@ -129,6 +129,15 @@ class Session:
         """The client may have acknowledged something."""
         self._delivered.set()
 
+    def stop(self) -> None:
+        """The server stops: what is not open yet will not be."""
+        if self._websocket is None:
+            self.close(503, "the server stops")
+
+    async def wait(self) -> None:
+        """Wait until it is over."""
+        await self._over.wait()
+
     def end(self) -> None:
         """It is over: closed by either side, or its connection lost."""
         if self._ended:
@@ -222,7 +231,7 @@ class Session:
         self._connection.write(self.stream_id, b"", end=True)
         await self._room(0)
         with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._over.wait(), LINGER)
+            await asyncio.wait_for(self.wait(), LINGER)
         self.close(code or 0)
 
     def close(self, code: int = 0, reason: str = "") -> None:
@@ -519,7 +528,9 @@ class WebTransportServer:
     async def wait_closed(self, timeout: float) -> None:
         """Accept no more, and let sessions end, so many seconds at most."""
         self.closing = True
-        over = [asyncio.ensure_future(s._over.wait()) for s in self.sessions]
+        for session in list(self.sessions):
+            session.stop()
+        over = [asyncio.ensure_future(session.wait()) for session in self.sessions]
         if over:
             await asyncio.wait(over, timeout=timeout)
             for waiting in over:
