@@ -339,6 +339,19 @@ class RunningServer:
                 os.unlink(self._uds)
         self._eio.engine.reopen()
 
+    async def _abort(self) -> None:
+        """End at once: nothing is delivered any more, and nobody is waited for."""
+        self._closed = True
+        for server in self._servers:
+            server.close()
+        if self._listener is not None:
+            self._listener.close()
+        self._eio.engine.drop_all()
+        self._endpoint.connections.abort_all()
+        if self._http3 is not None:
+            self._http3.close()
+        await asyncio.sleep(0)  # connections end in the next pass
+
     async def __aenter__(self) -> RunningServer:
         return self
 
@@ -397,9 +410,11 @@ async def _serve_until_signal(
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, on_signal)
     _announce(server)
-    with contextlib.suppress(asyncio.CancelledError):
+    try:
         await stop.wait()
         await server.close()
+    except asyncio.CancelledError:
+        await server._abort()
 
 
 def _serve_in_threads(
