@@ -382,29 +382,30 @@ def test_a_handler_that_does_not_end_is_waited_for_and_then_cancelled(
 def test_clients_leave_in_stages(folder: Path, number: int) -> None:
     """S6: the signal begins a drain; the next one ends it at once."""
     arguments = ("--drain-rate", "0.01", "--shutdown-timeout", "3600")
-    with run(folder, *arguments) as server:
-        with joined(server) as first, joined(server) as second:
-            server.signal(number)
-            assert server.next_line() == "disconnected: server disconnect\n"
-            # One of them has gone, the next would in 100 s; nobody is let in.
-            refused = ask(connect(port_of(server)), polling(path="/socket.io/"))
-            assert refused.startswith(b"HTTP/1.1 503 ")
-            assert b"\r\nRetry-After: " in refused
-            server.signal(number)
-            status, out, err = server.ended()
-            assert (status, out) == (0, "disconnected: server disconnect\n")
-            assert "Traceback" not in err
-            del first, second
+    with run(folder, *arguments) as server, joined(server), joined(server):
+        server.signal(number)
+        assert server.next_line() == "disconnected: server disconnect\n"
+        # One of them has gone, the next would in 100 s; nobody is let in.
+        refused = ask(connect(port_of(server)), polling(path="/socket.io/"))
+        assert refused.startswith(b"HTTP/1.1 503 ")
+        assert b"\r\nRetry-After: " in refused
+        server.signal(number)
+        status, out, err = server.ended()
+        assert (status, out) == (0, "disconnected: server disconnect\n")
+        assert "Traceback" not in err
 
 
 def test_all_clients_leave_before_the_end(folder: Path) -> None:
     """S6: as many in a second as the option says."""
-    with run(folder, "--drain-rate", "1000") as server:
-        with joined(server) as first, joined(server) as second:
-            server.signal()
-            for sock in (first, second):
-                assert read_response(sock) == b"Service Unavailable"
-            assert server.ended() == (0, "disconnected: server disconnect\n" * 2, "")
+    with (
+        run(folder, "--drain-rate", "1000") as server,
+        joined(server) as first,
+        joined(server) as second,
+    ):
+        server.signal()
+        for sock in (first, second):
+            assert read_response(sock) == b"Service Unavailable"
+        assert server.ended() == (0, "disconnected: server disconnect\n" * 2, "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
