@@ -33,7 +33,12 @@ try:
     )
     from aioquic.quic.configuration import QuicConfiguration
     from aioquic.quic.connection import QuicConnection
-    from aioquic.quic.events import ConnectionTerminated, QuicEvent, StreamReset
+    from aioquic.quic.events import (
+        ConnectionTerminated,
+        HandshakeCompleted,
+        QuicEvent,
+        StreamReset,
+    )
 except ImportError as exc:
     raise ImportError(
         'WebTransport is served by aioquic: pip install "socketio-fast[webtransport]"'
@@ -298,7 +303,8 @@ class Connection(QuicConnectionProtocol):
         self._sessions: dict[int, Session] = {}
         self._streams: dict[int, Session] = {}
         self._windows: dict[int, Window] = {}
-        self._peer: Any = None
+        self._peer: Any = None  # whom the handshake was with
+        self._confirmed = False
         self._grant = quic._write_stream_limits
         quic._write_stream_limits = self._limit_stream  # type: ignore[method-assign]
 
@@ -343,7 +349,12 @@ class Connection(QuicConnectionProtocol):
 
     def datagram_received(self, data: bytes | str, addr: Any) -> None:
         """A datagram of the client; called by the event loop."""
-        self._peer = addr
+        if self._peer is None:
+            self._peer = addr
+        elif addr != self._peer and not self._confirmed:
+            # Who can write any address on a datagram, and has only been heard, could
+            # pass for another client: the whole handshake goes by one.
+            return
         super().datagram_received(data, addr)
         for session in list(self._streams.values()):
             session.delivered()
@@ -354,6 +365,8 @@ class Connection(QuicConnectionProtocol):
             for session in list(self._sessions.values()):
                 session.end()
             return
+        if isinstance(event, HandshakeCompleted):
+            self._confirmed = True
         if isinstance(event, StreamReset):
             ended = self._sessions.get(event.stream_id) or self._streams.get(
                 event.stream_id
@@ -410,7 +423,9 @@ class Connection(QuicConnectionProtocol):
             return 503
         if "webtransport" not in server.eio.config.transports:
             return 400
-        return 200 if origin_accepted(server.eio.engine, request) else 403
+        # Proxies are believed once for each request: the open packet makes another.
+        asked = _handshake(request, None)
+        return 200 if origin_accepted(server.eio.engine, asked) else 403
 
     def _stream_data(self, event: WebTransportStreamDataReceived) -> None:
         session = self._sessions.get(event.session_id)

@@ -9,6 +9,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -157,7 +158,7 @@ async def test_requests_for_something_else(start: Start, fields: Any) -> None:
     [(b"https://localhost", 200), (b"http://localhost", 403), (b"https://x", 403)],
 )
 async def test_origins(start: Start, origin: bytes, status: int) -> None:
-    """E8, T4: a page of another origin gets no session."""
+    """E12, T4: a page of another origin gets no session."""
     client = await (await start()).client()
     assert (await client.request("/engine.io/", (b"origin", origin)))[0] == status
 
@@ -562,3 +563,56 @@ async def test_a_port_that_is_taken(tmp_path: Path, unused_tcp_port: int) -> Non
             )
     with pytest.raises(OSError):
         await within(asyncio.open_connection(*address))
+
+
+class Forwarder(asyncio.DatagramProtocol):
+    """A client's datagrams, by two addresses in turn, as if one were forged."""
+
+    def __init__(self, server: tuple[str, int]) -> None:
+        self.server = server
+        self.sockets: list[asyncio.DatagramTransport] = []
+        self.sent = 0
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        self.addr = addr
+        self.sockets[min(self.sent, 1)].sendto(data, self.server)
+        self.sent += 1
+
+
+class Back(asyncio.DatagramProtocol):
+    """What the server answers, whichever address it is for."""
+
+    def __init__(self, forwarder: Forwarder) -> None:
+        self.forwarder = forwarder
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        self.forwarder.transport.sendto(data, self.forwarder.addr)
+
+
+async def test_a_handshake_by_two_addresses(start: Start) -> None:
+    """T4: who a client is said to be has been heard from, and has heard."""
+    program = await start()
+    loop = asyncio.get_running_loop()
+    local = ("127.0.0.1", 0)
+    server = ("127.0.0.1", program.server.port)
+    transport, forwarder = await loop.create_datagram_endpoint(
+        lambda: Forwarder(server), local_addr=local
+    )
+    for _ in range(2):
+        back, _ = await loop.create_datagram_endpoint(
+            lambda: Back(forwarder), local_addr=local
+        )
+        forwarder.sockets.append(back)
+    host, port = transport.get_extra_info("sockname")
+    try:
+        with pytest.raises((ConnectionError, asyncio.TimeoutError)):
+            async with connected(SimpleNamespace(host=host, port=port)) as client:
+                await asyncio.wait_for(client.open(), 1)
+        assert forwarder.sent > 1
+        assert not program.echo.sids
+    finally:
+        for opened in (transport, *forwarder.sockets):
+            opened.close()
