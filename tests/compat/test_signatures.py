@@ -171,6 +171,7 @@ DIFFERENT: dict[str, str] = {
         for name, reason in {
             "sequence_number": "ids are random throughout",
             "start_service_task": "clients are monitored, by no task",
+            "valid_transports": "there is WebTransport too",
         }.items()
     },
     "socketio.ZmqManager.zmq_listen": "what is inside ZmqManager is its own",
