@@ -14,8 +14,15 @@ import socketio_fast
 
 # The clients of tests/interop are for other tests too.
 sys.path.append(str(Path(__file__).parent / "interop"))
+# Before a module of another folder imports what it shares with this one.
 pytest.register_assert_rewrite(
-    "admin_client", "interop_support", "js_client", "python_client"
+    "admin_client",
+    "compat.harness",
+    "integration.raw",
+    "integration.webtransport",
+    "interop_support",
+    "js_client",
+    "python_client",
 )
 
 Serve = Callable[..., Awaitable[socketio_fast.RunningServer]]

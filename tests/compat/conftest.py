@@ -10,9 +10,7 @@ import engineio as python_engineio
 import pytest
 import socketio as python_socketio
 
-pytest.register_assert_rewrite("compat.harness", "integration.raw")
-
-from compat.harness import HOSTS, App, Host, Run, Server  # noqa: E402
+from compat.harness import HOSTS, App, Host, Run, Server
 
 
 @pytest.fixture(params=HOSTS, ids=lambda host: host.name)
