@@ -207,6 +207,7 @@ def last_line(text: str) -> str:
 def wait_until_listening(process: subprocess.Popen[bytes], log: IO[str]) -> int:
     """The process that serves: what was started may only have launched it."""
     deadline = time.monotonic() + START_SECONDS
+    output = ""
     while time.monotonic() < deadline:
         log.seek(0)
         output = log.read()
@@ -215,7 +216,9 @@ def wait_until_listening(process: subprocess.Popen[bytes], log: IO[str]) -> int:
         if process.poll() is not None:
             raise BenchmarkError(f"the server ended: {last_line(output)}")
         time.sleep(0.02)
-    raise BenchmarkError(f"the server did not listen within {START_SECONDS:.0f} s")
+    raise BenchmarkError(
+        f"the server did not listen within {START_SECONDS:.0f} s: {last_line(output)}"
+    )
 
 
 @contextlib.contextmanager
@@ -224,11 +227,13 @@ def serving(
 ) -> Iterator[tuple[int, int, IO[str]]]:
     """Runs a server; yields its port, its process id and its output."""
     port = free_port()
-    with tempfile.TemporaryFile("w+") as log:
+    # Opened twice: who reads must not move the place where the server writes, whose
+    # next line would then be written over the one that is looked for.
+    with tempfile.NamedTemporaryFile("r") as log, open(log.name, "ab") as output:
         process = subprocess.Popen(
             server.arguments(plan.python, "--port", str(port), *more),
             stdin=subprocess.DEVNULL,
-            stdout=log,
+            stdout=output,
             stderr=subprocess.STDOUT,
             preexec_fn=lambda: os.sched_setaffinity(0, {plan.server_core}),
         )
