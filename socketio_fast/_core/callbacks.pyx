@@ -79,10 +79,10 @@ cdef class CallbackHandler(SessionHandler):
     cdef int _connected(self, object value) except -1:
         cdef Session session = self.session
         if value is None or value is True:
-            session.accept()
             if session.reason is not None:
                 # It went meanwhile; it was accepted, so the handlers pair up.
-                self.on_close(session.reason)
+                return self.on_close(session.reason)
+            session.accept()
         else:
             session.refuse()
         return 0

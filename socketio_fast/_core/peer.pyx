@@ -344,15 +344,18 @@ cdef class Client(SessionHandler):
     """The Socket.IO side of one Engine.IO connection."""
 
     cdef int on_open(self) except -1:
-        cdef Engine engine = self.session.engine
+        cdef Session session = self.session
+        cdef Engine engine = session.engine
         cdef Limits limits = engine.limits
         if limits is not None:
             limits.pending += 1
             self.pending = True
-            self.limiter = limits.limiter(self.session.visitor, engine.now())
-        self.session.accept()
+            self.limiter = limits.limiter(session.visitor, engine.now())
+        session.accept()
+        if session.state != OPEN:
+            return 0
         self.connect_deadline = engine.start(self.hub.connect_timeout, 0, self)
-        if self.session.dialect & REVISION_3:
+        if session.dialect & REVISION_3:
             # Its clients are in "/" without asking.
             return self._join("/", None)
         return 0

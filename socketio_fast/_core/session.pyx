@@ -309,14 +309,14 @@ cdef class Session(Timed):
         else:
             rest = engine.open_without_upgrade
         self.send(outgoing.control(b'0{"sid":' + orjson.dumps(self.id) + rest))
-        if engine.hooks is not None:
-            engine.hooks.opened(self)
         if engine.initial_packet is not None:
             self.send(outgoing.message(engine.initial_packet))
         if self.dialect & REVISION_3:
             self.heartbeat = engine.start(self._silence(), D_PONG, self)
         else:
             self.heartbeat = engine.start(engine.ping_interval, D_PING, self)
+        if engine.hooks is not None:
+            engine.hooks.opened(self)  # who may close it
         return 0
 
     cdef double _silence(self) except -1:

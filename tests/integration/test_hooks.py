@@ -348,6 +348,61 @@ async def test_events_of_a_connection(
     ]
 
 
+async def test_a_connection_that_is_closed_at_once(
+    begin: Begin, http: aiohttp.ClientSession
+) -> None:
+    """E13: by the listener of `connection`; the server serves on."""
+    ends: list[str] = []
+    ended = asyncio.Event()
+    sio = socketio_fast.AsyncServer()
+
+    @sio.eio.on("connection")
+    def connection(conn: Connection) -> None:
+        def close(reason: str) -> None:
+            ends.append(reason)
+            ended.set()
+
+        conn.on("close", close)
+        conn.close()
+
+    url = await begin(sio.eio)
+    for transport in ("websocket", "polling"):
+        ended.clear()
+        if transport == "polling":
+            await handshake(http, url)
+        else:
+            async with http.ws_connect(url, params=target(transport=transport)) as ws:
+                kinds = [(await within(ws.receive())).type for _ in range(2)]
+                assert kinds[-1] is aiohttp.WSMsgType.CLOSE
+        await within(ended.wait())
+    assert ends == ["server disconnect"] * 2
+    assert not [s for s in sio.eio.sockets.values() if s.connected]
+
+
+async def test_the_same_below_socket_io(
+    begin: Begin, http: aiohttp.ClientSession
+) -> None:
+    """E13: handlers pair up, and hear of the end once."""
+    told: list[str] = []
+    ended = asyncio.Event()
+    eio = engineio.AsyncServer()
+    eio.on("connection", lambda conn: conn.close())
+    eio.on("connect", lambda sid, environ: told.append("connect"))
+
+    @eio.on("disconnect")
+    def disconnect(sid: str, reason: str) -> None:
+        told.append(reason)
+        ended.set()
+
+    url = await begin(eio)
+    async with http.ws_connect(url, params=target(transport="websocket")) as ws:
+        kinds = [(await within(ws.receive())).type for _ in range(2)]
+        assert kinds[-1] is aiohttp.WSMsgType.CLOSE
+    await within(ended.wait())
+    await turns()
+    assert told == ["connect", "server disconnect"]
+
+
 async def test_what_leaves_together(begin: Begin, http: aiohttp.ClientSession) -> None:
     """E15, E16: `connection` of the engine; `flush` and `drain`, once for a pass."""
     told: list[Any] = []
