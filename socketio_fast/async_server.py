@@ -146,7 +146,6 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         client_files = choose_client_files(serve_client)
         hub = Hub(
             admit=None if namespaces == "*" else self.namespaces,
-            generate_id=lambda: self.eio.new_id(),
             new_rooms=Rooms,
             logger=self.logger,
             connect_timeout=connect_timeout,

@@ -12,11 +12,11 @@ cdef class Request:
         public object server        # what getsockname() gives
         readonly str scheme
         readonly str host           # as a trusted proxy says; None: the header's
-        bint believed               # proxies were asked who the client is
         readonly str http_version
+        unsigned char believed      # proxies were asked who the client is
+        unsigned char escaped       # the query has escapes
         readonly bint webtransport  # it stands for the open packet of such a session
         Py_ssize_t query_at         # where the query begins; -1: there is none
-        bint escaped                # it has escapes
         dict _parameters            # of a query with escapes
 
     @staticmethod

@@ -87,7 +87,6 @@ cdef class Hub(HandlerFactory):
         object _admit               # names, or None: all
         object _new_rooms
         object _new_recovery        # None: it is off
-        object _generate_id
         double connect_timeout
         Py_ssize_t max_attachments
         bint always_connect         # CONNECT is sent before the connect handler runs
@@ -95,6 +94,7 @@ cdef class Hub(HandlerFactory):
         public object resolve       # finds namespaces that are not there yet; or None
         bint error_acks             # an event that fails is acknowledged as that
         public object trigger       # takes every event instead of the handlers; or None
+        Py_ssize_t packet_size      # bytes of the packet that is dispatched
         readonly object not_handled  # what a handler returns to send no acknowledgement
         readonly Codec codec        # of packets; None: the built-in one
 
@@ -110,9 +110,7 @@ cdef class Client(SessionHandler):
         dict others                 # namespace -> Peer, in all others
         Packet incomplete           # waits for its attachments
         Deadline connect_deadline
-        Py_ssize_t size             # bytes of the packet that is dispatched
         Limiter limiter             # of what it sends; None: it may send anything
-        bint pending                # it is counted as being in no namespace yet
 
     cdef Peer _peer(self, str namespace)
     cdef int _dispatch(self, Packet packet) except -1
@@ -129,17 +127,16 @@ cdef class Client(SessionHandler):
 cdef class Peer:
     cdef:
         readonly str sid
-        readonly int state
+        readonly unsigned char state
+        unsigned char busy
+        unsigned char announced     # CONNECTING, but its CONNECT packet has been sent
         readonly Client client
         readonly Namespace namespace
         public set rooms            # None: in no room but its own
         dict acks                   # id -> callback or Future
         int64_t next_ack
         list held                   # messages while CONNECTING
-        Py_ssize_t held_bytes
         object waiting              # a deque of packets behind a suspended handler
-        bint busy
-        bint announced              # CONNECTING, but its CONNECT packet has been sent
         object ending               # the Task of a suspended disconnect handler
         str reason                  # why it ends; None while it does not
         readonly object auth        # of its CONNECT packet

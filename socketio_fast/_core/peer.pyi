@@ -76,7 +76,6 @@ class Hub(HandlerFactory):
         cls,
         *,
         admit: Container[str] | None,
-        generate_id: Callable[[], str],
         new_rooms: Callable[[Namespace], Membership],
         logger: Logger,
         connect_timeout: float,

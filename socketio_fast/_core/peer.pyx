@@ -214,7 +214,6 @@ cdef class Hub(HandlerFactory):
     Args:
         admit: Names of namespaces that accept clients besides those with handlers;
             None for all. Looked at each time.
-        generate_id: Makes Socket.IO ids; called without arguments.
         new_rooms: Makes the `Membership` of a `Namespace`.
         logger: A `logging.Logger`.
         connect_timeout: Seconds for a client to join a namespace.
@@ -229,7 +228,7 @@ cdef class Hub(HandlerFactory):
     """
 
     def __cinit__(
-        self, *, object admit, object generate_id, object new_rooms, object logger,
+        self, *, object admit, object new_rooms, object logger,
         double connect_timeout, Py_ssize_t max_attachments, bint ordered=False,
         bint always_connect=False, bint verbose=False, Codec codec=None,
         object new_recovery=None,
@@ -238,7 +237,6 @@ cdef class Hub(HandlerFactory):
         self.namespaces = {}
         self.wildcard = Namespace(self, "*")
         self._admit = admit
-        self._generate_id = generate_id
         self._new_rooms = new_rooms
         self.logger = logger
         self.connect_timeout = connect_timeout
@@ -349,7 +347,7 @@ cdef class Client(SessionHandler):
         cdef Limits limits = engine.limits
         if limits is not None:
             limits.pending += 1
-            self.pending = True
+            session.pending = True
             self.limiter = limits.limiter(session.visitor, engine.now())
         session.accept()
         if session.state != OPEN:
@@ -451,7 +449,7 @@ cdef class Client(SessionHandler):
                 peer = self._peer(packet.namespace)
             if peer is not None:
                 raise ProtocolError(f"second CONNECT to {packet.namespace!r:.80}")
-            self.size = packet.size
+            self.hub.packet_size = packet.size
             return self._join(packet.namespace, packet.data)
         if peer is None or peer.state != CONNECTED and not peer.announced:
             raise ProtocolError(
@@ -463,7 +461,7 @@ cdef class Client(SessionHandler):
                     peer.waiting = deque()
                 peer.waiting.append(packet)
                 return self.session.enter(packet.size)
-            self.size = packet.size
+            self.hub.packet_size = packet.size
             return peer._on_event(<list> packet.data, packet.id)
         if packet.type == SIO_ACK:
             return peer._on_ack(<list> packet.data, packet.id)
@@ -532,7 +530,7 @@ cdef class Client(SessionHandler):
                 peer.sid = ns.name + "#" + peer.sid
             ns.peers[peer.sid] = peer
         elif ns.recovery is None:
-            peer.sid = self.hub._generate_id()
+            peer.sid = self.session.engine.new_id()
             ns.peers[peer.sid] = peer
         else:
             auth = ns.recovery.restore_session(peer, auth)
@@ -594,8 +592,8 @@ cdef class Client(SessionHandler):
         if self.connect_deadline is not None:
             self.connect_deadline.cancel()
             self.connect_deadline = None
-        if self.pending:
-            self.pending = False
+        if self.session.pending:
+            self.session.pending = False
             self.session.engine.limits.pending -= 1
         return 0
 
@@ -633,10 +631,7 @@ cdef class Peer:
             if self.held is None:
                 self.held = []
             self.held.append(m)
-            self.held_bytes += m.size()
-            session.held += m.size()
-            if session.held > session.engine.max_buffer_bytes:
-                session.engine.overflow(session)
+            session.hold_back(m.size())
         return 0
 
     cdef bint _writable(self) except -1:
@@ -652,9 +647,10 @@ cdef class Peer:
     cdef list _take_held(self):
         """What was sent while CONNECTING, to be sent or dropped now."""
         cdef list held = self.held
-        self.client.session.held -= self.held_bytes
-        self.held_bytes = 0
+        cdef Outgoing m
         self.held = None
+        for m in held or ():
+            self.client.session.hold_back(-m.size())
         return held
 
     # Connect.
@@ -987,7 +983,7 @@ cdef class Peer:
         while self.waiting and not self.busy and self.state == CONNECTED:
             packet = self.waiting.popleft()
             self.client.session.leave(packet.size)
-            self.client.size = packet.size
+            self.client.hub.packet_size = packet.size
             self._on_event(<list> packet.data, packet.id)
         return 0
 
@@ -1238,7 +1234,7 @@ cdef class Pending:
     cdef Pending new(Peer peer):
         cdef Pending self = Pending.__new__(Pending)
         self.session = peer.client.session
-        self.size = peer.client.size
+        self.size = peer.client.hub.packet_size
         self.session.enter(self.size)
         return self
 
@@ -1340,7 +1336,7 @@ cdef class _Resolved(Outcome):
         self.name = name
         self.auth = auth
         # It is in no namespace yet, whose number may be limited: it counts as an event.
-        self.size = client.size
+        self.size = client.hub.packet_size
         client.session.enter(self.size)
         return self
 
@@ -1348,7 +1344,7 @@ cdef class _Resolved(Outcome):
         cdef Client client = self.client
         cdef Namespace ns = value
         client.session.leave(self.size)
-        client.size = self.size
+        client.hub.packet_size = self.size
         if client.session.handler is None:
             # It has gone meanwhile.
             return 0 if ns is None else client.hub._end(ns)
@@ -1363,7 +1359,7 @@ cdef class _Resolved(Outcome):
             "namespace %.80r was not found", self.name, exc_info=error
         )
         self.client.session.leave(self.size)
-        self.client.size = self.size
+        self.client.hub.packet_size = self.size
         if self.client.session.handler is None:
             return 0
         return self.client._enter(None, self.name, self.auth)
@@ -1384,7 +1380,7 @@ cdef class _Admitted(Outcome):
 
     cdef int returned(self, object value) except -1:
         self.pending.end()
-        self.peer.client.size = self.pending.size
+        self.peer.client.hub.packet_size = self.pending.size
         return self.peer._start_handler()
 
     cdef int raised(self, object error) except -1:
@@ -1414,7 +1410,7 @@ cdef class _Guarded(Outcome):
     cdef int returned(self, object value) except -1:
         self.peer.busy = False
         self.pending.end()
-        self.peer.client.size = self.pending.size
+        self.peer.client.hub.packet_size = self.pending.size
         self.data[0] = self.peer.sid
         self.peer._listen(self.event, self.data, self.id)
         return self._next()

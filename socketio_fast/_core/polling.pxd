@@ -13,7 +13,6 @@ cdef class Responder:
 
 cdef class Polling(Transport):
     cdef:
-        readonly str name
         Engine engine
         Responder poll          # the GET that waits
         Responder post          # the POST that has begun and has no answer yet

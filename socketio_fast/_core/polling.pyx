@@ -80,8 +80,9 @@ cdef class Responder:
 cdef class Polling(Transport):
     """The polling side of one session."""
 
+    name = "polling"
+
     def __cinit__(self, Engine engine not None):
-        self.name = "polling"
         self.engine = engine
         self.pending = []
 

@@ -239,7 +239,7 @@ cdef class Backlog(Recovery):
         if state is None:
             state = ClientState.__new__(ClientState)
             state.backlog = self
-            state.sid = ns.hub._generate_id()
+            state.sid = ns.hub.engine.new_id()
             state.pid = generate_id()
             state.since = self.position
             state.joined = {}
@@ -320,7 +320,7 @@ cdef class Backlog(Recovery):
         Half of what may wait: the other half is for what comes while it reads this. If
         it were cut for that, it would be sent the same again.
         """
-        cdef Py_ssize_t size = back.held + back.buffered()
+        cdef Py_ssize_t size = back.waiting()
         cdef Client client = back.handler
         cdef Peer peer
         cdef Outgoing m

@@ -39,6 +39,7 @@ cdef class Outflow:
     # What a client has not read; made when that is much, or is waited for.
     cdef:
         dict waiters            # Future -> bytes that may be left when it is done
+        Py_ssize_t held         # bytes that the handler holds back for the client
         bint slow               # it has crossed the mark, and is not below half of it
         bint listed             # in Engine.slow
         bint moved              # some has left since the last ping
@@ -92,25 +93,22 @@ cdef class Session(Timed):
         object __weakref__
         readonly str id
         readonly Engine engine
-        readonly int state
+        readonly unsigned char state
+        unsigned char dialect       # flags of Dialect, of the next transport
+        unsigned char pending       # it is counted in Limits.pending
         readonly bint upgraded
-        int dialect                 # flags of Dialect, of the next transport
         readonly str reason         # why it ended; None before
-        Py_ssize_t held             # bytes that the handler holds back for the client
         readonly SessionHandler handler
         Transport transport
-        # The handshake request; environ is made of it when first asked for.
-        object _request
-        dict _environ
+        object _origin              # has environ(); or, once asked for, that dict
         public dict data            # the application's session, made on demand
         readonly Flow flow          # None: nothing has waited yet
         Outflow outflow             # None: it has read what it was sent
-        Deadline heartbeat
+        Deadline heartbeat          # of the ping, the pong, and when CLOSING the end
         # The WebSocket of an upgrade that is under way.
         Transport probe
         Deadline probe_timeout
         Deadline noop_tick
-        Deadline close_timeout
         Visitor visitor             # whose connection it is counted as; or None
         public object conn          # who listens to it, a Connection; None: nobody
 
@@ -124,6 +122,8 @@ cdef class Session(Timed):
     cdef int forget(self) except -1
     cdef int too_slow(self) except -1
     cdef Py_ssize_t buffered(self) except -1
+    cdef int hold_back(self, Py_ssize_t size) except -1
+    cdef Py_ssize_t waiting(self) except -1
     cdef bint above(self) except -1
     cdef int lags(self, Py_ssize_t size) except -1
     cdef int drained(self) except -1
@@ -208,7 +208,7 @@ cdef class Engine(Flusher):
         object _clock
         object _call_at
         object _call_soon
-        object _generate_id
+        object _generate_id         # the application's; None: generate_id()
         # At the end of this pass of the loop: sessions above the high-water mark,
         # transports and connections with something to write.
         list slow
@@ -219,6 +219,7 @@ cdef class Engine(Flusher):
         object _timer
         double _timer_at
 
+    cdef str new_id(self)
     cdef double now(self)
     cdef Deadline start(self, double delay, int kind, Timed owner)
     cdef int restart(self, Deadline d, double delay, int kind) except -1

@@ -276,7 +276,7 @@ cdef class Session(Timed):
     """One Engine.IO connection. Owned by its engine's table while it lives."""
 
     cdef int open(self, Transport transport, object request) except -1:
-        self._request = request
+        self._origin = request
         self.transport = transport
         transport.session = self
         transport.dialect = self.dialect
@@ -361,8 +361,7 @@ cdef class Session(Timed):
             return 0
         self.state = CLOSING
         self.reason = reason
-        self.heartbeat.cancel()
-        self.close_timeout = self.engine.start(CLOSE_TIMEOUT, D_CLOSE, self)
+        self.engine.restart(self.heartbeat, CLOSE_TIMEOUT, D_CLOSE)
         if self.outflow is not None:
             self._send_unsent()
         transport.close()
@@ -392,9 +391,9 @@ cdef class Session(Timed):
             if transport is not None:
                 (<Transport> transport).session = None
         self.transport = self.probe = None
-        self.heartbeat = self.close_timeout = self.probe_timeout = None
-        self.noop_tick = None
-        self.outflow = None  # nobody waits on a loop that is closed
+        self.heartbeat = self.probe_timeout = self.noop_tick = None
+        if self.outflow is not None:
+            self.outflow.waiters.clear()  # on a loop that is closed
         self._leave()
         if before == OPEN:
             self._closed(TRANSPORT_CLOSE)
@@ -440,6 +439,19 @@ cdef class Session(Timed):
         if self.outflow is not None and self.outflow.unsent is not None:
             size += self.outflow.unsent.size
         return size
+
+    cdef int hold_back(self, Py_ssize_t size) except -1:
+        """The handler holds so many bytes more, or less, back for the client."""
+        if self.outflow is None:
+            self.outflow = Outflow.__new__(Outflow)
+        self.outflow.held += size
+        if size > 0 and self.outflow.held > self.engine.max_buffer_bytes:
+            self.engine.overflow(self)
+        return 0
+
+    cdef Py_ssize_t waiting(self) except -1:
+        """Bytes that wait for the client: to be read by it, or to be sent."""
+        return self.buffered() + (0 if self.outflow is None else self.outflow.held)
 
     cdef bint above(self) except -1:
         """Whether more than the high-water mark waits for the client."""
@@ -711,10 +723,9 @@ cdef class Session(Timed):
         self._end_probe()
         if probe is not None:
             probe.abort(None)
-        for d in (self.heartbeat, self.close_timeout):
-            if d is not None:
-                (<Deadline> d).cancel()
-        self.heartbeat = self.close_timeout = None
+        if self.heartbeat is not None:
+            self.heartbeat.cancel()
+            self.heartbeat = None
         self.transport = None
         if self.outflow is not None:
             self.outflow.unsent = None
@@ -936,19 +947,18 @@ cdef class Session(Timed):
     def buffered_bytes(self):
         """Bytes that wait for the client, an int: to be read by it, and, while a
         connect handler runs, to be sent."""
-        return self.held + self.buffered()
+        return self.waiting()
 
     @property
     def environ(self):
         """The handshake request as a WSGI environment, a dict; always the same one."""
-        cdef object request = self._request
-        if self._environ is None:
-            environ = request.environ()
+        cdef object origin = self._origin
+        if not isinstance(origin, dict):
+            environ = origin.environ()
             # Another thread may have been faster.
-            if self._environ is None:
-                self._environ = environ
-                self._request = None
-        return self._environ
+            if self._origin is origin:
+                self._origin = environ
+        return self._origin
 
     def send_message(self, data):
         """Send one Engine.IO message: str, or bytes-like for binary."""
@@ -1019,13 +1029,9 @@ cdef class Engine(Flusher):
         config: An ``EngineConfig``.
         factory: The ``HandlerFactory`` of the layer above.
         logger: A ``logging.Logger``.
-        generate_id: Makes session ids; called without arguments.
     """
 
-    def __cinit__(
-        self, object config, HandlerFactory factory, object logger,
-        object generate_id=generate_id,
-    ):
+    def __cinit__(self, object config, HandlerFactory factory, object logger):
         self.sessions = {}
         self.timeline = Timeline()
         self.dirty = []
@@ -1034,7 +1040,6 @@ cdef class Engine(Flusher):
         self.counters = Counter()
         self.factory = factory
         self.logger = logger
-        self._generate_id = generate_id
         self.configure(config)
         self._timer_at = NEVER
 
@@ -1109,6 +1114,14 @@ cdef class Engine(Flusher):
         for session in lost or ():
             session.forget()
 
+    def generate_by(self, generate_id):
+        """Make ids by this function, which takes no arguments; None: at random."""
+        self._generate_id = generate_id
+
+    cdef str new_id(self):
+        """An id of a session, or of a client in a namespace."""
+        return generate_id() if self._generate_id is None else self._generate_id()
+
     def new_session(self, Visitor visitor=None, int dialect=0, str id=None):
         """A session with a fresh id, or this one, not open yet.
 
@@ -1117,7 +1130,7 @@ cdef class Engine(Flusher):
         cdef Session session = Session.__new__(Session)
         session.visitor = visitor
         session.engine = self
-        session.id = self._generate_id() if id is None else id
+        session.id = self.new_id() if id is None else id
         session.dialect = dialect
         return session
 
@@ -1298,7 +1311,7 @@ cdef class Engine(Flusher):
                         # It loses nothing before what carries it has had a chance.
                         self.overflow(session)
                 size = session.buffered()
-                if size + session.held > self.max_buffer_bytes:
+                if size + session.outflow.held > self.max_buffer_bytes:
                     session.too_slow()
                 elif size > self.high_water_mark:
                     session.lags(size)

@@ -20,7 +20,6 @@ cdef class Connections:
 
 cdef class WebSocket(Transport):
     cdef:
-        readonly str name
         Engine engine
         Writer writer
         Deflate deflate             # permessage-deflate; None: not negotiated

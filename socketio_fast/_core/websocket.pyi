@@ -1,5 +1,5 @@
 from asyncio import BaseTransport
-from typing import Protocol, final
+from typing import ClassVar, Protocol, final
 
 from socketio_fast._core.handshake import Request
 from socketio_fast._core.outgoing import Outgoing
@@ -18,8 +18,7 @@ class Connections:
 
 @final
 class WebSocket(Transport):
-    @property
-    def name(self) -> str: ...
+    name: ClassVar[str]
     def send(self, m: Outgoing) -> int: ...
     def flush(self) -> int: ...
     def close(self) -> int: ...

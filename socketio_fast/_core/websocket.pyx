@@ -109,6 +109,8 @@ cdef class Connections:
 cdef class WebSocket(Transport):
     """One WebSocket connection; an asyncio protocol."""
 
+    name = "websocket"
+
     cdef int begin(self, Session session, object origin) except -1:
         """The handshake is done: open a session, or probe one for an upgrade."""
         if origin is not None:
@@ -537,7 +539,6 @@ cdef int adopt(
     cdef char accept[28]
     cdef bytes digest = sha1(key + _GUID).digest()
     sf_base64_encode(accept, PyBytes_AS_STRING(digest), 20)
-    ws.name = "websocket"
     ws.engine = engine
     ws.writer = writer
     ws.deflate = deflate

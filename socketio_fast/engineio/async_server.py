@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from socketio_fast import hosting
 from socketio_fast._core.callbacks import Callbacks
 from socketio_fast._core.peer import Hub
-from socketio_fast._core.session import Engine, generate_id
+from socketio_fast._core.session import Engine
 from socketio_fast.config import EngineConfig
 from socketio_fast.drain import DrainSummary, drain
 from socketio_fast.encodings import json_functions
@@ -178,8 +178,7 @@ class AsyncServer(BaseServer):
         self._factory: Callbacks | Hub = (
             self._callbacks if _factory is None else _factory
         )
-        # Looked up at each call, so that it can be replaced.
-        self.engine = Engine(config, self._factory, self.logger, self.new_id)
+        self.engine = Engine(config, self._factory, self.logger)
         self._hooks = Hooks(self.engine)
         if allow_request is not None:
             if not callable(allow_request):
@@ -207,17 +206,10 @@ class AsyncServer(BaseServer):
             self._choose_ids(value)
 
     def _choose_ids(self, make: Callable[..., Any]) -> None:
-        self._asks_for_ids = positional(make)[0] > 0 or inspect.iscoroutinefunction(
-            make
-        )
-        if self._asks_for_ids:
-            self._hooks.generate_by(make)
-        else:
-            self._hooks.generate_by(None)
-
-    def new_id(self) -> str:
-        """An id that belongs to no request: of ``generate_id`` if that needs none."""
-        return generate_id() if self._asks_for_ids else self.generate_id()
+        asks = positional(make)[0] > 0 or inspect.iscoroutinefunction(make)
+        default = getattr(make, "__func__", None) is BaseServer.generate_id
+        self._hooks.generate_by(make if asks else None)
+        self.engine.generate_by(None if asks or default else make)
 
     def handler_tasks(self) -> set[asyncio.Task[Any]]:
         """The handlers that have suspended, as tasks."""

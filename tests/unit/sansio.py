@@ -418,9 +418,8 @@ def make_engine(
     logger = logging.getLogger("socketio_fast.engineio")
     callbacks = Callbacks(logger=logger, ordered=ordered)
     numbers = itertools.count(1)
-    engine = Engine(
-        EngineConfig(**options), callbacks, logger, lambda: str(next(numbers))
-    )
+    engine = Engine(EngineConfig(**options), callbacks, logger)
+    engine.generate_by(lambda: str(next(numbers)))
     engine.bind(loop)  # type: ignore[arg-type]
     callbacks.bind(engine, loop)  # type: ignore[arg-type]
     return engine, callbacks, loop
