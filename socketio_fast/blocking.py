@@ -45,6 +45,15 @@ class _Blocking:
     _inner: Any
     _threads: Threads
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Blocking) and other._inner is self._inner
+
+    def __hash__(self) -> int:
+        return hash(self._inner)
+
+    def __repr__(self) -> str:
+        return repr(self._inner)
+
 
 def _waits(
     method: Callable[Concatenate[Any, P], Awaitable[R]],
@@ -155,9 +164,6 @@ class RemoteSocket(_Blocking):
         #: The application's data of the client.
         self.data = inner.data
 
-    def __repr__(self) -> str:
-        return repr(self._inner)
-
     emit = _waits(operators.RemoteSocket.emit)
     emit_with_ack = _waits(operators.RemoteSocket.emit_with_ack)
     join = _waits(operators.RemoteSocket.join)
@@ -226,12 +232,8 @@ class _Guarded(_Listening):
         return middleware
 
 
-class SocketEmitter(_Blocking):
-    """See :class:`socketio_fast.sockets.SocketEmitter`."""
-
-    def __init__(self, inner: sockets.SocketEmitter, threads: Threads) -> None:
-        self._inner = inner
-        self._threads = threads
+class _Emitting(_Blocking):
+    """What sends to one client."""
 
     emit_with_ack = _waits(sockets.SocketEmitter.emit_with_ack)
     send = _waits(sockets.SocketEmitter.send)
@@ -242,11 +244,27 @@ class SocketEmitter(_Blocking):
         *args: Unpack[Ts],
         callback: Callable[..., Any] | None = None,
     ) -> None:
-        """Send an event to this client; see :meth:`Socket.emit`."""
-        _emit(self, event, args, callback)
+        """Send an event to this client.
+
+        Args:
+            event: The name.
+            *args: The arguments: what JSON knows, with bytes anywhere in it.
+            callback: Called, in a thread, with the arguments of the acknowledgement.
+
+        Raises:
+            ValueError: The name is one of
+                :data:`~socketio_fast.sockets.RESERVED_EVENTS`.
+            TypeError: An argument is not JSON with bytes in it.
+        """
+        adapted = None if callback is None else self._threads.adapt(callback)
+
+        async def call() -> None:
+            await self._inner.emit(event, *args, callback=adapted)
+
+        self._threads.run(call())
 
     def timeout(self, seconds: float | None) -> SocketEmitter:
-        """For acknowledgements that have so many seconds."""
+        """For an :meth:`emit_with_ack` that waits so long, and not longer."""
         return SocketEmitter(self._inner.timeout(seconds), self._threads)
 
     def compress(self, compress: bool) -> SocketEmitter:
@@ -259,7 +277,15 @@ class SocketEmitter(_Blocking):
         return SocketEmitter(self._inner.volatile, self._threads)
 
 
-class Socket(_Guarded):
+class SocketEmitter(_Emitting):
+    """See :class:`socketio_fast.sockets.SocketEmitter`."""
+
+    def __init__(self, inner: sockets.SocketEmitter, threads: Threads) -> None:
+        self._inner = inner
+        self._threads = threads
+
+
+class Socket(_Emitting, _Guarded):
     """See :class:`socketio_fast.sockets.Socket`.
 
     Events that come while listeners of ``connection`` run wait until those have ended.
@@ -269,15 +295,6 @@ class Socket(_Guarded):
         self._inner: sockets.Socket = inner
         self._server = server
         self._threads = server._threads
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Socket) and other._inner is self._inner
-
-    def __hash__(self) -> int:
-        return hash(self._inner)
-
-    def __repr__(self) -> str:
-        return repr(self._inner)
 
     @property
     def nsp(self) -> SocketNamespace:
@@ -376,41 +393,6 @@ class Socket(_Guarded):
     leave = _waits(sockets.Socket.leave)
     disconnect = _waits(sockets.Socket.disconnect)
     drain = _waits(sockets.Socket.drain)
-    send = _waits(sockets.Socket.send)
-    emit_with_ack = _waits(sockets.Socket.emit_with_ack)
-
-    def emit(
-        self,
-        event: EventName[Unpack[Ts]],
-        *args: Unpack[Ts],
-        callback: Callable[..., Any] | None = None,
-    ) -> None:
-        """Send an event to this client.
-
-        Args:
-            event: The name.
-            *args: The arguments: what JSON knows, with bytes anywhere in it.
-            callback: Called, in a thread, with the arguments of the acknowledgement.
-
-        Raises:
-            ValueError: The name is one of
-                :data:`~socketio_fast.sockets.RESERVED_EVENTS`.
-            TypeError: An argument is not JSON with bytes in it.
-        """
-        _emit(self, event, args, callback)
-
-    def timeout(self, seconds: float | None) -> SocketEmitter:
-        """For an :meth:`emit_with_ack` that waits so long, and not longer."""
-        return SocketEmitter(self._inner.timeout(seconds), self._threads)
-
-    def compress(self, compress: bool) -> SocketEmitter:
-        """For what may be compressed on its way, or may not."""
-        return SocketEmitter(self._inner.compress(compress), self._threads)
-
-    @property
-    def volatile(self) -> SocketEmitter:
-        """For what is dropped if it cannot leave at once."""
-        return SocketEmitter(self._inner.volatile, self._threads)
 
     to = _begins(sockets.Socket.to)
     in_ = to
@@ -425,21 +407,6 @@ class Socket(_Guarded):
     def broadcast(self) -> BroadcastOperator:
         """All clients of the namespace but this one."""
         return BroadcastOperator(self._inner.broadcast, self._threads)
-
-
-def _emit(
-    to: Socket | SocketEmitter,
-    event: Any,
-    args: tuple[Any, ...],
-    callback: Callable[..., Any] | None,
-) -> None:
-    if callback is not None:
-        callback = to._threads.adapt(callback)
-
-    async def call() -> None:
-        await to._inner.emit(event, *args, callback=callback)
-
-    to._threads.run(call())
 
 
 class Adapter(_Listening):
@@ -467,15 +434,6 @@ class _Namespace(Broadcasting, _Guarded):
         self._threads = server._threads
         #: The name.
         self.name: str = inner.name
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Namespace) and other._inner is self._inner
-
-    def __hash__(self) -> int:
-        return hash(self._inner)
-
-    def __repr__(self) -> str:
-        return repr(self._inner)
 
     @property
     def server(self) -> Server:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from types import SimpleNamespace
@@ -52,19 +51,20 @@ async def test_the_socket_of_a_client(
     nsp = sio.of("/chat")
     assert nsp == sio.of("/chat")
     told: list[Any] = []
-    ended = threading.Event()
+    came, ended = threading.Event(), threading.Event()
     loop_thread = sio.loop_thread.run(asyncio.sleep(0, threading.get_ident()))
 
     @nsp.use
     def authenticate(socket: Any) -> None:
-        time.sleep(0.05)  # in a thread: the loop goes on
+        assert threading.get_ident() != loop_thread
+        socket.conn.on("message", lambda data: "hi" in data and came.set())
         if socket.handshake.auth != {"token": "x"}:
             raise exceptions.ConnectionRefusedError("no", {"code": 1})
         socket.data["user"] = "ada"
 
     @nsp.on("connection")
     def connection(socket: Any) -> None:
-        time.sleep(0.05)  # what comes meanwhile waits for the listeners
+        assert came.wait(10)  # what comes meanwhile waits for the listeners
         assert threading.get_ident() != loop_thread
 
         @socket.on("message")
