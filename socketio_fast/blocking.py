@@ -174,14 +174,6 @@ class RemoteSocket(_Blocking):
 class _Listening(_Blocking):
     """What has listeners, which run in threads."""
 
-    def on(self, event: AnyEvent, listener: Any = None) -> Any:
-        """Listen to an event, or decorate what does; see the class of asyncio."""
-        return self._listen(self._inner.on, event, listener)
-
-    def once(self, event: AnyEvent, listener: Any = None) -> Any:
-        """Listen to the next such event, and no others."""
-        return self._listen(self._inner.once, event, listener)
-
     def off(self, event: AnyEvent, listener: Callable[..., Any] | None = None) -> None:
         """Remove a listener of an event, the one added last; all without it."""
         self._change(self._inner.off, event, listener)
@@ -195,7 +187,9 @@ class _Listening(_Blocking):
         """Remove the listeners of an event, of all events without ``event``."""
         self._change(self._inner.remove_all_listeners, event)
 
-    def _listen(self, add: Any, event: AnyEvent, listener: Any) -> Any:
+    def _register(self, event: Any, listener: Any, once: bool = False) -> Any:
+        add = self._inner.once if once else self._inner.on
+
         def register(function: F) -> F:
             self._change(add, event, self._in_threads(function))
             return function
@@ -221,6 +215,18 @@ class _Listening(_Blocking):
     def _given(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function, given what is for threads."""
         return function
+
+
+class _Events(_Listening):
+    """What tells of events of its own."""
+
+    def on(self, event: AnyEvent, listener: Any = None) -> Any:
+        """Listen to an event, or decorate what does; see the class of asyncio."""
+        return self._register(event, listener)
+
+    def once(self, event: AnyEvent, listener: Any = None) -> Any:
+        """Listen to the next such event, and no others."""
+        return self._register(event, listener, once=True)
 
 
 class _Guarded(_Listening):
@@ -285,7 +291,7 @@ class SocketEmitter(_Emitting):
         self._threads = threads
 
 
-class Socket(_Emitting, _Guarded):
+class Socket(_Emitting, _Guarded, sockets.SocketEvents):
     """See :class:`socketio_fast.sockets.Socket`.
 
     Events that come while listeners of ``connection`` run wait until those have ended.
@@ -409,7 +415,7 @@ class Socket(_Emitting, _Guarded):
         return BroadcastOperator(self._inner.broadcast, self._threads)
 
 
-class Adapter(_Listening):
+class Adapter(_Events):
     """See :class:`socketio_fast.socket_namespace.Adapter`."""
 
     def __init__(self, inner: socket_namespace.Adapter, threads: Threads) -> None:
@@ -427,7 +433,7 @@ class Adapter(_Listening):
         return self._inner.sids
 
 
-class _Namespace(Broadcasting, _Guarded):
+class _Namespace(Broadcasting, _Events, _Guarded):
     def __init__(self, inner: Any, server: Server) -> None:
         self._inner = inner
         self._server = server

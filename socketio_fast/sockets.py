@@ -176,7 +176,81 @@ def several(rooms: Any) -> Iterable[Any]:
     return rooms if isinstance(rooms, (list, tuple, set, frozenset)) else (rooms,)
 
 
-class Socket(EventEmitter):
+class SocketEvents:
+    """How one listens to a socket: types that a socket for threads has too."""
+
+    __slots__ = ()
+
+    def _register(self, event: Any, listener: Any, once: bool = False) -> Any:
+        raise NotImplementedError
+
+    @overload
+    def on(
+        self, event: Literal["disconnect", "disconnecting"], listener: None = None
+    ) -> Callable[[R], R]: ...
+
+    @overload
+    def on(
+        self, event: Literal["error"], listener: None = None
+    ) -> Callable[[E], E]: ...
+
+    @overload
+    def on(
+        self, event: Event[Unpack[Ts]], listener: None = None
+    ) -> Callable[[Callable[[Unpack[Ts]], T]], Callable[[Unpack[Ts]], T]]: ...
+
+    @overload
+    def on(
+        self, event: Event[Unpack[Ts]], listener: Callable[[Unpack[Ts]], T]
+    ) -> Callable[[Unpack[Ts]], T]: ...
+
+    @overload
+    def on(self, event: str, listener: None = None) -> Callable[[F], F]: ...
+
+    @overload
+    def on(self, event: str, listener: F) -> F: ...
+
+    def on(self, event: AnyEvent, listener: Any = None) -> Any:
+        """Listen to an event of the client, or decorate what does.
+
+        It gets the arguments that the client sent. The socket's own events are
+        ``disconnecting(reason)``, while the client is still in its rooms;
+        ``disconnect(reason)``; ``error(error)``, what a listener, a handler or one of
+        :meth:`use` has raised; and ``slow(bytes)``, when more than ``high_water_mark``
+        wait for the client, again after it has been below half.
+
+        Args:
+            event: The name.
+            listener: A function, a coroutine function or another callable.
+
+        Raises:
+            TypeError: It cannot be called.
+            ValueError: A listener of the socket's own events takes other arguments.
+        """
+        return self._register(event, listener)
+
+    @overload
+    def once(
+        self, event: Event[Unpack[Ts]], listener: None = None
+    ) -> Callable[[Callable[[Unpack[Ts]], T]], Callable[[Unpack[Ts]], T]]: ...
+
+    @overload
+    def once(
+        self, event: Event[Unpack[Ts]], listener: Callable[[Unpack[Ts]], T]
+    ) -> Callable[[Unpack[Ts]], T]: ...
+
+    @overload
+    def once(self, event: str, listener: None = None) -> Callable[[F], F]: ...
+
+    @overload
+    def once(self, event: str, listener: F) -> F: ...
+
+    def once(self, event: AnyEvent, listener: Any = None) -> Any:
+        """Listen to the next such event, and no others; see :meth:`on`."""
+        return self._register(event, listener, once=True)
+
+
+class Socket(EventEmitter, SocketEvents):
     """One client in one namespace.
 
     Listeners may be functions or coroutine functions; all of an event start as soon as
@@ -274,71 +348,6 @@ class Socket(EventEmitter):
         return session.data
 
     # Listening.
-
-    @overload
-    def on(
-        self, event: Literal["disconnect", "disconnecting"], listener: None = None
-    ) -> Callable[[R], R]: ...
-
-    @overload
-    def on(
-        self, event: Literal["error"], listener: None = None
-    ) -> Callable[[E], E]: ...
-
-    @overload
-    def on(
-        self, event: Event[Unpack[Ts]], listener: None = None
-    ) -> Callable[[Callable[[Unpack[Ts]], T]], Callable[[Unpack[Ts]], T]]: ...
-
-    @overload
-    def on(
-        self, event: Event[Unpack[Ts]], listener: Callable[[Unpack[Ts]], T]
-    ) -> Callable[[Unpack[Ts]], T]: ...
-
-    @overload
-    def on(self, event: str, listener: None = None) -> Callable[[F], F]: ...
-
-    @overload
-    def on(self, event: str, listener: F) -> F: ...
-
-    def on(self, event: AnyEvent, listener: Any = None) -> Any:
-        """Listen to an event of the client, or decorate what does.
-
-        It gets the arguments that the client sent. The socket's own events are
-        ``disconnecting(reason)``, while the client is still in its rooms;
-        ``disconnect(reason)``; ``error(error)``, what a listener, a handler or one of
-        :meth:`use` has raised; and ``slow(bytes)``, when more than ``high_water_mark``
-        wait for the client, again after it has been below half.
-
-        Args:
-            event: The name.
-            listener: A function, a coroutine function or another callable.
-
-        Raises:
-            TypeError: It cannot be called.
-            ValueError: A listener of the socket's own events takes other arguments.
-        """
-        return self._register(event, listener)
-
-    @overload
-    def once(
-        self, event: Event[Unpack[Ts]], listener: None = None
-    ) -> Callable[[Callable[[Unpack[Ts]], T]], Callable[[Unpack[Ts]], T]]: ...
-
-    @overload
-    def once(
-        self, event: Event[Unpack[Ts]], listener: Callable[[Unpack[Ts]], T]
-    ) -> Callable[[Unpack[Ts]], T]: ...
-
-    @overload
-    def once(self, event: str, listener: None = None) -> Callable[[F], F]: ...
-
-    @overload
-    def once(self, event: str, listener: F) -> F: ...
-
-    def once(self, event: AnyEvent, listener: Any = None) -> Any:
-        """Listen to the next such event, and no others; see :meth:`on`."""
-        return self._register(event, listener, once=True)
 
     def on_any(self, listener: F) -> F:
         """Listen to all events of the client: ``(event, *arguments)``.

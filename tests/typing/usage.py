@@ -18,6 +18,7 @@ from typing_extensions import assert_type
 import socketio_fast
 import socketio_fast as socketio
 from socketio_fast import exceptions, packet, testing
+from socketio_fast.blocking import Socket as ThreadSocket
 from socketio_fast.msgpack_packet import MsgPackPacket
 from socketio_fast.socket_namespace import ParentNamespace, SocketNamespace
 from socketio_fast.sockets import Socket
@@ -206,6 +207,17 @@ async def typed(socket: Socket) -> None:
     async def wrong(piece: str) -> None: ...
 
     socket.off(moved, on_moved)
+
+
+def typed_with_threads(socket: ThreadSocket) -> None:
+    @socket.on(moved)
+    def on_moved(piece: str, x: float) -> bool:
+        socket.emit(moved, piece, x, callback=print)
+        socket.volatile.emit(moved, piece, "x")  # type: ignore[misc]
+        return True
+
+    @socket.once(moved)  # type: ignore[arg-type]
+    def wrong(piece: str) -> None: ...
 
 
 async def main() -> None:
