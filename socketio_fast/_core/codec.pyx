@@ -214,7 +214,7 @@ cdef class PacketCodec(Codec):
 
     cdef Outgoing numbered(self, Outgoing m, str namespace, list data, int64_t id):
         cdef Outgoing own = self.encode(SIO_EVENT, namespace, data, id)
-        own.compress = m.compress
+        own.plain = m.plain
         own.volatile = m.volatile
         return own
 

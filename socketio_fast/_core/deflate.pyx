@@ -189,8 +189,8 @@ cdef class Deflate:
         cdef list parts
         if m.size() < self.threshold:
             return m.frames()
-        if not self.server_takeover and m.deflated is not None:
-            frames = <bytes> m.deflated.get(self.server_bits)
+        if not self.server_takeover:
+            frames = <bytes> m.rendered(self.server_bits)
             if frames is not None:
                 return frames
         parts = []
@@ -200,9 +200,7 @@ cdef class Deflate:
             parts.append(self._frame(SF_BINARY, data, b""))
         frames = parts[0] if len(parts) == 1 else b"".join(parts)
         if not self.server_takeover:
-            if m.deflated is None:
-                m.deflated = {}
-            m.deflated[self.server_bits] = frames
+            m.keep(self.server_bits, frames)
         return frames
 
     cdef bytes _frame(self, int opcode, bytes head, bytes body):

@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t
 
 from socketio_fast._core.sio cimport Attachments
 
-# What clients of revision 3 get.
+# What only some clients get: of revision 3, and of other servers' WebSockets.
 cdef enum Rendering:
     FRAMES_3            # for WebSocket
     FRAMES_3_BASE64
@@ -11,6 +11,8 @@ cdef enum Rendering:
     MESSAGES_3_BASE64
     TEXT_PAYLOAD_3      # for HTTP long-polling
     BINARY_PAYLOAD_3
+    MESSAGES            # of revision 4
+    # From 8 to 15: frames for WebSocket, compressed with a window of 2 ** kind bytes.
 
 
 cdef class Outgoing:
@@ -19,18 +21,18 @@ cdef class Outgoing:
         bytes body
         list attachments        # binary messages behind it; None: there are none
         bytes _frames           # rendered for WebSocket
-        dict deflated           # the same, compressed, by window size
         bytes _packets          # rendered for HTTP long-polling
-        list _messages          # for a WebSocket that another server speaks
+        dict _renderings        # others, by Rendering; None: nobody asked
+        unsigned char droppable     # it may be left out for a slow client
+        unsigned char plain     # it must not be compressed on its way
         public bint volatile    # it is dropped where it cannot leave at once
-        bint droppable          # it may be left out for a slow client
-        public bint compress    # it may be, on its way to those who ask for that
-        dict _renderings        # for revision 3, by Rendering; None: nobody asked
 
     cdef bytes frames(self)
     cdef bytes packets(self)
     cdef list messages(self)
     cdef object rendering(self, int kind)
+    cdef object rendered(self, int kind)
+    cdef int keep(self, int kind, object rendering) except -1
     cdef object _render(self, int kind)
     cdef Py_ssize_t size(self) except -1
     cdef Py_ssize_t count(self) except -1

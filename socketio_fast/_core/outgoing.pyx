@@ -21,12 +21,9 @@ from socketio_fast._core.sio cimport Attachments
 cdef class Outgoing:
     """A text packet, binary messages, or one followed by the others.
 
-    `compress`: False keeps permessage-deflate and HTTP compression away from it.
+    `plain`: permessage-deflate and HTTP compression are kept away from it.
     `droppable`: an event for which nobody waits; see `unsent`.
     """
-
-    def __cinit__(self):
-        self.compress = True
 
     cdef bytes frames(self):
         """The WebSocket frames."""
@@ -57,25 +54,32 @@ cdef class Outgoing:
 
     cdef list messages(self):
         """The WebSocket messages, as str and bytes."""
-        if self._messages is None:
-            self._messages = []
-            if self.head is not None:
-                self._messages.append((self.head + self.body).decode())
-            self._messages += self.attachments or ()
-        return self._messages
+        return self.rendering(MESSAGES)
 
     cdef object rendering(self, int kind):
-        """What clients of revision 3 get, of a `Rendering`: bytes, or messages."""
-        cdef object made
+        """What some clients get, of a `Rendering`: bytes, or messages."""
+        cdef object made = self.rendered(kind)
+        if made is None:
+            made = self._render(kind)
+            self.keep(kind, made)
+        return made
+
+    cdef object rendered(self, int kind):
+        """A rendering that has been made; None if it has not."""
+        return None if self._renderings is None else self._renderings.get(kind)
+
+    cdef int keep(self, int kind, object rendering) except -1:
+        """The rendering is for others too."""
         if self._renderings is None:
             self._renderings = {}
-        made = self._renderings.get(kind)
-        if made is None:
-            made = self._renderings[kind] = self._render(kind)
-        return made
+        self._renderings[kind] = rendering
+        return 0
 
     cdef object _render(self, int kind):
         cdef list parts
+        if kind == MESSAGES:
+            messages = [] if self.head is None else [(self.head + self.body).decode()]
+            return messages + (self.attachments or [])
         if kind == TEXT_PAYLOAD_3:
             return eio3.text_payload(self.head, self.body, self.attachments)
         if kind == BINARY_PAYLOAD_3:
@@ -125,8 +129,17 @@ cdef class Outgoing:
         return self.packets()
 
     def render(self, int kind):
-        """What clients of revision 3 get, of a `Rendering`."""
+        """What some clients get, of a `Rendering`."""
         return self.rendering(kind)
+
+    @property
+    def compress(self):
+        """Whether it may be compressed on its way to those who ask for that."""
+        return not self.plain
+
+    @compress.setter
+    def compress(self, bint compress):
+        self.plain = not compress
 
 
 cdef Outgoing event(str namespace, list data, int64_t id):
@@ -162,15 +175,12 @@ cdef Outgoing assembled(
 
 cdef Outgoing numbered(Outgoing m, str namespace, int64_t id):
     """The EVENT `m` with an acknowledgement asked for; they share the JSON."""
-    cdef Outgoing own = Outgoing.__new__(Outgoing)
+    cdef Outgoing own = unrendered(m)
     own.head = sio.head(
         sio.SIO_EVENT, namespace, id,
         0 if m.attachments is None else len(m.attachments),
     )
-    own.body = m.body
-    own.attachments = m.attachments
-    own.compress = m.compress
-    own.volatile = m.volatile
+    own.droppable = False
     return own
 
 
@@ -180,7 +190,7 @@ cdef Outgoing unrendered(Outgoing m):
     own.head = m.head
     own.body = m.body
     own.attachments = m.attachments
-    own.compress = m.compress
+    own.plain = m.plain
     own.volatile = m.volatile
     own.droppable = m.droppable
     return own
@@ -188,7 +198,7 @@ cdef Outgoing unrendered(Outgoing m):
 
 cdef Outgoing with_last(Outgoing m, bytes text):
     """The EVENT `m` with one more argument, a string that needs no escapes."""
-    cdef Outgoing own = Outgoing.__new__(Outgoing)
+    cdef Outgoing own = unrendered(m)
     cdef Py_ssize_t n = PyBytes_GET_SIZE(m.body) - 1, added = PyBytes_GET_SIZE(text)
     cdef bytes body = PyBytes_FromStringAndSize(NULL, n + added + 4)
     cdef char *out = PyBytes_AS_STRING(body)
@@ -196,12 +206,7 @@ cdef Outgoing with_last(Outgoing m, bytes text):
     memcpy(out + n, b',"', 2)
     memcpy(out + n + 2, PyBytes_AS_STRING(text), added)
     memcpy(out + n + 2 + added, b'"]', 2)
-    own.head = m.head
     own.body = body
-    own.attachments = m.attachments
-    own.compress = m.compress
-    own.volatile = m.volatile
-    own.droppable = m.droppable
     return own
 
 

@@ -421,7 +421,7 @@ cdef bint may_compress(list messages) except -1:
     """Whether all of these may be compressed."""
     cdef Outgoing m
     for m in messages:
-        if not m.compress:
+        if m.plain:
             return False
     return True
 

@@ -163,7 +163,7 @@ cdef class Backlog(Recovery):
             m = outgoing.with_last(m, offset.encode())
         else:
             own = ns.hub.codec.encode(SIO_EVENT, ns.name, [*data, offset], -1)
-            own.compress = m.compress
+            own.plain = m.plain
             own.volatile = m.volatile
             m = own
         if m.volatile:

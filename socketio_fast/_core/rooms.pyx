@@ -10,14 +10,9 @@ unless somebody listens to what connections send (`Engine.overheard`).
 import asyncio
 
 import cython
+from cpython.bytes cimport PyBytes_AS_STRING
 from cpython.dict cimport PyDict_GetItemWithError, PyDict_Next
-from cpython.list cimport PyList_GET_SIZE
 from cpython.object cimport PyObject
-from cpython.unicode cimport (
-    PyUnicode_Check,
-    PyUnicode_GET_LENGTH,
-    PyUnicode_READ_CHAR,
-)
 from libc.stdint cimport int64_t
 
 from socketio_fast._core cimport outgoing
@@ -37,10 +32,6 @@ from socketio_fast._core.session cimport Engine
 from socketio_fast._core.sio cimport SIO_EVENT
 
 from socketio_fast.exceptions import LimitError
-
-
-cdef extern from "Python.h":
-    PyObject *PyList_GET_ITEM(object list, Py_ssize_t i)
 
 
 @cython.final
@@ -214,7 +205,7 @@ cdef class Rooms(Membership):
             As of deliver().
         """
         cdef Outgoing m = self.encode(data)
-        m.compress = compress
+        m.plain = not compress
         m.volatile = volatile
         return self.deliver(m, data, to, skip, callback)
 
@@ -240,7 +231,7 @@ cdef class Rooms(Membership):
         cdef set several = set(_sids(skip))
         cdef Peer peer
         cdef int64_t id
-        m.compress = compress
+        m.plain = not compress
         if self.namespace.watched is not None:
             self._show(data, to, skip)
         for peer in list(self._recipients(to)):
@@ -260,11 +251,15 @@ cdef class Rooms(Membership):
     cdef Outgoing encode(self, list data):
         """The message of an event; it may be encoded by any thread."""
         cdef Outgoing m
-        if PyList_GET_SIZE(data):
-            _check_name(PyList_GET_ITEM(data, 0))
+        cdef char first
         if self.namespace.hub.codec is None:
             m = outgoing.event(self.namespace.name, data, -1)
+            # `["name"`: few begin so, and a look costs less than one into the set.
+            first = PyBytes_AS_STRING(m.body)[2]
+            if first == c"c" or first == c"d" or first == c"n" or first == c"r":
+                _check_name(data)
         else:
+            _check_name(data)
             m = self.namespace.hub.codec.encode(
                 SIO_EVENT, self.namespace.name, data, -1
             )
@@ -399,19 +394,10 @@ cdef frozenset RESERVED = frozenset((
 ))
 
 
-cdef inline int _check_name(PyObject *event) except -1:
+cdef int _check_name(list data) except -1:
     """Raise ValueError for an event that must not be sent."""
-    cdef Py_UCS4 first
-    if PyUnicode_Check(<object> event) and PyUnicode_GET_LENGTH(<object> event):
-        # Few names begin so: a look at them costs less than one into the set.
-        first = PyUnicode_READ_CHAR(<object> event, 0)
-        if first == c"c" or first == c"d" or first == c"n" or first == c"r":
-            _check_reserved(<object> event)
-    return 0
-
-
-cdef int _check_reserved(object event) except -1:
-    if event in RESERVED:
+    event = data[0] if data else None
+    if isinstance(event, str) and event in RESERVED:
         raise ValueError(f"{event!r} is a reserved event name: it cannot be emitted")
     return 0
 
