@@ -25,7 +25,7 @@ from cpython.buffer cimport PyBUF_READ
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 from cpython.unicode cimport PyUnicode_DecodeUTF8
-from libc.string cimport memcpy
+from libc.string cimport memcmp, memcpy
 
 from socketio_fast._core.wire cimport (
     SF_BAD_ATTACHMENTS,
@@ -119,7 +119,9 @@ cdef Packet decode(const char *p, Py_ssize_t n, Py_ssize_t max_attachments):
     cdef Py_ssize_t json
     cdef Packet packet = _decode_head(p, n, max_attachments, &json)
     if json < n:
-        packet.data = _read_plain(p + json, n - json, packet.missing != 0)
+        packet.data = _read_plain(
+            p + json, n - json, packet.missing != 0, packet.type == SIO_EVENT
+        )
         if packet.data is None:
             packet.data = _loads(p + json, n - json)
     check_data(packet.type, packet.data, json < n)
@@ -200,7 +202,38 @@ for _num in range(10):
     (<Placeholder> PLACEHOLDERS[_num]).num = _num
 
 
-cdef list _read_plain(const char *p, Py_ssize_t n, bint binary):
+cdef enum:
+    NAMES = 64
+    NAME_SIZE = 32      # bytes of a name that is kept, at most
+
+# Names of events that have come, each at a place that its bytes say: handlers are
+# looked up by them, and a string that is there has its hash already. Without, an event
+# of one string costs 3 % more instructions.
+cdef list names = [""] * NAMES
+
+
+cdef inline str _read_name(const char *p, size_t n):
+    """The name of an event, ASCII."""
+    cdef size_t place = n + 7 * p[0] + 3 * p[n >> 1] + p[n - 1]
+    cdef str name
+    if n > NAME_SIZE:
+        return _read_ascii(p, n)
+    place %= NAMES
+    name = <str> PyList_GET_ITEM(names, place)
+    if <size_t> PyUnicode_GET_LENGTH(name) != n or (
+        memcmp(PyUnicode_1BYTE_DATA(name), p, n) != 0
+    ):
+        name = names[place] = _read_ascii(p, n)
+    return name
+
+
+cdef inline str _read_ascii(const char *p, size_t n):
+    cdef object text = PyUnicode_New(n, 127)
+    memcpy(PyUnicode_1BYTE_DATA(text), p, n)
+    return <str> text
+
+
+cdef list _read_plain(const char *p, Py_ssize_t n, bint binary, bint event):
     """The strings, and placeholders if `binary`, of an array; None: it has others."""
     cdef sf_item items[SF_MAX_ITEMS]
     cdef sf_item *item
@@ -218,9 +251,10 @@ cdef list _read_plain(const char *p, Py_ssize_t n, bint binary):
         item = &items[i]
         if item.num >= 0:
             value = PLACEHOLDERS[item.num]
+        elif event and i == 0 and item.size:
+            value = _read_name(p + item.start, item.size)
         else:
-            value = PyUnicode_New(item.size, 127)
-            memcpy(PyUnicode_1BYTE_DATA(value), p + item.start, item.size)
+            value = _read_ascii(p + item.start, item.size)
         Py_INCREF(value)
         PyList_SET_ITEM(data, i, value)
     return data

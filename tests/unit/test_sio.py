@@ -203,6 +203,22 @@ def test_other_names_are_not_reserved() -> None:
         assert decode_packet(f'2["{name}"]'.encode()).data == [name]
 
 
+def test_names_are_kept_and_not_mixed_up() -> None:
+    """A name that comes again is the same object, however many came meanwhile."""
+    names = [
+        a + b + c * n for a in "ab" for b in "cdefg" for c in "xyz" for n in range(40)
+    ]
+    for _ in range(2):
+        for name in names:
+            for size in ("", ',"x"', ",1"):
+                data = decode_packet(f'2["{name}"{size}]'.encode()).data
+                assert data[0] == name
+    first, again = (decode_packet(b'2["again"]').data[0] for _ in range(2))
+    assert first is again
+    first, again = (decode_packet(b'3["again"]').data[0] for _ in range(2))
+    assert first is not again
+
+
 @pytest.mark.parametrize(
     ("packet", "message"),
     [
