@@ -442,11 +442,18 @@ cdef class Session(Timed):
 
     cdef int hold_back(self, Py_ssize_t size) except -1:
         """The handler holds so many bytes more, or less, back for the client."""
-        if self.outflow is None:
-            self.outflow = Outflow.__new__(Outflow)
-        self.outflow.held += size
-        if size > 0 and self.outflow.held > self.engine.max_buffer_bytes:
+        cdef Outflow outflow = self.outflow
+        if outflow is None:
+            outflow = self.outflow = Outflow.__new__(Outflow)
+        outflow.held += size
+        if size > 0 and outflow.held > self.engine.max_buffer_bytes:
             self.engine.overflow(self)
+        elif outflow.held == 0 and not (
+            outflow.slow or outflow.listed or outflow.waiters
+            or outflow.unsent is not None
+        ):
+            # Most clients are sent something by their connect handler, and never slow.
+            self.outflow = None
         return 0
 
     cdef Py_ssize_t waiting(self) except -1:
@@ -1290,6 +1297,7 @@ cdef class Engine(Flusher):
     def flush(self):
         """Write what was marked in this pass."""
         cdef list dirty = self.dirty, slow = self.slow, writers
+        cdef Outflow outflow
         cdef Py_ssize_t size
         cdef Transport transport
         cdef Writer writer
@@ -1300,18 +1308,19 @@ cdef class Engine(Flusher):
                 transport = session.transport
                 if transport is None:
                     continue
-                session.outflow.listed = False
+                outflow = session.outflow
+                outflow.listed = False
                 # A fast reader of a large message is not a slow one.
                 transport.flush()
-                if session.outflow.unsent is not None:
+                if outflow.unsent is not None:
                     session.pump()
-                    if session.outflow.slow:
+                    if outflow.slow:
                         session.shed(self.high_water_mark)
-                    elif session.outflow.unsent is not None:
+                    elif outflow.unsent is not None:
                         # It loses nothing before what carries it has had a chance.
                         self.overflow(session)
                 size = session.buffered()
-                if size + session.outflow.held > self.max_buffer_bytes:
+                if size + outflow.held > self.max_buffer_bytes:
                     session.too_slow()
                 elif size > self.high_water_mark:
                     session.lags(size)
