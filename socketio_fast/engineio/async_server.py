@@ -37,6 +37,10 @@ __all__ = ["AsyncServer"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+# As it was before anybody has replaced it: the core then makes ids without it.
+_generate_id = BaseServer.generate_id
+
+
 class AsyncServer(BaseServer):
     """An Engine.IO server for asyncio.
 
@@ -207,7 +211,7 @@ class AsyncServer(BaseServer):
 
     def _choose_ids(self, make: Callable[..., Any]) -> None:
         asks = positional(make)[0] > 0 or inspect.iscoroutinefunction(make)
-        default = getattr(make, "__func__", None) is BaseServer.generate_id
+        default = getattr(make, "__func__", None) is _generate_id
         self._hooks.generate_by(make if asks else None)
         self.engine.generate_by(None if asks or default else make)
 

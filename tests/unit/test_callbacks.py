@@ -9,6 +9,7 @@ import pytest
 
 import socketio_fast
 from socketio_fast.engineio import AsyncServer
+from socketio_fast.engineio.base_server import BaseServer
 from unit.sansio import Http, Server, WebSocket, errors
 
 Log = list[tuple[Any, ...]]
@@ -448,6 +449,13 @@ def test_ids_can_be_chosen() -> None:
     app.generate_id = lambda: "replaced"  # type: ignore[method-assign]
     server.websocket()
     assert list(app.sockets) == ["id-1", "replaced"]
+
+
+def test_ids_can_be_chosen_for_all_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BaseServer, "generate_id", lambda self: "of all")
+    app = AsyncServer()
+    Server(app).websocket()
+    assert list(app.sockets) == ["of all"]
 
 
 def test_an_event_that_is_not_one() -> None:
