@@ -243,6 +243,8 @@ async def program(name: str, package: str, cwd: Path) -> AsyncIterator[str]:
         if process.returncode is None:
             # python-socketio would hold it up for what it still answers.
             ours = package == "socketio_fast"
+            if ours:
+                await idles(process.pid)
             process.send_signal(signal.SIGINT if ours else signal.SIGKILL)
         ended, _ = await asyncio.wait([output], timeout=20)
         if not ended:
@@ -267,6 +269,25 @@ async def listens(port: int, output: asyncio.Future[tuple[bytes, bytes]]) -> Non
             await writer.wait_closed()
             return
     raise AssertionError("the program does not listen")
+
+
+async def idles(pid: int) -> None:
+    """Wait until the program waits itself: Tornado takes an interrupt that comes while
+    it reads a request, and the client's next poll may be on its way, for a failure of
+    that request."""
+    before = None
+    for _ in range(100):
+        if (now := cpu_time(pid)) == before:
+            return
+        before = now
+        await asyncio.sleep(0.05)
+
+
+def cpu_time(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/schedstat").read_text().split()[0]
+    except OSError:
+        return ""  # not on Linux, or it has ended
 
 
 @pytest.mark.parametrize("package", IMPORTS)
