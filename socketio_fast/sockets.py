@@ -177,12 +177,12 @@ def several(rooms: Any) -> Iterable[Any]:
 
 
 class SocketEvents:
-    """How one listens to a socket: types that a socket for threads has too."""
+    """How one listens to a socket, with its types; sockets for threads share it."""
 
     __slots__ = ()
 
-    def _register(self, event: Any, listener: Any, once: bool = False) -> Any:
-        raise NotImplementedError
+    # Of the class that it is mixed into.
+    _register: Callable[..., Any]
 
     @overload
     def on(
@@ -221,10 +221,12 @@ class SocketEvents:
 
         Args:
             event: The name.
-            listener: A function, a coroutine function or another callable.
+            listener: A function or another callable; of ``AsyncServer``, a coroutine
+                function too.
 
         Raises:
-            TypeError: It cannot be called.
+            TypeError: It cannot be called, or is a coroutine function and is to run in
+                a thread.
             ValueError: A listener of the socket's own events takes other arguments.
         """
         return self._register(event, listener)
