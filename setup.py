@@ -51,7 +51,10 @@ MODULES = [
 ]
 MACROS: list[tuple[str, str]] = []
 CFLAGS, LDFLAGS = [], []
-if os.name != "nt":
+if os.name == "nt":
+    CFLAGS += ["/std:c11", "/W3"]
+    CFLAGS += ["/Od", "/Zi"] if DEBUG else ["/O2", "/DNDEBUG"]
+else:
     CFLAGS += ["-std=c11", "-Wall"]
     CFLAGS += ["-O0", "-g3", "-UNDEBUG"] if DEBUG else ["-O2", "-g0", "-DNDEBUG"]
 if SANITIZE:

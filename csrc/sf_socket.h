@@ -6,7 +6,14 @@
 
 #ifdef _WIN32
 
-/* Not tried: the event loop's transport does all the writing. */
+/* Nothing is sent past the event loop's transport: its sockets are no file
+ * descriptors. */
+static inline void
+sf_no_sigpipe(int fd)
+{
+    (void)fd;
+}
+
 static inline ptrdiff_t
 sf_send(int fd, const char *p, size_t n)
 {
@@ -20,9 +27,25 @@ sf_send(int fd, const char *p, size_t n)
 #include <sys/socket.h>
 #include <sys/types.h>
 
+/* macOS has no such flag: the socket itself must not raise SIGPIPE, see
+ * sf_no_sigpipe(). */
 #ifndef MSG_NOSIGNAL
 #define MSG_NOSIGNAL 0
 #endif
+
+/* Let send() report a broken connection by its result, not by SIGPIPE. Only where
+ * send() has no flag for that. */
+static inline void
+sf_no_sigpipe(int fd)
+{
+#ifdef SO_NOSIGPIPE
+    int on = 1;
+
+    setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof on);
+#else
+    (void)fd;
+#endif
+}
 
 /* Bytes taken by the kernel (0 where it takes none now), or -1 where the
  * connection is broken. */

@@ -91,6 +91,11 @@ def _load(parser: argparse.ArgumentParser, place: str) -> Any:
     try:
         found: Any = importlib.import_module(module)
     except ModuleNotFoundError as exc:
+        if module.endswith(".py"):
+            right = module.removesuffix(".py").replace("/", ".")
+            parser.error(
+                f"{place!r}: a module expected, not a file; write {right}:{path}"
+            )
         if exc.name is None or not (module + ".").startswith(exc.name + "."):
             raise  # an import of the application's own
         parser.error(f"{place!r}: there is no module {module!r}")

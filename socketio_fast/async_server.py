@@ -29,6 +29,7 @@ from socketio_fast.managers.base import BaseManager
 from socketio_fast.managers.pubsub import AsyncPubSubManager
 from socketio_fast.operators import Broadcasting, BroadcastOperator
 from socketio_fast.recovery import choose_recovery
+from socketio_fast.registration import check_namespace
 from socketio_fast.serializers import choose_encoding
 from socketio_fast.socket_namespace import (
     Namespaces,
@@ -133,6 +134,8 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         if isinstance(namespaces, str) and namespaces != "*":
             namespaces = [namespaces]
         self.namespaces = namespaces or ["/"]
+        for name in self.namespaces:
+            check_namespace(name)
         self.logger = choose_logger(logger, "socketio_fast.server")
         self.async_handlers = async_handlers
         self.always_connect = always_connect

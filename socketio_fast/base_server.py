@@ -11,6 +11,7 @@ from socketio_fast._core.peer import Hub, Namespace, Peer
 from socketio_fast.engineio.base_server import Reason
 from socketio_fast.events import name_of
 from socketio_fast.namespace import AsyncNamespace, BaseServerNamespace
+from socketio_fast.registration import check_event, check_handler, check_namespace
 from socketio_fast.signatures import adapt, fit
 from socketio_fast.validation import validated, validated_connect
 
@@ -136,10 +137,12 @@ class BaseServer:
                 handler, which get the namespace before the ``sid``.
 
         Raises:
-            ValueError: A ``connect`` or ``disconnect`` handler takes other arguments,
-                or there can be no such namespace.
+            TypeError: ``event`` is a function: ``@sio.on`` without parentheses.
+            ValueError: The handler does not take what it would get, or there can be no
+                such namespace.
         """
-        name = namespace or "/"
+        name = check_namespace(namespace or "/")
+        check_event(event, self._hub.logger)
         key = name_of(event)
 
         def register(function: Any) -> Any:
@@ -179,12 +182,15 @@ class BaseServer:
                 :class:`~socketio_fast.AsyncNamespace`, as fits the server.
 
         Raises:
-            ValueError: It is another object, or its class does not fit.
+            ValueError: It is another object, its class does not fit, or there can be no
+                such namespace.
         """
         if not isinstance(namespace_handler, BaseServerNamespace):
             raise ValueError("Not a namespace instance")
         if self.is_asyncio_based() != namespace_handler.is_asyncio_based():
             raise ValueError("Not a valid namespace class for this server")
+        check_namespace(namespace_handler.namespace)
+        self._check_methods(namespace_handler)
         namespace_handler._set_server(self)
         self._namespace_handlers[namespace_handler.namespace] = namespace_handler
 
@@ -250,7 +256,9 @@ class BaseServer:
             handler = adapt(handler, event, arguments)
             if event == "connect" and self.validate_handlers:
                 handler = validated_connect(handler, before + 1, self._hub.logger)
-        elif self.validate_handlers:
+            return self._adapt(handler)
+        check_handler(handler, event, namespace, self._hub.logger)
+        if self.validate_handlers:
             handler = validated(handler, before + (event == "*"), self._hub.logger)
         return self._adapt(handler)
 
@@ -293,6 +301,21 @@ class BaseServer:
     def _is_kept(self, namespace: str, handlers: Mapping[str, Any]) -> bool:
         """Whether something but these that go wants the namespace."""
         return namespace in handlers or namespace in self._namespaces
+
+    def _check_methods(self, handler: BaseServerNamespace) -> None:
+        """Check that the methods for events take what they will get."""
+        if type(handler).trigger_event not in (
+            BaseServerNamespace.trigger_event,
+            AsyncNamespace.trigger_event,
+        ):
+            return  # the application calls them, with what it chooses
+        for name in dir(type(handler)):
+            event = name.removeprefix("on_")
+            if event == name or event in self.reserved_events:
+                continue
+            method = getattr(handler, name)
+            if callable(method):
+                check_handler(method, event, handler.namespace, self._hub.logger)
 
     def _validate_methods(self, handler: BaseServerNamespace) -> None:
         """Methods with models as annotations get attributes of the object before them,

@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import ssl as _ssl
-import sys
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from socketio_fast.drain import check_rate, drain
 from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.engineio.server import Server as SyncEngineServer
 from socketio_fast.hosting.asgi import EngineASGIApp
+from socketio_fast.hosting.checks import suggestion
 from socketio_fast.hosting.common import bind
 from socketio_fast.hosting.wsgi import EngineWSGIApp
 from socketio_fast.logs import choose_logger
@@ -136,8 +136,8 @@ async def serve(
     else:
         raise TypeError(
             f"app is {type(app).__name__}: socketio_fast.AsyncServer, "
-            "socketio_fast.engineio.AsyncServer or an ASGIApp of one expected; servers "
-            "for threads are served by run()"
+            "socketio_fast.engineio.AsyncServer or an ASGIApp of one expected"
+            f"{suggestion(app)}"
         )
     if ssl is None and ssl_certfile is not None:
         for file in (ssl_certfile, ssl_keyfile):
@@ -460,7 +460,13 @@ def _threaded(app: Any) -> tuple[Threads | None, Any]:
     if isinstance(app, EngineWSGIApp):
         other = None
         if app.wsgi_app is not None:
-            from socketio_fast.hosting.beside import in_threads
+            try:
+                from socketio_fast.hosting.beside import in_threads
+            except ImportError as exc:  # it names the extra for ASGI alone
+                raise ImportError(
+                    "a WSGI application beside a Socket.IO server is served by uvicorn "
+                    'and a2wsgi: pip install "socketio-fast[wsgi]"'
+                ) from exc
 
             other = in_threads(app.wsgi_app)
         inner = EngineASGIApp(inner, other, app.static_files, app.path)
@@ -476,8 +482,8 @@ def _announce(server: RunningServer) -> None:
 
 
 def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:
-    if sys.platform == "win32":
-        return asyncio.run
-    import uvloop
-
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run  # there is none for Windows
     return uvloop.run

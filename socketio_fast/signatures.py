@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from types import MethodType
 from typing import Any
 
-__all__ = ["adapt", "fit", "positional"]
+__all__ = ["adapt", "fit", "names_of", "positional"]
 
 
 def positional(function: Callable[..., Any]) -> tuple[int, int | None]:
@@ -37,6 +37,23 @@ def positional(function: Callable[..., Any]) -> tuple[int, int | None]:
             if parameter.default is parameter.empty:
                 least += 1
     return least, count
+
+
+def names_of(function: Callable[..., Any]) -> list[str]:
+    """The names of the positional arguments, without those of ``*args``.
+
+    Of a decorated function these are the decorator's own.
+    """
+    try:
+        parameters = inspect.signature(function, follow_wrapped=False).parameters
+    except (TypeError, ValueError):
+        return []  # a builtin that does not tell
+    return [
+        parameter.name
+        for parameter in parameters.values()
+        if parameter.kind
+        in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    ]
 
 
 def fit(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, ...]:

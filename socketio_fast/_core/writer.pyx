@@ -10,11 +10,16 @@ acknowledgements 2.74 before, 2.37 after; echo with 1 in flight the same.
 It goes straight to the socket while the event loop's transport holds nothing back, and
 by that transport when the kernel's buffer is full, and with TLS.
 """
+import os
+
 import cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.string cimport memcpy
 
-from socketio_fast._core.wire cimport sf_send
+from socketio_fast._core.wire cimport sf_no_sigpipe, sf_send
+
+# On Windows a socket is not a file descriptor: the event loop's transport writes.
+cdef bint HAS_DESCRIPTORS = os.name != "nt"
 
 cdef enum:
     # More is not gathered in the shared buffer.
@@ -43,11 +48,14 @@ cdef class Writer:
 
     def __cinit__(self, Flusher flusher not None, object transport, bint secure=False):
         cdef object socket = (
-            None if secure else transport.get_extra_info("socket")
+            transport.get_extra_info("socket")
+            if HAS_DESCRIPTORS and not secure else None
         )
         self.flusher = flusher
         self.transport = transport
         self.fd = -1 if socket is None else socket.fileno()
+        if self.fd >= 0:
+            sf_no_sigpipe(self.fd)
         # Where another protocol has written before, that leaves first.
         self.loop_buffered = transport.get_write_buffer_size() != 0
         # pause_writing() as soon as the transport holds anything back. (With 0, TLS of

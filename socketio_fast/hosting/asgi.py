@@ -16,6 +16,7 @@ from socketio_fast._core.handshake import Request, make_request
 from socketio_fast._core.hosted import HostedWebSocket
 from socketio_fast.async_server import AsyncServer
 from socketio_fast.engineio.async_server import AsyncServer as EngineServer
+from socketio_fast.hosting.checks import check_server
 from socketio_fast.hosting.common import (
     CLOSE_TIMEOUT,
     Origin,
@@ -202,6 +203,9 @@ class EngineASGIApp:
         on_startup: Called when the host starts, before ``other_asgi_app`` is told; may
             be a coroutine function.
         on_shutdown: Called when the host stops, after ``other_asgi_app`` was.
+
+    Raises:
+        TypeError: ``engineio_server`` is something else.
     """
 
     def __init__(
@@ -213,6 +217,9 @@ class EngineASGIApp:
         on_startup: Hook | None = None,
         on_shutdown: Hook | None = None,
     ) -> None:
+        check_server(
+            type(self).__name__, engineio_server, other_asgi_app, asyncio_based=True
+        )
         self.engineio_server = engineio_server
         self.other_asgi_app = other_asgi_app
         self.static_files = dict(static_files or {})
@@ -338,6 +345,9 @@ class ASGIApp(EngineASGIApp):
         on_startup: Called when the host starts, before ``other_asgi_app`` is told; may
             be a coroutine function.
         on_shutdown: Called when the host stops, after ``other_asgi_app`` was.
+
+    Raises:
+        TypeError: ``socketio_server`` is something else.
     """
 
     def __init__(

@@ -23,6 +23,7 @@ from socketio_fast._core.hosted import HostedExchange, adopt_connection
 from socketio_fast._core.session import Engine
 from socketio_fast._core.websocket import Connections
 from socketio_fast.engineio.async_server import AsyncServer
+from socketio_fast.hosting.checks import check_server
 from socketio_fast.static import StaticFiles
 from socketio_fast.threads import Threads
 
@@ -335,6 +336,7 @@ class EngineWSGIApp:
         static_files: Mapping[str, str | Path | Mapping[str, Any]] | None = None,
         engineio_path: str = "engine.io",
     ) -> None:
+        check_server(type(self).__name__, engineio_app, wsgi_app, asyncio_based=False)
         #: The server; python-engineio's name of it is ``engineio_app``.
         self.server = self.engineio_app = engineio_app
         self.wsgi_app = wsgi_app

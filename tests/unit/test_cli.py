@@ -116,6 +116,8 @@ def test_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "app"], "'app': module:app expected"),
         (["run", ":sio"], "':sio': module:app expected"),
         (["run", "app:"], "'app:': module:app expected"),
+        (["run", "app.py:sio"], "not a file; write app:sio"),
+        (["run", "src/nowhere.py:sio"], "not a file; write src.nowhere:sio"),
         (["run", "nowhere:sio"], "'nowhere:sio': there is no module 'nowhere'"),
         (["run", "app.sub:sio"], "'app.sub:sio': there is no module 'app.sub'"),
         (["run", "nowhere.sub:sio"], "there is no module 'nowhere.sub'"),

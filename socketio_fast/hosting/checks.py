@@ -1,0 +1,86 @@
+"""Errors for servers and applications that stand in each other's place."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from socketio_fast.base_server import BaseServer
+from socketio_fast.engineio.base_server import BaseServer as BaseEngineServer
+
+__all__ = ["check_server", "suggestion"]
+
+
+def check_server(
+    wrapper: str, server: Any, other: Any = None, *, asyncio_based: bool
+) -> None:
+    """Check what an ``ASGIApp`` or ``WSGIApp`` is given.
+
+    Args:
+        wrapper: The name of the class that wraps the server.
+        server: Its first argument, which should be a server of this package.
+        other: Its second argument, the application beside the server.
+        asyncio_based: Whether the class needs a server for asyncio.
+
+    Raises:
+        TypeError: The first argument is something else; it says what to write.
+    """
+    given = _name(server)
+    if not _is_server(server):
+        if _is_server(other):
+            raise TypeError(
+                f"{wrapper}({given}, {_name(other)}): the server comes first, write "
+                f"{wrapper}(sio, app)"
+            )
+        kind = "an AsyncServer" if asyncio_based else "a Server"
+        foreign = _foreign(server)
+        raise TypeError(
+            f"{wrapper}({given}): {kind} of socketio_fast expected{foreign}"
+        )
+    if server.is_asyncio_based() == asyncio_based:
+        return
+    if asyncio_based:
+        raise TypeError(
+            f"{wrapper}({given}): an ASGI application needs an AsyncServer; write "
+            "WSGIApp(sio) for this one"
+        )
+    raise TypeError(
+        f"{wrapper}({given}): a WSGI application needs a Server for threads; write "
+        "ASGIApp(sio) for this one"
+    )
+
+
+def suggestion(app: Any) -> str:
+    """What to serve instead of an object that cannot be served."""
+    if _is_server(app):
+        return ": servers for threads are served by run(), not by serve()"
+    if foreign := _foreign(app):
+        return foreign
+    if not callable(app):
+        return ""
+    call = app if inspect.isroutine(app) else type(app).__call__
+    wrapper, kind = (
+        ("ASGIApp", "AsyncServer")
+        if inspect.iscoroutinefunction(call)
+        else ("WSGIApp", "Server")
+    )
+    return (
+        f": to serve an application beside a Socket.IO server, write "
+        f"run(socketio_fast.{wrapper}(sio, app)), where sio is a {kind}"
+    )
+
+
+def _is_server(value: Any) -> bool:
+    return isinstance(value, (BaseServer, BaseEngineServer))
+
+
+def _foreign(value: Any) -> str:
+    """A remark if the object is a server of python-socketio or python-engineio."""
+    for package in ("socketio", "engineio"):
+        if type(value).__module__.split(".")[0] == package:
+            return f", this is one of python-{package}: change its import"
+    return ""
+
+
+def _name(value: Any) -> str:
+    return f"{type(value).__name__}()"

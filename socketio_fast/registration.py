@@ -1,0 +1,85 @@
+"""What is checked when a handler is registered: errors that name the right form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from socketio_fast.logs import Logger
+from socketio_fast.signatures import names_of, positional
+
+__all__ = ["check_event", "check_handler", "check_namespace"]
+
+#: Names of a first argument that is meant for what the client sends. The first argument
+#: is the client's ``sid``.
+DATA_NAMES = frozenset(
+    ("args", "body", "content", "data", "json", "message", "msg", "payload", "text")
+)
+
+
+def check_namespace(name: str) -> str:
+    """The name of a namespace, which begins with a slash; ``"*"`` is every one.
+
+    Raises:
+        TypeError: It is no ``str``.
+        ValueError: It begins with something else.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"namespace={name!r}: the name of a namespace expected, a str")
+    if name != "*" and not name.startswith("/"):
+        raise ValueError(
+            f"namespace={name!r}: the name of a namespace begins with a slash, write "
+            f"{'/' + name!r}"
+        )
+    return name
+
+
+def check_event(event: Any, logger: Logger) -> None:
+    """Check the name of an event that a handler is registered for.
+
+    Raises:
+        TypeError: It is a function.
+    """
+    if callable(event):
+        name = getattr(event, "__name__", "name")
+        raise TypeError(
+            f"@sio.on needs the name of the event: write @sio.on({name!r}), or "
+            "@sio.event to name it as the function"
+        )
+    if event == "connection":
+        logger.warning(
+            "a handler of 'connection' runs only if a client emits an event of that "
+            "name: write @sio.event with def connect(sid, environ, auth), or "
+            "sio.of('/').on('connection') for the socket API"
+        )
+
+
+def check_handler(
+    handler: Callable[..., Any], event: Any, namespace: str, logger: Logger
+) -> None:
+    """Check that a handler of an event takes what it will get.
+
+    Raises:
+        ValueError: It takes fewer arguments than it gets in any case.
+    """
+    before = []
+    if event == "*":
+        before.append("event")
+    if namespace == "*":
+        before.append("namespace")
+    first = [*before, "sid"]
+    _, most = positional(handler)
+    if most is not None and most < len(first):
+        raise ValueError(
+            f"handler of {event!r} takes {most} positional arguments, write "
+            f"({', '.join(first)}, *args): it gets these before what the client sends"
+        )
+    names = names_of(handler)
+    if len(names) >= len(first) and names[len(before)] in DATA_NAMES:
+        logger.warning(
+            "handler of %r: the argument %r gets the client's sid; write (%s), what "
+            "the client sends comes behind it",
+            event,
+            names[len(before)],
+            ", ".join([*first, names[len(before)]]),
+        )

@@ -1,0 +1,78 @@
+"""Servers and applications in each other's place: errors that say what to write."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import engineio
+import fastapi
+import flask
+import pytest
+import socketio as python_socketio
+
+import socketio_fast as socketio
+
+
+def _engine(name: str) -> Any:
+    return getattr(socketio.engineio, name)
+
+
+@pytest.mark.parametrize("wrapper", ["ASGIApp", "WSGIApp", "Middleware"])
+def test_the_server_comes_first(wrapper: str) -> None:
+    server = socketio.AsyncServer() if wrapper == "ASGIApp" else socketio.Server()
+    with pytest.raises(TypeError, match=rf"{wrapper}\(sio, app\)"):
+        getattr(socketio, wrapper)(fastapi.FastAPI(), server)
+
+
+def test_a_server_for_threads_is_for_wsgi() -> None:
+    for server in (socketio.Server(), _engine("Server")()):
+        with pytest.raises(TypeError, match=r"AsyncServer; write WSGIApp\(sio\)"):
+            socketio.ASGIApp(server)
+
+
+def test_a_server_for_asyncio_is_for_asgi() -> None:
+    for server in (socketio.AsyncServer(), _engine("AsyncServer")()):
+        with pytest.raises(TypeError, match=r"for threads; write ASGIApp\(sio\)"):
+            socketio.WSGIApp(server)
+
+
+@pytest.mark.parametrize("value", [None, "sio", object()])
+def test_anything_else_is_refused(value: Any) -> None:
+    with pytest.raises(TypeError, match="an AsyncServer of socketio_fast expected"):
+        socketio.ASGIApp(value)
+    with pytest.raises(TypeError, match="a Server of socketio_fast expected"):
+        socketio.WSGIApp(value)
+
+
+def test_servers_of_the_other_packages_are_named() -> None:
+    with pytest.raises(TypeError, match="one of python-socketio: change its import"):
+        socketio.ASGIApp(python_socketio.AsyncServer())
+    with pytest.raises(TypeError, match="one of python-engineio: change its import"):
+        socketio.WSGIApp(engineio.Server())
+    with pytest.raises(TypeError, match="one of python-socketio: change its import"):
+        socketio.run(python_socketio.AsyncServer())
+
+
+def test_run_says_how_applications_are_served() -> None:
+    with pytest.raises(TypeError, match=r"run\(socketio_fast\.ASGIApp\(sio, app\)\)"):
+        socketio.run(fastapi.FastAPI())  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"run\(socketio_fast\.WSGIApp\(sio, app\)\)"):
+        socketio.run(flask.Flask("app"))  # type: ignore[arg-type]
+
+
+async def test_serve_says_who_serves_servers_for_threads() -> None:
+    with pytest.raises(TypeError, match=r"served by run\(\), not by serve\(\)"):
+        await socketio.serve(socketio.Server())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("missing", ["uvicorn", "a2wsgi"])
+def test_a_missing_extra_for_wsgi_is_named(
+    missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("socketio_fast.hosting.beside", "socketio_fast.uvicorn"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, missing, None)
+    app = socketio.WSGIApp(socketio.Server(), flask.Flask("app").wsgi_app)
+    with pytest.raises(ImportError, match=r'pip install "socketio-fast\[wsgi\]"'):
+        socketio.run(app)
