@@ -37,7 +37,11 @@ PEER, SERVER = ("192.0.2.7", 4321), ("127.0.0.1", 5000)
 
 
 class Loop:
-    """What the core asks of an event loop. Time passes by `advance()` alone."""
+    """What the core asks of an event loop. Time passes by `advance()` alone.
+
+    It counts as running from when it is made: Python 3.14 knows the current task of a
+    running loop alone. `tests/unit/conftest.py` ends that with the test.
+    """
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -46,6 +50,8 @@ class Loop:
         self.wakes = 0  # timers that fired
         self.closed = False
         self._numbers = itertools.count()
+        if asyncio._get_running_loop() is None:
+            asyncio._set_running_loop(self)  # type: ignore[arg-type]
 
     def time(self) -> float:
         return self.now

@@ -500,7 +500,8 @@ def test_another_loop_when_the_first_was_closed() -> None:
     sid = only(server).id
     server.loop.closed = True
     other: Any = Loop()
-    server.app.bind(other)
+    with other.running():
+        server.app.bind(other)
     assert server.engine.sessions == {}
     assert told == [(sid, "transport close")]
 
