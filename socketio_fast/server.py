@@ -408,7 +408,7 @@ class Server(Broadcasting, BaseServer):
     ) -> None:
         """Wait until what was sent to a client before has left.
 
-        See :meth:`socketio_fast.AsyncServer.drain`.
+        See :meth:`socketio_fast.AsyncServer.drained`.
         """
         self._threads.run(self._server.drained(sid, namespace, below=below))
 

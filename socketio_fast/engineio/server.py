@@ -204,7 +204,7 @@ class Server(BaseServer):
     def drain(self, rate: float | None = None, timeout: float = 30) -> DrainSummary:
         """Let no clients in, and wait until those that are there have left, in stages.
 
-        See :meth:`socketio_fast.engineio.AsyncServer.drained`.
+        See :meth:`socketio_fast.engineio.AsyncServer.drain`.
 
         Raises:
             ValueError: ``rate`` is not positive, or ``timeout`` is negative.
