@@ -39,8 +39,11 @@ from socketio_fast.socket_namespace import (
 )
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from socketio_fast.async_admin import InstrumentedAsyncServer
     from socketio_fast.events import AnyEvent
+    from socketio_fast.options import AsyncEngineOptions
 
 __all__ = ["AsyncServer"]
 
@@ -124,13 +127,13 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         connection_state_recovery: bool | Mapping[str, Any] | None = None,
         error_acks: bool = False,
         serve_client: str | os.PathLike[str] | bool | None = None,
-        **options: Any,
+        **options: Unpack[AsyncEngineOptions],
     ) -> None:
         if connect_timeout <= 0:
             raise ValueError(f"connect_timeout={connect_timeout!r}: seconds expected")
         if max_attachments < 0:
             raise ValueError(f"max_attachments={max_attachments!r}: a number expected")
-        options = _known(options)
+        known: Any = _known(options)
         if isinstance(namespaces, str) and namespaces != "*":
             namespaces = [namespaces]
         self.namespaces = namespaces or ["/"]
@@ -163,7 +166,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         self._bind_hub(hub)
         super().__init__(
             EngineServer(
-                logger=engineio_logger or False, json=json, _factory=hub, **options
+                logger=engineio_logger or False, json=json, _factory=hub, **known
             )
         )
         self.eio.engine.client_files = client_files
@@ -600,7 +603,7 @@ _OPTIONS = {
 } - {"self"}
 
 
-def _known(options: dict[str, Any]) -> dict[str, Any]:
+def _known(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that there are; of others, None asks for nothing."""
     for name, value in options.items():
         if name not in _OPTIONS and value is not None:

@@ -31,8 +31,11 @@ from socketio_fast.static import StaticFiles
 from socketio_fast.threads import Threads
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from socketio_fast.hosting.beside import OtherApplication
     from socketio_fast.hosting.webtransport import WebTransportServer
+    from socketio_fast.options import ServeOptions
 
 __all__ = ["RunningServer", "run", "serve"]
 
@@ -368,7 +371,7 @@ def run(
     app: App | Server | SyncEngineServer | EngineWSGIApp,
     host: str | None = "127.0.0.1",
     port: int = 5000,
-    **options: Any,
+    **options: Unpack[ServeOptions],
 ) -> None:
     """Serve an application until SIGINT or SIGTERM; with uvloop where there is one.
 
@@ -392,7 +395,7 @@ def run(
 
 
 async def _serve_until_signal(
-    app: App, host: str | None, port: int, options: dict[str, Any]
+    app: App, host: str | None, port: int, options: ServeOptions
 ) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -422,7 +425,7 @@ def _serve_in_threads(
     app: App,
     host: str | None,
     port: int,
-    options: dict[str, Any],
+    options: ServeOptions,
 ) -> None:
     # The event loop is that of the server; this thread waits for signals.
     stop = threading.Event()

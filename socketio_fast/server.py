@@ -34,8 +34,11 @@ from socketio_fast.sockets import Socket as AsyncSocket
 from socketio_fast.threads import MAX_WORKERS, Threads
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from socketio_fast.admin import InstrumentedServer
     from socketio_fast.events import AnyEvent
+    from socketio_fast.options import AsyncServerOptions
 
 __all__ = ["Server"]
 
@@ -97,7 +100,7 @@ class Server(Broadcasting, BaseServer):
         *,
         async_mode: str | None = None,
         max_workers: int = MAX_WORKERS,
-        **options: Any,
+        **options: Unpack[AsyncServerOptions],
     ) -> None:
         check_async_mode(async_mode)
         manager = Manager() if client_manager is None else client_manager

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from socketio_fast.drain import DrainSummary
 from socketio_fast.engineio.async_server import AsyncServer
@@ -17,6 +17,11 @@ from socketio_fast.engineio.packet import Packet
 from socketio_fast.hosting.wsgi import Environ, Gateway, StartResponse
 from socketio_fast.logs import Logger
 from socketio_fast.threads import MAX_WORKERS, Threads
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from socketio_fast.options import MoreEngineOptions
 
 __all__ = ["Server", "check_async_mode"]
 
@@ -71,7 +76,7 @@ class Server(BaseServer):
         transports: str | Sequence[str] | None = None,
         *,
         max_workers: int = MAX_WORKERS,
-        **options: Any,
+        **options: Unpack[MoreEngineOptions],
     ) -> None:
         check_async_mode(async_mode)
         inner = AsyncServer(

@@ -35,6 +35,12 @@ sio = socketio.AsyncServer(
 )
 
 
+socketio.AsyncServer(ping_interva=25)  # type: ignore[call-arg]
+socketio.Server(ping_timeout="20")  # type: ignore[arg-type]
+socketio.Server(max_atachments=1)  # type: ignore[call-arg]
+socketio.Server(slow_consumer="panic")  # type: ignore[arg-type]
+socketio.engineio.Server(allow_eio3=1)  # type: ignore[arg-type]
+
 by_msgpack = socketio.AsyncServer(serializer="msgpack", json=json)
 assert_type(by_msgpack.packet_class, type[Any])
 socketio.AsyncServer(serializer=MsgPackPacket.configure(dumps_default=str))
