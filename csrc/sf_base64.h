@@ -89,4 +89,23 @@ sf_base64_decode(char *out, const char *p, size_t n)
     return out - start;
 }
 
+/* Copies n characters of base64 as encoders in the field write it, and leaves what
+ * sf_base64_decode() takes: no line breaks or blanks (MIME, RFC 2045), the alphabet of
+ * section 4 for that of section 5 ("URL and filename safe"), no padding at the end.
+ * `out` may be `p`. Returns how many characters are left. */
+static inline size_t
+sf_base64_tidy(char *out, const char *p, size_t n)
+{
+    char *start = out;
+    size_t i;
+
+    for (i = 0; i < n; i++) {
+        char c = p[i];
+        if (c == '\r' || c == '\n' || c == ' ' || c == '\t') continue;
+        *out++ = c == '-' ? '+' : c == '_' ? '/' : c;
+    }
+    while (out > start && out[-1] == '=') out--;
+    return (size_t)(out - start);
+}
+
 #endif

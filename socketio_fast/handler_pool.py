@@ -34,7 +34,7 @@ class HandlerPool:
             raise ValueError(f"max_workers={max_workers!r}: a positive number expected")
         self.max_workers = max_workers
         self._name = name
-        self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._local = threading.local()
         self._lock = threading.Lock()
         self._threads = 0
@@ -56,6 +56,13 @@ class HandlerPool:
                 self._unfinished -= 1
                 raise
             self._jobs.put(job)
+
+    def close(self) -> None:
+        """End every thread once the jobs that are there have run; do not wait.
+
+        What is submitted later may never run.
+        """
+        self._jobs.put(None)
 
     @property
     def inside(self) -> bool:
@@ -110,6 +117,9 @@ class HandlerPool:
                         self._threads -= 1
                         return
                 continue
+            if job is None:
+                self._jobs.put(None)  # for the next thread
+                return
             job()
             del job  # which holds what a handler was given
             with self._lock:

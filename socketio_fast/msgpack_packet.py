@@ -61,7 +61,7 @@ class MsgPackPacket(Packet):
         """
         packet: dict[str, Any] = {
             "type": self.packet_type,
-            "nsp": self.namespace or "/",
+            "nsp": self.namespace,
         }
         # The JavaScript parser refuses a DISCONNECT whose data is there and null.
         if self.data is not None:

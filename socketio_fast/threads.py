@@ -55,7 +55,8 @@ class Threads:
         return HandlerPool(self._max_workers, "socketio_fast-handler")
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
-        # A forked process has no threads but the one that forked it.
+        # The last was closed with its loop. A forked process has no threads but the one
+        # that forked it.
         self.pool = self._new_pool()
         self._bind(loop)
 
@@ -128,7 +129,13 @@ class Threads:
 
     def stop(self, timeout: float | None = None) -> None:
         """Stop the loop; it starts again when it is needed. See ``LoopThread``."""
+        pool = self.pool
         self.loop_thread.stop(timeout)
+        pool.close()
+
+    def __del__(self) -> None:
+        if "pool" in vars(self):  # __init__() did not raise
+            self.pool.close()
 
 
 async def _call(function: Callable[..., T], *args: Any) -> T:

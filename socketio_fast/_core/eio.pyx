@@ -19,6 +19,7 @@ from socketio_fast._core.wire cimport (
     sf_base64_decode,
     sf_base64_encode,
     sf_base64_size,
+    sf_base64_tidy,
     sf_frame_head,
     sf_frame_head_size,
 )
@@ -42,8 +43,13 @@ cdef int scan_packet(const char *p, Py_ssize_t n, PacketView *view) except -1:
 
 
 cdef bytes decode_base64(const char *p, Py_ssize_t n):
-    cdef bytes out = PyBytes_FromStringAndSize(NULL, n // 4 * 3 + 2)
+    """The bytes of a `b` packet; Java's clients break it into lines (RFC 2045)."""
+    cdef bytes out = PyBytes_FromStringAndSize(NULL, n // 4 * 3 + 2), tidy
     cdef Py_ssize_t size = sf_base64_decode(PyBytes_AS_STRING(out), p, n)
+    if size < 0:
+        tidy = PyBytes_FromStringAndSize(NULL, n)
+        n = sf_base64_tidy(PyBytes_AS_STRING(tidy), p, n)
+        size = sf_base64_decode(PyBytes_AS_STRING(out), PyBytes_AS_STRING(tidy), n)
     if size < 0:
         raise PacketError("binary Engine.IO packet is not base64 (RFC 4648)")
     return out[:size]

@@ -2,7 +2,7 @@
 from socketio_fast._core.handshake cimport Admission, cookie_header
 from socketio_fast._core.jsonp cimport script_head
 from socketio_fast._core.polling cimport Polling, Responder
-from socketio_fast._core.session cimport JSONP, Engine, Session
+from socketio_fast._core.session cimport JSONP, REVISION_3, Engine, Session
 
 from socketio_fast.exceptions import LimitError
 
@@ -42,6 +42,7 @@ cdef class Exchange(Responder):
         if session is None:
             polling = Polling(engine)
             polling.lasting = self.polling_only
+            polling.opens = a.dialect & REVISION_3
             if a.dialect & JSONP:
                 polling.jsonp = script_head(self.request.parameter(b"j"))
             session = engine.new_session(a.visitor, a.dialect, a.id)
@@ -76,4 +77,5 @@ cdef class Exchange(Responder):
             session.on_error(LimitError(
                 f"body of more than max_http_buffer_size={engine.max_payload} bytes"
             ))
-        return self.respond(413, TEXT, b"Payload Too Large", b"")
+        # Without a body: clients of the reference implementation find none.
+        return self.respond(413, TEXT, b"", b"")

@@ -411,7 +411,7 @@ cdef Admission admit(Engine engine, Request request, bint upgrade):
         else:
             a = Admission.__new__(Admission)
             a.session = session
-            if upgrade and session.dialect:
+            if upgrade:
                 session.dialect = _dialect(
                     session.dialect & REVISION_3, transport, request
                 )
@@ -444,7 +444,7 @@ cdef Admission _handshake(Engine engine, Request request, str transport):
     cdef Admission a
     cdef int revision = 0
     if request.parameter(b"EIO") != "4":
-        if not engine.allow_eio3 or request.parameter(b"EIO") != "3":
+        if not engine.allow_eio3:
             return _error(
                 engine, request, UNSUPPORTED_PROTOCOL_VERSION,
                 {"protocol": request.parameter(b"EIO")},
@@ -515,8 +515,10 @@ cdef int _dialect(int revision, str transport, Request request) except -1:
     cdef int dialect = revision
     if transport == "polling" and request.parameter(b"j") is not None:
         dialect |= JSONP
-    if revision and (dialect & JSONP or request.parameter(b"b64")):
-        dialect |= BASE64
+    if transport == "websocket" or revision:
+        # Revision 4 has no other form by long-polling.
+        if dialect & JSONP or request.parameter(b"b64"):
+            dialect |= BASE64
     return dialect
 
 
@@ -553,10 +555,17 @@ cdef bint _origin_allowed(Engine engine, bytes raw, Request request) except -1:
     cdef object allowed = engine.allowed_origins
     cdef str origin = raw.decode("latin-1")
     if allowed is None:
-        return origin in _same_origins(engine, request)
+        return _as_http(origin) in _same_origins(engine, request)
     if callable(allowed):
         return bool(allowed(origin, request.environ()))
     return "*" in allowed or origin in allowed
+
+
+cdef str _as_http(str origin):
+    """An origin; Swift's and other clients name the URL of the WebSocket as theirs."""
+    if origin.startswith("ws://") or origin.startswith("wss://"):
+        return "http" + origin[2:]
+    return origin
 
 
 cdef list _same_origins(Engine engine, Request request):

@@ -20,8 +20,19 @@ from socketio_fast._core.handshake cimport (
     cookie_header,
     no_websocket,
 )
-from socketio_fast._core.outgoing cimport MESSAGES_3, MESSAGES_3_BASE64, Outgoing
-from socketio_fast._core.session cimport BASE64, Engine, Session, Transport
+from socketio_fast._core.outgoing cimport (
+    MESSAGES_3,
+    MESSAGES_3_BASE64,
+    MESSAGES_BASE64,
+    Outgoing,
+)
+from socketio_fast._core.session cimport (
+    BASE64,
+    REVISION_3,
+    Engine,
+    Session,
+    Transport,
+)
 from socketio_fast._core.websocket cimport (
     Connections,
     adopt,
@@ -265,11 +276,11 @@ cdef class HostedWebSocket(Transport):
         return self._messages(self.current)[0]
 
     cdef list _messages(self, Outgoing m):
-        if self.dialect:
+        if self.dialect & REVISION_3:
             return m.rendering(
                 MESSAGES_3_BASE64 if self.dialect & BASE64 else MESSAGES_3
             )
-        return m.messages()
+        return m.rendering(MESSAGES_BASE64) if self.dialect else m.messages()
 
     def lost(self):
         """The connection has gone, or is about to."""

@@ -3,7 +3,8 @@ from libc.stdint cimport int64_t
 
 from socketio_fast._core.sio cimport Attachments
 
-# What only some clients get: of revision 3, and of other servers' WebSockets.
+# What only some clients get: of revision 3, without binary frames, and of other
+# servers' WebSockets.
 cdef enum Rendering:
     FRAMES_3            # for WebSocket
     FRAMES_3_BASE64
@@ -13,6 +14,8 @@ cdef enum Rendering:
     BINARY_PAYLOAD_3
     MESSAGES            # of revision 4
     # From 8 to 15: frames for WebSocket, compressed with a window of 2 ** kind bytes.
+    FRAMES_BASE64 = 16
+    MESSAGES_BASE64
 
 
 cdef class Outgoing:

@@ -77,6 +77,7 @@ cdef class Outgoing:
 
     cdef object _render(self, int kind):
         cdef list parts
+        cdef bint frames, revision_4 = kind >= FRAMES_BASE64
         if kind == MESSAGES:
             messages = [] if self.head is None else [(self.head + self.body).decode()]
             return messages + (self.attachments or [])
@@ -84,9 +85,10 @@ cdef class Outgoing:
             return eio3.text_payload(self.head, self.body, self.attachments)
         if kind == BINARY_PAYLOAD_3:
             return eio3.binary_payload(self.head, self.body, self.attachments)
+        frames = kind <= FRAMES_3_BASE64 or kind == FRAMES_BASE64
         if self.attachments is None:
             # Text is the same in both revisions.
-            return self.messages() if kind >= MESSAGES_3 else self.frames()
+            return self.frames() if frames else self.messages()
         parts = []
         if self.head is not None:
             parts.append(self.head + self.body)
@@ -94,13 +96,16 @@ cdef class Outgoing:
             messages = [part.decode() for part in parts]
             return messages + [b"\x04" + data for data in self.attachments]
         if kind == FRAMES_3:
-            frames = [eio.text_frame(part, b"") for part in parts]
-            frames += [eio.binary_frame(b"\x04" + data) for data in self.attachments]
-            return b"".join(frames)
-        parts += [eio3.base64_message(data) for data in self.attachments]
-        if kind == MESSAGES_3_BASE64:
-            return [part.decode() for part in parts]
-        return b"".join([eio.text_frame(part, b"") for part in parts])
+            parts = [eio.text_frame(part, b"") for part in parts]
+            parts += [eio.binary_frame(b"\x04" + data) for data in self.attachments]
+            return b"".join(parts)
+        for data in self.attachments:
+            parts.append(
+                eio.base64_packet(data) if revision_4 else eio3.base64_message(data)
+            )
+        if frames:
+            return b"".join([eio.text_frame(part, b"") for part in parts])
+        return [part.decode() for part in parts]
 
     cdef Py_ssize_t size(self) except -1:
         """Bytes of what is sent, but for frame heads."""

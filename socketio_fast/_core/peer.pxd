@@ -130,6 +130,7 @@ cdef class Peer:
         readonly unsigned char state
         unsigned char busy
         unsigned char announced     # CONNECTING, but its CONNECT packet has been sent
+        unsigned char heard         # the client has sent something since its CONNECT
         readonly Client client
         readonly Namespace namespace
         public set rooms            # None: in no room but its own

@@ -448,6 +448,8 @@ cdef class Client(SessionHandler):
                 _read_query(packet)
                 peer = self._peer(packet.namespace)
             if peer is not None:
+                if not peer.heard:
+                    return 0  # it may have crossed the answer to the first
                 raise ProtocolError(f"second CONNECT to {packet.namespace!r:.80}")
             self.hub.packet_size = packet.size
             return self._join(packet.namespace, packet.data)
@@ -455,6 +457,7 @@ cdef class Client(SessionHandler):
             raise ProtocolError(
                 f"packet for {packet.namespace!r:.80}, which is not connected"
             )
+        peer.heard = True
         if packet.type == SIO_EVENT:
             if peer.busy:
                 if peer.waiting is None:

@@ -24,6 +24,8 @@ cdef class Polling(Transport):
         bint closing            # a close packet ends what is pending
         bint discarded          # a WebSocket has taken over
         bint refused            # by the handler
+        bint in_message         # what is read is a message, not a packet of Engine.IO
+        bint opens              # the next answer is the handshake's, of revision 3
 
     cdef int on_poll(self, Responder responder) except -1
     cdef int on_post(self, Responder responder) except -1
@@ -37,6 +39,7 @@ cdef class Polling(Transport):
     cdef int on_abort(self, Responder responder) except -1
     cdef int _stop(self) except -1
     cdef int _take(self) except -1
+    cdef int _open(self, list pending) except -1
     cdef int _answer(self, list messages) except -1
     cdef bytes _headers(self, Responder responder)
     cdef bytes _payload(self, list messages)

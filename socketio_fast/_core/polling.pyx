@@ -114,6 +114,8 @@ cdef class Polling(Transport):
         cdef list pending = self.pending
         self.pending = []
         self.pending_bytes = 0
+        if self.opens:
+            return self._open(pending)
         if self.closing:
             pending.append(CLOSE)
         self._answer(pending)
@@ -122,6 +124,19 @@ cdef class Polling(Transport):
         if self.closing and session is not None:
             self.session = None
             session.finished()
+        return 0
+
+    cdef int _open(self, list pending) except -1:
+        """Answer the handshake of revision 3 with the open packet, and an initial one.
+
+        As in the reference implementation; old clients read nothing behind it.
+        """
+        cdef Py_ssize_t first = 1 if self.engine.initial_packet is None else 2
+        cdef Outgoing m
+        self.opens = False
+        self._answer(pending[:first])
+        for m in pending[first:]:
+            self.send(m)
         return 0
 
     cpdef int close(self) except -1:
@@ -149,6 +164,7 @@ cdef class Polling(Transport):
 
     cpdef int abort(self, object code) except -1:
         self.pending = []
+        self.opens = False
         self.closing = self.discarded = True
         if self.poll is not None:
             self._answer([CLOSE])
@@ -260,6 +276,10 @@ cdef class Polling(Transport):
             else:
                 rest = self._read(body, whole)
         except Exception as exc:
+            if self.in_message and isinstance(exc, ProtocolError):
+                # As in the reference implementation: what is queued reaches the client.
+                session.on_bad_message(exc)
+                return post.respond(200, HTML, b"ok", self._headers(post))
             session.on_error(exc)
             post.respond(400, JSON, b'{"code":3,"message":"Bad request"}', b"")
             return 0
@@ -296,6 +316,7 @@ cdef class Polling(Transport):
             if session.flow is not None and session.flow.paused and not whole:
                 return p[:end - p]
             stop = packet_end(p, end)
+            self.in_message = p < stop and (p[0] == c"4" or p[0] == c"b")
             if p < stop and p[0] == c"b":
                 session.on_binary(decode_base64(p + 1, stop - p - 1))
             else:
@@ -319,11 +340,15 @@ cdef class Polling(Transport):
             if session.flow is not None and session.flow.paused and not whole:
                 return p[:end - p]
             count += 1
+            self.in_message = False
             self._check_count(count)
             if binary:
                 p = binary_end(p, end, &packet, &is_binary)
             else:
                 p = text_end(p, end, &packet)
+            self.in_message = is_binary or (
+                packet < p and (packet[0] == c"4" or packet[0] == c"b")
+            )
             if is_binary:
                 self.on_binary(packet[:p - packet])
             else:

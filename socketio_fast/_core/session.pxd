@@ -16,7 +16,7 @@ cdef enum SessionState:
 # What is unlike revision 4 with XMLHttpRequest or WebSocket, flags; usually none.
 cdef enum Dialect:
     REVISION_3 = 1      # of the protocol
-    BASE64 = 2          # with it: the client can read no binary
+    BASE64 = 2          # the client can read no binary; of revision 4, by WebSocket
     JSONP = 4           # long-polling by scripts and forms
 
 
@@ -148,6 +148,8 @@ cdef class Session(Timed):
     cdef int on_packet(self, int type, const char *p, Py_ssize_t n) except -1
     cdef int on_binary(self, bytes data) except -1
     cdef int on_error(self, object error) except -1
+    cdef int on_bad_message(self, object error) except -1
+    cdef object _log_error(self, object error)
     cdef int on_transport_close(self, Transport transport, str reason) except -1
     cdef int begin_upgrade(self, Transport probe) except -1
     cdef int on_probe_packet(

@@ -35,6 +35,7 @@ from socketio_fast._core.eio cimport (
     EIO_PONG,
     EIO_UPGRADE,
     PacketView,
+    decode_base64,
     scan_packet,
 )
 from socketio_fast._core.eio3 cimport decode_base64_message, decode_binary_message
@@ -181,8 +182,12 @@ cdef class Transport(Timed):
         """A text message has come."""
         cdef PacketView view
         cdef Session session = self.session
-        if self.dialect & REVISION_3 and n and p[0] == c"b":
-            return self._on_message(decode_base64_message(p, n))
+        if n and p[0] == c"b":
+            # Of clients that write no binary frames, whether or not they say so.
+            return self._on_message(
+                decode_base64_message(p, n) if self.dialect & REVISION_3
+                else decode_base64(p + 1, n - 1)
+            )
         scan_packet(p, n, &view)
         if session is None:
             return 0
@@ -303,7 +308,7 @@ cdef class Session(Timed):
             and transport.name == "polling" and not transport.lasting
         )
         if self.dialect & REVISION_3:
-            rest = _open_packet(engine.config, upgrade, False)
+            rest = _open_packet(engine.config, upgrade, REVISION_3)
         elif upgrade:
             rest = engine.open_with_upgrade
         else:
@@ -805,16 +810,21 @@ cdef class Session(Timed):
         """The client broke a rule: say why in the log, and close."""
         if self.state == CLOSED:
             return 0
-        code = None
+        return self.drop(TRANSPORT_ERROR, self._log_error(error))
+
+    cdef int on_bad_message(self, object error) except -1:
+        """The same where what was sent to it before can still be delivered."""
+        if self.state == OPEN:
+            self._log_error(error)
+        return self.close(TRANSPORT_ERROR)
+
+    cdef object _log_error(self, object error):
+        """Log why the session ends; returns the close code."""
         if isinstance(error, ProtocolError):
-            code = error.code
             self.engine.logger.info("session %s: %s", self.id, error)
-        else:
-            self.engine.logger.error(
-                "session %s: internal error", self.id, exc_info=error
-            )
-            code = 1011
-        return self.drop(TRANSPORT_ERROR, code)
+            return error.code
+        self.engine.logger.error("session %s: internal error", self.id, exc_info=error)
+        return 1011
 
     cdef int on_transport_close(self, Transport transport, str reason) except -1:
         if transport is self.transport:
@@ -1005,20 +1015,19 @@ cdef class Session(Timed):
         return handlers, 0 if handler is None else handler.awaited()
 
 
-def _open_packet(config, upgrade, max_payload):
-    """The open packet behind the sid; revision 3 knows no `maxPayload`."""
+def _open_packet(config, upgrade, dialect=0):
+    """The open packet behind the sid, of revision 4 or 3."""
     options = {
         "upgrades": [
             name for name in ("websocket", "webtransport")
             if upgrade and name in config.transports
             # Revision 3 knows no other.
-            and (max_payload or name == "websocket")
+            and (not dialect or name == "websocket")
         ],
         "pingInterval": _milliseconds(config.ping_interval + config.ping_grace),
         "pingTimeout": _milliseconds(config.ping_timeout),
+        "maxPayload": config.max_http_buffer_size,
     }
-    if max_payload:
-        options["maxPayload"] = config.max_http_buffer_size
     return b"," + orjson.dumps(options)[1:]
 
 
@@ -1072,8 +1081,8 @@ cdef class Engine(Flusher):
         self.can_upgrade = config.allow_upgrades and (
             "websocket" in config.transports or "webtransport" in config.transports
         )
-        self.open_with_upgrade = _open_packet(config, True, True)
-        self.open_without_upgrade = _open_packet(config, False, True)
+        self.open_with_upgrade = _open_packet(config, True)
+        self.open_without_upgrade = _open_packet(config, False)
         self.allow_eio3 = config.allow_eio3
         self.allowed_origins = config.cors_allowed_origins
         self.proxies = config.trusted_proxies

@@ -22,8 +22,19 @@ from libc.string cimport memcpy
 
 from socketio_fast._core.deflate cimport Deflate
 from socketio_fast._core.handshake cimport Request
-from socketio_fast._core.outgoing cimport FRAMES_3, FRAMES_3_BASE64, Outgoing
-from socketio_fast._core.session cimport BASE64, Engine, Session, Transport
+from socketio_fast._core.outgoing cimport (
+    FRAMES_3,
+    FRAMES_3_BASE64,
+    FRAMES_BASE64,
+    Outgoing,
+)
+from socketio_fast._core.session cimport (
+    BASE64,
+    REVISION_3,
+    Engine,
+    Session,
+    Transport,
+)
 from socketio_fast._core.wire cimport (
     SF_BINARY,
     SF_CLOSE,
@@ -124,6 +135,8 @@ cdef class WebSocket(Transport):
 
     cpdef int send(self, Outgoing m) except -1:
         if self.dialect and m.attachments is not None:
+            if not self.dialect & REVISION_3:
+                return self._write(m.rendering(FRAMES_BASE64))
             return self._write(m.rendering(
                 FRAMES_3_BASE64 if self.dialect & BASE64 else FRAMES_3
             ))

@@ -111,6 +111,7 @@ cdef extern from "sf_base64.h" nogil:
     size_t sf_base64_size(size_t n)
     char *sf_base64_encode(char *out, const char *p, size_t n)
     ptrdiff_t sf_base64_decode(char *out, const char *p, size_t n)
+    size_t sf_base64_tidy(char *out, const char *p, size_t n)
 
 
 cdef extern from "sf_socket.h" nogil:

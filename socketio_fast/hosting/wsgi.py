@@ -291,13 +291,18 @@ def request_of(environ: Environ) -> Request:
             (name.replace("_", "-").lower().encode(), line.encode("latin-1", "replace"))
         )
     return make_request(
-        environ["REQUEST_METHOD"],
+        _method(environ),
         target.encode("latin-1", "replace"),
         headers,
         peer=_peer(environ),
         scheme=environ.get("wsgi.url_scheme", "http"),
         http_version=environ.get("SERVER_PROTOCOL", "HTTP/1.1").rpartition("/")[2],
     )
+
+
+def _method(environ: Environ) -> str:
+    """The method; test clients leave it out."""
+    return environ.get("REQUEST_METHOD") or "GET"
 
 
 def _peer(environ: Environ) -> tuple[str, int] | None:
@@ -364,7 +369,7 @@ class EngineWSGIApp:
         return _respond(start_response, _message(404, "Not Found"))
 
     def _file(self, environ: Environ) -> Response | None:
-        method = environ["REQUEST_METHOD"]
+        method = _method(environ)
         if self._files is None or method not in ("GET", "HEAD"):
             return None
         path = _path(environ, "PATH_INFO").decode("utf-8", "replace")

@@ -47,8 +47,22 @@ def test_there_and_back_with_python_socketio(arguments: dict[str, Any]) -> None:
 def test_what_is_none_is_left_out() -> None:
     """The JavaScript parser refuses a DISCONNECT with `data: null`."""
     encoded = MsgPackPacket(DISCONNECT).encode()
+    assert msgpack.unpackb(encoded) == {"type": DISCONNECT, "nsp": None}
+    assert fields(MsgPackPacket(encoded_packet=encoded)) == (
+        DISCONNECT, None, None, None
+    )
+    encoded = MsgPackPacket(DISCONNECT, namespace="/").encode()
     assert msgpack.unpackb(encoded) == {"type": DISCONNECT, "nsp": "/"}
     assert fields(THEIRS(encoded_packet=encoded)) == (DISCONNECT, "/", None, None)
+
+
+@pytest.mark.parametrize("namespace", [None, "/", "/a"])
+def test_a_namespace_comes_back_as_it_was_given(namespace: str | None) -> None:
+    ours = MsgPackPacket(EVENT, ["x"], namespace).encode()
+    theirs = THEIRS(EVENT, ["x"], namespace).encode()
+    for packet_class in (MsgPackPacket, THEIRS):
+        for encoded in (ours, theirs):
+            assert packet_class(encoded_packet=encoded).namespace == namespace
 
 
 def test_undefined_of_javascript() -> None:

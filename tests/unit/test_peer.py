@@ -266,7 +266,6 @@ def test_namespaces_that_nobody_is_in_are_not_kept() -> None:
 @pytest.mark.parametrize(
     ("packet", "why"),
     [
-        ("40", "second CONNECT to '/'"),
         ("42/a,[1]", "packet for '/a', which is not connected"),
         ("41/a,", "packet for '/a', which is not connected"),
         ("43/a,1[]", "packet for '/a', which is not connected"),
@@ -325,18 +324,56 @@ def test_packets_while_the_connect_handler_runs() -> None:
     assert peers(sio) == []
 
 
+@pytest.mark.parametrize("packet", ['42["x"]', "43[]"])
+def test_a_second_connect_of_a_client_that_knows_the_answer_closes(
+    packet: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "socketio_fast")
+    server, _ = make()
+    client, _ = server.joined()
+    client.text(packet)
+    client.text("40")
+    assert client.ended()
+    assert "second CONNECT to '/'" in caplog.text
+
+
+@pytest.mark.parametrize("always_connect", [False, True])
+@pytest.mark.parametrize("namespace", ["", "/a,"])
+def test_a_second_connect_that_may_have_crossed_the_answer_gets_none(
+    namespace: str, always_connect: bool
+) -> None:
+    server, sio = make(always_connect=always_connect, namespaces=["/", "/a"])
+    client = server.websocket()
+    client.messages()
+    client.text(f"40{namespace}")
+    client.text(f"40{namespace}")
+    (answer,) = client.messages()
+    assert answer.startswith(f"40{namespace}{{")
+    client.text(f"40{namespace}")
+    client.text(f'42{namespace}["x"]')
+    assert client.messages() == []
+    assert not client.ended()
+
+
 def test_a_second_connect_while_the_first_runs() -> None:
     server, sio = make()
     gate = server.loop.create_future()
+    connected = []
 
     @sio.event
     async def connect(sid: str, environ: Any) -> None:
+        connected.append(sid)
         await gate
 
     client = server.websocket()
+    client.messages()
     client.text("40")
     client.text("40")
-    assert client.ended()
+    assert client.messages() == []
+    gate.set_result(None)
+    server.loop.turn()
+    (sid,) = connected
+    assert client.messages() == [f'40{{"sid":"{sid}"}}']
 
 
 # --- held messages --------------------------------------------------------------

@@ -205,10 +205,8 @@ def test_a_post_delivers(body: str, messages: list[str | bytes]) -> None:
         ("x", []),
         ("7", []),
         ("2", []),
-        ("b!", []),
         ("4a\x1e", ["a"]),
         ("4a\x1ex\x1e4b", ["a"]),
-        (b"4\xff", []),
     ],
 )
 def test_a_malformed_post_closes_the_session(
@@ -220,6 +218,39 @@ def test_a_malformed_post_closes_the_session(
     assert log == [*delivered, ("end", "transport error")]
     assert poll.response()[2] == b"1"
     assert errors(caplog) == []
+
+
+@pytest.mark.parametrize("body", ["b!", "bA", b"4\xff", "4a\x1eb!\x1e4b"])
+@pytest.mark.parametrize("parked", [True, False])
+def test_a_malformed_message_closes_the_session_behind_what_is_queued(
+    body: str | bytes, parked: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    server, http, target, log = make()
+    poll = park(server, target) if parked else None
+    (session,) = server.engine.sessions.values()
+    session.send_message("queued")
+    assert http.post(target, body) == (200, b"ok")
+    assert log[-1] == ("end", "transport error")
+    assert "b" not in log
+    if poll is None:
+        poll = server.http()
+        poll.send(request("GET", target))
+    assert poll.response()[2] == b"4queued\x1e1"
+    assert server.engine.sessions == {}
+    assert http.post(target, "4a")[0] == 400
+    assert errors(caplog) == []
+
+
+def test_a_session_closed_by_a_malformed_message_waits_for_a_poll_and_no_longer() -> (
+    None
+):
+    server, http, target, log = make()
+    assert http.post(target, "b!") == (200, b"ok")
+    assert log == [("end", "transport error")]
+    assert http.post(target, "4a") == (200, b"ok")  # nobody reads it
+    server.loop.advance(31)
+    assert server.engine.sessions == {}
+    assert log == [("end", "transport error")]
 
 
 def test_a_close_packet_answers_the_poll() -> None:

@@ -581,7 +581,7 @@ def test_packets_without_a_meaning_are_let_pass(packet: str) -> None:
     assert client.messages() == ["4a"]
 
 
-@pytest.mark.parametrize("packet", ["2", "2probe", "7", "", "x", "b"])
+@pytest.mark.parametrize("packet", ["2", "2probe", "7", "", "x", "bA"])
 def test_a_packet_against_the_protocol_closes(
     packet: str, caplog: pytest.LogCaptureFixture
 ) -> None:
