@@ -30,6 +30,8 @@ F = TypeVar("F", bound=Listener)
 C = TypeVar("C", bound=Callable[[Socket], Any])
 Predicate = Callable[[str, Any], bool | Awaitable[bool]]
 
+# Characters of a name that families are asked for, at most.
+MAX_NAME = 1024
 _FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -461,6 +463,8 @@ class Namespaces:
         """
         if name in self._known:
             return self._known[name]._core
+        if len(name) > MAX_NAME:
+            return None
         for parent in list(self._parents.values()):
             params: Mapping[str, str] | None = None
             if isinstance(parent._key, (str, re.Pattern)):
@@ -484,6 +488,15 @@ def _pattern(name: str) -> re.Pattern[str]:
     fields = parts[1::2]
     if len(set(fields)) != len(fields):
         raise ValueError(f"of({name!r}): a parameter is there twice")
-    for i, part in enumerate(parts):
-        parts[i] = f"(?P<{part}>[^/]+)" if i % 2 else re.escape(part)
+    for i in range(1, len(parts), 2):
+        text = parts[i + 1]
+        one = "[^/]"
+        if i + 2 < len(parts) and "/" not in text:
+            if not text:
+                raise ValueError(f"of({name!r}): two parameters need text between them")
+            # It ends where that text begins first. If each such place were tried, the
+            # time would grow with a power of the name's length.
+            one = f"(?:(?!{re.escape(text)})[^/])"
+        parts[i] = f"(?P<{parts[i]}>{one}+)"
+    parts[::2] = map(re.escape, parts[::2])
     return re.compile("".join(parts))

@@ -25,15 +25,56 @@ __all__ = ["plain", "validated", "validated_connect"]
 
 Handler = Callable[..., Any]
 Loc = tuple[int | str, ...]
-Errors = list[dict[str, Any]]
-#: Makes an argument of what was received; what is wrong goes to the list.
-Check = Callable[[Any, Loc, Errors], Any]
+#: Makes an argument of what was received, and adds what is wrong to the errors.
+Check = Callable[[Any, Loc, "Errors"], Any]
 
-#: Details of one refusal, and characters of a name in it, at most.
+#: What one refusal tells at most: errors, names in the path to each, characters of a
+#: name and of a message.
 MAX_DETAILS = 20
+MAX_PATH = 32
+MAX_NAME = 64
+MAX_MESSAGE = 512
 #: With more errors pydantic is not asked for them: all are made before the first.
 MAX_ERRORS = 1000
-MAX_NAME = 64
+#: How often pydantic may look at the objects of a payload, all together: at each so
+#: often, and so often besides. See `_looks()`.
+LOOKS_AT_EACH = 64
+MORE_LOOKS = 20_000
+
+
+class Errors:
+    """What is wrong with a payload, and what is known of it.
+
+    Args:
+        most: With so many errors nothing else is looked at.
+        tried: For each union, what it made of the containers that it has met, by id.
+    """
+
+    __slots__ = ("details", "full", "most", "tried")
+
+    def __init__(
+        self, most: int = MAX_DETAILS, tried: dict[Check, dict[int, Any]] | None = None
+    ) -> None:
+        self.details: list[dict[str, Any]] = []
+        self.most = most
+        self.full = False
+        self.tried = {} if tried is None else tried
+
+    def add(self, loc: Loc, message: str) -> None:
+        """Add an error, with the path to what is wrong."""
+        # Names may be the client's: it gets back no more than it can do with.
+        names = [
+            part[:MAX_NAME] if isinstance(part, str) else part
+            for part in loc[:MAX_PATH]
+        ]
+        if len(loc) > MAX_PATH:
+            names.append("...")
+        self.append({"loc": names, "msg": message[:MAX_MESSAGE]})
+
+    def append(self, detail: dict[str, Any]) -> None:
+        """Add an error that another has found."""
+        self.details.append(detail)
+        self.full = len(self.details) >= self.most
 
 
 def validated(handler: Handler, before: int, logger: Logger) -> Handler:
@@ -79,14 +120,14 @@ def validated_connect(handler: Handler, before: int, logger: Logger) -> Handler:
     check = _check(hint)
 
     def arguments(args: tuple[Any, ...]) -> list[Any]:
-        errors: Errors = []
+        errors = Errors()
         values = list(args)
         try:
             values[before] = check(values[before], ("auth",), errors)
         except RecursionError:
-            errors.append(_error(("auth",), "nested too deep"))
-        if errors:
-            error = InvalidPayloadError(errors)
+            errors.add(("auth",), "nested too deep")
+        if errors.details:
+            error = InvalidPayloadError(errors.details)
             raise ConnectionRefusedError(
                 error.message, {"details": error.details}
             ) from error
@@ -265,6 +306,7 @@ class _Arguments:
 
     def __call__(self, args: tuple[Any, ...]) -> list[Any]:
         before = self._before
+        errors = Errors()
         count = len(args) - before
         if count < self._least or (self._most is not None and count > self._most):
             wanted = str(self._least)
@@ -272,11 +314,9 @@ class _Arguments:
                 wanted += " or more"
             elif self._most != self._least:
                 wanted += f" to {self._most}"
-            raise InvalidPayloadError(
-                [_error((), f"{wanted} arguments expected, {count} received")]
-            )
+            errors.add((), f"{wanted} arguments expected, {count} received")
+            raise InvalidPayloadError(errors.details)
         values = list(args)
-        errors: Errors = []
         loc: Loc = ()
         try:
             for place, loc, check in self._checks:
@@ -286,17 +326,13 @@ class _Arguments:
                 for place in range(self._end, len(args)):
                     loc = (place - before,)
                     values[place] = self._rest(args[place], loc, errors)
+                    if errors.full:
+                        break
         except RecursionError:
-            errors.append(_error(loc, "nested too deep"))
-        if errors:
-            raise InvalidPayloadError(errors[:MAX_DETAILS])
+            errors.add(loc, "nested too deep")
+        if errors.details:
+            raise InvalidPayloadError(errors.details[:MAX_DETAILS])
         return values
-
-
-def _error(loc: Loc, message: str) -> dict[str, Any]:
-    # Names may be the client's: it gets back no more than it can do with.
-    names = [part[:MAX_NAME] if isinstance(part, str) else part for part in loc]
-    return {"loc": names, "msg": message}
 
 
 # Types.
@@ -367,20 +403,73 @@ def _pydantic(hint: Any) -> Check:
 
     adapter: TypeAdapter[Any] = TypeAdapter(hint)
     validate = adapter.validate_python
+    # Types that are recursive are definitions; others are as deep as they are written.
+    branches = _branches(adapter.core_schema.get("definitions", ()))
 
     def check(value: Any, loc: Loc, errors: Errors) -> Any:
+        if branches > 1 and _looks(value, branches):
+            errors.add(
+                loc, "nested too deep for a union of models without a discriminator"
+            )
+            return None
         try:
             return validate(value)
         except ValidationError as exc:
             if exc.error_count() > MAX_ERRORS:
-                errors.append(_error(loc, f"{exc.error_count()} errors"))
+                errors.add(loc, f"{exc.error_count()} errors")
                 return None
             for error in exc.errors(
                 include_url=False, include_context=False, include_input=False
             ):
-                errors.append(_error((*loc, *error["loc"]), error["msg"]))
+                errors.add((*loc, *error["loc"]), error["msg"])
+                if errors.full:
+                    break
 
     return check
+
+
+def _branches(schema: Any) -> int:
+    """How often pydantic looks at a model that is inside another, each time that it
+    looks at that: once for each alternative of a union that has no discriminator."""
+    if isinstance(schema, (list, tuple)):
+        return max(map(_branches, schema), default=0)
+    if not isinstance(schema, dict):
+        return 0
+    if schema.get("type") == "definition-ref":
+        return 1
+    if schema.get("type") == "union":
+        return sum(map(_branches, schema["choices"]))
+    return max(
+        (
+            _branches(part)
+            for name, part in schema.items()
+            if name not in ("metadata", "serialization", "default")
+        ),
+        default=0,
+    )
+
+
+def _looks(value: Any, branches: int) -> bool:
+    """Whether pydantic would look at the objects in a value too often.
+
+    It looks at an object once for each alternative of the union around it, and that as
+    often as at what the union is in: their number grows with the power of the depth.
+    """
+    left = MORE_LOOKS
+    level, each = [value], 1
+    while level:
+        below: list[Any] = []
+        for item in level:
+            if type(item) is dict:
+                left += LOOKS_AT_EACH - each
+                below += item.values()
+            elif type(item) is list:
+                # An array is no model: what is in it is as deep as itself.
+                level += item
+        if left < 0:
+            return True
+        level, each = below, each * branches
+    return False
 
 
 # Messages of msgspec that go on with what was received.
@@ -403,7 +492,7 @@ def _msgspec(hint: Any) -> Check:
                 int(index) if index.isdigit() else name or index
                 for name, index in _STEP.findall(path)
             ]
-            errors.append(_error((*loc, *steps), _ECHO.sub(r"\1", message)))
+            errors.add((*loc, *steps), _ECHO.sub(r"\1", message))
 
     return check
 
@@ -458,7 +547,7 @@ def _builtin(kind: type) -> Check:
             return value
         if kind is float and type(value) is int:
             return value  # JSON writes 1.0 as 1
-        errors.append(_error(loc, expected))
+        errors.add(loc, expected)
         return None
 
     return check
@@ -470,7 +559,7 @@ def _one_of(values: dict[tuple[type, Any], Any]) -> Check:
     def check(value: Any, loc: Loc, errors: Errors) -> Any:
         key = (type(value), value)
         if isinstance(value, (list, dict)) or key not in values:
-            errors.append(_error(loc, expected))
+            errors.add(loc, expected)
             return None
         return values[key]
 
@@ -478,36 +567,69 @@ def _one_of(values: dict[tuple[type, Any], Any]) -> Check:
 
 
 def _union(checks: list[Check]) -> Check:
+    """The first alternative that fits; each is tried up to its first error.
+
+    Errors are told of the alternative that came the farthest.
+    """
+
     def check(value: Any, loc: Loc, errors: Errors) -> Any:
-        found: list[Errors] = []
-        for one in checks:
-            wrong: Errors = []
-            result = one(value, loc, wrong)
-            if not wrong:
-                return result
-            found.append(wrong)
-        # The one that came the farthest says the most.
-        farthest: Errors = max(found, key=_depth)
-        errors += farthest
+        found = _UNTRIED
+        tried = errors.tried.get(check)
+        if tried is not None:
+            found = tried.get(id(value), _UNTRIED)
+        if found is _UNTRIED:
+            found = _fit(checks, value, loc, errors)
+            if errors.most == 1 and isinstance(value, (dict, list)):
+                # The union around this one asks once for each of its alternatives.
+                errors.tried.setdefault(check, {})[id(value)] = found
+        if type(found) is not _Misfit:
+            return found
+        if errors.most == 1:
+            errors.append(found.error)
+        else:
+            found.check(value, loc, errors)
         return None
 
     return check
 
 
-def _depth(errors: Errors) -> int:
-    return len(errors[0]["loc"])
+_UNTRIED: Any = object()
+
+
+class _Misfit(typing.NamedTuple):
+    """A value that fits no alternative of a union."""
+
+    check: Check
+    error: dict[str, Any]
+
+
+def _fit(checks: list[Check], value: Any, loc: Loc, errors: Errors) -> Any:
+    """What the first alternative that fits makes of a value; if none does, a
+    `_Misfit`."""
+    misfits: list[_Misfit] = []
+    for check in checks:
+        wrong = Errors(1, errors.tried)
+        result = check(value, loc, wrong)
+        if not wrong.full:
+            return result
+        misfits.append(_Misfit(check, wrong.details[0]))
+    return max(misfits, key=_depth)
+
+
+def _depth(misfit: _Misfit) -> int:
+    return len(misfit.error["loc"])
 
 
 def _array(item: Check) -> Check:
     def check(value: Any, loc: Loc, errors: Errors) -> Any:
         if type(value) is not list:
-            errors.append(_error(loc, "an array expected"))
+            errors.add(loc, "an array expected")
             return None
         values = []
         for i, one in enumerate(value):
             values.append(item(one, (*loc, i), errors))
-            if len(errors) >= MAX_DETAILS:
-                break  # no more than that is told
+            if errors.full:
+                break
         return values
 
     return check
@@ -525,14 +647,14 @@ def _tuple(args: tuple[Any, ...]) -> Check:
 
     def check(value: Any, loc: Loc, errors: Errors) -> Any:
         if type(value) is not list or len(value) != len(checks):
-            errors.append(_error(loc, f"an array of {len(checks)} items expected"))
+            errors.add(loc, f"an array of {len(checks)} items expected")
             return None
-        return tuple(
-            [
-                one(item, (*loc, i), errors)
-                for i, (one, item) in enumerate(zip(checks, value, strict=True))
-            ]
-        )
+        values = []
+        for i, (one, item) in enumerate(zip(checks, value, strict=True)):
+            values.append(one(item, (*loc, i), errors))
+            if errors.full:
+                break
+        return tuple(values)
 
     return check
 
@@ -540,12 +662,12 @@ def _tuple(args: tuple[Any, ...]) -> Check:
 def _object(item: Check) -> Check:
     def check(value: Any, loc: Loc, errors: Errors) -> Any:
         if type(value) is not dict:
-            errors.append(_error(loc, "an object expected"))
+            errors.add(loc, "an object expected")
             return None
         values = {}
         for key, one in value.items():
             values[key] = item(one, (*loc, key), errors)
-            if len(errors) >= MAX_DETAILS:
+            if errors.full:
                 break
         return values
 
@@ -564,21 +686,23 @@ def _dataclass(kind: type) -> Check:
 
     def check(value: Any, loc: Loc, errors: Errors) -> Any:
         if type(value) is not dict:
-            errors.append(_error(loc, "an object expected"))
+            errors.add(loc, "an object expected")
             return None
-        before = len(errors)
+        before = len(errors.details)
         values = {}
         for name, one, required in fields:
             if name in value:
                 values[name] = one(value[name], (*loc, name), errors)
             elif required:
-                errors.append(_error((*loc, name), "field required"))
-        if len(errors) > before or before >= MAX_DETAILS:
+                errors.add((*loc, name), "field required")
+            if errors.full:
+                return None
+        if len(errors.details) > before:
             return None
         try:
             return kind(**values)
         except ValueError as exc:  # of __post_init__
-            errors.append(_error(loc, str(exc)))
+            errors.add(loc, str(exc))
             return None
 
     _dataclasses[kind] = check

@@ -77,6 +77,56 @@ def test_of_a_pattern_with_a_parameter_twice() -> None:
         sio.of("/{a}/{a}")
 
 
+def test_of_a_pattern_with_two_parameters_side_by_side() -> None:
+    _, sio = make()
+    with pytest.raises(ValueError, match="need text between them"):
+        sio.of("/{a}{b}")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "params"),
+    [
+        ("/{year}-{month}-{day}", "/2024-01-02-x", ("2024", "01", "02-x")),
+        ("/{file}.json", "/a.json.json", ("a.json",)),
+        ("/{a}--{b}/{c}", "/x-y--z/1", ("x-y", "z", "1")),
+        ("/{a}-{b}", "/-b", None),
+    ],
+)
+def test_where_parameters_of_a_pattern_end(
+    pattern: str, name: str, params: tuple[str, ...] | None
+) -> None:
+    _, sio = make()
+    found = sio.of(pattern)._match(name)
+    assert (found and found.groups()) == params
+
+
+def test_names_that_fit_no_pattern_are_found_out_quickly() -> None:
+    """Were each place tried at which a parameter may end, this took hours."""
+    server, sio = make()
+    sio.of("/{a}-{b}-{c}-{d}-{e}/end")
+    client = server.websocket()
+    name = "/" + "-" * 1000
+    client.text(f"40{name},")
+    assert client.messages() == [f'44{name},{{"message":"Invalid namespace"}}']
+
+
+def test_families_are_not_asked_for_very_long_names() -> None:
+    server, sio = make()
+    asked: list[str] = []
+
+    def allowed(name: str, auth: Any) -> bool:
+        asked.append(name)
+        return True
+
+    sio.of(allowed)
+    client = server.websocket()
+    client.text(f"40/{'x' * 1024},")
+    (refused,) = client.messages()
+    assert str(refused).endswith('{"message":"Invalid namespace"}')
+    client.text(f"40/{'x' * 1023},")
+    assert asked == ["/" + "x" * 1023]
+
+
 def test_connection_listeners_get_the_socket_after_the_reply() -> None:
     """K1, K16"""
     server, sio = make()
