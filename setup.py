@@ -7,10 +7,13 @@ HTML beside the generated C).
 """
 
 import os
+import shutil
 from glob import glob
+from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_py import build_py
 
 
 def flag(name: str) -> bool:
@@ -65,7 +68,26 @@ if TRACE:
     MACROS += [("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1")]
     MACROS += [("CYTHON_USE_SYS_MONITORING", "0")]
 
+#: Read by the site module when Python starts; see docs/alias.md.
+PTH = "socketio_fast_alias.pth"
+
+
+class BuildWithPth(build_py):
+    """Puts the .pth file beside the packages, from where installers take it."""
+
+    def run(self) -> None:
+        super().run()
+        if not self.editable_mode:
+            self.mkpath(self.build_lib)
+            shutil.copyfile(PTH, Path(self.build_lib, PTH))
+
+    def get_outputs(self, include_bytecode: bool = True) -> list[str]:
+        outputs = super().get_outputs(include_bytecode)
+        return [*outputs, os.path.join(self.build_lib, PTH)]
+
+
 setup(
+    cmdclass={"build_py": BuildWithPth},
     ext_modules=cythonize(
         [
             Extension(

@@ -1,0 +1,1 @@
+"""Named by programs that are frozen; WebSockets need nothing of it here."""
