@@ -49,7 +49,10 @@ def test_what_is_none_is_left_out() -> None:
     encoded = MsgPackPacket(DISCONNECT).encode()
     assert msgpack.unpackb(encoded) == {"type": DISCONNECT, "nsp": None}
     assert fields(MsgPackPacket(encoded_packet=encoded)) == (
-        DISCONNECT, None, None, None
+        DISCONNECT,
+        None,
+        None,
+        None,
     )
     encoded = MsgPackPacket(DISCONNECT, namespace="/").encode()
     assert msgpack.unpackb(encoded) == {"type": DISCONNECT, "nsp": "/"}

@@ -1,0 +1,98 @@
+"""Every Python snippet of README.md and docs/, run as it stands on its page."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import socketio_fast as socketio
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SNIPPET = re.compile(r"^```python\n(.*?)^```", re.M | re.S)
+
+SNIPPETS = [
+    pytest.param(
+        match[1],
+        id=f"{page.name}:{page.read_text()[: match.start()].count(chr(10)) + 1}",
+    )
+    for page in PAGES
+    for match in SNIPPET.finditer(page.read_text())
+]
+PROGRAMS = [p for p in SNIPPETS if "def test_" not in p.values[0]]
+TESTS = [p for p in SNIPPETS if "def test_" in p.values[0]]
+
+# What stands before each: servers are made, but serve nothing.
+PREAMBLE = """\
+import socketio_fast
+socketio_fast.run = lambda app, *args, **options: print("served", app)
+socketio_fast.serve = None
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """What snippets look for where they run."""
+    for name in ("index.html", "cert.pem", "key.pem", "ui/dist/index.html"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    client = tmp_path / "node_modules" / "socket.io-client" / "dist"
+    client.mkdir(parents=True)
+    (client / "socket.io.js").write_text("// the client")
+    chat = tmp_path / "chat"
+    chat.mkdir()
+    (chat / "__init__.py").touch()
+    (chat / "events.py").write_text(
+        "import socketio_fast as socketio\nsio = socketio.Server()\n"
+    )
+    (tmp_path / "site_settings.py").write_text("SECRET_KEY = 'secret'\n")
+    return tmp_path
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={
+            **os.environ,
+            "ADMIN_PASSWORD": "a password",
+            "DJANGO_SETTINGS_MODULE": "site_settings",
+            "PYTHONPATH": str(folder),
+            "PYTHONWARNINGS": "ignore",
+        },
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+
+
+@pytest.mark.parametrize("code", PROGRAMS)
+def test_a_snippet_runs_as_it_stands(folder: Path, code: str) -> None:
+    (folder / "snippet.py").write_text(PREAMBLE + code)
+    done = run(folder, "snippet.py")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("code", TESTS)
+def test_a_snippet_of_tests_passes(folder: Path, code: str) -> None:
+    (folder / "test_snippet.py").write_text(code)
+    done = run(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider")
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"\d+ passed", done.stdout)
+
+
+@pytest.mark.parametrize("code", SNIPPETS)
+def test_the_package_has_one_name(code: str) -> None:
+    assert not re.search(r"^import socketio_fast$", code, re.M)
+    for name in re.findall(r"\bsocketio_fast\.(\w+)\(", code):
+        assert name not in socketio.__all__, f"write socketio.{name}()"
+
+
+def test_there_are_snippets() -> None:
+    assert len(PROGRAMS) > 30
+    assert len(TESTS) > 4
