@@ -4,16 +4,14 @@
 
 from __future__ import annotations
 
+import os
 import queue
-import sys
 from typing import Any
 
 import socketio_fast
-import socketio_fast.packet
-import socketio_fast.pubsub_manager
+from socketio_fast import alias
 
-for name in ("", ".exceptions", ".packet", ".pubsub_manager"):
-    sys.modules["socketio" + name] = sys.modules["socketio_fast" + name]
+alias.install()
 
 import flask
 from flask import request, session
@@ -31,7 +29,7 @@ from flask_socketio import (
 
 app = flask.Flask(__name__)
 app.secret_key = "secret"
-sio = SocketIO(app)
+sio = SocketIO(app, message_queue=os.environ.get("MESSAGE_QUEUE"))
 assert isinstance(sio.server, socketio_fast.Server)
 gone: queue.Queue[Any] = queue.Queue()
 

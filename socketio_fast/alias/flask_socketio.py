@@ -1,11 +1,158 @@
-"""What Flask-SocketIO needs of python-socketio's private parts, by public ones."""
+"""What Flask-SocketIO asks of python-socketio beyond its public names.
+
+It gives a server its own options, and its ``test_client()`` calls private methods.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import logging
+from collections import ChainMap
 from collections.abc import Callable
+from contextlib import ExitStack
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
-__all__ = ["CHANGES"]
+import socketio_fast
+from socketio_fast.engineio.packet import MESSAGE, Packet
+from socketio_fast.server import Server
+
+if TYPE_CHECKING:
+    from socketio_fast.testing import Connection
+
+__all__ = ["CHANGES", "FlaskServer"]
+
+
+class FlaskServer(Server):
+    """The server of a ``flask_socketio.SocketIO``.
+
+    Its test clients are clients in this process, with real packets. What they call
+    returns when the handlers that it has started have ended, and raises what those
+    raised, as with python-socketio's.
+
+    Args:
+        message_queue: Accepted; Flask-SocketIO has made a ``client_manager`` of it.
+        channel: Likewise.
+        **options: Those of :class:`~socketio_fast.Server`.
+    """
+
+    def __init__(
+        self, message_queue: Any = None, channel: Any = None, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self._connections: dict[str, Connection] = {}
+        # A test client puts its environ there before it connects.
+        self.environ = ChainMap({}, self.environ)  # type: ignore[arg-type]
+        self._handle_eio_connect = self._test_connect
+        self._handle_eio_message = self._test_message
+        # A test client takes this one's place, to get what is sent to it.
+        self._send_eio_packet: Callable[[str, Packet], object] = lambda *args: None
+
+    @property
+    def async_handlers(self) -> Any:
+        """See :class:`~socketio_fast.Server`. A test client sets it, without need: what
+        is handled at the same time has ended when its methods return."""
+        return super().async_handlers
+
+    @async_handlers.setter
+    def async_handlers(self, value: Any) -> None:
+        pass
+
+    def emit(self, *args: Any, **options: Any) -> None:
+        """See :meth:`socketio_fast.Server.emit`; test clients have it afterwards."""
+        super().emit(*args, **options)
+        if self._connections:
+            from socketio_fast.testing import settle
+
+            self._threads.run(settle())
+
+    def _test_connect(self, eio_sid: str, environ: dict[str, Any]) -> None:
+        """A test client connects, or joins another namespace with another request."""
+        if eio_sid not in self._connections:
+            connection = _connection(self, eio_sid, environ)
+            make_id = self.eio.generate_id
+            self.eio.generate_id = lambda: eio_sid  # type: ignore[method-assign]
+            try:
+                self._threads.wait(connection.__aenter__())
+            finally:
+                self.eio.generate_id = make_id  # type: ignore[method-assign]
+            self._connections[eio_sid] = connection
+        known = self.eio.sockets[eio_sid].environ
+        known.clear()
+        known.update(environ)
+        self.environ[eio_sid] = known  # type: ignore[index]
+
+    def _test_message(self, eio_sid: str, message: str | bytes) -> None:
+        """A test client sends a part of a packet."""
+        connection = self._connections[eio_sid]
+        with ExitStack() as stack:
+            errors = _Errors(stack, self.logger, self.eio.logger)
+            self._threads.wait(self._send_and_handle(connection, message))
+        if errors.found:
+            raise errors.found[0]
+
+    async def _send_and_handle(
+        self, connection: Connection, message: str | bytes
+    ) -> None:
+        from socketio_fast.testing import settle
+
+        eio = self._server.eio
+        before = eio.handler_tasks()
+        await connection.send(f"4{message}" if isinstance(message, str) else message)
+        while started := eio.handler_tasks() - before:
+            await asyncio.wait(started)
+            await settle()
+
+
+def _connection(
+    server: FlaskServer, eio_sid: str, environ: dict[str, Any]
+) -> Connection:
+    from socketio_fast import testing
+
+    class TestConnection(testing.Connection):
+        def _on_message(self, message: str | bytes) -> None:
+            server._send_eio_packet(eio_sid, Packet(MESSAGE, message))
+
+    headers = {
+        name.removeprefix("HTTP_").replace("_", "-").title(): value
+        for name, value in environ.items()
+        if name.startswith("HTTP_") and name != "HTTP_HOST"
+    }
+    query = parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True)
+    return TestConnection(server._server, headers=headers, query=query)
+
+
+class _Errors(logging.Handler):
+    """Collects the exceptions that are logged, while the stack is open."""
+
+    def __init__(self, stack: ExitStack, *loggers: Any) -> None:
+        super().__init__(logging.ERROR)
+        self.found: list[BaseException] = []
+        for logger in loggers:
+            if isinstance(logger, logging.Logger):
+                logger.addHandler(self)
+                stack.callback(logger.removeHandler, self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the exception of a record."""
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            self.found.append(error)
+
+
+class _SocketIO(ModuleType):
+    """The package as Flask-SocketIO sees it."""
+
+    Server = FlaskServer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(socketio_fast, name)
+
+
+def _change(flask_socketio: ModuleType) -> None:
+    flask_socketio.socketio = _SocketIO("socketio")  # type: ignore[attr-defined]
+
 
 #: What is changed in which module, when it has been loaded.
-CHANGES: dict[str, Callable[[ModuleType], None]] = {}
+CHANGES: dict[str, Callable[[ModuleType], None]] = {"flask_socketio": _change}

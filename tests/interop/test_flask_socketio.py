@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +14,8 @@ import pytest
 import requests
 from interop_support import WAIT
 from js_client import Refused
+from managers.brokers import Redis
+from unit.processes import TIMEOUT, environment, python
 from wsgi_hosts import gunicorn
 
 TESTS = Path(__file__).parents[1]
@@ -54,3 +59,185 @@ async def test_a_client_that_flask_socketio_refuses(js: Any) -> None:
         client = await js(SimpleNamespace(url=url))
         with pytest.raises(Refused, match="not you"):
             await client.connect(auth={"refuse": True})
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[Redis]:
+    if Redis.PROGRAM is None:
+        pytest.skip("redis-server is not installed")
+    broker = Redis(tmp_path)
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+PUBLISHER = """
+import sys
+from flask_socketio import SocketIO
+SocketIO(message_queue=sys.argv[1]).emit("counted", "from outside", to="room")
+"""
+
+
+async def test_a_message_queue_joins_processes(
+    js: Any, redis: Redis, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MESSAGE_QUEUE", redis.url)
+    program = "flask_socketio_program:app"
+    with gunicorn(program, TESTS) as url, gunicorn(program, TESTS) as other:
+        clients = []
+        for place in (url, other):
+            client = await js(SimpleNamespace(url=place))
+            await client.connect()
+            await client.expect("welcome")
+            await client.emit_with_ack("count", place)
+            clients.append(client)
+        # The first is told of itself and of the second, by way of Redis.
+        assert await clients[0].expect("counted") == [url]
+        assert await clients[0].expect("counted") == [other]
+        (tmp_path / "publisher.py").write_text(PUBLISHER)
+        await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-m", "socketio_fast.alias", "publisher.py", redis.url],
+            cwd=tmp_path,
+            env=environment(),
+            check=True,
+            timeout=TIMEOUT,
+        )
+        for client in clients:
+            while (event := await client["/"].next_event()).args != ["from outside"]:
+                assert event.name in ("counted", "others")
+            assert event.name == "counted"
+
+
+TEST_CLIENT = r"""
+import threading
+
+import flask
+import pytest
+import socketio as package
+from flask import request, session
+from flask_socketio import SocketIO, call, emit, join_room
+from flask_socketio.test_client import SocketIOTestClient
+
+app = flask.Flask(__name__)
+app.secret_key = "secret"
+sio = SocketIO(app)
+assert isinstance(sio.server, package.Server)
+
+
+@app.route("/login")
+def login():
+    session["user"] = "ada"
+    return ""
+
+
+@sio.event
+def connect(auth):
+    if auth == {"refuse": True}:
+        raise package.exceptions.ConnectionRefusedError("no")
+    if auth == {"fail": True}:
+        raise LookupError("connect")
+    emit("welcome", [session.get("user"), request.args.get("x")])
+
+
+@sio.event
+def later(data):
+    # What a handler has others do is there when it ends itself.
+    thread = threading.Thread(target=lambda: sio.emit("done", data))
+    thread.start()
+    thread.join()
+
+
+@sio.event
+def fail():
+    raise LookupError("fail")
+
+
+@sio.event
+def binary(data):
+    return data, b"\x00"
+
+
+def test_the_package() -> None:
+    assert package.__name__ == "socketio_fast"
+
+
+def test_a_request_with_a_session() -> None:
+    http = app.test_client()
+    http.get("/login")
+    client = sio.test_client(app, flask_test_client=http, query_string="?x=1")
+    assert client.get_received() == [
+        {"name": "welcome", "args": [["ada", "1"]], "namespace": "/"}
+    ]
+    assert sio.server.environ[client.eio_sid]["saved_session"] == {"user": "ada"}
+
+
+def test_events_from_elsewhere() -> None:
+    clients = [sio.test_client(app) for _ in range(2)]
+    for client in clients:
+        client.get_received()
+    sio.emit("news", 1)
+    clients[0].emit("later", 2)
+    for client in clients:
+        assert [e["args"] for e in client.get_received()] == [[1], [2]]
+
+
+def test_what_handlers_raise() -> None:
+    client = sio.test_client(app)
+    with pytest.raises(LookupError, match="fail"):
+        client.emit("fail")
+    with pytest.raises(LookupError, match="fail"):
+        client.emit("fail", callback=True)
+    assert client.is_connected()
+
+
+def test_refusals() -> None:
+    assert not sio.test_client(app, auth={"refuse": True}).is_connected()
+    assert not sio.test_client(app, namespace="/none").is_connected()
+    with pytest.raises(LookupError, match="connect"):
+        sio.test_client(app, auth={"fail": True})
+
+
+def test_binary() -> None:
+    client = sio.test_client(app)
+    assert client.emit("binary", {"x": b"\x01"}, callback=True) == [
+        {"x": b"\x01"}, b"\x00"
+    ]
+
+
+def test_another_namespace_by_another_request() -> None:
+    client = sio.test_client(app)
+    chat = []
+
+    @sio.on("connect", namespace="/chat")
+    def connect_chat():
+        chat.append(request.args.get("x"))
+
+    client.connect("/chat", query_string="x=2")
+    assert chat == ["2"]
+    assert client.is_connected("/chat")
+    client.disconnect()
+    assert not client.is_connected()
+    assert client.is_connected("/chat")
+
+
+def test_a_message_queue_is_refused() -> None:
+    other = SocketIO(flask.Flask("other"), message_queue="redis://")
+    with pytest.raises(RuntimeError, match="message queue"):
+        SocketIOTestClient(app, other)
+
+
+def test_unknown_options_are_errors_still() -> None:
+    with pytest.raises(TypeError, match="ping_intervall"):
+        SocketIO(flask.Flask("other"), ping_intervall=1)
+"""
+
+
+def test_test_clients(tmp_path: Path) -> None:
+    (tmp_path / "test_clients.py").write_text(TEST_CLIENT)
+    done = python(
+        *("-W", "ignore", "-m", "socketio_fast.alias", "-m", "pytest", "-q"),
+        *("-p", "no:cacheprovider", "-W", "ignore", "test_clients.py"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
