@@ -25,6 +25,7 @@ DEBUG = flag("DEBUG") or TRACE or SANITIZE
 
 # In the order of the layers: a module cimports only from those before it.
 MODULES = [
+    "failures",
     "eio",
     "eio3",
     "jsonp",

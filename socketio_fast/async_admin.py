@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import functools
 import inspect
 import os
 import secrets
@@ -15,6 +16,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
+from socketio_fast._core.failures import contain, defer_exit, ends_task
 from socketio_fast._core.observer import Observer
 from socketio_fast._core.peer import Namespace, Peer
 from socketio_fast._core.session import Session
@@ -304,8 +306,9 @@ class InstrumentedAsyncServer:
             return
         try:
             self.sio._hub.namespace(self.admin_namespace).rooms.emit([event, *args])
-        except Exception as exc:
+        except BaseException as exc:
             # A client sent what this server can read, but not write.
+            defer_exit(self.sio.eio.engine.loop, exc)
             self.sio.logger.warning("the Admin UI was not told of %r: %r", event, exc)
 
     async def _send_outbox(self) -> None:
@@ -313,8 +316,12 @@ class InstrumentedAsyncServer:
             event, args = self._outbox.popleft()
             try:
                 await self.sio.emit(event, args, namespace=self.admin_namespace)
-            except Exception:
-                self.sio.logger.exception("the Admin UI was not told of %r", event)
+            except BaseException as exc:
+                if ends_task(exc):
+                    raise
+                message = "the Admin UI was not told of %r"
+                loop = self.sio.eio.engine.loop
+                contain(loop, self.sio.logger, exc, message, (event,))
 
     # Sessions: a page that is loaded again need not ask for the password.
 
@@ -333,6 +340,20 @@ class InstrumentedAsyncServer:
             isinstance(session_id, str)
             and self._sessions.get(session_id, 0) > time.monotonic()
         )
+
+
+def _told(method: Callable[..., None]) -> Callable[..., None]:
+    """What the core calls in the middle of something, and must raise nothing."""
+
+    @functools.wraps(method)
+    def tell(self: _Reporter, *args: Any) -> None:
+        try:
+            method(self, *args)
+        except BaseException as exc:  # rooms and data are the application's objects
+            loop, logger = self._engine.loop, self._admin.sio.logger
+            contain(loop, logger, exc, "the Admin UI was not told of what happened")
+
+    return tell
 
 
 class _Reporter(Observer):
@@ -381,6 +402,7 @@ class _Reporter(Observer):
 
     # What is told by the core.
 
+    @_told
     def session_opened(self, session: Session) -> None:
         self._count("rawConnection")
         if session.transport_name == "polling":
@@ -388,6 +410,7 @@ class _Reporter(Observer):
         if self._timer is None or self._loop is not self._engine.loop:
             self._schedule()
 
+    @_told
     def session_upgraded(self, session: Session) -> None:
         self._polling.discard(session.id)
         if self._live:
@@ -397,10 +420,12 @@ class _Reporter(Observer):
                     "socket_updated", {**update, "transport": session.transport_name}
                 )
 
+    @_told
     def session_closed(self, session: Session, reason: str) -> None:
         self._count("rawDisconnection", reason)
         self._polling.discard(session.id)
 
+    @_told
     def peer_connected(self, peer: Peer) -> None:
         namespace = peer.namespace
         now = self._since[peer.sid] = time.time()
@@ -414,6 +439,7 @@ class _Reporter(Observer):
             if self._development:
                 self._admin._answer(peer.sid, "all_sockets", self._all_sockets())
 
+    @_told
     def peer_disconnected(self, peer: Peer, reason: str) -> None:
         self._since.pop(peer.sid, None)
         if self._live:
@@ -421,11 +447,13 @@ class _Reporter(Observer):
             self._emit("socket_disconnected", name, peer.sid, reason, _timestamp())
             self.room_left(peer, peer.sid)
 
+    @_told
     def event_received(self, peer: Peer, event: list[Any]) -> None:
         if self._live and not self._is_admin(peer.namespace):
             name = peer.namespace.name
             self._emit("event_received", name, peer.sid, event, _timestamp())
 
+    @_told
     def event_sent(
         self, namespace: Namespace, event: list[Any], to: Any, skip: Any
     ) -> None:
@@ -437,11 +465,13 @@ class _Reporter(Observer):
             if sid not in skipped and namespace.peers[sid].reachable:
                 self._emit("event_sent", namespace.name, sid, event, now)
 
+    @_told
     def room_joined(self, peer: Peer, room: Any) -> None:
         if self._live:
             name = peer.namespace.name
             self._emit("room_joined", name, str(room), peer.sid, _timestamp())
 
+    @_told
     def room_left(self, peer: Peer, room: Any) -> None:
         if self._live:
             name = peer.namespace.name

@@ -124,7 +124,7 @@ class LoopThread:
         with self._lock:
             running, self._running = self._running, None
         if running is not None:
-            running.post(running.loop.stop, ())
+            running.post(running.stop, ())
             if threading.get_ident() != running.thread.ident:
                 running.thread.join(timeout)
 
@@ -132,7 +132,7 @@ class LoopThread:
         running = self._running
         if running is not None:
             with contextlib.suppress(RuntimeError):  # it has stopped
-                running.post(running.loop.stop, ())
+                running.post(running.stop, ())
 
     def _started(self) -> _Running:
         running = self._running
@@ -172,6 +172,7 @@ class _Running:
         self._posts: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._woken = False
         self._closed = False
+        self._stopped = False
         self._caught_up = threading.Event()
         self.thread = threading.Thread(target=self._main, name=name, daemon=True)
         self.post(self._get_ready, (on_start,))
@@ -214,11 +215,13 @@ class _Running:
             callback, args = self._posts.popleft()
             try:
                 callback(*args)
-            except Exception as exc:
-                self.loop.call_exception_handler(
-                    {"message": f"{callback!r} failed", "exception": exc}
-                )
+            except BaseException as exc:
+                self._report(f"{callback!r} failed", exc)
         self._caught_up.set()
+
+    def _report(self, message: str, error: BaseException) -> None:
+        context = {"message": message, "exception": error}
+        self.loop.call_exception_handler(context)
 
     def begin(
         self, coro: Coroutine[Any, Any, T], future: concurrent.futures.Future[T]
@@ -244,7 +247,7 @@ class _Running:
     def _main(self) -> None:
         asyncio.set_event_loop(self.loop)
         try:
-            self.loop.run_forever()
+            self._run_forever()
             self._closed = True
             self._drain()
             tasks = asyncio.all_tasks(self.loop)
@@ -256,6 +259,20 @@ class _Running:
         finally:
             asyncio.set_event_loop(None)
             self.loop.close()
+
+
+    def stop(self) -> None:
+        """Stop the loop, in its thread."""
+        self._stopped = True
+        self.loop.stop()
+
+    def _run_forever(self) -> None:
+        while not self._stopped:
+            try:
+                self.loop.run_forever()
+            except (SystemExit, KeyboardInterrupt) as exc:
+                # In a thread they would end that alone; this one serves everybody.
+                self._report(f"{exc!r} does not end the thread of an event loop", exc)
 
 
 # Posts that may wait before those who post do.
@@ -271,10 +288,9 @@ async def _settle(
         future.cancel()
         raise
     except BaseException as exc:
+        # Who waits gets it, of whatever class, and the loop goes on.
         if future.set_running_or_notify_cancel():
             future.set_exception(exc)
-        if not isinstance(exc, Exception):
-            raise
     else:
         if future.set_running_or_notify_cancel():
             future.set_result(result)

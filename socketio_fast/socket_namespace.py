@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
 
+from socketio_fast._core.failures import log_failure
 from socketio_fast._core.peer import Namespace, Peer
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.operators import Broadcasting, BroadcastOperator, RemoteSocket
@@ -282,9 +283,8 @@ class SocketNamespace(_Namespace):
             return False  # nothing happens before there is an event loop
 
         def failed(error: BaseException) -> None:
-            self.server.logger.error(
-                "listener of %r failed in %s", event, self.name, exc_info=error
-            )
+            message = "listener of %r failed in %s"
+            log_failure(self.server.logger, error, message, (event, self.name))
 
         return source._fire(runner, failed, event, *args)
 

@@ -3,7 +3,6 @@
 For `socketio_fast.engineio`. Handlers of one client start in the order its messages
 came; one that raises is logged, and the client stays.
 """
-import asyncio
 from collections import deque
 
 import cython
@@ -11,6 +10,7 @@ from cpython.bytes cimport PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 
+from socketio_fast._core.failures cimport log_failure
 from socketio_fast._core.session cimport (
     Engine,
     HandlerFactory,
@@ -23,8 +23,6 @@ from socketio_fast.exceptions import LimitError, PacketError
 
 cdef extern from "Python.h":
     PyObject **PySequence_Fast_ITEMS(object o)
-
-cdef object _CancelledError = asyncio.CancelledError
 
 
 @cython.final
@@ -71,7 +69,7 @@ cdef class CallbackHandler(SessionHandler):
                 runner.suspended.outcome = _Outcome.new(self, "connect", 0)
                 runner.suspended = None
                 return 0
-        except (Exception, _CancelledError) as exc:
+        except BaseException as exc:
             return self._failed("connect", exc)
         value, runner.value = runner.value, None
         return self._connected(value)
@@ -89,15 +87,9 @@ cdef class CallbackHandler(SessionHandler):
 
     cdef int _failed(self, str event, object error) except -1:
         cdef Session session = self.session
-        if isinstance(error, _CancelledError):
-            # Not its fault: whoever ends an event loop cancels what runs on it.
-            self.callbacks.logger.warning(
-                "handler of %r was cancelled for %s", event, session.id
-            )
-        else:
-            self.callbacks.logger.error(
-                "handler of %r failed for %s", event, session.id, exc_info=error
-            )
+        log_failure(
+            self.callbacks.logger, error, "handler of %r {} for %s", (event, session.id)
+        )
         if event == "connect":
             session.refuse()
         return 0
@@ -167,7 +159,7 @@ cdef class CallbackHandler(SessionHandler):
                     self.busy = self.callbacks.ordered
                     self.session.enter(size)
             runner.value = None
-        except (Exception, _CancelledError) as exc:
+        except BaseException as exc:
             self._failed(event, exc)
         return 0
 

@@ -25,6 +25,8 @@ from socketio_fast._core.session cimport (
 )
 from socketio_fast._core.wire cimport sf_find_header, sf_find_parameter, sf_has_token
 
+from socketio_fast._core.failures import ends_task
+
 cdef enum:
     UNKNOWN_TRANSPORT
     UNKNOWN_SID
@@ -331,9 +333,11 @@ async def consider(Engine engine not None, Request request not None, origin, upg
             a = admit(engine, request, upgrade)
         a.headers += headers.lines()
         a.origin = seen
-    except Exception:
-        engine.logger.exception(
-            "%s %.200s: a hook failed", request.method, request.path
+    except BaseException as exc:
+        if ends_task(exc):
+            raise
+        engine.failed(
+            exc, "%s %.200s: a hook failed", (request.method, request.path)
         )
         a = Admission.__new__(Admission)
         a.status = 500

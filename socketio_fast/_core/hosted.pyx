@@ -99,7 +99,7 @@ cdef class HostedExchange(Exchange):
                 admit(self.engine, self.request, False) if self.admission is None
                 else self.admission,
             )
-        except Exception as exc:
+        except BaseException as exc:
             self._fail(exc)
         return self.wants_body
 
@@ -110,7 +110,7 @@ cdef class HostedExchange(Exchange):
             return
         try:
             self.deliver(body)
-        except Exception as exc:
+        except BaseException as exc:
             self._fail(exc)
 
     def lost(self):
@@ -121,8 +121,8 @@ cdef class HostedExchange(Exchange):
             polling.on_abort(self)
 
     def _fail(self, exc):
-        self.engine.logger.error(
-            "%s %.200s failed", self.request.method, self.request.path, exc_info=exc
+        self.engine.failed(
+            exc, "%s %.200s failed", (self.request.method, self.request.path)
         )
         self.respond(500, TEXT, b"Internal Server Error", b"")
 
@@ -187,8 +187,8 @@ cdef class HostedWebSocket(Transport):
         self.pending = deque()
         try:
             a = admit(engine, request, True) if admission is None else admission
-        except Exception:
-            engine.logger.exception("%.200s failed", request.path)
+        except BaseException as exc:
+            engine.failed(exc, "%.200s failed", (request.path,))
             self.status = 500
             self.body = b"Internal Server Error"
             self.headers = [(b"content-type", TEXT)]
@@ -237,7 +237,7 @@ cdef class HostedWebSocket(Transport):
             else:
                 self._check_size(len(data))
                 self.on_binary(bytes(data))
-        except Exception as exc:
+        except BaseException as exc:
             self.fail(exc)
 
     def _check_size(self, Py_ssize_t n):
@@ -251,7 +251,7 @@ cdef class HostedWebSocket(Transport):
         """The client broke a rule: its session ends."""
         cdef Session session = self.session
         if session is None or session.probe is self:
-            self._close(getattr(exc, "code", None))
+            self._close(exc.code if isinstance(exc, ProtocolError) else None)
         else:
             session.on_error(exc)
 

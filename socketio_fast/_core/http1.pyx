@@ -310,7 +310,7 @@ cdef class Http1Core(Timed):
             self._route(exchange)
             if exchange.wants_body:
                 exchange.deliver(p[r.head:r.head + r.length])
-        except Exception as exc:
+        except BaseException as exc:
             self._internal_error(exchange, exc)
         if self.exchanges:
             self._set_deadline(0)  # it waits for us
@@ -432,7 +432,7 @@ cdef class Http1Core(Timed):
         self._set_deadline(BODY_TIMEOUT)
         try:
             self._route(exchange)
-        except Exception as exc:
+        except BaseException as exc:
             self._internal_error(exchange, exc)
 
     def on_body(self, bytes chunk):
@@ -463,7 +463,7 @@ cdef class Http1Core(Timed):
         try:
             body, exchange.body = exchange.body, None
             exchange.deliver(b"".join(body or ()))
-        except Exception as exc:
+        except BaseException as exc:
             self._internal_error(exchange, exc)
 
     # Requests.
@@ -513,17 +513,17 @@ cdef class Http1Core(Timed):
 
     async def _ask(self, Http1Exchange exchange):
         """Ask the hooks about a request, and go on with it."""
-        a = await consider(
-            self.endpoint.engine, exchange.request, exchange.origin, False
-        )
-        exchange.held = False
-        if exchange.connection is None:
-            return  # nobody waits for it any more
         try:
+            a = await consider(
+                self.endpoint.engine, exchange.request, exchange.origin, False
+            )
+            exchange.held = False
+            if exchange.connection is None:
+                return  # nobody waits for it any more
             self._proceed(exchange, a)
             if exchange.wants_body and exchange.early is not None:
                 exchange.deliver(exchange.early)
-        except Exception as exc:
+        except BaseException as exc:
             self._internal_error(exchange, exc)
 
     cdef int _proceed(self, Http1Exchange exchange, Admission a) except -1:
@@ -581,7 +581,7 @@ cdef class Http1Core(Timed):
     async def _answer_other(self, Http1Exchange exchange):
         try:
             answer = await self.endpoint.fallback(exchange.request)
-        except Exception as exc:
+        except BaseException as exc:
             self._internal_error(exchange, exc)
             return
         if answer is None:
@@ -590,10 +590,14 @@ cdef class Http1Core(Timed):
         exchange.respond(status, content_type, body, headers)
 
     def _internal_error(self, Http1Exchange exchange, exc):
-        self.endpoint.engine.logger.error(
-            "%s %.200s failed", exchange.request.method, exchange.request.path,
-            exc_info=exc,
-        )
+        cdef Endpoint endpoint = self.endpoint
+        if endpoint.loop.is_closed():
+            return  # a coroutine ends with it
+        if not isinstance(exc, asyncio.CancelledError):
+            endpoint.engine.failed(
+                exc, "%s %.200s failed",
+                (exchange.request.method, exchange.request.path),
+            )
         exchange.respond(500, TEXT, b"Internal Server Error", b"")
 
     cdef int _upgrade(self, bytes tail) except -1:
@@ -622,22 +626,22 @@ cdef class Http1Core(Timed):
             return 0
         try:
             a = self._judge(request, True)
-        except Exception as exc:
+        except BaseException as exc:
             self._internal_error(exchange, exc)
             return 0
         return self._switch(exchange, a, tail)
 
     async def _ask_upgrade(self, Http1Exchange exchange, bytes tail):
         """Ask the hooks about the handshake of a WebSocket, and go on with it."""
-        a = await consider(
-            self.endpoint.engine, exchange.request, exchange.origin, True
-        )
-        if exchange.connection is None:
-            return  # it was lost
-        self.writer.transport.resume_reading()
         try:
+            a = await consider(
+                self.endpoint.engine, exchange.request, exchange.origin, True
+            )
+            if exchange.connection is None:
+                return  # it was lost
+            self.writer.transport.resume_reading()
             self._switch(exchange, a, tail)
-        except Exception as exc:
+        except BaseException as exc:
             self._internal_error(exchange, exc)
 
     cdef int _switch(self, Http1Exchange exchange, Admission a, bytes tail) except -1:
@@ -691,8 +695,8 @@ cdef class Http1Core(Timed):
                 writer, engine, session, origin, key, a.headers, tail,
                 endpoint.connections, deflate,
             )
-        except Exception:
-            engine.logger.exception("a WebSocket could not be adopted")
+        except BaseException as exc:
+            engine.failed(exc, "a WebSocket could not be adopted", ())
             writer.transport.abort()
         return 0
 

@@ -2,7 +2,6 @@
 
 A table holds tuples, so that a listener may add or remove others while they are called.
 """
-import asyncio
 import types
 
 import cython
@@ -14,7 +13,6 @@ from socketio_fast._core.tasks cimport Outcome, Runner
 cdef extern from "Python.h":
     PyObject **PySequence_Fast_ITEMS(object o)
 
-cdef object _CancelledError = asyncio.CancelledError
 cdef object _Function = types.FunctionType
 
 
@@ -188,7 +186,7 @@ cdef class Group:
                 runner.suspended.outcome = _Member.new(self, place)
                 runner.suspended = None
                 return 0
-        except (Exception, _CancelledError) as exc:
+        except BaseException as exc:
             self.left -= 1
             return self.failed(exc)
         value, runner.value = runner.value, None

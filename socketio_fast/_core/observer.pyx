@@ -11,8 +11,8 @@ cdef class Observer:
 
     Methods are called in the middle of what they tell: they may send, which only
     gathers, or take this observer away, but must not close or disconnect anybody, nor
-    change rooms. What they raise goes to `sys.unraisablehook`. Messages are counted,
-    without a call of Python.
+    change rooms. They must raise nothing: it would be printed, and SystemExit would end
+    the process at once. Messages are counted, without a call of Python.
 
     Args:
         events: Whether `event_received()` and `event_sent()` are called.

@@ -28,6 +28,7 @@ from libc.stdint cimport int64_t
 from socketio_fast._core cimport outgoing, sio
 from socketio_fast._core.codec cimport Codec
 from socketio_fast._core.deadlines cimport Timed
+from socketio_fast._core.failures cimport contain, log_failure
 from socketio_fast._core.limits cimport Limiter, Limits
 from socketio_fast._core.listeners cimport Group, Listeners
 from socketio_fast._core.observer cimport Observer
@@ -63,7 +64,6 @@ cdef extern from "Python.h":
     PyObject **PySequence_Fast_ITEMS(object o)
 
 cdef object _Future = asyncio.Future
-cdef object _CancelledError = asyncio.CancelledError
 
 
 cdef class Membership:
@@ -325,6 +325,10 @@ cdef class Hub(HandlerFactory):
         ns.transient = True
         return ns
 
+    cdef int contain(self, object error, str message, tuple args) except -1:
+        """Log what was raised by something that is not a handler."""
+        return contain(self.runner.loop, self.logger, error, message, args)
+
     cdef Outgoing encode(self, int type, str namespace, object data, int64_t id):
         """A packet, in the encoding of this server."""
         if self.codec is None:
@@ -506,8 +510,8 @@ cdef class Client(SessionHandler):
                 hub.runner.suspended.outcome = _Resolved.new(self, name, auth)
                 hub.runner.suspended = None
                 return 0
-        except (Exception, _CancelledError) as exc:
-            hub.logger.error("namespace %.80r was not found", name, exc_info=exc)
+        except BaseException as exc:
+            log_failure(hub.logger, exc, "namespace %.80r was not found", (name,))
             return self._enter(None, name, auth)
         ns, hub.runner.value = hub.runner.value, None
         return self._enter(hub._namespace(name) if ns is None else ns, name, auth)
@@ -565,9 +569,12 @@ cdef class Client(SessionHandler):
         self._end_connect_deadline()
         self.incomplete = None
         for peer in self.peers:
-            if peer.recovery is not None:
-                peer.namespace.recovery.persist_session(peer)
-            peer.close(reason)
+            try:
+                if peer.recovery is not None:
+                    peer.namespace.recovery.persist_session(peer)
+                peer.close(reason)
+            except BaseException as exc:
+                self.hub.contain(exc, "closing %s failed", (peer.sid,))
         return 0
 
     cdef bint awaits(self) except -1:
@@ -679,7 +686,7 @@ cdef class Peer:
                 runner.suspended = None
                 return 0
             runner.value = None
-        except (Exception, _CancelledError) as exc:
+        except BaseException as exc:
             return self._refused(exc)
         return self._start_handler()
 
@@ -718,7 +725,7 @@ cdef class Peer:
                 runner.suspended.outcome = _Connect.new(self)
                 runner.suspended = None
                 return 0
-        except (Exception, _CancelledError) as exc:
+        except BaseException as exc:
             return self._refused(exc)
         value, runner.value = runner.value, None
         return self._started(value)
@@ -811,8 +818,8 @@ cdef class Peer:
             return 0
         try:
             self.client._send_error(self.namespace.name, answer)
-        except Exception:
-            self.namespace.hub.logger.exception("data of a refusal cannot be encoded")
+        except BaseException as exc:
+            self.namespace.hub.contain(exc, "data of a refusal cannot be encoded", ())
             self.client._send_error(
                 self.namespace.name, {"message": answer["message"]}
             )
@@ -854,7 +861,7 @@ cdef class Peer:
                 runner.suspended = None
                 self.busy = hub.ordered
                 return 0
-        except (Exception, _CancelledError) as exc:
+        except BaseException as exc:
             return self._failed(event, exc, id)
         value, runner.value = runner.value, None
         if id >= 0:
@@ -881,7 +888,7 @@ cdef class Peer:
                     self.busy = self.namespace.hub.ordered
                     return 0
                 runner.value = None
-            except (Exception, _CancelledError) as exc:
+            except BaseException as exc:
                 return self._stopped(event, exc)
             data[0] = self.sid
         return self._listen(event, data, id)
@@ -975,8 +982,8 @@ cdef class Peer:
                 SIO_EVENT, self.namespace.name, ["error", {"event": event, **answer}],
                 -1,
             ))
-        except Exception:
-            hub.logger.exception("details for %s cannot be encoded", self.sid)
+        except BaseException as exc:
+            hub.contain(exc, "details for %s cannot be encoded", (self.sid,))
         return 0
 
     cdef int _next(self) except -1:
@@ -987,7 +994,11 @@ cdef class Peer:
             packet = self.waiting.popleft()
             self.client.session.leave(packet.size)
             self.client.hub.packet_size = packet.size
-            self._on_event(<list> packet.data, packet.id)
+            try:
+                self._on_event(<list> packet.data, packet.id)
+            except BaseException as exc:
+                # As when it is read: the client is closed.
+                self.client.session.on_error(exc)
         return 0
 
     cdef int _not_handled(self, int64_t id) except -1:
@@ -1015,9 +1026,9 @@ cdef class Peer:
             self.client.session.send(
                 self.namespace.hub.encode(SIO_ACK, self.namespace.name, value, id)
             )
-        except Exception:
-            self.namespace.hub.logger.exception(
-                "acknowledgement %d for %s could not be sent", id, self.sid
+        except BaseException as exc:
+            self.namespace.hub.contain(
+                exc, "acknowledgement %d for %s could not be sent", (id, self.sid)
             )
         return 0
 
@@ -1076,7 +1087,7 @@ cdef class Peer:
                 )
                 runner.suspended = None
             runner.value = None
-        except (Exception, _CancelledError) as exc:
+        except BaseException as exc:
             _log_failure(self, "acknowledgement", exc)
         return 0
 
@@ -1126,7 +1137,7 @@ cdef class Peer:
                     runner.suspended = None
                     return 0
                 runner.value = None
-            except (Exception, _CancelledError) as exc:
+            except BaseException as exc:
                 _log_failure(self, "disconnect", exc)
         return self._closed()
 
@@ -1210,18 +1221,14 @@ cdef class Peer:
 
 
 cdef int _log_failure(Peer peer, object event, object error) except -1:
-    if isinstance(error, _CancelledError):
-        # Not its fault: whoever ends an event loop cancels what runs on it.
-        peer.namespace.hub.logger.warning(
-            "handler of %r was cancelled for %s in %s",
-            event, peer.sid, peer.namespace.name,
-        )
-        return 0
-    peer.namespace.hub.logger.error(
-        "handler of %r failed for %s in %s",
-        event, peer.sid, peer.namespace.name, exc_info=error,
+    log_failure(
+        peer.namespace.hub.logger, error, "handler of %r {} for %s in %s",
+        (event, peer.sid, peer.namespace.name),
     )
-    if peer.socket is not None and event != "error":
+    if (
+        peer.socket is not None and event != "error"
+        and not isinstance(error, asyncio.CancelledError)
+    ):
         peer.fire("error", error)
     return 0
 
@@ -1358,8 +1365,8 @@ cdef class _Resolved(Outcome):
         return client._enter(ns, self.name, self.auth)
 
     cdef int raised(self, object error) except -1:
-        self.client.hub.logger.error(
-            "namespace %.80r was not found", self.name, exc_info=error
+        log_failure(
+            self.client.hub.logger, error, "namespace %.80r was not found", (self.name,)
         )
         self.client.session.leave(self.size)
         self.client.hub.packet_size = self.size

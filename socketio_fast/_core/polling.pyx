@@ -253,7 +253,7 @@ cdef class Polling(Transport):
                     PyBytes_AS_STRING(body),
                     PyBytes_AS_STRING(body) + PyBytes_GET_SIZE(body),
                 ))
-        except Exception as exc:
+        except BaseException as exc:
             self.post = None
             self._fail(responder, exc)
             return 0
@@ -275,7 +275,7 @@ cdef class Polling(Transport):
                 )
             else:
                 rest = self._read(body, whole)
-        except Exception as exc:
+        except BaseException as exc:
             if self.in_message and isinstance(exc, ProtocolError):
                 # As in the reference implementation: what is queued reaches the client.
                 session.on_bad_message(exc)

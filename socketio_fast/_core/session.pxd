@@ -160,6 +160,7 @@ cdef class Session(Timed):
     cdef int _end_probe(self) except -1
     cdef int _upgrade(self) except -1
     cdef int _closed(self, str reason) except -1
+    cdef int _not_closed(self, object error) except -1
 
 
 cdef class Engine(Flusher):
@@ -228,5 +229,7 @@ cdef class Engine(Flusher):
     cdef int mark(self, Transport transport) except -1
     cdef int overflow(self, Session session) except -1
     cdef list blocked(self)
+    cdef int failed(self, object error, str message, tuple args) except -1
+    cdef int _flush_slow(self, Session session) except -1
     cdef int _schedule(self) except -1
     cdef int _arm(self) except -1

@@ -39,6 +39,7 @@ from socketio_fast._core.eio cimport (
     scan_packet,
 )
 from socketio_fast._core.eio3 cimport decode_base64_message, decode_binary_message
+from socketio_fast._core.failures cimport contain
 from socketio_fast._core.limits cimport Limits, Visitor
 from socketio_fast._core.deflate cimport Extension
 from socketio_fast._core.observer cimport Observer
@@ -333,7 +334,10 @@ cdef class Session(Timed):
         cdef Transport transport = self.transport
         if self.state == OPENING:
             self.state = CLOSED
-            transport.refuse()
+            try:
+                transport.refuse()
+            except BaseException as exc:
+                self._not_closed(exc)
             self.finished()
             self.handler = None
         return 0
@@ -367,9 +371,12 @@ cdef class Session(Timed):
         self.state = CLOSING
         self.reason = reason
         self.engine.restart(self.heartbeat, CLOSE_TIMEOUT, D_CLOSE)
-        if self.outflow is not None:
-            self._send_unsent()
-        transport.close()
+        try:
+            if self.outflow is not None:
+                self._send_unsent()
+            transport.close()
+        except BaseException as exc:
+            self._not_closed(exc)
         return self._closed(reason)
 
     cdef int drop(self, str reason, object code=None) except -1:
@@ -380,7 +387,10 @@ cdef class Session(Timed):
             return 0
         self.state = CLOSED
         self.reason = reason
-        transport.abort(code)
+        try:
+            transport.abort(code)
+        except BaseException as exc:
+            self._not_closed(exc)
         self.finished()
         if before == OPEN:
             self._closed(reason)
@@ -419,13 +429,17 @@ cdef class Session(Timed):
         if handler is not None:
             try:
                 handler.on_close(reason)
-            except Exception:
-                self.engine.logger.exception("closing session %s failed", self.id)
+            except BaseException as exc:
+                self._not_closed(exc)
             self.handler = None
         if self.conn is not None:
             self.conn.closed(reason)
             self.conn = None
         return 0
+
+    cdef int _not_closed(self, object error) except -1:
+        """A part of closing has failed; the session ends all the same."""
+        return self.engine.failed(error, "closing session %s failed", (self.id,))
 
     cdef int too_slow(self) except -1:
         """The client does not read what it is sent."""
@@ -823,7 +837,7 @@ cdef class Session(Timed):
         if isinstance(error, ProtocolError):
             self.engine.logger.info("session %s: %s", self.id, error)
             return error.code
-        self.engine.logger.error("session %s: internal error", self.id, exc_info=error)
+        self.engine.failed(error, "session %s: internal error", (self.id,))
         return 1011
 
     cdef int on_transport_close(self, Transport transport, str reason) except -1:
@@ -1128,7 +1142,10 @@ cdef class Engine(Flusher):
         cdef Session session
         lost, self.lost = self.lost, None
         for session in lost or ():
-            session.forget()
+            try:
+                session.forget()
+            except BaseException as exc:
+                session._not_closed(exc)
 
     def generate_by(self, generate_id):
         """Make ids by this function, which takes no arguments; None: at random."""
@@ -1169,7 +1186,10 @@ cdef class Engine(Flusher):
         else:
             self.reopen()
         for session in list(self.sessions.values()):
-            session.close(SERVER_DISCONNECT)
+            try:
+                session.close(SERVER_DISCONNECT)
+            except BaseException as exc:
+                session._not_closed(exc)
         # So that close frames and last polls leave although the loop may stop.
         self.flush()
 
@@ -1185,7 +1205,14 @@ cdef class Engine(Flusher):
         """Drop every session: nothing is delivered any more."""
         cdef Session session
         for session in list(self.sessions.values()):
-            session.drop(SERVER_DISCONNECT)
+            try:
+                session.drop(SERVER_DISCONNECT)
+            except BaseException as exc:
+                session._not_closed(exc)
+
+    cdef int failed(self, object error, str message, tuple args) except -1:
+        """What serves all clients goes on although this was raised for one of them."""
+        return contain(self.loop, self.logger, error, message, args)
 
     # Time.
 
@@ -1210,9 +1237,10 @@ cdef class Engine(Flusher):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._timer_at = when
+        self._timer_at = NEVER
         if when != NEVER:
             self._timer = self._call_at(when, self.on_timer)
+            self._timer_at = when
         return 0
 
     def set_clock(self, time, call_at):
@@ -1239,13 +1267,14 @@ cdef class Engine(Flusher):
             owner = d.owner
             try:
                 owner.on_deadline(d.kind, now)
-            except Exception:
-                self.logger.exception("a deadline was not handled")
+            except BaseException as exc:
+                self.failed(exc, "a deadline was not handled", ())
         when = self.timeline.next()
-        self._timer_at = when
+        self._timer_at = NEVER
         if when != NEVER:
-            self._timer_at = max(when, now + SLACK)
-            self._timer = self._call_at(self._timer_at, self.on_timer)
+            when = max(when, now + SLACK)
+            self._timer = self._call_at(when, self.on_timer)
+            self._timer_at = when
 
     # Writing: at most once per connection in a pass of the loop.
 
@@ -1299,47 +1328,30 @@ cdef class Engine(Flusher):
 
     cdef int _schedule(self) except -1:
         self.pass_time = self._clock()
-        self.flushing = True
         self._call_soon(self.flush)
+        self.flushing = True
         return 0
 
     def flush(self):
         """Write what was marked in this pass."""
         cdef list dirty = self.dirty, slow = self.slow, writers
-        cdef Outflow outflow
-        cdef Py_ssize_t size
         cdef Transport transport
         cdef Writer writer
         cdef Session session
         if slow:
             self.slow = []
             for session in slow:
-                transport = session.transport
-                if transport is None:
-                    continue
-                outflow = session.outflow
-                outflow.listed = False
-                # A fast reader of a large message is not a slow one.
-                transport.flush()
-                if outflow.unsent is not None:
-                    session.pump()
-                    if outflow.slow:
-                        session.shed(self.high_water_mark)
-                    elif outflow.unsent is not None:
-                        # It loses nothing before what carries it has had a chance.
-                        self.overflow(session)
-                size = session.buffered()
-                if size + outflow.held > self.max_buffer_bytes:
-                    session.too_slow()
-                elif size > self.high_water_mark:
-                    session.lags(size)
+                try:
+                    self._flush_slow(session)
+                except BaseException as exc:
+                    self.failed(exc, "writing to a client failed", ())
         if dirty:
             self.dirty = []
             for transport in dirty:
                 try:
                     transport.flush()
-                except Exception:
-                    self.logger.exception("writing to a client failed")
+                except BaseException as exc:
+                    self.failed(exc, "writing to a client failed", ())
         # What was marked until here is written now, by transports too.
         self.flushing = False
         writers = self.writers
@@ -1347,8 +1359,32 @@ cdef class Engine(Flusher):
         for writer in writers:
             try:
                 writer.flush()
-            except Exception:
-                self.logger.exception("writing to a client failed")
+            except BaseException as exc:
+                self.failed(exc, "writing to a client failed", ())
         if self.slow and not self.flushing:
             # Who was told that a client is slow has sent it more.
             self._schedule()
+
+    cdef int _flush_slow(self, Session session) except -1:
+        """Write to a client that may read too slowly, and see whether it does."""
+        cdef Transport transport = session.transport
+        cdef Outflow outflow = session.outflow
+        cdef Py_ssize_t size
+        if transport is None:
+            return 0
+        outflow.listed = False
+        # A fast reader of a large message is not a slow one.
+        transport.flush()
+        if outflow.unsent is not None:
+            session.pump()
+            if outflow.slow:
+                session.shed(self.high_water_mark)
+            elif outflow.unsent is not None:
+                # It loses nothing before what carries it has had a chance.
+                self.overflow(session)
+        size = session.buffered()
+        if size + outflow.held > self.max_buffer_bytes:
+            return session.too_slow()
+        if size > self.high_water_mark:
+            return session.lags(size)
+        return 0

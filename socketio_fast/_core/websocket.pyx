@@ -274,7 +274,7 @@ cdef class WebSocket(Transport):
             taken = self._read(p, n, joined is not None)
             if taken < n and not self.dead:
                 self.partial = bytearray(p[taken:n])
-        except Exception as exc:
+        except BaseException as exc:
             # After a violation nothing that follows can be understood.
             self._fail(exc)
             self._close_connection()
@@ -349,7 +349,7 @@ cdef class WebSocket(Transport):
                 if exc.code == 1002 or exc.code == 1009:
                     raise
                 self._fail(exc)
-            except Exception as exc:
+            except BaseException as exc:
                 self._fail(exc)
         return i
 
@@ -357,7 +357,7 @@ cdef class WebSocket(Transport):
         """The client broke a rule: its session ends, with a close frame."""
         cdef Session session = self.session
         if session is None or session.probe is self:
-            self._send_close(getattr(exc, "code", None))
+            self._send_close(exc.code if isinstance(exc, ProtocolError) else None)
         else:
             session.on_error(exc)
 

@@ -6,6 +6,7 @@ from asyncio import Future
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
+from socketio_fast._core.failures import contain
 from socketio_fast._core.outgoing import Outgoing
 from socketio_fast._core.session import Session
 from socketio_fast.logs import Logger
@@ -47,8 +48,10 @@ class _Listeners:
                 listeners.remove(entry)
             try:
                 listener(*args)
-            except Exception:
-                self._logger.exception("listener of %r of a connection failed", event)
+            except BaseException as exc:
+                message = "listener of %r of a connection failed"
+                loop = self._session.engine.loop
+                contain(loop, self._logger, exc, message, (event,))
 
     # Called by the session.
 

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
+from socketio_fast._core.failures import contain, ends_task
 from socketio_fast._core.session import Engine, Session
 from socketio_fast.engineio.connection import Connection
 from socketio_fast.exceptions import RequestRefusedError
@@ -157,8 +158,10 @@ class Hooks:
                 await _result(middleware(environ, headers))
             except RequestRefusedError as exc:
                 return Refusal(exc, {"name": "MIDDLEWARE_FAILURE", "error": exc})
-            except Exception as exc:
-                self._engine.logger.exception("middleware %r failed", middleware)
+            except BaseException as exc:
+                if ends_task(exc):
+                    raise
+                self._failed(exc, "middleware %r failed", middleware)
                 error = RequestRefusedError("Bad request", code=BAD_REQUEST, status=400)
                 return Refusal(error, {"name": "MIDDLEWARE_FAILURE", "error": exc})
         return None
@@ -173,8 +176,10 @@ class Hooks:
             error = RequestRefusedError()
         except RequestRefusedError as exc:
             error = exc
-        except Exception:
-            self._engine.logger.exception("allow_request failed")
+        except BaseException as exc:
+            if ends_task(exc):
+                raise
+            self._failed(exc, "allow_request failed")
             error = RequestRefusedError()
         return Refusal(error, {"message": error.message})
 
@@ -189,8 +194,10 @@ class Hooks:
                 raise TypeError(f"generate_id() returned {made!r}: a str expected")
             if made in self._engine.sessions:
                 raise ValueError(f"generate_id() returned {made!r}: it is taken")
-        except Exception as exc:
-            self._engine.logger.exception("generate_id failed")
+        except BaseException as exc:
+            if ends_task(exc):
+                raise
+            self._failed(exc, "generate_id failed")
             error = RequestRefusedError("Bad request", code=BAD_REQUEST, status=400)
             return None, Refusal(error, {"name": "ID_GENERATION_ERROR", "error": exc})
         return made, None
@@ -228,19 +235,24 @@ class Hooks:
         for listener in self._listeners[event]:
             try:
                 result = listener(*args)
-            except Exception:
-                self._engine.logger.exception("%s listener failed", event)
-                continue
-            if inspect.isawaitable(result):
-                task = asyncio.ensure_future(self._guard(event, result))
-                self._running.add(task)
-                task.add_done_callback(self._running.discard)
+                if inspect.isawaitable(result):
+                    task = asyncio.ensure_future(self._guard(event, result))
+                    self._running.add(task)
+                    task.add_done_callback(self._running.discard)
+            except BaseException as exc:
+                self._failed(exc, "%s listener failed", event)
 
     async def _guard(self, event: str, result: Any) -> None:
         try:
             await result
-        except Exception:
-            self._engine.logger.exception("%s listener failed", event)
+        except BaseException as exc:
+            if ends_task(exc):
+                raise
+            self._failed(exc, "%s listener failed", event)
+
+    def _failed(self, error: BaseException, message: str, *args: Any) -> None:
+        """What serves all clients goes on although a hook has raised this."""
+        contain(self._engine.loop, self._engine.logger, error, message, args)
 
 
 async def _result(value: Any) -> Any:

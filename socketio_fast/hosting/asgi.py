@@ -322,8 +322,9 @@ class EngineASGIApp:
         except Exception as exc:
             logger.exception("on_shutdown failed")
             message = {"type": "lifespan.shutdown.failed", "message": str(exc)}
-        if isinstance(self.engineio_server, AsyncServer):
-            await self.engineio_server.unbind()
+        finally:
+            if isinstance(self.engineio_server, AsyncServer):
+                await self.engineio_server.unbind()
         await send(message)
 
 

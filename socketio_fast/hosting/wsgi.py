@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
+from socketio_fast._core.failures import contain
 from socketio_fast._core.handshake import Request, consider, hooked, make_request
 from socketio_fast._core.hosted import HostedExchange, adopt_connection
 from socketio_fast._core.session import Engine
@@ -217,8 +218,9 @@ async def _adopt(
                 connections,
                 admission,
             )
-        except Exception:
-            engine.logger.exception("%.200s failed", request.path)
+        except BaseException as exc:
+            message = "%.200s failed"
+            contain(engine.loop, engine.logger, exc, message, (request.path,))
             return _message(500, "Internal Server Error")
 
     sock.setblocking(False)

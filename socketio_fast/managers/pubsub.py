@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
+from socketio_fast._core.failures import contain, defer_exit, ends_task
 from socketio_fast.engineio import json as engineio_json
 from socketio_fast.exceptions import BroadcastTimeoutError
 from socketio_fast.logs import Logger
@@ -593,7 +594,10 @@ class AsyncPubSubManager(AsyncManager):
                     self._on_subscribed()
                     self._receive(message)
                 raise EOFError("the subscription has ended")
-            except Exception as exc:
+            except BaseException as exc:
+                if ends_task(exc):
+                    raise
+                defer_exit(asyncio.get_running_loop(), exc)
                 self._subscribed.clear()
                 delay = outage.failed(exc, self._get_logger())
             await asyncio.sleep(delay)
@@ -628,8 +632,9 @@ class AsyncPubSubManager(AsyncManager):
                 handle(self, message)
         except (KeyError, TypeError, ValueError) as exc:
             logger.warning("pubsub message %r refused: %r", method, exc)
-        except Exception:
-            logger.exception("pubsub message %r failed", method)
+        except BaseException as exc:
+            loop = asyncio.get_running_loop()
+            contain(loop, logger, exc, "pubsub message %r failed", (method,))
 
     def _on_emit(self, message: Message) -> None:
         callback = None

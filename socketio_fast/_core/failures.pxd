@@ -1,0 +1,7 @@
+# What user code raises: logged, and kept from what is under way.
+
+cpdef int log_failure(object logger, object error, str message, tuple args=*) except -1
+cpdef int defer_exit(object loop, object error) except -1
+cpdef int contain(
+    object loop, object logger, object error, str message, tuple args=*
+) except -1
