@@ -12,6 +12,7 @@ from cpython.unicode cimport PyUnicode_DecodeUTF8
 
 from socketio_fast._core.failures cimport log_failure
 from socketio_fast._core.session cimport (
+    CLOSED,
     Engine,
     HandlerFactory,
     Session,
@@ -77,7 +78,7 @@ cdef class CallbackHandler(SessionHandler):
     cdef int _connected(self, object value) except -1:
         cdef Session session = self.session
         if value is None or value is True:
-            if session.reason is not None:
+            if session.state == CLOSED and session.reason is not None:
                 # It went meanwhile; it was accepted, so the handlers pair up.
                 return self.on_close(session.reason)
             session.accept()

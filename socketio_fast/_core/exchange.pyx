@@ -6,6 +6,10 @@ from socketio_fast._core.session cimport JSONP, REVISION_3, Engine, Session
 
 from socketio_fast.exceptions import LimitError
 
+# python-engineio's clients drop an answer of more (`Payload.max_decode_packets`).
+cdef enum:
+    PYTHON_PACKETS = 16
+
 cdef bytes JSON = b"application/json"
 cdef bytes TEXT = b"text/plain; charset=UTF-8"
 
@@ -43,6 +47,8 @@ cdef class Exchange(Responder):
             polling = Polling(engine)
             polling.lasting = self.polling_only
             polling.opens = a.dialect & REVISION_3
+            if _is_python(self.request):
+                polling.max_answer = PYTHON_PACKETS
             if a.dialect & JSONP:
                 polling.jsonp = script_head(self.request.parameter(b"j"))
             session = engine.new_session(a.visitor, a.dialect, a.id)
@@ -79,3 +85,17 @@ cdef class Exchange(Responder):
             ))
         # Without a body: clients of the reference implementation find none.
         return self.respond(413, TEXT, b"", b"")
+
+
+cdef bint _is_python(Request request) except -1:
+    """Whether python-engineio's client asks: by requests or aiohttp, or, where a program
+    has given it another User-Agent, with its time, seconds with a fraction."""
+    cdef bytes agent = request.header(b"user-agent")
+    cdef str time
+    if agent is not None and (b"python-requests/" in agent or b"aiohttp/" in agent):
+        return True
+    time = request.parameter(b"t")
+    if time is None:
+        return False
+    whole, point, fraction = time.partition(".")
+    return bool(point) and whole.isdigit() and fraction.isdigit()

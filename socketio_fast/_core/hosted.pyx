@@ -325,6 +325,9 @@ cdef class HostedWebSocket(Transport):
         return 0
 
     cpdef int close(self) except -1:
+        return self._close(None)
+
+    cpdef int go_away(self) except -1:
         return self._close(GOING_AWAY if self.engine.draining else None)
 
     cpdef int abort(self, object code) except -1:

@@ -39,6 +39,7 @@ cdef class Outgoing:
     cdef object _render(self, int kind)
     cdef Py_ssize_t size(self) except -1
     cdef Py_ssize_t count(self) except -1
+    cdef list apart(self)
 
 
 cdef Outgoing event(str namespace, list data, int64_t id)

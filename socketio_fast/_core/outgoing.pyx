@@ -125,6 +125,21 @@ cdef class Outgoing:
         )
         return attachments + (self.head is not None)
 
+    cdef list apart(self):
+        """Its packets, each as a message of its own."""
+        cdef list parts = []
+        cdef Outgoing part
+        if self.head is not None:
+            part = unrendered(self)
+            part.attachments = None
+            parts.append(part)
+        for data in self.attachments or ():
+            part = Outgoing.__new__(Outgoing)
+            part.plain = self.plain
+            part.attachments = [data]
+            parts.append(part)
+        return parts
+
     def render_frames(self):
         """The bytes that every WebSocket recipient gets."""
         return self.frames()

@@ -358,7 +358,8 @@ cdef class Client(SessionHandler):
             return 0
         self.connect_deadline = engine.start(self.hub.connect_timeout, 0, self)
         if session.dialect & REVISION_3:
-            # Its clients are in "/" without asking.
+            # Its clients are in "/" without asking, and open before that.
+            session.flush()
             return self._join("/", None)
         return 0
 
@@ -794,7 +795,9 @@ cdef class Peer:
             SIO_CONNECT, self.namespace.name,
             None if session.dialect & REVISION_3 else data, -1,
         ))
-        return 0
+        # What follows must not come in the same read: a client may listen for events
+        # only once it is connected.
+        return session.flush()
 
     cdef int _refused(self, object error) except -1:
         cdef dict answer

@@ -26,6 +26,7 @@ cdef class Polling(Transport):
         bint refused            # by the handler
         bint in_message         # what is read is a message, not a packet of Engine.IO
         bint opens              # the next answer is the handshake's, of revision 3
+        Py_ssize_t max_answer   # packets of an answer; 0: all there are
 
     cdef int on_poll(self, Responder responder) except -1
     cdef int on_post(self, Responder responder) except -1
@@ -37,9 +38,9 @@ cdef class Polling(Transport):
     cdef bytes _read_3(self, bytes body, bint binary, bint whole)
     cdef int _check_count(self, Py_ssize_t count) except -1
     cdef int on_abort(self, Responder responder) except -1
-    cdef int _stop(self) except -1
     cdef int _take(self) except -1
-    cdef int _open(self, list pending) except -1
+    cdef list _take_some(self, Py_ssize_t most)
+    cdef Py_ssize_t _size(self, Outgoing m) except -1
     cdef int _answer(self, list messages) except -1
     cdef bytes _headers(self, Responder responder)
     cdef bytes _payload(self, list messages)

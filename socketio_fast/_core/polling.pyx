@@ -90,10 +90,7 @@ cdef class Polling(Transport):
 
     cpdef int send(self, Outgoing m) except -1:
         self.pending.append(m)
-        if self.dialect:
-            self.pending_bytes += m.size()
-        else:
-            self.pending_bytes += PyBytes_GET_SIZE(m.packets())
+        self.pending_bytes += self._size(m)
         if self.pending_bytes > self.engine.high_water_mark:
             if self.session is not None:
                 self.engine.overflow(self.session)
@@ -102,6 +99,9 @@ cdef class Polling(Transport):
             self.engine.mark(self)
         return 0
 
+    cdef inline Py_ssize_t _size(self, Outgoing m) except -1:
+        return m.size() if self.dialect else PyBytes_GET_SIZE(m.packets())
+
     cpdef int flush(self) except -1:
         self.marked = False
         if self.poll is not None and (self.pending or self.closing):
@@ -109,46 +109,61 @@ cdef class Polling(Transport):
         return 0
 
     cdef int _take(self) except -1:
-        """Answer the GET with all there is; with a close packet the session ends."""
+        """Answer the GET with all there is, or as much as its client takes; with a close
+        packet the session ends."""
         cdef Session session = self.session
-        cdef list pending = self.pending
-        self.pending = []
-        self.pending_bytes = 0
+        cdef list messages = self.pending
+        cdef Py_ssize_t most = self.max_answer
+        cdef bint last
         if self.opens:
-            return self._open(pending)
+            # Of revision 3: the open packet, and an initial one, as in the reference
+            # implementation; old clients read nothing behind it.
+            self.opens = False
+            most = 1 if self.engine.initial_packet is None else 2
         if self.closing:
-            pending.append(CLOSE)
-        self._answer(pending)
+            messages.append(CLOSE)
+        if most and _count(messages) > most:
+            messages = self._take_some(most)
+        else:
+            self.pending = []
+            self.pending_bytes = 0
+        last = self.closing and not self.pending
+        if self.closing and not last:
+            self.pending.pop()  # the close packet comes at the end again
+        self._answer(messages)
         if session is not None and session.outflow is not None:
             session.drained()
-        if self.closing and session is not None:
+        if last and session is not None:
             self.session = None
             session.finished()
         return 0
 
-    cdef int _open(self, list pending) except -1:
-        """Answer the handshake of revision 3 with the open packet, and an initial one.
-
-        As in the reference implementation; old clients read nothing behind it.
-        """
-        cdef Py_ssize_t first = 1 if self.engine.initial_packet is None else 2
-        cdef Outgoing m
-        self.opens = False
-        self._answer(pending[:first])
-        for m in pending[first:]:
-            self.send(m)
-        return 0
+    cdef list _take_some(self, Py_ssize_t most):
+        """So many packets, of those that wait."""
+        cdef list taken = [], pending = self.pending, parts
+        cdef Py_ssize_t left = most
+        cdef Outgoing m = pending[0]
+        while m.count() <= left:
+            left -= m.count()
+            self.pending_bytes -= self._size(m)
+            taken.append(m)
+            m = pending[len(taken)]
+        parts = m.apart() if left else [m]
+        self.pending_bytes -= self._size(m)
+        pending[:len(taken) + 1] = parts[left:]
+        taken += parts[:left]
+        for m in parts[left:]:
+            self.pending_bytes += self._size(m)
+        return taken
 
     cpdef int close(self) except -1:
-        if self.engine.stopping:
-            return self._stop()
         # Without a GET that waits, the next one gets it; the session has a deadline.
         self.closing = True
         self._let_go(200, HTML, b"ok")
         self.flush()
         return 0
 
-    cdef int _stop(self) except -1:
+    cpdef int go_away(self) except -1:
         cdef Responder poll
         cdef Session session = self.session
         self.flush()
@@ -440,6 +455,15 @@ cdef class Polling(Transport):
                 headers += b"Content-Encoding: " + <bytes> encoding + b"\r\n"
         poll.respond(200, content_type, payload, headers)
         return 0
+
+
+cdef Py_ssize_t _count(list messages) except -1:
+    """How many packets these are."""
+    cdef Outgoing m
+    cdef Py_ssize_t count = 0
+    for m in messages:
+        count += m.count()
+    return count
 
 
 cdef bint may_compress(list messages) except -1:

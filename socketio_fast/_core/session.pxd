@@ -44,6 +44,7 @@ cdef class Outflow:
         bint listed             # in Engine.slow
         bint moved              # some has left since the last ping
         Unsent unsent           # what the transport is not given yet; None: nothing
+        list early              # what follows the open packet; None: nothing
 
 
 cdef class Transport(Timed):
@@ -56,6 +57,7 @@ cdef class Transport(Timed):
     cpdef int send(self, Outgoing m) except -1
     cpdef int flush(self) except -1
     cpdef int close(self) except -1
+    cpdef int go_away(self) except -1
     cpdef int abort(self, object code) except -1
     cpdef int refuse(self) except -1
     cpdef int release(self) except -1
@@ -110,14 +112,17 @@ cdef class Session(Timed):
         Deadline probe_timeout
         Deadline noop_tick
         Visitor visitor             # whose connection it is counted as; or None
-        public object conn          # who listens to it, a Connection; None: nobody
+        readonly object conn        # who listens to it, a Connection; None: nobody
 
     cdef int open(self, Transport transport, object request) except -1
     cdef int accept(self) except -1
     cdef int refuse(self) except -1
     cdef int send(self, Outgoing m) except -1
     cdef int pass_on(self, Outgoing m) except -1
-    cdef int close(self, str reason) except -1
+    cdef int _send_later(self, Outgoing m) except -1
+    cdef int _send_early(self) except -1
+    cdef int flush(self) except -1
+    cdef int close(self, str reason, bint going=*) except -1
     cdef int drop(self, str reason, object code=*) except -1
     cdef int forget(self) except -1
     cdef int too_slow(self) except -1
@@ -203,8 +208,8 @@ cdef class Engine(Flusher):
         bint cors_credentials
         readonly Extension deflate  # permessage-deflate; None: it is not accepted
         Py_ssize_t compress_from    # bytes of a poll's response; -1: never
-        bint stopping               # the server goes
-        public bint overheard       # somebody listens to connections: `Session.conn`
+        # How many sessions somebody listens to: `Session.conn`.
+        readonly Py_ssize_t overheard
         readonly bint draining      # its clients go one by one, and no more come
         # The event loop, by three of its methods; None before bind().
         readonly object loop

@@ -141,6 +141,10 @@ cdef class Transport(Timed):
         """End after all was delivered, then call session.finished()."""
         raise NotImplementedError
 
+    cpdef int go_away(self) except -1:
+        """As close(), of a server that goes: the client is to connect to another."""
+        return self.close()
+
     cpdef int abort(self, object code) except -1:
         """End now; `code` is a WebSocket close code or None."""
         raise NotImplementedError
@@ -315,14 +319,26 @@ cdef class Session(Timed):
         else:
             rest = engine.open_without_upgrade
         self.send(outgoing.control(b'0{"sid":' + orjson.dumps(self.id) + rest))
+        if (
+            engine.initial_packet is not None or engine.hooks is not None
+            or self.outflow is not None
+        ):
+            # More may follow. It leaves before that by a WebSocket, for clients that
+            # listen for messages only once they are open.
+            if transport.name != "polling":
+                transport.flush()
         if engine.initial_packet is not None:
             self.send(outgoing.message(engine.initial_packet))
+        if self.outflow is not None:
+            self._send_early()
         if self.dialect & REVISION_3:
             self.heartbeat = engine.start(self._silence(), D_PONG, self)
         else:
             self.heartbeat = engine.start(engine.ping_interval, D_PING, self)
         if engine.hooks is not None:
             engine.hooks.opened(self)  # who may close it
+        if self.reason is not None:
+            return self.close(self.reason)  # its handler has asked for that
         return 0
 
     cdef double _silence(self) except -1:
@@ -340,6 +356,7 @@ cdef class Session(Timed):
                 self._not_closed(exc)
             self.finished()
             self.handler = None
+            self.hear(None)
         return 0
 
     cdef int send(self, Outgoing m) except -1:
@@ -359,10 +376,38 @@ cdef class Session(Timed):
             if self.outflow is not None and self.outflow.unsent is not None:
                 return self._hold(m)
             transport.send(m)
+        elif self.state == OPENING:
+            self._send_later(m)
         return 0
 
-    cdef int close(self, str reason) except -1:
-        """The server ends it: Rule 2."""
+    cdef int _send_later(self, Outgoing m) except -1:
+        """It follows the open packet, if the client is accepted."""
+        if self.reason is not None:
+            return 0  # it has been disconnected
+        if self.outflow is None:
+            self.outflow = Outflow.__new__(Outflow)
+        if self.outflow.early is None:
+            self.outflow.early = []
+        self.outflow.early.append(m)
+        return self.hold_back(m.size())
+
+    cdef int _send_early(self) except -1:
+        """Send what was sent before the client was accepted."""
+        cdef list early = self.outflow.early
+        cdef Outgoing m
+        self.outflow.early = None
+        for m in early or ():
+            self.hold_back(-m.size())
+            self.send(m)
+        return 0
+
+    cdef int flush(self) except -1:
+        """What was sent leaves now, not at the end of the pass."""
+        cdef Transport transport = self.transport
+        return 0 if transport is None else transport.flush()
+
+    cdef int close(self, str reason, bint going=False) except -1:
+        """The server ends it: Rule 2. `going`: because it goes itself."""
         cdef Transport transport = self.transport
         if self.state == OPENING:
             return self.refuse()
@@ -374,7 +419,10 @@ cdef class Session(Timed):
         try:
             if self.outflow is not None:
                 self._send_unsent()
-            transport.close()
+            if going:
+                transport.go_away()
+            else:
+                transport.close()
         except BaseException as exc:
             self._not_closed(exc)
         return self._closed(reason)
@@ -395,6 +443,7 @@ cdef class Session(Timed):
         if before == OPEN:
             self._closed(reason)
         self.handler = None
+        self.hear(None)
         return 0
 
     cdef int forget(self) except -1:
@@ -413,6 +462,7 @@ cdef class Session(Timed):
         if before == OPEN:
             self._closed(TRANSPORT_CLOSE)
         self.handler = None
+        self.hear(None)
         return 0
 
     cdef int _closed(self, str reason) except -1:
@@ -434,12 +484,17 @@ cdef class Session(Timed):
             self.handler = None
         if self.conn is not None:
             self.conn.closed(reason)
-            self.conn = None
+            self.hear(None)
         return 0
 
     cdef int _not_closed(self, object error) except -1:
         """A part of closing has failed; the session ends all the same."""
         return self.engine.failed(error, "closing session %s failed", (self.id,))
+
+    def hear(self, conn):
+        """Tell this `Connection`'s listeners what happens from now on; None: nobody."""
+        self.engine.overheard += (conn is not None) - (self.conn is not None)
+        self.conn = conn
 
     cdef int too_slow(self) except -1:
         """The client does not read what it is sent."""
@@ -469,7 +524,7 @@ cdef class Session(Timed):
             self.engine.overflow(self)
         elif outflow.held == 0 and not (
             outflow.slow or outflow.listed or outflow.waiters
-            or outflow.unsent is not None
+            or outflow.unsent is not None or outflow.early is not None
         ):
             # Most clients are sent something by their connect handler, and never slow.
             self.outflow = None
@@ -754,7 +809,7 @@ cdef class Session(Timed):
             self.heartbeat = None
         self.transport = None
         if self.outflow is not None:
-            self.outflow.unsent = None
+            self.outflow.unsent = self.outflow.early = None
         self.engine.sessions.pop(self.id, None)
         return self._leave()
 
@@ -1000,18 +1055,16 @@ cdef class Session(Timed):
         self.send(message)
 
     def disconnect(self):
-        """Close; what was sent before is delivered first."""
-        self.close(SERVER_DISCONNECT)
+        """Close; what was sent before is delivered first. While its connect handler
+        runs, it is closed as soon as that has accepted it."""
+        if self.state == OPENING:
+            self.reason = SERVER_DISCONNECT
+        else:
+            self.close(SERVER_DISCONNECT)
 
     def send_away(self):
         """Close as a server that stops does, so that the client connects to another."""
-        cdef Engine engine = self.engine
-        cdef bint before = engine.stopping
-        engine.stopping = True
-        try:
-            self.close(SERVER_DISCONNECT)
-        finally:
-            engine.stopping = before
+        self.close(SERVER_DISCONNECT, True)
 
     @property
     def settled(self):
@@ -1181,13 +1234,11 @@ cdef class Engine(Flusher):
         may connect again.
         """
         cdef Session session
-        if stopping:
-            self.stopping = True
-        else:
+        if not stopping:
             self.reopen()
         for session in list(self.sessions.values()):
             try:
-                session.close(SERVER_DISCONNECT)
+                session.close(SERVER_DISCONNECT, stopping)
             except BaseException as exc:
                 session._not_closed(exc)
         # So that close frames and last polls leave although the loop may stop.
@@ -1198,8 +1249,8 @@ cdef class Engine(Flusher):
         self.draining = True
 
     def reopen(self):
-        """Serve as before drain(), or close_all() of a server that stopped."""
-        self.stopping = self.draining = False
+        """Serve as before drain()."""
+        self.draining = False
 
     def drop_all(self):
         """Drop every session: nothing is delivered any more."""

@@ -164,6 +164,10 @@ cdef class WebSocket(Transport):
         return self.writer.flush()
 
     cpdef int close(self) except -1:
+        self._send_close(None)
+        return 0
+
+    cpdef int go_away(self) except -1:
         self._send_close(GOING_AWAY if self.engine.draining else None)
         return 0
 
@@ -558,13 +562,15 @@ cdef int adopt(
     ws.connections = connections
     connections.add(ws)
     writer.transport.set_protocol(ws)
-    # The response, the open packet, and answers to the tail leave together.
     ws._write(b"".join((
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
         b"Connection: Upgrade\r\nSec-WebSocket-Accept: ",
         accept[:28], b"\r\n", headers, b"" if deflate is None else deflate.header,
         b"\r\n",
     )))
+    # Clients may listen for messages only once they have read the response: what
+    # follows must not come in the same read.
+    writer.flush()
     ws.begin(session, origin)
     if tail:
         ws.data_received(tail)

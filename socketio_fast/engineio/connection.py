@@ -46,12 +46,20 @@ class _Listeners:
             listener, once = entry
             if once and listeners and entry in listeners:
                 listeners.remove(entry)
+                self.forget(event)
             try:
                 listener(*args)
             except BaseException as exc:
                 message = "listener of %r of a connection failed"
                 loop = self._session.engine.loop
                 contain(loop, self._logger, exc, message, (event,))
+
+    def forget(self, event: str) -> None:
+        """Listeners of an event have been removed: is anybody left?"""
+        if not self.by_event.get(event):
+            self.by_event.pop(event, None)
+        if not self.by_event and self._session.conn is self:
+            self._session.hear(None)
 
     # Called by the session.
 
@@ -207,15 +215,12 @@ class Connection:
         listeners = self._session.conn
         if listeners is None:
             return
-        kept = [
+        listeners.by_event[event] = [
             entry
-            for entry in listeners.by_event.pop(event, ())
+            for entry in listeners.by_event.get(event, ())
             if listener is not None and entry[0] != listener
         ]
-        if kept:
-            listeners.by_event[event] = kept
-        if not listeners.by_event:
-            self._session.conn = None
+        listeners.forget(event)
 
     def _add(self, event: str, listener: F | None, once: bool) -> F | Callable[[F], F]:
         _known(event)
@@ -225,8 +230,7 @@ class Connection:
             if session.closed:
                 return function  # nothing happens any more
             if session.conn is None:
-                session.conn = _Listeners(session, session.engine.logger)
-                session.engine.overheard = True
+                session.hear(_Listeners(session, session.engine.logger))
             session.conn.by_event.setdefault(event, []).append((function, once))
             return function
 

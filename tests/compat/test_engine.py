@@ -96,6 +96,25 @@ async def test_connect_accepts(run: Run, value: Any) -> None:
     await server.raw.session()
 
 
+@pytest.mark.parametrize("pauses", [False, True])
+async def test_connect_sends(run: Run, pauses: bool) -> None:
+    def app(eio: Any, record: Record) -> None:
+        @eio.on("connect")
+        async def connect(sid: str, environ: Any) -> None:
+            await eio.send(sid, "hi")
+            if pauses:
+                await eio.sleep(0.01)
+            await eio.send(sid, b"\1")
+
+    server = await start(run, app)
+    ws = await server.raw.websocket()
+    await ws.open_packet()
+    assert await ws.message() == "4hi"
+    assert await ws.message() == b"\1"
+    answer = await server.get("/engine.io/?EIO=4&transport=polling")
+    assert answer.text.split("\x1e")[1:] == ["4hi", "bAQ=="]
+
+
 @pytest.mark.parametrize("value", [False, "why", {"a": 1}, 0], ids=repr)
 async def test_connect_refuses(run: Run, host: Host, value: Any) -> None:
     def app(eio: Any, record: Record) -> None:

@@ -6,7 +6,6 @@ import asyncio
 from contextlib import AsyncExitStack
 from typing import Any
 
-import engineio.payload
 import pytest
 import socketio as python_socketio
 from interop_support import (
@@ -43,13 +42,6 @@ def sio() -> socketio_fast.AsyncServer:
     # A client that disconnects while it sends may forget to say so, and then waits for
     # its last poll; the next ping ends that.
     return socketio_fast.AsyncServer(cors_allowed_origins="*", ping_interval=2)
-
-
-@pytest.fixture(autouse=True)
-def _no_limit_of_packets(monkeypatch: pytest.MonkeyPatch) -> None:
-    # By default these clients give up on a poll with more than 16 packets, also when
-    # their own server sends it; their documentation says to raise it like this.
-    monkeypatch.setattr(engineio.payload.Payload, "max_decode_packets", 100_000)
 
 
 @pytest.fixture
@@ -121,6 +113,58 @@ async def test_messages_of_every_length_arrive_both_ways(python, serve, sio):
     got = [(await client.expect("echoed"))[0] for _ in LENGTHS]
     assert [len(text) for text in got] == LENGTHS
     assert {*"".join(got)} == {"x"}
+
+
+@in_order
+@pytest.mark.parametrize("count", [15, 16, 17, 100, 1000])
+@pytest.mark.parametrize("binary", [False, True], ids=["text", "binary"])
+@pytest.mark.parametrize("agent", [None, "chat/1.0"])
+async def test_a_burst_arrives_whole(python, serve, sio, count, binary, agent):
+    """By default these clients drop an answer to a poll of more than 16 packets."""
+
+    @sio.event
+    async def go(sid):
+        for number in range(count):
+            await sio.emit("number", (number, b"x" if binary else "x"), to=sid)
+
+    client = python(await serve(sio))
+    await client.connect(headers={} if agent is None else {"User-Agent": agent})
+    await client.emit("go")
+    got = [await client.expect("number") for _ in range(count)]
+    assert got == [[number, b"x" if binary else "x"] for number in range(count)]
+
+
+@in_order
+async def test_an_event_of_many_attachments_arrives(python, serve, sio):
+    @sio.event
+    async def go(sid):
+        await sio.emit("first", to=sid)
+        await sio.emit("many", [bytes([n]) for n in range(100)], to=sid)
+        await sio.emit("last", to=sid)
+
+    client = python(await serve(sio))
+    await client.connect()
+    await client.emit("go")
+    assert await client.expect("first") == []
+    assert await client.expect("many") == [[bytes([n]) for n in range(100)]]
+    assert await client.expect("last") == []
+
+
+@in_order
+async def test_a_burst_before_the_end_arrives_whole(python, serve, sio):
+    @sio.event
+    async def go(sid):
+        for number in range(40):
+            await sio.emit("number", number, to=sid)
+        await sio.disconnect(sid)
+
+    client = python(await serve(sio), reconnection=False)
+    await client.connect()
+    await client.emit("go")
+    assert [await client.expect("number") for _ in range(40)] == [
+        [number] for number in range(40)
+    ]
+    await client.disconnects["/"].next()
 
 
 async def test_send_is_the_message_event(python, serve, sio):

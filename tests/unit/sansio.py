@@ -189,6 +189,7 @@ class Wire:
         self.peer = peer
         self.written = bytearray()
         self.writes = 0
+        self.pieces: list[bytes] = []
         self.closed = self.aborted = self.lost = self.eof = False
         self.reading = True
         self.holds = 0  # bytes that the kernel did not take
@@ -212,6 +213,7 @@ class Wire:
     def write(self, data: bytes) -> None:
         assert not self.closed, f"{bytes(data)!r} written behind the end"
         self.writes += 1
+        self.pieces.append(bytes(data))
         self.written += data
 
     def can_write_eof(self) -> bool:

@@ -9,7 +9,9 @@ import pytest
 
 import socketio_fast
 from socketio_fast.engineio import AsyncServer
+from integration.raw import request
 from socketio_fast.engineio.base_server import BaseServer
+from socketio_fast.engineio.packet import MESSAGE, Packet
 from unit.sansio import Http, Server, WebSocket, errors
 
 Log = list[tuple[Any, ...]]
@@ -145,8 +147,9 @@ def test_nothing_is_delivered_before_the_client_is_accepted() -> None:
     client.text("4also too early")
     assert log == []
     go.set_result(None)
-    (packet,) = client.messages()
+    packet, early = client.messages()
     assert packet[:1] == "0"
+    assert early == "4too early"
     client.text("4a")
     assert [entry[2] for entry in log] == ["a"]
 
@@ -195,8 +198,148 @@ def test_disconnected_by_its_own_connect_handler() -> None:
     async def connect(sid: str, environ: Any) -> None:
         await app.disconnect(sid)
 
-    assert WebSocket(server).ended()
+    client = WebSocket(server)
+    (packet,) = client.messages()
+    assert packet[:1] == "0"
+    assert client.code == 0
+    client.leave()
     assert app.sockets == {}
+
+
+# --- what a connect handler sends ------------------------------------------------
+
+
+def sending(app: AsyncServer, server: Server, suspends: bool, value: Any = None) -> Any:
+    """A connect handler that sends one of each; the Future that it may wait for."""
+    go = server.loop.create_future()
+
+    @app.on("connect")
+    async def connect(sid: str, environ: Any) -> Any:
+        session = app.sockets[sid]
+        await app.send(sid, "a")
+        if suspends:
+            await go
+        await app.send_packet(sid, Packet(MESSAGE, "b"))
+        await app.send(sid, b"")
+        await app.send(sid, [1])
+        session.send_message(b"\1")
+        return value
+
+    return go
+
+
+@pytest.mark.parametrize("suspends", [False, True])
+def test_what_a_connect_handler_sends_follows_the_open_packet(suspends: bool) -> None:
+    server, app, _ = make(initial_packet="first")
+    go = sending(app, server, suspends)
+    client = WebSocket(server)
+    assert bool(client.wire.written or client.rest) is not suspends
+    go.set_result(None)
+    packet, *messages = client.messages()
+    assert packet[:1] == "0"
+    assert messages == ["4first", "4a", "4b", b"", "4[1]", b"\1"]
+    # The response, the open packet, the others.
+    assert len(client.wire.pieces) == 3
+    assert client.wire.pieces[1].endswith(b"}")
+    assert server.engine.sessions[next(iter(app.sockets))].buffered_bytes == 0
+
+
+@pytest.mark.parametrize("suspends", [False, True])
+def test_by_polling_it_comes_with_the_open_packet(suspends: bool) -> None:
+    server, app, _ = make()
+    go = sending(app, server, suspends)
+    http = server.http()
+    http.send(request("GET", server.target("polling")))
+    assert bool(http.wire.written) is not suspends
+    go.set_result(None)
+    status, _, body = http.response()
+    assert status == 200
+    packet, *messages = body.split(b"\x1e")
+    assert packet[:1] == b"0"
+    assert messages == [b"4a", b"4b", b"b", b"4[1]", b"bAQ=="]
+
+
+@pytest.mark.parametrize("suspends", [False, True])
+@pytest.mark.parametrize("transport", ["polling", "websocket"])
+def test_a_refused_client_gets_nothing_of_it(suspends: bool, transport: str) -> None:
+    server, app, log = make()
+    go = sending(app, server, suspends, False)
+    http = server.http()
+    go.set_result(None)
+    if transport == "polling":
+        http.send(request("GET", server.target("polling")))
+        status, _, body = http.response()
+        assert (status, body) == (403, b'{"code":4,"message":"Forbidden"}')
+    else:
+        client = WebSocket(server)
+        assert client.messages() == []
+        assert client.code == 1008
+    assert app.sockets == {}
+    assert log == []
+
+
+@pytest.mark.parametrize("suspends", [False, True])
+@pytest.mark.parametrize("transport", ["polling", "websocket"])
+def test_disconnected_by_its_connect_handler_behind_what_that_sent(
+    suspends: bool, transport: str
+) -> None:
+    server, app, log = make()
+    go = server.loop.create_future()
+
+    @app.on("connect")
+    async def connect(sid: str, environ: Any) -> None:
+        await app.send(sid, "a")
+        await app.disconnect(sid)
+        await app.send(sid, "too late")
+        assert log == []
+        if suspends:
+            await go
+
+    if transport == "polling":
+        http = server.http()
+        http.send(request("GET", server.target("polling")))
+        go.set_result(None)
+        (status, _, body) = http.response()
+        assert (status, body.split(b"\x1e")[1:]) == (200, [b"4a", b"1"])
+    else:
+        client = WebSocket(server)
+        go.set_result(None)
+        (packet, message) = client.messages()
+        assert (packet[:1], message, client.code) == ("0", "4a", 0)
+        client.leave()
+    assert app.sockets == {}
+    assert [entry[::2] for entry in log] == [("disconnect", "server disconnect")]
+
+
+def test_gone_before_it_was_sent_what_its_connect_handler_sent() -> None:
+    server, app, log = make()
+    go = sending(app, server, True)
+    client = WebSocket(server)
+    (session,) = app.sockets.values()
+    assert session.buffered_bytes == 1 + len("4")
+    client.wire.lose()
+    go.set_result(None)
+    server.loop.turn()
+    assert app.sockets == {}
+    assert [entry[::2] for entry in log] == [("disconnect", "transport close")]
+
+
+def test_a_connect_handler_that_sends_too_much_is_stopped(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server, app, _ = make(max_buffer_bytes=1000)
+    go = server.loop.create_future()
+
+    @app.on("connect")
+    async def connect(sid: str, environ: Any) -> None:
+        for _ in range(11):
+            await app.send(sid, "x" * 100)
+        await go
+
+    client = WebSocket(server)
+    assert client.ended()
+    assert app.sockets == {}
+    assert "max_buffer_bytes=1000" in caplog.text
 
 
 # --- messages -------------------------------------------------------------------

@@ -13,6 +13,7 @@ import pytest
 
 import socketio_fast
 from socketio_fast import AsyncServer, exceptions
+from integration.raw import request, upgrade_request
 from unit.sansio import Server, WebSocket, errors, join
 
 Log = list[tuple[Any, ...]]
@@ -407,6 +408,85 @@ def test_what_the_connect_handler_sends_follows_the_connect_packet(
         '451-["4",{"_placeholder":true,"num":0}]',
         b"x",
     ]
+
+
+@pytest.mark.parametrize("sends", ["handler", "later handler", "listener", "told"])
+@pytest.mark.parametrize("namespace", ["/", "/chat"])
+def test_the_first_event_leaves_behind_the_connect_packet_not_with_it(
+    sends: str, namespace: str
+) -> None:
+    """A client may listen for events only once it is connected."""
+    server, sio = make(always_connect=sends == "told")
+
+    async def connect(sid: str, environ: Any) -> None:
+        if sends == "later handler":
+            await asyncio.sleep(0)
+        await sio.emit("a", to=sid, namespace=namespace)
+        await sio.emit("b", to=sid, namespace=namespace)
+
+    if sends == "listener":
+
+        @sio.of(namespace).on("connection")
+        async def connection(socket: Any) -> None:
+            await socket.emit("a")
+            await socket.emit("b")
+    else:
+        sio.on("connect", connect, namespace=namespace)
+    client = server.websocket()
+    before = len(client.wire.pieces)
+    client.text("40" if namespace == "/" else "40/chat,")
+    prefix = "42" if namespace == "/" else "42/chat,"
+    first, second = client.wire.pieces[before:]
+    assert first[2:].startswith(b"40")
+    assert first.endswith(b"}")
+    # Those are in one write again.
+    assert len(second) == 2 * len(f'..{prefix}["a"]')
+    assert client.messages()[1:] == [f'{prefix}["a"]', f'{prefix}["b"]']
+
+
+def test_without_an_event_there_is_no_write_more() -> None:
+    server, _ = make()
+    client = server.websocket()
+    client.text('40/,{"a":1}')
+    assert len(client.wire.pieces) == 3  # the response, the open packet, CONNECT
+    client.messages()
+    client.text('421["x"]')
+    assert len(client.wire.pieces) == 3
+
+
+def test_by_polling_the_first_event_waits_for_the_next_poll() -> None:
+    """As with the reference implementation, where a poll waits for CONNECT."""
+    server, sio = make()
+
+    @sio.event
+    async def connect(sid: str, environ: Any) -> None:
+        await sio.emit("a", to=sid)
+        await sio.emit("b", to=sid)
+
+    http, sid = server.polling()
+    poll = server.http()
+    poll.send(request("GET", server.target("polling", sid)))
+    http.post(server.target("polling", sid), "40")
+    answer = poll.response()[2]
+    assert answer.startswith(b"40")
+    assert answer.count(b"\x1e") == 0
+    assert poll.get(server.target("polling", sid)) == (200, b'42["a"]\x1e42["b"]')
+
+
+def test_each_packet_of_a_handshake_of_revision_3_leaves_by_itself() -> None:
+    server, sio = make(allow_eio3=True)
+
+    @sio.event
+    async def connect(sid: str, environ: Any) -> None:
+        await sio.emit("a", to=sid)
+
+    http = server.http()
+    http.send(upgrade_request(f"{server.path}?EIO=3&transport=websocket"))
+    response, opened, connected, event = http.wire.pieces
+    assert response.endswith(b"\r\n\r\n")
+    assert opened.endswith(b"}")
+    assert opened.count(b'0{"sid"') == 1
+    assert (connected[2:], event[2:]) == (b"40", b'42["a"]')
 
 
 @pytest.mark.parametrize("suspends", [False, True])

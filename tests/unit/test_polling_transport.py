@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gzip
 import importlib
+import json
 import zlib
 from typing import Any
 
 import pytest
 from integration.raw import request
 
-from socketio_fast._core.outgoing import message_packet
+from socketio_fast._core.outgoing import event_packet, message_packet
 from socketio_fast._core.polling import (
     ENCODINGS,
     Polling,
@@ -18,7 +19,7 @@ from socketio_fast._core.polling import (
     accepted_encoding,
 )
 from socketio_fast.engineio import AsyncServer
-from unit.sansio import Http, Server, errors, make_engine
+from unit.sansio import Http, Server, WebSocket, errors, make_engine
 
 
 def make(**options: Any) -> tuple[Server, Http, str, list[Any]]:
@@ -128,16 +129,136 @@ def test_what_a_handler_sends_at_once_goes_with_the_open_packet() -> None:
 
     @app.on("connect")
     async def connect(sid: str, environ: Any) -> None:
-        app.sockets[sid].send_message("too early")
+        app.sockets[sid].send_message("at once")
         server.loop.call_soon(app.sockets[sid].send_message, "later")
 
     server = Server(app)
     http = server.http()
     status, body = http.get(server.target("polling"))
     assert status == 200
-    assert body.count(b"\x1e") == 0
+    assert body.split(b"\x1e")[1:] == [b"4at once"]
     (sid,) = app.sockets
     assert http.get(server.target("polling", sid)) == (200, b"4later")
+
+
+PYTHON = [
+    ("", ("User-Agent", "python-requests/2.32.3")),
+    ("", ("User-Agent", "Python/3.11 aiohttp/3.10.5")),
+    ("&t=1732851234.5678", ("User-Agent", "chat/1.0")),
+    ("&t=1732851234.0", ("Accept", "*/*")),
+]
+OTHERS = [
+    ("", ("Accept", "*/*")),
+    ("&t=PdQx1ab", ("User-Agent", "Mozilla/5.0")),
+    ("&t=PdQx1ab.0", ("User-Agent", "Mozilla/5.0")),
+    ("&t=1732851234567", ("User-Agent", "okhttp/4.12.0")),
+    ("&t=1732851234567.", ("User-Agent", "Dart/3.5 (dart:io)")),
+]
+
+
+def opened(query: str, header: tuple[str, str]) -> tuple[Server, Http, str]:
+    """A session that such a request has opened."""
+    server = Server(AsyncServer())
+    http = server.http()
+    status, body = http.get(server.target("polling") + query, header)
+    assert status == 200
+    return server, http, server.target("polling", json.loads(body[1:])["sid"])
+
+
+@pytest.mark.parametrize(("query", "header"), PYTHON)
+def test_python_clients_get_16_packets_at_a_time(
+    query: str, header: tuple[str, str]
+) -> None:
+    """They drop an answer of more."""
+    server, http, target = opened(query, header)
+    (session,) = server.engine.sessions.values()
+    for number in range(40):
+        session.send_message(str(number))
+    sizes = [len(b"4" + str(number).encode()) for number in range(40)]
+    got = []
+    for count in (16, 16, 8):
+        assert session.buffered_bytes == sum(sizes[len(got) :])
+        _, body = http.get(target)
+        got += body.split(b"\x1e")
+        assert len(body.split(b"\x1e")) == count
+    assert got == [b"4%d" % number for number in range(40)]
+    assert session.buffered_bytes == 0
+    http.send(request("GET", target))
+    assert http.responses() == []
+
+
+@pytest.mark.parametrize(("query", "header"), OTHERS)
+def test_others_get_all_there_is(query: str, header: tuple[str, str]) -> None:
+    server, http, target = opened(query, header)
+    (session,) = server.engine.sessions.values()
+    for number in range(40):
+        session.send_message(str(number))
+    assert http.get(target)[1].count(b"\x1e") == 39
+
+
+@pytest.mark.parametrize("before", [0, 1, 15, 16, 17])
+@pytest.mark.parametrize("attachments", [1, 15, 16, 40])
+def test_attachments_are_packets_of_their_own(before: int, attachments: int) -> None:
+    server, http, target = opened(*PYTHON[0])
+    (session,) = server.engine.sessions.values()
+    expected = [b"4a"] * before
+    for _ in range(before):
+        session.send_message("a")
+    session.send_encoded(event_packet("e", [b"x"] * attachments))
+    session.send_message("b")
+    got = []
+    while session.buffered_bytes:
+        packets = http.get(target)[1].split(b"\x1e")
+        assert len(packets) <= 16
+        got += packets
+    assert got[:before] == expected
+    assert got[before].startswith(b'45%d-["e",' % attachments)
+    assert got[before + 1 :] == [b"beA=="] * attachments + [b"4b"]
+
+
+@pytest.mark.parametrize("count", [15, 16, 17, 40])
+def test_the_close_packet_comes_last(count: int) -> None:
+    server, http, target = opened(*PYTHON[0])
+    (session,) = server.engine.sessions.values()
+    for number in range(count):
+        session.send_message(str(number))
+    session.disconnect()
+    got = []
+    while server.engine.sessions:
+        packets = http.get(target)[1].split(b"\x1e")
+        assert len(packets) <= 16
+        got += packets
+    assert got == [b"4%d" % number for number in range(count)] + [b"1"]
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_python_clients_of_revision_3_get_16_packets_at_a_time(binary: bool) -> None:
+    server = Server(AsyncServer(allow_eio3=True))
+    http = server.http()
+    target = f"{server.path}?EIO=3&transport=polling" + ("" if binary else "&b64=1")
+    http.get(target, PYTHON[0][1])
+    (session,) = server.engine.sessions.values()
+    target += f"&sid={session.id}"
+    # One message, which is 41 packets.
+    session.send_encoded(event_packet("e", [b"x"] * 40))
+    got = b""
+    for _ in range(3):
+        assert session.buffered_bytes
+        got += http.get(target)[1]
+    assert session.buffered_bytes == 0
+    assert got.count(b"\1\2\xff\4x" if binary else b"6:b4eA==") == 40
+
+
+def test_what_is_left_goes_by_the_websocket_after_an_upgrade() -> None:
+    server, http, target = opened(*PYTHON[0])
+    (session,) = server.engine.sessions.values()
+    for number in range(40):
+        session.send_message(str(number))
+    assert http.get(target)[1].count(b"\x1e") == 15
+    client = WebSocket(server, session.id)
+    client.text("2probe")
+    client.text("5")
+    assert client.messages() == ["3probe", *(f"4{n}" for n in range(16, 40))]
 
 
 def test_a_ping_answers_a_poll() -> None:

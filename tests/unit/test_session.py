@@ -354,6 +354,42 @@ def test_polling_clients_are_told_by_503_that_the_server_stops(waiting: bool) ->
         assert http.response()[0] == 400
 
 
+@pytest.mark.parametrize("how", ["send_away", "close_all"])
+def test_others_that_a_disconnect_handler_closes_are_not_told_that_it_stops(
+    how: str,
+) -> None:
+    """A client that polls would connect again: it is told by a close packet."""
+    server = echo()
+    first, first_sid = server.polling()
+    second, second_sid = server.polling()
+    sessions = server.engine.sessions
+    for http, sid in ((first, first_sid), (second, second_sid)):
+        http.send(b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % target(server, sid))
+
+    @server.app.on("disconnect")
+    def disconnect(sid: str, reason: str) -> None:
+        if second_sid in sessions and not sessions[second_sid].closed:
+            sessions[second_sid].disconnect()
+
+    if how == "send_away":
+        sessions[first_sid].send_away()
+    else:
+        server.engine.close_all(stopping=True)
+    assert first.response()[0] == 503
+    assert second.response()[::2] == (200, b"1")
+
+
+def test_who_is_closed_by_the_program_while_a_server_drains_is_not_sent_away() -> None:
+    server = echo()
+    one, other = server.websocket(), server.websocket()
+    gone, closed = list(server.engine.sessions.values())
+    server.engine.drain()
+    gone.send_away()
+    closed.disconnect()
+    assert (one.messages(), one.code) == ([], 1001)
+    assert (other.messages(), other.code) == ([], 0)
+
+
 def test_what_was_sent_before_the_server_stops_is_delivered() -> None:
     server = echo()
     http, sid = server.polling()
