@@ -559,17 +559,24 @@ cdef bint _origin_allowed(Engine engine, bytes raw, Request request) except -1:
     cdef object allowed = engine.allowed_origins
     cdef str origin = raw.decode("latin-1")
     if allowed is None:
-        return _as_http(origin) in _same_origins(engine, request)
+        own = _same_origins(engine, request)
+        return origin in own or _plain_origin(origin) in [
+            _plain_origin(name) for name in own
+        ]
     if callable(allowed):
         return bool(allowed(origin, request.environ()))
     return "*" in allowed or origin in allowed
 
 
-cdef str _as_http(str origin):
-    """An origin; Swift's and other clients name the URL of the WebSocket as theirs."""
-    if origin.startswith("ws://") or origin.startswith("wss://"):
-        return "http" + origin[2:]
-    return origin
+cdef str _plain_origin(str origin):
+    """An origin as a browser writes it. Clients that are none write the URL that they
+    connect to: Swift's with ws://, PHP's with a path; a Host may have a default port.
+    """
+    scheme, _, rest = origin.lower().partition("://")
+    if scheme == "ws" or scheme == "wss":
+        scheme = "http" + scheme[2:]
+    host = rest.partition("/")[0]
+    return scheme + "://" + host.removesuffix(":443" if scheme == "https" else ":80")
 
 
 cdef list _same_origins(Engine engine, Request request):

@@ -99,6 +99,14 @@ def test_a_handshake_is_refused(
     assert (status, body) == (400, ERRORS[code])
 
 
+@pytest.mark.parametrize("query", [b"", b"EIO=&", b"EIO=3&", b"EIO=2&", b"EIO=5&"])
+def test_every_revision_but_4_is_3_where_that_is_allowed(query: bytes) -> None:
+    """As in the reference implementation."""
+    engine = engine_with(allow_eio3=True)
+    status, body, _ = ask(engine, query + b"transport=polling")
+    assert (status, body) == (0, None)
+
+
 @pytest.mark.parametrize(
     ("session", "query", "method", "upgrade", "code"),
     [
@@ -286,6 +294,26 @@ def test_preflight() -> None:
             True,
         ),
         ([HOST, (b"X-Forwarded-Host", b"pub.org")], "http", b"http://other", False),
+        # Of clients that are no browsers.
+        ([HOST], "http", b"ws://ex.org", True),
+        ([HOST], "https", b"wss://ex.org", True),
+        ([HOST], "http", b"wss://ex.org", False),
+        ([HOST], "https", b"ws://ex.org", False),
+        ([HOST], "http", b"ws://other", False),
+        ([HOST], "http", b"http://ex.org:80", True),
+        ([HOST], "https", b"wss://ex.org:443", True),
+        ([HOST], "http", b"http://ex.org:443", False),
+        ([HOST], "http", b"http://ex.org/", True),
+        ([HOST], "http", b"http://ex.org/chat/", True),
+        ([HOST], "http", b"http://EX.org", True),
+        ([HOST], "http", b"http://ex.org.evil", False),
+        ([HOST], "http", b"http://ex.org@evil", False),
+        ([HOST], "http", b"http://evil/ex.org", False),
+        ([HOST], "http", b"file://", False),
+        ([HOST], "http", b"null", False),
+        ([(b"Host", b"ex.org:443")], "https", b"wss://ex.org", True),
+        ([(b"Host", b"ex.org:8080")], "http", b"ws://ex.org:8080", True),
+        ([(b"Host", b"ex.org:8080")], "http", b"ws://ex.org", False),
     ],
 )
 def test_same_origin(
