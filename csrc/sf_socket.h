@@ -1,4 +1,5 @@
-/* One non-blocking send to a socket, without a signal when the peer has gone. */
+/* One non-blocking send to a socket, without a signal when the peer has gone; and what
+ * the peer has not taken of what was sent. */
 #ifndef SF_SOCKET_H
 #define SF_SOCKET_H
 
@@ -21,9 +22,17 @@ sf_send(int fd, const char *p, size_t n)
     return 0;
 }
 
+static inline ptrdiff_t
+sf_unread(int fd)
+{
+    (void)fd;
+    return 0;
+}
+
 #else
 
 #include <errno.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 
@@ -61,6 +70,28 @@ sf_send(int fd, const char *p, size_t n)
         return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS ? 0 : -1;
     }
     return sent;
+}
+
+/* Bytes that the kernel holds for the peer; 0 where the system does not tell. */
+static inline ptrdiff_t
+sf_unread(int fd)
+{
+    int n = 0;
+
+#if defined(__linux__)
+    if (ioctl(fd, TIOCOUTQ, &n) < 0) {
+        return 0;
+    }
+#elif defined(SO_NWRITE)
+    socklen_t size = sizeof n;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_NWRITE, &n, &size) < 0) {
+        return 0;
+    }
+#else
+    (void)fd;
+#endif
+    return n;
 }
 
 #endif

@@ -4,18 +4,66 @@ from __future__ import annotations
 
 import asyncio
 import mimetypes
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from socketio_fast._core.handshake import Request
 
-__all__ = ["StaticFiles"]
+__all__ = ["OpenFile", "StaticFiles"]
 
-# Status, content type, body, more header lines.
-Answer = tuple[int, bytes, bytes, bytes]
+# Bytes of a file from which on it is sent in pieces of this size.
+PIECE = 131072
 
 TYPES = {"js": "application/javascript", "mjs": "application/javascript"}
+
+
+class OpenFile:
+    """A file that is sent in pieces, and closed by whoever sends it.
+
+    Args:
+        file: It, open for reading.
+        size: Bytes of it, that were announced.
+    """
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file = file
+        self._size = size
+
+    def __len__(self) -> int:
+        """Bytes to be sent, whether or not the file has grown meanwhile."""
+        return self._size
+
+    async def read(self, size: int) -> bytes:
+        """The next bytes, so many at most, read by another thread.
+
+        Raises:
+            EOFError: The file has become shorter.
+        """
+        return await asyncio.to_thread(self._read, size)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """All of it in pieces, read by this thread."""
+        left = self._size
+        while left:
+            piece = self._read(min(left, PIECE))
+            left -= len(piece)
+            yield piece
+
+    def close(self) -> None:
+        """Close it, now or when a thread that reads it has done so."""
+        self._file.close()
+
+    def _read(self, size: int) -> bytes:
+        piece = self._file.read(size)
+        if not piece:
+            raise EOFError(f"{self._file.name} has become shorter while it was sent")
+        return piece
+
+
+# Status, content type, body, more header lines.
+Answer = tuple[int, bytes, bytes | OpenFile, bytes]
 
 
 class StaticFiles:
@@ -40,7 +88,10 @@ class StaticFiles:
         self._index = self._entries.get("", (Path("index.html"), None))[0].name
 
     async def __call__(self, request: Request) -> Answer | None:
-        """The answer to a request; ``None`` if there is no such file."""
+        """The answer to a request; ``None`` if there is no such file.
+
+        A large file is an :class:`OpenFile`, which is to be closed.
+        """
         return await asyncio.to_thread(self.answer, request.method, request.path)
 
     def answer(self, method: str, path: str) -> Answer | None:
@@ -56,7 +107,7 @@ class StaticFiles:
             if found is None:
                 return None
             path, content_type = found
-            body = path.read_bytes()
+            body = _open(path)
         except (OSError, RuntimeError):  # RuntimeError: links in a circle
             return None
         kind = content_type or _content_type(path)
@@ -86,6 +137,21 @@ class StaticFiles:
         if not path.resolve().is_relative_to(root.resolve(strict=True)):
             raise FileNotFoundError(path)
         return path
+
+
+def _open(path: Path) -> bytes | OpenFile:
+    """What a file has, or a large one itself."""
+    file = path.open("rb")
+    try:
+        size = os.fstat(file.fileno()).st_size
+        if size > PIECE:
+            return OpenFile(file, size)
+        body = file.read()
+    except BaseException:
+        file.close()
+        raise
+    file.close()
+    return body
 
 
 def _content_type(path: Path) -> str:

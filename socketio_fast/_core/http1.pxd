@@ -34,9 +34,19 @@ cdef class Http1Exchange(Exchange):
         Http1Core connection
         bytes store                 # lines of the response: whether it may be kept
         bytes response              # None until respond(), or when it is written
+        object large                # its body, sent in pieces behind it; or None
+        bint deferred               # the fallback is asked when it is the first
         list body                   # its pieces; None before the first
         Py_ssize_t body_size
         bint keep_alive
+
+    cdef int _respond(
+        self, int status, bytes content_type, bytes body, object large,
+        Py_ssize_t size, bytes headers
+    ) except -1
+    cdef int send_large(
+        self, int status, bytes content_type, object body, bytes headers
+    ) except -1
 
 
 cdef class Http1Core(Timed):
@@ -46,6 +56,9 @@ cdef class Http1Core(Timed):
         tuple named                 # client and server, as a proxy says; else None
         object parser               # made when it is needed first
         Deadline deadline
+        Deadline stalled            # runs while what was written is not read
+        Py_ssize_t unread           # bytes of that, when `stalled` began
+        object room                 # a Future of who sends a large body; or None
         # The request that is being received.
         bytes target
         list lines
@@ -55,6 +68,10 @@ cdef class Http1Core(Timed):
         Request upgrade             # it asks for a WebSocket
         bytes opening               # of a request, while it is not known whose it is
         bytes behind                # another application's, behind unanswered requests
+        bytes head                  # of a request for an upgrade that is ignored
+        # Received with those before, and not looked at yet: from `rest_at` on.
+        bytes rest
+        Py_ssize_t rest_at
         # Requests that have no response yet, or wait for the one before.
         list exchanges
         bint closing                # nothing more is read
@@ -64,8 +81,11 @@ cdef class Http1Core(Timed):
     cdef int _read_plain(
         self, const sf_request *r, const char *p, Py_ssize_t n
     ) except -1
-    cdef int _parse(self, bytes data) except -1
-    cdef int _choose(self, bytes data) except -1
+    cdef int _read(self, bytes data, Py_ssize_t i) except -1
+    cdef bint _full(self) except -1
+    cdef int _keep(self, bytes data, Py_ssize_t at) except -1
+    cdef Py_ssize_t _parse(self, bytes data, Py_ssize_t at) except -1
+    cdef Py_ssize_t _choose(self, bytes data, Py_ssize_t at) except -1
     cdef int _hand_over(self, bytes data) except -1
     cdef Http1Exchange _begin(self, Request request, bint keep_alive)
     cdef int _route(self, Http1Exchange exchange) except -1
@@ -73,9 +93,13 @@ cdef class Http1Core(Timed):
     cdef int _proceed(self, Http1Exchange exchange, Admission a) except -1
     cdef Admission _judge(self, Request request, bint upgrade)
     cdef int _name_peer(self, Request request) except -1
+    cdef int _take_origin(self) except -1
     cdef int _upgrade(self, bytes tail) except -1
     cdef int _switch(
         self, Http1Exchange exchange, Admission a, bytes tail
     ) except -1
     cdef int _fail(self, int status, bytes message) except -1
     cdef int _write_ready(self) except -1
+    cdef int _expect_reading(self) except -1
+    cdef int _stop_expecting(self) except -1
+    cdef int _end(self) except -1

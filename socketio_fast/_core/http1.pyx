@@ -9,6 +9,7 @@ poll with a POST behind it must not block the POST, and the responses keep the o
 the requests. At an upgrade the connection is given to websocket and forgotten.
 """
 import asyncio
+import re
 from email.utils import formatdate
 from http import HTTPStatus
 from urllib.parse import unquote
@@ -59,12 +60,21 @@ from socketio_fast.exceptions import ProtocolError
 cdef enum:
     MAX_HEAD = 16384        # bytes of a request's head, as Node.js
     MAX_PIPELINED = 16      # requests without a response on one connection
+    # Bytes of a response's body from which on it is sent in pieces of this size.
+    PIECE = 131072
+
+cdef enum:
+    D_READ      # the client is to send a request, or the rest of one
+    D_WRITE     # it is to read what was written
 
 # Seconds for a head to come, also between requests, and for a body: Node.js' figures.
 cdef double HEAD_TIMEOUT = 60.0
 cdef double BODY_TIMEOUT = 300.0
 # Seconds to read on after a response that did not wait for the request's body.
 cdef double LINGER_TIMEOUT = 2.0
+
+# What a target in absolute form has before its path.
+ABSOLUTE = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
 
 cdef bytes NO_STORE = b"Cache-Control: no-store\r\n"
 cdef bytes JSON = b"application/json"
@@ -126,7 +136,9 @@ cdef class Endpoint:
             PyBytes_AS_STRING(target), PyBytes_AS_STRING(self.prefix), n
         ) == 0:
             return True
-        return self.owns(unquote(target.partition(b"?")[0].decode("latin-1")))
+        return self.owns(
+            unquote(_path_of(target).partition(b"?")[0].decode("latin-1"))
+        )
 
     def owns(self, str path not None):
         """Whether a path is Engine.IO's."""
@@ -156,15 +168,15 @@ cdef class Endpoint:
 
 cdef bytes _response(
     int status, bytes content_type, bytes store, bytes lines, bytes more, bytes date,
-    bint keep_alive, bytes body, bint head_only
+    bint keep_alive, bytes body, Py_ssize_t body_size, bint head_only
 ):
-    """A response, in one piece."""
+    """A response, in one piece: its body may follow in others."""
     cdef bytes first = STATUS_LINES[status], last = KEEP_ALIVE if keep_alive else CLOSE
     cdef char length[SF_NUMBER_SIZE]
     cdef Py_ssize_t size, length_size
     cdef bytes response
     cdef char *out
-    length_size = sf_put_number(length, PyBytes_GET_SIZE(body)) - length
+    length_size = sf_put_number(length, body_size) - length
     size = (
         PyBytes_GET_SIZE(first) + 34 + PyBytes_GET_SIZE(content_type) + length_size
         + PyBytes_GET_SIZE(store) + PyBytes_GET_SIZE(lines) + PyBytes_GET_SIZE(more)
@@ -194,6 +206,13 @@ cdef inline char *_put(char *out, bytes piece) noexcept:
     return out + PyBytes_GET_SIZE(piece)
 
 
+cdef int _close_body(object body) except -1:
+    """Close a body that is not sent, or was."""
+    if body is not None and not isinstance(body, bytes):
+        body.close()
+    return 0
+
+
 @cython.final
 cdef class Http1Exchange(Exchange):
     """One request and its response, on an HTTP/1.1 connection."""
@@ -201,10 +220,31 @@ cdef class Http1Exchange(Exchange):
     cpdef int respond(
         self, int status, bytes content_type, bytes body, bytes headers
     ) except -1:
+        return self._respond(
+            status, content_type, body, None, PyBytes_GET_SIZE(body), headers
+        )
+
+    cdef int send_large(
+        self, int status, bytes content_type, object body, bytes headers
+    ) except -1:
+        """Respond with a body that may be large: it is sent as the client reads it.
+
+        `body` is bytes, or has `len()`, `async read(size)` and `close()`.
+        """
+        if isinstance(body, bytes) and PyBytes_GET_SIZE(body) <= PIECE:
+            return self.respond(status, content_type, body, headers)
+        return self._respond(status, content_type, b"", body, len(body), headers)
+
+    cdef int _respond(
+        self, int status, bytes content_type, bytes body, object large,
+        Py_ssize_t size, bytes headers
+    ) except -1:
         cdef Http1Core connection = self.connection
         cdef Request request = self.request
         cdef Endpoint endpoint
+        cdef bint head_only = request.method == "HEAD" or status == 304
         if connection is None or connection.writer is None:
+            _close_body(large)
             return 0  # nobody is there to read it
         self.connection = None
         self.polling = None
@@ -213,7 +253,7 @@ cdef class Http1Exchange(Exchange):
             connection._name_peer(request)
             endpoint.access_log.info(
                 '%s "%s %s" %d %d', _address(request.peer), request.method,
-                request.path, status, PyBytes_GET_SIZE(body),
+                request.path, status, size,
             )
         if self.wants_body:
             # The rest of the request's body is not waited for.
@@ -222,15 +262,18 @@ cdef class Http1Exchange(Exchange):
             self.keep_alive = False
         self.response = _response(
             status, content_type, self.store, self.headers, headers,
-            endpoint.date_line(), self.keep_alive, body,
-            request.method == "HEAD" or status == 304,
+            endpoint.date_line(), self.keep_alive, body, size, head_only,
         )
+        if head_only:
+            _close_body(large)
+        else:
+            self.large = large
         connection._write_ready()
         return 0
 
     cdef int send_file(self, Admission a) except -1:
         self.store = b""
-        return self.respond(a.status, a.content_type, a.body, b"")
+        return self.send_large(a.status, a.content_type, a.body, b"")
 
     cdef int too_large(self, Engine engine) except -1:
         # What else comes is not read.
@@ -262,25 +305,41 @@ cdef class Http1Core(Timed):
         cdef Polling polling
         if self.writer is not None:
             self.writer.lost()
-        self.writer = self.parser = self.current = self.upgrade = None
+        self.writer = self.parser = self.current = self.upgrade = self.rest = None
         self.endpoint.connections.discard(self)
         self._set_deadline(0)
+        self._stop_expecting()
+        self._let_write()
         exchanges, self.exchanges = self.exchanges, []
         for exchange in exchanges:
             polling = exchange.polling
             exchange.connection = exchange.polling = None
+            _close_body(exchange.large)
             if polling is not None:
                 polling.on_abort(exchange)
 
     def data_received(self, bytes data not None):
-        cdef const char *p = PyBytes_AS_STRING(data)
-        cdef Py_ssize_t n = PyBytes_GET_SIZE(data), i = 0
-        cdef sf_request r
+        if self.rest is not None:
+            self.rest = self.rest[self.rest_at:] + data
+            self.rest_at = 0
+            return
         if self.opening is not None:
             data, self.opening = self.opening + data, None
-            self._choose(data)
-            return
-        while i < n and self.head_size == 0 and not self.closing:
+        self._read(data, 0)
+
+    cdef int _read(self, bytes data, Py_ssize_t i) except -1:
+        """Take the requests that `data` has from `i` on, as many as may be under way;
+        the rest is kept."""
+        cdef const char *p = PyBytes_AS_STRING(data)
+        cdef Py_ssize_t n = PyBytes_GET_SIZE(data), begun = 0
+        cdef sf_request r
+        while i < n and not self.closing:
+            if self.head_size != 0:
+                i = self._parse(data, i)
+                continue
+            if begun == MAX_PIPELINED or self._full():
+                return self._keep(data, i)
+            begun += 1
             r = sf_scan_request(p + i, n - i, MAX_HEAD)
             if r.method == SF_DECLINED or (
                 self.endpoint.other is not None
@@ -288,11 +347,43 @@ cdef class Http1Core(Timed):
                     p[i + r.target:i + r.target + r.target_size]
                 )
             ):
-                self._choose(data[i:] if i else data)
+                i = self._choose(data, i)
+            else:
+                i += self._read_plain(&r, p + i, n - i)
+        return 0
+
+    cdef bint _full(self) except -1:
+        """Whether no further request is begun now: enough have no response yet, or the
+        client does not read those that it got."""
+        return len(self.exchanges) >= MAX_PIPELINED or self.writer.paused
+
+    cdef int _keep(self, bytes data, Py_ssize_t at) except -1:
+        """What `data` has from `at` on is taken later, and nothing is read before."""
+        self.rest = data
+        self.rest_at = at
+        if not self.paused:
+            self.paused = True
+            self.writer.transport.pause_reading()
+        if not self._full():
+            # Others have their turn between.
+            self.endpoint.engine.soon(self._read_on)
+        return 0
+
+    def _read_on(self):
+        """Take what was kept, then read again, if there is room for requests."""
+        cdef bytes rest = self.rest
+        if self.writer is None or not self.paused or self.closing or self._full():
+            return
+        if rest is not None:
+            self.rest = None
+            self._read(rest, self.rest_at)
+            if (
+                self.rest is not None or self.writer is None or self.closing
+                or self._full()
+            ):
                 return
-            i += self._read_plain(&r, p + i, n - i)
-        if i < n and not self.closing:
-            self._parse(data)
+        self.paused = False
+        self.writer.transport.resume_reading()
 
     cdef int _read_plain(
         self, const sf_request *r, const char *p, Py_ssize_t n
@@ -316,21 +407,23 @@ cdef class Http1Core(Timed):
             self._set_deadline(0)  # it waits for us
         return r.head + r.length
 
-    cdef int _choose(self, bytes data) except -1:
-        """A request that is not plain, or not Engine.IO's: whose is it?"""
+    cdef Py_ssize_t _choose(self, bytes data, Py_ssize_t at) except -1:
+        """A request that is not plain, or not Engine.IO's: whose is it? Returns how far
+        it was taken."""
         cdef list words
         cdef bytes line
         cdef object found
         if self.endpoint.other is None:
-            return self._parse(data)
-        line, found, _ = data.lstrip(b"\r\n").partition(b"\n")
+            return self._parse(data, at)
+        line, found, _ = data[at:].lstrip(b"\r\n").partition(b"\n")
         words = line.split(b" ")
-        if not found and len(words) < 3 and len(data) < MAX_HEAD:
-            self.opening = data
-            return 0
-        if len(words) < 3 or self.endpoint.owns_target(words[1]):
-            return self._parse(data)
-        return self._hand_over(data)
+        if not found and len(words) < 3 and len(data) - at < MAX_HEAD:
+            self.opening = data[at:]
+        elif len(words) < 3 or self.endpoint.owns_target(words[1]):
+            return self._parse(data, at)
+        else:
+            self._hand_over(data[at:])
+        return PyBytes_GET_SIZE(data)
 
     cdef int _hand_over(self, bytes data) except -1:
         """What comes from here on is another application's."""
@@ -343,48 +436,97 @@ cdef class Http1Core(Timed):
         writer.hand_over()
         transport.set_write_buffer_limits()
         self._set_deadline(0)
+        self._stop_expecting()
         self.endpoint.connections.discard(self)
         self.writer = self.parser = self.current = None
         self.closing = True
         self.endpoint.other(transport, data, self.named)
         return 0
 
-    cdef int _parse(self, bytes data) except -1:
-        """Take what is not plain, or not all there."""
-        cdef Py_ssize_t upgraded = -1
+    cdef Py_ssize_t _parse(self, bytes data, Py_ssize_t at) except -1:
+        """Take what is not plain, or not all there: up to the end of a head, so that
+        few requests begin at once; or all, of a body. Returns how far it was taken."""
+        cdef Py_ssize_t end = PyBytes_GET_SIZE(data), upgraded = -1
         if self.parser is None:
             self.parser = httptools.HttpRequestParser(self)
         if self.head_size >= 0:
-            self.head_size += len(data)
+            end = data.find(b"\r\n\r\n", at) + 4
+            if end == 3:
+                end = PyBytes_GET_SIZE(data)
+            self.head_size += end - at
         try:
-            self.parser.feed_data(data)
+            self.parser.feed_data(memoryview(data)[at:end])
         except httptools.HttpParserUpgrade as exc:
-            upgraded = exc.args[0]
+            upgraded = at + <Py_ssize_t> exc.args[0]
         except httptools.HttpParserError:
             if not self.closing:
                 self._fail(400, b"Bad request")
-            return 0
-        if upgraded >= 0:
-            if self.upgrade is not None:
-                self._upgrade(data[upgraded:])
-            else:
-                # Another protocol than websocket: this one goes on, once.
-                self.closing = True
-                self._write_ready()
-        elif self.head_size > MAX_HEAD and not self.closing:
-            self._fail(431, b"Request head too large")
-        return 0
+            return end
+        if upgraded < 0:
+            if self.head_size > MAX_HEAD and not self.closing:
+                self._fail(431, b"Request head too large")
+            return end
+        if self.upgrade is not None:
+            self._upgrade(data[upgraded:])
+            return PyBytes_GET_SIZE(data)
+        self.parser = None
+        if self.head is not None:
+            # The parser would take the body for the other protocol's.
+            head, self.head = self.head, None
+            self._parse(head, 0)
+        elif self.writer is not None:
+            # CONNECT: what follows is not HTTP.
+            self.closing = True
+            self._write_ready()
+        return upgraded
 
     def eof_received(self):
-        return False
+        """The client sends nothing more; it may still read. Returns whether the
+        connection stays open for that."""
+        cdef Http1Exchange exchange, incomplete = self.current
+        cdef Polling polling
+        if self.writer is None or self.endpoint.secure:
+            return False
+        for exchange in self.exchanges:
+            polling = exchange.polling
+            if polling is not None and polling.poll is exchange:
+                # Nobody waits by half a connection for what may never come: the client
+                # has gone, which its session should learn at once.
+                return False
+        self.current = None
+        self.head_size = 0
+        if incomplete is not None and incomplete in self.exchanges:
+            self.exchanges.remove(incomplete)
+            polling, incomplete.polling = incomplete.polling, None
+            incomplete.connection = None
+            if polling is not None:
+                polling.on_abort(incomplete)
+        if self.writer is None or not self.exchanges:
+            return False
+        self.closing = True
+        self._set_deadline(0)
+        return True
 
     def pause_writing(self):
         if self.writer is not None:
             self.writer.paused = True
+            self._expect_reading()
 
     def resume_writing(self):
-        if self.writer is not None:
-            self.writer.resume()
+        cdef Writer writer = self.writer
+        if writer is None:
+            return
+        self._stop_expecting()
+        writer.resume()
+        if not writer.paused:
+            self._let_write()
+            self._read_on()
+
+    def _let_write(self):
+        """Wake who sends a large body."""
+        room, self.room = self.room, None
+        if room is not None and not room.done():
+            room.set_result(None)
 
     # From httptools.
 
@@ -413,10 +555,27 @@ cdef class Http1Core(Timed):
         if self.closing:
             return
         self.head_size = -1
+        if self.target[:1] != b"/":
+            self._take_origin()
         request = Request.new(
             parser.get_method().decode("latin-1"), self.target, b"".join(self.lines),
             "https" if endpoint.secure else "http", parser.get_http_version(),
         )
+        if (
+            parser.should_upgrade() and not _wants_websocket(request)
+            and request.method != "CONNECT"
+        ):
+            # An upgrade may be ignored (RFC 9110, section 7.8): the request is read
+            # again, without it.
+            self.head = b"%b %b HTTP/%b\r\n%b\r\n" % (
+                request.method.encode(), self.target, request.http_version.encode(),
+                b"".join([
+                    b"%b: %b\r\n" % header for header in request.headers
+                    if header[0] != b"upgrade"
+                ]),
+            )
+            self.lines = None
+            return
         self.lines = None
         exchange = self._begin(request, parser.should_keep_alive())
         self.current = exchange
@@ -426,6 +585,15 @@ cdef class Http1Core(Timed):
         if request.http_version != "1.0" and request.count(b"host") != 1:
             self._fail(400, b"One Host header expected")  # RFC 9112, section 3.2
             return
+        coding = request.header(b"transfer-encoding")
+        if coding is not None and coding.lower() != b"chunked":
+            # RFC 9112, section 6.1
+            self._fail(501, b"Transfer-Encoding other than chunked")
+            return
+        if len(self.exchanges) > MAX_PIPELINED:
+            # The parser cannot be stopped behind a body, where they came in one piece.
+            self._fail(400, b"Too many pipelined requests")
+            return
         if parser.should_upgrade() and _wants_websocket(request):
             self.upgrade = request
             return
@@ -434,6 +602,18 @@ cdef class Http1Core(Timed):
             self._route(exchange)
         except BaseException as exc:
             self._internal_error(exchange, exc)
+
+    cdef int _take_origin(self) except -1:
+        """A target that names the host as well: that counts instead of the Host header
+        (RFC 9112, section 3.2.2)."""
+        cdef list lines = self.lines
+        match = ABSOLUTE.match(self.target)
+        if match is not None:
+            self.target = _path_of(self.target)
+            for i in range(0, len(lines), 4):
+                if (<bytes> lines[i]).lower() == b"host":
+                    lines[i + 2] = match[1]
+        return 0
 
     def on_body(self, bytes chunk):
         cdef Http1Exchange exchange = self.current
@@ -455,7 +635,7 @@ cdef class Http1Core(Timed):
             return
         if self.closing:
             if not self.exchanges:
-                self.writer.close()  # answered before it was all there
+                self._end()  # answered before it was all there
             return
         self._set_deadline(0 if self.exchanges else HEAD_TIMEOUT)
         if exchange is None or not exchange.wants_body:
@@ -492,9 +672,11 @@ cdef class Http1Core(Timed):
             exchange.respond(503, TEXT, b"Pipelined behind another application", b"")
         elif endpoint.fallback is None:
             exchange.respond(404, TEXT, b"Not Found", b"")
+        elif self.exchanges[0] is exchange:
+            endpoint.ask(self._answer_other(exchange))
         else:
-            self._name_peer(exchange.request)
-            endpoint.loop.create_task(self._answer_other(exchange))
+            # One at a time: it may hold a file open until that is sent.
+            exchange.deferred = True
         return 0
 
     cdef int _admit(self, Http1Exchange exchange) except -1:
@@ -580,6 +762,7 @@ cdef class Http1Core(Timed):
 
     async def _answer_other(self, Http1Exchange exchange):
         try:
+            self._name_peer(exchange.request)
             answer = await self.endpoint.fallback(exchange.request)
         except BaseException as exc:
             self._internal_error(exchange, exc)
@@ -587,17 +770,52 @@ cdef class Http1Core(Timed):
         if answer is None:
             answer = 404, TEXT, b"Not Found", b""
         status, content_type, body, headers = answer
-        exchange.respond(status, content_type, body, headers)
+        exchange.send_large(status, content_type, body, headers)
 
-    def _internal_error(self, Http1Exchange exchange, exc):
-        cdef Endpoint endpoint = self.endpoint
-        if endpoint.loop.is_closed():
-            return  # a coroutine ends with it
+    async def _send_body(self, Http1Exchange exchange, body):
+        """Send the body of the first of the exchanges in pieces, each when the one
+        before has left."""
+        cdef Writer writer
+        cdef bytes piece
+        cdef Py_ssize_t at = 0, size = len(body)
+        try:
+            while at < size:
+                if isinstance(body, bytes):
+                    piece = (<bytes> body)[at:at + PIECE]
+                else:
+                    piece = await body.read(min(PIECE, size - at))
+                writer = self.writer
+                if writer is None:
+                    return  # it was lost
+                at += PyBytes_GET_SIZE(piece)
+                writer.write(piece)
+                writer.flush()
+                if writer.paused:
+                    self.room = self.endpoint.loop.create_future()
+                    await self.room
+                    if self.writer is None:
+                        return
+        except BaseException as exc:
+            # What was announced cannot be sent.
+            self._log_failure(exchange, exc)
+            self.abort_connection()
+            return
+        finally:
+            _close_body(body)
+        exchange.response = b""
+        self._write_ready()
+
+    def _log_failure(self, Http1Exchange exchange, exc):
         if not isinstance(exc, asyncio.CancelledError):
-            endpoint.engine.failed(
+            self.endpoint.engine.failed(
                 exc, "%s %.200s failed",
                 (exchange.request.method, exchange.request.path),
             )
+
+    def _internal_error(self, Http1Exchange exchange, exc):
+        if self.endpoint.loop.is_closed():
+            return  # a coroutine ends with it
+        self._log_failure(exchange, exc)
         exchange.respond(500, TEXT, b"Internal Server Error", b"")
 
     cdef int _upgrade(self, bytes tail) except -1:
@@ -686,6 +904,7 @@ cdef class Http1Core(Timed):
         a.headers += subprotocol_header(exchange.request)
         # From here on the connection is not HTTP's.
         self._set_deadline(0)
+        self._stop_expecting()
         endpoint.connections.discard(self)
         self.writer = self.parser = self.current = None
         self.exchanges = []
@@ -722,15 +941,23 @@ cdef class Http1Core(Timed):
         while self.exchanges:
             exchange = self.exchanges[0]
             if exchange.response is None:
+                if exchange.deferred:
+                    exchange.deferred = False
+                    self.endpoint.ask(self._answer_other(exchange))
                 return 0
-            del self.exchanges[0]
             if writer.buffered() > self.endpoint.engine.max_buffer_bytes:
                 # It asks on, and does not read what it is answered.
                 self.closing = True
                 self.abort_connection()
                 return 0
-            writer.write(exchange.response)
+            if exchange.response:
+                writer.write(exchange.response)
             exchange.response = None
+            if exchange.large is not None:
+                body, exchange.large = exchange.large, None
+                self.endpoint.ask(self._send_body(exchange, body))
+                return 0
+            del self.exchanges[0]
             if not exchange.keep_alive:
                 self.closing = True
                 self.exchanges.clear()
@@ -744,11 +971,14 @@ cdef class Http1Core(Timed):
                 self._set_deadline(LINGER_TIMEOUT)
             else:
                 self._set_deadline(0)
-                writer.close()
+                self._end()
             return 0
-        if self.paused:
-            self.paused = False
-            writer.transport.resume_reading()
+        if self.paused and not self._full():
+            if self.rest is None:
+                self.paused = False
+                writer.transport.resume_reading()
+            else:
+                self.endpoint.engine.soon(self._read_on)
         if self.behind is not None:
             data, self.behind = self.behind, None
             writer.transport.resume_reading()
@@ -767,6 +997,7 @@ cdef class Http1Core(Timed):
         """Close now."""
         if self.writer is not None:
             self.writer.transport.abort()
+        return 0
 
     # Time.
 
@@ -778,19 +1009,59 @@ cdef class Http1Core(Timed):
                 self.deadline.cancel()
                 self.deadline = None
         elif self.deadline is None:
-            self.deadline = engine.start(delay, 0, self)
+            self.deadline = engine.start(delay, D_READ, self)
         else:
-            engine.restart(self.deadline, delay, 0)
+            engine.restart(self.deadline, delay, D_READ)
+        return 0
+
+    cdef int _expect_reading(self) except -1:
+        """Close the connection unless its client reads, within the time in which one
+        with a WebSocket has to answer a ping."""
+        cdef Engine engine = self.endpoint.engine
+        cdef double delay = engine.ping_interval + engine.ping_timeout
+        self.unread = self.writer.unread()
+        if self.stalled is None:
+            self.stalled = engine.start(delay, D_WRITE, self)
+        else:
+            engine.restart(self.stalled, delay, D_WRITE)
+        return 0
+
+    cdef int _stop_expecting(self) except -1:
+        if self.stalled is not None:
+            self.stalled.cancel()
+            self.stalled = None
+        return 0
+
+    cdef int _end(self) except -1:
+        """Close behind what was written."""
+        self.writer.close()
+        if self.writer.buffered():
+            self._expect_reading()
         return 0
 
     cdef int on_deadline(self, int kind, double now) except -1:
+        cdef Engine engine = self.endpoint.engine
+        if kind == D_WRITE:
+            self.stalled = None
+            if self.writer is None:
+                return 0
+            if self.writer.unread() < self.unread:
+                return self._expect_reading()
+            engine.counters["stalled_responses"] += 1
+            engine.logger.info(
+                "an HTTP client has read nothing of %d bytes for %g s, closed",
+                self.unread, engine.ping_interval + engine.ping_timeout,
+            )
+            return self.abort_connection()
         self.deadline = None
         if self.writer is None:
             return 0
         if self.head_size > 0 or self.current is not None:
             self._fail(408, b"Request timeout")
+        elif self.writer.paused and not self.closing:
+            self._set_deadline(HEAD_TIMEOUT)  # it reads the response before
         else:
-            self.writer.close()
+            self._end()
         return 0
 
 
@@ -818,6 +1089,16 @@ cdef Request _plain_request(const sf_request *r, const char *p, str scheme):
         p[r.lines:r.lines + r.lines_size],
         scheme, "1.1",
     )
+
+
+cdef bytes _path_of(bytes target):
+    """The path and query of a target, which may name a scheme and host before them: the
+    absolute form (RFC 9112, section 3.2.2)."""
+    match = ABSOLUTE.match(target)
+    if match is None:
+        return target
+    path = target[match.end():]
+    return path if path[:1] == b"/" else b"/" + path
 
 
 def _wants_websocket(Request request):

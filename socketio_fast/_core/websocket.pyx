@@ -9,6 +9,7 @@ Writing: `Outgoing` renders frames once for everybody, and `Writer` sends those 
 pass of the loop at once.
 """
 import asyncio
+import re
 from hashlib import sha1
 
 import cython
@@ -70,6 +71,9 @@ cdef enum:
     SCRATCH_SIZE = 65536
     D_CLOSE = 0
     RSV1 = 0x40  # in an opcode: the message is compressed
+
+# The first of a list, if it is a token (RFC 9110, section 5.6.2).
+FIRST_TOKEN = re.compile(rb"[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*(?:,|\Z)")
 
 # How long a client has to answer a close frame (seconds).
 cdef double CLOSE_TIMEOUT = 10.0
@@ -514,13 +518,11 @@ cpdef bytes websocket_key(Request request):
 
 cpdef bytes subprotocol_header(Request request):
     """The response line that chooses the first subprotocol offered, as ws for Node.js
-    does: browsers fail a connection for which none is chosen. Empty for no offer."""
+    does: browsers fail a connection for which none is chosen. Empty for no offer, or
+    one that is not a token (RFC 6455, section 4.1)."""
     cdef bytes offered = request.header(b"sec-websocket-protocol")
-    if offered is None:
-        return b""
-    return (
-        b"Sec-WebSocket-Protocol: " + offered.split(b",")[0].strip() + b"\r\n"
-    )
+    match = None if offered is None else FIRST_TOKEN.match(offered)
+    return b"" if match is None else b"Sec-WebSocket-Protocol: %b\r\n" % match[1]
 
 
 cdef Deflate negotiated(Engine engine, Request request):

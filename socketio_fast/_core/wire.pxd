@@ -117,3 +117,4 @@ cdef extern from "sf_base64.h" nogil:
 cdef extern from "sf_socket.h" nogil:
     ptrdiff_t sf_send(int fd, const char *p, size_t n)
     void sf_no_sigpipe(int fd)
+    ptrdiff_t sf_unread(int fd)

@@ -21,6 +21,7 @@ cdef class Writer:
     cdef int write(self, bytes data) except -1
     cdef int flush(self) except -1
     cdef Py_ssize_t buffered(self) except -1
+    cdef Py_ssize_t unread(self) except -1
     cdef bint writable(self) except -1
     cdef int close(self) except -1
     cdef int hand_over(self) except -1

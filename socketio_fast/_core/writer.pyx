@@ -16,7 +16,7 @@ import cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.string cimport memcpy
 
-from socketio_fast._core.wire cimport sf_no_sigpipe, sf_send
+from socketio_fast._core.wire cimport sf_no_sigpipe, sf_send, sf_unread
 
 # On Windows a socket is not a file descriptor: the event loop's transport writes.
 cdef bint HAS_DESCRIPTORS = os.name != "nt"
@@ -128,6 +128,21 @@ cdef class Writer:
             self.handed = self.transport.get_write_buffer_size()
         return self.size + self.handed
 
+    cdef Py_ssize_t unread(self) except -1:
+        """Bytes that were handed over, and that the peer has not taken yet.
+
+        The kernel reports that a socket is writable only when a third of its buffer is
+        free, which may be a megabyte: a slow peer is seen to read by what the kernel
+        still holds.
+        """
+        cdef object socket
+        if self.transport is None:
+            return 0
+        socket = self.transport.get_extra_info("socket")
+        return self.transport.get_write_buffer_size() + (
+            0 if socket is None else sf_unread(socket.fileno())
+        )
+
     cdef bint writable(self) except -1:
         """Whether the peer has taken all that was handed over."""
         if self.transport is None:
@@ -138,7 +153,7 @@ cdef class Writer:
 
     cdef int close(self) except -1:
         """Close the connection behind what was taken."""
-        self.flush()
+        self.hand_over()
         if self.transport is not None:
             self.transport.close()
         return 0
@@ -154,7 +169,7 @@ cdef class Writer:
         cdef object transport = self.transport
         if transport is None or transport.is_closing():
             return 0
-        self.flush()
+        self.hand_over()
         if transport.can_write_eof():
             transport.write_eof()
         else:

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from socketio_fast.hosting.common import (
     bind,
     exchange,
 )
-from socketio_fast.static import StaticFiles
+from socketio_fast.static import PIECE, OpenFile, StaticFiles
 
 __all__ = ["ASGIApp", "EngineASGIApp", "handle"]
 
@@ -106,11 +106,15 @@ async def _answer(
             gone.cancel()
 
     answer = await exchange(eio, request, origin, partial(_body, receive), watch)
-    if answer is not None:
-        status, headers, payload = answer
-        start = {"type": "http.response.start", "status": status, "headers": headers}
-        await send(start)
-        await send({"type": "http.response.body", "body": payload})
+    if answer is None:
+        # Hosts drop this, but a middleware may wait for a response all the same.
+        with suppress(OSError):
+            await _respond(send, 400, b"text/plain", b"")
+        return
+    status, headers, payload = answer
+    start = {"type": "http.response.start", "status": status, "headers": headers}
+    await send(start)
+    await send({"type": "http.response.body", "body": payload})
 
 
 async def _body(receive: Receive, limit: int) -> bytes | None:
@@ -262,7 +266,10 @@ class EngineASGIApp:
         if found is None:
             return False
         status, content_type, body, _ = found
-        await _respond(send, status, content_type, body)
+        if isinstance(body, OpenFile):
+            await _send_file(send, status, content_type, body, scope["method"])
+        else:
+            await _respond(send, status, content_type, body)
         return True
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -378,9 +385,26 @@ async def _call(hook: Hook | None) -> None:
 
 
 async def _respond(send: Send, status: int, content_type: bytes, body: bytes) -> None:
-    headers = [
-        (b"content-type", content_type),
-        (b"content-length", b"%d" % len(body)),
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await _start(send, status, content_type, len(body))
     await send({"type": "http.response.body", "body": body})
+
+
+async def _start(send: Send, status: int, content_type: bytes, size: int) -> None:
+    headers = [(b"content-type", content_type), (b"content-length", b"%d" % size)]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+
+
+async def _send_file(
+    send: Send, status: int, content_type: bytes, file: OpenFile, method: str
+) -> None:
+    """Send a large file as fast as the host takes it."""
+    with closing(file):
+        left = len(file)
+        await _start(send, status, content_type, left)
+        while left and method != "HEAD":
+            piece = await file.read(min(left, PIECE))
+            left -= len(piece)
+            body = {"type": "http.response.body", "body": piece}
+            await send({**body, "more_body": left > 0})
+        if left:
+            await send({"type": "http.response.body", "body": b""})

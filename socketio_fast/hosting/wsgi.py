@@ -25,7 +25,7 @@ from socketio_fast._core.session import Engine
 from socketio_fast._core.websocket import Connections
 from socketio_fast.engineio.async_server import AsyncServer
 from socketio_fast.hosting.checks import check_server
-from socketio_fast.static import StaticFiles
+from socketio_fast.static import OpenFile, StaticFiles
 from socketio_fast.threads import Threads
 
 __all__ = ["EngineMiddleware", "EngineWSGIApp", "Gateway", "Middleware", "WSGIApp"]
@@ -33,7 +33,7 @@ __all__ = ["EngineMiddleware", "EngineWSGIApp", "Gateway", "Middleware", "WSGIAp
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
-Response = tuple[int, list[tuple[bytes, bytes]], bytes]
+Response = tuple[int, list[tuple[bytes, bytes]], bytes | OpenFile]
 
 # Where hosts put the socket of a connection.
 SOCKETS = ("werkzeug.socket", "gunicorn.socket")
@@ -381,7 +381,11 @@ class EngineWSGIApp:
         status, content_type, body, _ = found
         length = b"%d" % len(body)
         headers = [(b"Content-Type", content_type), (b"Content-Length", length)]
-        return status, headers, body if method == "GET" else b""
+        if method == "HEAD":
+            if isinstance(body, OpenFile):
+                body.close()
+            body = b""
+        return status, headers, body
 
 
 class EngineMiddleware(EngineWSGIApp):
@@ -452,4 +456,4 @@ def _respond(start_response: StartResponse, response: Response) -> Iterable[byte
     if status not in (101, 304) and "Content-Length" not in dict(lines):
         lines.append(("Content-Length", str(len(body))))
     start_response(f"{status} {http.HTTPStatus(status).phrase}", lines)
-    return [body]
+    return [body] if isinstance(body, bytes) else body

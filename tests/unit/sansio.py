@@ -234,11 +234,12 @@ class Wire:
     def close(self) -> None:
         if not self.closed:
             self.closed = True
-            self.loop.call_soon(self.lose)
+            if not self.holds:
+                self.loop.call_soon(self.lose)
 
     def abort(self) -> None:
-        self.aborted = True
-        self.close()
+        self.aborted = self.closed = True
+        self.loop.call_soon(self.lose)
 
     # For the test.
 

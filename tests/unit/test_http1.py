@@ -98,6 +98,111 @@ def test_who_does_not_read_responses_gets_no_more() -> None:
     assert http.wire.aborted
 
 
+@pytest.mark.parametrize("state", ["waits", "closes", "lingers"])
+def test_who_reads_nothing_of_a_response_is_closed(state: str) -> None:
+    server = make()
+    http = server.http()
+    http.wire.holds = 1000
+    if state == "lingers":
+        http.send(chunked("/x", [b"a"])[:-5])
+    else:
+        lines = [("Connection", "close")] * (state == "closes")
+        http.send(request("GET", "/x", headers=lines))
+    assert len(http.responses()) == 1
+    with server.loop.running():
+        http.wire.protocol.pause_writing()
+    server.loop.advance(44)
+    assert not http.wire.aborted
+    http.wire.holds = 999
+    server.loop.advance(44)
+    assert not http.wire.aborted
+    server.loop.advance(46)
+    assert http.wire.aborted
+    assert server.engine.counters["stalled_responses"] == 1
+
+
+def test_who_has_read_a_response_keeps_the_connection() -> None:
+    server = make()
+    http = server.http()
+    http.send(request("GET", "/x"))
+    assert len(http.responses()) == 1
+    http.wire.holds = 1000
+    with server.loop.running():
+        http.wire.protocol.pause_writing()
+        http.wire.holds = 0
+        http.wire.protocol.resume_writing()
+    server.loop.advance(59)
+    assert not http.wire.closed
+
+
+def test_the_last_response_leaves_behind_those_that_wait() -> None:
+    server = make()
+    http, _ = parked(server)
+    http.send(request("GET", "/x", headers=[("Connection", "close")]))
+    http.wire.holds = 1000
+    with server.loop.running():
+        http.wire.protocol.pause_writing()
+    (session,) = server.engine.sessions.values()
+    session.send_message("a")
+    assert [status for status, _, _ in http.responses()] == [200, 404]
+
+
+# --- the end of what a client sends ----------------------------------------------
+
+
+def half_close(http: Http) -> bool:
+    with http.server.loop.running():
+        stays = http.wire.protocol.eof_received()
+    http.server.loop.turn()
+    assert isinstance(stays, bool)
+    return stays
+
+
+def test_a_client_that_has_sent_all_gets_a_slow_answer() -> None:
+    answers: list[asyncio.Future[tuple[int, bytes, bytes, bytes]]] = []
+
+    async def fallback(request: Request) -> tuple[int, bytes, bytes, bytes]:
+        answers.append(server.loop.create_future())
+        return await answers[-1]
+
+    server = make(fallback)
+    http = server.http()
+    http.send(request("GET", "/x") + request("POST", "/y", b"half")[:-2])
+    assert half_close(http)
+    assert not http.wire.closed
+    answers[0].set_result((200, b"text/x", b"late", b""))
+    assert http.response()[2] == b"late"
+    assert http.wire.closed
+
+
+@pytest.mark.parametrize("data", [b"", b"GET /x HT", request("POST", "/x", b"ab")[:-1]])
+def test_a_client_that_has_left_is_not_waited_for(data: bytes) -> None:
+    http = make().http()
+    http.send(data)
+    http.responses()
+    assert not half_close(http)
+
+
+def test_half_a_post_ends_its_session() -> None:
+    server = make()
+    _, sid = server.polling()
+    http = server.http()
+    http.send(request("POST", server.target("polling", sid), "4abc")[:-1])
+    assert not half_close(http)
+    assert not server.engine.sessions
+
+
+def test_a_waiting_poll_of_a_client_that_has_left() -> None:
+    http, _ = parked(make())
+    assert not half_close(http)
+
+
+def test_tls_has_no_half_close() -> None:
+    server = Server(AsyncServer(), secure=True)
+    http, _ = parked(server)
+    assert not half_close(http)
+
+
 # --- responses ------------------------------------------------------------------
 
 
@@ -223,6 +328,70 @@ def test_responses_keep_the_order_of_the_requests() -> None:
     (session,) = server.engine.sessions.values()
     session.send_message("b")
     assert [body for _, _, body in http.responses()] == [b"4b", b"Not Found", b"ok"]
+
+
+@pytest.mark.parametrize("kind", ["plain", "parsed", "parsed and plain"])
+def test_one_segment_begins_no_more_requests_than_several(
+    kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "access")
+    server = Server(AsyncServer(), access_log=logging.getLogger("access"))
+    http = server.http()
+    kinds = {
+        "plain": request("GET", "/x"),
+        "parsed": request("PUT", "/x"),
+        "parsed and plain": request("PUT", "/x", b"") + request("GET", "/x"),
+    }
+    with server.loop.running():
+        http.wire.protocol.data_received(kinds[kind] * 2000)
+    assert len(caplog.records) <= 32
+    assert not http.wire.reading
+    assert len(http.responses()) == 2000 * (1 + ("and" in kind))
+    assert http.wire.reading
+
+
+def test_a_segment_begins_one_request_at_a_time_of_the_fallback() -> None:
+    asked = []
+    futures: list[asyncio.Future[tuple[int, bytes, bytes, bytes]]] = []
+
+    async def fallback(request: Request) -> tuple[int, bytes, bytes, bytes]:
+        asked.append(request)
+        futures.append(server.loop.create_future())
+        return await futures[-1]
+
+    server = make(fallback)
+    http = server.http()
+    http.send(request("GET", "/x") * 40)
+    for number in range(1, 41):
+        assert len(asked) == number
+        futures[-1].set_result((200, b"text/x", b"a", b""))
+        assert http.response()[0] == 200
+    assert http.wire.reading
+
+
+def test_requests_behind_many_bodies_in_one_segment_are_refused() -> None:
+    # The parser finds a request behind a body by itself.
+    server = make()
+    http, target = parked(server)
+    http.send(chunked("/x", [b"a"]) * 100)
+    (session,) = server.engine.sessions.values()
+    session.send_message("a")
+    statuses = [status for status, _, _ in http.responses()]
+    assert statuses == [200] + [404] * 15 + [400]
+    assert ends(http)
+
+
+def test_what_is_kept_of_a_segment_waits_for_a_client_that_reads() -> None:
+    server = make()
+    http = server.http()
+    http.wire.protocol.pause_writing()
+    http.send(request("GET", "/x") * 3)
+    assert http.responses() == []
+    assert not http.wire.reading
+    with server.loop.running():
+        http.wire.protocol.resume_writing()
+    assert [status for status, _, _ in http.responses()] == [404] * 3
+    assert http.wire.reading
 
 
 def test_reading_pauses_behind_many_unanswered_requests() -> None:
@@ -500,11 +669,93 @@ def test_a_websocket_handshake_that_is_wrong(
 
 
 @pytest.mark.parametrize("upgrade", ["h2c", "foo"])
-def test_another_protocol_is_not_upgraded_to(upgrade: str) -> None:
+@pytest.mark.parametrize("size", [1, 7, 10000])
+def test_another_protocol_is_not_upgraded_to(upgrade: str, size: int) -> None:
+    server = make()
+    _, sid = server.polling()
+    http = server.http()
+    lines = [
+        ("Connection", "Upgrade, HTTP2-Settings"),
+        ("Upgrade", upgrade),
+        ("HTTP2-Settings", "AAMAAABkAAQAAP__"),
+    ]
+    target = server.target("polling", sid)
+    # The body is that of the request, and what follows is the next request.
+    data = (
+        request("GET", POLL, headers=lines)
+        + request("POST", target, "4a\x1e4b", headers=lines)
+        + chunked(target, [b"4c"], headers=lines)
+        + request("GET", "/x")
+    )
+    got = []
+    server.app.on("message", lambda sid, data: got.append(data))
+    for i in range(0, len(data), size):
+        http.send(data[i : i + size])
+    responses = http.responses()
+    assert [status for status, _, _ in responses] == [200, 200, 200, 404]
+    assert {headers["connection"] for _, headers, _ in responses} == {"keep-alive"}
+    assert got == ["a", "b", "c"]
+    assert not http.wire.closed
+
+
+def test_a_tunnel_is_refused() -> None:
+    http = make().http()
+    http.send(request("CONNECT", "a:80") + request("GET", "/x"))
+    assert http.response()[0] == 404
+    assert ends(http)
+
+
+@pytest.mark.parametrize("scheme", ["http", "HTTP", "https"])
+def test_targets_that_name_the_host(scheme: str) -> None:
+    environs = []
+    app = AsyncServer()
+    app.on("connect", lambda sid, environ: environs.append(environ))
+    http = Server(app).http()
+    assert http.get(f"{scheme}://a.example:81{POLL}", ("Origin", "http://a.example:81"))
+    assert environs[0]["HTTP_HOST"] == "a.example:81"
+    assert environs[0]["PATH_INFO"] == "/engine.io/"
+    assert http.get(f"{scheme}://a.example")[0] == 404
+    assert http.get(f"{scheme}://a.example?x")[0] == 404
+
+
+@pytest.mark.parametrize("coding", ["x, chunked", "gzip, chunked", "chunked, chunked"])
+def test_other_transfer_codings(coding: str) -> None:
+    http = make().http()
+    data = chunked("/x", [b"a"]).replace(b"chunked", coding.encode(), 1)
+    http.send(data)
+    # The parser refuses the last of them itself.
+    assert http.response()[0] == (400 if coding == "chunked, chunked" else 501)
+    assert ends(http)
+
+
+@pytest.mark.parametrize(
+    ("offered", "chosen"),
+    [
+        ("a", "a"),
+        ("a, b", "a"),
+        (" a.b!#$%&'*+-^_`|~1 ,b", "a.b!#$%&'*+-^_`|~1"),
+        ("", None),
+        (", a", None),
+        ("a b", None),
+        ('"a"', None),
+        ("a/b", None),
+        ("a;q=1", None),
+        ("\xe9", None),
+    ],
+)
+def test_a_subprotocol_is_a_token(offered: str, chosen: str | None) -> None:
     server = make()
     http = server.http()
-    http.send(upgrade_request("/engine.io/?EIO=4&transport=polling", upgrade=upgrade))
-    assert http.response()[0] == 200
+    lines = [("Sec-WebSocket-Protocol", offered)]
+    http.send(upgrade_request(server.target("websocket"), lines))
+    head = http.wire.take().partition(b"\r\n\r\n")[0].decode("latin-1")
+    assert head.startswith("HTTP/1.1 101")
+    found = [
+        line.partition(": ")[2]
+        for line in head.split("\r\n")
+        if line.lower().startswith("sec-websocket-protocol")
+    ]
+    assert found == ([] if chosen is None else [chosen])
 
 
 def test_an_upgrade_elsewhere() -> None:

@@ -1,0 +1,185 @@
+"""Clients that ask by HTTP and do not read: bounded in memory, and in time."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import socketio_fast
+from integration.raw import Connection, polling, request, within
+
+SIZE = 5_000_000
+CONTENT = bytes(range(256)) * (SIZE // 256)
+PINGS = {"ping_interval": 0.3, "ping_timeout": 0.2}
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, str]:
+    (tmp_path / "large.bin").write_bytes(CONTENT)
+    return {"/static": str(tmp_path)}
+
+
+async def deaf(server: Any, count: int, data: bytes) -> list[socket.socket]:
+    """Clients that have sent this, and read nothing."""
+    loop = asyncio.get_running_loop()
+    clients = []
+    for _ in range(count):
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.setblocking(False)
+        await loop.sock_connect(client, (server.host, server.port))
+        await loop.sock_sendall(client, data)
+        clients.append(client)
+    return clients
+
+
+async def test_files_that_nobody_reads_cost_little_and_end(
+    serve: Any, files: dict[str, str]
+) -> None:
+    sio = socketio_fast.AsyncServer(**PINGS)
+    server = await serve(sio, static_files=files)
+    tasks = asyncio.all_tasks()
+    tracemalloc.start()
+    clients = await deaf(server, 200, request("GET", "/static/large.bin"))
+    try:
+        await within(server._endpoint.connections.wait_closed(None))
+        assert sio.eio.counters["stalled_responses"] == 200
+        _, peak = tracemalloc.get_traced_memory()
+        assert peak < 200 * 300_000
+        assert asyncio.all_tasks() == tasks
+    finally:
+        tracemalloc.stop()
+        for client in clients:
+            client.close()
+
+
+async def test_polls_that_nobody_reads_end(serve: Any) -> None:
+    eio = socketio_fast.engineio.AsyncServer(**PINGS)
+    server = await serve(eio)
+    sids = []
+    eio.on("connect", lambda sid, environ: sids.append(sid))
+    clients = []
+    try:
+        for _ in range(20):
+            connection = await Connection.open(server)
+            sid = await connection.open_session()
+            await connection.close()
+            await eio.send(sid, "x" * SIZE)
+            clients += await deaf(server, 1, request("GET", polling(sid)))
+        await within(server._endpoint.connections.wait_closed(None))
+        assert not eio.engine.sessions
+    finally:
+        for client in clients:
+            client.close()
+
+
+async def test_who_reads_slowly_gets_all_of_a_file(
+    serve: Any, files: dict[str, str]
+) -> None:
+    server = await serve(socketio_fast.AsyncServer(**PINGS), static_files=files)
+    async with await Connection.open(
+        server, receive_buffer=4096, limit=4096
+    ) as connection:
+        await connection.send(request("GET", "/static/large.bin"))
+        head = await within(connection.reader.readuntil(b"\r\n\r\n"))
+        assert b"Content-Length: %d\r\n" % len(CONTENT) in head
+        received = bytearray()
+        # Longer than the deadline, a part of the time.
+        for _ in range(8):
+            await asyncio.sleep(0.1)
+            received += await connection.exactly(50_000)
+        received += await connection.exactly(len(CONTENT) - len(received))
+        assert received == CONTENT
+        response = await connection.get("/static/none")
+        assert response.status == 404
+
+
+async def test_large_files_keep_their_place_among_pipelined_requests(
+    serve: Any, files: dict[str, str]
+) -> None:
+    server = await serve(socketio_fast.AsyncServer(), static_files=files)
+    async with await Connection.open(server) as connection:
+        await connection.send(
+            request("GET", "/static/large.bin")
+            + request("HEAD", "/static/large.bin")
+            + request("GET", "/socket.io/?EIO=4&transport=polling")
+            + request("GET", "/static/large.bin", headers=[("Connection", "close")])
+        )
+        assert (await connection.response()).body == CONTENT
+        response = await connection.response("HEAD")
+        assert response.header("content-length") == str(len(CONTENT))
+        assert (await connection.response()).text.startswith("0{")
+        assert (await connection.response()).body == CONTENT
+        await connection.eof()
+
+
+async def test_a_file_that_becomes_shorter_is_not_sent_as_whole(
+    serve: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(bytes(20_000_000))
+    server = await serve(
+        socketio_fast.AsyncServer(), static_files={"/a.bin": str(path)}
+    )
+    async with await Connection.open(server, receive_buffer=4096) as connection:
+        await connection.send(request("GET", "/a.bin"))
+        await within(connection.reader.readuntil(b"\r\n\r\n"))
+        path.write_bytes(b"")
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await connection.exactly(20_000_000)
+    assert "has become shorter" in caplog.text
+
+
+async def test_a_segment_full_of_requests_is_answered(
+    serve: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "a.txt").write_bytes(b"a")
+    server = await serve(
+        socketio_fast.AsyncServer(), static_files={"/a.txt": str(tmp_path / "a.txt")}
+    )
+    count = 500
+    async with await Connection.open(server) as connection:
+        await connection.send(request("GET", "/a.txt") * count)
+        for _ in range(count):
+            assert (await connection.response()).body == b"a"
+
+
+@pytest.mark.parametrize("target", ["/static/large.bin", "/slow"])
+async def test_an_answer_reaches_who_has_sent_all_and_still_reads(
+    serve: Any, files: dict[str, str], target: str
+) -> None:
+    eio = socketio_fast.engineio.AsyncServer()
+    refused = asyncio.Event()
+
+    @eio.use
+    async def slow(environ: dict[str, Any], headers: Any) -> None:
+        await within(refused.wait())
+
+    server = await serve(eio, static_files=files)
+    if target == "/slow":
+        target = "/engine.io/?EIO=4&transport=polling"
+    async with await Connection.open(server) as connection:
+        await connection.send(request("GET", target))
+        connection.writer.write_eof()
+        await asyncio.sleep(0.05)  # the end has come, without a trace to wait for
+        refused.set()
+        response = await connection.response()
+        assert response.status == 200
+        await connection.eof()
+
+
+async def test_a_poll_of_who_has_left_ends_its_session_at_once(serve: Any) -> None:
+    eio = socketio_fast.engineio.AsyncServer()
+    gone = asyncio.Event()
+    eio.on("disconnect", lambda sid, reason: gone.set())
+    server = await serve(eio)
+    async with await Connection.open(server) as connection:
+        sid = await connection.open_session()
+        await connection.park(polling(sid))
+        connection.writer.write_eof()
+        await within(gone.wait())
