@@ -23,7 +23,7 @@ from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.engineio.base_server import AsyncHandlers, is_ordered
 from socketio_fast.engineio.flow import wait_below
 from socketio_fast.events import name_of
-from socketio_fast.logs import Logger, choose_logger
+from socketio_fast.logs import Logger, choose_logger, escaped
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.base import BaseManager
 from socketio_fast.managers.pubsub import AsyncPubSubManager
@@ -190,6 +190,10 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         if moves or not self.manager_initialized:
             self.manager_initialized = True
             self.manager.initialize()
+
+    def _log(self, message: str, *args: Any) -> None:
+        if self.logger.isEnabledFor(logging.INFO):
+            self.logger.info(message, *map(escaped, args))
 
     async def unbind(self) -> None:
         """Let go of the event loop: the manager's connections are closed."""
@@ -385,14 +389,14 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         Raises:
             ValueError: The client is not connected, or the room is another's ``sid``.
         """
-        self.logger.info("%s is entering room %s [%s]", sid, room, namespace or "/")
+        self._log("%s is entering room %s [%s]", sid, room, namespace or "/")
         await self.manager.enter_room(sid, namespace or "/", room)
 
     async def leave_room(
         self, sid: str, room: Any, namespace: str | None = None
     ) -> None:
         """Take a client out of a room; nothing happens if it is not in it."""
-        self.logger.info("%s is leaving room %s [%s]", sid, room, namespace or "/")
+        self._log("%s is leaving room %s [%s]", sid, room, namespace or "/")
         await self.manager.leave_room(sid, namespace or "/", room)
 
     async def close_room(self, room: Any, namespace: str | None = None) -> None:
@@ -401,7 +405,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         Raises:
             ValueError: The room is a client's ``sid``.
         """
-        self.logger.info("room %s is closing [%s]", room, namespace or "/")
+        self._log("room %s is closing [%s]", room, namespace or "/")
         await self.manager.close_room(room, namespace or "/")
 
     # Clients.
@@ -467,7 +471,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
             return
         peer = self._peer(sid, namespace)
         if peer is not None and peer.reachable:
-            self.logger.info("disconnecting %s [%s]", sid, namespace or "/")
+            self._log("disconnecting %s [%s]", sid, namespace or "/")
             handler = peer.disconnect()
             if handler is not None:
                 await asyncio.shield(handler)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from socketio_fast.limits import Limits
+from socketio_fast.origins import origin_pattern
 from socketio_fast.proxies import TrustedProxies
 
 __all__ = ["DeflateOptions", "EngineConfig"]
@@ -99,10 +101,12 @@ class EngineConfig:
         per_message_deflate: Whether WebSocket messages are compressed for clients that
             offer it: ``False``, ``True``, or a dict of :class:`DeflateOptions`.
         cookie: ``None``; the name of a cookie that holds the Engine.IO id, with path
-            ``/`` and ``SameSite=Lax``; or a dict of its name (``io``) and attributes.
+            ``/`` and ``SameSite=Lax``, and, as python-socketio's, without ``HttpOnly``
+            and ``Secure``; or a dict of its name (``io``) and attributes.
         cors_allowed_origins: ``None`` for the server's own origin, ``"*"`` for all, an
             origin, a list of them, or a callable ``(origin[, environ]) -> bool``. An
-            empty list switches the check off.
+            empty list switches the check off. ``"https://*.example.com"`` is every host
+            below ``example.com``.
         cors_credentials: Whether cookies may be sent from other origins.
         initial_packet: A message for each client, behind the open packet: ``str`` or
             ``bytes``; ``None`` for none.
@@ -112,10 +116,12 @@ class EngineConfig:
             :class:`socketio_fast.limits.Limits`; ``None`` is no limit.
         allow_eio3: Whether clients of revision 3 of the protocol, Socket.IO 2, are
             served too (``False``).
-        trusted_proxies: Whose ``Forwarded`` and ``X-Forwarded-*`` headers say who a
-            client is: addresses and networks, ``"unix"``, ``"*"``; nobody's (``()``).
-            See :class:`socketio_fast.proxies.TrustedProxies`, which it becomes;
-            ``None`` if there are none.
+        allow_jsonp: Whether long-polling by scripts and forms (JSONP) is served;
+            ``None``: where clients of revision 3 are.
+        trusted_proxies: Whose ``X-Forwarded-*`` headers say who a client is: addresses
+            and networks, ``"unix"``, ``"*"``; nobody's (``()``). Or a
+            :class:`socketio_fast.proxies.TrustedProxies`, which it becomes, and which
+            may name ``Forwarded`` instead; ``None`` if there are none.
 
     Raises:
         ValueError: The option and the value that is not allowed.
@@ -141,6 +147,7 @@ class EngineConfig:
     transports: Any = None
     limits: Limits | None = None
     allow_eio3: bool = False
+    allow_jsonp: bool | None = None
     trusted_proxies: Any = ()
     # Seconds that clients are told on top of ping_interval; not an option.
     ping_grace: float = 0
@@ -174,6 +181,10 @@ class EngineConfig:
         self._set("per_message_deflate", _deflate(self.per_message_deflate))
         if not isinstance(self.allow_eio3, bool):
             raise ValueError(f"allow_eio3={self.allow_eio3!r}: True or False expected")
+        if not isinstance(self.allow_jsonp, (bool, type(None))):
+            raise ValueError(
+                f"allow_jsonp={self.allow_jsonp!r}: True, False or None expected"
+            )
         if not isinstance(self.initial_packet, (str, bytes, type(None))):
             raise ValueError(
                 f"initial_packet={self.initial_packet!r}: str, bytes or None expected"
@@ -185,12 +196,45 @@ class EngineConfig:
             )
         self._set("cookie", _cookie(self.cookie))
         self._set("cors_allowed_origins", _origins(self.cors_allowed_origins))
+        if isinstance(self.cors_allowed_origins, tuple):
+            origin_pattern(self.cors_allowed_origins)  # which may refuse them
         self._set("transports", _transports(self.transports))
         self._set("trusted_proxies", _proxies(self.trusted_proxies))
         if self.limits is not None and not isinstance(self.limits, Limits):
             raise ValueError(
                 f"limits={self.limits!r}: a socketio_fast.limits.Limits expected"
             )
+
+    @property
+    def jsonp(self) -> bool:
+        """Whether JSONP is served."""
+        return self.allow_eio3 if self.allow_jsonp is None else self.allow_jsonp
+
+    @property
+    def origin_pattern(self) -> re.Pattern[str] | None:
+        """What the patterns of ``cors_allowed_origins`` match; ``None`` without any."""
+        origins = self.cors_allowed_origins
+        return origin_pattern(origins) if isinstance(origins, tuple) else None
+
+    @property
+    def weaknesses(self) -> list[str]:
+        """What a deployment may not want, of options that are python-socketio's."""
+        found = []
+        origins = self.cors_allowed_origins
+        if isinstance(origins, tuple) and "*" in origins and self.cors_credentials:
+            found.append(
+                "cors_allowed_origins='*' lets pages of every origin connect with the "
+                "cookies of their visitors: name the origins, or pass "
+                "cors_credentials=False"
+            )
+        if self.cookie is not None and "httponly" not in map(str.lower, self.cookie):
+            name = self.cookie.get("name", "io")
+            found.append(
+                f"the cookie {name!r} is readable by scripts, and sent without TLS "
+                f"too: cookie={{'name': {name!r}, 'path': '/', 'SameSite': 'Lax', "
+                "'HttpOnly': True, 'Secure': True}, the last with TLS"
+            )
+        return found
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
@@ -223,10 +267,18 @@ def _deflate(options: Any) -> DeflateOptions | None:
 def _cookie(cookie: str | Mapping[str, Any] | None) -> dict[str, Any] | None:
     if cookie is None:
         return None
-    if isinstance(cookie, str):
-        return {"name": cookie, "path": "/", "SameSite": "Lax"}
-    if isinstance(cookie, Mapping):
-        return dict(cookie)
+    if isinstance(cookie, (str, Mapping)):
+        attributes = (
+            {"name": cookie, "path": "/", "SameSite": "Lax"}
+            if isinstance(cookie, str)
+            else dict(cookie)
+        )
+        for part in (*attributes, *attributes.values()):
+            if isinstance(part, str) and ("\r" in part or "\n" in part):
+                raise ValueError(
+                    f"cookie: {part!r} has a line break, which would end the header"
+                )
+        return attributes
     raise ValueError(f"cookie={cookie!r}: None, a name or a dict expected")
 
 

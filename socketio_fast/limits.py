@@ -39,6 +39,10 @@ class Limits:
         address_bytes: Such bytes of all connections of an address together.
         connections: New connections of an address a second.
         connections_per_address: Connections of an address at a time.
+        tcp_connections_per_address: TCP connections of an address at a time, whatever
+            they are used for; a client has one, and by long-polling up to as many as
+            its browser opens. Counted by the compiled server, for who connects to it:
+            not for trusted proxies.
         pending_handshakes: Connections at a time, of all addresses, that have not
             joined a namespace yet.
         rooms_per_socket: Rooms that a client may be in at a time, its own not counted.
@@ -59,6 +63,7 @@ class Limits:
     address_bytes: float | Rate | None = None
     connections: float | Rate | None = None
     connections_per_address: int | None = None
+    tcp_connections_per_address: int | None = None
     pending_handshakes: int | None = None
     rooms_per_socket: int | None = None
     namespaces_per_connection: int | None = None
@@ -90,6 +95,7 @@ class Limits:
 RATES = ("events", "bytes", "address_events", "address_bytes", "connections")
 NUMBERS = (
     "connections_per_address",
+    "tcp_connections_per_address",
     "pending_handshakes",
     "rooms_per_socket",
     "namespaces_per_connection",

@@ -7,6 +7,21 @@ import logging
 Logger = logging.Logger
 
 
+def escaped(text: object, size: int = 200) -> str:
+    """What came from a peer, for a line of a log.
+
+    Args:
+        text: What is to be logged; of something else its ``str()``.
+        size: Characters of it, at most.
+
+    Returns:
+        Its beginning, in which what is not printable (line breaks, escape sequences of
+        terminals) is escaped as in ``repr()``.
+    """
+    shown = str(text)[:size]
+    return shown if shown.isprintable() else repr(shown)[1:-1]
+
+
 def choose_logger(option: bool | Logger, name: str) -> Logger:
     """The logger for an option: ``False``, ``True``, or a logger itself.
 

@@ -1,4 +1,4 @@
-"""Who a client is, as the proxies in front of a server say (RFC 7239)."""
+"""Who a client is, as the proxies in front of a server say."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from socketio_fast.exceptions import ProtocolError
+
 __all__ = ["Client", "TrustedProxies"]
 
 Headers = Iterable[tuple[bytes, bytes]]
+
+# What may name a client.
+HEADERS = ("x-forwarded-for", "forwarded")
 
 # Entries of a header that are looked at, from the nearest on.
 MAX_HOPS = 64
@@ -57,12 +62,23 @@ class TrustedProxies:
     Args:
         proxies: Addresses and networks (``"10.0.0.0/8"``), ``"unix"`` for whoever
             connects by a Unix socket, ``"*"`` for everybody; one of them or several.
+        header: What names the client: ``"X-Forwarded-For"``, with
+            ``X-Forwarded-Proto`` and ``X-Forwarded-Host``; or ``"Forwarded"``
+            (RFC 7239). Proxies must write it; what a client sends by the other is not
+            believed.
 
     Raises:
         ValueError: It is something else.
     """
 
-    def __init__(self, proxies: str | Sequence[str]) -> None:
+    def __init__(
+        self, proxies: str | Sequence[str], header: str = "X-Forwarded-For"
+    ) -> None:
+        if not isinstance(header, str) or header.lower() not in HEADERS:
+            raise ValueError(
+                f"header={header!r}: 'X-Forwarded-For' or 'Forwarded' expected"
+            )
+        self._standard = header.lower() == "forwarded"
         names = (proxies,) if isinstance(proxies, str) else tuple(proxies)
         self._everybody = "*" in names
         self._unix = self._everybody or "unix" in names
@@ -73,8 +89,7 @@ class TrustedProxies:
     def client(self, peer: Any, headers: Headers) -> Client | None:
         """Who the client of a request is.
 
-        ``Forwarded`` counts, or if there is none ``X-Forwarded-For``, ``-Proto`` and
-        ``-Host``. The client is the rightmost entry that is not a trusted proxy; if
+        The client is the rightmost entry of the header that is not a trusted proxy; if
         all are, the leftmost. An entry on the way that is no address says nothing.
 
         Args:
@@ -84,18 +99,28 @@ class TrustedProxies:
 
         Returns:
             ``None``: who has connected is not trusted, or says nothing.
+
+        Raises:
+            ProtocolError: ``Forwarded`` and ``X-Forwarded-For`` name different clients:
+                one of them is not the proxy's.
         """
-        if not self._trusts_peer(peer):
+        if not self.trusts(peer):
             return None
         found: dict[bytes, list[str]] = {}
         for name, value in headers:
             if name == b"forwarded" or name.startswith(b"x-forwarded-"):
                 found.setdefault(name, []).append(value.decode("latin-1"))
-        if b"forwarded" in found:
-            hops = [hop for line in found[b"forwarded"] for hop in _forwarded(line)]
-        else:
-            hops = _x_forwarded(found)
-        client, hop = self._walk(hops)
+        standard = [
+            hop for line in found.get(b"forwarded", ()) for hop in _forwarded(line)
+        ]
+        common = _x_forwarded(found)
+        client, hop = self._walk(standard if self._standard else common)
+        if standard and b"x-forwarded-for" in found:
+            other, _ = self._walk(common if self._standard else standard)
+            if client is not None and other is not None and client[0] != other[0]:
+                raise ProtocolError(
+                    f"Forwarded and X-Forwarded-For disagree: {client} and {other}"
+                )
         if hop is None:
             return None
         host = hop.host if HOST.fullmatch(hop.host) else None
@@ -106,16 +131,18 @@ class TrustedProxies:
         client = hop = None
         for hop in hops[: -MAX_HOPS - 1 : -1]:
             client = _node(hop.node)
-            if client is None or not self._trusts(client[0]):
+            if client is None or not self._trusts_address(client[0]):
                 return client, hop
         return (client, hop) if len(hops) <= MAX_HOPS else (None, None)
 
-    def _trusts_peer(self, peer: Any) -> bool:
+    def trusts(self, peer: Any) -> bool:
+        """Whether who has connected is such a proxy: an address and a port, or anything
+        else for a Unix socket."""
         if not isinstance(peer, tuple):
             return self._unix
-        return self._trusts(peer[0])
+        return self._trusts_address(peer[0])
 
-    def _trusts(self, address: str) -> bool:
+    def _trusts_address(self, address: str) -> bool:
         if self._everybody:
             return True
         try:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from socketio_fast._core.http1 import Endpoint
 from socketio_fast._version import __version__
 from socketio_fast.async_server import AsyncServer
+from socketio_fast.descriptors import DescriptorWatch
 from socketio_fast.drain import check_rate, drain
 from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.engineio.server import Server as SyncEngineServer
@@ -86,7 +87,8 @@ async def serve(
         host: The address to listen on; ``None`` for all.
         port: The TCP port; 0 for a free one.
         path: Where clients connect: ``/socket.io/``, or ``/engine.io/`` for the latter.
-        uds: A Unix socket to listen on instead. It is removed at the end.
+        uds: A Unix socket to listen on instead. It is removed at the end, unless
+            another process has made it anew.
         sock: A bound socket to listen on instead.
         ssl_certfile: A PEM file of the certificate chain, for TLS.
         ssl_keyfile: The PEM file of its key, if that is not in the same.
@@ -161,6 +163,7 @@ async def serve(
         http3 = _http3(
             eio, location, uds, ssl_certfile, ssl_keyfile, ssl_keyfile_password
         )
+    descriptors = DescriptorWatch(loop, eio.engine.logger)
     endpoint = Endpoint(
         eio.engine,
         loop,
@@ -169,6 +172,7 @@ async def serve(
         choose_logger(True, "socketio_fast.access") if access_log else None,
         ssl is not None,
         other,
+        descriptors,
     )
     listener = ProxyListener(endpoint) if proxy_protocol else None
     factory = endpoint.protocol if listener is None else listener.protocol
@@ -198,6 +202,7 @@ async def serve(
         listener,
         drain_rate,
         http3,
+        descriptors=descriptors,
     )
 
 
@@ -270,6 +275,8 @@ class RunningServer:
         listener: ProxyListener | None = None,
         drain_rate: float | None = None,
         http3: WebTransportServer | None = None,
+        *,
+        descriptors: DescriptorWatch,
     ) -> None:
         self._eio = eio
         self._http3 = http3
@@ -279,6 +286,8 @@ class RunningServer:
         self._other = other
         self._servers = servers
         self._uds = uds
+        self._uds_identity = None if uds is None else _identity(uds)
+        self._descriptors = descriptors
         self._timeout = shutdown_timeout
         self._drain_rate = drain_rate
         self._closed = False
@@ -311,8 +320,7 @@ class RunningServer:
         if self._drain_rate is not None:
             # It still listens: each poll may come by a new connection.
             await drain(self._eio.engine, self._drain_rate, DRAIN_SHARE * self._timeout)
-        for server in self._servers:
-            server.close()
+        self._stop_listening()
         self._eio.engine.close_all(stopping=True)
         self._endpoint.close_idle()
         if self._listener is not None:
@@ -337,16 +345,23 @@ class RunningServer:
             await self._unbind()
         for server in self._servers:
             await server.wait_closed()
-        if self._uds is not None:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._uds)
         self._eio.engine.reopen()
+
+    def _stop_listening(self) -> None:
+        # The file of a Unix socket first: its inode is no other's while it is open. A
+        # server that was started meanwhile, or forked, has made its own.
+        if self._uds_identity is not None and self._uds is not None:
+            if _identity(self._uds) == self._uds_identity:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(self._uds)
+        for server in self._servers:
+            server.close()
+        self._descriptors.close()
 
     async def _abort(self) -> None:
         """End at once: nothing is delivered any more, and nobody is waited for."""
         self._closed = True
-        for server in self._servers:
-            server.close()
+        self._stop_listening()
         if self._listener is not None:
             self._listener.close()
         self._eio.engine.drop_all()
@@ -365,6 +380,15 @@ class RunningServer:
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+
+def _identity(path: str | os.PathLike[str]) -> tuple[int, int, int] | None:
+    """Which file it is, for this process; ``None``: there is none."""
+    try:
+        found = os.stat(path, follow_symlinks=False)
+    except (OSError, ValueError):  # ValueError: Linux's names without a file
+        return None
+    return found.st_dev, found.st_ino, os.getpid()
 
 
 def run(

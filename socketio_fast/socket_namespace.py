@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
 
 from socketio_fast._core.failures import log_failure
 from socketio_fast._core.peer import Namespace, Peer
+from socketio_fast.logs import escaped
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.operators import Broadcasting, BroadcastOperator, RemoteSocket
 from socketio_fast.sockets import (
@@ -284,7 +285,7 @@ class SocketNamespace(_Namespace):
 
         def failed(error: BaseException) -> None:
             message = "listener of %r failed in %s"
-            log_failure(self.server.logger, error, message, (event, self.name))
+            log_failure(self.server.logger, error, message, (event, escaped(self.name)))
 
         return source._fire(runner, failed, event, *args)
 

@@ -21,6 +21,7 @@ from socketio_fast._core.session cimport (
 from socketio_fast._core.tasks cimport Outcome, Runner
 
 from socketio_fast.exceptions import LimitError, PacketError
+from socketio_fast.logs import escaped
 
 cdef extern from "Python.h":
     PyObject **PySequence_Fast_ITEMS(object o)
@@ -89,7 +90,8 @@ cdef class CallbackHandler(SessionHandler):
     cdef int _failed(self, str event, object error) except -1:
         cdef Session session = self.session
         log_failure(
-            self.callbacks.logger, error, "handler of %r {} for %s", (event, session.id)
+            self.callbacks.logger, error, "handler of %r {} for %s",
+            (event, escaped(session.id)),
         )
         if event == "connect":
             session.refuse()

@@ -15,6 +15,8 @@ import cython
 from socketio_fast._core.peer cimport Hub, Namespace
 from socketio_fast._core.rooms cimport Rooms
 
+from socketio_fast.logs import escaped
+
 cdef extern from "Python.h":
     int PyErr_WarnEx(object category, const char *message, Py_ssize_t level) except -1
 
@@ -121,7 +123,7 @@ Coroutine.register(Emission)
 cdef int _log(Hub hub, object event, object to, object namespace) except -1:
     hub.logger.info(
         'emitting event "%s" to %s [%s]',
-        event, "all" if to is None else to, namespace or "/",
+        escaped(event), "all" if to is None else escaped(to), escaped(namespace or "/"),
     )
     return 0
 

@@ -14,6 +14,7 @@ cdef class Request:
         readonly str host           # as a trusted proxy says; None: the header's
         readonly str http_version
         unsigned char believed      # proxies were asked who the client is
+        unsigned char disputed      # their headers contradict each other
         unsigned char escaped       # the query has escapes
         readonly bint webtransport  # it stands for the open packet of such a session
         Py_ssize_t query_at         # where the query begins; -1: there is none

@@ -26,6 +26,8 @@ from socketio_fast._core.session cimport (
 from socketio_fast._core.wire cimport sf_find_header, sf_find_parameter, sf_has_token
 
 from socketio_fast._core.failures import ends_task
+from socketio_fast.exceptions import ProtocolError
+from socketio_fast.logs import escaped
 
 cdef enum:
     UNKNOWN_TRANSPORT
@@ -260,7 +262,8 @@ cdef Admission _error(
     a.headers = b""
     if engine.logger.isEnabledFor(logging.INFO):
         engine.logger.info(
-            "%s %.200s refused: %s", request.method, request.path, a.body.decode()
+            "%s %s refused: %s",
+            escaped(request.method), escaped(request.path), a.body.decode(),
         )
     if engine.hooks is not None:
         text = MESSAGES[code].decode()
@@ -274,7 +277,11 @@ cdef int believe(Engine engine, Request request) except -1:
     if engine.proxies is None or request.believed:
         return 0
     request.believed = True
-    client = engine.proxies.client(request.peer, request.headers)
+    try:
+        client = engine.proxies.client(request.peer, request.headers)
+    except ProtocolError:
+        request.disputed = True
+        return 0
     if client is not None:
         peer, scheme, request.host = client
         if peer is not None:
@@ -308,6 +315,8 @@ async def consider(Engine engine not None, Request request not None, origin, upg
         believe(engine, request)
         seen = _Origin.__new__(_Origin)
         seen._environ = origin.environ()
+        if request.disputed:
+            return admit(engine, request, upgrade)  # which refuses it
         hooks = engine.hooks
         headers = hooks.new_headers()
         refusal = await hooks.run_middlewares(seen._environ, headers)
@@ -337,7 +346,8 @@ async def consider(Engine engine not None, Request request not None, origin, upg
         if ends_task(exc):
             raise
         engine.failed(
-            exc, "%s %.200s: a hook failed", (request.method, request.path)
+            exc, "%s %s: a hook failed",
+            (escaped(request.method), escaped(request.path)),
         )
         a = Admission.__new__(Admission)
         a.status = 500
@@ -364,6 +374,11 @@ cdef Admission admit(Engine engine, Request request, bint upgrade):
     cdef bytes cors
     if engine.proxies is not None:
         believe(engine, request)
+        if request.disputed:
+            return _error(
+                engine, request, BAD_REQUEST, {"name": "PROXY_HEADERS"},
+                b"Forwarded and X-Forwarded-For disagree",
+            )
     cors = _cors_headers(engine, request)
     if cors is None:
         return _error(
@@ -454,6 +469,14 @@ cdef Admission _handshake(Engine engine, Request request, str transport):
                 {"protocol": request.parameter(b"EIO")},
             )
         revision = REVISION_3
+    if (
+        not engine.allow_jsonp and transport == "polling"
+        and request.parameter(b"j") is not None
+    ):
+        return _error(
+            engine, request, BAD_REQUEST, {"name": "JSONP_DISABLED"},
+            b"JSONP is not served: allow_jsonp=False",
+        )
     a = _admit_visitor(engine, request)
     a.dialect = _dialect(revision, transport, request)
     return a
@@ -505,7 +528,7 @@ cdef int _turn_away(
     a.body = b'{"code":%d,"message":"%s"}' % (FORBIDDEN, message)
     wait = math.ceil(wait)
     a.headers += b"Retry-After: %d\r\n" % wait
-    engine.logger.info("%s refused: %s", request.peer, a.body.decode())
+    engine.logger.info("%r refused: %s", request.peer, a.body.decode())
     if engine.hooks is not None:
         engine.hooks.failed(
             request.environ(), FORBIDDEN, message.decode(),
@@ -565,7 +588,10 @@ cdef bint _origin_allowed(Engine engine, bytes raw, Request request) except -1:
         ]
     if callable(allowed):
         return bool(allowed(origin, request.environ()))
-    return "*" in allowed or origin in allowed
+    return "*" in allowed or origin in allowed or (
+        engine.origin_pattern is not None
+        and engine.origin_pattern.fullmatch(origin) is not None
+    )
 
 
 cdef str _plain_origin(str origin):

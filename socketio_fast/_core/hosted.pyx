@@ -44,6 +44,7 @@ from socketio_fast._core.writer cimport Writer
 
 from socketio_fast._core.session import GOING_AWAY
 from socketio_fast.exceptions import LimitError, ProtocolError
+from socketio_fast.logs import escaped
 
 cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
@@ -122,7 +123,8 @@ cdef class HostedExchange(Exchange):
 
     def _fail(self, exc):
         self.engine.failed(
-            exc, "%s %.200s failed", (self.request.method, self.request.path)
+            exc, "%s %s failed",
+            (escaped(self.request.method), escaped(self.request.path)),
         )
         self.respond(500, TEXT, b"Internal Server Error", b"")
 
@@ -188,7 +190,7 @@ cdef class HostedWebSocket(Transport):
         try:
             a = admit(engine, request, True) if admission is None else admission
         except BaseException as exc:
-            engine.failed(exc, "%.200s failed", (request.path,))
+            engine.failed(exc, "%s failed", (escaped(request.path),))
             self.status = 500
             self.body = b"Internal Server Error"
             self.headers = [(b"content-type", TEXT)]

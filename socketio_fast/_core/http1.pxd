@@ -20,12 +20,15 @@ cdef class Endpoint:
         object fallback             # async (Request) -> answer, see Endpoint
         object access_log           # a logger, or None
         readonly bint secure
+        object descriptors          # told of connections with a high one; or None
+        int few_from                # the number of a descriptor that is a high one
         readonly object other       # takes connections, see Endpoint; None: nobody
         # The Date line, and the second it is of.
         bytes date
         double date_until
 
     cdef bytes date_line(self)
+    cdef int log_access(self, Request request, int status, Py_ssize_t size) except -1
     cdef bint owns_target(self, bytes target) except -1
 
 
@@ -77,6 +80,7 @@ cdef class Http1Core(Timed):
         bint closing                # nothing more is read
         bint paused
 
+    cdef bint _admitted(self) except -1
     cdef int _set_deadline(self, double delay) except -1
     cdef int _read_plain(
         self, const sf_request *r, const char *p, Py_ssize_t n

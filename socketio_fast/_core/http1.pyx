@@ -52,10 +52,11 @@ from socketio_fast._core.wire cimport (
     sf_request,
     sf_scan_request,
 )
-from socketio_fast._core.writer cimport Writer
+from socketio_fast._core.writer cimport Opened, Writer
 
 from socketio_fast._core.handshake import consider
 from socketio_fast.exceptions import ProtocolError
+from socketio_fast.logs import escaped
 
 cdef enum:
     MAX_HEAD = 16384        # bytes of a request's head, as Node.js
@@ -104,12 +105,13 @@ cdef class Endpoint:
             Its `origin(request, websocket)` makes the environ of sessions.
         access_log: A logger for requests, or None.
         secure: Whether connections use TLS.
+        descriptors: A `DescriptorWatch`, or None.
     """
 
     def __cinit__(
         self, Engine engine not None, object loop, str path not None,
         object fallback=None, object access_log=None, bint secure=False,
-        object other=None,
+        object other=None, object descriptors=None,
     ):
         self.engine = engine
         self.loop = loop
@@ -119,6 +121,8 @@ cdef class Endpoint:
         self.access_log = access_log
         self.secure = secure
         self.other = other
+        self.descriptors = descriptors
+        self.few_from = -1 if descriptors is None else descriptors.few_from
         self.connections = Connections()
         self.asking = set()
 
@@ -128,6 +132,15 @@ cdef class Endpoint:
             self.date = b"Date: " + formatdate(usegmt=True).encode() + b"\r\n"
             self.date_until = now + 1.0
         return self.date
+
+    cdef int log_access(self, Request request, int status, Py_ssize_t size) except -1:
+        # A quote would end the request before its end.
+        path = escaped(request.path, MAX_HEAD).replace('"', "\\x22")
+        self.access_log.info(
+            '%s "%s %s" %d %d', _address(request.peer), request.method, path, status,
+            size,
+        )
+        return 0
 
     cdef bint owns_target(self, bytes target) except -1:
         """Whether the path of a request's target is Engine.IO's."""
@@ -251,10 +264,7 @@ cdef class Http1Exchange(Exchange):
         endpoint = connection.endpoint
         if endpoint.access_log is not None:
             connection._name_peer(request)
-            endpoint.access_log.info(
-                '%s "%s %s" %d %d', _address(request.peer), request.method,
-                request.path, status, size,
-            )
+            endpoint.log_access(request, status, size)
         if self.wants_body:
             # The rest of the request's body is not waited for.
             self.wants_body = False
@@ -296,9 +306,40 @@ cdef class Http1Core(Timed):
     # From the event loop.
 
     def connection_made(self, transport):
-        self.writer = Writer(self.endpoint.engine, transport, self.endpoint.secure)
-        self.endpoint.connections.add(self)
+        cdef Endpoint endpoint = self.endpoint
+        cdef int number
+        self.writer = Writer(endpoint.engine, transport, endpoint.secure)
+        endpoint.connections.add(self)
+        if endpoint.few_from >= 0:
+            number = (
+                transport.get_extra_info("socket").fileno() if endpoint.secure
+                else self.writer.fd
+            )
+            if number >= endpoint.few_from:
+                endpoint.descriptors.seen(number)
+        if endpoint.engine.limits is not None and not self._admitted():
+            self.closing = True
+            self.abort_connection()
+            return
         self._set_deadline(HEAD_TIMEOUT)
+
+    cdef bint _admitted(self) except -1:
+        """Whether its address may have one more connection."""
+        cdef Engine engine = self.endpoint.engine
+        cdef object transport = self.writer.transport
+        peer = (
+            transport.get_extra_info("peername") if self.named is None
+            else self.named[0]
+        )
+        if engine.proxies is not None and engine.proxies.trusts(peer):
+            return True  # which connects for many
+        if engine.limits.admits(Opened(transport), peer, engine.now()):
+            return True
+        engine.counters["refused_tcp_connections"] += 1
+        engine.logger.info(
+            "%r refused: more than tcp_connections_per_address", peer
+        )
+        return False
 
     def connection_lost(self, exc):
         cdef Http1Exchange exchange
@@ -808,8 +849,8 @@ cdef class Http1Core(Timed):
     def _log_failure(self, Http1Exchange exchange, exc):
         if not isinstance(exc, asyncio.CancelledError):
             self.endpoint.engine.failed(
-                exc, "%s %.200s failed",
-                (exchange.request.method, exchange.request.path),
+                exc, "%s %s failed",
+                (exchange.request.method, escaped(exchange.request.path)),
             )
 
     def _internal_error(self, Http1Exchange exchange, exc):
@@ -888,9 +929,7 @@ cdef class Http1Core(Timed):
             return 0
         self._name_peer(request)
         if endpoint.access_log is not None:
-            endpoint.access_log.info(
-                '%s "%s %s" 101 0', _address(request.peer), request.method, request.path
-            )
+            endpoint.log_access(request, 101, 0)
         session = a.session
         if session is None:
             session = engine.new_session(a.visitor, a.dialect, a.id)

@@ -19,9 +19,13 @@ cdef class Visitor:
     cdef:
         readonly str address
         readonly Py_ssize_t connections
+        set transports              # its TCP connections, and some that are closed
+        Py_ssize_t prune_at         # so many, and those that are closed are forgotten
         Bucket connects
         Bucket events
         Bucket bytes
+
+    cdef int forget_closed(self) except -1
 
 
 cdef class Limiter:
@@ -46,9 +50,11 @@ cdef class Limits:
         tuple exempt
         Py_ssize_t rooms        # of a client; -1: any number
         Py_ssize_t namespaces   # of a connection; -1: any number
+        Py_ssize_t transports   # TCP connections of an address; -1: any number
 
     cdef Visitor visitor(self, object peer, double now)
     cdef object refusal(self, Visitor visitor, double now)
+    cdef bint admits(self, object transport, object peer, double now) except -1
     cdef object crowded(self, Visitor visitor)
     cdef int entered(self, Visitor visitor) except -1
     cdef int left(self, Visitor visitor) except -1

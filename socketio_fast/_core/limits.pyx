@@ -8,6 +8,10 @@ import ipaddress
 
 import cython
 
+# TCP connections of an address that are known before those that are closed are
+# forgotten.
+cdef Py_ssize_t FIRST_PRUNE = 8
+
 # Addresses that are known at least before those without a connection are forgotten.
 cdef Py_ssize_t FIRST_SWEEP = 1024
 
@@ -42,9 +46,15 @@ cdef class Bucket:
 
 
 @cython.final
-@cython.no_gc
 cdef class Visitor:
     """An address, and what it has left."""
+
+    cdef int forget_closed(self) except -1:
+        """Forget its TCP connections that are closed."""
+        if self.transports is not None:
+            self.transports = {each for each in self.transports if each}
+            self.prune_at = max(FIRST_PRUNE, 2 * len(self.transports))
+        return 0
 
 
 @cython.final
@@ -94,10 +104,13 @@ cdef class Limits:
         self.exempt = tuple(map(ipaddress.ip_network, config.exempt))
         self.rooms = -1
         self.namespaces = -1
+        self.transports = -1
         if config.rooms_per_socket is not None:
             self.rooms = config.rooms_per_socket
         if config.namespaces_per_connection is not None:
             self.namespaces = config.namespaces_per_connection
+        if config.tcp_connections_per_address is not None:
+            self.transports = config.tcp_connections_per_address
 
     cdef Visitor visitor(self, object peer, double now):
         """Who an address is; None if nothing is counted for it."""
@@ -134,7 +147,8 @@ cdef class Limits:
         cdef Visitor visitor
         cdef Bucket bucket
         for visitor in list(self.visitors.values()):
-            if visitor.connections:
+            visitor.forget_closed()
+            if visitor.connections or visitor.transports:
                 continue
             for bucket in (visitor.connects, visitor.events, visitor.bytes):
                 if bucket is not None:
@@ -162,6 +176,25 @@ cdef class Limits:
                 )
             visitor.connects.tokens -= 1
         return None
+
+    cdef bint admits(self, object transport, object peer, double now) except -1:
+        """Whether an address may have this TCP connection too, which counts as its own
+        until it is closed: until `transport`, which can be hashed, is false."""
+        cdef Visitor visitor
+        if self.transports < 0:
+            return True
+        visitor = self.visitor(peer, now)
+        if visitor is None:
+            return True
+        if visitor.transports is None:
+            visitor.transports = set()
+            visitor.prune_at = FIRST_PRUNE
+        if len(visitor.transports) >= min(visitor.prune_at, self.transports):
+            visitor.forget_closed()
+        if len(visitor.transports) >= self.transports:
+            return False
+        visitor.transports.add(transport)
+        return True
 
     cdef object crowded(self, Visitor visitor):
         """The same, as far as there are too many already."""

@@ -59,6 +59,7 @@ from socketio_fast.exceptions import (
     PacketError,
     ProtocolError,
 )
+from socketio_fast.logs import escaped
 
 cdef extern from "Python.h":
     PyObject **PySequence_Fast_ITEMS(object o)
@@ -440,7 +441,7 @@ cdef class Client(SessionHandler):
         else:
             limiter.told = now
             engine.logger.info(
-                "session %s: an event is beyond its limits", self.session.id
+                "session %s: an event is beyond its limits", escaped(self.session.id)
             )
             error["event"] = (<list> packet.data)[0]
             m = self.hub.encode(SIO_EVENT, packet.namespace, ["error", error], -1)
@@ -612,7 +613,7 @@ cdef class Client(SessionHandler):
         self.connect_deadline = None
         self.session.engine.logger.info(
             "session %s joined no namespace in %g s (connect_timeout)",
-            self.session.id, self.hub.connect_timeout,
+            escaped(self.session.id), self.hub.connect_timeout,
         )
         return self.session.close("server disconnect")
 
@@ -837,7 +838,7 @@ cdef class Peer:
         if hub.verbose:
             hub.logger.info(
                 'received event "%s" from %s [%s]',
-                event, self.sid, self.namespace.name,
+                escaped(event), escaped(self.sid), escaped(self.namespace.name),
             )
         if hub.observer is not None and hub.observer.events:
             observer = hub.observer
@@ -936,7 +937,7 @@ cdef class Peer:
         if not self.fire("error", error):
             hub.logger.warning(
                 "event %.80r of %s in %s was refused: %r",
-                event, self.sid, self.namespace.name, error,
+                event, escaped(self.sid), escaped(self.namespace.name), error,
             )
         return 0
 
@@ -971,7 +972,8 @@ cdef class Peer:
             return self._send_error("The handler of this event failed", id)
         hub.engine.counters["invalid_payloads"] += 1
         hub.logger.info(
-            "event %r of %s in %s: %s", event, self.sid, self.namespace.name, error
+            "event %.80r of %s in %s: %s", event, escaped(self.sid),
+            escaped(self.namespace.name), escaped(error),
         )
         if self.socket is not None and event != "error":
             self.fire("error", error)
@@ -986,7 +988,7 @@ cdef class Peer:
                 -1,
             ))
         except BaseException as exc:
-            hub.contain(exc, "details for %s cannot be encoded", (self.sid,))
+            hub.contain(exc, "details for %s cannot be encoded", (escaped(self.sid),))
         return 0
 
     cdef int _next(self) except -1:
@@ -1031,7 +1033,7 @@ cdef class Peer:
             )
         except BaseException as exc:
             self.namespace.hub.contain(
-                exc, "acknowledgement %d for %s could not be sent", (id, self.sid)
+                exc, "acknowledgement %d for %s could not be sent", (id, escaped(self.sid))
             )
         return 0
 
@@ -1069,10 +1071,15 @@ cdef class Peer:
         cdef Runner runner = hub.runner
         cdef object callback
         if hub.verbose:
-            hub.logger.info("received ack from %s [%s]", self.sid, self.namespace.name)
+            hub.logger.info(
+                "received ack from %s [%s]",
+                escaped(self.sid), escaped(self.namespace.name),
+            )
         callback = self.acks.pop(id, None) if self.acks else None
         if callback is None:
-            hub.logger.debug("unknown acknowledgement %d from %s", id, self.sid)
+            hub.logger.debug(
+                "unknown acknowledgement %d from %s", id, escaped(self.sid)
+            )
             return 0
         if isinstance(callback, Asked):
             (<Asked> callback).collector.answered(self.sid, data)
@@ -1225,8 +1232,8 @@ cdef class Peer:
 
 cdef int _log_failure(Peer peer, object event, object error) except -1:
     log_failure(
-        peer.namespace.hub.logger, error, "handler of %r {} for %s in %s",
-        (event, peer.sid, peer.namespace.name),
+        peer.namespace.hub.logger, error, "handler of %.80r {} for %s in %s",
+        (event, escaped(peer.sid), escaped(peer.namespace.name)),
     )
     if (
         peer.socket is not None and event != "error"

@@ -203,7 +203,9 @@ cdef class Engine(Flusher):
         bytes open_with_upgrade     # the open packet behind the sid
         bytes open_without_upgrade
         readonly bint allow_eio3
+        bint allow_jsonp
         object allowed_origins      # a tuple, a callable, or None: its own
+        object origin_pattern       # of those in it that have a *; None: there are none
         object proxies              # a TrustedProxies; None: no proxy is trusted
         bint cors_credentials
         readonly Extension deflate  # permessage-deflate; None: it is not accepted

@@ -49,6 +49,7 @@ from socketio_fast._core.wire cimport sf_base64_encode
 from socketio_fast._core.writer cimport Flusher, Writer
 
 from socketio_fast.exceptions import ProtocolError
+from socketio_fast.logs import escaped
 
 # Disconnect reasons, python-socketio's strings.
 SERVER_DISCONNECT = "server disconnect"
@@ -467,7 +468,9 @@ cdef class Session(Timed):
 
     cdef int _closed(self, str reason) except -1:
         if self.engine.logger.isEnabledFor(logging.INFO):
-            self.engine.logger.info("session %s closed: %s", self.id, reason)
+            self.engine.logger.info(
+                "session %s closed: %s", escaped(self.id), escaped(reason)
+            )
         if self.flow is not None:
             self.flow.paused = 0
         if self.outflow is not None:
@@ -489,7 +492,7 @@ cdef class Session(Timed):
 
     cdef int _not_closed(self, object error) except -1:
         """A part of closing has failed; the session ends all the same."""
-        return self.engine.failed(error, "closing session %s failed", (self.id,))
+        return self.engine.failed(error, "closing session %s failed", (escaped(self.id),))
 
     def hear(self, conn):
         """Tell this `Connection`'s listeners what happens from now on; None: nobody."""
@@ -500,7 +503,7 @@ cdef class Session(Timed):
         """The client does not read what it is sent."""
         self.engine.logger.warning(
             "session %s: more than max_buffer_bytes=%d wait to be read, closed",
-            self.id, self.engine.max_buffer_bytes,
+            escaped(self.id), self.engine.max_buffer_bytes,
         )
         return self.drop(TRANSPORT_ERROR)
 
@@ -548,7 +551,7 @@ cdef class Session(Timed):
         self.engine.counters["slow_consumers"] += 1
         self.engine.logger.info(
             "session %s: %d bytes wait to be read, more than high_water_mark",
-            self.id, size,
+            escaped(self.id), size,
         )
         if self.engine.hooks is not None:
             self.engine.hooks.slow(self.id, size)
@@ -780,7 +783,7 @@ cdef class Session(Timed):
             # Handlers may wait for what is not read because they wait.
             self.engine.logger.warning(
                 "session %s: %d events wait behind handlers that wait for "
-                "acknowledgements, closed", self.id, flow.events,
+                "acknowledgements, closed", escaped(self.id), flow.events,
             )
             self.engine.counters["deadlocked_clients"] += 1
             return self.drop(TRANSPORT_ERROR)
@@ -890,9 +893,11 @@ cdef class Session(Timed):
     cdef object _log_error(self, object error):
         """Log why the session ends; returns the close code."""
         if isinstance(error, ProtocolError):
-            self.engine.logger.info("session %s: %s", self.id, error)
+            self.engine.logger.info(
+                "session %s: %s", escaped(self.id), escaped(error)
+            )
             return error.code
-        self.engine.failed(error, "session %s: internal error", (self.id,))
+        self.engine.failed(error, "session %s: internal error", (escaped(self.id),))
         return 1011
 
     cdef int on_transport_close(self, Transport transport, str reason) except -1:
@@ -1151,7 +1156,9 @@ cdef class Engine(Flusher):
         self.open_with_upgrade = _open_packet(config, True)
         self.open_without_upgrade = _open_packet(config, False)
         self.allow_eio3 = config.allow_eio3
+        self.allow_jsonp = config.jsonp
         self.allowed_origins = config.cors_allowed_origins
+        self.origin_pattern = config.origin_pattern
         self.proxies = config.trusted_proxies
         self.cors_credentials = config.cors_credentials
         self.initial_packet = config.initial_packet

@@ -6,6 +6,11 @@ cdef class Flusher:
     cdef int mark_writer(self, Writer writer) except -1
 
 
+cdef class Opened:
+    # A connection, to be counted.
+    cdef readonly object transport
+
+
 cdef class Writer:
     cdef:
         Flusher flusher

@@ -37,6 +37,26 @@ cdef class Flusher:
 
 
 @cython.final
+cdef class Opened:
+    """A connection, whatever its protocol: true until it is closed, and until what it
+    had to write then has left."""
+
+    def __cinit__(self, object transport):
+        self.transport = transport
+
+    def __bool__(self):
+        return not self.transport.is_closing() or bool(
+            self.transport.get_write_buffer_size()
+        )
+
+    def __hash__(self):
+        return hash(self.transport)
+
+    def __eq__(self, other):
+        return isinstance(other, Opened) and self.transport is other.transport
+
+
+@cython.final
 cdef class Writer:
     """The writing side of one connection, whatever its protocol.
 

@@ -30,6 +30,7 @@ from socketio_fast.engineio.payload import server_limit
 from socketio_fast.exceptions import DisconnectedError
 from socketio_fast.limits import Limits
 from socketio_fast.logs import Logger, choose_logger
+from socketio_fast.proxies import TrustedProxies
 from socketio_fast.signatures import positional
 
 __all__ = ["AsyncServer"]
@@ -95,9 +96,12 @@ class AsyncServer(BaseServer):
             :class:`socketio_fast.limits.Limits`.
         allow_eio3: Whether clients of revision 3 of the protocol are served too
             (``False``).
-        trusted_proxies: Whose ``Forwarded`` and ``X-Forwarded-*`` headers say who a
-            client is: addresses and networks, ``"unix"`` for Unix sockets, ``"*"`` for
-            everybody; nobody's by default.
+        allow_jsonp: Whether long-polling by scripts and forms (JSONP) is served;
+            ``None``: where clients of revision 3 are.
+        trusted_proxies: Whose ``X-Forwarded-*`` headers say who a client is: addresses
+            and networks, ``"unix"`` for Unix sockets, ``"*"`` for everybody; nobody's
+            by default. Or a :class:`socketio_fast.proxies.TrustedProxies`, which may
+            name ``Forwarded`` instead.
 
     :class:`socketio_fast.config.EngineConfig` says more.
 
@@ -132,7 +136,8 @@ class AsyncServer(BaseServer):
         max_pending_bytes: int = 16 * 1024 * 1024,
         limits: Limits | None = None,
         allow_eio3: bool = False,
-        trusted_proxies: str | Sequence[str] = (),
+        allow_jsonp: bool | None = None,
+        trusted_proxies: str | Sequence[str] | TrustedProxies = (),
         allow_request: Callable[..., Any] | None = None,
         initial_packet: str | bytes | None = None,
         _factory: Hub | None = None,
@@ -157,6 +162,7 @@ class AsyncServer(BaseServer):
             high_water_mark=high_water_mark,
             slow_consumer=slow_consumer,
             allow_eio3=allow_eio3,
+            allow_jsonp=allow_jsonp,
             max_pending_events=max_pending_events,
             max_pending_bytes=max_pending_bytes,
             trusted_proxies=trusted_proxies,
@@ -198,6 +204,8 @@ class AsyncServer(BaseServer):
         Raises:
             RuntimeError: Clients are connected on another loop, which is not closed.
         """
+        if self.engine.loop is None and self.config.weaknesses:
+            self.logger.warning("; ".join(self.config.weaknesses))
         self.engine.bind(loop)
         self.engine.max_packets = server_limit()
         self._factory.bind(self.engine, loop)

@@ -14,7 +14,7 @@ from socketio_fast.config import TRANSPORTS, EngineConfig
 from socketio_fast.encodings import JSON
 from socketio_fast.engineio.hooks import EVENTS, Hooks
 from socketio_fast.engineio.packet import Packet
-from socketio_fast.logs import Logger
+from socketio_fast.logs import Logger, escaped
 from socketio_fast.signatures import adapt
 
 __all__ = ["BaseServer", "Reason", "is_ordered"]
@@ -97,6 +97,7 @@ class BaseServer:
     cors_credentials = _Option()
     transports = _Option()
     allow_eio3 = _Option()
+    allow_jsonp = _Option()
 
     #: Where events of connections are logged.
     logger: Logger
@@ -232,7 +233,7 @@ class BaseServer:
     def _send(self, sid: str, message: Outgoing) -> None:
         session = self.engine.sessions.get(sid)
         if session is None:
-            self.logger.warning("cannot send to unknown session %s", sid)
+            self.logger.warning("cannot send to unknown session %s", escaped(sid))
         else:
             session.send_encoded(message)
 

@@ -50,6 +50,7 @@ from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.exceptions import ProtocolError
 from socketio_fast.hosting.common import CLOSE_TIMEOUT, Sender, ask
 from socketio_fast.hosting.webtransport_frames import FrameDecoder, encode_frame
+from socketio_fast.logs import escaped
 
 __all__ = ["WebTransportServer"]
 
@@ -213,7 +214,9 @@ class Session:
         self._connection.transmit_soon()
 
     def _refuse(self, status: int, reason: str) -> None:
-        logger.info("%s: WebTransport refused: %s", self._request.peer, reason)
+        logger.info(
+            "%s: WebTransport refused: %s", self._request.peer, escaped(reason)
+        )
         self.close(status, reason)
 
     # Writing.
@@ -406,7 +409,7 @@ class Connection(QuicConnectionProtocol):
             self._sessions[event.stream_id] = session
             self.server.sessions.add(session)
         else:
-            logger.info("%s %.200s: %d", request.peer, request.path, status)
+            logger.info("%s %s: %d", request.peer, escaped(request.path), status)
         self._http.send_headers(event.stream_id, headers, end_stream=status != 200)
         if event.stream_ended and status == 200:
             self._sessions[event.stream_id].close()

@@ -25,6 +25,7 @@ from socketio_fast._core.session import Engine
 from socketio_fast._core.websocket import Connections
 from socketio_fast.engineio.async_server import AsyncServer
 from socketio_fast.hosting.checks import check_server
+from socketio_fast.logs import escaped
 from socketio_fast.static import OpenFile, StaticFiles
 from socketio_fast.threads import Threads
 
@@ -219,8 +220,8 @@ async def _adopt(
                 admission,
             )
         except BaseException as exc:
-            message = "%.200s failed"
-            contain(engine.loop, engine.logger, exc, message, (request.path,))
+            message = "%s failed"
+            contain(engine.loop, engine.logger, exc, message, (escaped(request.path),))
             return _message(500, "Internal Server Error")
 
     sock.setblocking(False)

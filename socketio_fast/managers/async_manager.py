@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from socketio_fast.logs import escaped
 from socketio_fast.managers.base import BaseManager
 from socketio_fast.managers.cluster import Scope, describe
 from socketio_fast.managers.messages import arguments
@@ -98,7 +99,9 @@ class AsyncManager(BaseManager):
         """
         callback = self._take_callback(sid, id)
         if callback is None:
-            self._get_logger().debug("unknown acknowledgement %s from %s", id, sid)
+            self._get_logger().debug(
+                "unknown acknowledgement %r from %s", id, escaped(sid)
+            )
             return
         result = callback(*data)
         if inspect.isawaitable(result):

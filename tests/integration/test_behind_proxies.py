@@ -19,6 +19,7 @@ import socketio_fast
 from integration.raw import Connection, polling, within
 from socketio_fast import proxy_protocol
 from socketio_fast.limits import Limits
+from socketio_fast.proxies import TrustedProxies
 from socketio_fast.proxy_protocol import PREFIX_2
 
 Serve = Callable[..., Awaitable[socketio_fast.RunningServer]]
@@ -83,7 +84,7 @@ async def test_a_trusted_proxy(
 ) -> None:
     """U9: a trusted proxy says who a client is, on every host, to hooks too; what the
     client has written itself is left of that. The own origin is the one it names."""
-    app = App(trusted_proxies=["127.0.0.1"])
+    app = App(trusted_proxies=TrustedProxies("127.0.0.1", "Forwarded"))
     if hooks:
         app.sio.eio.use(lambda environ, headers: app.asked.append(environ))
     headers = {"Forwarded": FORWARDED, "Origin": "https://a.example"}
@@ -106,7 +107,7 @@ async def test_others_are_not_believed(
     """U9: who is not trusted cannot say who it is."""
     app = App(trusted_proxies=trusted)
     async with host(app.sio) as url:
-        await join(http, url, "websocket", {"Forwarded": FORWARDED})
+        await join(http, url, "websocket", {"X-Forwarded-For": "192.0.2.7"})
         handshake = await app.handshake()
     assert handshake.address == "127.0.0.1"
     assert not handshake.secure
@@ -121,7 +122,7 @@ async def test_limits_are_by_the_address_of_the_client(
     params = {"EIO": "4", "transport": "polling"}
     async with host(app.sio) as url:
         for client, status in [("a", 200), ("b", 200), ("a", 429)]:
-            headers = {"Forwarded": f'for="[2001:db8:{client}::1]"'}
+            headers = {"X-Forwarded-For": f"2001:db8:{client}::1"}
             async with http.get(url + PATH, params=params, headers=headers) as response:
                 assert response.status == status
 

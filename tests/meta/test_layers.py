@@ -202,15 +202,16 @@ def test_headers_are_declared_in_one_place() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(CORE.glob("*.pyx")), ids=lambda path: path.name)
-def test_the_only_import_upwards_is_of_the_errors(path: Path) -> None:
+def test_the_only_imports_upwards_are_of_leaves(path: Path) -> None:
     found = re.findall(
         r"^\s*(?:from|import) socketio_fast(?!\._core)([.\w]*)", path.read_text(), re.M
     )
-    assert set(found) <= {".exceptions"}
+    assert set(found) <= {".exceptions", ".logs"}
 
 
-def test_the_errors_are_a_leaf() -> None:
-    text = (ROOT / "socketio_fast" / "exceptions.py").read_text()
+@pytest.mark.parametrize("name", ["exceptions.py", "logs.py"])
+def test_these_are_leaves(name: str) -> None:
+    text = (ROOT / "socketio_fast" / name).read_text()
     assert "socketio_fast" not in {
         name.split(".")[0]
         for node in ast.walk(ast.parse(text))

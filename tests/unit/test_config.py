@@ -32,6 +32,7 @@ def test_defaults() -> None:
         "transports": ("polling", "websocket"),
         "limits": None,
         "allow_eio3": False,
+        "allow_jsonp": None,
         "trusted_proxies": None,
         "initial_packet": None,
         "ping_grace": 0,

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from integration.raw import upgrade_request
 
 from socketio_fast._core.handshake import judge, make_request
 from socketio_fast.config import EngineConfig
+from socketio_fast.engineio import AsyncServer
+from socketio_fast.exceptions import ProtocolError
 from socketio_fast.proxies import Client, TrustedProxies
-from unit.sansio import make_engine
+from unit.sansio import Server, make_engine
 
 PROXY = ("10.0.0.1", 5555)
 TRUSTED = ["10.0.0.0/8", "2001:db8:aaaa::/48"]
@@ -17,14 +20,18 @@ NOBODY = Client(None, None, None)
 
 
 def told(
-    *headers: tuple[str, str], trusted: Any = TRUSTED, peer: Any = PROXY
+    *headers: tuple[str, str],
+    trusted: Any = TRUSTED,
+    peer: Any = PROXY,
+    header: str = "X-Forwarded-For",
 ) -> Client | None:
     lines = [(name.lower().encode(), value.encode()) for name, value in headers]
-    return TrustedProxies(trusted).client(peer, lines)
+    return TrustedProxies(trusted, header).client(peer, lines)
 
 
 def forwarded(*values: str, **options: Any) -> Client | None:
-    return told(*(("Forwarded", value) for value in values), **options)
+    headers = [("Forwarded", value) for value in values]
+    return told(*headers, header="Forwarded", **options)
 
 
 def forwarded_for(*values: str, **options: Any) -> Client | None:
@@ -150,7 +157,7 @@ def test_the_rightmost_that_is_no_proxy(header: str, separator: str | None) -> N
         if header == "Forwarded":
             nodes = tuple(f'for="{node}"' for node in nodes)
         values = nodes if separator is None else (separator.join(nodes),)
-        return address(told(*((header, value) for value in values)))
+        return address(told(*((header, value) for value in values), header=header))
 
     assert client("198.51.100.1", "192.0.2.1") == ("192.0.2.1", 0)
     assert client("198.51.100.1", "192.0.2.1", "10.0.0.7") == ("192.0.2.1", 0)
@@ -199,14 +206,68 @@ def test_x_forwarded_without_an_address() -> None:
     assert told(("X-Real-IP", "192.0.2.1")) is None
 
 
-def test_forwarded_goes_first() -> None:
-    """U9: with `Forwarded`, `X-Forwarded-*` are not looked at."""
-    client = told(
-        ("X-Forwarded-For", "192.0.2.1"),
-        ("X-Forwarded-Proto", "https"),
-        ("Forwarded", "for=192.0.2.2"),
-    )
-    assert client == Client(("192.0.2.2", 0), None, None)
+def test_one_header_is_believed() -> None:
+    """U9: the other one may be the client's own."""
+    common, standard = ("X-Forwarded-For", "192.0.2.1"), ("Forwarded", "for=192.0.2.1")
+    scheme = ("X-Forwarded-Proto", "https")
+    client = Client(("192.0.2.1", 0), None, None)
+    assert told(standard) is None
+    assert told(common, header="Forwarded") is None
+    assert told(common, header="x-forwarded-for") == client
+    assert told(standard, header="FORWARDED") == client
+    assert told(common, standard) == client
+    assert told(scheme, standard, header="Forwarded") == client
+    assert told(common, scheme, standard) == Client(("192.0.2.1", 0), "https", None)
+
+
+@pytest.mark.parametrize("header", ["Forwarded", "X-Forwarded-For"])
+@pytest.mark.parametrize(
+    ("common", "standard", "disagree"),
+    [
+        ("192.0.2.1", "for=192.0.2.2", True),
+        ("192.0.2.1:80", 'for="192.0.2.1:81"', False),
+        ("192.0.2.9, 192.0.2.1", "for=192.0.2.8, for=192.0.2.1", False),
+        ("192.0.2.1, 192.0.2.9", "for=192.0.2.1, for=192.0.2.8", True),
+        ("192.0.2.1", "for=unknown", False),
+        ("unknown", "for=192.0.2.1", False),
+        ("::ffff:192.0.2.1", "for=192.0.2.1", False),
+    ],
+)
+def test_headers_that_disagree(
+    header: str, common: str, standard: str, disagree: bool
+) -> None:
+    """U9: where two name different clients, one is not the proxy's."""
+    headers = ("X-Forwarded-For", common), ("Forwarded", standard)
+    if disagree:
+        with pytest.raises(ProtocolError, match="disagree"):
+            told(*headers, header=header)
+    else:
+        assert told(*headers, header=header) is not None
+    assert told(*headers, header=header, peer=("192.0.2.77", 1)) is None
+
+
+@pytest.mark.parametrize("hooks", [False, True])
+def test_a_request_whose_headers_disagree_is_refused(hooks: bool) -> None:
+    """U9: also before hooks are asked, and on the way to a WebSocket."""
+    app = AsyncServer(trusted_proxies="*")
+    asked = []
+    if hooks:
+        app.use(lambda environ, headers: asked.append(environ))
+    server = Server(app)
+    lines = ("X-Forwarded-For", "192.0.2.1"), ("Forwarded", "for=192.0.2.2")
+    body = b'{"code":3,"message":"Forwarded and X-Forwarded-For disagree"}'
+    assert server.http().get(server.target("polling"), *lines) == (400, body)
+    http = server.http()
+    http.send(upgrade_request(server.target("websocket"), lines))
+    assert http.response()[::2] == (400, body)
+    assert not asked
+
+
+@pytest.mark.parametrize("header", ["X-Real-IP", "", None, 7])
+def test_the_header_is_validated(header: Any) -> None:
+    """U9: an error names the argument and the value."""
+    with pytest.raises(ValueError, match=f"header={header!r}: .*expected"):
+        TrustedProxies("*", header)
 
 
 @pytest.mark.parametrize(
@@ -299,7 +360,7 @@ def test_the_own_origin(origin: str, peer: Any, trusted: Any, expected: bool) ->
 
 def test_the_environ() -> None:
     """U9: the environ has the client's address, scheme and host."""
-    engine, _, _ = make_engine(trusted_proxies=TRUSTED)
+    engine, _, _ = make_engine(trusted_proxies=TrustedProxies(TRUSTED, "Forwarded"))
     request = make_request(
         "GET",
         b"/engine.io/?EIO=4&transport=polling",

@@ -1,0 +1,77 @@
+"""Whether a process runs out of file descriptors, of which each connection takes one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+__all__ = ["DescriptorWatch"]
+
+#: Seconds between two warnings.
+INTERVAL = 60.0
+
+# So few free descriptors are none: the system gives the lowest that is free, so a
+# connection with a high one says that those below are in use.
+SPARE = 4
+
+
+class DescriptorWatch:
+    """Warns when file descriptors run out, and once a minute while they do.
+
+    Event loops do not tell it: uvloop closes at once what it cannot keep, asyncio's own
+    loop logs an error for each attempt.
+
+    Args:
+        loop: The event loop.
+        logger: Where the warning goes.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, logger: Any) -> None:
+        self._loop = loop
+        self._logger = logger
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    @property
+    def few_from(self) -> int:
+        """The number of a descriptor from which on few are left; -1: no limit is known."""
+        if resource is None:
+            return -1
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return -1 if limit == resource.RLIM_INFINITY else max(1, limit - SPARE)
+
+    def seen(self, number: int) -> None:
+        """A connection has got this descriptor."""
+        few_from = self.few_from
+        if self._closed or self._timer is not None or not 0 <= few_from <= number:
+            return
+        self._logger.warning(
+            "%d of %d file descriptors are in use, further connections are refused: "
+            "raise the limit (ulimit -n, LimitNOFILE= of systemd)",
+            number + 1,
+            few_from + SPARE,
+        )
+        self._timer = self._loop.call_later(INTERVAL, self._look_again)
+
+    def close(self) -> None:
+        """Warn no more."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look_again(self) -> None:
+        self._timer = None
+        try:
+            number = os.open(os.devnull, os.O_RDONLY)
+        except OSError:
+            self.seen(self.few_from + SPARE - 1)
+        else:
+            os.close(number)
+            self.seen(number)
