@@ -33,6 +33,7 @@ MODULES = [
     "outgoing",
     "deflate",
     "codec",
+    "contexts",
     "deadlines",
     "limits",
     "writer",

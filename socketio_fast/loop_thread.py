@@ -6,6 +6,7 @@ import asyncio
 import atexit
 import concurrent.futures
 import contextlib
+import contextvars
 import os
 import threading
 import weakref
@@ -60,13 +61,20 @@ class LoopThread:
         """Whether it has been used, and not stopped since."""
         return self._running is not None
 
-    def run(self, coro: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
+    def run(
+        self,
+        coro: Coroutine[Any, Any, T],
+        timeout: float | None = None,
+        context: contextvars.Context | None = None,
+    ) -> T:
         """Run a coroutine on the loop, and wait for what it returns.
 
         Args:
             coro: The coroutine.
             timeout: Seconds to wait, ``None`` without limit. Then, or if this thread
                 is interrupted, the coroutine is cancelled.
+            context: The coroutine's context variables, of which it has this object to
+                itself; ``None``: those of the loop's thread.
 
         Raises:
             RuntimeError: This is the loop's own thread, which would wait for itself.
@@ -81,7 +89,7 @@ class LoopThread:
                     "await the coroutine instead"
                 )
             future: concurrent.futures.Future[T] = concurrent.futures.Future()
-            running.post(running.begin, (coro, future))
+            running.post(running.begin, (coro, future, context))
         except BaseException:
             coro.close()
             raise
@@ -224,7 +232,10 @@ class _Running:
         self.loop.call_exception_handler(context)
 
     def begin(
-        self, coro: Coroutine[Any, Any, T], future: concurrent.futures.Future[T]
+        self,
+        coro: Coroutine[Any, Any, T],
+        future: concurrent.futures.Future[T],
+        context: contextvars.Context | None,
     ) -> None:
         """Start a coroutine that settles the future, whose cancel() ends it."""
         if future.cancelled():
@@ -233,7 +244,7 @@ class _Running:
         # At once: what is posted after it finds done what it does before it waits.
         task = None
         with contextlib.suppress(asyncio.CancelledError):
-            task = self._runner.run(_settle, coro, future)
+            task = self._runner.run(_settle, coro, future, context=context)
         if task is None:
             return
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import os
 import signal
 import socket
@@ -157,7 +158,8 @@ async def serve(
             "proxy_protocol=True with TLS: the header comes before TLS, where asyncio "
             "reads nothing; let the proxy end TLS"
         )
-    eio = bind(server)
+    # Connections are made in this context.
+    eio = bind(server, contextvars.copy_context())
     http3 = None
     if webtransport:
         http3 = _http3(

@@ -65,18 +65,23 @@ class Threads:
         """Whether the event loop has been used, and not stopped since."""
         return self.loop_thread.running
 
-    def run(self, coro: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the loop, and wait for what it returns or raises."""
-        return self.loop_thread.run(coro)
+    def run(
+        self, coro: Coroutine[Any, Any, T], context: contextvars.Context | None = None
+    ) -> T:
+        """Run a coroutine on the loop, in this context or the loop's, and wait for what
+        it returns or raises."""
+        return self.loop_thread.run(coro, context=context)
 
     def ask(self, function: Callable[..., T], *args: Any) -> T:
         """Call a function on the loop's thread, and wait for what it returns."""
         return self.loop_thread.run(_call(function, *args))
 
-    def wait(self, coro: Coroutine[Any, Any, T]) -> T:
+    def wait(
+        self, coro: Coroutine[Any, Any, T], context: contextvars.Context | None = None
+    ) -> T:
         """As :meth:`run`, for what ends only when handlers have run."""
         with self.pool.waiting():
-            return self.loop_thread.run(coro)
+            return self.loop_thread.run(coro, context=context)
 
     def post(self, function: Callable[..., object], *args: Any) -> None:
         """Call a function on the loop's thread, soon; do not wait for it."""
@@ -94,13 +99,19 @@ class Threads:
         async def run(*args: Any) -> Any:
             if exiting():
                 return None  # threads end with the process, and so do handlers
-            return await self._submit(handler, args)
+            context = contextvars.copy_context()
+            try:
+                return await self._submit(context, handler, args)
+            finally:
+                # What a connect handler sets is to reach the client's other handlers.
+                _adopt(context)
 
         return run
 
-    def _submit(self, handler: Handler, args: tuple[Any, ...]) -> asyncio.Future[Any]:
+    def _submit(
+        self, context: contextvars.Context, handler: Handler, args: tuple[Any, ...]
+    ) -> asyncio.Future[Any]:
         future = asyncio.get_running_loop().create_future()
-        context = contextvars.copy_context()
         post = self.loop_thread.poster()
 
         def job() -> None:
@@ -136,6 +147,16 @@ class Threads:
     def __del__(self) -> None:
         if "pool" in vars(self):  # __init__() did not raise
             self.pool.close()
+
+
+def _adopt(context: contextvars.Context) -> None:
+    """Set the variables that were set in a copy of the current context."""
+    for variable, value in context.items():
+        if variable.get(_UNSET) is not value:
+            variable.set(value)
+
+
+_UNSET = object()
 
 
 async def _call(function: Callable[..., T], *args: Any) -> T:

@@ -10,6 +10,7 @@ from cpython.bytes cimport PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 
+from socketio_fast._core.contexts cimport copied
 from socketio_fast._core.failures cimport log_failure
 from socketio_fast._core.session cimport (
     CLOSED,
@@ -65,9 +66,13 @@ cdef class CallbackHandler(SessionHandler):
             self.limiter = engine.limits.limiter(self.session.visitor, engine.now())
         if self.callbacks.connect is None:
             return self._connected(None)
+        self.session.context = runner.fork(self.session.context)
         args = [self.session.id, self.session.environ]
         try:
-            if not runner.call(self.callbacks.connect, PySequence_Fast_ITEMS(args), 2):
+            if not runner.call(
+                self.callbacks.connect, PySequence_Fast_ITEMS(args), 2,
+                self.session.context,
+            ):
                 runner.suspended.outcome = _Outcome.new(self, "connect", 0)
                 runner.suspended = None
                 return 0
@@ -78,6 +83,8 @@ cdef class CallbackHandler(SessionHandler):
 
     cdef int _connected(self, object value) except -1:
         cdef Session session = self.session
+        if session.context is not None:
+            session.context = self.callbacks.runner.kept(session.context, None)
         if value is None or value is True:
             if session.state == CLOSED and session.reason is not None:
                 # It went meanwhile; it was accepted, so the handlers pair up.
@@ -155,7 +162,9 @@ cdef class CallbackHandler(SessionHandler):
         if callback is None:
             return 0
         try:
-            if not runner.call(callback, PySequence_Fast_ITEMS(args), 2):
+            if not runner.call(
+                callback, PySequence_Fast_ITEMS(args), 2, copied(self.session.context)
+            ):
                 runner.suspended.outcome = _Outcome.new(self, event, size)
                 runner.suspended = None
                 if event == "message":

@@ -29,6 +29,8 @@ cdef class Group:
         Py_ssize_t called
         Py_ssize_t place        # whose value it is
         object value            # the first that is not None
+        object context          # that they run in copies of; None: the Runner's
+        bint shares             # they run in `context` itself
 
     cdef int failed(self, object error) except -1
     cdef int ended(self) except -1

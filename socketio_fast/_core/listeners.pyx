@@ -8,6 +8,7 @@ import cython
 from cpython.dict cimport PyDict_GetItemWithError
 from cpython.object cimport PyObject
 
+from socketio_fast._core.contexts cimport copied
 from socketio_fast._core.tasks cimport Outcome, Runner
 
 cdef extern from "Python.h":
@@ -182,7 +183,9 @@ cdef class Group:
         self.called += 1
         self.left += 1
         try:
-            if not runner.call(function, args, n):
+            if not runner.call(
+                function, args, n, self.context if self.shares else copied(self.context)
+            ):
                 runner.suspended.outcome = _Member.new(self, place)
                 runner.suspended = None
                 return 0

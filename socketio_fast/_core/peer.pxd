@@ -142,6 +142,7 @@ cdef class Peer:
         object ending               # the Task of a suspended disconnect handler
         str reason                  # why it ends; None while it does not
         readonly object auth        # of its CONNECT packet
+        object context              # its context variables; None: the server's
         readonly Listeners socket   # what listens to this client; None: nothing does
         ConnectionState recovery    # None: it is off
 
@@ -162,6 +163,8 @@ cdef class Peer:
     cdef int _on_ack(self, list data, int64_t id) except -1
     cdef int _send_ack(self, object value, int64_t id) except -1
     cdef int _start(self, object auth) except -1
+    cdef object _own_context(self)
+    cdef int _keep_context(self) except -1
     cdef int _start_handler(self) except -1
     cdef int _started(self, object value) except -1
     cdef int _refused(self, object error) except -1

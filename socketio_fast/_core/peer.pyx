@@ -27,6 +27,7 @@ from libc.stdint cimport int64_t
 
 from socketio_fast._core cimport outgoing, sio
 from socketio_fast._core.codec cimport Codec
+from socketio_fast._core.contexts cimport copied
 from socketio_fast._core.deadlines cimport Timed
 from socketio_fast._core.failures cimport contain, log_failure
 from socketio_fast._core.limits cimport Limiter, Limits
@@ -508,7 +509,9 @@ cdef class Client(SessionHandler):
         if ns is not None and ns.sockets is not None:
             return self._enter(ns, name, auth)
         try:
-            if not hub.runner.call(hub.resolve, PySequence_Fast_ITEMS(args), 2):
+            if not hub.runner.call(
+                hub.resolve, PySequence_Fast_ITEMS(args), 2, copied(self.session.context)
+            ):
                 hub.runner.suspended.outcome = _Resolved.new(self, name, auth)
                 hub.runner.suspended = None
                 return 0
@@ -672,6 +675,7 @@ cdef class Peer:
         cdef object sockets = self.namespace.sockets
         cdef list args
         self.auth = auth or None
+        self.context = self.client.session.context
         if sockets is None:
             return self._start_handler()
         sockets._new_socket(self)
@@ -682,7 +686,8 @@ cdef class Peer:
         args = [self.socket]
         try:
             if not runner.call(
-                sockets._run_middlewares, PySequence_Fast_ITEMS(args), 1
+                sockets._run_middlewares, PySequence_Fast_ITEMS(args), 1,
+                self._own_context(),
             ):
                 runner.suspended.outcome = _Admitted.new(self)
                 runner.suspended = None
@@ -691,6 +696,20 @@ cdef class Peer:
         except BaseException as exc:
             return self._refused(exc)
         return self._start_handler()
+
+    cdef object _own_context(self):
+        """What runs while it connects runs in this, not in copies."""
+        cdef object handshake = self.client.session.context
+        if self.context is handshake:
+            self.context = self.namespace.hub.runner.fork(handshake)
+        return self.context
+
+    cdef int _keep_context(self) except -1:
+        """What was set while it connected stays set, if anything was."""
+        cdef object handshake = self.client.session.context
+        if self.context is not handshake:
+            self.context = self.namespace.hub.runner.kept(self.context, handshake)
+        return 0
 
     def attach(self, Listeners socket not None):
         """Tell this one what happens, from now on."""
@@ -723,7 +742,9 @@ cdef class Peer:
             self.announced = self.busy = True
             self._welcome()
         try:
-            if not runner.call(handler, PySequence_Fast_ITEMS(args), len(args)):
+            if not runner.call(
+                handler, PySequence_Fast_ITEMS(args), len(args), self._own_context()
+            ):
                 runner.suspended.outcome = _Connect.new(self)
                 runner.suspended = None
                 return 0
@@ -739,6 +760,7 @@ cdef class Peer:
         cdef list held
         if value is False:
             return self._refused(ConnectionRefusedError())
+        self._keep_context()
         held = self._take_held()
         self.state = CONNECTED
         if self.reason is not None:
@@ -768,6 +790,8 @@ cdef class Peer:
         """Run what listens to new clients of the namespace."""
         cdef list args = [self.socket]
         cdef _Told told = _Told.new(self, "connection")
+        told.context = self._own_context()
+        told.shares = True
         if self.namespace.hub.holds_events:
             self.busy = told.holds = True
         # The namespace may end with this client, while they run.
@@ -860,7 +884,7 @@ cdef class Peer:
         cdef Hub hub = self.namespace.hub
         cdef Runner runner = hub.runner
         try:
-            if not runner.call(handler, args, n):
+            if not runner.call(handler, args, n, copied(self.context)):
                 runner.suspended.outcome = _Event.new(self, event, id, hub.ordered)
                 runner.suspended = None
                 self.busy = hub.ordered
@@ -886,7 +910,9 @@ cdef class Peer:
         if socket.guards is not None:
             data[0] = event
             try:
-                if not runner.call((<object> socket)._run_guards, args, n):
+                if not runner.call(
+                    (<object> socket)._run_guards, args, n, copied(self.context)
+                ):
                     runner.suspended.outcome = _Guarded.new(self, event, data, id)
                     runner.suspended = None
                     self.busy = self.namespace.hub.ordered
@@ -1090,7 +1116,8 @@ cdef class Peer:
             return 0
         try:
             if not runner.call(
-                callback, PySequence_Fast_ITEMS(data), PyList_GET_SIZE(data)
+                callback, PySequence_Fast_ITEMS(data), PyList_GET_SIZE(data),
+                copied(self.context),
             ):
                 runner.suspended.outcome = _Event.new(
                     self, "acknowledgement", -1, False
@@ -1141,7 +1168,10 @@ cdef class Peer:
         handler = self.namespace._find("disconnect", args)
         if handler is not None:
             try:
-                if not runner.call(handler, PySequence_Fast_ITEMS(args), len(args)):
+                if not runner.call(
+                    handler, PySequence_Fast_ITEMS(args), len(args),
+                    copied(self.context),
+                ):
                     runner.suspended.outcome = _Disconnect.new(self)
                     self.ending = runner.suspended.task
                     runner.suspended = None
@@ -1206,6 +1236,7 @@ cdef class Peer:
             socket.end()
             if isinstance(ending, _Future) and not ending.done():
                 ending.set_result(None)
+        self.context = None  # whose variables may know it
         ns.hub._end(ns)
         return 0
 
@@ -1458,10 +1489,13 @@ cdef class _Told(Group):
     cdef _Told new(Peer peer, object event):
         cdef _Told self = _Told.__new__(_Told)
         self.peer = peer
+        self.context = peer.context
         self.event = event
         return self
 
     cdef int ended(self) except -1:
+        if self.shares:
+            self.peer._keep_context()
         return self.peer._next() if self.holds else 0
 
     cdef int failed(self, object error) except -1:
@@ -1482,6 +1516,7 @@ cdef class _Answers(Group):
     cdef _Answers new(Peer peer, object event, int64_t id):
         cdef _Answers self = _Answers.__new__(_Answers)
         self.peer = peer
+        self.context = peer.context
         self.event = event
         self.id = id
         return self
@@ -1519,6 +1554,7 @@ cdef class _Leaving(Group):
     cdef _Leaving new(Peer peer):
         cdef _Leaving self = _Leaving.__new__(_Leaving)
         self.peer = peer
+        self.context = peer.context
         return self
 
     cdef int failed(self, object error) except -1:

@@ -103,6 +103,8 @@ cdef class Session(Timed):
         readonly SessionHandler handler
         Transport transport
         object _origin              # has environ(); or, once asked for, that dict
+        # Context variables of its handshake; None: they are the server's.
+        readonly object context
         public dict data            # the application's session, made on demand
         readonly Flow flow          # None: nothing has waited yet
         Outflow outflow             # None: it has read what it was sent
@@ -213,6 +215,7 @@ cdef class Engine(Flusher):
         # How many sessions somebody listens to: `Session.conn`.
         readonly Py_ssize_t overheard
         readonly bint draining      # its clients go one by one, and no more come
+        object context              # the server's context variables
         # The event loop, by three of its methods; None before bind().
         readonly object loop
         object _clock

@@ -27,6 +27,7 @@ from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.string cimport memcpy, memset
 
 from socketio_fast._core cimport outgoing
+from socketio_fast._core.contexts cimport PyContext_Copy, same
 from socketio_fast._core.deadlines cimport Deadline, Timed, Timeline
 from socketio_fast._core.eio cimport (
     EIO_CLOSE,
@@ -50,6 +51,9 @@ from socketio_fast._core.writer cimport Flusher, Writer
 
 from socketio_fast.exceptions import ProtocolError
 from socketio_fast.logs import escaped
+
+cdef extern from "Python.h":
+    object PyContext_CopyCurrent()
 
 # Disconnect reasons, python-socketio's strings.
 SERVER_DISCONNECT = "server disconnect"
@@ -287,7 +291,10 @@ cdef class Session(Timed):
     """One Engine.IO connection. Owned by its engine's table while it lives."""
 
     cdef int open(self, Transport transport, object request) except -1:
+        cdef object context = PyContext_CopyCurrent()
         self._origin = request
+        if not same(context, self.engine.context):
+            self.context = context
         self.transport = transport
         transport.session = self
         transport.dialect = self.dialect
@@ -488,6 +495,7 @@ cdef class Session(Timed):
         if self.conn is not None:
             self.conn.closed(reason)
             self.hear(None)
+        self.context = None  # whose variables may know it
         return 0
 
     cdef int _not_closed(self, object error) except -1:
@@ -554,7 +562,7 @@ cdef class Session(Timed):
             escaped(self.id), size,
         )
         if self.engine.hooks is not None:
-            self.engine.hooks.slow(self.id, size)
+            self.run(self.engine.hooks.slow, self.id, size)
         return 0 if handler is None else handler.on_slow(size)
 
     cdef int drained(self) except -1:
@@ -1040,6 +1048,11 @@ cdef class Session(Timed):
         connect handler runs, to be sent."""
         return self.waiting()
 
+    def run(self, function, *args):
+        """Call a function of the application's in a copy of its context variables."""
+        context = self.engine.context if self.context is None else self.context
+        return PyContext_Copy(context).run(function, *args)
+
     @property
     def environ(self):
         """The handshake request as a WSGI environment, a dict; always the same one."""
@@ -1187,6 +1200,7 @@ cdef class Engine(Flusher):
         if self._timer is not None:
             self._timer.cancel()
         self.loop = loop
+        self.context = PyContext_CopyCurrent()
         self._clock = loop.time
         self._call_at = loop.call_at
         self._call_soon = loop.call_soon

@@ -22,6 +22,7 @@ cdef class Continuation:
         object awaited          # what it waits for, while BEGINNING
         object result           # of a handler that ENDED
         bint touched            # a handler has left something on the Task
+        object context          # the handler's; None: the Task's own
         Outcome outcome
         Runner runner
         readonly object task
@@ -45,11 +46,17 @@ cdef class Runner:
         readonly set tasks      # of handlers that have suspended
         object value            # of the handler that returned last
         Continuation suspended  # the handler that suspended last
-        object _base            # the context that handlers start in
+        object _base            # the context of handlers that are given none
         object _captured
         Spare _spare
 
-    cdef bint call(self, object func, PyObject **args, size_t n) except -1
+    cdef object fork(self, object context)
+    cdef object kept(self, object context, object before)
+    cdef bint call(
+        self, object func, PyObject **args, size_t n, object context
+    ) except -1
     cdef Spare _new_spare(self)
-    cdef int _begin(self, Spare spare, object coro, object awaited) except -1
+    cdef int _begin(
+        self, Spare spare, object coro, object awaited, object context
+    ) except -1
     cdef int _put_back(self, Spare spare, object result) except -1

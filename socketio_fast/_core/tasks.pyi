@@ -42,4 +42,5 @@ class Runner:
         func: Callable[..., Any],
         *args: Any,
         on_end: Callable[[Any, BaseException | None], object] | None = None,
+        context: Context | None = None,
     ) -> Any: ...

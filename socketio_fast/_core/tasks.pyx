@@ -7,9 +7,13 @@ begun: its coroutine is a `Continuation` that first gives out what the handler w
 for, and passes on everything from then on. So `current_task()`, `timeout()`, `cancel()`
 and context variables are right from the first line of a handler.
 
+A handler runs in the Runner's context, or in one that it is given: that of a client
+which has its own. A Task cannot change its context, so the Continuation enters the one
+that was given for each step; the spare is shared by all contexts.
+
 A spare is given up, ended as the handler did, when something of the handler could
 stick to it: somebody holds it (or a weak reference), it was cancelled, named, given a
-callback or an attribute, or context variables were set.
+callback or an attribute, or context variables were set in the Runner's context.
 
 A Task schedules its first step when it is made, by `loop.call_soon`: an attribute of
 the loop takes that one call (an event loop without `__dict__` cannot serve).
@@ -30,11 +34,12 @@ from cpython.dict cimport (
     PyDict_SetItem,
     PyDict_Size,
 )
-from cpython.object cimport PyObject, PyObject_RichCompareBool, Py_EQ
+from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF
 
 import cython
 
+from socketio_fast._core.contexts cimport PyContext_Copy, same
 from socketio_fast._core.failures cimport defer_exit
 
 cdef extern from *:
@@ -139,14 +144,21 @@ cdef class Continuation:
             # Task had begun at once; it comes back with the next step.
             if value is not None and value.cancel():
                 return value
+        # Left before the outcome is told, which may run other handlers.
+        if self.context is not None:
+            PyContext_Enter(self.context)
         try:
-            if error is not None:
-                return self.coro.throw(error)
-            status = PyIter_Send(self.coro, None, &result)
-            value = <object> result
-            Py_DECREF(value)
-            if status == PYGEN_NEXT:
-                return value
+            try:
+                if error is not None:
+                    return self.coro.throw(error)
+                status = PyIter_Send(self.coro, None, &result)
+                value = <object> result
+                Py_DECREF(value)
+                if status == PYGEN_NEXT:
+                    return value
+            finally:
+                if self.context is not None:
+                    PyContext_Exit(self.context)
         except StopIteration as stop:
             value = stop.value
         except BaseException as exc:
@@ -207,15 +219,29 @@ cdef class Spare:
 
 @cython.final
 cdef class Runner:
-    """Runs handlers on one event loop, in the context it was made in."""
+    """Runs handlers on one event loop, in the context it was made in or another."""
 
     def __cinit__(self, object loop):
         self.loop = loop
         self.tasks = set()
         self._base = contextvars.copy_context()
 
-    cdef bint call(self, object func, PyObject **args, size_t n) except -1:
-        """Call a handler; if it gives an awaitable, step that.
+    cdef object fork(self, object context):
+        """A copy of a context, or for None of the Runner's, that code may write to."""
+        return PyContext_Copy(self._base if context is None else context)
+
+    cdef object kept(self, object context, object before):
+        """What is left of a `fork()` of `before`: that, if nothing was set in it."""
+        base = self._base if before is None else before
+        return before if same(context, base) else context
+
+    cdef bint call(
+        self, object func, PyObject **args, size_t n, object context
+    ) except -1:
+        """Call a handler, in a context; if it gives an awaitable, step that.
+
+        `context` must not be current: `copied()` and `fork()` make one. None is the
+        Runner's, where what a handler sets is gone when it has ended.
 
         True: it has ended, `self.value` is what it returned. False: it has suspended;
         `self.suspended` continues it as a Task and takes an outcome. What it raises
@@ -225,12 +251,13 @@ cdef class Runner:
         cdef Spare spare = self._spare
         cdef PyObject *result = NULL
         cdef bint ended = True
-        cdef object before, value
+        cdef object before, value, entered
         if spare is None:
             spare = self._new_spare()
         self._spare = None
+        entered = spare.context if context is None else context
         before = _swap(self.loop, spare.task)
-        PyContext_Enter(spare.context)
+        PyContext_Enter(entered)
         try:
             value = PyObject_Vectorcall(func, args, n, NULL)
             if sf_is_awaitable(value):
@@ -241,26 +268,29 @@ cdef class Runner:
                     value = <object> result
                 else:
                     _swap(self.loop, None)
-                    self._begin(spare, value, <object> result)
+                    self._begin(spare, value, <object> result, context)
                 Py_DECREF(<object> result)
         except BaseException as exc:
-            PyContext_Exit(spare.context)
+            PyContext_Exit(entered)
             _swap(self.loop, before)  # wherever it was raised
             self._put_back(spare, None)
             defer_exit(self.loop, exc)
             raise
-        PyContext_Exit(spare.context)
+        PyContext_Exit(entered)
         _restore(self.loop, before, ended)
         if ended:
             self._put_back(spare, value)
             self.value = value
         return ended
 
-    cdef int _begin(self, Spare spare, object coro, object awaited) except -1:
+    cdef int _begin(
+        self, Spare spare, object coro, object awaited, object context
+    ) except -1:
         cdef Continuation driver = spare.driver
         driver.state = BEGINNING
         driver.coro = coro
         driver.awaited = awaited
+        driver.context = context
         driver.runner = self
         driver.task = spare.task
         spare.task._log_destroy_pending = True
@@ -274,7 +304,7 @@ cdef class Runner:
         cdef object before
         if (
             Py_REFCNT(<PyObject *> spare.task) == spare.references
-            and PyObject_RichCompareBool(spare.context, self._base, Py_EQ)
+            and same(spare.context, self._base)
             and not spare.driver.touched
             and not sf_has_weakrefs(spare.task)
         ):
@@ -311,14 +341,15 @@ cdef class Runner:
     def _capture(self, step, *, context=None):
         self._captured = (step, context)
 
-    def run(self, func, *args, on_end=None):
+    def run(self, func, *args, on_end=None, context=None):
         """Call a handler from Python: what it returned, or its Task.
 
-        `on_end(value, error)` is called when one that suspended ends.
+        `on_end(value, error)` is called when one that suspended ends. It runs in
+        `context`, which must not be current; in the Runner's for None.
         """
         cdef list arguments = list(args)
         cdef Continuation driver
-        if self.call(func, PySequence_Fast_ITEMS(arguments), len(arguments)):
+        if self.call(func, PySequence_Fast_ITEMS(arguments), len(arguments), context):
             value, self.value = self.value, None
             return value
         driver, self.suspended = self.suspended, None
@@ -329,6 +360,13 @@ cdef class Runner:
 
 class HandlerTask(Task):
     """A handler's Task; it tells its Continuation what a handler left on it."""
+
+    if sys.version_info >= (3, 12):
+        def get_context(self):
+            driver = self.get_coro()
+            if driver is not None and (<Continuation?> driver).context is not None:
+                return (<Continuation?> driver).context
+            return super().get_context()
 
     def add_done_callback(self, fn, *, context=None):
         _touch(self)

@@ -48,7 +48,7 @@ class _Listeners:
                 listeners.remove(entry)
                 self.forget(event)
             try:
-                listener(*args)
+                self._session.run(listener, *args)
             except BaseException as exc:
                 message = "listener of %r of a connection failed"
                 loop = self._session.engine.loop

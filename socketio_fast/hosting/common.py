@@ -69,19 +69,30 @@ class Origin:
         return environ
 
 
-def start(server: AsyncServer | EngineServer) -> None:
+def start(
+    server: AsyncServer | EngineServer, context: contextvars.Context | None = None
+) -> None:
     """Run on the running loop; what the server starts is in no request's context."""
-    contextvars.Context().run(server.bind, asyncio.get_running_loop())
+    context = contextvars.Context() if context is None else context
+    context.run(server.bind, asyncio.get_running_loop())
 
 
-def bind(server: AsyncServer | EngineServer) -> EngineServer:
-    """The Engine.IO server, which runs on the running loop from now on."""
+def bind(
+    server: AsyncServer | EngineServer, context: contextvars.Context | None = None
+) -> EngineServer:
+    """The Engine.IO server, which runs on the running loop from now on.
+
+    Args:
+        server: The server.
+        context: That of what it starts, and of connections without one of their own;
+            ``None`` for an empty one.
+    """
     if isinstance(server, AsyncServer):
         eio, bound = server.eio, server.manager_initialized
     else:
         eio, bound = server, True
     if eio.engine.loop is not asyncio.get_running_loop() or not bound:
-        start(server)
+        start(server, context)
     return eio
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextvars
 import http
 import os
 import socket
 import ssl
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -105,7 +107,10 @@ class Gateway:
             body = self._body(environ)
         except ValueError as exc:
             return _message(400, str(exc))
-        return self._threads.run(_exchange(self._engine, request, environ, body))
+        # A client that connects keeps the host's context variables.
+        return self._threads.run(
+            _exchange(self._engine, request, environ, body), contextvars.copy_context()
+        )
 
     def _body(self, environ: Environ) -> bytes:
         """The body of a request; not all of one that is too large."""
@@ -133,7 +138,8 @@ class Gateway:
                 "connection. Use long-polling, or another server",
             )
         refusal = self._threads.run(
-            _adopt(self._engine, request, environ, found.dup(), self._connections)
+            _adopt(self._engine, request, environ, found.dup(), self._connections),
+            contextvars.copy_context(),
         )
         if refusal is not None:
             # The duplicate has become non-blocking, and so has this one.
@@ -207,6 +213,7 @@ async def _adopt(
     admission = None
     if hooked(engine, request):
         admission = await consider(engine, request, Origin(environ, request), True)
+    context = contextvars.copy_context()
 
     def adopt(transport: asyncio.BaseTransport) -> Response | None:
         try:
@@ -226,7 +233,7 @@ async def _adopt(
 
     sock.setblocking(False)
     transport, adoption = await asyncio.get_running_loop().connect_accepted_socket(
-        lambda: _Adoption(adopt), sock
+        lambda: _Adoption(partial(context.run, adopt)), sock
     )
     if adoption.refusal is not None:
         transport.abort()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -150,7 +151,8 @@ class SyncConnecting:
         )
 
     def __enter__(self) -> SyncClient:
-        return SyncClient(self._server, self._server._threads.wait(self._open()))
+        opened = self._server._threads.wait(self._open(), contextvars.copy_context())
+        return SyncClient(self._server, opened)
 
     def __exit__(self, *exc: object) -> None:
         self._server._threads.wait(self._connection.close())

@@ -1,0 +1,3 @@
+from contextvars import Context
+
+def compare(first: Context, second: Context) -> bool: ...
