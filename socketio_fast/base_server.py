@@ -414,6 +414,7 @@ def _trigger(handler: BaseServerNamespace) -> Handler:
             return BaseServerNamespace.trigger_event(handler, event, *args)
         return trigger_event(event, *args)
 
+    trigger.namespace_handler = handler  # type: ignore[attr-defined]
     return trigger
 
 

@@ -122,6 +122,9 @@ class EngineConfig:
             and networks, ``"unix"``, ``"*"``; nobody's (``()``). Or a
             :class:`socketio_fast.proxies.TrustedProxies`, which it becomes, and which
             may name ``Forwarded`` instead; ``None`` if there are none.
+        slow_handler_threshold: Seconds that a handler may hold up the event loop, from
+            its call to its first ``await`` or between two of them, before a WARNING
+            names it, once a minute (0.1). ``None`` or 0: nothing is said.
 
     Raises:
         ValueError: The option and the value that is not allowed.
@@ -149,6 +152,7 @@ class EngineConfig:
     allow_eio3: bool = False
     allow_jsonp: bool | None = None
     trusted_proxies: Any = ()
+    slow_handler_threshold: float | None = 0.1
     # Seconds that clients are told on top of ping_interval; not an option.
     ping_grace: float = 0
 
@@ -194,6 +198,14 @@ class EngineConfig:
                 f"max_pending_events={self.max_pending_events!r}: "
                 "a number greater than 0 expected"
             )
+        if self.slow_handler_threshold is not None:
+            value = self.slow_handler_threshold
+            if not _is_number(value) or not 0 <= value < float("inf"):
+                raise ValueError(
+                    f"slow_handler_threshold={value!r}: seconds expected, 0 or None "
+                    "for no warnings"
+                )
+            self._set("slow_handler_threshold", value or None)
         self._set("cookie", _cookie(self.cookie))
         self._set("cors_allowed_origins", _origins(self.cors_allowed_origins))
         if isinstance(self.cors_allowed_origins, tuple):

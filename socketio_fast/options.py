@@ -15,6 +15,7 @@ from typing import Any, Literal, TypedDict
 
 from socketio_fast.limits import Limits
 from socketio_fast.logs import Logger
+from socketio_fast.proxies import TrustedProxies
 
 __all__ = [
     "AsyncEngineOptions",
@@ -37,7 +38,9 @@ class MoreEngineOptions(TypedDict, total=False):
     max_pending_bytes: int
     limits: Limits | None
     allow_eio3: bool
-    trusted_proxies: str | Sequence[str]
+    allow_jsonp: bool | None
+    trusted_proxies: str | Sequence[str] | TrustedProxies
+    slow_handler_threshold: float | None
     allow_request: Callable[..., Any] | None
     initial_packet: str | bytes | None
 

@@ -96,13 +96,26 @@ def adapt(
     if decorated and _last_name(function) == arguments[-1]:
         return function
     if least <= count - 1 == most or (decorated and most == 0):
-        return lambda *args: function(*args[: count - 1])
+        return _without_last(function, count)
     if decorated:
         return function
     raise ValueError(
         f"handler of {event!r} takes {_range(least, most)} positional arguments, not "
         f"({', '.join(arguments[:-1])}[, {arguments[-1]}])"
     )
+
+
+def _without_last(function: Callable[..., Any], count: int) -> Callable[..., Any]:
+    def handler(*args: Any) -> Any:
+        return function(*args[: count - 1])
+
+    # Its name, for the log; its signature is its own.
+    functools.update_wrapper(handler, function, _NAMES, ())
+    del handler.__wrapped__  # type: ignore[attr-defined]
+    return handler
+
+
+_NAMES = ("__module__", "__name__", "__qualname__")
 
 
 def _is_decorated(function: Callable[..., Any]) -> bool:

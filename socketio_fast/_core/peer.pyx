@@ -510,7 +510,8 @@ cdef class Client(SessionHandler):
             return self._enter(ns, name, auth)
         try:
             if not hub.runner.call(
-                hub.resolve, PySequence_Fast_ITEMS(args), 2, copied(self.session.context)
+                hub.resolve, PySequence_Fast_ITEMS(args), 2,
+                copied(self.session.context),
             ):
                 hub.runner.suspended.outcome = _Resolved.new(self, name, auth)
                 hub.runner.suspended = None

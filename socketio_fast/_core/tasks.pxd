@@ -1,5 +1,6 @@
 # Running handlers at once: a Task only for those that suspend.
 from cpython.object cimport PyObject
+from libc.stdint cimport int64_t
 
 
 cdef class Outcome:
@@ -18,7 +19,8 @@ cdef enum ContinuationState:
 cdef class Continuation:
     cdef:
         int state
-        object coro             # the handler's coroutine
+        object handler
+        object coro             # its coroutine
         object awaited          # what it waits for, while BEGINNING
         object result           # of a handler that ENDED
         bint touched            # a handler has left something on the Task
@@ -47,6 +49,8 @@ cdef class Runner:
         object value            # of the handler that returned last
         Continuation suspended  # the handler that suspended last
         object _base            # the context of handlers that are given none
+        int64_t threshold       # ns of one step from which on it is slow; 0: never
+        object on_slow          # is told of it
         object _captured
         Spare _spare
 
@@ -55,8 +59,11 @@ cdef class Runner:
     cdef bint call(
         self, object func, PyObject **args, size_t n, object context
     ) except -1
+    cdef int _tell_slow(
+        self, int64_t began, object handler, object coro, tuple args
+    ) except -1
     cdef Spare _new_spare(self)
     cdef int _begin(
-        self, Spare spare, object coro, object awaited, object context
+        self, Spare spare, object handler, object coro, object awaited, object context
     ) except -1
     cdef int _put_back(self, Spare spare, object result) except -1

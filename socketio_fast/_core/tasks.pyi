@@ -37,6 +37,11 @@ class Runner:
     def loop(self) -> AbstractEventLoop: ...
     @property
     def tasks(self) -> set[Task[Any]]: ...
+    def watch(
+        self,
+        threshold: float | None,
+        on_slow: Callable[[Any, tuple[Any, ...], Any, float], object],
+    ) -> None: ...
     def run(
         self,
         func: Callable[..., Any],

@@ -41,6 +41,7 @@ import cython
 
 from socketio_fast._core.contexts cimport PyContext_Copy, same
 from socketio_fast._core.failures cimport defer_exit
+from socketio_fast._core.wire cimport sf_coarse_ns
 
 cdef extern from *:
     """
@@ -131,8 +132,10 @@ cdef class Continuation:
 
     cdef object _step(self, object error):
         cdef PyObject *result = NULL
+        cdef Runner runner = self.runner
         cdef object value
         cdef int status
+        cdef int64_t began = 0
         if self.state == ENDED:
             raise StopIteration(self.result)
         if self.state == BEGINNING:
@@ -147,6 +150,8 @@ cdef class Continuation:
         # Left before the outcome is told, which may run other handlers.
         if self.context is not None:
             PyContext_Enter(self.context)
+        if runner.threshold:
+            began = sf_coarse_ns()
         try:
             try:
                 if error is not None:
@@ -159,6 +164,8 @@ cdef class Continuation:
             finally:
                 if self.context is not None:
                     PyContext_Exit(self.context)
+                if runner.threshold and sf_coarse_ns() - began >= runner.threshold:
+                    runner._tell_slow(began, self.handler, self.coro, ())
         except StopIteration as stop:
             value = stop.value
         except BaseException as exc:
@@ -252,12 +259,15 @@ cdef class Runner:
         cdef PyObject *result = NULL
         cdef bint ended = True
         cdef object before, value, entered
+        cdef int64_t began = 0
         if spare is None:
             spare = self._new_spare()
         self._spare = None
         entered = spare.context if context is None else context
         before = _swap(self.loop, spare.task)
         PyContext_Enter(entered)
+        if self.threshold:
+            began = sf_coarse_ns()
         try:
             value = PyObject_Vectorcall(func, args, n, NULL)
             if sf_is_awaitable(value):
@@ -268,26 +278,51 @@ cdef class Runner:
                     value = <object> result
                 else:
                     _swap(self.loop, None)
-                    self._begin(spare, value, <object> result, context)
+                    self._begin(spare, func, value, <object> result, context)
                 Py_DECREF(<object> result)
         except BaseException as exc:
             PyContext_Exit(entered)
             _swap(self.loop, before)  # wherever it was raised
             self._put_back(spare, None)
             defer_exit(self.loop, exc)
+            if self.threshold and sf_coarse_ns() - began >= self.threshold:
+                self._tell_slow(began, func, None, _tuple(args, n))
             raise
         PyContext_Exit(entered)
         _restore(self.loop, before, ended)
+        if self.threshold and sf_coarse_ns() - began >= self.threshold:
+            self._tell_slow(began, func, None, _tuple(args, n))
         if ended:
             self._put_back(spare, value)
             self.value = value
         return ended
 
+    def watch(self, threshold, on_slow):
+        """Tell of what holds up the event loop.
+
+        Args:
+            threshold: Seconds from call to return or suspension, or from one suspension
+                to the next, from which on a handler is slow; ``None`` for no telling.
+                The clock may be 16 ms behind.
+            on_slow: Called with the handler, what it was called with, the coroutine
+                that has gone on since (or None, before it has suspended), and the
+                seconds. It raises nothing.
+        """
+        self.threshold = 0 if threshold is None else max(1, round(threshold * 1e9))
+        self.on_slow = on_slow
+
+    cdef int _tell_slow(
+        self, int64_t began, object handler, object coro, tuple args
+    ) except -1:
+        self.on_slow(handler, args, coro, (sf_coarse_ns() - began) / 1e9)
+        return 0
+
     cdef int _begin(
-        self, Spare spare, object coro, object awaited, object context
+        self, Spare spare, object handler, object coro, object awaited, object context
     ) except -1:
         cdef Continuation driver = spare.driver
         driver.state = BEGINNING
+        driver.handler = handler
         driver.coro = coro
         driver.awaited = awaited
         driver.context = context
@@ -384,6 +419,11 @@ class HandlerTask(Task):
         if name != "_log_destroy_pending":
             _touch(self)
         super().__setattr__(name, value)
+
+
+cdef tuple _tuple(PyObject **args, size_t n):
+    cdef size_t i
+    return tuple([<object> args[i] for i in range(n)])
 
 
 cdef int _touch(object task) except -1:

@@ -118,3 +118,7 @@ cdef extern from "sf_socket.h" nogil:
     ptrdiff_t sf_send(int fd, const char *p, size_t n)
     void sf_no_sigpipe(int fd)
     ptrdiff_t sf_unread(int fd)
+
+
+cdef extern from "sf_clock.h" nogil:
+    int64_t sf_coarse_ns()

@@ -32,6 +32,7 @@ from socketio_fast.limits import Limits
 from socketio_fast.logs import Logger, choose_logger
 from socketio_fast.proxies import TrustedProxies
 from socketio_fast.signatures import positional
+from socketio_fast.slow_handlers import SlowHandlers
 
 __all__ = ["AsyncServer"]
 
@@ -102,6 +103,8 @@ class AsyncServer(BaseServer):
             and networks, ``"unix"`` for Unix sockets, ``"*"`` for everybody; nobody's
             by default. Or a :class:`socketio_fast.proxies.TrustedProxies`, which may
             name ``Forwarded`` instead.
+        slow_handler_threshold: Seconds that a handler may hold up the event loop before
+            a WARNING names it (0.1); ``None`` or 0 for no warnings.
 
     :class:`socketio_fast.config.EngineConfig` says more.
 
@@ -138,6 +141,7 @@ class AsyncServer(BaseServer):
         allow_eio3: bool = False,
         allow_jsonp: bool | None = None,
         trusted_proxies: str | Sequence[str] | TrustedProxies = (),
+        slow_handler_threshold: float | None = 0.1,
         allow_request: Callable[..., Any] | None = None,
         initial_packet: str | bytes | None = None,
         _factory: Hub | None = None,
@@ -166,6 +170,7 @@ class AsyncServer(BaseServer):
             max_pending_events=max_pending_events,
             max_pending_bytes=max_pending_bytes,
             trusted_proxies=trusted_proxies,
+            slow_handler_threshold=slow_handler_threshold,
             allow_upgrades=allow_upgrades,
             http_compression=http_compression,
             compression_threshold=compression_threshold,
@@ -189,6 +194,7 @@ class AsyncServer(BaseServer):
             self._callbacks if _factory is None else _factory
         )
         self.engine = Engine(config, self._factory, self.logger)
+        self._slow_handlers = SlowHandlers(self._factory.logger)
         self._hooks = Hooks(self.engine)
         if allow_request is not None:
             if not callable(allow_request):
@@ -209,6 +215,10 @@ class AsyncServer(BaseServer):
         self.engine.bind(loop)
         self.engine.max_packets = server_limit()
         self._factory.bind(self.engine, loop)
+        assert self._factory.runner is not None
+        self._factory.runner.watch(
+            self.config.slow_handler_threshold, self._slow_handlers
+        )
         self.engine.forget_lost()
 
     def __setattr__(self, name: str, value: Any) -> None:

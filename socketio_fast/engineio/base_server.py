@@ -99,6 +99,11 @@ class BaseServer:
     allow_eio3 = _Option()
     allow_jsonp = _Option()
 
+    @property
+    def slow_handler_threshold(self) -> float | None:
+        """Seconds that a handler may hold up the event loop before it is warned of."""
+        return self.config.slow_handler_threshold
+
     #: Where events of connections are logged.
     logger: Logger
     #: Whether a client's next handler may start before its last has ended.

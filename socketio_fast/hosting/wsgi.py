@@ -15,7 +15,6 @@ import socket
 import ssl
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -233,7 +232,7 @@ async def _adopt(
 
     sock.setblocking(False)
     transport, adoption = await asyncio.get_running_loop().connect_accepted_socket(
-        lambda: _Adoption(partial(context.run, adopt)), sock
+        lambda: _Adoption(lambda transport: context.run(adopt, transport)), sock
     )
     if adoption.refusal is not None:
         transport.abort()

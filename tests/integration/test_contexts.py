@@ -42,9 +42,12 @@ class Application:
     def __init__(self, sio: Any) -> None:
         self.sio = sio
         self.seen: list[tuple[str, str | None]] = []
+        self._loop = asyncio.get_running_loop()
+        self._noted = asyncio.Event()
 
     def note(self, where: str) -> None:
         self.seen.append((where, variable.get(None)))
+        self._loop.call_soon_threadsafe(self._noted.set)
 
     def add_handlers(self) -> None:
         sio, note = self.sio, self.note
@@ -93,7 +96,8 @@ class Application:
     async def until(self, where: str) -> None:
         async def wait() -> None:
             while where not in [name for name, _ in self.seen]:
-                await asyncio.sleep(0.01)
+                self._noted.clear()
+                await self._noted.wait()
 
         await within(wait())
 

@@ -88,7 +88,7 @@ def test_only_what_is_below_is_needed(path: Path) -> None:
         ("deflate", {"eio", "outgoing", "wire"}),
         ("limits", set()),
         ("failures", set()),
-        ("tasks", {"contexts", "failures"}),
+        ("tasks", {"contexts", "failures", "wire"}),
         ("writer", {"wire"}),
         ("observer", set()),
         ("unsent", {"outgoing"}),

@@ -34,6 +34,7 @@ def test_defaults() -> None:
         "allow_eio3": False,
         "allow_jsonp": None,
         "trusted_proxies": None,
+        "slow_handler_threshold": 0.1,
         "initial_packet": None,
         "ping_grace": 0,
     }

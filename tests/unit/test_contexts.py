@@ -1,4 +1,4 @@
-"""Context variables of a client's handlers: where they come from, and where they end."""
+"""Context variables of a client's handlers: where they come from, where they end."""
 
 from __future__ import annotations
 
@@ -340,7 +340,7 @@ def test_a_client_that_sets_nothing_has_no_context() -> None:
         variable.reset(variable.set("for now"))
 
     server = Server(app.sio)
-    client, sid = server.joined()
+    client, _ = server.joined()
     (session,) = server.engine.sessions.values()
     assert session.context is None
     assert client is not None
