@@ -7,7 +7,14 @@ import inspect
 import logging
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar, overload
@@ -16,6 +23,7 @@ from socketio_fast import exceptions, hosting
 from socketio_fast._core.emitter import Emitter
 from socketio_fast._core.peer import Hub, Namespace
 from socketio_fast._core.rooms import Rooms
+from socketio_fast.amounts import real, whole
 from socketio_fast.base_server import BaseServer, Handler
 from socketio_fast.client_files import choose_client_files
 from socketio_fast.drain import DrainSummary
@@ -23,7 +31,7 @@ from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.engineio.base_server import AsyncHandlers, is_ordered
 from socketio_fast.engineio.flow import wait_below
 from socketio_fast.events import name_of
-from socketio_fast.logs import Logger, choose_logger, escaped
+from socketio_fast.logs import AnyLogger, choose_logger, escaped
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.base import BaseManager
 from socketio_fast.managers.pubsub import AsyncPubSubManager
@@ -64,7 +72,8 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
     Args:
         client_manager: What tells other processes of events and rooms, one of
             :mod:`socketio_fast.managers`; ``None`` for a single process.
-        logger: Whether events are logged, or the logger to use.
+        logger: Whether events are logged, or the logger to use: of logging, loguru,
+            structlog, or any object with the methods ``info``, ``warning``, ``error``.
         json: What reads and writes the JSON of packets: a module, or anything with
             ``dumps`` and ``loads``; ``None`` for the built-in JSON.
         async_handlers: Whether a client's next handler may start before its last has
@@ -73,7 +82,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
             the same time. ``False``: the same, and :meth:`call` is refused, as in
             python-socketio.
         namespaces: Namespaces that accept clients although they have no handlers: a
-            list, or ``"*"`` for all. ``None`` is ``["/"]``.
+            list, or ``"*"`` for all, in a list too. ``None`` is ``["/"]``.
         serializer: ``"default"``, JSON and attachments; ``"msgpack"``; or a packet
             class: a subclass of :class:`socketio_fast.packet.Packet`, or one like it.
         always_connect: Whether a client is told that it is connected before its connect
@@ -112,14 +121,14 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
     def __init__(
         self,
         client_manager: BaseManager | None = None,
-        logger: bool | Logger = False,
+        logger: bool | AnyLogger = False,
         json: Any = None,
         async_handlers: AsyncHandlers = True,
-        namespaces: Sequence[str] | str | None = None,
+        namespaces: Iterable[str] | str | None = None,
         *,
         serializer: str | type[Any] = "default",
         always_connect: bool = False,
-        engineio_logger: bool | Logger | None = None,
+        engineio_logger: bool | AnyLogger | None = None,
         connect_timeout: float = 45,
         max_attachments: int = 10,
         cleanup_empty_child_namespaces: bool = False,
@@ -129,13 +138,17 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         serve_client: str | os.PathLike[str] | bool | None = None,
         **options: Unpack[AsyncEngineOptions],
     ) -> None:
-        if connect_timeout <= 0:
+        seconds = real(connect_timeout)
+        if seconds is None or not seconds > 0:
             raise ValueError(f"connect_timeout={connect_timeout!r}: seconds expected")
-        if max_attachments < 0:
+        attachments = whole(max_attachments)
+        if attachments is None or attachments < 0:
             raise ValueError(f"max_attachments={max_attachments!r}: a number expected")
         known: Any = _known(options)
         if isinstance(namespaces, str) and namespaces != "*":
             namespaces = [namespaces]
+        elif namespaces is not None and not isinstance(namespaces, Sequence):
+            namespaces = list(namespaces)
         self.namespaces = namespaces or ["/"]
         for name in self.namespaces:
             check_namespace(name)
@@ -151,11 +164,11 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         recovery = choose_recovery(connection_state_recovery)
         client_files = choose_client_files(serve_client)
         hub = Hub(
-            admit=None if namespaces == "*" else self.namespaces,
+            admit=None if "*" in self.namespaces else self.namespaces,
             new_rooms=Rooms,
             logger=self.logger,
-            connect_timeout=connect_timeout,
-            max_attachments=max_attachments,
+            connect_timeout=seconds,
+            max_attachments=attachments,
             ordered=is_ordered(async_handlers),
             error_acks=error_acks,
             always_connect=always_connect,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from socketio_fast.amounts import real, whole
 from socketio_fast.limits import Limits
 from socketio_fast.origins import origin_pattern
 from socketio_fast.proxies import TrustedProxies
@@ -17,6 +18,17 @@ __all__ = ["DeflateOptions", "EngineConfig"]
 # What there is, and what is served without being named.
 TRANSPORTS = ("polling", "websocket", "webtransport")
 DEFAULT_TRANSPORTS = ("polling", "websocket")
+# Options that are asked for as they were given.
+GIVEN = ("cookie", "cors_allowed_origins")
+BYTES = "bytes greater than 0"
+COUNTS = (
+    ("max_http_buffer_size", 1, BYTES),
+    ("max_buffer_bytes", 1, BYTES),
+    ("high_water_mark", 1, BYTES),
+    ("max_pending_bytes", 1, BYTES),
+    ("max_pending_events", 1, "a number greater than 0"),
+    ("compression_threshold", 0, "0 bytes or more"),
+)
 SLOW_CONSUMER = ("close", "drop_volatile", "drop_oldest", "block")
 
 
@@ -63,15 +75,13 @@ class DeflateOptions:
             ("mem_level", 1, 9),
         ):
             value = getattr(self, name)
-            if (
-                not isinstance(value, int)
-                or isinstance(value, bool)
-                or not least <= value <= most
-            ):
+            number = whole(value)
+            if number is None or not least <= number <= most:
                 between = f"{least} to {most}" if name != "threshold" else "0 or more"
                 raise ValueError(
                     f"per_message_deflate: {name}={value!r}: {between} expected"
                 )
+            object.__setattr__(self, name, number)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,29 +165,34 @@ class EngineConfig:
     slow_handler_threshold: float | None = 0.1
     # Seconds that clients are told on top of ping_interval; not an option.
     ping_grace: float = 0
+    # What some options were before they became what they are here; not an option.
+    given: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        if self.given is None:
+            self._set("given", {name: getattr(self, name) for name in GIVEN})
         if isinstance(self.ping_interval, tuple):
             interval, grace = self.ping_interval
             self._set("ping_interval", interval)
             self._set("ping_grace", grace)
         for name in ("ping_interval", "ping_timeout", "upgrade_timeout"):
             value = getattr(self, name)
-            if not _is_number(value) or not 0 < value < float("inf"):
+            seconds = real(value)
+            if seconds is None or not 0 < seconds < float("inf"):
                 raise ValueError(f"{name}={value!r}: seconds greater than 0 expected")
-        if not _is_number(self.ping_grace) or not 0 <= self.ping_grace < float("inf"):
+            self._set(name, seconds)
+        seconds = real(self.ping_grace)
+        if seconds is None or not 0 <= seconds < float("inf"):
             raise ValueError(
                 f"ping_interval: grace {self.ping_grace!r}, 0 s or more expected"
             )
-        for name in (
-            "max_http_buffer_size",
-            "max_buffer_bytes",
-            "high_water_mark",
-            "max_pending_bytes",
-        ):
+        self._set("ping_grace", seconds)
+        for name, least, expected in COUNTS:
             value = getattr(self, name)
-            if not isinstance(value, int) or value <= 0:
-                raise ValueError(f"{name}={value!r}: bytes greater than 0 expected")
+            number = whole(value)
+            if number is None or number < least:
+                raise ValueError(f"{name}={value!r}: {expected} expected")
+            self._set(name, number)
         if self.slow_consumer not in SLOW_CONSUMER:
             raise ValueError(
                 f"slow_consumer={self.slow_consumer!r}: one of {SLOW_CONSUMER} expected"
@@ -193,17 +208,12 @@ class EngineConfig:
             raise ValueError(
                 f"initial_packet={self.initial_packet!r}: str, bytes or None expected"
             )
-        if not isinstance(self.max_pending_events, int) or self.max_pending_events <= 0:
-            raise ValueError(
-                f"max_pending_events={self.max_pending_events!r}: "
-                "a number greater than 0 expected"
-            )
         if self.slow_handler_threshold is not None:
-            value = self.slow_handler_threshold
-            if not _is_number(value) or not 0 <= value < float("inf"):
+            value = real(self.slow_handler_threshold)
+            if value is None or not 0 <= value < float("inf"):
                 raise ValueError(
-                    f"slow_handler_threshold={value!r}: seconds expected, 0 or None "
-                    "for no warnings"
+                    f"slow_handler_threshold={self.slow_handler_threshold!r}: seconds "
+                    "expected, 0 or None for no warnings"
                 )
             self._set("slow_handler_threshold", value or None)
         self._set("cookie", _cookie(self.cookie))
@@ -250,10 +260,6 @@ class EngineConfig:
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _deflate(options: Any) -> DeflateOptions | None:

@@ -44,7 +44,18 @@ __all__ = [
 
 
 class SocketIOError(Exception):
-    """The base of all errors here."""
+    """The base of all errors here. They can be copied and pickled, subclasses too."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exception's own calls the class with `args`, which need not be what it takes.
+        return _rebuild, (type(self), self.args), self.__dict__
+
+
+def _rebuild(cls: type[SocketIOError], args: tuple[Any, ...]) -> SocketIOError:
+    """The error without what its attributes are, which come next."""
+    error = cls.__new__(cls, *args)
+    error.args = args
+    return error
 
 
 class ProtocolError(SocketIOError):

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from socketio_fast.amounts import whole
+
 __all__ = ["HandlerPool"]
 
 Job = Callable[[], None]
@@ -30,9 +32,10 @@ class HandlerPool:
     """
 
     def __init__(self, max_workers: int, name: str) -> None:
-        if not isinstance(max_workers, int) or max_workers < 1:
+        threads = whole(max_workers)
+        if threads is None or threads < 1:
             raise ValueError(f"max_workers={max_workers!r}: a positive number expected")
-        self.max_workers = max_workers
+        self.max_workers = threads
         self._name = name
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._local = threading.local()

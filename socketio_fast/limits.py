@@ -5,7 +5,9 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from socketio_fast.amounts import real, whole
 
 __all__ = ["Limits", "Rate"]
 
@@ -77,10 +79,12 @@ class Limits:
                 object.__setattr__(self, name, _rate(name, value))
         for name in NUMBERS:
             value = getattr(self, name)
-            if value is not None and (
-                not isinstance(value, int) or isinstance(value, bool) or value < 1
-            ):
+            if value is None:
+                continue
+            number = whole(value)
+            if number is None or number < 1:
                 raise ValueError(f"limits: {name}={value!r}: 1 or more expected")
+            object.__setattr__(self, name, number)
         if self.excess not in ("refuse", "close"):
             raise ValueError(
                 f"limits: excess={self.excess!r}: 'refuse' or 'close' expected"
@@ -102,13 +106,16 @@ NUMBERS = (
 )
 
 
-def _rate(name: str, value: float | Rate) -> Rate:
+def _rate(name: str, value: Any) -> Rate:
     """The rate with its burst."""
-    per_second, burst = value if isinstance(value, tuple) else (value, None)
-    if burst is None:
-        burst = max(per_second, 1)
-    if not 0 < per_second < float("inf") or not 1 <= burst < float("inf"):
-        raise ValueError(
-            f"limits: {name}={value!r}: more than 0 a second, a burst of 1 or more"
-        )
-    return Rate(per_second, burst)
+    given, given_burst = value if isinstance(value, tuple) else (value, None)
+    per_second = real(given)
+    if per_second is not None:
+        burst = max(per_second, 1) if given_burst is None else real(given_burst)
+        if burst is not None and (
+            0 < per_second < float("inf") and 1 <= burst < float("inf")
+        ):
+            return Rate(per_second, burst)
+    raise ValueError(
+        f"limits: {name}={value!r}: more than 0 a second, a burst of 1 or more"
+    )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from socketio_fast.limits import Limits
-from socketio_fast.logs import Logger
+from socketio_fast.logs import AnyLogger
 from socketio_fast.proxies import TrustedProxies
 
 __all__ = [
@@ -70,7 +70,7 @@ class AsyncEngineOptions(EngineOptions, total=False):
 class AsyncServerOptions(EngineOptions, total=False):
     """Options of :class:`socketio_fast.AsyncServer` that ``Server`` passes on to it."""
 
-    engineio_logger: bool | Logger | None
+    engineio_logger: bool | AnyLogger | None
     connect_timeout: float
     max_attachments: int
     cleanup_empty_child_namespaces: bool

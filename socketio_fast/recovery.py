@@ -9,6 +9,7 @@ from typing import Any
 
 from socketio_fast._core.peer import Namespace
 from socketio_fast._core.recovery import Backlog
+from socketio_fast.amounts import real, whole
 
 __all__ = ["RecoveryOptions", "choose_recovery"]
 
@@ -39,24 +40,28 @@ class RecoveryOptions:
     max_sessions: int = 10_000
 
     def __post_init__(self) -> None:
-        duration = self.max_disconnection_duration
-        if not _is_number(duration) or not 0 < duration < float("inf"):
-            raise _wrong("max_disconnection_duration", duration, "seconds above 0")
+        given = self.max_disconnection_duration
+        duration = real(given)
+        if duration is None or not 0 < duration < float("inf"):
+            raise _wrong("max_disconnection_duration", given, "seconds above 0")
+        object.__setattr__(self, "max_disconnection_duration", duration)
         if not isinstance(self.skip_middlewares, bool):
             raise _wrong("skip_middlewares", self.skip_middlewares, "True or False")
         for name in ("max_packets", "max_bytes", "max_sessions"):
             value = getattr(self, name)
-            if not _is_number(value) or value < 1 or value != int(value):
+            number = whole(value)
+            if number is None or number < 1:
                 raise _wrong(name, value, "a whole number above 0")
+            object.__setattr__(self, name, number)
 
     def new_backlog(self, namespace: Namespace) -> Backlog:
         """What keeps the events and clients of a namespace."""
         return Backlog(
             namespace,
             duration=self.max_disconnection_duration,
-            max_packets=int(self.max_packets),
-            max_bytes=int(self.max_bytes),
-            max_sessions=int(self.max_sessions),
+            max_packets=self.max_packets,
+            max_bytes=self.max_bytes,
+            max_sessions=self.max_sessions,
             skip_middlewares=self.skip_middlewares,
         )
 
@@ -86,10 +91,6 @@ def choose_recovery(option: Any) -> RecoveryOptions | None:
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ValueError(f"connection_state_recovery has no {name!r}{hint}")
     return RecoveryOptions(**option)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _wrong(name: str, value: Any, expected: str) -> ValueError:

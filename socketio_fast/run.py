@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from socketio_fast._core.http1 import Endpoint
 from socketio_fast._version import __version__
+from socketio_fast.amounts import whole
 from socketio_fast.async_server import AsyncServer
 from socketio_fast.descriptors import DescriptorWatch
 from socketio_fast.drain import check_rate, drain
@@ -125,6 +126,9 @@ async def serve(
             Unix socket, or for a server that does not have it in ``transports``.
     """
     check_rate("drain_rate", drain_rate)
+    # A service's name or a number as text is the system's to understand.
+    number = whole(port)
+    port = port if number is None else number
     loop = asyncio.get_running_loop()
     other = None
     if isinstance(app, EngineASGIApp):

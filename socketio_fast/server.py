@@ -24,7 +24,7 @@ from socketio_fast.engineio.server import Server as EngineServer
 from socketio_fast.engineio.server import check_async_mode
 from socketio_fast.events import name_of
 from socketio_fast.hosting.wsgi import Environ, StartResponse
-from socketio_fast.logs import Logger
+from socketio_fast.logs import AnyLogger, Logger
 from socketio_fast.loop_thread import LoopThread
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.sync import Manager, PubSubManager
@@ -91,12 +91,12 @@ class Server(Broadcasting, BaseServer):
     def __init__(
         self,
         client_manager: Any = None,
-        logger: bool | Logger = False,
+        logger: bool | AnyLogger = False,
         serializer: Any = "default",
         json: Any = None,
         async_handlers: AsyncHandlers = True,
         always_connect: bool = False,
-        namespaces: Sequence[str] | str | None = None,
+        namespaces: Iterable[str] | str | None = None,
         *,
         async_mode: str | None = None,
         max_workers: int = MAX_WORKERS,

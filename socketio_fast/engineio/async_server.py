@@ -29,7 +29,7 @@ from socketio_fast.engineio.packet import Packet, read_text
 from socketio_fast.engineio.payload import server_limit
 from socketio_fast.exceptions import DisconnectedError
 from socketio_fast.limits import Limits
-from socketio_fast.logs import Logger, choose_logger
+from socketio_fast.logs import AnyLogger, choose_logger
 from socketio_fast.proxies import TrustedProxies
 from socketio_fast.signatures import positional
 from socketio_fast.slow_handlers import SlowHandlers
@@ -68,7 +68,9 @@ class AsyncServer(BaseServer):
         cookie: A cookie with the Engine.IO id: its name, or a dict; ``None`` for none.
         cors_allowed_origins: Origins besides the server's own; ``"*"`` for all.
         cors_credentials: Whether cookies may be sent from other origins.
-        logger: Whether events of connections are logged, or the logger to use.
+        logger: Whether events of connections are logged, or the logger to use: of
+            logging, loguru, structlog, or any object with the methods ``info``,
+            ``warning`` and ``error``.
         json: What reads and writes messages that are lists or dicts: a module, or
             anything with ``dumps`` and ``loads``; ``None`` for the built-in JSON.
         async_handlers: Whether a client's next handler may start before its last has
@@ -124,7 +126,7 @@ class AsyncServer(BaseServer):
         cookie: str | Mapping[str, Any] | None = None,
         cors_allowed_origins: str | Sequence[str] | Callable[..., bool] | None = None,
         cors_credentials: bool = True,
-        logger: bool | Logger = False,
+        logger: bool | AnyLogger = False,
         json: Any = None,
         async_handlers: AsyncHandlers = True,
         monitor_clients: bool | None = None,
@@ -182,6 +184,7 @@ class AsyncServer(BaseServer):
             initial_packet=initial_packet,
             limits=limits,
         )
+        self.start_service_task = monitor_clients is not False
         self.logger = choose_logger(logger, "socketio_fast.engineio")
         self.async_handlers = async_handlers
         self._json = json_functions(json)

@@ -61,10 +61,22 @@ class _Option:
         self._name = name
 
     def __get__(self, server: Any, owner: type) -> Any:
-        return self if server is None else getattr(server.config, self._name)
+        if server is None:
+            return self
+        given = server.config.given
+        if self._name in given:
+            return given[self._name]
+        value = getattr(server.config, self._name)
+        # A list for who compares it with one; the configuration is frozen.
+        return list(value) if self._name == "transports" else value
 
     def __set__(self, server: Any, value: Any) -> None:
-        server.engine.configure(replace(server.config, **{self._name: value}))
+        given = dict(server.config.given)
+        if self._name in given:
+            given[self._name] = value
+        server.engine.configure(
+            replace(server.config, given=given, **{self._name: value})
+        )
 
 
 class BaseServer:
@@ -108,6 +120,8 @@ class BaseServer:
     logger: Logger
     #: Whether a client's next handler may start before its last has ended.
     async_handlers: AsyncHandlers
+    #: What ``monitor_clients`` was; clients are monitored in any case.
+    start_service_task: bool
     #: The compiled core: sessions, deadlines, what is to be written.
     engine: Engine
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from socketio_fast._core.session import Session
+from socketio_fast.amounts import whole
 
 __all__ = ["wait_below"]
 
 
 async def wait_below(session: Session, limit: int) -> bool:
     """Wait until so many bytes wait for a client, or less; False if it has gone."""
-    waiting = session.below(limit)
+    bytes_left = whole(limit)
+    if bytes_left is None:
+        raise ValueError(f"below={limit!r}: bytes expected")
+    waiting = session.below(bytes_left)
     return True if waiting is None else await waiting

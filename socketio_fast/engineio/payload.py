@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 from urllib.parse import parse_qs
 
+from socketio_fast.amounts import whole
 from socketio_fast.engineio.packet import Packet
 
 __all__ = ["Payload"]
@@ -77,5 +78,10 @@ class Payload:
 
 def server_limit() -> int:
     """How many packets the application lets a POST have; 0 without a limit."""
-    limit = Payload.max_decode_packets
+    limit = whole(Payload.max_decode_packets)
+    if limit is None:
+        raise ValueError(
+            f"Payload.max_decode_packets={Payload.max_decode_packets!r}: a number "
+            "expected"
+        )
     return 0 if limit == DEFAULT_MAX_DECODE_PACKETS else limit

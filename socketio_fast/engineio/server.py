@@ -15,7 +15,7 @@ from socketio_fast.engineio.async_server import AsyncServer
 from socketio_fast.engineio.base_server import ASYNC_MODES, AsyncHandlers, BaseServer
 from socketio_fast.engineio.packet import Packet
 from socketio_fast.hosting.wsgi import Environ, Gateway, StartResponse
-from socketio_fast.logs import Logger
+from socketio_fast.logs import AnyLogger
 from socketio_fast.threads import MAX_WORKERS, Threads
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Server(BaseServer):
         cookie: str | Mapping[str, Any] | None = None,
         cors_allowed_origins: str | Sequence[str] | Callable[..., bool] | None = None,
         cors_credentials: bool = True,
-        logger: bool | Logger = False,
+        logger: bool | AnyLogger = False,
         json: Any = None,
         async_handlers: AsyncHandlers = True,
         monitor_clients: bool | None = None,
@@ -110,6 +110,7 @@ class Server(BaseServer):
         self.async_mode = "threading"
         self.logger = inner.logger
         self.async_handlers = inner.async_handlers
+        self.start_service_task = inner.start_service_task
         self.engine = inner.engine
         self._callbacks = inner._callbacks
         self._hooks = inner._hooks

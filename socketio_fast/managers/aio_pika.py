@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-from socketio_fast.logs import Logger
+from socketio_fast.logs import AnyLogger
 from socketio_fast.managers.extras import require
 from socketio_fast.managers.pubsub import AsyncPubSubManager
 
@@ -36,7 +36,7 @@ class AsyncAioPikaManager(AsyncPubSubManager):
         url: str = "amqp://guest:guest@localhost:5672//",
         channel: str = "socketio",
         write_only: bool = False,
-        logger: Logger | None = None,
+        logger: AnyLogger | None = None,
         json: Any = None,
     ) -> None:
         self._aio_pika = require("aio_pika", "aio-pika", type(self).__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from socketio_fast.logs import Logger
+from socketio_fast.logs import AnyLogger
 from socketio_fast.managers.extras import require
 from socketio_fast.managers.sync import PubSubManager
 
@@ -43,7 +43,7 @@ class KafkaManager(PubSubManager):
         url: str | Sequence[str] = "kafka://localhost:9092",
         channel: str = "socketio",
         write_only: bool = False,
-        logger: Logger | None = None,
+        logger: AnyLogger | None = None,
         json: Any = None,
     ) -> None:
         urls = [url] if isinstance(url, str) else list(url)

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from socketio_fast.logs import Logger
+from socketio_fast.logs import AnyLogger
 from socketio_fast.managers.extras import require
 from socketio_fast.managers.sync import PubSubManager
 
@@ -58,7 +58,7 @@ class KombuManager(PubSubManager):
         url: str = "amqp://guest:guest@localhost:5672//",
         channel: str = "socketio",
         write_only: bool = False,
-        logger: Logger | None = None,
+        logger: AnyLogger | None = None,
         json: Any = None,
         connection_options: Mapping[str, Any] | None = None,
         exchange_options: Mapping[str, Any] | None = None,

@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 from socketio_fast._core.failures import contain, defer_exit, ends_task
 from socketio_fast.engineio import json as engineio_json
 from socketio_fast.exceptions import BroadcastTimeoutError
-from socketio_fast.logs import Logger
+from socketio_fast.logs import AnyLogger, as_logger
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.cluster import Cluster, Scope
 from socketio_fast.managers.messages import JSON, arguments, pack, unpack
@@ -68,14 +68,14 @@ class AsyncPubSubManager(AsyncManager):
         self,
         channel: str = "socketio",
         write_only: bool = False,
-        logger: Logger | None = None,
+        logger: AnyLogger | None = None,
         json: Any = None,
     ) -> None:
         super().__init__()
         self.channel = channel
         self.write_only = write_only
         self.host_id = uuid.uuid4().hex
-        self.logger = logger
+        self.logger = None if logger is None else as_logger(logger, __name__)
         if json is not None:
             self.json = json
         #: Messages that could not be published.

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from socketio_fast.logs import Logger
+from socketio_fast.logs import AnyLogger
 from socketio_fast.managers.extras import require
 from socketio_fast.managers.pubsub import AsyncPubSubManager
 from socketio_fast.managers.sync import PubSubManager
@@ -67,7 +67,7 @@ class AsyncRedisManager(AsyncPubSubManager):
         url: str = "redis://localhost:6379/0",
         channel: str = "socketio",
         write_only: bool = False,
-        logger: Logger | None = None,
+        logger: AnyLogger | None = None,
         json: Any = None,
         redis_options: Mapping[str, Any] | None = None,
     ) -> None:
@@ -194,7 +194,7 @@ class RedisManager(PubSubManager):
         url: str = "redis://localhost:6379/0",
         channel: str = "socketio",
         write_only: bool = False,
-        logger: Logger | None = None,
+        logger: AnyLogger | None = None,
         json: Any = None,
         redis_options: Mapping[str, Any] | None = None,
     ) -> None:
@@ -203,7 +203,7 @@ class RedisManager(PubSubManager):
         super().__init__(channel, write_only, logger, json)
 
     def _new_async_manager(
-        self, channel: str, write_only: bool, logger: Logger | None, json: Any
+        self, channel: str, write_only: bool, logger: AnyLogger | None, json: Any
     ) -> AsyncPubSubManager:
         return AsyncRedisManager(
             self.redis_url, channel, write_only, logger, json, self.redis_options

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar, TypeVar
 
 from socketio_fast._core.peer import Hub
-from socketio_fast.logs import Logger
+from socketio_fast.logs import AnyLogger, as_logger
 from socketio_fast.loop_thread import LoopThread
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.base import BaseManager
@@ -142,13 +142,13 @@ class PubSubManager(Manager):
         self,
         channel: str = "socketio",
         write_only: bool = False,
-        logger: Logger | None = None,
+        logger: AnyLogger | None = None,
         json: Any = None,
     ) -> None:
         super().__init__()
         self.channel = channel
         self.write_only = write_only
-        self.logger = logger
+        self.logger = None if logger is None else as_logger(logger, __name__)
         manager = self._new_async_manager(channel, write_only, logger, json)
         self.async_manager: AsyncPubSubManager = manager
         self.host_id = manager.host_id
@@ -158,7 +158,7 @@ class PubSubManager(Manager):
         self._stop_listening = threading.Event()
 
     def _new_async_manager(
-        self, channel: str, write_only: bool, logger: Logger | None, json: Any
+        self, channel: str, write_only: bool, logger: AnyLogger | None, json: Any
     ) -> AsyncPubSubManager:
         return _InThreads(self, channel, write_only, logger, json)
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from socketio_fast.logs import Logger
+from socketio_fast.logs import AnyLogger
 from socketio_fast.managers.extras import require
 from socketio_fast.managers.sync import PubSubManager
 
@@ -51,7 +51,7 @@ class ZmqManager(PubSubManager):
         url: str = "zmq+tcp://localhost:5555+5556",
         channel: str = "socketio",
         write_only: bool = False,
-        logger: Logger | None = None,
+        logger: AnyLogger | None = None,
         json: Any = None,
     ) -> None:
         match = re.fullmatch(r"zmq\+(tcp://.+):(\d+)\+(\d+)", url)

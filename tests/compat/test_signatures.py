@@ -124,7 +124,6 @@ ATTRIBUTES: dict[str, list[str]] = {
         "reason",
         "sequence_number",
         "sockets",
-        "start_service_task",
         "transports",
         "valid_transports",
     ],
@@ -170,7 +169,6 @@ DIFFERENT: dict[str, str] = {
         for server in ("AsyncServer", "Server")
         for name, reason in {
             "sequence_number": "ids are random throughout",
-            "start_service_task": "clients are monitored, by no task",
             "valid_transports": "there is WebTransport too",
         }.items()
     },

@@ -10,7 +10,7 @@ import pytest
 import socketio
 
 import socketio_fast
-from socketio_fast import AsyncServer, exceptions
+from socketio_fast import AsyncServer, exceptions, testing
 from unit.sansio import Server, errors
 
 
@@ -88,8 +88,8 @@ def test_options_can_be_read() -> None:
     assert eio.http_compression
     assert eio.cors_credentials
     assert eio.cors_allowed_origins is None
-    assert eio.transports == ("polling",)
-    assert eio.cookie["name"] == "io"
+    assert eio.transports == ["polling"]
+    assert eio.cookie == "io"
     assert eio.async_modes() == ["asgi", "aiohttp", "sanic", "tornado"]
     assert eio.compression_methods == ["gzip", "deflate"]
 
@@ -98,7 +98,7 @@ def test_options_can_be_set_and_are_checked() -> None:
     eio = AsyncServer(ping_interval=(10, 2), cookie="io").eio
     eio.ping_interval = 5
     assert (eio.ping_interval, eio.ping_interval_grace_period) == (5, 2)
-    assert eio.cookie["name"] == "io"
+    assert eio.cookie == "io"
     with pytest.raises(ValueError, match="ping_timeout=0"):
         eio.ping_timeout = 0
     assert eio.ping_timeout == 20
@@ -323,3 +323,12 @@ def test_emits_of_a_manager_are_logged(caplog: pytest.LogCaptureFixture) -> None
     assert client.messages() == ['42["e",1]']
     assert caplog.messages == ['emitting event "e" to all [/]']
     assert errors(caplog) == []
+
+
+@pytest.mark.parametrize(
+    "namespaces", ["*", ["*"], ("/a", "*"), {"*"}, iter(["/any"]), {"/any": 1}.keys()]
+)
+async def test_namespaces_that_accept_clients(namespaces: Any) -> None:
+    sio = AsyncServer(namespaces=namespaces)
+    async with testing.client(sio, "/any") as client:
+        assert client.connected

@@ -37,6 +37,7 @@ def test_defaults() -> None:
         "slow_handler_threshold": 0.1,
         "initial_packet": None,
         "ping_grace": 0,
+        "given": {"cookie": None, "cors_allowed_origins": None},
     }
 
 

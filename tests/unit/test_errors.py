@@ -2,12 +2,28 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import copy
 import pickle
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
 from socketio_fast import exceptions as errors
+from socketio_fast.engineio import exceptions as engine_errors
+
+
+class _Own(errors.ConnectionRefusedError):
+    """Of a program, with arguments of its own."""
+
+    def __init__(self, number: int, *, reason: str) -> None:
+        super().__init__(reason)
+        self.number = number
+
+
+def _pickled(error: Exception, protocol: int) -> Any:
+    return pickle.loads(pickle.dumps(error, protocol))
 
 
 @pytest.mark.parametrize("name", errors.__all__)
@@ -79,14 +95,52 @@ def test_what_a_refused_client_gets(
         errors.LimitError("x", code=1009),
         errors.ConnectionRefusedError("no", 1),
         errors.CallDisconnectedError("x"),
+        errors.SocketIOError(),
+        errors.PacketError("x", code=1007),
+        errors.ConnectionError("x", 2),
+        errors.ConnectionRefusedError(),
+        errors.ConnectionRefusedError("no", {"a": 1}, [2]),
+        errors.InvalidPayloadError([{"loc": [0], "msg": "x"}], "no"),
+        errors.TimeoutError(),
+        errors.BroadcastTimeoutError("event", 2, [1, "x"], "; closed"),
+        errors.BadNamespaceError("/x"),
+        errors.RequestRefusedError("no", code=3, status=429, headers={"X": "y"}),
+        errors.DisconnectedError("x"),
+        _Own(5, reason="x"),
+        *(getattr(engine_errors, name)("x", 1) for name in engine_errors.__all__),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize(
+    "copied",
+    [
+        *(partial(_pickled, protocol=n) for n in range(pickle.HIGHEST_PROTOCOL + 1)),
+        copy.copy,
+        copy.deepcopy,
     ],
 )
-def test_errors_go_through_pickle(error: errors.SocketIOError) -> None:
+def test_errors_are_pickled_and_copied(
+    error: Exception, copied: Callable[[Exception], Exception]
+) -> None:
     """To another process, for example."""
-    copy = pickle.loads(pickle.dumps(error))
-    assert type(copy) is type(error)
-    assert copy.args == error.args
-    assert vars(copy) == vars(error)
+    other = copied(error)
+    assert other is not error
+    assert type(other) is type(error)
+    assert other.args == error.args
+    assert str(other) == str(error)
+    assert vars(other) == vars(error)
+
+
+def test_every_error_was_pickled() -> None:
+    tried = {
+        type(error)
+        for mark in test_errors_are_pickled_and_copied.pytestmark  # type: ignore[attr-defined]
+        for error in mark.args[1]
+    }
+    for module in (errors, engine_errors):
+        assert {getattr(module, name) for name in module.__all__} - tried <= {
+            engine_errors.EngineIOError
+        }
 
 
 def test_a_timeout_is_caught_as_asyncios() -> None:
