@@ -18,6 +18,7 @@ from socketio_fast.validation import validated, validated_connect
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from socketio_fast._core.session import Session
     from socketio_fast.events import AnyEvent, Event, Ts
 
 __all__ = ["BaseServer"]
@@ -62,7 +63,7 @@ class BaseServer:
         self._namespace_handlers = _Table(self._on_namespace_handler, {})
         if not isinstance(getattr_static(self, "_trigger_event"), property):
             # A subclass has one of its own.
-            self._hub.trigger = self._adapt(self._trigger_event)
+            self._hub.trigger = self._adapt(self._trigger_event, self._client_at(2))
 
     @property
     def _hub(self) -> Hub:
@@ -206,7 +207,7 @@ class BaseServer:
     @_trigger_event.setter
     def _trigger_event(self, trigger: Handler) -> None:
         self._replaced_trigger = trigger
-        self._hub.trigger = self._adapt(trigger)
+        self._hub.trigger = self._adapt(trigger, self._client_at(2))
 
     def _run_handler(self, event: Any, namespace: str, *args: Any) -> Any:
         raise NotImplementedError
@@ -235,13 +236,37 @@ class BaseServer:
             args = (namespace, *args)
         return handler, args
 
-    def _adapt(self, handler: Handler) -> Handler:
+    def _adapt(
+        self,
+        handler: Handler,
+        client: Callable[..., Session | None] | None = None,
+    ) -> Handler:
         """What the core calls for a handler; for servers that call them elsewhere.
 
         The core calls it on the event loop, and awaits what it returns if that is
-        awaitable.
+        awaitable. By the arguments of a call, ``client`` says whose it is.
         """
         return handler
+
+    def _client_at(
+        self, place: int, namespace: str = "*", event: Any = None
+    ) -> Callable[..., Session | None]:
+        """What finds the connection that a call of a handler is for.
+
+        Args:
+            place: Where the ``sid`` stands among the arguments.
+            namespace: The namespace; ``"*"`` for the argument before the ``sid``.
+            event: The event; ``None`` for the first argument.
+        """
+
+        def find(*args: Any) -> Session | None:
+            if (args[0] if event is None else event) == "disconnect":
+                return None  # it has to run, whatever the client has under way
+            name = args[place - 1] if namespace == "*" else namespace
+            peer = self._peer(args[place], name)
+            return None if peer is None else peer.session
+
+        return find
 
     def _adapted(
         self, namespace: str, event: Any, handler: Handler | None
@@ -260,7 +285,8 @@ class BaseServer:
         check_handler(handler, event, namespace, self._hub.logger)
         if self.validate_handlers:
             handler = validated(handler, before + (event == "*"), self._hub.logger)
-        return self._adapt(handler)
+        place = (namespace == "*") + (event == "*")
+        return self._adapt(handler, self._client_at(place, namespace, event))
 
     def _on_handlers(
         self, namespace: str, handlers: Mapping[Any, Handler] | None
@@ -289,7 +315,10 @@ class BaseServer:
     ) -> BaseServerNamespace | None:
         if handler is not None and self.validate_handlers:
             self._validate_methods(handler)
-        trigger = None if handler is None else self._adapt(_trigger(handler))
+        trigger = None
+        if handler is not None:
+            client = self._client_at(1 + (namespace == "*"), namespace)
+            trigger = self._adapt(_trigger(handler), client)
         self._hub.namespace(namespace).set_trigger(trigger)
         if handler is None and not self._is_kept(namespace, self._handlers):
             self._hub.release(namespace)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from socketio_fast import operators, socket_namespace, sockets
 from socketio_fast.engineio.connection import Connection
-from socketio_fast.threads import Threads, check_handler
+from socketio_fast.threads import Finder, Threads, check_handler
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -191,7 +191,8 @@ class _Listening(_Blocking):
         add = self._inner.once if once else self._inner.on
 
         def register(function: F) -> F:
-            self._change(add, event, self._in_threads(function))
+            adapted = self._in_threads(function, self._client_of(event))
+            self._change(add, event, adapted)
             return function
 
         return register if listener is None else register(listener)
@@ -203,12 +204,18 @@ class _Listening(_Blocking):
         else:
             method(*args)
 
-    def _in_threads(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def _client_of(self, event: Any) -> Finder | None:
+        """What finds whose call of a listener it is."""
+        return None
+
+    def _in_threads(
+        self, function: Callable[..., Any], client: Finder | None = None
+    ) -> Callable[..., Any]:
         """A coroutine function that runs this one in a thread."""
         if not callable(function):
             raise TypeError(f"{function!r} is not callable")
         check_handler(function)
-        adapted = self._threads.adapt(self._given(function))
+        adapted = self._threads.adapt(self._given(function), client)
         adapted._listener = function  # type: ignore[attr-defined]
         return adapted
 
@@ -234,7 +241,8 @@ class _Guarded(_Listening):
 
     def use(self, middleware: F) -> F:
         """Ask a function first; see the class of asyncio."""
-        self._change(self._inner.use, self._in_threads(middleware))
+        adapted = self._in_threads(middleware, self._client_of(None))
+        self._change(self._inner.use, adapted)
         return middleware
 
 
@@ -302,6 +310,12 @@ class Socket(_Emitting, _Guarded, sockets.SocketEvents):
         self._server = server
         self._threads = server._threads
 
+    def _client_of(self, event: Any) -> Finder | None:
+        if event in self._inner._own_events:
+            return None
+        session = self._inner._peer.session
+        return lambda *args: session
+
     @property
     def nsp(self) -> SocketNamespace:
         """The namespace."""
@@ -361,12 +375,14 @@ class Socket(_Emitting, _Guarded, sockets.SocketEvents):
 
     def on_any(self, listener: F) -> F:
         """Listen to all events of the client: ``(event, *arguments)``."""
-        self._change(self._inner.on_any, self._in_threads(listener))
+        adapted = self._in_threads(listener, self._client_of(None))
+        self._change(self._inner.on_any, adapted)
         return listener
 
     def prepend_any(self, listener: F) -> F:
         """As :meth:`on_any`, before all that are there."""
-        self._change(self._inner.prepend_any, self._in_threads(listener))
+        adapted = self._in_threads(listener, self._client_of(None))
+        self._change(self._inner.prepend_any, adapted)
         return listener
 
     def listeners_any(self) -> list[Callable[..., Any]]:
@@ -448,6 +464,12 @@ class _Namespace(Broadcasting, _Events, _Guarded):
 
     emit = _waits(socket_namespace.SocketNamespace.emit)
     send = _waits(socket_namespace.SocketNamespace.send)
+
+    def _client_of(self, event: Any) -> Finder | None:
+        # Middlewares and these get the socket, those of other servers' events do not.
+        if event in (None, "connect", "connection"):
+            return lambda socket: socket._peer.session
+        return None
 
     def _given(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)

@@ -75,6 +75,9 @@ class Server(Broadcasting, BaseServer):
         async_mode: ``None`` or ``"threading"``; there is one mode.
         max_workers: Threads that handlers run in, at most (128). More handlers wait
             until one has ended.
+        max_workers_per_client: Threads that the handlers of one client run in, at most;
+            ``None`` for a quarter of ``max_workers``, rounded up. Its further events
+            wait until one of its own handlers has ended.
         **options: Those of :class:`~socketio_fast.AsyncServer` and of
             :class:`socketio_fast.engineio.AsyncServer`.
 
@@ -100,6 +103,7 @@ class Server(Broadcasting, BaseServer):
         *,
         async_mode: str | None = None,
         max_workers: int = MAX_WORKERS,
+        max_workers_per_client: int | None = None,
         **options: Unpack[AsyncServerOptions],
     ) -> None:
         check_async_mode(async_mode)
@@ -119,7 +123,9 @@ class Server(Broadcasting, BaseServer):
             always_connect=always_connect,
             **options,
         )
-        self._threads = Threads(self._server.bind, max_workers, self._server.logger)
+        self._threads = Threads(
+            self._server.bind, max_workers, self._server.logger, max_workers_per_client
+        )
         #: Who is in which room, and what other processes are told.
         self.manager: Manager = manager
         super().__init__(EngineServer.over(self._server.eio, self._threads))
@@ -183,8 +189,8 @@ class Server(Broadcasting, BaseServer):
         """``False``."""
         return False
 
-    def _adapt(self, handler: Handler) -> Handler:
-        return self._threads.adapt(handler)
+    def _adapt(self, handler: Handler, client: Any = None) -> Handler:
+        return self._threads.adapt(handler, client)
 
     @property
     def _inner(self) -> AsyncServer:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from socketio_fast.handler_pool import HandlerPool
+from socketio_fast.handler_pool import HandlerPool, Owner
 from socketio_fast.logs import Logger
 from socketio_fast.loop_thread import LoopThread, exiting
 
@@ -18,6 +18,8 @@ __all__ = ["MAX_WORKERS", "Threads"]
 
 T = TypeVar("T")
 Handler = Callable[..., Any]
+#: Whose call of a handler it is, by its arguments: the client, or None for nobody's.
+Finder = Callable[..., "Owner | None"]
 
 #: Threads for the handlers of a server, at most, unless it is told otherwise. They may
 #: wait for databases and for each other, so that there are more than processors.
@@ -32,9 +34,12 @@ class Threads:
             time, after :meth:`stop`, and in a forked process.
         max_workers: Threads for handlers, at most.
         logger: Where failures are logged that nobody can be told.
+        max_workers_per_client: Threads for the handlers of one client, at most; see
+            :class:`~socketio_fast.handler_pool.HandlerPool`.
 
     Raises:
-        ValueError: ``max_workers`` is not a positive number.
+        ValueError: ``max_workers`` or ``max_workers_per_client`` is not a positive
+            number.
         RuntimeError: gevent or eventlet has replaced the threads of this process.
     """
 
@@ -43,16 +48,23 @@ class Threads:
         bind: Callable[[asyncio.AbstractEventLoop], object],
         max_workers: int,
         logger: Logger,
+        max_workers_per_client: int | None = None,
     ) -> None:
         refuse_patched_threads()
         self._bind = bind
         self._logger = logger
         self._max_workers = max_workers
+        self._max_per_client = max_workers_per_client
         self.pool = self._new_pool()
         self.loop_thread = LoopThread("socketio_fast-loop", self._start)
 
     def _new_pool(self) -> HandlerPool:
-        return HandlerPool(self._max_workers, "socketio_fast-handler")
+        return HandlerPool(
+            self._max_workers,
+            "socketio_fast-handler",
+            self._max_per_client,
+            self._logger,
+        )
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         # The last was closed with its loop. A forked process has no threads but the one
@@ -87,8 +99,12 @@ class Threads:
         """Call a function on the loop's thread, soon; do not wait for it."""
         self.loop_thread.post(function, *args)
 
-    def adapt(self, handler: Handler) -> Handler:
+    def adapt(self, handler: Handler, client: Finder | None = None) -> Handler:
         """A coroutine function that runs a handler in the pool, and shows as it does.
+
+        Args:
+            handler: The handler.
+            client: Whose share of the threads it takes; ``None`` for nobody's.
 
         Raises:
             TypeError: The handler is a coroutine function.
@@ -99,44 +115,19 @@ class Threads:
         async def run(*args: Any) -> Any:
             if exiting():
                 return None  # threads end with the process, and so do handlers
-            context = contextvars.copy_context()
+            owner = None if client is None else client(*args)
+            job = _Job(self, handler, args)
             try:
-                return await self._submit(context, handler, args)
+                if owner is None:
+                    self.pool.submit(job)
+                else:
+                    self.pool.submit_of(owner, job)
+                return await job.future
             finally:
                 # What a connect handler sets is to reach the client's other handlers.
-                _adopt(context)
+                _adopt(job.context)
 
         return run
-
-    def _submit(
-        self, context: contextvars.Context, handler: Handler, args: tuple[Any, ...]
-    ) -> asyncio.Future[Any]:
-        future = asyncio.get_running_loop().create_future()
-        post = self.loop_thread.poster()
-
-        def job() -> None:
-            result, error = None, None
-            try:
-                result = context.run(handler, *args)
-                if inspect.iscoroutine(result):
-                    result.close()
-                    raise TypeError(
-                        f"handler {handler!r} returned a coroutine: use AsyncServer"
-                    )
-            except Exception as exc:
-                error = exc
-            except BaseException as exc:
-                # SystemExit and others would end the event loop.
-                error = RuntimeError(f"a handler raised {exc!r}")
-                error.__cause__ = exc
-            try:
-                post(_settle, future, result, error)
-            except RuntimeError:  # the loop has stopped
-                if error is not None and not exiting():
-                    self._logger.error("handler %r failed", handler, exc_info=error)
-
-        self.pool.submit(job)
-        return future
 
     def stop(self, timeout: float | None = None) -> None:
         """Stop the loop; it starts again when it is needed. See ``LoopThread``."""
@@ -157,6 +148,47 @@ def _adopt(context: contextvars.Context) -> None:
 
 
 _UNSET = object()
+
+
+class _Job:
+    """A call of a handler in a thread, and the future of what it returns."""
+
+    def __init__(
+        self, threads: Threads, handler: Handler, args: tuple[Any, ...]
+    ) -> None:
+        self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._handler = handler
+        self._args = args
+        self.context = contextvars.copy_context()
+        self._post = threads.loop_thread.poster()
+        self._logger = threads._logger
+
+    def __call__(self) -> None:
+        result, error = None, None
+        handler = self._handler
+        try:
+            result = self.context.run(handler, *self._args)
+            if inspect.iscoroutine(result):
+                result.close()
+                raise TypeError(
+                    f"handler {handler!r} returned a coroutine: use AsyncServer"
+                )
+        except Exception as exc:
+            error = exc
+        except BaseException as exc:
+            # As in any thread, SystemExit does not end the process; nor is the event
+            # loop to take it, or CancelledError, for its own.
+            error = RuntimeError(f"a handler raised {exc!r}")
+            error.__cause__ = exc
+        try:
+            self._post(_settle, self.future, result, error)
+        except RuntimeError:  # the loop has stopped
+            if error is not None and not exiting():
+                self._logger.error("handler %r failed", handler, exc_info=error)
+
+    def cancel(self) -> object:
+        """It is not begun, because its client has left."""
+        return self.future.cancel()
 
 
 async def _call(function: Callable[..., T], *args: Any) -> T:

@@ -226,15 +226,27 @@ class BaseServer:
             adapted: Callable[..., Any] = function
             if event == "disconnect":
                 adapted = adapt(function, event, ("sid", "reason"))
-            setattr(self._callbacks, event, self._adapt(adapted))
+            client = None if event == "disconnect" else self._client
+            setattr(self._callbacks, event, self._adapt(adapted, client))
             self.handlers[event] = function
             return function
 
         return register if handler is None else register(handler)
 
-    def _adapt(self, handler: Callable[..., Any]) -> Callable[..., Any]:
-        """What the core calls, on the event loop, for a handler."""
+    def _adapt(
+        self,
+        handler: Callable[..., Any],
+        client: Callable[..., Session | None] | None = None,
+    ) -> Callable[..., Any]:
+        """What the core calls, on the event loop, for a handler.
+
+        By the arguments of a call, ``client`` says whose it is.
+        """
         return handler
+
+    def _client(self, sid: str, *args: Any) -> Session | None:
+        """Whose call of a handler it is."""
+        return self.engine.sessions.get(sid)
 
     def _encode(self, data: Any) -> Outgoing:
         """A message as it is sent; any thread may call this."""

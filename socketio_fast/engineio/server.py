@@ -49,6 +49,8 @@ class Server(BaseServer):
     Args:
         async_mode: ``None`` or ``"threading"``; there is one mode.
         max_workers: Threads that handlers run in, at most (128).
+        max_workers_per_client: Threads that the handlers of one client run in, at most;
+            ``None`` for a quarter of ``max_workers``, rounded up.
 
     The others are those of :class:`~socketio_fast.engineio.AsyncServer`.
 
@@ -76,6 +78,7 @@ class Server(BaseServer):
         transports: str | Sequence[str] | None = None,
         *,
         max_workers: int = MAX_WORKERS,
+        max_workers_per_client: int | None = None,
         **options: Unpack[MoreEngineOptions],
     ) -> None:
         check_async_mode(async_mode)
@@ -96,7 +99,12 @@ class Server(BaseServer):
             transports=transports,
             **options,
         )
-        self._drive(inner, Threads(inner.bind, max_workers, inner.logger))
+        self._drive(
+            inner,
+            Threads(
+                inner.bind, max_workers, inner.logger, max_workers_per_client
+            ),
+        )
 
     @classmethod
     def over(cls, inner: AsyncServer, threads: Threads) -> Server:
@@ -132,8 +140,10 @@ class Server(BaseServer):
         """The values of ``async_mode``."""
         return ["threading"]
 
-    def _adapt(self, handler: Callable[..., Any]) -> Callable[..., Any]:
-        return self._threads.adapt(handler)
+    def _adapt(
+        self, handler: Callable[..., Any], client: Any = None
+    ) -> Callable[..., Any]:
+        return self._threads.adapt(handler, client)
 
     def send(self, sid: str, data: str | bytes | list[Any] | dict[str, Any]) -> None:
         """Send a message; see :meth:`socketio_fast.engineio.AsyncServer.send`.

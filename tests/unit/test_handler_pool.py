@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -138,6 +142,208 @@ def test_a_job_that_no_thread_can_be_had_for_is_refused(
     done = threading.Event()
     pool.submit(done.set)
     assert done.wait(TIMEOUT)
+
+
+class Client:
+    """Whose jobs have a share."""
+
+    def __init__(self, id: str = "x") -> None:
+        self.id = id
+        self.closed = False
+
+
+class Job:
+    """A job of a client, which runs until it is let go."""
+
+    def __init__(self) -> None:
+        self.began = threading.Event()
+        self.let_go = threading.Event()
+        self.cancelled = False
+
+    def __call__(self) -> None:
+        self.began.set()
+        self.let_go.wait(TIMEOUT)
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+def submitted(pool: HandlerPool, client: Client, count: int) -> list[Job]:
+    jobs = [Job() for _ in range(count)]
+    for job in jobs:
+        pool.submit_of(client, job)
+    return jobs
+
+
+def let_go(*jobs: Job) -> None:
+    for job in jobs:
+        job.let_go.set()
+
+
+def test_one_client_gets_a_quarter_of_the_threads() -> None:
+    pool = HandlerPool(8, "pool")
+    first = submitted(pool, Client(), 400)
+    second = submitted(pool, Client(), 1)
+    done = threading.Event()
+    pool.submit(done.set)
+    assert second[0].began.wait(TIMEOUT)
+    assert done.wait(TIMEOUT)
+    assert first[1].began.wait(TIMEOUT)
+    assert not first[2].began.wait(0.05)
+    let_go(first[0])
+    assert first[2].began.wait(TIMEOUT)
+    assert not first[3].began.wait(0.05)
+    let_go(*first, *second)
+    assert first[-1].began.wait(TIMEOUT)
+
+
+@pytest.mark.parametrize(
+    ("workers", "share"), [(1, 1), (2, 1), (4, 1), (5, 2), (128, 32), (130, 33)]
+)
+def test_the_share_of_a_client(workers: int, share: int) -> None:
+    assert HandlerPool(workers, "pool").max_per_client == share
+    assert HandlerPool(workers, "pool", 7).max_per_client == 7
+
+
+def test_a_client_within_its_share_starts_in_the_order_of_all() -> None:
+    pool = HandlerPool(1, "pool", 100)
+    hold = Job()
+    pool.submit(hold)
+    seen: list[int] = []
+
+    class Noting(Job):
+        def __init__(self, number: int) -> None:
+            super().__init__()
+            self.number = number
+
+        def __call__(self) -> None:
+            seen.append(self.number)
+            self.began.set()
+
+    clients = Client("a"), Client("b")
+    jobs = [Noting(i) for i in range(20)]
+    for job in jobs:
+        pool.submit_of(clients[job.number % 2], job)
+    let_go(hold)
+    assert jobs[-1].began.wait(TIMEOUT)
+    assert seen == list(range(20))
+
+
+def test_a_client_whose_job_waits_for_others_gets_another_thread() -> None:
+    pool = HandlerPool(4, "pool")
+    client = Client()
+    inner, outer = Job(), threading.Event()
+
+    class Waiting(Job):
+        def __call__(self) -> None:
+            with pool.waiting():
+                pool.submit_of(client, inner)
+                assert inner.began.wait(TIMEOUT)
+                let_go(inner)
+            outer.set()
+
+    pool.submit_of(client, Waiting())
+    assert outer.wait(TIMEOUT)
+    # Its share is as it was.
+    jobs = submitted(pool, client, 2)
+    assert jobs[0].began.wait(TIMEOUT)
+    assert not jobs[1].began.wait(0.05)
+    let_go(*jobs)
+    assert jobs[1].began.wait(TIMEOUT)
+
+
+def test_jobs_of_a_client_that_has_left_are_begun_while_threads_are_free() -> None:
+    pool = HandlerPool(8, "pool")
+    client = Client()
+    jobs = submitted(pool, client, 5)
+    client.closed = True
+    assert jobs[1].began.wait(TIMEOUT)
+    let_go(*jobs)
+    assert jobs[-1].began.wait(TIMEOUT)
+    assert not any(job.cancelled for job in jobs)
+
+
+def test_jobs_of_a_client_that_has_left_are_not_begun_if_all_threads_are_busy() -> None:
+    pool = HandlerPool(2, "pool")
+    left, staying = Client("left"), Client("staying")
+    hold = submitted(pool, staying, 1) + submitted(pool, Client("other"), 1)
+    for job in hold:
+        assert job.began.wait(TIMEOUT)
+    jobs = submitted(pool, left, 3)
+    left.closed = True
+    pool._swept = 0
+    waiting = submitted(pool, staying, 1)
+    more = submitted(pool, Client("more"), 1)
+    assert [job.cancelled for job in jobs] == [True] * 3
+    let_go(*hold, *waiting, *more)
+    assert waiting[0].began.wait(TIMEOUT)
+    assert more[0].began.wait(TIMEOUT)
+    assert not any(job.began.is_set() for job in jobs)
+
+
+def test_clients_without_jobs_are_forgotten() -> None:
+    pool = HandlerPool(2, "pool")
+    for _ in range(10):
+        (job,) = submitted(pool, Client(), 1)
+        let_go(job)
+    done = threading.Event()
+    for _ in range(2):
+        done.clear()
+        pool.submit(done.set)
+        assert done.wait(TIMEOUT)
+    assert wait_until(lambda: not pool._shares)
+
+
+def wait_until(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + TIMEOUT
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return condition()
+
+
+def test_that_all_threads_are_busy_is_told_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    pool = HandlerPool(4, "pool", logger=logging.getLogger("x"))
+    jobs = [job for i in range(4) for job in submitted(pool, Client(str(i)), 1)]
+    for job in jobs:
+        assert job.began.wait(TIMEOUT)
+    assert caplog.messages == []
+    jobs += [job for i in range(4) for job in submitted(pool, Client(str(i)), 1)]
+    (message,) = [m for m in caplog.messages if m.startswith("all ")]
+    assert message == (
+        "all max_workers=4 threads for handlers are busy: other handlers wait until "
+        "one has ended. Handlers that wait long need a larger limit, or AsyncServer"
+    )
+    let_go(*jobs)
+
+
+def test_that_a_client_has_its_share_is_told_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    pool = HandlerPool(4, "pool", logger=logging.getLogger("x"))
+    jobs = submitted(pool, Client("c"), 4)
+    assert caplog.messages == [
+        "client c has max_workers_per_client=1 handlers under way: its further events "
+        "wait. Handlers that wait long need a larger limit, or AsyncServer"
+    ]
+    let_go(*jobs)
+
+
+@pytest.mark.parametrize("error", [ValueError, SystemExit, asyncio.CancelledError])
+def test_a_job_that_raises_costs_no_thread(
+    error: type[BaseException], capfd: pytest.CaptureFixture[str]
+) -> None:
+    pool = HandlerPool(1, "pool")
+
+    def job() -> None:
+        raise error
+
+    pool.submit(job)
+    done = threading.Event()
+    pool.submit(done.set)
+    assert done.wait(TIMEOUT)
+    assert error.__name__ in capfd.readouterr().err
 
 
 def _never() -> None:
