@@ -14,7 +14,7 @@ from typing import Protocol
 from socketio_fast.amounts import whole
 from socketio_fast.logs import Logger
 
-__all__ = ["HandlerPool", "Job", "Owner"]
+__all__ = ["HandlerPool", "OwnedJob", "Owner"]
 
 # Seconds after which a thread that nobody needs ends.
 IDLE = 30.0

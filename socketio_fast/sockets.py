@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 from socketio_fast import exceptions
 from socketio_fast._core.listeners import Listeners
 from socketio_fast._core.peer import Peer
+from socketio_fast._core.sio import RESERVED_EVENTS
 from socketio_fast.engineio.connection import Connection
 from socketio_fast.engineio.flow import wait_below
 from socketio_fast.events import name_of
@@ -34,18 +35,6 @@ F = TypeVar("F", bound=Listener)
 T = TypeVar("T")
 R = TypeVar("R", bound=Callable[[str], Any] | Callable[[], Any])
 E = TypeVar("E", bound=Callable[[Any], Any] | Callable[[], Any])
-
-#: Events that nobody can send: they are what the API itself tells.
-RESERVED_EVENTS = frozenset(
-    {
-        "connect",
-        "connect_error",
-        "disconnect",
-        "disconnecting",
-        "newListener",
-        "removeListener",
-    }
-)
 
 
 class Done:

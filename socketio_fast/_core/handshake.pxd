@@ -38,7 +38,6 @@ cdef class Admission:
         bytes content_type          # of a file; None: it is an error, or admitted
         Session session
         bytes headers               # CORS and cookie lines for the response
-        str transport
         Visitor visitor             # of a new session, if addresses are counted
         int dialect                 # of a new session; flags of Dialect
         str id                      # of a new session, if a hook has made it

@@ -443,10 +443,8 @@ cdef Admission admit(Engine engine, Request request, bint upgrade):
     else:
         a = _handshake(engine, request, transport)
         a.headers += cors
-        a.transport = transport
         return a
     a.headers = cors
-    a.transport = transport
     return a
 
 

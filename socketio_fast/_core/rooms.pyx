@@ -31,7 +31,10 @@ from socketio_fast._core.recovery cimport ClientState
 from socketio_fast._core.session cimport Engine
 from socketio_fast._core.sio cimport SIO_EVENT
 
+from socketio_fast._core.sio import RESERVED_EVENTS
 from socketio_fast.exceptions import LimitError
+
+cdef frozenset _reserved = RESERVED_EVENTS
 
 
 @cython.final
@@ -387,17 +390,10 @@ cdef class Rooms(Membership):
         return sent
 
 
-# Clients take these for what the protocol itself tells.
-cdef frozenset RESERVED = frozenset((
-    "connect", "connect_error", "disconnect", "disconnecting", "newListener",
-    "removeListener",
-))
-
-
 cdef int _check_name(list data) except -1:
     """Raise ValueError for an event that must not be sent."""
     event = data[0] if data else None
-    if isinstance(event, str) and event in RESERVED:
+    if isinstance(event, str) and event in _reserved:
         raise ValueError(f"{event!r} is a reserved event name: it cannot be emitted")
     return 0
 

@@ -1,6 +1,9 @@
 from collections.abc import Callable
 from typing import Any, NoReturn, final
 
+#: Events that nobody can send: they are what the library itself tells.
+RESERVED_EVENTS: frozenset[str]
+
 @final
 class Packet:
     def __init__(self, *args: Any, **kwargs: Any) -> NoReturn: ...

@@ -66,11 +66,13 @@ cdef object _orjson_dumps = orjson.dumps
 cdef object _orjson_loads = orjson.loads
 cdef object _JSONEncodeError = orjson.JSONEncodeError
 
-# Events of the library itself: a peer may not send them (socket.io-parser).
-cdef frozenset RESERVED_EVENTS = frozenset((
+# Events of the library itself: a peer may not send them (socket.io-parser), and what
+# is sent to clients with these names, they take for what the protocol tells.
+cdef frozenset _reserved = frozenset((
     "connect", "connect_error", "disconnect", "disconnecting", "newListener",
     "removeListener",
 ))
+RESERVED_EVENTS = _reserved
 
 # The common heads are constants: Engine.IO MESSAGE, Socket.IO type.
 cdef bytes HEAD_EVENT = b"42"
@@ -334,7 +336,7 @@ cdef int check_data(int type, object data, bint present) except -1:
             name = <object> PyList_GET_ITEM(data, 0)
             if isinstance(name, str):
                 # None of them is shorter than 7 characters.
-                if len(<str> name) < 7 or name not in RESERVED_EVENTS:
+                if len(<str> name) < 7 or name not in _reserved:
                     return 0
                 raise PacketError(f"reserved event name {name!r}")
             if isinstance(name, (int, float)) and not isinstance(name, bool):
