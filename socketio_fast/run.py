@@ -406,7 +406,8 @@ def run(
     """Serve an application until SIGINT or SIGTERM; with uvloop where there is one.
 
     The first signal stops it gracefully, see :meth:`RunningServer.close`; the second
-    at once.
+    at once. Signals come to the main thread: in another one this serves until the
+    process ends, and to stop it before, use :func:`serve`.
 
     Args:
         app: See :func:`serve`. Or a ``Server`` for threads, of Socket.IO or Engine.IO,
@@ -415,13 +416,67 @@ def run(
         host: See :func:`serve`.
         port: See :func:`serve`.
         **options: See :func:`serve`.
+
+    Raises:
+        SystemExit: It cannot listen there: a line for stderr, and the exit code 1. In
+            another than the main thread it is the ``OSError`` itself.
+        RuntimeError: An event loop runs in this thread, as in Jupyter: use
+            :func:`serve`.
+
+    It raises what :func:`serve` does besides.
     """
-    with contextlib.suppress(KeyboardInterrupt):
-        threads, served = _threaded(app)
+    threads, served = _threaded(app)
+    _refuse_running_loop(threads)
+    try:
         if threads is None:
             _runner()(_serve_until_signal(served, host, port, options))
         else:
             _serve_in_threads(threads, served, host, port, options)
+    except KeyboardInterrupt:
+        pass
+    except _CannotListenError as exc:
+        if not _in_main_thread():
+            # SystemExit would end a thread without a word.
+            raise exc.reason from None
+        raise SystemExit(f"socketio-fast: {exc.reason}") from exc.reason
+
+
+class _CannotListenError(Exception):
+    """serve() has failed so."""
+
+    def __init__(self, reason: OSError) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+async def _serve(
+    app: App, host: str | None, port: int, options: dict[str, Any]
+) -> RunningServer:
+    try:
+        return await serve(app, host, port, **options)
+    except OSError as exc:
+        raise _CannotListenError(exc) from None
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def _refuse_running_loop(threads: Threads | None) -> None:
+    """Raise RuntimeError if an event loop runs in this thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    instead = (
+        "await socketio.serve(app, host, port)"
+        if threads is None
+        else "threading.Thread(target=socketio.run, args=(app, host, port)).start()"
+    )
+    raise RuntimeError(
+        "run() would block the event loop that runs in this thread, as in Jupyter: "
+        f"write {instead}"
+    )
 
 
 async def _serve_until_signal(
@@ -429,7 +484,7 @@ async def _serve_until_signal(
 ) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    server = await serve(app, host, port, **options)
+    server = await _serve(app, host, port, options)
     task = asyncio.current_task()
     assert task is not None
 
@@ -438,7 +493,7 @@ async def _serve_until_signal(
             task.cancel()
         stop.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM) if _in_main_thread() else ():
         # Windows has no signal handlers on the loop: SIGINT ends it there.
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, on_signal)
@@ -469,9 +524,10 @@ def _serve_in_threads(
     before = {
         number: signal.signal(number, on_signal)
         for number in (signal.SIGINT, signal.SIGTERM)
+        if _in_main_thread()
     }
     try:
-        server = threads.run(serve(app, host, port, **options))
+        server = threads.run(_serve(app, host, port, options))
         _announce(server)
         stop.wait()
         threads.run(server.close())

@@ -221,16 +221,22 @@ def check_handler(handler: Handler) -> None:
 
 def refuse_patched_threads() -> None:
     """Raise RuntimeError if threads are gevent's or eventlet's."""
-    for package, patched in (
-        ("gevent", _patched("gevent.monkey", "is_module_patched", "threading")),
-        ("eventlet", _patched("eventlet.patcher", "is_monkey_patched", "thread")),
-    ):
-        if patched:
-            raise RuntimeError(
-                f"{package} has patched the threads of this process, which an event "
-                "loop cannot run in: leave out its monkey-patching and use threads "
-                "(async_mode='threading'), or AsyncServer"
-            )
+    package = who_has_patched_threads()
+    if package is not None:
+        raise RuntimeError(
+            f"{package} has patched the threads of this process, which an event "
+            "loop cannot run in: leave out its monkey-patching and use threads "
+            "(async_mode='threading'), or AsyncServer"
+        )
+
+
+def who_has_patched_threads() -> str | None:
+    """``"gevent"`` or ``"eventlet"`` if threads are that package's."""
+    if _patched("gevent.monkey", "is_module_patched", "threading"):
+        return "gevent"
+    if _patched("eventlet.patcher", "is_monkey_patched", "thread"):
+        return "eventlet"
+    return None
 
 
 def _patched(module: str, function: str, name: str) -> bool:

@@ -28,7 +28,7 @@ from socketio_fast.engineio.async_server import AsyncServer
 from socketio_fast.hosting.checks import check_server
 from socketio_fast.logs import escaped
 from socketio_fast.static import OpenFile, StaticFiles
-from socketio_fast.threads import Threads
+from socketio_fast.threads import Threads, who_has_patched_threads
 
 __all__ = ["EngineMiddleware", "EngineWSGIApp", "Gateway", "Middleware", "WSGIApp"]
 
@@ -80,6 +80,9 @@ class Gateway:
         self, environ: Environ, start_response: StartResponse
     ) -> Iterable[bytes]:
         """The WSGI application of the Engine.IO path."""
+        greenlets = _greenlets(environ, start_response)
+        if greenlets is not None:
+            return _respond(start_response, self._refuse(greenlets))
         request = request_of(environ)
         upgrades = request.has_token(b"connection", b"upgrade") and request.has_token(
             b"upgrade", b"websocket"
@@ -94,6 +97,17 @@ class Gateway:
         if request.method == "HEAD":
             response = *response[:2], b""
         return _respond(start_response, response)
+
+    def _refuse(self, greenlets: str) -> Response:
+        if not self._warned:
+            self._warned = True
+            self._engine.logger.error(
+                "this WSGI server runs on %s: a client that polls would stop all of "
+                "its greenlets. Use one that has threads (gunicorn --threads 100, "
+                "werkzeug), run(), or AsyncServer",
+                greenlets,
+            )
+        return _message(500, "The server cannot be hosted so; its log says why")
 
     def _exchange(self, environ: Environ, request: Request) -> Response:
         if not self._warned and not environ.get("wsgi.multithread", True):
@@ -249,6 +263,17 @@ class _Adoption(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.refusal = self._adopt(transport)
+
+
+def _greenlets(environ: Environ, start_response: StartResponse) -> str | None:
+    """The package on whose greenlets the host runs, if it has no threads."""
+    if "eventlet.input" in environ:
+        return "eventlet"
+    for part in (environ.get("wsgi.input"), getattr(start_response, "__self__", None)):
+        package = type(part).__module__.partition(".")[0]
+        if package in ("eventlet", "gevent"):
+            return package
+    return who_has_patched_threads()
 
 
 def _socket(environ: Environ) -> socket.socket | None:

@@ -124,6 +124,7 @@ ATTRIBUTES: dict[str, list[str]] = {
         "reason",
         "sequence_number",
         "sockets",
+        "start_service_task",
         "transports",
         "valid_transports",
     ],
