@@ -91,7 +91,9 @@ class HandlerPool:
         self.max_per_client = _positive("max_workers_per_client", max_per_client)
         self._name = name
         self._logger = logger
-        self._jobs: queue.SimpleQueue[tuple[Job | None, _Share | None]] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[tuple[Job | None, _Share | None]] = (
+            queue.SimpleQueue()
+        )
         self._shares: dict[Owner, _Share] = {}
         self._local = threading.local()
         self._lock = threading.Lock()

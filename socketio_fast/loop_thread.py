@@ -271,7 +271,6 @@ class _Running:
             asyncio.set_event_loop(None)
             self.loop.close()
 
-
     def stop(self) -> None:
         """Stop the loop, in its thread."""
         self._stopped = True

@@ -101,9 +101,7 @@ class Server(BaseServer):
         )
         self._drive(
             inner,
-            Threads(
-                inner.bind, max_workers, inner.logger, max_workers_per_client
-            ),
+            Threads(inner.bind, max_workers, inner.logger, max_workers_per_client),
         )
 
     @classmethod

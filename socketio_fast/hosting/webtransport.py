@@ -214,9 +214,7 @@ class Session:
         self._connection.transmit_soon()
 
     def _refuse(self, status: int, reason: str) -> None:
-        logger.info(
-            "%s: WebTransport refused: %s", self._request.peer, escaped(reason)
-        )
+        logger.info("%s: WebTransport refused: %s", self._request.peer, escaped(reason))
         self.close(status, reason)
 
     # Writing.

@@ -56,7 +56,7 @@ def test_the_server_for_threads_of_engineio_passes_on_the_others() -> None:
     explicit = _takes(socketio.engineio.Server)
     assert not set(explicit) & set(MoreEngineOptions.__annotations__)
     assert (
-        set(explicit) - CHOSEN - {"max_workers"}
+        set(explicit) - CHOSEN - {"max_workers", "max_workers_per_client"}
         | set(MoreEngineOptions.__annotations__)
         == set(_takes(socketio.engineio.AsyncServer)) - CHOSEN
     )

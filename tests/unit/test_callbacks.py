@@ -6,10 +6,10 @@ import asyncio
 from typing import Any
 
 import pytest
+from integration.raw import request
 
 import socketio_fast
 from socketio_fast.engineio import AsyncServer
-from integration.raw import request
 from socketio_fast.engineio.base_server import BaseServer
 from socketio_fast.engineio.packet import MESSAGE, Packet
 from unit.sansio import Http, Server, WebSocket, errors

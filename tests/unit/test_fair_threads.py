@@ -303,7 +303,7 @@ def test_the_thread_of_an_event_loop_goes_on(
         ends()
 
     for coroutine in (end(), end_later()):
-        with pytest.raises(BaseException):  # noqa: B017, PT011
+        with pytest.raises(BaseException):  # noqa: B017
             thread.run(coroutine)
     assert thread.run(asyncio.sleep(0, "still")) == "still"
     thread.post(thread.loop.call_soon, ends)

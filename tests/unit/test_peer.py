@@ -10,10 +10,10 @@ import weakref
 from typing import Any
 
 import pytest
+from integration.raw import request, upgrade_request
 
 import socketio_fast
 from socketio_fast import AsyncServer, exceptions
-from integration.raw import request, upgrade_request
 from unit.sansio import Server, WebSocket, errors, join
 
 Log = list[tuple[Any, ...]]

@@ -474,7 +474,9 @@ def test_a_listener_of_the_end_that_raises_leaves_no_client_behind(
 
 
 @suspends
-@pytest.mark.parametrize("hook", ["use", "allow_request", "initial_headers", "generate_id"])
+@pytest.mark.parametrize(
+    "hook", ["use", "allow_request", "initial_headers", "generate_id"]
+)
 def test_a_request_whose_hook_raises_is_answered(
     error: BaseException, suspends: bool, hook: str
 ) -> None:
