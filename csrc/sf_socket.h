@@ -29,6 +29,12 @@ sf_unread(int fd)
     return 0;
 }
 
+static inline ptrdiff_t
+sf_send_last(int fd, const char *p, size_t n)
+{
+    return sf_send(fd, p, n);
+}
+
 #else
 
 #include <errno.h>
@@ -56,20 +62,37 @@ sf_no_sigpipe(int fd)
 #endif
 }
 
+#ifndef MSG_MORE
+#define MSG_MORE 0
+#endif
+
 /* Bytes taken by the kernel (0 where it takes none now), or -1 where the
  * connection is broken. */
 static inline ptrdiff_t
-sf_send(int fd, const char *p, size_t n)
+sf_send_flagged(int fd, const char *p, size_t n, int flags)
 {
     ssize_t sent;
 
     do {
-        sent = send(fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+        sent = send(fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT | flags);
     } while (sent < 0 && errno == EINTR);
     if (sent < 0) {
         return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS ? 0 : -1;
     }
     return sent;
+}
+
+static inline ptrdiff_t
+sf_send(int fd, const char *p, size_t n)
+{
+    return sf_send_flagged(fd, p, n, 0);
+}
+
+/* The same before the socket is closed: both leave in one segment. */
+static inline ptrdiff_t
+sf_send_last(int fd, const char *p, size_t n)
+{
+    return sf_send_flagged(fd, p, n, MSG_MORE);
 }
 
 /* Bytes that the kernel holds for the peer; 0 where the system does not tell. */

@@ -361,7 +361,7 @@ cdef class Client(SessionHandler):
         self.connect_deadline = engine.start(self.hub.connect_timeout, 0, self)
         if session.dialect & REVISION_3:
             # Its clients are in "/" without asking, and open before that.
-            session.flush()
+            session.part()
             return self._join("/", None)
         return 0
 
@@ -821,9 +821,8 @@ cdef class Peer:
             SIO_CONNECT, self.namespace.name,
             None if session.dialect & REVISION_3 else data, -1,
         ))
-        # What follows must not come in the same read: a client may listen for events
-        # only once it is connected.
-        return session.flush()
+        # A client may listen for events only once it is connected.
+        return session.part()
 
     cdef int _refused(self, object error) except -1:
         cdef dict answer

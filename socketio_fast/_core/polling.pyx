@@ -156,6 +156,9 @@ cdef class Polling(Transport):
             self.pending_bytes += self._size(m)
         return taken
 
+    cdef int part(self) except -1:
+        return self.flush()
+
     cpdef int close(self) except -1:
         # Without a GET that waits, the next one gets it; the session has a deadline.
         self.closing = True

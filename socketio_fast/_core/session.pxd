@@ -56,6 +56,7 @@ cdef class Transport(Timed):
 
     cpdef int send(self, Outgoing m) except -1
     cpdef int flush(self) except -1
+    cdef int part(self) except -1
     cpdef int close(self) except -1
     cpdef int go_away(self) except -1
     cpdef int abort(self, object code) except -1
@@ -123,7 +124,7 @@ cdef class Session(Timed):
     cdef int pass_on(self, Outgoing m) except -1
     cdef int _send_later(self, Outgoing m) except -1
     cdef int _send_early(self) except -1
-    cdef int flush(self) except -1
+    cdef int part(self) except -1
     cdef int close(self, str reason, bint going=*) except -1
     cdef int drop(self, str reason, object code=*) except -1
     cdef int forget(self) except -1

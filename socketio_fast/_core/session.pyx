@@ -142,6 +142,11 @@ cdef class Transport(Timed):
         """Hand over to the network what was taken."""
         raise NotImplementedError
 
+    cdef int part(self) except -1:
+        """What is sent from here on must not come in one read with what was sent before,
+        as far as that costs nothing."""
+        return 0
+
     cpdef int close(self) except -1:
         """End after all was delivered, then call session.finished()."""
         raise NotImplementedError
@@ -331,10 +336,10 @@ cdef class Session(Timed):
             engine.initial_packet is not None or engine.hooks is not None
             or self.outflow is not None
         ):
-            # More may follow. It leaves before that by a WebSocket, for clients that
-            # listen for messages only once they are open.
+            # More may follow. By a WebSocket it comes apart, for clients that listen for
+            # messages only once they are open.
             if transport.name != "polling":
-                transport.flush()
+                transport.part()
         if engine.initial_packet is not None:
             self.send(outgoing.message(engine.initial_packet))
         if self.outflow is not None:
@@ -409,10 +414,10 @@ cdef class Session(Timed):
             self.send(m)
         return 0
 
-    cdef int flush(self) except -1:
-        """What was sent leaves now, not at the end of the pass."""
+    cdef int part(self) except -1:
+        """What is sent from here on is read apart from what was sent before."""
         cdef Transport transport = self.transport
-        return 0 if transport is None else transport.flush()
+        return 0 if transport is None else transport.part()
 
     cdef int close(self, str reason, bint going=False) except -1:
         """The server ends it: Rule 2. `going`: because it goes itself."""

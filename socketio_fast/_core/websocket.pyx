@@ -165,7 +165,10 @@ cdef class WebSocket(Transport):
         return self.writer.writable()
 
     cpdef int flush(self) except -1:
-        return self.writer.flush()
+        return self.writer.flush_all()
+
+    cdef int part(self) except -1:
+        return self.writer.part()
 
     cpdef int close(self) except -1:
         self._send_close(None)
@@ -488,7 +491,7 @@ cdef class WebSocket(Transport):
         self.dead = True
         if session is not None:
             session.on_transport_close(self, "transport close")
-        return self.writer.close()
+        return self.writer.finish()
 
 
 cpdef bytes websocket_key(Request request):
@@ -570,9 +573,8 @@ cdef int adopt(
         accept[:28], b"\r\n", headers, b"" if deflate is None else deflate.header,
         b"\r\n",
     )))
-    # Clients may listen for messages only once they have read the response: what
-    # follows must not come in the same read.
-    writer.flush()
+    # Clients may listen for messages only once they have read the response.
+    writer.part()
     ws.begin(session, origin)
     if tail:
         ws.data_received(tail)

@@ -116,6 +116,7 @@ cdef extern from "sf_base64.h" nogil:
 
 cdef extern from "sf_socket.h" nogil:
     ptrdiff_t sf_send(int fd, const char *p, size_t n)
+    ptrdiff_t sf_send_last(int fd, const char *p, size_t n)
     void sf_no_sigpipe(int fd)
     ptrdiff_t sf_unread(int fd)
 

@@ -19,16 +19,21 @@ cdef class Writer:
         list pending                # bytes to write; None: nothing
         readonly Py_ssize_t size    # bytes of them
         Py_ssize_t handed           # bytes that the loop's transport was given last
+        bint parted                 # None in `pending`: what follows leaves later
         bint marked                 # flush() is coming
         bint loop_buffered          # the loop's transport may hold something
         readonly bint paused        # it holds more than it can send
 
     cdef int write(self, bytes data) except -1
+    cdef int part(self) except -1
+    cdef int _flush_part(self) except -1
+    cdef int flush_all(self) except -1
     cdef int flush(self) except -1
     cdef Py_ssize_t buffered(self) except -1
     cdef Py_ssize_t unread(self) except -1
     cdef bint writable(self) except -1
     cdef int close(self) except -1
+    cdef int finish(self) except -1
     cdef int hand_over(self) except -1
     cdef int write_eof(self) except -1
     cdef int resume(self) except -1

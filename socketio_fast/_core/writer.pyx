@@ -16,7 +16,12 @@ import cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.string cimport memcpy
 
-from socketio_fast._core.wire cimport sf_no_sigpipe, sf_send, sf_unread
+from socketio_fast._core.wire cimport (
+    sf_no_sigpipe,
+    sf_send,
+    sf_send_last,
+    sf_unread,
+)
 
 # On Windows a socket is not a file descriptor: the event loop's transport writes.
 cdef bint HAS_DESCRIPTORS = os.name != "nt"
@@ -96,6 +101,43 @@ cdef class Writer:
             self.flusher.mark_writer(self)
         return 0
 
+    cdef int part(self) except -1:
+        """What is taken from here on leaves a pass of the loop later than what was taken
+        before, so that the peer reads it apart. Where nothing follows it costs nothing.
+        """
+        if self.pending is not None and self.pending[-1] is not None:
+            self.pending.append(None)
+            self.parted = True
+        return 0
+
+    cdef int _flush_part(self) except -1:
+        """Hand over what was taken before part()."""
+        cdef list pending = self.pending, later
+        cdef Py_ssize_t first = pending.index(None), size = 0
+        cdef bytes data
+        later = pending[first + 1:]
+        self.parted = False
+        self.pending = pending[:first]
+        for data in later:
+            if data is not None:
+                size += PyBytes_GET_SIZE(data)
+        self.size -= size
+        self.flush()
+        if not later or self.transport is None:
+            return 0
+        self.pending = later
+        self.parted = None in later
+        self.size += size
+        self.marked = True
+        return self.flusher.mark_writer(self)
+
+    cdef int flush_all(self) except -1:
+        """flush(), whatever was to leave later."""
+        if self.parted:
+            self.parted = False
+            self.pending = [data for data in self.pending if data is not None]
+        return self.flush()
+
     cdef int flush(self) except -1:
         """Hand over to the network what was taken."""
         cdef Py_ssize_t size = self.size, sent = 0, offset = 0
@@ -104,6 +146,8 @@ cdef class Writer:
         self.marked = False
         if pending is None or self.transport is None or self.paused:
             return 0
+        if self.parted:
+            return self._flush_part()
         if self.loop_buffered:
             self.loop_buffered = self.transport.get_write_buffer_size() != 0
         if not self.loop_buffered:
@@ -178,11 +222,29 @@ cdef class Writer:
             self.transport.close()
         return 0
 
+    cdef int finish(self) except -1:
+        """close(), of a peer that sends nothing more: the last bytes and the end of the
+        stream leave in one segment, which makes up for the one that part() costs."""
+        cdef bytes data
+        cdef Py_ssize_t sent
+        if (
+            self.fd >= 0 and not self.loop_buffered and not self.paused
+            and self.pending is not None and len(self.pending) == 1
+        ):
+            data = <bytes> self.pending[0]
+            sent = sf_send_last(
+                self.fd, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)
+            )
+            if sent > 0:  # else flush() sees why
+                self.size -= sent
+                self.pending = [data[sent:]] if self.size else None
+        return self.close()
+
     cdef int hand_over(self) except -1:
         """Another protocol writes from here on: nothing may stay here."""
         # What pauses is that the transport holds something; it takes this behind it.
         self.paused = False
-        return self.flush()
+        return self.flush_all()
 
     cdef int write_eof(self) except -1:
         """End the stream behind what was taken; close where that cannot be."""
@@ -200,10 +262,11 @@ cdef class Writer:
         """The loop's transport, which made it pause, holds nothing any more."""
         self.paused = False
         self.handed = 0
-        return self.flush()
+        return self.flush_all()
 
     cdef int lost(self) except -1:
         """The connection has gone."""
         self.transport = self.pending = None
+        self.parted = False
         self.size = self.handed = 0
         return 0
