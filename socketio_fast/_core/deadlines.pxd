@@ -20,7 +20,8 @@ cdef class Deadline:
 
 cdef class Queue:
     cdef:
-        double delay
+        double late             # how much later than asked, at most
+        double early            # how much earlier it is due
         Deadline first
         Deadline last
 
@@ -35,4 +36,5 @@ cdef class Timeline:
     cdef Deadline start(self, double now, double delay, int kind, Timed owner)
     cdef int restart(self, Deadline d, double now, double delay, int kind) except -1
     cdef double next(self)
+    cdef double wake(self, double now)
     cdef Deadline pop(self, double now)

@@ -151,6 +151,7 @@ cdef class Session(Timed):
     cdef int resume(self, int why) except -1
     cdef bint _has_room(self) except -1
     cdef bint _overcrowded(self) except -1
+    cdef int _await_pong(self, double now) except -1
     cdef int _no_pong(self) except -1
     cdef int finished(self) except -1
     cdef int on_packet(self, int type, const char *p, Py_ssize_t n) except -1
@@ -237,6 +238,9 @@ cdef class Engine(Flusher):
     cdef double now(self)
     cdef Deadline start(self, double delay, int kind, Timed owner)
     cdef int restart(self, Deadline d, double delay, int kind) except -1
+    cdef int restart_since(
+        self, Deadline d, double started, double delay, int kind
+    ) except -1
     cdef int mark(self, Transport transport) except -1
     cdef int overflow(self, Session session) except -1
     cdef list blocked(self)

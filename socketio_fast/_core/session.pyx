@@ -67,12 +67,13 @@ GOING_AWAY = 1001
 
 cdef double NEVER = float("inf")
 
-# How much later than asked deadlines may be handled, so that those of many clients
-# are handled in one go (seconds).
-cdef double SLACK = 0.02
 # How often a poll is released while an upgrade is under way, and how long a closed
 # session waits for a last poll: the reference implementation's figures (seconds).
 cdef double NOOP_INTERVAL = 0.1
+# A ping's lateness that is no part of its timeout: a share of that, and a limit
+# (seconds).
+cdef double LATE_SHARE = 0.05
+cdef double LATE = 0.02
 cdef double CLOSE_TIMEOUT = 30.0
 
 cdef enum:
@@ -781,6 +782,19 @@ cdef class Session(Timed):
             transport.resume()
         return 0
 
+    cdef int _await_pong(self, double now) except -1:
+        """A ping has been sent. Its timeout began when it was due, if it is only a
+        little late: the session ends ping_interval + ping_timeout after the last sign
+        of the client, which a client may rely on."""
+        cdef Engine engine = self.engine
+        cdef double timeout = engine.ping_timeout
+        engine.restart_since(
+            self.heartbeat,
+            max(self.heartbeat.when, now - min(LATE_SHARE * timeout, LATE)),
+            timeout, D_PONG,
+        )
+        return 0
+
     cdef int _no_pong(self) except -1:
         """The client has not answered a ping in time, as far as was read."""
         cdef Transport transport = self.transport
@@ -1001,7 +1015,7 @@ cdef class Session(Timed):
         cdef Transport transport = self.transport, probe = self.probe
         if kind == D_PING:
             transport.send(PING)
-            self.engine.restart(self.heartbeat, self.engine.ping_timeout, D_PONG)
+            self._await_pong(now)
         elif kind == D_PONG:
             self._no_pong()
         elif kind == D_UPGRADE:
@@ -1304,7 +1318,13 @@ cdef class Engine(Flusher):
         return d
 
     cdef int restart(self, Deadline d, double delay, int kind) except -1:
-        self.timeline.restart(d, self.now(), delay, kind)
+        return self.restart_since(d, self.now(), delay, kind)
+
+    cdef int restart_since(
+        self, Deadline d, double started, double delay, int kind
+    ) except -1:
+        """restart(), with a delay that began at another time than now."""
+        self.timeline.restart(d, started, delay, kind)
         if d.when < self._timer_at:
             self._arm()
         return 0
@@ -1334,7 +1354,6 @@ cdef class Engine(Flusher):
         cdef double now = self._clock()
         cdef Deadline d
         cdef Timed owner
-        cdef double when
         self._timer = None
         self._timer_at = now  # nothing arms while this runs
         while True:
@@ -1346,10 +1365,9 @@ cdef class Engine(Flusher):
                 owner.on_deadline(d.kind, now)
             except BaseException as exc:
                 self.failed(exc, "a deadline was not handled", ())
-        when = self.timeline.next()
+        when = self.timeline.wake(now)
         self._timer_at = NEVER
         if when != NEVER:
-            when = max(when, now + SLACK)
             self._timer = self._call_at(when, self.on_timer)
             self._timer_at = when
 

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 import aiohttp
 from hosts import HOSTS
 
-TIMEOUT = 5.0
+#: Seconds for each step, as many as the suites give to a whole case.
+TIMEOUT = 2.0
 
 #: Hosts, each with whether the server serves clients of revision 3 besides: what is
 #: true of revision 4 is true of it then too.

@@ -7,6 +7,9 @@ import pytest
 
 from socketio_fast._core.deadlines import Timed, Timeline
 
+# What is so near is due, with delays from 0.25 s on.
+EARLY = 0.0005
+
 
 @pytest.fixture
 def timeline() -> Timeline:
@@ -103,10 +106,48 @@ def test_started_anew_after_its_time(timeline: Timeline) -> None:
     assert kinds(timeline, 6) == [2]
 
 
+# --- gathering ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("delay", "late"), [(25, 0.02), (20, 0.02), (10, 0.02), (0.3, 0.0006), (0.1, 2e-4)]
+)
+def test_late_by_a_share_of_the_delay(
+    timeline: Timeline, delay: float, late: float
+) -> None:
+    timeline.add(0, delay)
+    # Just after a wake-up.
+    assert timeline.next_wake(delay) == pytest.approx(delay + late)
+    assert timeline.next_wake(delay - 1e-4) <= delay + late
+    # Long after one: in time.
+    assert timeline.next_wake(0) == delay
+
+
+def test_a_long_delay_does_not_make_a_short_one_late(timeline: Timeline) -> None:
+    timeline.add(0, 25)
+    timeline.add(24.7, 0.3)
+    assert timeline.next_wake(24.999) <= 25.0006
+
+
+def test_nothing_to_wake_for(timeline: Timeline) -> None:
+    assert timeline.next_wake(5) == math.inf
+
+
+@pytest.mark.parametrize(
+    ("delay", "early"), [(25, 0.0005), (0.3, 0.0005), (0.1, 2e-4), (1e-3, 2e-6)]
+)
+def test_due_where_a_rounded_timer_fires(
+    timeline: Timeline, delay: float, early: float
+) -> None:
+    timeline.add(0, delay, 1)
+    assert kinds(timeline, delay - early * 1.01) == []
+    assert kinds(timeline, delay - early * 0.99) == [1]
+
+
 def test_against_a_sorted_list(timeline: Timeline) -> None:
     """Random starts, moves and cancels; the clock never goes back."""
     chance = random.Random(5)
-    delays = (0.1, 1, 20, 25)
+    delays = (0.5, 1, 20, 25)
     now, pending = 0.0, {}
     for number in range(3000):
         now += chance.random() / 10
@@ -120,7 +161,7 @@ def test_against_a_sorted_list(timeline: Timeline) -> None:
         elif action < 0.8 and pending:
             timeline.cancel(pending.pop(chance.choice(list(pending))))
         else:
-            expected = {k for k, d in pending.items() if d.when <= now}
+            expected = {k for k, d in pending.items() if d.when <= now + EARLY}
             assert set(kinds(timeline, now)) == expected
             for key in expected:
                 del pending[key]

@@ -216,6 +216,55 @@ def test_thousands_of_sessions_wake_the_loop_once() -> None:
     assert loop.armed() == []
 
 
+def test_10000_sessions_of_a_minute_take_few_wakes() -> None:
+    """All of a busy server's: each wake is for what is due in 20 ms."""
+    engine, _, loop = make_engine(ping_timeout=60)
+    for _ in range(10_000):
+        open_session(engine)
+        loop.advance(0.0025)
+    wakes = loop.wakes
+    loop.advance(25)
+    assert loop.wakes - wakes <= 25 / 0.02 + 2
+
+
+@pytest.mark.parametrize("before", [1, 2, 5, 10, 19, 21])
+@pytest.mark.parametrize("transport", ["polling", "websocket"])
+def test_a_session_ends_in_time_beside_others(before: int, transport: str) -> None:
+    """The times of the official suites, which look when they have passed."""
+    engine, callbacks, loop = make_engine(ping_interval=0.3, ping_timeout=0.2)
+    ended = []
+    callbacks.disconnect = lambda sid, reason: ended.append((loop.now, reason))
+    open_session(engine, transport)
+    loop.advance(before / 1000)
+    opened = loop.now
+    open_session(engine, transport)
+    loop.advance(0.5011)
+    assert [reason for _, reason in ended] == ["ping timeout"] * 2
+    # 0.5 ms early where a timer fires so; a share of 1/500 late.
+    assert opened + 0.498 < ended[-1][0] <= opened + 0.501
+    assert loop.wakes <= 4
+
+
+@pytest.mark.parametrize(
+    ("timeout", "late", "after"),
+    [(0.2, 0.008, 0.2), (0.2, 1, 1.19), (20, 0.015, 20), (20, 1, 20.98)],
+)
+def test_a_late_ping_takes_little_of_its_timeout(
+    timeout: float, late: float, after: float
+) -> None:
+    """Of ping_interval and ping_timeout together, which clients count."""
+    engine, callbacks, loop = make_engine(ping_interval=0.3, ping_timeout=timeout)
+    ended = []
+    callbacks.disconnect = lambda sid, reason: ended.append(loop.now)
+    session, transport = open_session(engine)
+    due = loop.now + 0.3
+    loop.now = due + late  # the loop was busy
+    loop.advance(0)
+    assert transport.sent[1:] == [b"2"]
+    loop.advance(30)
+    assert ended == [pytest.approx(due + after, abs=0.001)]
+
+
 def test_a_session_that_starts_while_deadlines_are_handled() -> None:
     engine, callbacks, loop = make_engine(ping_interval=3, ping_timeout=2)
     open_session(engine)
