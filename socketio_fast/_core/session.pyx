@@ -1354,6 +1354,7 @@ cdef class Engine(Flusher):
         cdef double now = self._clock()
         cdef Deadline d
         cdef Timed owner
+        cdef double when
         self._timer = None
         self._timer_at = now  # nothing arms while this runs
         while True:
