@@ -17,6 +17,7 @@ PING_INTERVAL = 0.3
 PING_TIMEOUT = 0.2
 PATH = "/socket.io/"
 
+
 def suite_server(**options: Any) -> socketio_fast.AsyncServer:
     """The server that the suite describes."""
     sio = socketio_fast.AsyncServer(**options)
