@@ -88,8 +88,8 @@ cdef class Exchange(Responder):
 
 
 cdef bint _is_python(Request request) except -1:
-    """Whether python-engineio's client asks: by requests or aiohttp, or, where a program
-    has given it another User-Agent, with its time, seconds with a fraction."""
+    """Whether python-engineio's client asks: by requests or aiohttp, or, where a
+    program has given it another User-Agent, with its time, seconds with a fraction."""
     cdef bytes agent = request.header(b"user-agent")
     cdef str time
     if agent is not None and (b"python-requests/" in agent or b"aiohttp/" in agent):

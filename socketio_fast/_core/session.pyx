@@ -144,8 +144,8 @@ cdef class Transport(Timed):
         raise NotImplementedError
 
     cdef int part(self) except -1:
-        """What is sent from here on must not come in one read with what was sent before,
-        as far as that costs nothing."""
+        """What is sent from here on must not come in one read with what was sent
+        before, as far as that costs nothing."""
         return 0
 
     cpdef int close(self) except -1:
@@ -337,8 +337,8 @@ cdef class Session(Timed):
             engine.initial_packet is not None or engine.hooks is not None
             or self.outflow is not None
         ):
-            # More may follow. By a WebSocket it comes apart, for clients that listen for
-            # messages only once they are open.
+            # More may follow. By a WebSocket it comes apart, for clients that listen
+            # for messages only once they are open.
             if transport.name != "polling":
                 transport.part()
         if engine.initial_packet is not None:

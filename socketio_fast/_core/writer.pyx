@@ -102,8 +102,9 @@ cdef class Writer:
         return 0
 
     cdef int part(self) except -1:
-        """What is taken from here on leaves a pass of the loop later than what was taken
-        before, so that the peer reads it apart. Where nothing follows it costs nothing.
+        """What is taken from here on leaves a pass of the loop later than what was
+        taken before, so that the peer reads it apart. Where nothing follows it costs
+        nothing.
         """
         if self.pending is not None and self.pending[-1] is not None:
             self.pending.append(None)

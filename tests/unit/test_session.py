@@ -256,7 +256,7 @@ def test_a_late_ping_takes_little_of_its_timeout(
     engine, callbacks, loop = make_engine(ping_interval=0.3, ping_timeout=timeout)
     ended = []
     callbacks.disconnect = lambda sid, reason: ended.append(loop.now)
-    session, transport = open_session(engine)
+    _, transport = open_session(engine)
     due = loop.now + 0.3
     loop.now = due + late  # the loop was busy
     loop.advance(0)
