@@ -128,8 +128,8 @@ class Gateway:
     def _body(self, environ: Environ) -> bytes:
         """The body of a request; not all of one that is too large."""
         limit = self._engine.config.max_http_buffer_size
-        length = environ.get("CONTENT_LENGTH") or None
-        if length is None:
+        length = str(environ.get("CONTENT_LENGTH") or "")
+        if not length:
             if not environ.get("wsgi.input_terminated"):
                 return b""
             return _read(environ["wsgi.input"], limit + 1)
@@ -137,7 +137,7 @@ class Gateway:
             raise ValueError(f"Content-Length {length!r:.20} is not a number")
         if int(length) > limit:
             return b""  # refused by its length
-        body = _read(environ["wsgi.input"], int(length))
+        body = _read(environ.get("wsgi.input"), int(length))
         if len(body) < int(length):
             raise ValueError("the request ended before its body did")
         return body
@@ -295,9 +295,9 @@ def _leave_closed(sock: socket.socket) -> None:
 
 
 def _read(stream: Any, size: int) -> bytes:
-    """So many bytes, fewer if the stream ends."""
+    """So many bytes, fewer if the stream ends, or there is none."""
     pieces = []
-    while size > 0:
+    while size > 0 and stream is not None:
         piece = stream.read(size)
         if not piece:
             break

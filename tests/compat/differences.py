@@ -80,6 +80,11 @@ DIFFERENCES: dict[str, Difference] = {
         None,
         "a protocol error closes the connection, as in the reference implementation",
     ),
+    "second-connect-at-once": Difference(
+        '44"Unable to connect"',
+        None,
+        "the JavaScript client sends two where a program connects an open socket",
+    ),
     "namespace-query": Difference(
         "ignored",
         "invalid namespace",

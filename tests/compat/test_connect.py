@@ -506,13 +506,36 @@ async def test_always_connect_emits_in_the_handler(run: Run) -> None:
 
 
 async def test_second_connect(run: Run, host: Host) -> None:
-    server = await run()
+    def app(sio: Any, record: Record) -> None:
+        @sio.event
+        def question(sid: str) -> str:
+            return "answer"
+
+    server = await run(app)
     ws = await server.wire()
+    # With its answer the client has shown that it knows that it is connected.
+    await ws.text('421["question"]')
+    assert await ws.message() == '431["answer"]'
     await ws.text("40")
     if (answer := host.outcome("second-connect")) is not None:
         assert await ws.message() == answer
     else:
         await ws.ends()
+
+
+async def test_second_connect_at_once(run: Run, host: Host) -> None:
+    def app(sio: Any, record: Record) -> None:
+        @sio.event
+        def question(sid: str) -> str:
+            return "answer"
+
+    server = await run(app)
+    ws = await server.wire()
+    await ws.text("40")
+    if (answer := host.outcome("second-connect-at-once")) is not None:
+        assert await ws.message() == answer
+    await ws.text('421["question"]')
+    assert await ws.message() == '431["answer"]'
 
 
 async def test_namespaces_join_later(run: Run) -> None:

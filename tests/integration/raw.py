@@ -82,8 +82,10 @@ class Response:
         return self
 
     def refused(self, status: int = 400) -> Response:
-        """An error; a 400, if it says anything, says the reference's JSON."""
+        """An error; a 400, if it says anything, says the reference's JSON; a 413 says
+        nothing."""
         assert self.status == status, f"{self.status} {self.body!r}"
+        assert not self.body or status != 413
         if self.body and status == 400:
             assert (self.header("content-type") or "").startswith("application/json")
             value = json.loads(self.body)

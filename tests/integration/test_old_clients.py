@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 from hosts import HOSTS
 
+import socketio_fast
 import socketio_fast.engineio
 
 
@@ -53,6 +54,61 @@ async def test_jsonp(url: str, revision: int) -> None:
             text = await response.text()
         assert r"<\/script>" in text
         assert payload(text) == length + echoed
+
+
+@pytest.mark.parametrize(("revision", "prefix"), [(3, "b4"), (4, "b")])
+async def test_jsonp_of_base64_in_lines(url: str, revision: int, prefix: str) -> None:
+    """Forms have line breaks as CR LF, and a client's own as an escape."""
+    async with aiohttp.ClientSession() as session:
+        url += f"{revision}&j=7"
+        async with session.get(url) as response:
+            opened = payload(await response.text())
+        url += "&sid=" + json.loads(opened[opened.index("{") :])["sid"]
+        echoed = f"{prefix}AQIDBA=="
+        # "\\n" is one character of the payload, CR LF are two.
+        length = f"{len(echoed) + 3}:" if revision == 3 else ""
+        form = {"d": f"{length}{prefix}AQ\\nID\r\nBA=="}
+        async with session.post(url, data=form) as response:
+            assert (response.status, await response.text()) == (200, "ok")
+        async with session.get(url) as response:
+            length = f"{len(echoed)}:" if revision == 3 else ""
+            assert payload(await response.text()) == length + echoed
+
+
+async def test_the_open_packet_is_alone_in_the_answer_to_a_handshake() -> None:
+    """Of revision 3: "/" is joined, and greets, by the next poll."""
+    sio = socketio_fast.AsyncServer(allow_eio3=True)
+
+    @sio.event
+    async def connect(sid: str, environ: object) -> None:
+        await sio.emit("hi", to=sid)
+
+    async with HOSTS["compiled"](sio) as url, aiohttp.ClientSession() as session:
+        url += "/socket.io/?transport=polling&EIO=3"
+        async with session.get(url) as response:
+            length, _, packet = (await response.text()).partition(":")
+        assert len(packet) == int(length)
+        opened = json.loads(packet[1:])
+        assert opened["maxPayload"] == 1_000_000
+        async with session.get(f"{url}&sid={opened['sid']}") as response:
+            assert await response.text() == '2:408:42["hi"]'
+
+
+@pytest.mark.parametrize(("revision", "prefix"), [(3, "b4"), (4, "b")])
+async def test_attachments_are_text_by_websocket(
+    url: str, revision: int, prefix: str
+) -> None:
+    """Of a client that says b64=1, which gets the same."""
+    url = url.replace("polling", "websocket")
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"{url}{revision}&b64=1") as ws,
+    ):
+        assert (await ws.receive_str()).startswith('0{"sid"')
+        await ws.send_str(f"{prefix}AQIDBA==\n")
+        assert await ws.receive_str() == f"{prefix}AQIDBA=="
+        await ws.send_str("4text")
+        assert await ws.receive_str() == "4text"
 
 
 async def test_a_binary_payload_is_posted(url: str) -> None:

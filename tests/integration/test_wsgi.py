@@ -254,6 +254,50 @@ def test_what_hosts_may_leave_out(eio: engineio.Server) -> None:
     assert body.startswith(b'0{"sid"')
 
 
+@pytest.mark.parametrize(
+    ("environ", "status", "text"),
+    [
+        ({}, "404 Not Found", "Not Found"),
+        ({"PATH_INFO": "/other"}, "404 Not Found", "Not Found"),
+        ({"PATH_INFO": "/file"}, "200 OK", "content"),
+        ({"PATH_INFO": "/engine.io/"}, "400 Bad Request", "Transport unknown"),
+        (
+            {
+                "PATH_INFO": "/engine.io/",
+                "QUERY_STRING": "EIO=4&transport=polling",
+                "CONTENT_LENGTH": 0,
+            },
+            "200 OK",
+            '0{"sid"',
+        ),
+        (
+            {
+                "PATH_INFO": "/engine.io/",
+                "QUERY_STRING": "EIO=4&transport=polling",
+                "REQUEST_METHOD": "POST",
+                "CONTENT_LENGTH": 3,
+            },
+            "400 Bad Request",
+            "the request ended before its body did",
+        ),
+    ],
+)
+def test_what_callers_by_hand_leave_out(
+    eio: engineio.Server,
+    tmp_path: Path,
+    environ: dict[str, Any],
+    status: str,
+    text: str,
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("content")
+    app = engineio.WSGIApp(eio, static_files={"/file": str(file)})
+    statuses: list[str] = []
+    body = b"".join(app(environ, lambda status, headers: statuses.append(status)))
+    assert statuses == [status]
+    assert text in body.decode()
+
+
 def test_one_thread_is_warned_about_once(
     eio: engineio.Server, caplog: pytest.LogCaptureFixture
 ) -> None:

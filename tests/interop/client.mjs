@@ -152,11 +152,11 @@ const commands = {
     sockets.set(nsp, socket);
     watchSocket(nsp, socket);
   },
-  connect({ nsp, auth }) {
+  connect({ nsp, auth, times }) {
     // Socket.IO 2 has a query for each namespace instead.
     const name = io.protocol < 5 ? "query" : "auth";
     if (auth !== null) sockets.get(nsp)[name] = unpack(auth);
-    sockets.get(nsp).connect();
+    for (let i = 0; i < times; i++) sockets.get(nsp).connect();
   },
   emit({ nsp, args }) {
     sockets.get(nsp).emit(...unpack(args));

@@ -90,9 +90,12 @@ class JSSocket:
         #: The kinds of everything that happened here, events by their names.
         self.log: list[str] = []
 
-    async def connect(self, *, auth: Any = None) -> None:
-        """Joins the namespace; raises :class:`Refused` if it may not."""
-        await self._client.do("connect", nsp=self.nsp, auth=auth)
+    async def connect(self, *, auth: Any = None, times: int = 1) -> None:
+        """Joins the namespace; raises :class:`Refused` if it may not.
+
+        It asks so many times before it is answered.
+        """
+        await self._client.do("connect", nsp=self.nsp, auth=auth, times=times)
         await self.connected()
 
     async def connected(self) -> str:

@@ -126,6 +126,42 @@ async def test_every_javascript_binary_type_arrives_as_bytes(js, serve, sio, kin
     assert await received.next() == (client.sid, b"\x00\xff", {"in": b""})
 
 
+async def test_forced_base64_is_read_and_answered_by_every_transport(js, serve, sio):
+    """Attachments are text packets by WebSocket too."""
+    sio.on("echo", lambda sid, *args: args)
+    client = await js(await serve(sio), forceBase64=True)
+    await client.connect()
+    data = [b"\x00\xff", {"in": bytes(range(100))}, b""]
+    assert await client.emit_with_ack("echo", *data) == data
+    await sio.emit("plain", "text", to=client.sid)
+    await sio.emit("binary", tuple(data), to=client.sid)
+    assert await client.expect("plain") == ["text"]
+    assert await client.expect("binary") == data
+
+
+@pytest.mark.parametrize("suspends", [False, True])
+async def test_a_client_that_asks_twice_for_a_namespace_is_answered_once(
+    js, serve, sio, suspends
+):
+    """`manager.socket("/a").connect()` on an open manager sends two CONNECT packets."""
+    connected = []
+
+    @sio.on("connect", namespace="/a")
+    async def connect(sid, environ):
+        connected.append(sid)
+        if suspends:
+            await asyncio.sleep(0.05)
+
+    sio.on("question", lambda sid: "answer", namespace="/a")
+    client = await js(await serve(sio))
+    await client.connect()
+    a = await client.socket("/a")
+    await a.connect(times=2)
+    assert await a.emit_with_ack("question") == ["answer"]
+    assert connected == [a.sid]
+    assert a.log.count("connect") == 1
+
+
 async def test_send_is_the_message_event(js, serve, sio):
     received = record(sio, "message")
     client = await js(await serve(sio))

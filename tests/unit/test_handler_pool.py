@@ -128,6 +128,21 @@ def test_threads_that_nobody_needs_end(monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.wait(TIMEOUT)
 
 
+def test_every_thread_ends_when_the_pool_is_closed() -> None:
+    before = set(threading.enumerate())
+    jobs = Jobs(HandlerPool(3, "pool"))
+    jobs.submit(5)
+    jobs.wait(jobs.running, 3)
+    threads = set(threading.enumerate()) - before
+    assert len(threads) == 3
+    jobs.pool.close()
+    jobs.let_go.set()
+    jobs.wait(jobs.ended, 5)  # what waited is run
+    for thread in threads:
+        thread.join(TIMEOUT)
+        assert not thread.is_alive()
+
+
 def test_a_job_that_no_thread_can_be_had_for_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
