@@ -461,7 +461,7 @@ cdef Admission _handshake(Engine engine, Request request, str transport):
     cdef Admission a
     cdef int revision = 0
     if request.parameter(b"EIO") != "4":
-        if not engine.allow_eio3:
+        if not engine.allow_eio3 or (request.parameter(b"EIO") or "3") != "3":
             return _error(
                 engine, request, UNSUPPORTED_PROTOCOL_VERSION,
                 {"protocol": request.parameter(b"EIO")},

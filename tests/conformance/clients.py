@@ -82,6 +82,7 @@ class Http:
     """Requests to one server, at one path."""
 
     revision = 4
+    allow_eio3 = False
 
     def __init__(self, session: aiohttp.ClientSession, url: str, path: str) -> None:
         self.session = session

@@ -472,11 +472,11 @@ MALFORMED: list[Wire] = [
     ["40[]"],
     ['40"token"'],
     ["40null"],
-    ["401"],
+    ["430[]", "401"],
     ["41{}"],
     ["41[]"],
     ['44{"message":"no"}'],
-    ["40"],  # a second CONNECT to a joined namespace
+    ["430[]", "40"],  # CONNECT to a namespace in which something has been sent
     ['42/elsewhere,["foo"]'],  # a namespace that was not joined
     ["41/elsewhere,"],
     ["45"],

@@ -48,8 +48,13 @@ async def test_without_an_origin_there_is_nothing_to_check(client: Client) -> No
     assert response.header(ALLOW_ORIGIN) is None
 
 
-async def test_the_same_origin_is_allowed_by_default(client: Client) -> None:
-    allowed(await handshake(client, ("Origin", SAME)), SAME)
+@pytest.mark.parametrize(
+    "origin", [SAME, f"{SAME}:80", f"{SAME}/", "ws://test.local", "ws://test.local:80"]
+)
+async def test_the_same_origin_is_allowed_by_default(
+    client: Client, origin: str
+) -> None:
+    allowed(await handshake(client, ("Origin", origin)), origin)
 
 
 @pytest.mark.parametrize(
@@ -57,9 +62,9 @@ async def test_the_same_origin_is_allowed_by_default(client: Client) -> None:
     [
         OTHER,
         "https://test.local",
-        "http://test.local:80",
-        "http://test.local/",
+        "http://test.local:8080",
         "http://test.local.evil",
+        "wss://test.local",
         "http://test.loca",
         "test.local",
         "null",

@@ -99,12 +99,19 @@ def test_a_handshake_is_refused(
     assert (status, body) == (400, ERRORS[code])
 
 
-@pytest.mark.parametrize("query", [b"", b"EIO=&", b"EIO=3&", b"EIO=2&", b"EIO=5&"])
-def test_every_revision_but_4_is_3_where_that_is_allowed(query: bytes) -> None:
+@pytest.mark.parametrize("query", [b"", b"EIO=&", b"EIO=3&"])
+def test_no_revision_is_3_where_that_is_allowed(query: bytes) -> None:
     """As in the reference implementation."""
     engine = engine_with(allow_eio3=True)
     status, body, _ = ask(engine, query + b"transport=polling")
     assert (status, body) == (0, None)
+
+
+@pytest.mark.parametrize("query", [b"EIO=abc&", b"EIO=2&", b"EIO=5&"])
+def test_other_revisions_are_refused(query: bytes) -> None:
+    engine = engine_with(allow_eio3=True)
+    status, body, _ = ask(engine, query + b"transport=polling")
+    assert (status, body) == (400, ERRORS[5])
 
 
 @pytest.mark.parametrize(
