@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
+import io
+import json
 import queue
 import sys
 import threading
+import time
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -252,6 +256,7 @@ def test_ids_can_be_chosen(server: Any) -> None:
 def test_a_program_ends_while_a_handler_runs(tmp_path: Path) -> None:
     program = """
 import threading
+import time
 import socketio_fast
 
 sio = socketio_fast.Server()
@@ -344,3 +349,50 @@ def test_answers_that_nobody_waits_for_any_more_are_forgotten(
     for _ in operator.acks("q"):
         break
     assert ended.wait(TIMEOUT)
+
+
+# Threads.
+
+
+def polled(app: Any, method: str, query: str, body: bytes = b"") -> bytes:
+    """What a WSGI application answers to a request for long-polling."""
+    environ = {
+        "REQUEST_METHOD": method,
+        "PATH_INFO": "/socket.io/",
+        "QUERY_STRING": "EIO=4&transport=polling" + query,
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.input": io.BytesIO(body),
+    }
+    return b"".join(app(environ, lambda status, headers: None))
+
+
+@pytest.mark.parametrize("instrumented", [False, True])
+@pytest.mark.parametrize("end", ["shutdown", "forgotten"])
+def test_threads_end_with_their_server(instrumented: bool, end: str) -> None:
+    before = set(threading.enumerate())
+    sio = socketio_fast.Server(ping_interval=0.1, ping_timeout=0.1, connect_timeout=0.1)
+    admin = None
+    if instrumented:
+        admin = sio.instrument(auth=False, server_stats_interval=0.1)
+    handled = []
+    sio.on("hi", lambda sid: handled.append(threading.current_thread()))
+    app = socketio_fast.WSGIApp(sio)
+    sid = json.loads(polled(app, "GET", "")[1:])["sid"]
+    polled(app, "POST", f"&sid={sid}", b"40")
+    polled(app, "POST", f"&sid={sid}", b'420["hi"]')
+    answers = b""
+    while b"430[]" not in answers:
+        answers += polled(app, "GET", f"&sid={sid}")
+    polled(app, "POST", f"&sid={sid}", b"1")
+    threads = set(threading.enumerate()) - before
+    assert set(handled) < threads
+    if end == "shutdown":
+        sio.shutdown()
+    del sio, admin, app
+    deadline = time.monotonic() + TIMEOUT
+    for thread in threads:
+        while thread.is_alive() and time.monotonic() < deadline:
+            if end == "forgotten":
+                gc.collect()
+            thread.join(0.05)
+    assert not [thread.name for thread in threads if thread.is_alive()]
