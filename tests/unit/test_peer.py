@@ -343,7 +343,7 @@ def test_a_second_connect_of_a_client_that_knows_the_answer_closes(
 def test_a_second_connect_that_may_have_crossed_the_answer_gets_none(
     namespace: str, always_connect: bool
 ) -> None:
-    server, sio = make(always_connect=always_connect, namespaces=["/", "/a"])
+    server, _ = make(always_connect=always_connect, namespaces=["/", "/a"])
     client = server.websocket()
     client.messages()
     client.text(f"40{namespace}")
