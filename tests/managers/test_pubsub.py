@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import logging
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -627,6 +628,46 @@ async def test_blocking_methods_run_in_threads(
     await a.nothing_before("e", b"1")
     assert manager.lost_messages == 0
     manager.incoming.put(None)  # so that its thread ends
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError, GeneratorExit])
+async def test_what_a_message_raises_does_not_end_the_subscription(
+    broker: Broker, node: Node, connect: Connect, error: type[BaseException]
+) -> None:
+    manager = Manager(broker)
+    _, url = await node(manager)
+    client = await connect(url)
+    emit, errors = manager._emit, [error()]
+
+    def once(*args: Any) -> Any:
+        if errors:
+            raise errors.pop()
+        return emit(*args)
+
+    manager._emit = once  # type: ignore[method-assign]
+    message = {"method": "emit", "event": "e", "data": 1, "host_id": "h"}
+    for number in range(2):
+        broker.deliver(json.dumps(message | {"data": number}))
+    assert await client.next() == ("e", 1)
+    assert manager.listened == 1
+
+
+@pytest.mark.skipif(
+    sys.version_info < (3, 11), reason="3.10 does not say who has cancelled"
+)
+async def test_a_broker_that_raises_cancelled_error_is_asked_again(
+    broker: Broker, node: Node, connect: Connect
+) -> None:
+    manager = Manager(broker)
+    _, url = await node(manager)
+    client = await connect(url)
+    manager._receiving.failed = lambda error, logger: 0  # type: ignore[method-assign]
+    manager._subscribed.clear()
+    broker.deliver(asyncio.CancelledError())
+    await within(manager._subscribed.wait())
+    message = {"method": "emit", "event": "e", "data": 1, "host_id": "h"}
+    broker.deliver(json.dumps(message))
+    assert await client.next() == ("e", 1)
 
 
 async def test_a_thread_that_fails_is_started_again(
