@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from socketio_fast import exceptions
+from socketio_fast._core.failures import ends_task, log_failure
 from socketio_fast.managers.messages import pack, unpack
 
 if TYPE_CHECKING:
@@ -195,10 +196,14 @@ class Cluster:
         await asyncio.shield(self._discovery)
 
     async def _discover(self) -> None:
-        await self._manager._subscribed.wait()
-        self._begin()
-        await self._manager._send("hello")
-        await asyncio.sleep(DISCOVERY_TIME)
+        try:
+            await self._manager._subscribed.wait()
+            self._begin()
+            await self._manager._send("hello")
+            await asyncio.sleep(DISCOVERY_TIME)
+        except BaseException:
+            self._discovery = None  # who asks next tries again
+            raise
 
     def _begin(self) -> None:
         if self._beating is None:
@@ -212,7 +217,16 @@ class Cluster:
                 if heard + HEARTBEAT_TIMEOUT < loop.time():
                     self._forget(host)
             if not self._manager._publishing.lasts:
-                await self._manager._send("heartbeat")
+                await self._send_heartbeat()
+
+    async def _send_heartbeat(self) -> None:
+        try:
+            await self._manager._send("heartbeat")
+        except BaseException as exc:
+            if ends_task(exc):
+                raise
+            logger = self._manager._get_logger()
+            log_failure(logger, exc, "a heartbeat was not published")
 
     def _forget(self, host: str) -> None:
         if self.hosts.pop(host, None) is not None:

@@ -497,11 +497,13 @@ class AsyncPubSubManager(AsyncManager):
     async def _publish_taken(
         self, taken: list[tuple[Message, asyncio.Future[None] | None]]
     ) -> None:
-        error: Exception | None = None
+        error: BaseException | None = None
         try:
             await self._try_to_publish([message for message, _ in taken])
-        except Exception as exc:
-            if len(taken) > 1:
+        except BaseException as exc:
+            if ends_task(exc):
+                raise
+            if len(taken) > 1 and isinstance(exc, Exception):
                 # One of them is not JSON, and none has been sent.
                 for one in taken:
                     await self._publish_taken([one])
@@ -511,6 +513,7 @@ class AsyncPubSubManager(AsyncManager):
             if future is None:
                 if error is not None:
                     self._get_logger().error("not published: %r", error)
+                    defer_exit(asyncio.get_running_loop(), error)
             elif not future.done():
                 if error is None:
                     future.set_result(None)

@@ -655,6 +655,25 @@ async def test_what_a_message_raises_does_not_end_the_subscription(
 @pytest.mark.skipif(
     sys.version_info < (3, 11), reason="3.10 does not say who has cancelled"
 )
+async def test_what_publishing_raises_concerns_that_message_alone(
+    broker: Broker, node: Node
+) -> None:
+    sio, _ = await node(Manager(broker))
+    broker.away = asyncio.CancelledError()
+    with pytest.raises(asyncio.CancelledError):
+        await sio.emit("e", 1)
+    with pytest.raises(asyncio.CancelledError):
+        await sio.server_count()
+    broker.away = None
+    await sio.emit("e", 2)
+    sent = [message["data"] for message in broker.published if "data" in message]
+    assert sent == [[2]]
+    assert await sio.server_count() == 1
+
+
+@pytest.mark.skipif(
+    sys.version_info < (3, 11), reason="3.10 does not say who has cancelled"
+)
 async def test_a_broker_that_raises_cancelled_error_is_asked_again(
     broker: Broker, node: Node, connect: Connect
 ) -> None:
