@@ -259,8 +259,9 @@ class HandlerPool:
         if self._unfinished <= self._limit():
             return
         self._warn(
-            "all max_workers=%d threads for handlers are busy: other handlers wait until "
-            "one has ended. Handlers that wait long need a larger limit, or AsyncServer",
+            "all max_workers=%d threads for handlers are busy: other handlers wait "
+            "until one has ended. Handlers that wait long need a larger limit, or "
+            "AsyncServer",
             self.max_workers,
         )
         now = time.monotonic()

@@ -98,7 +98,7 @@ cdef class Hub(HandlerFactory):
         readonly object not_handled  # what a handler returns to send no acknowledgement
         readonly Codec codec        # of packets; None: the built-in one
 
-    cdef int contain(self, object error, str message, tuple args) except -1
+    cdef int failed(self, object error, str message, tuple args) except -1
     cdef Outgoing encode(self, int type, str namespace, object data, int64_t id)
     cdef int _end(self, Namespace ns) except -1
     cdef Namespace _namespace(self, str name)

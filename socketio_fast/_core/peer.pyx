@@ -327,7 +327,7 @@ cdef class Hub(HandlerFactory):
         ns.transient = True
         return ns
 
-    cdef int contain(self, object error, str message, tuple args) except -1:
+    cdef int failed(self, object error, str message, tuple args) except -1:
         """Log what was raised by something that is not a handler."""
         return contain(self.runner.loop, self.logger, error, message, args)
 
@@ -580,7 +580,7 @@ cdef class Client(SessionHandler):
                     peer.namespace.recovery.persist_session(peer)
                 peer.close(reason)
             except BaseException as exc:
-                self.hub.contain(exc, "closing %s failed", (peer.sid,))
+                self.hub.failed(exc, "closing %s failed", (peer.sid,))
         return 0
 
     cdef bint awaits(self) except -1:
@@ -847,7 +847,7 @@ cdef class Peer:
         try:
             self.client._send_error(self.namespace.name, answer)
         except BaseException as exc:
-            self.namespace.hub.contain(exc, "data of a refusal cannot be encoded", ())
+            self.namespace.hub.failed(exc, "data of a refusal cannot be encoded", ())
             self.client._send_error(
                 self.namespace.name, {"message": answer["message"]}
             )
@@ -1014,7 +1014,7 @@ cdef class Peer:
                 -1,
             ))
         except BaseException as exc:
-            hub.contain(exc, "details for %s cannot be encoded", (escaped(self.sid),))
+            hub.failed(exc, "details for %s cannot be encoded", (escaped(self.sid),))
         return 0
 
     cdef int _next(self) except -1:
@@ -1058,7 +1058,7 @@ cdef class Peer:
                 self.namespace.hub.encode(SIO_ACK, self.namespace.name, value, id)
             )
         except BaseException as exc:
-            self.namespace.hub.contain(
+            self.namespace.hub.failed(
                 exc, "acknowledgement %d for %s could not be sent", (id, escaped(self.sid))
             )
         return 0

@@ -310,7 +310,11 @@ cdef class Session(Timed):
         handler.session = self
         if self.visitor is not None:
             self.engine.limits.entered(self.visitor)
-        handler.on_open()
+        try:
+            handler.on_open()
+        except BaseException:
+            self.drop(TRANSPORT_ERROR)
+            raise
         return 0
 
     cdef int accept(self) except -1:

@@ -207,7 +207,7 @@ def test_waiting_events_of_a_client_count_as_pending(
 @pytest.mark.parametrize("value", [0, -1, 1.5])
 @pytest.mark.parametrize("kind", [socketio_fast.Server, engineio.Server])
 def test_the_share_is_a_positive_number(kind: Any, value: Any) -> None:
-    with pytest.raises(ValueError, match="max_workers_per_client=.*: a positive"):
+    with pytest.raises(ValueError, match=r"max_workers_per_client=.*: a positive"):
         kind(max_workers_per_client=value)
 
 
@@ -244,8 +244,7 @@ def test_a_connect_handler_that_raises_it_refuses(
 
     with testing.client(sio) as other:
         with pytest.raises(socketio_fast.exceptions.ConnectionRefusedError):
-            with testing.client(sio, auth={"end": True}):
-                pass
+            testing.client(sio, auth={"end": True}).__enter__()
         assert sio._hub.namespaces["/"].rooms.members("room") == []
         assert other.call("hello") == "hello"
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import uvloop
-from integration.raw import TEXT, frame
+from integration.raw import TEXT, frame, request
 
 import socketio_fast
 from socketio_fast._core.tasks import Runner
@@ -209,6 +209,21 @@ def test_a_transport_keeps_no_session_in_the_table(
     if method != "close":  # which waits for the client to fetch the rest
         assert engine.sessions == {}
     assert gone == ([] if method == "refuse" else [session.id])
+
+
+def test_a_session_that_cannot_be_opened_is_not_kept(error: BaseException) -> None:
+    engine, callbacks, _ = make_engine()
+    callbacks.connect = lambda sid, environ: None
+
+    class Broken:
+        def environ(self) -> dict[str, Any]:
+            raise error
+
+    transport = Recorder()
+    with pytest.raises(type(error)):
+        engine.open_session(transport, Broken())
+    assert engine.sessions == {}
+    assert transport.calls == ["abort"]
 
 
 @pytest.mark.parametrize("way", ["close_all", "drop_all"])
@@ -498,6 +513,45 @@ def test_a_request_whose_hook_raises_is_answered(
     server.loop.turn()
     ((status, _, _),) = http.responses()
     assert status in (400, 403, 500)
+
+
+@suspends
+@pytest.mark.parametrize("ordered", [False, True])
+def test_handlers_of_engine_io_that_raise_have_the_same_rule(
+    error: BaseException, suspends: bool, ordered: bool
+) -> None:
+    eio = socketio_fast.engineio.AsyncServer(async_handlers=not ordered)
+    heard: list[str] = []
+
+    async def connect(sid: str, environ: dict[str, Any]) -> None:
+        if "refused" in environ["QUERY_STRING"]:
+            await raising(error, suspends)()
+
+    async def message(sid: str, data: str) -> None:
+        heard.append(data)
+        if data == "raise":
+            await raising(error, suspends)()
+
+    for handler in (connect, message):
+        eio.on(handler.__name__, handler)
+    eio.on("disconnect", raising(error, suspends))
+    server = Server(eio)
+    client = server.websocket()
+    text(client, "4raise", error)
+    client.text("4next")
+    assert heard == ["raise", "next"]
+    assert not client.ended()
+
+    http = server.http()
+    with leaves(error):
+        http.send(request("GET", server.target("polling", more="&refused=1")))
+    server.loop.turn()
+    assert http.response()[0] == 403
+    with leaves(error):
+        client.wire.lose()
+        server.loop.turn()
+    server.loop.turn()
+    assert server.engine.sessions == {}
 
 
 # --- event loops ----------------------------------------------------------------
