@@ -580,3 +580,67 @@ def test_options_are_checked(name: str, value: Any) -> None:
     """E17: an error names the option and the value."""
     with pytest.raises(ValueError, match=f"{name}={value!r}"):
         socketio_fast.AsyncServer(**{name: value})
+
+
+async def test_what_a_listener_of_slow_raises_is_nobody_elses_matter(host: Any) -> None:
+    """`.result()` of a cancelled future raises what is no Exception."""
+    sio = make()
+    future = asyncio.get_running_loop().create_future()
+    future.cancel()
+    told: list[int] = []
+
+    def slow(sid: str, size: int) -> None:
+        told.append(size)
+        future.result()
+
+    sio.eio.on("slow", slow)
+    where = await host(sio)
+    reading, other = await join(where), await join(where)
+    stop_reading(other)
+    for number in range(1000):
+        await sio.emit("chunk", (number, CHUNK))
+        assert await within(reading.message()) == f'42["chunk",{number},"{CHUNK}"]'
+        if told:
+            break
+    for number in range(3):
+        await sio.emit("after", number)
+        assert await within(reading.message()) == f'42["after",{number}]'
+    assert len(told) == 1
+    await reading.close()
+    await other.close()
+
+
+async def test_what_a_listener_of_close_raises_is_nobody_elses_matter(
+    host: Any,
+) -> None:
+    """Pings and timeouts of the others go on."""
+    sio = make(ping_interval=0.2, ping_timeout=0.2)
+    closed, all_gone = asyncio.Event(), asyncio.Event()
+    left: list[str] = []
+
+    @sio.event
+    def disconnect(sid: str) -> None:
+        left.append(sid)
+        if len(left) == 2:
+            all_gone.set()
+
+    @sio.of("/").on("connection")
+    def connection(socket: Any) -> None:
+        def close(reason: str) -> None:
+            closed.set()
+            raise asyncio.CancelledError
+
+        if len(sio.eio.sockets) == 1:
+            socket.conn.on("close", close)
+
+    where = await host(sio)
+    silent = await join(where)
+    other = await join(where)
+    for _ in range(8):
+        assert await within(other.message()) == "2"
+        await other.send(text("3"))
+    assert closed.is_set()
+    assert len(sio.eio.sockets) == 1
+    await within(all_gone.wait())
+    await silent.close()
+    await other.close()
