@@ -903,9 +903,13 @@ cdef class Peer:
         cdef Listeners socket = self.socket
         cdef PyObject **args = PySequence_Fast_ITEMS(data)
         cdef size_t n = PyList_GET_SIZE(data)
+        cdef _Told told
         if socket.any_in is not None:
             data[0] = event
-            _Told.new(self, event).call_all(runner, socket.any_in, args, n)
+            told = _Told.new(self, event)
+            told.call_all(runner, socket.any_in, args, n)
+            if told.left:
+                told.pending = Pending.new(self)
             data[0] = self.sid
         if socket.guards is not None:
             data[0] = event
@@ -1484,6 +1488,7 @@ cdef class _Told(Group):
     cdef Peer peer
     cdef object event
     cdef bint holds             # the client's events, until they have ended
+    cdef Pending pending        # of an event of the client; None: nothing has suspended
 
     @staticmethod
     cdef _Told new(Peer peer, object event):
@@ -1496,6 +1501,8 @@ cdef class _Told(Group):
     cdef int ended(self) except -1:
         if self.shares:
             self.peer._keep_context()
+        if self.pending is not None:
+            self.pending.end()
         return self.peer._next() if self.holds else 0
 
     cdef int failed(self, object error) except -1:

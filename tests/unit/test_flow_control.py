@@ -52,6 +52,35 @@ def test_a_post_whose_connection_is_lost_while_it_waits(
     assert http.get(target)[0] == 400
 
 
+def test_events_that_listeners_of_all_events_have_not_ended_count() -> None:
+    sio = socketio_fast.AsyncServer(max_pending_events=4, namespaces=["/"])
+    server = Server(sio)
+    begun: list[asyncio.Future[Any]] = []
+
+    @sio.of("/").on("connection")
+    def connection(socket: Any) -> None:
+        @socket.on_any
+        async def heard(*args: Any) -> None:
+            begun.append(asyncio.get_running_loop().create_future())
+            await begun[-1]
+
+    client, _ = server.joined()
+    for n in range(10):
+        client.text(f'42["e",{n}]')
+    assert len(begun) == 5
+    with server.loop.running():
+        for future in list(begun):
+            future.set_result(None)
+    server.loop.turn()
+    assert len(begun) == 10
+    with server.loop.running():
+        for future in begun[5:]:
+            future.set_result(None)
+    server.loop.turn()
+    (session,) = server.engine.sessions.values()
+    assert session.under_way == (0, 0)
+
+
 @pytest.mark.parametrize("binary", [False, True])
 def test_a_payload_of_revision_3_waits_packet_by_packet(binary: bool) -> None:
     """P3: as one of revision 4; what is not read yet is no task."""
