@@ -189,6 +189,8 @@ cdef class Limits:
         if visitor.transports is None:
             visitor.transports = set()
             visitor.prune_at = FIRST_PRUNE
+        if transport in visitor.transports:
+            return True  # it is back from another application
         if len(visitor.transports) >= min(visitor.prune_at, self.transports):
             visitor.forget_closed()
         if len(visitor.transports) >= self.transports:

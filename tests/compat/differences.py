@@ -37,6 +37,11 @@ DIFFERENCES: dict[str, Difference] = {
         {"message": "Invalid namespace"},
         "what the reference implementation sends, and its clients expect",
     ),
+    "jsonp-switch": Difference(
+        True,
+        False,
+        "scripts of any page can read what JSONP answers, and no current client asks",
+    ),
     "auth-object": Difference(
         "anything", "closed", "the protocol says that auth is an object"
     ),

@@ -441,11 +441,13 @@ async def test_preflight(run: Run) -> None:
     assert answer.headers["Access-Control-Allow-Credentials"] == "true"
 
 
-async def test_jsonp(run: Run) -> None:
+async def test_jsonp(run: Run, host: Host) -> None:
     """T2"""
     server = await run()
     answer = await server.get(f"{BASE}&j=0")
-    assert answer.text.startswith('___eio[0]("0{')
+    served = answer.text.startswith('___eio[0]("0{')
+    assert served is host.outcome("jsonp-switch")
+    assert served or answer.status == 400
 
 
 @pytest.mark.parametrize("size", [1000, 1001])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from socketio_fast.config import EngineConfig
-from socketio_fast.logs import choose_logger
+from socketio_fast.logs import choose_logger, escaped
 
 
 def test_defaults() -> None:
@@ -107,6 +107,15 @@ def test_cookies(cookie: Any, expected: Any) -> None:
     assert EngineConfig(cookie=cookie).cookie == expected
 
 
+@pytest.mark.parametrize(
+    "cookie",
+    ["io\r\nX: y", "io\n", {"name": "a\rb"}, {"name": "a", "path": "/\n"}, {"x\n": True}],
+)
+def test_cookies_that_would_end_the_header(cookie: Any) -> None:
+    with pytest.raises(ValueError, match=r"cookie: '.*' has a line break"):
+        EngineConfig(cookie=cookie)
+
+
 def test_a_cookie_is_a_copy() -> None:
     cookie = {"name": "x"}
     config = EngineConfig(cookie=cookie)
@@ -132,6 +141,123 @@ def test_cookies_that_are_none(cookie: Any) -> None:
 )
 def test_origins(origins: Any, expected: Any) -> None:
     assert EngineConfig(cors_allowed_origins=origins).cors_allowed_origins == expected
+
+
+@pytest.mark.parametrize(
+    ("pattern", "yes", "no"),
+    [
+        (
+            "https://*.example.com",
+            ["https://a.example.com", "https://a.b-c.example.com", "https://xn--a.example.com"],
+            [
+                "https://example.com",
+                "http://a.example.com",
+                "https://a.example.com:81",
+                "https://aexample.com",
+                "https://.example.com",
+                "https://a..example.com",
+                "https://a/.example.com",
+                "https://evil.com/.example.com",
+                "https://a.example.com.evil.com",
+                "https://a.example.com\n",
+                "https://evil.com#.example.com",
+                "https://user@a.example.com",
+                "https://aXexample.com",
+                "https://a.exampleXcom",
+                "null",
+            ],
+        ),
+        ("http://*.localhost:3000", ["http://a.localhost:3000"], ["http://a.localhost"]),
+        ("capacitor://*.a.b", ["capacitor://x.a.b"], ["https://x.a.b"]),
+    ],
+)
+def test_patterns_of_origins(pattern: str, yes: list[str], no: list[str]) -> None:
+    config = EngineConfig(cors_allowed_origins=["http://other", pattern])
+    found = config.origin_pattern
+    assert found is not None
+    assert [each for each in (*yes, *no) if found.fullmatch(each)] == yes
+
+
+@pytest.mark.parametrize("origins", [None, "*", ["*"], "http://a", [], lambda origin: 1])
+def test_origins_without_a_pattern(origins: Any) -> None:
+    assert EngineConfig(cors_allowed_origins=origins).origin_pattern is None
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "https://*",
+        "https://*.com",
+        "https://*.",
+        "https://*..com",
+        "*://a.example.com",
+        "*.example.com",
+        "https://a.*",
+        "https://a.*.example.com",
+        "https://a*.example.com",
+        "https://*.example.*",
+        "https://*.*.example.com",
+        "https://**.example.com",
+        "https://*example.com",
+        "https://*.example.com:*",
+        "https://*.example.com/*",
+        "https://*.example.com/",
+        "https://*.example.com?",
+        "https://*.exa mple.com",
+        "https://*.example.com:port",
+    ],
+)
+def test_patterns_that_match_too_much(pattern: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        EngineConfig(cors_allowed_origins=["http://a", pattern])
+    assert str(caught.value).startswith(f"cors_allowed_origins: {pattern!r} could match")
+    assert "'https://*.example.com'" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, []),
+        ({"cors_allowed_origins": "*", "cors_credentials": False}, []),
+        ({"cors_allowed_origins": ["http://a"]}, []),
+        ({"cookie": {"name": "io", "HttpOnly": True}}, []),
+        ({"cookie": {"name": "io", "httponly": False}}, []),
+        ({"cors_allowed_origins": "*"}, ["cors_credentials=False"]),
+        ({"cookie": "io"}, ["'HttpOnly': True, 'Secure': True"]),
+        (
+            {"cookie": "io", "cors_allowed_origins": ["*"]},
+            ["cors_credentials=False", "the cookie 'io' is readable by scripts"],
+        ),
+    ],
+)
+def test_what_a_deployment_may_not_want(
+    options: dict[str, Any], expected: list[str]
+) -> None:
+    found = EngineConfig(**options).weaknesses
+    assert len(found) == len(expected)
+    for text, part in zip(found, expected, strict=True):
+        assert part in text
+
+
+@pytest.mark.parametrize("value", [0, "yes", 1])
+def test_jsonp_is_a_switch(value: Any) -> None:
+    with pytest.raises(ValueError) as caught:
+        EngineConfig(allow_jsonp=value)
+    expected = f"allow_jsonp={value!r}: True, False or None expected"
+    assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "served"),
+    [
+        ({}, False),
+        ({"allow_eio3": True}, True),
+        ({"allow_jsonp": True}, True),
+        ({"allow_eio3": True, "allow_jsonp": False}, False),
+    ],
+)
+def test_jsonp_is_for_old_clients(options: dict[str, Any], served: bool) -> None:
+    assert EngineConfig(**options).jsonp is served
 
 
 @pytest.mark.parametrize(
@@ -220,3 +346,22 @@ def test_messages_are_logged_if_a_program_asks(
         caplog.set_level(value, name)
     logger = choose_logger(option, "parent.log")
     assert logger.getEffectiveLevel() == level
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("/socket.io/", "/socket.io/"),
+        ("é 世界 \\ '\"", "é 世界 \\ '\""),
+        ("a\r\nERROR b", r"a\r\nERROR b"),
+        ("\x1b[2J", r"\x1b[2J"),
+        ("\u2028\u202e", r"\u2028\u202e"),
+        ("\x9b", r"\x9b"),
+        ("\ud800", r"\ud800"),
+        ("x" * 300, "x" * 200),
+        (ValueError("a\nb"), r"a\nb"),
+        (("a", 1), "('a', 1)"),
+    ],
+)
+def test_what_came_from_a_peer_is_escaped(text: Any, expected: str) -> None:
+    assert escaped(text) == expected
