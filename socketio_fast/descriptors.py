@@ -1,4 +1,4 @@
-"""Whether a process runs out of file descriptors, of which each connection takes one."""
+"""Whether a process runs out of file descriptors: each connection takes one."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class DescriptorWatch:
 
     @property
     def few_from(self) -> int:
-        """The number of a descriptor from which on few are left; -1: no limit is known."""
+        """The number of a descriptor from which on few are left; -1: never."""
         if resource is None:
             return -1
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

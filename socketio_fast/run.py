@@ -356,10 +356,10 @@ class RunningServer:
     def _stop_listening(self) -> None:
         # The file of a Unix socket first: its inode is no other's while it is open. A
         # server that was started meanwhile, or forked, has made its own.
-        if self._uds_identity is not None and self._uds is not None:
-            if _identity(self._uds) == self._uds_identity:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(self._uds)
+        made = self._uds_identity
+        if self._uds is not None and made is not None and made == _identity(self._uds):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._uds)
         for server in self._servers:
             server.close()
         self._descriptors.close()

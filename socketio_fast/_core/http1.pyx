@@ -153,6 +153,12 @@ cdef class Endpoint:
             unquote(_path_of(target).partition(b"?")[0].decode("latin-1"))
         )
 
+    @property
+    def patience(self):
+        """Seconds without a byte read, after which a client is closed: those in which one
+        with a WebSocket has to answer a ping."""
+        return self.engine.ping_interval + self.engine.ping_timeout
+
     def owns(self, str path not None):
         """Whether a path is Engine.IO's."""
         return path.startswith(self.path) or path == self.path[:-1]
@@ -1036,7 +1042,6 @@ cdef class Http1Core(Timed):
         """Close now."""
         if self.writer is not None:
             self.writer.transport.abort()
-        return 0
 
     # Time.
 
@@ -1054,10 +1059,9 @@ cdef class Http1Core(Timed):
         return 0
 
     cdef int _expect_reading(self) except -1:
-        """Close the connection unless its client reads, within the time in which one
-        with a WebSocket has to answer a ping."""
+        """Close the connection unless its client reads something in time."""
         cdef Engine engine = self.endpoint.engine
-        cdef double delay = engine.ping_interval + engine.ping_timeout
+        cdef double delay = self.endpoint.patience
         self.unread = self.writer.unread()
         if self.stalled is None:
             self.stalled = engine.start(delay, D_WRITE, self)
@@ -1089,9 +1093,10 @@ cdef class Http1Core(Timed):
             engine.counters["stalled_responses"] += 1
             engine.logger.info(
                 "an HTTP client has read nothing of %d bytes for %g s, closed",
-                self.unread, engine.ping_interval + engine.ping_timeout,
+                self.unread, self.endpoint.patience,
             )
-            return self.abort_connection()
+            self.abort_connection()
+            return 0
         self.deadline = None
         if self.writer is None:
             return 0

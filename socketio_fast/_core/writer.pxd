@@ -6,6 +6,9 @@ cdef class Flusher:
     cdef int mark_writer(self, Writer writer) except -1
 
 
+cpdef Py_ssize_t unread_bytes(object transport) except -1
+
+
 cdef class Opened:
     # A connection, to be counted.
     cdef readonly object transport

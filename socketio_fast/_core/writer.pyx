@@ -41,6 +41,19 @@ cdef class Flusher:
         raise NotImplementedError
 
 
+cpdef Py_ssize_t unread_bytes(object transport) except -1:
+    """Bytes that were written to a transport, and that the peer has not taken yet.
+
+    The kernel reports that a socket is writable only when a third of its buffer is
+    free, which may be a megabyte: that a slow peer reads is seen by what the kernel
+    still holds.
+    """
+    cdef object socket = transport.get_extra_info("socket")
+    return transport.get_write_buffer_size() + (
+        0 if socket is None else sf_unread(socket.fileno())
+    )
+
+
 @cython.final
 cdef class Opened:
     """A connection, whatever its protocol: true until it is closed, and until what it
@@ -194,19 +207,8 @@ cdef class Writer:
         return self.size + self.handed
 
     cdef Py_ssize_t unread(self) except -1:
-        """Bytes that were handed over, and that the peer has not taken yet.
-
-        The kernel reports that a socket is writable only when a third of its buffer is
-        free, which may be a megabyte: a slow peer is seen to read by what the kernel
-        still holds.
-        """
-        cdef object socket
-        if self.transport is None:
-            return 0
-        socket = self.transport.get_extra_info("socket")
-        return self.transport.get_write_buffer_size() + (
-            0 if socket is None else sf_unread(socket.fileno())
-        )
+        """Bytes that were handed over, and that the peer has not taken yet."""
+        return 0 if self.transport is None else unread_bytes(self.transport)
 
     cdef bint writable(self) except -1:
         """Whether the peer has taken all that was handed over."""

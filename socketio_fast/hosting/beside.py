@@ -25,6 +25,7 @@ except ImportError as exc:
         'pip install "socketio-fast[uvicorn]"'
     ) from exc
 
+from socketio_fast._core.writer import unread_bytes
 from socketio_fast.hosting.asgi import Application
 from socketio_fast.hosting.common import Origin
 from socketio_fast.proxy_protocol import NamedTransport
@@ -99,6 +100,9 @@ class Protocol(HttpToolsProtocol):
 
     endpoint: Endpoint
     _inside = False
+    # While the client does not read: when it is closed, and what it had to read.
+    _stalled: asyncio.TimerHandle | None = None
+    _unread = 0
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -106,8 +110,49 @@ class Protocol(HttpToolsProtocol):
         # As uvicorn has it.
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called with the connection that is handed over."""
+        super().connection_made(cast(asyncio.Transport, transport))
+        # So that it pauses as soon as something is held back.
+        self.transport.set_write_buffer_limits(high=1)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the event loop."""
+        self._stop_expecting()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client does not read as fast as it is answered; called by the loop."""
+        super().pause_writing()
+        self._expect_reading()
+
+    def resume_writing(self) -> None:
+        """It has read what was held back; called by the event loop."""
+        self._stop_expecting()
+        super().resume_writing()
+
+    def _expect_reading(self) -> None:
+        # As compiled connections do, see http1.pyx.
+        self._stop_expecting()
+        self._unread = unread_bytes(_bare(self.transport))
+        self._stalled = self.loop.call_later(self.endpoint.patience, self._look)
+
+    def _stop_expecting(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+
+    def _look(self) -> None:
+        if unread_bytes(_bare(self.transport)) < self._unread:
+            self._expect_reading()
+            return
+        self.endpoint.engine.counters["stalled_responses"] += 1
+        self.transport.abort()
+
     def handle_websocket_upgrade(self) -> None:
         """A request was the handshake of a WebSocket; called by uvicorn."""
+        self._stop_expecting()
+        self.transport.set_write_buffer_limits()
         super().handle_websocket_upgrade()
         rest = cast(Parser, self.parser).rest
         if rest:
@@ -129,18 +174,23 @@ class Protocol(HttpToolsProtocol):
         if not (idle and self.endpoint.takes(data)):
             super().data_received(data)
             return
+        self._stop_expecting()
         self._unset_keepalive_if_required()
         self.connections.discard(self)
         # Both hold this; uvicorn lets go of them where a connection is lost.
         self.parser = self.cycle = None  # type: ignore[assignment]
         protocol = self.endpoint.protocol()
-        transport: Any = self.transport
-        if isinstance(transport, NamedTransport):
-            protocol.name(*transport.named)
-            transport = transport.transport
+        if isinstance(self.transport, NamedTransport):
+            protocol.name(*self.transport.named)
+        transport = _bare(self.transport)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         protocol.data_received(data)
+
+
+def _bare(transport: Any) -> Any:
+    """The event loop's own transport of a connection."""
+    return transport.transport if isinstance(transport, NamedTransport) else transport
 
 
 class OtherApplication:

@@ -100,14 +100,16 @@ async def test_a_trusted_proxy(
     assert bool(app.asked) is hooks
 
 
-@pytest.mark.parametrize("trusted", [(), ["192.0.2.0/24", "unix"]])
+@pytest.mark.parametrize(
+    "trusted", [(), TrustedProxies(["192.0.2.0/24", "unix"], "Forwarded")]
+)
 async def test_others_are_not_believed(
     host: Any, http: aiohttp.ClientSession, trusted: Any
 ) -> None:
     """U9: who is not trusted cannot say who it is."""
     app = App(trusted_proxies=trusted)
     async with host(app.sio) as url:
-        await join(http, url, "websocket", {"X-Forwarded-For": "192.0.2.7"})
+        await join(http, url, "websocket", {"Forwarded": FORWARDED})
         handshake = await app.handshake()
     assert handshake.address == "127.0.0.1"
     assert not handshake.secure
@@ -118,11 +120,12 @@ async def test_limits_are_by_the_address_of_the_client(
     host: Any, http: aiohttp.ClientSession
 ) -> None:
     """U9: connections are counted for the clients, not for their proxy."""
-    app = App(trusted_proxies="127.0.0.1", limits=Limits(connections_per_address=1))
+    proxies = TrustedProxies("127.0.0.1", "Forwarded")
+    app = App(trusted_proxies=proxies, limits=Limits(connections_per_address=1))
     params = {"EIO": "4", "transport": "polling"}
     async with host(app.sio) as url:
         for client, status in [("a", 200), ("b", 200), ("a", 429)]:
-            headers = {"X-Forwarded-For": f"2001:db8:{client}::1"}
+            headers = {"Forwarded": f'for="[2001:db8:{client}::1]"'}
             async with http.get(url + PATH, params=params, headers=headers) as response:
                 assert response.status == status
 

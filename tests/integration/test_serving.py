@@ -14,20 +14,19 @@ from typing import Any
 
 import pytest
 import trustme
+from hosts import run_uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.routing import Mount
-from unit.sansio import Server
+from unit.sansio import Loop, Server
 
 import socketio_fast
-from hosts import run_uvicorn
 from integration.raw import Connection, WebSocket, polling, request, websocket, within
 from socketio_fast import descriptors
 from socketio_fast.descriptors import DescriptorWatch
 from socketio_fast.engineio import AsyncServer
 from socketio_fast.limits import Limits
-from unit.sansio import Loop
 
 # --- Unix sockets ---------------------------------------------------------------
 
@@ -146,6 +145,8 @@ def test_they_are_warned_of_once_a_minute_while_they_last(
 
 async def test_tcp_connections_of_an_address_are_counted(serve: Any) -> None:
     eio = AsyncServer(limits=Limits(tcp_connections_per_address=2))
+    left = asyncio.Event()
+    eio.on("disconnect", lambda sid, reason: left.set())
     server = await serve(eio)
     async with await Connection.open(server) as first:
         (await first.get("/x")).refused(404)
@@ -154,14 +155,9 @@ async def test_tcp_connections_of_an_address_are_counted(serve: Any) -> None:
             await third.eof(reset=True)
         assert eio.counters["refused_tcp_connections"] == 1
         await ws.close()
-        await within(eio_empty(eio))
+        await within(left.wait())
         async with await Connection.open(server) as third:
             (await third.get(polling())).ok()
-
-
-async def eio_empty(eio: AsyncServer) -> None:
-    while eio.engine.sessions:
-        await asyncio.sleep(0.005)
 
 
 async def test_connections_beside_another_application_count_once(serve: Any) -> None:

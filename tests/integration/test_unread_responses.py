@@ -8,7 +8,9 @@ import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
+from hosts import run_uvicorn
 
 import socketio_fast
 from integration.raw import Connection, polling, request, within
@@ -183,3 +185,56 @@ async def test_a_poll_of_who_has_left_ends_its_session_at_once(serve: Any) -> No
         await connection.park(polling(sid))
         connection.writer.write_eof()
         await within(gone.wait())
+
+
+async def test_another_application_has_the_same_deadline(serve: Any) -> None:
+    async def other(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            raise NotImplementedError
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for i in range(0, SIZE, 10_000):
+            body = {"type": "http.response.body", "body": CONTENT[i : i + 10_000]}
+            await send({**body, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    sio = socketio_fast.AsyncServer(**PINGS)
+    server = await serve(socketio_fast.ASGIApp(sio, other))
+    clients = await deaf(server, 5, request("GET", "/other"))
+    try:
+        async with await Connection.open(server) as connection:
+            for _ in range(20):
+                response = await connection.get("/other")
+                assert response.body == CONTENT
+                if sio.eio.counters["stalled_responses"] == 5:
+                    break
+                await asyncio.sleep(0.1)
+            (await connection.get("/socket.io/?EIO=4&transport=polling")).ok()
+        assert sio.eio.counters["stalled_responses"] == 5
+    finally:
+        for client in clients:
+            client.close()
+
+
+async def test_large_files_through_asgi(files: dict[str, str]) -> None:
+    app = socketio_fast.ASGIApp(socketio_fast.AsyncServer(), static_files=files)
+    async with run_uvicorn(app) as url, aiohttp.ClientSession() as session:
+        url += "/static/large.bin"
+        async with session.get(url) as response:
+            assert response.headers["Content-Length"] == str(len(CONTENT))
+            assert await response.read() == CONTENT
+        async with session.head(url) as response:
+            assert response.headers["Content-Length"] == str(len(CONTENT))
+
+
+def test_large_files_through_wsgi(files: dict[str, str]) -> None:
+    app = socketio_fast.WSGIApp(socketio_fast.Server(), static_files=files)
+    for method in ("GET", "HEAD"):
+        environ = {"REQUEST_METHOD": method, "PATH_INFO": "/static/large.bin"}
+        told: dict[str, str] = {}
+        body = app(environ, lambda status, headers, told=told: told.update(headers))
+        assert told["Content-Length"] == str(len(CONTENT))
+        pieces = list(body)
+        assert b"".join(pieces) == (CONTENT if method == "GET" else b"")
+        assert max(map(len, pieces)) < 200_000
+        if method == "GET":
+            body.close()  # type: ignore[attr-defined]

@@ -109,7 +109,13 @@ def test_cookies(cookie: Any, expected: Any) -> None:
 
 @pytest.mark.parametrize(
     "cookie",
-    ["io\r\nX: y", "io\n", {"name": "a\rb"}, {"name": "a", "path": "/\n"}, {"x\n": True}],
+    [
+        "io\r\nX: y",
+        "io\n",
+        {"name": "a\rb"},
+        {"name": "a", "path": "/\n"},
+        {"x\n": True},
+    ],
 )
 def test_cookies_that_would_end_the_header(cookie: Any) -> None:
     with pytest.raises(ValueError, match=r"cookie: '.*' has a line break"):
@@ -148,7 +154,11 @@ def test_origins(origins: Any, expected: Any) -> None:
     [
         (
             "https://*.example.com",
-            ["https://a.example.com", "https://a.b-c.example.com", "https://xn--a.example.com"],
+            [
+                "https://a.example.com",
+                "https://a.b-c.example.com",
+                "https://xn--a.example.com",
+            ],
             [
                 "https://example.com",
                 "http://a.example.com",
@@ -167,7 +177,11 @@ def test_origins(origins: Any, expected: Any) -> None:
                 "null",
             ],
         ),
-        ("http://*.localhost:3000", ["http://a.localhost:3000"], ["http://a.localhost"]),
+        (
+            "http://*.localhost:3000",
+            ["http://a.localhost:3000"],
+            ["http://a.localhost"],
+        ),
         ("capacitor://*.a.b", ["capacitor://x.a.b"], ["https://x.a.b"]),
     ],
 )
@@ -178,7 +192,9 @@ def test_patterns_of_origins(pattern: str, yes: list[str], no: list[str]) -> Non
     assert [each for each in (*yes, *no) if found.fullmatch(each)] == yes
 
 
-@pytest.mark.parametrize("origins", [None, "*", ["*"], "http://a", [], lambda origin: 1])
+@pytest.mark.parametrize(
+    "origins", [None, "*", ["*"], "http://a", [], lambda origin: 1]
+)
 def test_origins_without_a_pattern(origins: Any) -> None:
     assert EngineConfig(cors_allowed_origins=origins).origin_pattern is None
 
@@ -210,7 +226,9 @@ def test_origins_without_a_pattern(origins: Any) -> None:
 def test_patterns_that_match_too_much(pattern: str) -> None:
     with pytest.raises(ValueError) as caught:
         EngineConfig(cors_allowed_origins=["http://a", pattern])
-    assert str(caught.value).startswith(f"cors_allowed_origins: {pattern!r} could match")
+    assert str(caught.value).startswith(
+        f"cors_allowed_origins: {pattern!r} could match"
+    )
     assert "'https://*.example.com'" in str(caught.value)
 
 

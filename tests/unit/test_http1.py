@@ -372,7 +372,7 @@ def test_a_segment_begins_one_request_at_a_time_of_the_fallback() -> None:
 def test_requests_behind_many_bodies_in_one_segment_are_refused() -> None:
     # The parser finds a request behind a body by itself.
     server = make()
-    http, target = parked(server)
+    http, _ = parked(server)
     http.send(chunked("/x", [b"a"]) * 100)
     (session,) = server.engine.sessions.values()
     session.send_message("a")
