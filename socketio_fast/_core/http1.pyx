@@ -155,8 +155,8 @@ cdef class Endpoint:
 
     @property
     def patience(self):
-        """Seconds without a byte read, after which a client is closed: those in which one
-        with a WebSocket has to answer a ping."""
+        """Seconds in which a client has to read something of what it is sent: those in
+        which one with a WebSocket has to answer a ping."""
         return self.engine.ping_interval + self.engine.ping_timeout
 
     def owns(self, str path not None):
@@ -370,6 +370,9 @@ cdef class Http1Core(Timed):
             self.rest = self.rest[self.rest_at:] + data
             self.rest_at = 0
             return
+        if self.behind is not None:
+            self.behind += data
+            return
         if self.opening is not None:
             data, self.opening = self.opening + data, None
         self._read(data, 0)
@@ -400,9 +403,12 @@ cdef class Http1Core(Timed):
         return 0
 
     cdef bint _full(self) except -1:
-        """Whether no further request is begun now: enough have no response yet, or the
-        client does not read those that it got."""
-        return len(self.exchanges) >= MAX_PIPELINED or self.writer.paused
+        """Whether no further request is begun now: enough have no response yet, the
+        client does not read those that it got, or the next one is another's."""
+        return (
+            len(self.exchanges) >= MAX_PIPELINED or self.writer.paused
+            or self.behind is not None
+        )
 
     cdef int _keep(self, bytes data, Py_ssize_t at) except -1:
         """What `data` has from `at` on is taken later, and nothing is read before."""
@@ -837,6 +843,7 @@ cdef class Http1Core(Timed):
                 at += PyBytes_GET_SIZE(piece)
                 writer.write(piece)
                 writer.flush()
+                piece = None
                 if writer.paused:
                     self.room = self.endpoint.loop.create_future()
                     await self.room

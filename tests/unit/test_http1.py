@@ -317,6 +317,45 @@ def test_a_fallback_that_answers_nobody() -> None:
     assert http.wire.take() == b""
 
 
+class Other:
+    """Takes connections over, and notes what it was given of them."""
+
+    def __init__(self) -> None:
+        self.got: list[bytes] = []
+
+    def __call__(self, transport: Any, data: bytes, named: Any) -> None:
+        self.got.append(data)
+
+    def origin(self, request: Request, websocket: bool) -> Request:
+        return request
+
+
+@pytest.mark.parametrize("before", [1, 16, 40])
+def test_another_application_gets_all_that_follows_in_order(before: int) -> None:
+    other = Other()
+    server = Server(AsyncServer(), other=other)
+    http, _ = parked(server)
+    own, others = request("GET", "/engine.io/?transport=x"), request("GET", "/x")
+    http.send(own * (before - 1) + others + own)
+    http.send(own)
+    assert other.got == []
+    (session,) = server.engine.sessions.values()
+    session.send_message("a")
+    assert [status for status, _, _ in http.responses()] == [200] + [400] * (before - 1)
+    assert b"".join(other.got) == others + own + own
+    assert len(other.got) == 1
+
+
+@pytest.mark.parametrize("form", ["", "http://a.example", "HTTPS://a.example:81"])
+def test_the_form_of_a_target_does_not_say_whose_it_is(form: str) -> None:
+    other = Other()
+    server = Server(AsyncServer(), other=other)
+    assert server.http().get(form + POLL)[0] == 200
+    http = server.http()
+    http.send(request("GET", f"{form}/x"))
+    assert len(other.got) == 1
+
+
 # --- order ----------------------------------------------------------------------
 
 
