@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+import trustme
 from hosts import run_uvicorn
 
 import socketio_fast
@@ -47,12 +49,12 @@ async def test_files_that_nobody_reads_cost_little_and_end(
     server = await serve(sio, static_files=files)
     tasks = asyncio.all_tasks()
     tracemalloc.start()
-    clients = await deaf(server, 200, request("GET", "/static/large.bin"))
+    clients = await deaf(server, 100, request("GET", "/static/large.bin"))
     try:
-        await within(server._endpoint.connections.wait_closed(None))
-        assert sio.eio.counters["stalled_responses"] == 200
+        await within(server._endpoint.connections.wait_closed(None), 30)
+        assert sio.eio.counters["stalled_responses"] == 100
         _, peak = tracemalloc.get_traced_memory()
-        assert peak < 200 * 300_000
+        assert peak < 100 * 300_000
         assert asyncio.all_tasks() == tasks
     finally:
         tracemalloc.stop()
@@ -73,7 +75,7 @@ async def test_polls_that_nobody_reads_end(serve: Any) -> None:
             await connection.close()
             await eio.send(sid, "x" * SIZE)
             clients += await deaf(server, 1, request("GET", polling(sid)))
-        await within(server._endpoint.connections.wait_closed(None))
+        await within(server._endpoint.connections.wait_closed(None), 30)
         assert not eio.engine.sessions
     finally:
         for client in clients:
@@ -185,6 +187,35 @@ async def test_a_poll_of_who_has_left_ends_its_session_at_once(serve: Any) -> No
         await connection.park(polling(sid))
         connection.writer.write_eof()
         await within(gone.wait())
+
+
+async def test_over_tls(serve: Any, files: dict[str, str]) -> None:
+    authority = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    sio = socketio_fast.AsyncServer(**PINGS)
+    server = await serve(sio, static_files=files, ssl=context)
+
+    async def connect(limit: int) -> Connection:
+        return Connection(
+            *await within(
+                asyncio.open_connection(
+                    server.host, server.port, ssl=trusting, limit=limit
+                )
+            )
+        )
+
+    connection = await connect(1 << 22)
+    assert (await connection.get("/static/large.bin")).body == CONTENT
+    connection.writer.transport.abort()
+    stalled = await connect(4096)
+    # More than buffers hold, of which nothing is read.
+    await stalled.send(request("GET", "/static/large.bin") * 16)
+    await within(server._endpoint.connections.wait_closed(None), 30)
+    stalled.writer.transport.abort()
+    assert sio.eio.counters["stalled_responses"] == 1
 
 
 async def test_another_application_has_the_same_deadline(serve: Any) -> None:
