@@ -249,8 +249,9 @@ class EngineConfig:
                 "cookies of their visitors: name the origins, or pass "
                 "cors_credentials=False"
             )
-        if self.cookie is not None and "httponly" not in map(str.lower, self.cookie):
-            name = self.cookie.get("name", "io")
+        cookie = _cookie(self.cookie)
+        if cookie is not None and "httponly" not in map(str.lower, cookie):
+            name = cookie.get("name", "io")
             found.append(
                 f"the cookie {name!r} is readable by scripts, and sent without TLS "
                 f"too: cookie={{'name': {name!r}, 'path': '/', 'SameSite': 'Lax', "
