@@ -71,6 +71,8 @@ cdef enum:
 # Seconds for a head to come, also between requests, and for a body: Node.js' figures.
 cdef double HEAD_TIMEOUT = 60.0
 cdef double BODY_TIMEOUT = 300.0
+# Seconds for a client to read something of a response, at most: nginx' figure.
+cdef double WRITE_TIMEOUT = 60.0
 # Seconds to read on after a response that did not wait for the request's body.
 cdef double LINGER_TIMEOUT = 2.0
 
@@ -156,8 +158,8 @@ cdef class Endpoint:
     @property
     def patience(self):
         """Seconds in which a client has to read something of what it is sent: those in
-        which one with a WebSocket has to answer a ping."""
-        return self.engine.ping_interval + self.engine.ping_timeout
+        which one with a WebSocket has to answer a ping, WRITE_TIMEOUT at most."""
+        return min(self.engine.ping_interval + self.engine.ping_timeout, WRITE_TIMEOUT)
 
     def owns(self, str path not None):
         """Whether a path is Engine.IO's."""

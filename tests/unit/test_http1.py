@@ -121,6 +121,18 @@ def test_who_reads_nothing_of_a_response_is_closed(state: str) -> None:
     assert server.engine.counters["stalled_responses"] == 1
 
 
+def test_pings_that_are_seldom_do_not_keep_who_does_not_read() -> None:
+    server = make(ping_interval=86400)
+    http = server.http()
+    http.wire.holds = 1000
+    with server.loop.running():
+        http.wire.protocol.pause_writing()
+    server.loop.advance(59)
+    assert not http.wire.aborted
+    server.loop.advance(2)
+    assert http.wire.aborted
+
+
 def test_who_has_read_a_response_keeps_the_connection() -> None:
     server = make()
     http = server.http()
