@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from socketio_fast import exceptions, hosting
 from socketio_fast._core.emitter import Emitter
-from socketio_fast._core.peer import Hub, Namespace
+from socketio_fast._core.peer import Hub, Namespace, Reply
 from socketio_fast._core.rooms import Rooms
 from socketio_fast.amounts import real, whole
 from socketio_fast.base_server import BaseServer, Handler
@@ -90,6 +90,8 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
             this before the events which the handler sends them.
         connect_timeout: Seconds for a client to join a namespace (45).
         max_attachments: Binary attachments of one message, at most (10).
+        max_pending_acks: Acknowledgements that are waited for, of one client in one
+            namespace, at most (10,000); with more the oldest is given up.
         cleanup_empty_child_namespaces: Whether a namespace that :meth:`of` made for a
             client goes with its last client (``False``).
         validate_handlers: Whether handlers that are annotated with pydantic models,
@@ -131,6 +133,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         engineio_logger: bool | AnyLogger | None = None,
         connect_timeout: float = 45,
         max_attachments: int = 10,
+        max_pending_acks: int = 10_000,
         cleanup_empty_child_namespaces: bool = False,
         validate_handlers: bool = True,
         connection_state_recovery: bool | Mapping[str, Any] | None = None,
@@ -144,6 +147,11 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         attachments = whole(max_attachments)
         if attachments is None or attachments < 0:
             raise ValueError(f"max_attachments={max_attachments!r}: a number expected")
+        acks = whole(max_pending_acks)
+        if acks is None or acks < 1:
+            raise ValueError(
+                f"max_pending_acks={max_pending_acks!r}: a number above 0 expected"
+            )
         known: Any = _known(options)
         if isinstance(namespaces, str) and namespaces != "*":
             namespaces = [namespaces]
@@ -169,6 +177,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
             logger=self.logger,
             connect_timeout=seconds,
             max_attachments=attachments,
+            max_pending_acks=acks,
             ordered=is_ordered(async_handlers),
             error_acks=error_acks,
             always_connect=always_connect,
@@ -344,7 +353,8 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
             ValueError: Neither ``to`` nor ``sid`` is given.
             RuntimeError: The server has ``async_handlers=False``: the acknowledgement
                 would wait for the handler that waits for it.
-            TimeoutError: No acknowledgement came in time.
+            TimeoutError: No acknowledgement came in time, or more than
+                ``max_pending_acks`` later ones of this client are waited for.
             CallDisconnectedError: The client has gone; a ``TimeoutError`` as well.
         """
         target = sid if to is None else to
@@ -357,37 +367,30 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         here = peer is not None and peer.reachable
         if not here and (ignore_queue or not self._distributed):
             raise exceptions.CallDisconnectedError(f"{target} is not connected")
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-
-        def answered(*args: Any) -> None:
-            if not future.done():
-                future.set_result(args)
-
+        reply = Reply(asyncio.get_running_loop().create_future())
         try:
             if peer is not None and here and self._emits_itself:
-                # The future learns it if the client goes.
-                peer.namespace.rooms.emit(_event(event, data), target, None, future)
+                peer.namespace.rooms.emit(_event(event, data), target, None, reply)
             else:
                 await self.emit(
                     event,
                     data,
                     to=target,
                     namespace=namespace,
-                    callback=answered,
+                    callback=reply,
                     ignore_queue=ignore_queue,
                 )
-            answer = await asyncio.wait_for(future, timeout)
+            answer = await asyncio.wait_for(reply.future, timeout)
         except asyncio.TimeoutError:
-            if future.done() and not future.cancelled():
-                raise  # the client has gone
+            if reply.future.done() and not reply.future.cancelled():
+                raise  # the client has gone, or is given up
             raise exceptions.TimeoutError(
                 f"{target} did not acknowledge {event!r} in {timeout} s"
             ) from None
         finally:
-            self.manager._forget_callback(answered)
+            self.manager._forget_callback(reply)
             if peer is not None:
-                peer.cancel_ack(future)
-                peer.cancel_ack(answered)
+                peer.cancel_ack(reply)
         if len(answer) > 1:
             return tuple(answer)
         return answer[0] if answer else None

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 from socketio_fast import exceptions
 from socketio_fast._core.listeners import Listeners
-from socketio_fast._core.peer import Peer
+from socketio_fast._core.peer import Peer, Reply
 from socketio_fast._core.sio import RESERVED_EVENTS
 from socketio_fast.engineio.connection import Connection
 from socketio_fast.engineio.flow import wait_below
@@ -468,7 +468,7 @@ class Socket(EventEmitter, SocketEvents):
         self,
         event: AnyEvent,
         args: tuple[Any, ...],
-        answer: Listener | asyncio.Future[Any] | None,
+        answer: Listener | None,
         compress: bool = True,
         volatile: bool = False,
     ) -> Awaitable[None]:
@@ -529,18 +529,18 @@ class Socket(EventEmitter, SocketEvents):
         name = check_event(event)
         if not self._peer.reachable:
             raise exceptions.CallDisconnectedError(f"{self.id} is not connected")
-        future = asyncio.get_running_loop().create_future()
+        reply = Reply(asyncio.get_running_loop().create_future())
         try:
-            self._emit(name, args, future, compress)
-            answer = await asyncio.wait_for(future, timeout)
+            self._emit(name, args, reply, compress)
+            answer = await asyncio.wait_for(reply.future, timeout)
         except asyncio.TimeoutError:
-            if future.done() and not future.cancelled():
-                raise  # the client has gone
+            if reply.future.done() and not reply.future.cancelled():
+                raise  # the client has gone, or is given up
             raise exceptions.TimeoutError(
                 f"{self.id} did not acknowledge {name!r} in {timeout} s"
             ) from None
         finally:
-            self._peer.cancel_ack(future)
+            self._peer.cancel_ack(reply)
         if len(answer) > 1:
             return tuple(answer)
         return answer[0] if answer else None

@@ -89,6 +89,7 @@ cdef class Hub(HandlerFactory):
         object _new_recovery        # None: it is off
         double connect_timeout
         Py_ssize_t max_attachments
+        Py_ssize_t max_pending_acks  # of one client in one namespace
         bint always_connect         # CONNECT is sent before the connect handler runs
         bint verbose
         public object resolve       # finds namespaces that are not there yet; or None
@@ -110,9 +111,14 @@ cdef class Client(SessionHandler):
         Peer main                   # in namespace "/"
         dict others                 # namespace -> Peer, in all others
         Packet incomplete           # waits for its attachments
+        Deadline progress_deadline  # of that; it may end later
+        Packet stalled              # `incomplete` when that was last looked at
+        int64_t stalled_at          # what was missing then
+        Py_ssize_t outstanding      # acknowledgements, in all namespaces
         Deadline connect_deadline
         Limiter limiter             # of what it sends; None: it may send anything
 
+    cdef int _await_rest(self, Packet packet) except -1
     cdef Peer _peer(self, str namespace)
     cdef int _dispatch(self, Packet packet) except -1
     cdef int _join(self, str name, object auth) except -1
@@ -123,6 +129,8 @@ cdef class Client(SessionHandler):
     cdef int _enter(self, Namespace ns, str name, object auth) except -1
     cdef int _forget(self, Peer peer) except -1
     cdef int _end_connect_deadline(self) except -1
+    cdef double _progress_time(self) except -1
+    cdef int _look_for_progress(self) except -1
 
 
 cdef class Peer:
@@ -132,11 +140,13 @@ cdef class Peer:
         unsigned char busy
         unsigned char announced     # CONNECTING, but its CONNECT packet has been sent
         unsigned char heard         # the client has sent something since its CONNECT
+        unsigned char gave_up       # acknowledgements of it; it is in the log
         readonly Client client
         readonly Namespace namespace
         public set rooms            # None: in no room but its own
-        dict acks                   # id -> callback or Future
+        dict acks                   # id -> callback, Reply or Asked
         int64_t next_ack
+        int64_t first_ack           # none in `acks` comes before it
         list held                   # messages while CONNECTING
         object waiting              # a deque of packets behind a suspended handler
         object ending               # the Task of a suspended disconnect handler
@@ -150,6 +160,8 @@ cdef class Peer:
     cdef bint _writable(self) except -1
     cdef list _take_held(self)
     cdef int64_t new_ack(self, object callback) except -1
+    cdef object _take_ack(self, int64_t id)
+    cdef int _give_up_ack(self) except -1
     cdef int _on_event(self, list data, int64_t id) except -1
     cdef int _run(
         self, object handler, PyObject **args, size_t n, object event, int64_t id
@@ -178,6 +190,17 @@ cdef class Peer:
     cdef int _closed(self) except -1
     cdef int _next(self) except -1
     cdef int _failed(self, object event, object error, int64_t id) except -1
+
+
+cdef class Reply:
+    # What waits for the acknowledgement of one client.
+    cdef:
+        readonly object future      # of the arguments
+        int64_t id                  # -1: it is not asked for yet, or by another process
+        public object number        # in a manager's table; None: in none
+
+    cdef int answer(self, object args) except -1
+    cdef int fail(self, object error) except -1
 
 
 cdef class Asked:

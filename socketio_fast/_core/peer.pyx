@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl
 
 import cython
 from cpython.bytes cimport PyBytes_GET_SIZE
-from cpython.dict cimport PyDict_GetItemWithError
+from cpython.dict cimport PyDict_GetItemWithError, PyDict_Size
 from cpython.list cimport PyList_GET_SIZE
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
@@ -59,11 +59,16 @@ from socketio_fast.exceptions import (
     LimitError,
     PacketError,
     ProtocolError,
+    TimeoutError,
 )
 from socketio_fast.logs import escaped
 
 cdef extern from "Python.h":
     PyObject **PySequence_Fast_ITEMS(object o)
+
+cdef enum:  # deadlines of a Client
+    CONNECT
+    PROGRESS
 
 cdef object _Future = asyncio.Future
 
@@ -220,6 +225,8 @@ cdef class Hub(HandlerFactory):
         logger: A `logging.Logger`.
         connect_timeout: Seconds for a client to join a namespace.
         max_attachments: Binary attachments of one packet, at most.
+        max_pending_acks: Acknowledgements of one client in one namespace that are
+            waited for, at most.
         ordered: Whether a client's next handler waits until its last has ended.
         error_acks: Whether an event that fails is acknowledged by ``{"error": …}``.
         always_connect: Whether a client is told that it is connected before its connect
@@ -231,7 +238,8 @@ cdef class Hub(HandlerFactory):
 
     def __cinit__(
         self, *, object admit, object new_rooms, object logger,
-        double connect_timeout, Py_ssize_t max_attachments, bint ordered=False,
+        double connect_timeout, Py_ssize_t max_attachments,
+        Py_ssize_t max_pending_acks=10_000, bint ordered=False,
         bint always_connect=False, bint verbose=False, Codec codec=None,
         object new_recovery=None,
         bint error_acks=False,
@@ -243,6 +251,7 @@ cdef class Hub(HandlerFactory):
         self.logger = logger
         self.connect_timeout = connect_timeout
         self.max_attachments = max_attachments
+        self.max_pending_acks = max_pending_acks
         self.ordered = ordered
         self.always_connect = always_connect
         self.verbose = verbose
@@ -358,7 +367,7 @@ cdef class Client(SessionHandler):
         session.accept()
         if session.state != OPEN:
             return 0
-        self.connect_deadline = engine.start(self.hub.connect_timeout, 0, self)
+        self.connect_deadline = engine.start(self.hub.connect_timeout, CONNECT, self)
         if session.dialect & REVISION_3:
             # Its clients are in "/" without asking, and open before that.
             session.part()
@@ -377,8 +386,7 @@ cdef class Client(SessionHandler):
         if self.limiter is not None:
             return self._limited(packet, n)
         if packet.missing:
-            self.incomplete = packet
-            return 0
+            return self._await_rest(packet)
         return self._dispatch(packet)
 
     cdef int on_binary(self, bytes data) except -1:
@@ -396,10 +404,32 @@ cdef class Client(SessionHandler):
         if self.limiter is not None:
             return self._limited(packet, PyBytes_GET_SIZE(data))
         if packet.missing:
-            self.incomplete = packet
-            return 0
+            return self._await_rest(packet)
         self.incomplete = None
         return self._dispatch(packet)
+
+    cdef int _await_rest(self, Packet packet) except -1:
+        """Keep a packet until its attachments are there; that is bounded."""
+        cdef Engine engine = self.session.engine
+        self.incomplete = packet
+        if packet.size > engine.max_pending_bytes and (
+            packet.size > engine.config.max_http_buffer_size
+        ):
+            raise LimitError(
+                f"a packet and its attachments have more than max_pending_bytes="
+                f"{engine.max_pending_bytes} bytes", code=1009,
+            )
+        if self.progress_deadline is None:
+            # It is left to end: most packets are whole before, and need no other.
+            self.stalled = packet
+            self.stalled_at = packet.missing
+            self.progress_deadline = engine.start(self._progress_time(), PROGRESS, self)
+        return 0
+
+    cdef double _progress_time(self) except -1:
+        """Seconds in which there has to be an attachment: as long as without a pong."""
+        cdef Engine engine = self.session.engine
+        return engine.ping_interval + engine.ping_timeout
 
     cdef int _limited(self, Packet packet, Py_ssize_t n) except -1:
         """A packet, or a part of it, of a client that has limits."""
@@ -407,8 +437,7 @@ cdef class Client(SessionHandler):
         cdef double wait
         limiter.size += n
         if packet.missing:
-            self.incomplete = packet
-            return 0
+            return self._await_rest(packet)
         self.incomplete = None
         wait = limiter.take(self.session.engine.now())
         if wait > 0 and (packet.type == SIO_EVENT or packet.type == SIO_CONNECT):
@@ -528,7 +557,7 @@ cdef class Client(SessionHandler):
         if ns is None:
             return self._send_error(name, {"message": "Invalid namespace"})
         if limits is not None and limits.namespaces >= 0 and (
-            len(self.peers) >= limits.namespaces
+            (self.main is not None) + len(self.others or ()) >= limits.namespaces
         ):
             self.session.engine.counters["refused_namespaces"] += 1
             self.hub._end(ns)  # it may have been made for this
@@ -573,7 +602,10 @@ cdef class Client(SessionHandler):
     cdef int on_close(self, str reason) except -1:
         cdef Peer peer
         self._end_connect_deadline()
-        self.incomplete = None
+        self.incomplete = self.stalled = None
+        if self.progress_deadline is not None:
+            self.progress_deadline.cancel()
+            self.progress_deadline = None
         for peer in self.peers:
             try:
                 if peer.recovery is not None:
@@ -584,11 +616,7 @@ cdef class Client(SessionHandler):
         return 0
 
     cdef bint awaits(self) except -1:
-        cdef Peer peer
-        for peer in self.peers:
-            if peer.acks:
-                return True
-        return False
+        return self.outstanding > 0
 
     cdef int on_slow(self, Py_ssize_t size) except -1:
         cdef Peer peer
@@ -598,11 +626,7 @@ cdef class Client(SessionHandler):
         return 0
 
     cdef Py_ssize_t awaited(self) except -1:
-        cdef Peer peer
-        cdef Py_ssize_t acks = 0
-        for peer in self.peers:
-            acks += len(peer.acks or ())
-        return acks
+        return self.outstanding
 
     cdef int _end_connect_deadline(self) except -1:
         if self.connect_deadline is not None:
@@ -614,12 +638,32 @@ cdef class Client(SessionHandler):
         return 0
 
     cdef int on_deadline(self, int kind, double now) except -1:
+        if kind == PROGRESS:
+            return self._look_for_progress()
         self.connect_deadline = None
         self.session.engine.logger.info(
             "session %s joined no namespace in %g s (connect_timeout)",
             escaped(self.session.id), self.hub.connect_timeout,
         )
         return self.session.close("server disconnect")
+
+    cdef int _look_for_progress(self) except -1:
+        """A client that began a packet, and sends no more of it, is closed."""
+        cdef Packet packet = self.incomplete
+        cdef Session session = self.session
+        cdef Engine engine = session.engine
+        self.progress_deadline = None
+        if packet is None:
+            self.stalled = None
+            return 0
+        if packet is not self.stalled or packet.missing != self.stalled_at:
+            return self._await_rest(packet)
+        engine.counters["incomplete_packets"] += 1
+        engine.logger.warning(
+            "session %s: %d of the attachments of a packet have not come in %g s, "
+            "closed", session.id, packet.missing, self._progress_time(),
+        )
+        return session.drop("transport error")
 
 
 cdef int _read_query(Packet packet) except -1:
@@ -1075,8 +1119,46 @@ cdef class Peer:
         if self.acks is None:
             self.acks = {}
         self.acks[id] = callback
+        self.client.outstanding += 1
+        if isinstance(callback, Reply):
+            (<Reply> callback).id = id
+        if PyDict_Size(self.acks) > self.namespace.hub.max_pending_acks:
+            self._give_up_ack()
         self.client.session.expect()
         return id
+
+    cdef object _take_ack(self, int64_t id):
+        """What waits for an acknowledgement, which it does no longer; or None."""
+        cdef object callback = None
+        if self.acks is not None:
+            callback = self.acks.pop(id, None)
+            if callback is not None:
+                self.client.outstanding -= 1
+        return callback
+
+    cdef int _give_up_ack(self) except -1:
+        """The oldest acknowledgement is not waited for any more: there are too many."""
+        cdef Hub hub = self.namespace.hub
+        cdef object callback = None
+        while callback is None:
+            callback = self._take_ack(self.first_ack)
+            self.first_ack += 1
+        hub.engine.counters["abandoned_acks"] += 1
+        if not self.gave_up:
+            self.gave_up = True
+            hub.logger.warning(
+                "%s in %s does not acknowledge what it is sent: more than "
+                "max_pending_acks=%d are waited for, the oldest are given up",
+                self.sid, self.namespace.name, hub.max_pending_acks,
+            )
+        if isinstance(callback, Asked):
+            (<Asked> callback).collector.gone(self.sid)
+        elif isinstance(callback, Reply):
+            (<Reply> callback).fail(TimeoutError(
+                f"{self.sid} has not acknowledged, and the server waits for more than "
+                f"max_pending_acks={hub.max_pending_acks} acknowledgements of it"
+            ))
+        return 0
 
     def ask(self, collector):
         """The number of an acknowledgement for a collector, see `Rooms.ask()`."""
@@ -1086,15 +1168,12 @@ cdef class Peer:
 
     def forget_ack(self, int64_t id):
         """The acknowledgement with this number is not wanted any more."""
-        if self.acks:
-            self.acks.pop(id, None)
+        self._take_ack(id)
 
-    def cancel_ack(self, wanted):
-        """The acknowledgement for this callback or Future is not wanted any more."""
-        for id, callback in (self.acks or {}).items():
-            if callback is wanted:
-                del self.acks[id]
-                return
+    def cancel_ack(self, Reply reply not None):
+        """The acknowledgement that this waits for is not wanted any more."""
+        if self.acks is not None and self.acks.get(reply.id) is reply:
+            self._take_ack(reply.id)
 
     cdef int _on_ack(self, list data, int64_t id) except -1:
         cdef Hub hub = self.namespace.hub
@@ -1105,7 +1184,7 @@ cdef class Peer:
                 "received ack from %s [%s]",
                 escaped(self.sid), escaped(self.namespace.name),
             )
-        callback = self.acks.pop(id, None) if self.acks else None
+        callback = self._take_ack(id)
         if callback is None:
             hub.logger.debug(
                 "unknown acknowledgement %d from %s", id, escaped(self.sid)
@@ -1114,9 +1193,8 @@ cdef class Peer:
         if isinstance(callback, Asked):
             (<Asked> callback).collector.answered(self.sid, data)
             return 0
-        if isinstance(callback, _Future):
-            if not callback.done():
-                callback.set_result(data)
+        if isinstance(callback, Reply):
+            (<Reply> callback).answer(data)
             return 0
         try:
             if not runner.call(
@@ -1223,11 +1301,12 @@ cdef class Peer:
             self.client.session.leave((<Packet> packet).size)
         self.ending = None
         acks, self.acks = self.acks, None
+        self.client.outstanding -= len(acks or ())
         for callback in (acks or {}).values():
             if isinstance(callback, Asked):
                 (<Asked> callback).collector.gone(self.sid)
-            elif isinstance(callback, _Future) and not callback.done():
-                callback.set_exception(CallDisconnectedError(
+            elif isinstance(callback, Reply):
+                (<Reply> callback).fail(CallDisconnectedError(
                     f"{self.sid} disconnected before it acknowledged: {self.reason}"
                 ))
         if socket is not None:
@@ -1295,6 +1374,38 @@ cdef class Pending:
 
     cdef int end(self) except -1:
         return self.session.leave(self.size)
+
+
+@cython.final
+cdef class Reply:
+    """The acknowledgement of one client, as a callback that resolves a Future.
+
+    Args:
+        future: Gets the arguments of the acknowledgement, a list or tuple; or a
+            `CallDisconnectedError`, if the client goes, or a `TimeoutError`, if it
+            is not waited for any more.
+    """
+
+    def __cinit__(self, future not None):
+        self.future = future
+        self.id = -1
+
+    def __call__(self, *args):
+        self.answer(args)
+
+    cdef int answer(self, object args) except -1:
+        if not self.future.done():
+            self.future.set_result(args)
+        return 0
+
+    cdef int fail(self, object error) except -1:
+        if not self.future.done():
+            self.future.set_exception(error)
+        return 0
+
+    def give_up(self, error):
+        """It is not waited for any more, for this reason."""
+        self.fail(error)
 
 
 @cython.final

@@ -25,7 +25,7 @@ class Rooms(Membership):
         data: list[Any],
         to: Any = None,
         skip: Any = None,
-        callback: Callable[..., Any] | Future[list[Any]] | None = None,
+        callback: Callable[..., Any] | None = None,
         compress: bool = True,
         volatile: bool = False,
     ) -> Future[Any] | None: ...

@@ -200,7 +200,7 @@ cdef class Rooms(Membership):
             to: A sid, a room, a list of them, or None for all.
             skip: A sid or a list of them that get nothing.
             callback: Called with the arguments of the acknowledgement, once for each
-                client that answers; or a Future for the one client there is.
+                client that answers; or a `Reply` for the one client there is.
             compress: Whether it may be compressed on its way.
             volatile: Whether it is dropped for clients that it would have to wait for.
 

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from socketio_fast._core.peer import Reply
 from socketio_fast.logs import escaped
 from socketio_fast.managers.base import BaseManager
 from socketio_fast.managers.cluster import Scope, describe
@@ -224,5 +225,5 @@ class AsyncManager(BaseManager):
     def _take_callback(self, sid: Any, id: int) -> Callable[..., Any] | None:
         return None
 
-    def _forget_callback(self, callback: Callable[..., Any]) -> None:
+    def _forget_callback(self, reply: Reply) -> None:
         """An acknowledgement is not waited for any more."""

@@ -388,14 +388,7 @@ class Cluster:
             )
         await self._respond(message, {"asked": [peer.sid for peer, _ in clients]})
         timeout = message.get("timeout")
-
-        def expired() -> None:
-            for peer, id in clients:
-                peer.forget_ack(id)
-
-        asyncio.get_running_loop().call_later(
-            ASK_LIFETIME if timeout is None else timeout, expired
-        )
+        asked.wait(clients, ASK_LIFETIME if timeout is None else timeout)
 
 
 class _Asked:
@@ -404,11 +397,29 @@ class _Asked:
     def __init__(self, cluster: Cluster, message: Message) -> None:
         self._cluster = cluster
         self._message = message
+        self._left = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def wait(self, clients: list[tuple[Peer, int]], seconds: float) -> None:
+        """Wait so long for these, of which some may have answered already."""
+        self._left += len(clients)
+        if self._left:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(seconds, _forget_acks, clients)
 
     def answered(self, sid: str, arguments: list[Any]) -> None:
-        answer = {"sid": sid, "arguments": pack(arguments)}
-        self._cluster.spawn(self._cluster._respond(self._message, answer))
+        self._tell({"sid": sid, "arguments": pack(arguments)})
 
     def gone(self, sid: str) -> None:
-        answer = {"gone": sid}
+        self._tell({"gone": sid})
+
+    def _tell(self, answer: dict[str, Any]) -> None:
         self._cluster.spawn(self._cluster._respond(self._message, answer))
+        self._left -= 1
+        if not self._left and self._timer is not None:
+            self._timer.cancel()
+
+
+def _forget_acks(clients: list[tuple[Peer, int]]) -> None:
+    for peer, id in clients:
+        peer.forget_ack(id)

@@ -19,8 +19,9 @@ from functools import partial
 from typing import Any, ClassVar
 
 from socketio_fast._core.failures import contain, defer_exit, ends_task
+from socketio_fast._core.peer import Reply
 from socketio_fast.engineio import json as engineio_json
-from socketio_fast.exceptions import BroadcastTimeoutError
+from socketio_fast.exceptions import BroadcastTimeoutError, TimeoutError
 from socketio_fast.logs import AnyLogger, as_logger
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.cluster import Cluster, Scope
@@ -35,6 +36,8 @@ Callback = Callable[..., Any]
 # Seconds that other processes have for an acknowledgement: nobody tells that a client
 # of theirs has gone, and the callback would be kept for ever.
 CALLBACK_LIFETIME = 3600
+# Such acknowledgements that are waited for, at most.
+MAX_CALLBACKS = 100_000
 
 # Messages that may wait for the end of an attempt to reach a broker that was away.
 OUTBOX_SIZE = 1000
@@ -85,6 +88,8 @@ class AsyncPubSubManager(AsyncManager):
         #: The other servers on the channel, and what they are asked.
         self.cluster = Cluster(self)
         self._ids = itertools.count(1)
+        self._first_callback = 1
+        self._given_up = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = os.getpid()
         self._refused = False
@@ -549,25 +554,53 @@ class AsyncPubSubManager(AsyncManager):
 
     def _expect(self, number: int, callback: Callback) -> None:
         now = time.monotonic()
-        expired = []
-        for id, (until, _) in self.callbacks.items():
-            if until > now:
-                break  # they are in the order in which they were made
-            expired.append(id)
-        for id in expired:
-            del self.callbacks[id]
+        # They are in the order in which they were made.
+        while self.callbacks:
+            oldest = self._oldest_callback()
+            if len(self.callbacks) >= MAX_CALLBACKS:
+                self._give_up(oldest)
+            elif self.callbacks[oldest][0] <= now:
+                del self.callbacks[oldest]
+            else:
+                break
         self.callbacks[number] = (now + CALLBACK_LIFETIME, callback)
+        if isinstance(callback, Reply):
+            callback.number = number
+
+    def _oldest_callback(self) -> int:
+        # Not by iteration: in a dict that is a search, past all that have gone.
+        while self._first_callback not in self.callbacks:
+            self._first_callback += 1
+        return self._first_callback
+
+    def _give_up(self, number: int) -> None:
+        """Wait no more for an acknowledgement: there are too many."""
+        _, callback = self.callbacks.pop(number)
+        if not self._given_up:
+            self._get_logger().warning(
+                "more than %d acknowledgements of clients of other processes are "
+                "waited for on %s channel %r: the oldest are given up",
+                MAX_CALLBACKS,
+                self.name,
+                self.channel,
+            )
+        self._given_up += 1
+        if isinstance(callback, Reply):
+            callback.give_up(
+                TimeoutError(
+                    "another process has not acknowledged, and this one waits for "
+                    f"more than {MAX_CALLBACKS} acknowledgements"
+                )
+            )
 
     def _take_callback(self, sid: Any, id: int) -> Callback | None:
         entry: tuple[float, Callback] | None = self.callbacks.pop(id, None)
         return None if entry is None else entry[1]
 
-    def _forget_callback(self, callback: Callback) -> None:
+    def _forget_callback(self, reply: Reply) -> None:
         """An acknowledgement is not waited for any more."""
-        for id, (_, other) in reversed(self.callbacks.items()):
-            if other is callback:
-                del self.callbacks[id]
-                return
+        if reply.number is not None:
+            self.callbacks.pop(reply.number, None)
 
     async def _return_callback(
         self, host_id: str, room: Any, namespace: str, number: int, *args: Any

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from typing import Any
 
 import pytest
@@ -190,3 +191,16 @@ async def test_what_others_send_wrongly(
     assert await mine.next() == ("end",)
     assert "refused" in caplog.text
     caplog.clear()
+
+
+async def test_clients_that_have_answered_are_kept_no_longer(both: Both) -> None:
+    """Not for as long as they would have had."""
+    sio, _, other, theirs = both
+    (peer,) = other._hub.namespaces["/"].peers.values()
+    gone = asyncio.Event()
+    weakref.finalize(peer.session, gone.set)
+    answers = sio.to(peer.sid).timeout(600).acks("double", 4)
+    assert [answer async for answer in answers] == [(peer.sid, 8)]
+    del peer
+    await theirs.close()
+    await within(gone.wait())

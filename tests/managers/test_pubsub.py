@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from managers.app import Client, within
+from managers.app import Client, until, within
 from socketio_fast import AsyncServer, PubSubManager, exceptions
 from socketio_fast.async_pubsub_manager import AsyncPubSubManager
 from socketio_fast.managers import pubsub
@@ -316,6 +316,29 @@ async def test_nobody_waits_for_what_nobody_answers(
         for _ in range(3):
             await one.emit("silent", to=b.sid, callback=print)
         assert len(one.manager.callbacks) == count
+
+
+async def test_what_waits_for_other_processes_is_bounded(
+    broker: Broker,
+    node: Node,
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The oldest is given up: a warning says so, and `call()` raises."""
+    (one, _), (_, url) = await node(Manager(broker)), await node(Manager(broker))
+    client = await connect(url)
+    monkeypatch.setattr(pubsub, "MAX_CALLBACKS", 3)
+    call = asyncio.ensure_future(one.call("silent", to=client.sid, timeout=None))
+    await until(lambda: one.manager.callbacks)
+    for _ in range(10):
+        await one.emit("silent", to=client.sid, callback=print)
+    with pytest.raises(exceptions.TimeoutError, match="more than 3 acknowledgements"):
+        await within(call)
+    assert len(one.manager.callbacks) == 3
+    assert await one.call("double", 1, to=client.sid) == 2
+    assert len(one.manager.callbacks) == 2
+    assert caplog.text.count("the oldest are given up") == 1
 
 
 async def test_a_callback_that_fails_is_logged(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -121,3 +123,121 @@ def test_a_payload_of_revision_3_waits_packet_by_packet(binary: bool) -> None:
     server.loop.turn()
     assert [status for status, _, _ in poster.responses()] == [200]
     assert ended == list(range(20))
+
+
+def test_a_packet_whose_attachments_stay_away_is_not_kept(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A client that answers pings could hold its part of a packet for ever."""
+    sio = socketio_fast.AsyncServer()
+    server = Server(sio)
+    client, _ = server.joined()
+    client.text('4510-["e",' + ",".join(placeholders(10)) + "]")
+    client.binary(bytes(100_000))
+    for _ in range(3):
+        assert not client.ended()
+        server.loop.advance(25)
+        assert client.messages() == ["2"]
+        client.text("3")
+    server.loop.advance(20)
+    assert client.ended()
+    assert sio.eio.counters["incomplete_packets"] == 1
+    assert "9 of the attachments of a packet have not come in 45 s" in caplog.text
+
+
+def placeholders(count: int) -> list[str]:
+    return [f'{{"_placeholder":true,"num":{n}}}' for n in range(count)]
+
+
+def test_attachments_that_come_slowly_are_waited_for() -> None:
+    sio = socketio_fast.AsyncServer()
+    server = Server(sio)
+    got: list[Any] = []
+    sio.on("e", lambda sid, *args: got.append(args))
+    client, _ = server.joined()
+    client.text('4510-["e",' + ",".join(placeholders(10)) + "]")
+    for n in range(10):
+        server.loop.advance(24)
+        client.binary(bytes([n]))
+        server.loop.advance(20)
+        client.text("3")
+    assert got == [tuple(bytes([n]) for n in range(10))]
+    assert not client.ended()
+    # What waited for them is gone: a packet that is whole at once meets no deadline.
+    for _ in range(10):
+        client.text('451-["e",' + placeholders(1)[0] + "]")
+        client.binary(b"x")
+        server.loop.advance(24)
+        client.text("3")
+    assert len(got) == 11
+    assert sio.eio.counters["incomplete_packets"] == 0
+
+
+@pytest.mark.parametrize("transport", ["websocket", "polling", "revision 3"])
+def test_a_packet_that_is_too_much_with_its_attachments(transport: str) -> None:
+    sio = socketio_fast.AsyncServer(
+        max_pending_bytes=5000, max_http_buffer_size=3000, allow_eio3=True
+    )
+    server = Server(sio)
+    text = '4510-["e",' + ",".join(placeholders(10)) + "]"
+    if transport == "websocket":
+        client, _ = server.joined()
+        client.text(text)
+        client.binary(bytes(2500))
+        assert not client.ended()
+        client.binary(bytes(2500))
+        client.messages()
+        assert client.code == 1009
+        assert server.engine.sessions == {}
+        return
+    revision = 4 if transport == "polling" else 3
+    http = server.http()
+    base = f"{server.path}?EIO={revision}&transport=polling"
+    _, opened = http.get(base)
+    target = f"{base}&sid=" + opened.decode().partition('"sid":"')[2].partition('"')[0]
+
+    def post(packet: str) -> int:
+        body = packet if revision == 4 else f"{len(packet)}:{packet}"
+        return http.post(target, body)[0]
+
+    if revision == 4:
+        assert post("40") == 200
+    assert post(text) == 200
+    attachment = "b" * (revision == 4) + "b4" * (revision == 3) + "A" * 2800
+    assert post(attachment) == 200
+    assert post(attachment) == 200
+    assert post(attachment) == 400
+    assert server.engine.sessions == {}
+
+
+def test_a_packet_may_be_as_large_as_a_message_may() -> None:
+    sio = socketio_fast.AsyncServer(max_pending_bytes=100)
+    server = Server(sio)
+    got: list[Any] = []
+    sio.on("e", lambda sid, *args: got.append(args))
+    client, _ = server.joined()
+    client.text('452-["e",' + ",".join(placeholders(2)) + "]")
+    client.binary(bytes(100_000))
+    client.binary(bytes(100_000))
+    assert got == [(bytes(100_000),) * 2]
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_client_with_an_incomplete_packet_goes(ends: bool) -> None:
+    """Nothing keeps it, and nothing happens to it later."""
+    sio = socketio_fast.AsyncServer()
+    server = Server(sio)
+    client, _ = server.joined()
+    (session,) = server.engine.sessions.values()
+    gone = weakref.ref(session)
+    del session
+    client.text('452-["e",' + ",".join(placeholders(2)) + "]")
+    if ends:
+        client.wire.lose()
+    else:
+        client.text("1")
+    del client
+    server.loop.turn()
+    gc.collect()
+    assert gone() is None
+    server.loop.advance(100)

@@ -6,7 +6,9 @@ import asyncio
 import gc
 import json
 import logging
+import time
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -925,6 +927,10 @@ def test_the_acknowledgement_of_another_client() -> None:
     assert got == []
 
 
+def collect(got: Log, number: int) -> Callable[..., None]:
+    return lambda *args: got.append((number, *args))
+
+
 def calling(
     server: Server, sio: AsyncServer, **options: Any
 ) -> tuple[WebSocket, asyncio.Task[Any]]:
@@ -1005,6 +1011,63 @@ def test_call_that_cannot_be() -> None:
     _, sio = make(async_handlers=False)
     with pytest.raises(RuntimeError, match="async_handlers is False"):
         run(sio.call("e", to="x"))
+
+
+def test_call_takes_as_long_behind_many_acknowledgements() -> None:
+    """A search through them took 9 ms, twice a call."""
+    server, sio = make(max_pending_acks=100_001)
+    client, sid = server.joined()
+    for _ in range(50_000):
+        run(sio.emit("e", to=sid, callback=print))
+    client.messages()
+
+    before = time.process_time()
+    for number in range(50_000, 50_500):
+        with server.loop.running():
+            task = server.loop.create_task(sio.call("e", to=sid))
+        server.loop.turn()
+        client.text(f"43{number}[]")
+        assert task.done()
+    assert time.process_time() - before < 2
+    (peer,) = sio._hub.namespaces["/"].peers.values()
+    assert peer.session.under_way == (0, 50_000)
+
+
+def test_acknowledgements_that_never_come_are_bounded(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The oldest is given up: a warning says so, and whoever waits for it learns it."""
+    server, sio = make(max_pending_acks=3)
+    client, task = calling(server, sio, timeout=None)
+    (sid,) = sio._hub.namespaces["/"].peers
+    got: Log = []
+    with server.loop.running():
+        asking = server.loop.create_task(
+            sio.of("/").to(sid).timeout(60).emit_with_ack("asked")
+        )
+    server.loop.turn()
+    for number in range(4):
+        run(sio.emit("e", to=sid, callback=collect(got, number)))
+    server.loop.turn()
+    error = task.exception()
+    assert type(error) is exceptions.TimeoutError
+    assert "max_pending_acks=3" in str(error)
+    assert type(asking.exception()) is exceptions.BroadcastTimeoutError
+    for packet in client.messages():
+        client.text(f'43{json_id(packet)}["x"]')
+    assert got == [(1, "x"), (2, "x"), (3, "x")]
+    assert sio.eio.counters["abandoned_acks"] == 3
+    (said,) = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert said == (
+        f"{sid} in / does not acknowledge what it is sent: more than "
+        "max_pending_acks=3 are waited for, the oldest are given up"
+    )
+
+
+@pytest.mark.parametrize("number", [0, -1])
+def test_acknowledgements_that_may_be_waited_for_are_at_least_one(number: int) -> None:
+    with pytest.raises(ValueError, match=f"max_pending_acks={number}"):
+        make(max_pending_acks=number)
 
 
 # --- disconnect -----------------------------------------------------------------
