@@ -17,11 +17,13 @@ from collections.abc import (
 )
 from contextlib import asynccontextmanager
 from difflib import get_close_matches
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from socketio_fast import exceptions, hosting
 from socketio_fast._core.emitter import Emitter
 from socketio_fast._core.peer import Hub, Namespace, Reply
+from socketio_fast._core.recovery import Kept
 from socketio_fast._core.rooms import Rooms
 from socketio_fast.amounts import real, whole
 from socketio_fast.base_server import BaseServer, Handler
@@ -183,7 +185,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
             always_connect=always_connect,
             verbose=self.logger.isEnabledFor(logging.INFO),
             codec=codec,
-            new_recovery=None if recovery is None else recovery.new_backlog,
+            new_recovery=recovery and partial(recovery.new_backlog, Kept()),
         )
         self._bind_hub(hub)
         super().__init__(

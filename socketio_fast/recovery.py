@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from socketio_fast._core.peer import Namespace
-from socketio_fast._core.recovery import Backlog
+from socketio_fast._core.recovery import Backlog, Kept
 from socketio_fast.amounts import real, whole
 
 __all__ = ["RecoveryOptions", "choose_recovery"]
@@ -18,7 +18,7 @@ __all__ = ["RecoveryOptions", "choose_recovery"]
 class RecoveryOptions:
     """How clients that were cut off may go on where they were.
 
-    What is kept is per namespace.
+    What is kept is bounded for all namespaces of a server together.
 
     Args:
         max_disconnection_duration: Seconds that a client may be away (120).
@@ -27,7 +27,8 @@ class RecoveryOptions:
         max_packets: Events that are kept, at most (10,000).
         max_bytes: Memory for them, at most, in bytes (32 MiB): an event is counted as
             512 bytes, its size, and 64 bytes for each binary attachment and room.
-        max_sessions: Clients that are away and waited for, at most (10,000).
+        max_sessions: Clients that are away and waited for, at most (10,000):
+            one in several namespaces counts in each.
 
     Raises:
         ValueError: An option has a value that is not allowed.
@@ -54,14 +55,22 @@ class RecoveryOptions:
                 raise _wrong(name, value, "a whole number above 0")
             object.__setattr__(self, name, number)
 
-    def new_backlog(self, namespace: Namespace) -> Backlog:
-        """What keeps the events and clients of a namespace."""
+    def new_backlog(
+        self, kept: Kept, namespace: Namespace
+    ) -> Backlog:
+        """What keeps the events and clients of a namespace.
+
+        Args:
+            kept: What all namespaces of the server share.
+            namespace: The namespace.
+        """
         return Backlog(
             namespace,
             duration=self.max_disconnection_duration,
             max_packets=self.max_packets,
             max_bytes=self.max_bytes,
             max_sessions=self.max_sessions,
+            kept=kept,
             skip_middlewares=self.skip_middlewares,
         )
 

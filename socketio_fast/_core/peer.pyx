@@ -315,7 +315,9 @@ cdef class Hub(HandlerFactory):
             ns.recovery is None or not ns.recovery.awaits()
         ):
             self.namespaces.pop(ns.name, None)
-            ns.recovery = None
+            if ns.recovery is not None:
+                ns.recovery.forget_all()
+                ns.recovery = None
             ns.rooms = None  # which knows it; nobody asks for it any more
             if ns.sockets is not None:
                 sockets, ns.sockets = ns.sockets, None

@@ -6,6 +6,8 @@ from socketio_fast._core.outgoing cimport Outgoing
 from socketio_fast._core.peer cimport ConnectionState, Namespace, Peer, Recovery
 from socketio_fast._core.session cimport Engine, Session
 
+cdef class Backlog
+
 
 cdef class Entry:
     # One packet that was sent, and to whom.
@@ -14,8 +16,16 @@ cdef class Entry:
         Outgoing replayed       # the same, for who comes back now; or None
         object to               # as for Rooms.emit(), but nothing in it can change
         object skip
+        Backlog backlog         # None: it has been forgotten there
         double at               # the engine's clock
         Py_ssize_t charge       # bytes, at most
+
+
+cdef class Kept:
+    cdef:
+        object entries          # a deque of Entry, as they were sent
+        Py_ssize_t bytes        # of those that are still in a backlog
+        object away             # ClientState -> None, as they went
 
 
 cdef class ClientState(ConnectionState):
@@ -50,6 +60,7 @@ cdef class Backlog(Recovery):
         double lost_until               # when somebody may still miss it
         dict present                    # pid -> ClientState
         dict away                       # pid -> ClientState, as they went
+        Kept kept
         str token                       # begins offsets: which backlog it is
         Deadline sweep
         list shared                     # entries whose replayed packet is there
@@ -59,6 +70,7 @@ cdef class Backlog(Recovery):
     cdef Engine _engine(self)
     cdef double _window(self)
     cdef int _trim(self, double now) except -1
+    cdef int _drop_first(self, Entry e, double now) except -1
     cdef int64_t _start(self, ClientState state, object offset) except -2
     cdef Py_ssize_t _may_wait(self, Session back) except? -1
     cdef list _missed(

@@ -9,6 +9,9 @@ from socketio_fast._core.session import TRANSPORT_CLOSE as TRANSPORT_CLOSE
 class Entry: ...
 
 @final
+class Kept: ...
+
+@final
 class ClientState(ConnectionState): ...
 
 @final
@@ -21,6 +24,7 @@ class Backlog(Recovery):
         max_packets: int,
         max_bytes: int,
         max_sessions: int,
+        kept: Kept,
         skip_middlewares: bool = True,
     ) -> Self: ...
     @property

@@ -15,6 +15,8 @@ What is kept is bounded. Packets go by age when nobody can miss them: a client t
 away less than `duration` was alive a heartbeat before. If they go earlier, since there
 are too many, those who have not got that far are too late (Rule 2).
 """
+from collections import OrderedDict, deque
+
 import cython
 from libc.stdint cimport int64_t
 
@@ -102,21 +104,31 @@ cdef class ClientState(ConnectionState):
 
 
 @cython.final
+cdef class Kept:
+    """What the backlogs of all namespaces of a server keep together."""
+
+    def __cinit__(self):
+        self.entries = deque()
+        self.away = OrderedDict()
+
+
+@cython.final
 cdef class Backlog(Recovery):
     """The packets and clients of one namespace.
 
     Args:
         namespace: The `Namespace`.
         duration: Seconds that a client may be away.
-        max_packets: Packets that are kept, at most.
-        max_bytes: Bytes of them, at most.
-        max_sessions: Clients that are away, at most.
+        max_packets: Packets that are kept, at most, of all namespaces.
+        max_bytes: Bytes of them, likewise.
+        max_sessions: Clients that are away, at most, of all namespaces.
+        kept: The `Kept` that the backlogs of a server share.
         skip_middlewares: Whether those who come back do not pass them.
     """
 
     def __cinit__(
         self, Namespace namespace not None, *, double duration, Py_ssize_t max_packets,
-        Py_ssize_t max_bytes, Py_ssize_t max_sessions,
+        Py_ssize_t max_bytes, Py_ssize_t max_sessions, Kept kept not None,
         bint skip_middlewares=True,
     ):
         self.skip_middlewares = skip_middlewares
@@ -125,6 +137,7 @@ cdef class Backlog(Recovery):
         self.max_packets = max_packets
         self.max_bytes = max_bytes
         self.max_sessions = max_sessions
+        self.kept = kept
         self.entries = {}
         self.first = 1
         self.present = {}
@@ -181,28 +194,42 @@ cdef class Backlog(Recovery):
         self.position += 1
         self.entries[self.position] = e
         self.bytes += e.charge
+        e.backlog = self
+        self.kept.entries.append(e)
+        self.kept.bytes += e.charge
         self._trim(now)
         if self.sweep is None and self.entries:
             self.sweep = engine.start(self._window(), 0, self)
         return m
 
     cdef int _trim(self, double now) except -1:
-        """Let go of packets that are too old, and of the oldest of too many."""
+        """Let go of packets that are too old, and of the oldest of too many, whichever
+        namespace they are of."""
         cdef double window = self._window()
+        cdef Kept kept = self.kept
         cdef Entry e
-        while self.first <= self.position:
-            e = self.entries[self.first]
-            if e.at + window > now:
-                if len(self.entries) <= self.max_packets and (
-                    self.bytes <= self.max_bytes
-                ):
-                    break
-                self.lost = self.first
-                self.lost_until = e.at + window
-                self._engine().counters["recovery_packets_dropped"] += 1
-            self.bytes -= e.charge
-            del self.entries[self.first]
-            self.first += 1
+        while kept.entries:
+            e = kept.entries[0]
+            if e.at + window > now and len(kept.entries) <= self.max_packets and (
+                kept.bytes <= self.max_bytes
+            ):
+                break
+            kept.entries.popleft()
+            if e.backlog is not None:
+                e.backlog._drop_first(e, now)
+        return 0
+
+    cdef int _drop_first(self, Entry e, double now) except -1:
+        """Its oldest packet, `e`, goes."""
+        cdef double missed_until = e.at + self._window()
+        if missed_until > now:
+            self.lost = self.first
+            self.lost_until = missed_until
+            self._engine().counters["recovery_packets_dropped"] += 1
+        self.bytes -= e.charge
+        self.kept.bytes -= e.charge
+        del self.entries[self.first]
+        self.first += 1
         return 0
 
     cdef int on_deadline(self, int kind, double now) except -1:
@@ -382,9 +409,11 @@ cdef class Backlog(Recovery):
         state.data = session.data
         state.deadline = engine.start(self.duration, 0, state)
         self.away[state.pid] = state
-        if len(self.away) > self.max_sessions:
+        self.kept.away[state] = None
+        if len(self.kept.away) > self.max_sessions:
             engine.counters["recovery_sessions_dropped"] += 1
-            self._forget(next(iter(self.away.values())))
+            state = next(iter(self.kept.away))
+            state.backlog._expired(state)
         return 0
 
     cdef int forget_session(self, Peer peer) except -1:
@@ -397,6 +426,7 @@ cdef class Backlog(Recovery):
     cdef int _forget(self, ClientState state) except -1:
         """It is not away any more."""
         del self.away[state.pid]
+        del self.kept.away[state]
         state.deadline.cancel()
         state.deadline = None
         return 0
@@ -409,8 +439,12 @@ cdef class Backlog(Recovery):
         return len(self.away) > 0
 
     cdef int forget_all(self) except -1:
+        cdef Entry e
         for state in list(self.away.values()):
             self._forget(state)
+        for e in self.entries.values():
+            e.backlog = e.message = e.replayed = None
+        self.kept.bytes -= self.bytes
         self.entries = {}
         self.first = self.position + 1
         self.bytes = 0

@@ -824,3 +824,46 @@ def test_volatile_events_are_not_kept() -> None:
     client.connect()
     assert client.recovered
     assert [event[0] for event in client.got] == ["missed"]
+
+
+def test_who_is_away_is_bounded_over_all_namespaces() -> None:
+    """A client chooses how many there are."""
+    f = Fixture({"max_sessions": 10}, namespaces="*")
+    first = f.client()
+    first.cut()
+    socket = f.server.websocket()
+    for n in range(50):
+        join(socket, f"/{n}")
+    socket.wire.lose()
+    f.server.loop.turn()
+    assert f.counters["recovery_sessions_dropped"] == 41
+    assert list(f.sio._hub.namespaces) == ["/", *(f"/{n}" for n in range(40, 50))]
+    f.server.loop.advance(121)
+    assert list(f.sio._hub.namespaces) == ["/"]
+
+
+@pytest.mark.parametrize("bound", [{"max_packets": 10}, {"max_bytes": 7770}])
+def test_events_are_bounded_over_all_namespaces(bound: dict[str, int]) -> None:
+    """The oldest go first, whichever namespace they are of."""
+    f = Fixture(bound, namespaces="*")
+    client = f.client()
+    socket = f.server.websocket()
+    for n in range(20):
+        join(socket, f"/{n}")
+    f.emit("old")
+    client.receive()
+    f.emit("missed")
+    kept = [namespace.recovery for namespace in f.sio._hub.namespaces.values()]
+    assert [backlog.packets for backlog in kept] == [2] + [0] * 20
+    client.cut()
+    for n in range(20):
+        f.sio._hub.namespaces[f"/{n}"].rooms.emit(["e"], None, None)
+    assert sum(backlog.packets for backlog in kept) == 10
+    assert [backlog.packets for backlog in kept[-10:]] == [1] * 10
+    client.connect()
+    assert not client.recovered
+    # Those of namespaces that have gone take no room.
+    socket.text("1")
+    f.server.loop.advance(1)
+    f.emit("new")
+    assert f.backlog.packets == 1
