@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
+import aiohttp
 import hypercorn.asyncio
 import hypercorn.config
 import pytest
@@ -92,6 +93,12 @@ class Application:
         @sio.event
         def disconnect(sid: str, reason: str) -> None:
             note("disconnect")
+
+    async def disconnect(self, sid: str) -> None:
+        if isinstance(self.sio, socketio_fast.Server):
+            await asyncio.to_thread(self.sio.disconnect, sid)
+        else:
+            await self.sio.disconnect(sid)
 
     async def until(self, where: str) -> None:
         async def wait() -> None:
@@ -202,17 +209,30 @@ HOSTS: dict[str, Host] = {
     "tornado": on_tornado,
     "sanic": on_sanic,
 }
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    """The clients' own is left open if the server ends a connection."""
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
 TRANSPORTS = [["polling"], ["websocket"], ["polling", "websocket"]]
 
 
 async def meets(
-    application: Application, url: str, transports: list[str], names: list[str | None]
+    http: aiohttp.ClientSession,
+    application: Application,
+    url: str,
+    transports: list[str],
+    names: list[str | None],
 ) -> None:
     """Each client meets the variable of its own handshake."""
     clients = []
     for name in names:
         headers = {} if name is None else {HEADER: name}
-        client = python_socketio.AsyncClient(handle_sigint=False)
+        client = python_socketio.AsyncClient(handle_sigint=False, http_session=http)
         client.on("question", lambda: None)
         await client.connect(url, transports=transports, headers=headers)
         assert application.seen == [("connect", name)]
@@ -223,7 +243,8 @@ async def meets(
     for client, name in clients:
         await client.emit("ask")
         await application.until("callback")
-        await client.disconnect()
+        # A client that goes while a POST of it is under way does not say so.
+        await application.disconnect(client.get_sid())
         await application.until("disconnect")
         assert application.seen == [("callback", name), ("disconnect", name)]
         application.seen.clear()
@@ -232,26 +253,26 @@ async def meets(
 @pytest.mark.parametrize("transports", TRANSPORTS, ids="+".join)
 @pytest.mark.parametrize("host", HOSTS)
 async def test_what_a_middleware_sets_is_in_every_handler_of_the_client(
-    host: str, transports: list[str]
+    http: aiohttp.ClientSession, host: str, transports: list[str]
 ) -> None:
     application = Application(socketio_fast.AsyncServer())
     application.add_handlers()
     async with HOSTS[host](application.sio) as url:
-        await meets(application, url, transports, ["first", "second"])
+        await meets(http, application, url, transports, ["first", "second"])
     assert variable.get(None) is None
 
 
 @pytest.mark.parametrize("transports", TRANSPORTS, ids="+".join)
 @pytest.mark.parametrize("host", [compiled, compiled_beside])
 async def test_on_its_own_server_it_is_the_context_of_serve(
-    host: Host, transports: list[str]
+    http: aiohttp.ClientSession, host: Host, transports: list[str]
 ) -> None:
     application = Application(socketio_fast.AsyncServer())
     application.add_handlers()
     token = variable.set("program")
     async with host(application.sio) as url:
         variable.set("later")
-        await meets(application, url, transports, ["program", "program"])
+        await meets(http, application, url, transports, ["program", "program"])
         # They share it: nobody carries one.
         sessions = application.sio.eio.engine.sessions
         assert [s.context for s in sessions.values()] == [None] * len(sessions)
@@ -267,17 +288,24 @@ def threads() -> Iterator[socketio_fast.Server]:
 
 @pytest.mark.parametrize("transports", TRANSPORTS, ids="+".join)
 async def test_a_wsgi_server(
-    threads: socketio_fast.Server, transports: list[str]
+    http: aiohttp.ClientSession,
+    threads: socketio_fast.Server,
+    transports: list[str],
 ) -> None:
-    await _in_threads(threads, werkzeug, transports)
+    await _in_threads(http, threads, werkzeug, transports)
 
 
-async def test_a_wsgi_server_without_sockets(threads: socketio_fast.Server) -> None:
-    await _in_threads(threads, on_waitress, ["polling"])
+async def test_a_wsgi_server_without_sockets(
+    http: aiohttp.ClientSession, threads: socketio_fast.Server
+) -> None:
+    await _in_threads(http, threads, on_waitress, ["polling"])
 
 
 async def _in_threads(
-    sio: socketio_fast.Server, host: Any, transports: list[str]
+    http: aiohttp.ClientSession,
+    sio: socketio_fast.Server,
+    host: Any,
+    transports: list[str],
 ) -> None:
     application = Application(sio)
     application.add_handlers_in_threads()
@@ -288,11 +316,11 @@ async def _in_threads(
         return app(environ, start_response)
 
     with host(middleware) as url:
-        await meets(application, url, transports, ["first", "second"])
+        await meets(http, application, url, transports, ["first", "second"])
 
 
 async def test_what_connect_sets_in_a_thread_reaches_the_clients_other_handlers(
-    threads: socketio_fast.Server,
+    http: aiohttp.ClientSession, threads: socketio_fast.Server
 ) -> None:
     numbers = itertools.count()
     gone: asyncio.Queue[str] = asyncio.Queue()
@@ -315,11 +343,11 @@ async def test_what_connect_sets_in_a_thread_reaches_the_clients_other_handlers(
     with werkzeug(socketio_fast.WSGIApp(threads)) as url:
         clients = []
         for _ in range(2):
-            client = python_socketio.AsyncClient(handle_sigint=False)
+            client = python_socketio.AsyncClient(handle_sigint=False, http_session=http)
             await client.connect(url)
             clients.append(client)
         for number, client in [*enumerate(clients), *enumerate(clients)]:
             assert await client.call("meet") == f"client {number}"
         for number, client in enumerate(clients):
-            await client.disconnect()
+            await asyncio.to_thread(threads.disconnect, client.get_sid())
             assert await within(gone.get()) == f"client {number}"
