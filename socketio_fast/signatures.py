@@ -5,30 +5,94 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from types import MethodType
+from types import FunctionType, MethodType
 from typing import Any
 
-__all__ = ["adapt", "fit", "names_of", "positional"]
+__all__ = ["adapt", "fit", "inner", "names_of", "positional"]
+
+
+def inner(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The callable whose signature says what a handler takes, for ``inspect``.
+
+    Decorators (``functools.wraps``) are looked at from the outside in: one that takes
+    any number of arguments passes them on, one with parameters of its own takes those.
+    What ``functools.wraps`` copied onto it, annotations and a ``__signature__``, says
+    what the decorated function takes, and is left out.
+    """
+    if isinstance(function, functools.partial):
+        bound = inner(function.func)
+        return functools.partial(bound, *function.args, **function.keywords)
+    if isinstance(function, MethodType):
+        method = _partial_method(function.__func__)
+        if method is None:
+            return MethodType(inner(function.__func__), function.__self__)
+        bound = MethodType(method.func, function.__self__)
+        return inner(functools.partial(bound, *method.args, **method.keywords))
+    if inspect.isfunction(function):
+        decorated = getattr(function, "__wrapped__", None)
+        if decorated is None:
+            return function
+        own = _without_copies(function, decorated)
+        return inner(decorated) if _passes_on(own) else own
+    if inspect.isroutine(function) or inspect.isclass(function):
+        return function
+    call = getattr(type(function), "__call__", None)
+    if call is None:
+        return function
+    decorated = getattr(function, "__wrapped__", None)
+    call = inner(MethodType(call, function))
+    return inner(decorated) if decorated is not None and _passes_on(call) else call
+
+
+def _partial_method(function: Any) -> functools.partialmethod[Any] | None:
+    for name in ("__partialmethod__", "_partialmethod"):  # since 3.13, and before
+        found = getattr(function, name, None)
+        if isinstance(found, functools.partialmethod):
+            return found
+    return None
+
+
+def _without_copies(function: FunctionType, decorated: Any) -> Callable[..., Any]:
+    """A decorator's function without what it has of the decorated one."""
+    own = FunctionType(
+        function.__code__,
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+    own.__kwdefaults__ = function.__kwdefaults__
+    # Since 3.14 a function that makes the annotations is what is copied.
+    name = "__annotate__" if hasattr(function, "__annotate__") else "__annotations__"
+    if getattr(function, name) is not getattr(decorated, name, None):
+        setattr(own, name, getattr(function, name))
+    signature = vars(function).get("__signature__")
+    if signature is not getattr(decorated, "__signature__", None):
+        own.__signature__ = signature  # type: ignore[attr-defined]
+    return own
+
+
+def _passes_on(function: Callable[..., Any]) -> bool:
+    try:
+        parameters = inspect.signature(function, follow_wrapped=False).parameters
+    except (TypeError, ValueError):
+        return True  # a builtin that does not tell
+    return any(p.kind is p.VAR_POSITIONAL for p in parameters.values())
 
 
 def positional(function: Callable[..., Any]) -> tuple[int, int | None]:
     """The least and the most positional arguments; ``None`` for any number.
 
-    Of a decorated function (``functools.wraps``) this is asked from the outside in: a
-    decorator that takes any number passes them on.
+    Of a decorated function see :func:`inner`.
     """
-    if isinstance(function, MethodType):
-        least, most = positional(function.__func__)
-        return max(0, least - 1), None if most is None else most - 1
     try:
-        parameters = inspect.signature(function, follow_wrapped=False).parameters
+        parameters = inspect.signature(inner(function), follow_wrapped=False).parameters
     except (TypeError, ValueError):
         return 0, None  # a builtin that does not tell
     count = least = 0
     for parameter in parameters.values():
         if parameter.kind is parameter.VAR_POSITIONAL:
-            wrapped = getattr(function, "__wrapped__", None)
-            return (least, None) if wrapped is None else positional(wrapped)
+            return least, None
         if parameter.kind in (
             parameter.POSITIONAL_ONLY,
             parameter.POSITIONAL_OR_KEYWORD,
@@ -120,12 +184,7 @@ _NAMES = ("__module__", "__name__", "__qualname__")
 
 def _is_decorated(function: Callable[..., Any]) -> bool:
     """Whether its decorator (``functools.wraps``) takes any number of arguments."""
-    return hasattr(function, "__wrapped__") and any(
-        parameter.kind is parameter.VAR_POSITIONAL
-        for parameter in inspect.signature(
-            function, follow_wrapped=False
-        ).parameters.values()
-    )
+    return hasattr(function, "__wrapped__") and _passes_on(function)
 
 
 def _last_name(function: Callable[..., Any]) -> str | None:

@@ -20,6 +20,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from socketio_fast.exceptions import ConnectionRefusedError, InvalidPayloadError
 from socketio_fast.logs import Logger
+from socketio_fast.signatures import inner
 
 __all__ = ["plain", "validated", "validated_connect"]
 
@@ -218,21 +219,16 @@ async def _awaited(result: Awaitable[Any]) -> Any:
 
 
 def _parameters(handler: Handler) -> list[inspect.Parameter]:
-    """The positional parameters, of a decorator that passes them on those inside."""
+    """The positional parameters; see :func:`~socketio_fast.signatures.inner`."""
     try:
-        signature = inspect.signature(handler, follow_wrapped=False)
+        signature = inspect.signature(inner(handler), follow_wrapped=False)
     except (TypeError, ValueError):
         return []  # a builtin that does not tell
-    parameters = [
+    return [
         parameter
         for parameter in signature.parameters.values()
         if parameter.kind not in (parameter.KEYWORD_ONLY, parameter.VAR_KEYWORD)
     ]
-    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
-        inside = getattr(handler, "__wrapped__", None)
-        if inside is not None:
-            return _parameters(inside)
-    return parameters
 
 
 def _has_annotations(handler: Handler) -> bool:
@@ -247,11 +243,11 @@ def _resolve(handler: Handler, parameter: inspect.Parameter, logger: Logger) -> 
     hint = parameter.annotation
     if hint is parameter.empty:
         return Any
-    function = inspect.unwrap(handler)
+    function = inner(handler)
     if isinstance(function, functools.partial):
         function = function.func
-    if not inspect.isroutine(function):
-        function = type(function).__call__
+    if inspect.isclass(function):
+        function = function.__init__
     function = getattr(function, "__func__", function)
 
     def holder() -> None: ...
