@@ -36,11 +36,10 @@ def inner(function: Callable[..., Any]) -> Callable[..., Any]:
         return inner(decorated) if _passes_on(own) else own
     if inspect.isroutine(function) or inspect.isclass(function):
         return function
-    call = getattr(type(function), "__call__", None)
-    if call is None:
+    if not callable(function):
         return function
     decorated = getattr(function, "__wrapped__", None)
-    call = inner(MethodType(call, function))
+    call = inner(MethodType(type(function).__call__, function))
     return inner(decorated) if decorated is not None and _passes_on(call) else call
 
 

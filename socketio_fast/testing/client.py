@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 from urllib.parse import urlencode
@@ -12,9 +13,10 @@ from urllib.parse import urlencode
 from socketio_fast import exceptions
 from socketio_fast._core.handshake import make_request
 from socketio_fast._core.hosted import HostedWebSocket
+from socketio_fast._core.session import Engine
 from socketio_fast.async_server import AsyncServer
 from socketio_fast.events import name_of
-from socketio_fast.hosting.common import Origin, bind
+from socketio_fast.hosting.common import Origin, ask, bind
 from socketio_fast.packet import (
     ACK,
     BINARY_ACK,
@@ -77,9 +79,13 @@ class Connection:
         query: Parameters of its query string besides the protocol's.
         address: The client's address.
 
+    The request is judged as one from the network: origins, limits, and the hooks of the
+    program (``allow_request``, ``eio.use``, ``generate_id``, headers) are asked.
+
     Raises:
         ConnectionRefusedError: When it is entered: the server refuses the request. Its
             data has the HTTP ``status``, and what else the response says.
+        TimeoutError: When it is entered: a hook of the request has not ended in time.
     """
 
     def __init__(
@@ -102,44 +108,74 @@ class Connection:
         self.answers_pings = True
         #: Whether it is open.
         self.connected = False
+        #: The headers of the response to the handshake, pairs of name and value.
+        self.response_headers: list[tuple[str, str]] = []
         #: The WebSocket close code that the server has closed it with, if it has.
         self.close_code: int | None = None
         self._partial: Any = None  # a packet whose attachments are to come
-        self._closing = False
+        self._unread: deque[str | bytes] = deque()  # by a server that is busy
         self._error: BaseException | None = None  # of a function of the test
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Connection:
+        await self._open(TIMEOUT)
+        return self
+
+    async def _open(self, timeout: float) -> None:
         loop = asyncio.get_running_loop()
         self._loop = loop
         self._timers = Timers.of(loop)
         engine = bind(self._server).engine
         self._timers.adopt(engine)
         self._opened: asyncio.Future[None] = loop.create_future()
-        request = make_request(
-            "GET",
-            self._target().encode(),
-            [
-                (name.encode("latin-1"), value.encode("latin-1"))
-                for name, value in (_WEBSOCKET | dict(self._headers)).items()
-            ],
-            (self._address, 54321),
-            ("127.0.0.1", 80),
-        )
-        self._websocket = HostedWebSocket(engine, request, Origin(request, {}))
-        if self._websocket.status != 101:
-            raise _refusal(self._websocket)
-        self._websocket.begin(self._wake)
-        self.connected = True
+        # A task, as with every host: context variables that hooks set are its own.
+        handshake = loop.create_task(self._shake_hands(engine))
+        try:
+            if not await self._wait(handshake, timeout):
+                raise exceptions.TimeoutError(
+                    f"no answer to the handshake in {timeout} s: a hook of the request "
+                    "(allow_request, eio.use, a listener of headers) waits"
+                )
+        finally:
+            handshake.cancel()
+        handshake.result()
         await self._wait(self._opened)
         if not self.connected:
             raise exceptions.ConnectionRefusedError(
                 "the server closed the connection", {"code": self.close_code}
             )
-        return self
 
     async def __aexit__(self, *exc: object) -> None:
         await self.close()
+
+    async def _shake_hands(self, engine: Engine) -> None:
+        request = make_request(
+            "GET",
+            self._target().encode(),
+            self._request_headers(),
+            (self._address, 54321),
+            ("127.0.0.1", 80),
+        )
+        origin = Origin(request, {})
+        admission = await ask(engine, request, origin, True)
+        self._websocket = HostedWebSocket(engine, request, origin, admission)
+        if self._websocket.status != 101:
+            raise _refusal(self._websocket)
+        self.response_headers = [
+            (name.decode(), value.decode("latin-1"))
+            for name, value in self._websocket.headers
+        ]
+        self._websocket.begin(self._wake)
+        self.connected = True
+
+    def _request_headers(self) -> list[tuple[bytes, bytes]]:
+        """A WebSocket's, but for those that the test has; and the test's."""
+        own = {name.lower() for name, _ in self._headers}
+        usual = [pair for pair in _WEBSOCKET.items() if pair[0].lower() not in own]
+        return [
+            (name.encode("latin-1"), value.encode("latin-1"))
+            for name, value in (*usual, *self._headers)
+        ]
 
     def _target(self) -> str:
         query = urlencode([("EIO", 4), ("transport", "websocket"), *self._query])
@@ -287,7 +323,19 @@ class Connection:
     def _send(self, packet: str | bytes) -> None:
         if not self.connected:
             raise exceptions.DisconnectedError("the connection is closed")
-        self._websocket.receive(packet)
+        self._unread.append(packet)
+        if len(self._unread) == 1:
+            self._give()
+
+    def _give(self, _: object = None) -> None:
+        """Have the server read what was sent, while it reads."""
+        websocket = self._websocket
+        while self._unread and self.connected:
+            if websocket.room is not None:
+                # More of this client's events wait than may (max_pending_events).
+                websocket.room.add_done_callback(self._give)
+                return
+            websocket.receive(self._unread.popleft())
 
     # Waiting, and the test's functions.
 

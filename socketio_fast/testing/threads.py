@@ -166,7 +166,7 @@ async def open_client(
     connection: Connection, namespace: str, auth: dict[str, Any] | None, timeout: float
 ) -> Client:
     """Open a connection, and join a namespace; close it if that is refused."""
-    await connection.__aenter__()
+    await connection._open(timeout)
     try:
         return await connection.join(namespace, auth, timeout=timeout)
     except BaseException:

@@ -1,4 +1,4 @@
-"""What decorators of handlers take is what they say, not what functools.wraps copied."""
+"""Decorators of handlers take what they say, not what functools.wraps copied."""
 
 from __future__ import annotations
 
