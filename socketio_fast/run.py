@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import os
 import signal
 import socket
@@ -25,7 +24,7 @@ from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.engineio.server import Server as SyncEngineServer
 from socketio_fast.hosting.asgi import EngineASGIApp
 from socketio_fast.hosting.checks import suggestion
-from socketio_fast.hosting.common import bind
+from socketio_fast.hosting.common import bind, start
 from socketio_fast.hosting.wsgi import EngineWSGIApp
 from socketio_fast.logs import choose_logger
 from socketio_fast.proxy_protocol import ProxyListener
@@ -162,8 +161,8 @@ async def serve(
             "proxy_protocol=True with TLS: the header comes before TLS, where asyncio "
             "reads nothing; let the proxy end TLS"
         )
-    # Connections are made in this context.
-    eio = bind(server, contextvars.copy_context())
+    start(server)
+    eio = bind(server)
     http3 = None
     if webtransport:
         http3 = _http3(

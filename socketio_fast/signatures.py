@@ -105,10 +105,10 @@ def positional(function: Callable[..., Any]) -> tuple[int, int | None]:
 def names_of(function: Callable[..., Any]) -> list[str]:
     """The names of the positional arguments, without those of ``*args``.
 
-    Of a decorated function these are the decorator's own.
+    Of a decorated function see :func:`inner`.
     """
     try:
-        parameters = inspect.signature(function, follow_wrapped=False).parameters
+        parameters = inspect.signature(inner(function), follow_wrapped=False).parameters
     except (TypeError, ValueError):
         return []  # a builtin that does not tell
     return [

@@ -74,4 +74,5 @@ def name_of_handler(handler: Any, args: tuple[Any, ...] = (), coro: Any = None) 
     elif not hasattr(handler, "__qualname__"):
         handler = type(handler)
     name = getattr(coro, "__qualname__", None) or handler.__qualname__
-    return f"{handler.__module__}.{name}"
+    module = getattr(handler, "__module__", None)
+    return f"{module}.{name}" if module else str(name)

@@ -24,6 +24,7 @@ from socketio_fast.hosting.common import (
     ask,
     bind,
     exchange,
+    start,
 )
 from socketio_fast.static import PIECE, OpenFile, StaticFiles
 
@@ -275,7 +276,7 @@ class EngineASGIApp:
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         event = await receive()
         try:
-            bind(self.engineio_server)
+            start(self.engineio_server)
             await _call(self.on_startup)
         except Exception as exc:
             logger.exception("on_startup failed")

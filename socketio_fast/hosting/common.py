@@ -69,30 +69,27 @@ class Origin:
         return environ
 
 
-def start(
-    server: AsyncServer | EngineServer, context: contextvars.Context | None = None
-) -> None:
-    """Run on the running loop; what the server starts is in no request's context."""
-    context = contextvars.Context() if context is None else context
-    context.run(server.bind, asyncio.get_running_loop())
+def start(server: AsyncServer | EngineServer) -> None:
+    """Run on the running loop, as the host starts.
+
+    The current context is that of what the server starts. Requests mostly have the
+    same, and need not keep it.
+    """
+    server.bind(asyncio.get_running_loop())
 
 
-def bind(
-    server: AsyncServer | EngineServer, context: contextvars.Context | None = None
-) -> EngineServer:
+def bind(server: AsyncServer | EngineServer) -> EngineServer:
     """The Engine.IO server, which runs on the running loop from now on.
 
-    Args:
-        server: The server.
-        context: That of what it starts, and of connections without one of their own;
-            ``None`` for an empty one.
+    Where it did not before, a request asks: what the server starts is not in that
+    request's context, but in an empty one.
     """
     if isinstance(server, AsyncServer):
         eio, bound = server.eio, server.manager_initialized
     else:
         eio, bound = server, True
     if eio.engine.loop is not asyncio.get_running_loop() or not bound:
-        start(server, context)
+        contextvars.Context().run(start, server)
     return eio
 
 

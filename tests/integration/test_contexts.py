@@ -18,6 +18,7 @@ import socketio as python_socketio
 import tornado.web
 from aiohttp import web
 from fastapi import FastAPI
+from hosts import HOSTS as EVERY_HOST
 from hosts import (
     compiled,
     compiled_beside,
@@ -351,3 +352,26 @@ async def test_what_connect_sets_in_a_thread_reaches_the_clients_other_handlers(
         for number, client in enumerate(clients):
             await asyncio.to_thread(threads.disconnect, client.get_sid())
             assert await within(gone.get()) == f"client {number}"
+
+
+@pytest.mark.parametrize("transports", [["polling"], ["websocket"]], ids="+".join)
+@pytest.mark.parametrize(
+    # sanic sets a variable of its own, and tornado tells of no start.
+    "host",
+    sorted(EVERY_HOST.keys() - {"sanic", "tornado"}),
+)
+async def test_nobody_carries_a_context_where_nothing_was_set(
+    http: aiohttp.ClientSession, host: str, transports: list[str]
+) -> None:
+    sio = socketio_fast.AsyncServer()
+
+    @sio.event
+    def connect(sid: str, environ: Any) -> None:
+        pass
+
+    async with EVERY_HOST[host](sio) as url:
+        client = python_socketio.AsyncClient(handle_sigint=False, http_session=http)
+        await client.connect(url, transports=transports)
+        (session,) = sio.eio.engine.sessions.values()
+        assert session.context is None, list(session.context.items())
+        await sio.disconnect(client.get_sid())

@@ -7,6 +7,7 @@ import functools
 import logging
 import time
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -227,6 +228,11 @@ def outer() -> Any:
 )
 def test_names(handler: Any, name: str) -> None:
     assert name_of_handler(handler) == f"{__name__}.{name}"
+
+
+@pytest.mark.parametrize("handler", ["".join, print, [].append, mock.MagicMock(), 1])
+def test_whatever_was_called_has_a_name(handler: Any) -> None:
+    assert name_of_handler(handler, ("event",), handler)
 
 
 @pytest.mark.parametrize("value", [-1, float("inf"), float("nan"), "0.1", True])
