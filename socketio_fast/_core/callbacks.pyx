@@ -44,7 +44,8 @@ cdef class Callbacks(HandlerFactory):
         self.read_text = read_text
 
     def bind(self, engine, loop):
-        """Run on this event loop. The current context is that of all handlers."""
+        """Run on this event loop. Handlers of clients without a context of their own
+        run in copies of the current one."""
         if self.runner is None or self.runner.loop is not loop:
             self.runner = Runner(loop)
 

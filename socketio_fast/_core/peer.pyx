@@ -261,7 +261,8 @@ cdef class Hub(HandlerFactory):
         self._new_recovery = new_recovery
 
     def bind(self, engine, loop):
-        """Run on this event loop. The current context is that of all handlers."""
+        """Run on this event loop. Handlers of clients without a context of their own
+        run in copies of the current one."""
         self.engine = engine
         if self.observer is not None:
             self.observe(self.observer)

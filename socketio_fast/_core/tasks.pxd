@@ -64,6 +64,6 @@ cdef class Runner:
     ) except -1
     cdef Spare _new_spare(self)
     cdef int _begin(
-        self, Spare spare, object handler, object coro, object awaited, object context
+        self, Spare spare, object handler, object coro, object awaited
     ) except -1
     cdef int _put_back(self, Spare spare, object result) except -1

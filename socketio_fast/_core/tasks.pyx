@@ -263,7 +263,9 @@ cdef class Runner:
         if spare is None:
             spare = self._new_spare()
         self._spare = None
-        entered = spare.context if context is None else context
+        entered = spare.context
+        if context is not None:
+            entered = spare.driver.context = context
         before = _swap(self.loop, spare.task)
         PyContext_Enter(entered)
         if self.threshold:
@@ -278,7 +280,7 @@ cdef class Runner:
                     value = <object> result
                 else:
                     _swap(self.loop, None)
-                    self._begin(spare, func, value, <object> result, context)
+                    self._begin(spare, func, value, <object> result)
                 Py_DECREF(<object> result)
         except BaseException as exc:
             PyContext_Exit(entered)
@@ -318,14 +320,13 @@ cdef class Runner:
         return 0
 
     cdef int _begin(
-        self, Spare spare, object handler, object coro, object awaited, object context
+        self, Spare spare, object handler, object coro, object awaited
     ) except -1:
         cdef Continuation driver = spare.driver
         driver.state = BEGINNING
         driver.handler = handler
         driver.coro = coro
         driver.awaited = awaited
-        driver.context = context
         driver.runner = self
         driver.task = spare.task
         spare.task._log_destroy_pending = True
@@ -337,6 +338,7 @@ cdef class Runner:
 
     cdef int _put_back(self, Spare spare, object result) except -1:
         cdef object before
+        spare.driver.context = None
         if (
             Py_REFCNT(<PyObject *> spare.task) == spare.references
             and same(spare.context, self._base)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
+import sys
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -114,6 +115,24 @@ def test_a_handler_runs_in_the_context_it_is_given(
         assert given[variable] == 4
         assert runner.run(variable.get, None) is None
         assert variable.get(None) is None
+
+    loop.run_until_complete(main())
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="get_context is of 3.12")
+def test_the_task_of_a_handler_tells_its_context(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    async def handler() -> tuple[Any, Any]:
+        task: Any = asyncio.current_task()
+        before = task.get_context()
+        await asyncio.sleep(0)
+        return before.get(variable), task.get_context().get(variable)
+
+    async def main() -> None:
+        runner = Runner(loop)
+        assert await runner.run(handler, context=context(variable=1)) == (1, 1)
+        assert await runner.run(handler) == (None, None)
 
     loop.run_until_complete(main())
 
