@@ -1,0 +1,67 @@
+"""A page of Reflex in Chromium: its production build, which node makes."""
+
+from __future__ import annotations
+
+import shutil
+
+from compat.applications.support import Environment, Skipped, free_port, page_at
+
+PACKAGE = "reflex"
+REQUIREMENTS = ["reflex"]
+
+CONFIG = """
+import reflex as rx
+
+config = rx.Config(app_name="counter", telemetry_enabled=False)
+"""
+PROGRAM = """
+import reflex as rx
+import socketio
+
+print("socketio is", socketio.__name__)
+
+
+class State(rx.State):
+    count: int = 0
+
+    @rx.event
+    def more(self):
+        self.count += 1
+
+
+def index():
+    return rx.vstack(
+        rx.text("count: ", State.count, id="count"),
+        rx.button("More", on_click=State.more),
+    )
+
+
+app = rx.App()
+app.add_page(index)
+"""
+
+
+def check(environment: Environment) -> str:
+    if shutil.which("node") is None:
+        raise Skipped("node is missing")
+    folder = environment.folder
+    (folder / "counter").mkdir(exist_ok=True)
+    (folder / "rxconfig.py").write_text(CONFIG)
+    (folder / "counter" / "__init__.py").touch()
+    (folder / "counter" / "counter.py").write_text(PROGRAM)
+    environment.run("-m", "reflex", "init", "--template", "blank", timeout=600)
+    (folder / "counter" / "counter.py").write_text(PROGRAM)
+    front, back = free_port(), free_port()
+    command = ["-m", "reflex", "run", "--env", "prod", "--loglevel", "info"]
+    ports = ["--frontend-port", str(front), "--backend-port", str(back)]
+    url = f"http://127.0.0.1:{front}/"
+    with (
+        environment.serving(*command, *ports, url=url, timeout=900) as output,
+        page_at(url) as page,
+    ):
+        for count in range(3):
+            page.get_by_text(f"count: {count}").wait_for()
+            page.get_by_role("button", name="More").click()
+    said = output.read_text()
+    assert f"socketio is {'socketio_fast' if environment.alias else 'socketio'}" in said
+    return "the production build in Chromium"
