@@ -1,4 +1,4 @@
-"""A chat of Chainlit in Chromium: a message, and a question that waits for an answer."""
+"""A chat of Chainlit in Chromium: a message, and a question that waits."""
 
 from __future__ import annotations
 

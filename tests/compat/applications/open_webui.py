@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import zipfile
 
-from compat.applications.support import Environment, Skipped
 from managers.brokers import Redis
+
+from compat.applications.support import Environment, Skipped
 
 PACKAGE = "open-webui"
 REQUIREMENTS = ["python-socketio", "redis", "uvicorn", "websockets", "aiohttp"]
