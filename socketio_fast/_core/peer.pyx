@@ -70,7 +70,8 @@ cdef enum:  # deadlines of a Client
     CONNECT
     PROGRESS
 
-cdef object _Future = asyncio.Future
+# Also those of asyncio without C, which nest_asyncio has loops make.
+cdef object _Future = (asyncio.Future, asyncio.futures._PyFuture)
 
 
 cdef class Membership:

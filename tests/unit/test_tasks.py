@@ -870,3 +870,27 @@ def test_loops_that_nest(first: bool, tmp_path: Path) -> None:
     before, after = (APPLY, "") if first else ("", APPLY)
     program = NESTED.format(before=before, after=after)
     assert python("-c", program, cwd=tmp_path, check=True).stdout == "done\n"
+
+
+CALL = """
+import asyncio, warnings
+import socketio_fast
+from socketio_fast import testing
+{apply}
+async def main():
+    sio = socketio_fast.AsyncServer()
+    async with testing.client(sio) as client:
+        client.on("ask", lambda: 42)
+        print(await sio.call("ask", to=client.sid, timeout=5))
+
+loop = asyncio.new_event_loop()
+loop.run_until_complete(main())
+loop.close()
+"""
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="nest_asyncio is of before")
+def test_calls_where_loops_have_been_made_to_nest_since(tmp_path: Path) -> None:
+    """Futures of such loops are not those that there were at the import."""
+    program = CALL.format(apply=APPLY)
+    assert python("-c", program, cwd=tmp_path, check=True).stdout == "42\n"

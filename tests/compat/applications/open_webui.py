@@ -6,6 +6,7 @@ it needs, and the module of the manager is taken from that.
 
 from __future__ import annotations
 
+import re
 import zipfile
 
 from managers.brokers import Redis
@@ -13,7 +14,7 @@ from managers.brokers import Redis
 from compat.applications.support import Environment, Skipped
 
 PACKAGE = "open-webui"
-REQUIREMENTS = ["python-socketio", "redis", "uvicorn", "websockets", "aiohttp"]
+REQUIREMENTS = ["uvicorn", "websockets", "aiohttp"]
 MODULES = ("redis_room_channels", "redis_router")
 
 PROGRAM = """
@@ -130,6 +131,12 @@ def check(environment: Environment) -> str:
     folder = environment.folder
     names = []
     with zipfile.ZipFile(wheel(environment)) as files:
+        [metadata] = [n for n in files.namelist() if n.endswith("dist-info/METADATA")]
+        text = files.read(metadata).decode()
+        pins = re.findall(
+            r"^Requires-Dist: ((?:python-socketio|redis)\b.*)", text, re.M
+        )
+        environment.pip("install", *(pin.partition(";")[0].strip() for pin in pins))
         for name in MODULES:
             path = f"open_webui/socket/{name}.py"
             if path in files.namelist():
@@ -140,7 +147,8 @@ def check(environment: Environment) -> str:
     redis.start()
     try:
         tried = [
-            environment.run("program.py", name, redis.url).stdout for name in names
+            environment.run("program.py", name, redis.url, timeout=60).stdout
+            for name in names
         ]
     finally:
         redis.stop()
