@@ -60,7 +60,8 @@ def _waits(
 ) -> Callable[Concatenate[Any, P], R]:
     """The method that waits for what this one returns."""
 
-    @functools.wraps(method)
+    # Without its attributes: one may mark it as a coroutine function.
+    @functools.wraps(method, updated=())
     def wait(self: _Blocking, /, *args: P.args, **kwargs: P.kwargs) -> Any:
         async def call() -> Any:
             return await getattr(self._inner, method.__name__)(*args, **kwargs)

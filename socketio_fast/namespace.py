@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from socketio_fast._core.emitter import NamespaceEmitter
 from socketio_fast.signatures import fit
 
 if TYPE_CHECKING:
@@ -16,8 +17,7 @@ __all__ = ["AsyncNamespace", "BaseServerNamespace", "Namespace"]
 class BaseServerNamespace:
     """The base of the namespaces of servers.
 
-    Its methods are those of the server with this namespace as the default; they return
-    what the server's return, coroutines with :class:`~socketio_fast.AsyncServer`.
+    Its methods are those of the server with this namespace as the default.
 
     Args:
         namespace: Its name, ``"/"`` by default; ``"*"`` for all without handlers.
@@ -179,7 +179,7 @@ class Namespace(BaseServerNamespace):
     """
 
 
-class AsyncNamespace(BaseServerNamespace):
+class AsyncNamespace(NamespaceEmitter, BaseServerNamespace):
     """A class-based namespace for :class:`~socketio_fast.AsyncServer`.
 
     Its ``on_`` methods may be coroutine functions.
@@ -205,3 +205,70 @@ class AsyncNamespace(BaseServerNamespace):
         :meth:`BaseServerNamespace.trigger_event`."""
         result = super().trigger_event(event, *args)
         return await result if inspect.isawaitable(result) else result
+
+    # emit() is compiled: socketio_fast/_core/emitter.pyx.
+
+    async def send(
+        self,
+        data: Any,
+        to: Any = None,
+        room: Any = None,
+        skip_sid: Any = None,
+        namespace: str | None = None,
+        callback: Any = None,
+        ignore_queue: bool = False,
+    ) -> None:
+        """Send the event ``message``; see :meth:`socketio_fast.AsyncServer.send`."""
+        await super().send(data, to, room, skip_sid, namespace, callback, ignore_queue)
+
+    async def call(
+        self,
+        event: AnyEvent,
+        data: Any = None,
+        to: str | None = None,
+        sid: str | None = None,
+        namespace: str | None = None,
+        timeout: float | None = None,
+        ignore_queue: bool = False,
+    ) -> Any:
+        """Send an event to one client, and wait for its acknowledgement.
+
+        See :meth:`socketio_fast.AsyncServer.call`; here it waits without limit unless
+        ``timeout``, in seconds, is given.
+        """
+        return await super().call(
+            event, data, to, sid, namespace, timeout, ignore_queue
+        )
+
+    async def enter_room(
+        self, sid: str, room: Any, namespace: str | None = None
+    ) -> None:
+        """Put a client into a room."""
+        await super().enter_room(sid, room, namespace)
+
+    async def leave_room(
+        self, sid: str, room: Any, namespace: str | None = None
+    ) -> None:
+        """Take a client out of a room."""
+        await super().leave_room(sid, room, namespace)
+
+    async def close_room(self, room: Any, namespace: str | None = None) -> None:
+        """Take every client out of a room."""
+        await super().close_room(room, namespace)
+
+    async def get_session(
+        self, sid: str, namespace: str | None = None
+    ) -> dict[str, Any]:
+        """The application's data of a client, a dict."""
+        session: dict[str, Any] = await super().get_session(sid, namespace)
+        return session
+
+    async def save_session(
+        self, sid: str, session: dict[str, Any], namespace: str | None = None
+    ) -> None:
+        """Replace the application's data of a client."""
+        await super().save_session(sid, session, namespace)
+
+    async def disconnect(self, sid: str, namespace: str | None = None) -> None:
+        """Disconnect a client; see :meth:`socketio_fast.AsyncServer.disconnect`."""
+        await super().disconnect(sid, namespace)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import re
 import weakref
@@ -10,15 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
 
 from socketio_fast._core.failures import log_failure
 from socketio_fast._core.peer import Namespace, Peer
+from socketio_fast.coroutines import DONE, Begun
 from socketio_fast.logs import escaped
 from socketio_fast.managers.async_manager import AsyncManager
+from socketio_fast.managers.pubsub import AsyncPubSubManager
 from socketio_fast.operators import Broadcasting, BroadcastOperator, RemoteSocket
-from socketio_fast.sockets import (
-    DONE,
-    EventEmitter,
-    Listener,
-    Socket,
-)
+from socketio_fast.sockets import EventEmitter, Listener, Socket
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -34,6 +32,13 @@ Predicate = Callable[[str, Any], bool | Awaitable[bool]]
 
 # Characters of a name that families are asked for, at most.
 MAX_NAME = 1024
+
+# For clients that are here, they are basic_enter_room() and basic_leave_room().
+_OWN_CHANGES = (
+    *(AsyncManager.enter_room, AsyncManager.leave_room),
+    *(AsyncPubSubManager.enter_room, AsyncPubSubManager.leave_room),
+)
+
 _FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -294,20 +299,26 @@ class SocketNamespace(_Namespace):
         self.server._namespaces._forget(self)
         self._adapter = None  # each knows the other
 
-    def _change_rooms(
-        self, change: str, sid: str, rooms: Iterable[Any]
-    ) -> Awaitable[None]:
+    def _change_rooms(self, change: str, sid: str, rooms: Iterable[Any]) -> Begun:
+        """Change the rooms of a client of this process, of which others need not know.
+
+        A manager that wants to see it is asked at once, and may take its time.
+        """
         manager = self.server.manager
         name = f"{change}_room"
-        if getattr(type(manager), name) is not getattr(AsyncManager, name):
-            return self._ask_manager(getattr(manager, name), sid, list(rooms))
-        for room in rooms:
-            getattr(manager, f"basic_{name}")(sid, self.name, room)
-        return DONE
+        if getattr(type(manager), name) in _OWN_CHANGES:
+            for room in rooms:
+                getattr(manager, f"basic_{name}")(sid, self.name, room)
+            return DONE
+        runner = self.server._hub.runner
+        assert runner is not None  # there are clients
+        ask = getattr(manager, name)
+        asked = runner.run(self._ask_manager, ask, sid, list(rooms))
+        return DONE if asked is None else Begun(asyncio.shield(asked))
 
-    async def _ask_manager(self, function: Any, sid: str, rooms: list[Any]) -> None:
+    async def _ask_manager(self, ask: Any, sid: str, rooms: list[Any]) -> None:
         for room in rooms:
-            await function(sid, self.name, room)
+            await ask(sid, self.name, room)
 
     # Sending.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
@@ -15,6 +15,7 @@ from socketio_fast import exceptions
 from socketio_fast._core.listeners import Listeners
 from socketio_fast._core.peer import Peer, Reply
 from socketio_fast._core.sio import RESERVED_EVENTS
+from socketio_fast.coroutines import DONE, Begun, returns_coroutine
 from socketio_fast.engineio.connection import Connection
 from socketio_fast.engineio.flow import wait_below
 from socketio_fast.events import name_of
@@ -35,17 +36,6 @@ F = TypeVar("F", bound=Listener)
 T = TypeVar("T")
 R = TypeVar("R", bound=Callable[[str], Any] | Callable[[], Any])
 E = TypeVar("E", bound=Callable[[Any], Any] | Callable[[], Any])
-
-
-class Done:
-    """What has been done already; to await it gives what came of it."""
-
-    def __await__(self) -> Generator[Any, None, None]:
-        return
-        yield
-
-
-DONE: Awaitable[None] = Done()
 
 
 def check_event(event: AnyEvent) -> str:
@@ -404,7 +394,8 @@ class Socket(EventEmitter, SocketEvents):
 
     # Rooms.
 
-    def join(self, rooms: Any) -> Awaitable[None]:
+    @returns_coroutine
+    def join(self, rooms: Any) -> Begun:
         """Enter a room, or each of a list, tuple or set of rooms.
 
         It is done when this returns; the result may be awaited.
@@ -414,11 +405,13 @@ class Socket(EventEmitter, SocketEvents):
         """
         return self.nsp._change_rooms("enter", self.id, several(rooms))
 
-    def leave(self, rooms: Any) -> Awaitable[None]:
+    @returns_coroutine
+    def leave(self, rooms: Any) -> Begun:
         """Leave a room, or several; nothing happens if it is not in it."""
         return self.nsp._change_rooms("leave", self.id, several(rooms))
 
-    def disconnect(self, close: bool = False) -> Awaitable[None]:
+    @returns_coroutine
+    def disconnect(self, close: bool = False) -> Begun:
         """Disconnect the client from this namespace.
 
         To await the result is to wait for listeners and the ``disconnect`` handler.
@@ -426,28 +419,27 @@ class Socket(EventEmitter, SocketEvents):
         Args:
             close: Whether the whole connection is closed, with all its namespaces.
         """
-        if not close:
-            return self._disconnect(self._peer)
+        peers = self._peer.client.peers if close else [self._peer]
         session = self._peer.session
-        results = [self._disconnect(peer) for peer in self._peer.client.peers]
-        session.disconnect()
-        pending = [result for result in results if result is not DONE]
-        return _all(pending) if pending else DONE
+        endings = [self._disconnect(peer) for peer in peers]
+        if close:
+            session.disconnect()
+        pending = [ending for ending in endings if ending is not None]
+        return Begun(asyncio.gather(*pending)) if pending else DONE
 
-    def _disconnect(self, peer: Peer) -> Awaitable[None]:
-        if not peer.reachable:
-            return DONE
-        ending = peer.disconnect()
-        return DONE if ending is None else asyncio.shield(ending)
+    def _disconnect(self, peer: Peer) -> asyncio.Future[Any] | None:
+        ending = peer.disconnect() if peer.reachable else None
+        return None if ending is None else asyncio.shield(ending)
 
     # Sending.
 
+    @returns_coroutine
     def emit(
         self,
         event: EventName[Unpack[Ts]],
         *args: Unpack[Ts],
         callback: Listener | None = None,
-    ) -> Awaitable[None]:
+    ) -> Begun:
         """Send an event to this client.
 
         It is done when this returns; the result may be awaited. (With
@@ -471,14 +463,13 @@ class Socket(EventEmitter, SocketEvents):
         answer: Listener | None,
         compress: bool = True,
         volatile: bool = False,
-    ) -> Awaitable[None]:
+    ) -> Begun:
         name = check_event(event)
         rooms = self._peer.namespace.rooms
         if rooms is None:
             return DONE  # it ended with its last client
-        return (
-            rooms.emit([name, *args], self.id, None, answer, compress, volatile) or DONE
-        )
+        blocked = rooms.emit([name, *args], self.id, None, answer, compress, volatile)
+        return DONE if blocked is None else Begun(blocked)
 
     @property
     def buffered_bytes(self) -> int:
@@ -497,7 +488,8 @@ class Socket(EventEmitter, SocketEvents):
         if not self._peer.reachable or not await wait_below(self._peer.session, below):
             raise exceptions.DisconnectedError(f"{self.id} is not connected")
 
-    def send(self, *args: Any) -> Awaitable[None]:
+    @returns_coroutine
+    def send(self, *args: Any) -> Begun:
         """Send the event ``message``; see :meth:`emit`."""
         return self.emit("message", *args)
 
@@ -597,16 +589,18 @@ class SocketEmitter:
         self._compress = compress
         self._volatile = volatile
 
+    @returns_coroutine
     def emit(
         self,
         event: EventName[Unpack[Ts]],
         *args: Unpack[Ts],
         callback: Listener | None = None,
-    ) -> Awaitable[None]:
+    ) -> Begun:
         """Send an event; see :meth:`Socket.emit`."""
         return self._socket._emit(event, args, callback, self._compress, self._volatile)
 
-    def send(self, *args: Any) -> Awaitable[None]:
+    @returns_coroutine
+    def send(self, *args: Any) -> Begun:
         """Send the event ``message``; see :meth:`Socket.emit`."""
         return self.emit("message", *args)
 
@@ -647,8 +641,3 @@ def _without(listeners: list[Listener], listener: Listener | None) -> list[Liste
         if listeners[i] == listener:
             return listeners[:i] + listeners[i + 1 :]
     return listeners
-
-
-async def _all(results: Iterable[Awaitable[None]]) -> None:
-    for result in results:
-        await result

@@ -36,3 +36,7 @@ cdef class Emitter:
     cdef:
         readonly Hub _hub
         object _manager             # whose emit() is called; None: the compiled one
+
+
+cdef class NamespaceEmitter:
+    pass

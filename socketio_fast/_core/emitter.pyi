@@ -1,17 +1,30 @@
 from asyncio import Future
 from collections.abc import Callable, Coroutine, Sequence
+from types import CodeType, FrameType
 from typing import Any, TypeVar, final, overload
 
 from typing_extensions import Unpack, disjoint_base
 
 from socketio_fast._core.peer import Hub
-from socketio_fast.events import Event, Ts
+from socketio_fast.events import AnyEvent, Event, Ts
 
 _T = TypeVar("_T")
 _T2 = TypeVar("_T2")
 
 @final
 class Emission(Coroutine[Any, Any, None]):
+    @property
+    def cr_await(self) -> Any: ...
+    @property
+    def cr_code(self) -> CodeType: ...
+    @property
+    def cr_frame(self) -> FrameType | None: ...
+    @property
+    def cr_origin(self) -> None: ...
+    @property
+    def cr_running(self) -> bool: ...
+    @property
+    def cr_suspended(self) -> bool: ...
     def __await__(self) -> Emission: ...
     def __iter__(self) -> Emission: ...
     def __next__(self) -> None: ...
@@ -70,6 +83,19 @@ class Emitter:
         to: Any = None,
         room: Any = None,
         skip_sid: str | Sequence[str] | None = None,
+        namespace: str | None = None,
+        callback: Callable[..., Any] | None = None,
+        ignore_queue: bool = False,
+    ) -> Coroutine[Any, Any, None]: ...
+
+class NamespaceEmitter:
+    def emit(
+        self,
+        event: AnyEvent,
+        data: Any = None,
+        to: Any = None,
+        room: Any = None,
+        skip_sid: Any = None,
         namespace: str | None = None,
         callback: Callable[..., Any] | None = None,
         ignore_queue: bool = False,

@@ -5,20 +5,36 @@ a frame and a generator each time, 0.4 us of a message that costs 2.2 us in all;
 one runs when it is first stepped, as a coroutine does. It suspends behind slow clients
 only, and only with `slow_consumer="block"`.
 """
-import asyncio
 import inspect
 import sys
 from collections.abc import Coroutine
+from types import CoroutineType
 
 import cython
+
+from cpython.ref cimport Py_INCREF
 
 from socketio_fast._core.peer cimport Hub, Namespace
 from socketio_fast._core.rooms cimport Rooms
 
+from socketio_fast.coroutines import frame_of
 from socketio_fast.logs import escaped
 
 cdef extern from "Python.h":
     int PyErr_WarnEx(object category, const char *message, Py_ssize_t level) except -1
+
+cdef extern from *:
+    """
+    /* Macros, because Cython declares the type of its functions further down. */
+    #define SF_CODE_OF(f) (((__pyx_CyFunctionObject *) (f))->func_code)
+    #define SF_SET_CODE(f, code) Py_XSETREF(SF_CODE_OF(f), (code))
+    #ifndef Py_XSETREF
+    #define Py_XSETREF(dst, src) do { \
+        PyObject *_old = (PyObject *) (dst); (dst) = (src); Py_XDECREF(_old); \
+    } while (0)
+    #endif
+    """
+    void SF_SET_CODE(object function, object code)
 
 
 @cython.final
@@ -80,6 +96,45 @@ cdef class Emission:
         encoded.skip_sid = _fixed(self.skip_sid)
         encoded.callback = self.callback
         return encoded
+
+    @property
+    def __class__(self):
+        # For isinstance(), which inspect asks: there is no other way to be one to it.
+        return CoroutineType
+
+    @property
+    def __name__(self):
+        return "emit"
+
+    @property
+    def __qualname__(self):
+        return "AsyncServer.emit"
+
+    @property
+    def cr_code(self):
+        return Emitter.emit.__code__
+
+    @property
+    def cr_frame(self):
+        if self.waiting is not None:
+            return frame_of(True)
+        return None if self.hub is None else frame_of(False)
+
+    @property
+    def cr_await(self):
+        return self.waiting
+
+    @property
+    def cr_running(self):
+        return False
+
+    @property
+    def cr_suspended(self):
+        return self.waiting is not None
+
+    @property
+    def cr_origin(self):
+        return None
 
     def __await__(self):
         return self
@@ -201,9 +256,31 @@ cdef class Emitter:
         return emission
 
 
-# To iscoroutinefunction(), and so to mocks made after a server, it is one. (In 3.10
-# compiled functions cannot be marked.)
-if sys.version_info >= (3, 12):
-    inspect.markcoroutinefunction(Emitter.emit)
-elif sys.version_info >= (3, 11):
-    Emitter.emit._is_coroutine = asyncio.coroutines._is_coroutine
+cdef class NamespaceEmitter:
+    """The base of class-based namespaces of asyncio servers: emit()."""
+
+    def emit(
+        self, event, data=None, to=None, room=None, skip_sid=None, namespace=None,
+        callback=None, ignore_queue=False,
+    ):
+        """Send an event; see :meth:`socketio_fast.AsyncServer.emit`."""
+        return self.server.emit(
+            event, data=data, to=to, room=room, skip_sid=skip_sid,
+            namespace=namespace or self.namespace, callback=callback,
+            ignore_queue=ignore_queue,
+        )
+
+
+cdef _returns_coroutine(function):
+    """A compiled function returns a coroutine: it is a coroutine function to all who
+    ask. They look at the flags of its code; in new Pythons at a mark, too."""
+    code = function.__code__
+    code = code.replace(co_flags=code.co_flags | inspect.CO_COROUTINE)
+    Py_INCREF(code)
+    SF_SET_CODE(function, code)
+    if sys.version_info >= (3, 12):
+        inspect.markcoroutinefunction(function)
+
+
+_returns_coroutine(Emitter.emit)
+_returns_coroutine(NamespaceEmitter.emit)

@@ -204,3 +204,40 @@ async def test_clients_that_have_answered_are_kept_no_longer(both: Both) -> None
     del peer
     await theirs.close()
     await within(gone.wait())
+
+
+async def test_rooms_of_a_socket_change_before_join_and_leave_return(
+    both: Both,
+) -> None:
+    sio, mine, other, _ = both
+    socket = sio.of("/").sockets[await sid_of(sio)]
+    socket.join(["a", "b"])
+    socket.leave("a")
+    assert socket.rooms == {socket.id, "b"}
+    await other.to("b").emit("in b")
+    assert await mine.next() == ("in b",)
+    assert await asyncio.create_task(socket.join("c")) is None
+
+
+async def test_a_manager_with_room_methods_of_its_own_is_asked_at_once(
+    broker: Broker, node: Node, connect: Connect
+) -> None:
+    told: list[Any] = []
+    go_on = asyncio.Event()
+
+    class Slow(Manager):
+        async def enter_room(self, sid: str, *args: Any, **kwargs: Any) -> None:
+            await super().enter_room(sid, *args, **kwargs)
+            told.append(args)
+            await go_on.wait()
+            told.append("entered")
+
+    sio, url = await node(Slow(broker))
+    await connect(url)
+    socket = sio.of("/").sockets[await sid_of(sio)]
+    begun = socket.join("r")
+    assert socket.rooms == {socket.id, "r"}
+    assert told == [("/", "r")]
+    go_on.set()
+    await within(begun)
+    assert told == [("/", "r"), "entered"]

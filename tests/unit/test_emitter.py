@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import sys
 import threading
 from unittest import mock
 
@@ -25,9 +24,6 @@ def test_it_is_a_coroutine_to_asyncio(sio) -> None:
     emission.close()
 
 
-@pytest.mark.skipif(
-    sys.version_info < (3, 11), reason="compiled functions cannot be marked"
-)
 async def test_mocks_take_it_for_a_coroutine_function() -> None:
     for kind in (mock.AsyncMock, mock.MagicMock):
         sio = kind(spec=socketio_fast.AsyncServer)

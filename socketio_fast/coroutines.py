@@ -1,0 +1,113 @@
+"""What is a coroutine without being made by ``async def``, to all who ask.
+
+A coroutine of Python costs a frame. :class:`Begun`, and what ``emit()`` returns, do
+without: they have a coroutine's methods and attributes, and name its type as their
+``__class__``, so that ``inspect``, asyncio, anyio and frameworks take them for one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import sys
+from collections.abc import Callable, Coroutine, Generator
+from types import CoroutineType, FrameType
+from typing import Any, TypeVar
+
+__all__ = ["DONE", "Begun", "frame_of", "returns_coroutine"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def returns_coroutine(function: F) -> F:
+    """Decorate a function that returns a coroutine: it is a coroutine function then.
+
+    To ``asyncio.iscoroutinefunction()``; from Python 3.12 on to that of ``inspect``
+    too, which before that looks at nothing but the function's code.
+    """
+    if sys.version_info >= (3, 12):
+        return inspect.markcoroutinefunction(function)
+    function._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
+    return function
+
+
+def _steps() -> Generator[None, None, None]:
+    yield
+
+
+_unstarted = _steps()
+_suspended = _steps()
+next(_suspended)
+
+
+def frame_of(started: bool) -> FrameType:
+    """A frame for ``cr_frame``: one that has not begun, or one that waits.
+
+    ``inspect.getcoroutinestate()`` reads the state from it.
+    """
+    return (_suspended if started else _unstarted).gi_frame
+
+
+class Begun(Coroutine[Any, Any, None]):
+    """A coroutine whose work has begun: whoever awaits it waits for the end of that.
+
+    It need not be awaited, and may be more than once.
+
+    Args:
+        future: Done when the work has ended; ``None`` if it has ended already.
+    """
+
+    __slots__ = ("_future", "_waiting")
+
+    cr_code = _steps.__code__
+    cr_origin = None
+    cr_running = False
+
+    def __init__(self, future: asyncio.Future[Any] | None = None) -> None:
+        self._future = future
+        self._waiting: Generator[Any, None, Any] | None = None
+
+    @property
+    def __class__(self) -> Any:
+        return CoroutineType
+
+    @property
+    def cr_await(self) -> Any:
+        """What it waits for, or ``None``."""
+        return self._waiting
+
+    @property
+    def cr_suspended(self) -> bool:
+        """Whether it has been started as a task, and waits."""
+        return self._waiting is not None
+
+    @property
+    def cr_frame(self) -> FrameType | None:
+        """The frame of a coroutine in the same state; ``None`` if nothing is left."""
+        return None if self._future is None else frame_of(self.cr_suspended)
+
+    def __await__(self) -> Generator[Any, None, None]:
+        if self._future is not None:
+            yield from self._future
+
+    def send(self, value: None) -> Any:
+        """Go on; as of coroutines."""
+        if self._waiting is None:
+            self._waiting = self.__await__()
+        return self._waiting.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """Raise this where it waits; as of coroutines."""
+        if self._waiting is None:
+            self._waiting = self.__await__()
+        return self._waiting.throw(*error)
+
+    def close(self) -> None:
+        """Wait no more; what has begun goes on."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.close()
+
+
+#: What has ended already.
+DONE = Begun()
