@@ -53,7 +53,7 @@ class _Share:
     def __init__(self, owner: Owner) -> None:
         self.owner = owner
         self.active = 0  # jobs that run, or that the next free thread may begin
-        self.held: deque[OwnedJob] = deque()  # the others
+        self.held: deque[OwnedJob] | None = None  # the others
         self.waiting = 0  # jobs that wait for other threads
 
 
@@ -112,7 +112,8 @@ class HandlerPool:
         """
         with self._lock:
             self._release(job, None)
-        self._look_for_exhaustion()
+        if self._unfinished > self.max_workers:
+            self._look_for_exhaustion()
 
     def submit_of(self, owner: Owner, job: OwnedJob) -> None:
         """Run a function for a client, within its share of the threads.
@@ -126,6 +127,8 @@ class HandlerPool:
                 share = self._shares[owner] = _Share(owner)
             full = share.active >= self.max_per_client
             if full:
+                if share.held is None:
+                    share.held = deque()
                 share.held.append(job)
             else:
                 try:
@@ -142,7 +145,8 @@ class HandlerPool:
                 owner.id,
                 self.max_per_client,
             )
-        self._look_for_exhaustion()
+        if self._unfinished > self.max_workers:
+            self._look_for_exhaustion()
 
     def close(self) -> None:
         """End every thread once the jobs that are there have run; do not wait.
@@ -288,7 +292,7 @@ class HandlerPool:
             share.active -= 1
             left.append(job)  # type: ignore[arg-type]
         for share in list(self._shares.values()):
-            if share.owner.closed:
+            if share.held and share.owner.closed:
                 left += share.held
                 share.held.clear()
                 self._forget(share)
