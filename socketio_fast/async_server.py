@@ -185,7 +185,9 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
             always_connect=always_connect,
             verbose=self.logger.isEnabledFor(logging.INFO),
             codec=codec,
-            new_recovery=recovery and partial(recovery.new_backlog, Kept()),
+            new_recovery=(
+                None if recovery is None else partial(recovery.new_backlog, Kept())
+            ),
         )
         self._bind_hub(hub)
         super().__init__(

@@ -45,7 +45,8 @@ def frame_of(started: bool) -> FrameType:
 
     ``inspect.getcoroutinestate()`` reads the state from it.
     """
-    return (_suspended if started else _unstarted).gi_frame
+    frame: FrameType = getattr(_suspended if started else _unstarted, "gi_frame")  # noqa: B009
+    return frame
 
 
 class Begun(Coroutine[Any, Any, None]):
@@ -67,7 +68,7 @@ class Begun(Coroutine[Any, Any, None]):
         self._future = future
         self._waiting: Generator[Any, None, Any] | None = None
 
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> Any:
         return CoroutineType
 

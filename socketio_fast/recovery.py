@@ -55,9 +55,7 @@ class RecoveryOptions:
                 raise _wrong(name, value, "a whole number above 0")
             object.__setattr__(self, name, number)
 
-    def new_backlog(
-        self, kept: Kept, namespace: Namespace
-    ) -> Backlog:
+    def new_backlog(self, kept: Kept, namespace: Namespace) -> Backlog:
         """What keeps the events and clients of a namespace.
 
         Args:

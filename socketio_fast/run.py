@@ -449,7 +449,7 @@ class _CannotListenError(Exception):
 
 
 async def _serve(
-    app: App, host: str | None, port: int, options: dict[str, Any]
+    app: App, host: str | None, port: int, options: ServeOptions
 ) -> RunningServer:
     try:
         return await serve(app, host, port, **options)

@@ -13,8 +13,8 @@ import cython
 
 cdef double NEVER = float("inf")
 
-# A ping and a timeout of 300 and 200 ms together are 1 ms late at most; delays from 10 s
-# on are LATE (seconds).
+# A ping and a timeout of 300 and 200 ms together are 1 ms late at most; delays from
+# 10 s on are LATE (seconds).
 cdef double SHARE = 0.002
 cdef double LATE = 0.02
 # uvloop rounds its timers to milliseconds: a deadline that is this near is due, or the
@@ -104,7 +104,7 @@ cdef class Timeline:
         return earliest
 
     cdef double wake(self, double now):
-        """When to handle what is due next, after it was done now; infinity for never."""
+        """When to handle what is due next, after it was done now; infinity: never."""
         cdef double earliest = NEVER, when
         cdef Queue queue
         for queue in self.queues.values():

@@ -1111,7 +1111,8 @@ cdef class Peer:
             )
         except BaseException as exc:
             self.namespace.hub.failed(
-                exc, "acknowledgement %d for %s could not be sent", (id, escaped(self.sid))
+                exc, "acknowledgement %d for %s could not be sent",
+                (id, escaped(self.sid)),
             )
         return 0
 

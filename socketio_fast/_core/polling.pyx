@@ -109,8 +109,10 @@ cdef class Polling(Transport):
         return 0
 
     cdef int _take(self) except -1:
-        """Answer the GET with all there is, or as much as its client takes; with a close
-        packet the session ends."""
+        """Answer the GET with all there is, or with as much as its client takes.
+
+        With a close packet the session ends.
+        """
         cdef Session session = self.session
         cdef list messages = self.pending
         cdef Py_ssize_t most = self.max_answer

@@ -510,7 +510,9 @@ cdef class Session(Timed):
 
     cdef int _not_closed(self, object error) except -1:
         """A part of closing has failed; the session ends all the same."""
-        return self.engine.failed(error, "closing session %s failed", (escaped(self.id),))
+        return self.engine.failed(
+            error, "closing session %s failed", (escaped(self.id),)
+        )
 
     def hear(self, conn):
         """Tell this `Connection`'s listeners what happens from now on; None: nobody."""
