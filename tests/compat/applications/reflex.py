@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 
 from compat.applications.support import Environment, Skipped, free_port, page_at
 
@@ -42,9 +43,16 @@ app.add_page(index)
 
 
 def check(environment: Environment) -> str:
-    if shutil.which("node") is None:
-        raise Skipped("node is missing")
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        raise Skipped("node or npm is missing")
     folder = environment.folder
+    # Reflex builds by bun, which it would take from elsewhere.
+    npm = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(folder), "bun"]
+    done = subprocess.run(npm, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Skipped(f"npm: {done.stderr.strip().splitlines()[-1]}")
+    environment.programs.append(str(folder / "node_modules" / ".bin"))
+    environment.extra["REFLEX_USE_SYSTEM_BUN"] = "1"
     (folder / "counter").mkdir(exist_ok=True)
     (folder / "rxconfig.py").write_text(CONFIG)
     (folder / "counter" / "__init__.py").touch()

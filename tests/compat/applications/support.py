@@ -42,6 +42,9 @@ class Environment:
     def __init__(self, folder: Path, requirements: list[str], alias: bool) -> None:
         self.folder = folder
         self.alias = alias
+        #: More variables of its processes, and folders of programs.
+        self.extra: dict[str, str] = {}
+        self.programs = [str(folder / "venv" / "bin")]
         self.python = folder / "venv" / "bin" / "python"
         if not self.python.exists():
             venv.create(folder / "venv", with_pip=True)
@@ -74,8 +77,8 @@ class Environment:
         variables = {**os.environ, "PYTHONUNBUFFERED": "1"}
         variables.pop("PYTHONPATH", None)
         variables["SOCKETIO_FAST_ALIAS"] = str(int(self.alias))
-        variables["PATH"] = f"{self.python.parent}{os.pathsep}{variables['PATH']}"
-        return variables
+        variables["PATH"] = os.pathsep.join([*self.programs, variables["PATH"]])
+        return variables | self.extra
 
     def run(
         self, *arguments: str, timeout: float = START
