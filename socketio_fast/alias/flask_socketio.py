@@ -126,13 +126,12 @@ def _connection(
 class _Errors(logging.Handler):
     """Collects the exceptions that are logged, while the stack is open."""
 
-    def __init__(self, stack: ExitStack, *loggers: Any) -> None:
+    def __init__(self, stack: ExitStack, *loggers: logging.Logger) -> None:
         super().__init__(logging.ERROR)
         self.found: list[BaseException] = []
         for logger in loggers:
-            if isinstance(logger, logging.Logger):
-                logger.addHandler(self)
-                stack.callback(logger.removeHandler, self)
+            logger.addHandler(self)
+            stack.callback(logger.removeHandler, self)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the exception of a record."""

@@ -74,7 +74,7 @@ async def test_a_logger_that_says_what_it_wants() -> None:
 
 
 async def test_an_adapter_of_logging(caplog: pytest.LogCaptureFixture) -> None:
-    class Adapter(logging.LoggerAdapter[logging.Logger]):
+    class Adapter(logging.LoggerAdapter):  # type: ignore[type-arg]
         def process(self, msg: Any, kwargs: Any) -> Any:
             return f"[chat] {msg}", kwargs
 

@@ -59,10 +59,10 @@ def check(environment: Environment) -> str:
     (folder / "counter" / "counter.py").write_text(PROGRAM)
     environment.run("-m", "reflex", "init", "--template", "blank", timeout=600)
     (folder / "counter" / "counter.py").write_text(PROGRAM)
-    front, back = free_port(), free_port()
+    port = str(free_port())  # one for both, in production
     command = ["-m", "reflex", "run", "--env", "prod", "--loglevel", "info"]
-    ports = ["--frontend-port", str(front), "--backend-port", str(back)]
-    url = f"http://127.0.0.1:{front}/"
+    ports = ["--frontend-port", port, "--backend-port", port]
+    url = f"http://127.0.0.1:{port}/"
     with (
         environment.serving(*command, *ports, url=url, timeout=900) as output,
         page_at(url) as page,
