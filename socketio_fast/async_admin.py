@@ -6,6 +6,7 @@ import asyncio
 import copy
 import functools
 import inspect
+import math
 import os
 import secrets
 import socket
@@ -13,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
@@ -21,6 +23,7 @@ from socketio_fast._core.observer import Observer
 from socketio_fast._core.peer import Namespace, Peer
 from socketio_fast._core.session import Session
 from socketio_fast.exceptions import ConnectionRefusedError
+from socketio_fast.passwords import Attempts, fits_any, has_plain_password
 
 if TYPE_CHECKING:
     from socketio_fast.async_server import AsyncServer
@@ -33,6 +36,8 @@ HOSTNAME = socket.gethostname()
 # Seconds that a page may come back without a password: that of the Redis stores of the
 # reference implementation.
 SESSION_DURATION = 86400
+# Seconds until a wrong password is refused.
+REFUSAL_DELAY = 0.5
 # Seconds after which UIs of other processes are told again who is here; python-socketio
 # does it with each ping, by default as often.
 ANNOUNCE_INTERVAL = 25
@@ -48,9 +53,10 @@ class InstrumentedAsyncServer:
     Args:
         sio: The :class:`socketio_fast.AsyncServer`.
         auth: Who may log in: a dict that what the UI sends must be equal to, with
-            ``username`` and ``password``; a list of such dicts; a function or coroutine
-            function that is called with it and returns whether it may; ``False`` for
-            everybody.
+            ``username`` and ``password``, which may be a hash, see
+            :mod:`socketio_fast.passwords`; a list of such dicts; a function or
+            coroutine function that is called with it and returns whether it may;
+            ``False`` for everybody.
         namespace: The namespace that the UI connects to.
         read_only: Whether nothing can be done from the UI.
         server_id: How the UI calls this server: the manager's ``host_id`` if it has
@@ -99,6 +105,12 @@ class InstrumentedAsyncServer:
         self.mode = mode
         self.server_stats_interval = server_stats_interval
         self._sessions: dict[str, float] = {}
+        self._attempts = Attempts()
+        if has_plain_password(auth) and mode != "development":
+            sio.logger.warning(
+                "the Admin UI's password is plain text: a hash made by "
+                "socketio_fast.passwords.scrypt_hash() or bcrypt can be given instead"
+            )
         self._outbox: deque[tuple[str, tuple[Any, ...]]] = deque()
         self._sending: asyncio.Task[None] | None = None
         self._reporter: _Reporter | None = None
@@ -173,9 +185,27 @@ class InstrumentedAsyncServer:
         """
         if self._rule is None or self._knows_session(client_auth):
             return
+        # A page that has no password yet, or whose session is over, makes no attempt.
+        guess = bool(client_auth) and not client_auth.keys() <= {"sessionId"}
+        address = environ.get("REMOTE_ADDR", "")
+        if guess:
+            wait = self._attempts.wait(address)
+            if wait:
+                raise ConnectionRefusedError(
+                    f"too many wrong passwords, try again in {math.ceil(wait)} s"
+                )
+            # It counts as wrong while it is looked at: others come meanwhile.
+            self._attempts.failed(address)
         allowed = self._rule(client_auth)
         if inspect.isawaitable(allowed):
             allowed = await allowed
+        if allowed and guess:
+            self._attempts.succeeded(address)
+        elif guess:
+            self.sio.logger.warning(
+                "wrong password for the Admin UI from %.64r", address
+            )
+            await asyncio.sleep(REFUSAL_DELAY)
         if not allowed:
             # These words make the UI ask for the password again.
             raise ConnectionRefusedError("invalid credentials")
@@ -572,7 +602,7 @@ def _rule(auth: Any) -> Rule | None:
             "auth: a dict that is not empty, a list of them, a function, or False "
             f"expected, not {type(auth).__name__}"
         )
-    return lambda client_auth: client_auth in rules
+    return partial(fits_any, rules=[dict(rule) for rule in rules])
 
 
 def _peers_of(session: Session) -> list[Peer]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import pytest
 
-from socketio_fast import AsyncServer
+from socketio_fast import AsyncServer, passwords
 from unit.sansio import Server, WebSocket
 
 
@@ -150,3 +151,151 @@ def test_events_of_uis_are_not_told() -> None:
     told(admin)
     client.text('42["x"]')
     assert [event[:4] for event in told(admin)] == [["event_received", "/", sid, ["x"]]]
+
+
+LOGIN = {"username": "admin", "password": "right"}
+
+
+def attempt(server: Server, password: Any, address: str = "192.0.2.7") -> str | None:
+    """Log in; what the UI is told if it may not."""
+    client = server.websocket(peer=(address, 4321))
+    client.text("40/admin," + json.dumps({**LOGIN, "password": password}))
+    server.loop.advance(1)
+    first = str(client.messages()[0])
+    client.wire.lose()
+    server.loop.turn()
+    if first.startswith("40/admin,"):
+        return None
+    message: str = json.loads(first.removeprefix("44/admin,"))["message"]
+    return message
+
+
+def test_a_wrong_password_is_refused_with_delay(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    sio = AsyncServer()
+    sio.instrument(auth=LOGIN)
+    server = Server(sio)
+    client = server.websocket()
+    client.text('40/admin,{"username":"admin","password":"wrong"}')
+    server.loop.advance(0.4)
+    assert client.messages() == []
+    server.loop.advance(0.2)
+    assert client.messages() == ['44/admin,{"message":"invalid credentials"}']
+    assert "wrong password for the Admin UI from '192.0.2.7'" in caplog.text
+
+
+@pytest.mark.parametrize("auth", [{}, {"sessionId": "0" * 32}])
+def test_a_page_without_a_password_makes_no_attempt(auth: Any) -> None:
+    sio = AsyncServer()
+    sio.instrument(auth=LOGIN)
+    server = Server(sio)
+    for _ in range(10):
+        client = server.websocket()
+        client.text("40/admin," + json.dumps(auth))
+        assert client.messages() == ['44/admin,{"message":"invalid credentials"}']
+    assert attempt(server, "right") is None
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_an_address_may_try_few_wrong_passwords(
+    monkeypatch: pytest.MonkeyPatch, at_once: bool
+) -> None:
+    sio = AsyncServer()
+    sio.instrument(auth=LOGIN)
+    server = Server(sio)
+    monkeypatch.setattr(passwords.time, "monotonic", server.loop.time)
+    assert attempt(server, "right") is None
+    if at_once:
+        clients = [server.websocket() for _ in range(6)]
+        for client in clients:
+            client.text('40/admin,{"username":"admin","password":"wrong"}')
+        server.loop.advance(1)
+        told = [str(client.messages()[0]) for client in clients]
+        assert ["invalid" in message for message in told] == [True] * 5 + [False]
+    else:
+        for n in range(5):
+            assert attempt(server, f"wrong {n}") == "invalid credentials"
+    refusal = attempt(server, "right")
+    assert refusal is not None
+    assert refusal.startswith("too many wrong passwords, try again in ")
+    assert attempt(server, "right", "192.0.2.8") is None
+    server.loop.advance(60)
+    assert attempt(server, "right") is None
+
+
+def test_all_addresses_together_may_try_few_wrong_passwords(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(passwords, "MAX_WRONG_OF_ALL", 7)
+    sio = AsyncServer()
+    sio.instrument(auth=LOGIN)
+    server = Server(sio)
+    monkeypatch.setattr(passwords.time, "monotonic", server.loop.time)
+    for n in range(7):
+        assert attempt(server, "wrong", f"192.0.2.{n}") == "invalid credentials"
+    refusal = attempt(server, "right", "198.51.100.1")
+    assert refusal is not None
+    assert refusal.startswith("too many wrong passwords")
+    server.loop.advance(60)
+    assert attempt(server, "right", "198.51.100.1") is None
+
+
+@pytest.mark.parametrize(
+    ("sent", "right"),
+    [
+        ({"username": "admin", "password": "right"}, True),
+        ({"username": "admin", "password": "wrong"}, False),
+        ({"username": "admin", "password": "right", "more": 1}, False),
+        ({"username": "admin"}, False),
+        ({"username": "admin", "password": 5}, False),
+        ({"username": "admin", "password": "\ud800"}, False),
+        ({"username": "admin", "password": "right\0"}, False),
+        ({"username": "admin", "password": "x" * 100_000}, False),
+        ({"username": "root", "password": "right"}, False),
+        ("right", False),
+        (None, False),
+    ],
+)
+@pytest.mark.parametrize("how", ["plain", "scrypt", "bcrypt"])
+async def test_passwords_plain_and_hashed(how: str, sent: Any, right: bool) -> None:
+    password = "right"
+    if how == "scrypt":
+        password = passwords.scrypt_hash("right", n=2)
+    elif how == "bcrypt":
+        bcrypt = pytest.importorskip("bcrypt")
+        password = bcrypt.hashpw(b"right", bcrypt.gensalt(4)).decode()
+    rules = [
+        {"username": "other", "password": "right"},
+        {**LOGIN, "password": password},
+    ]
+    assert await passwords.fits_any(sent, rules) is right
+    assert passwords.has_plain_password(rules[1]) is (how == "plain")
+    # The hash itself lets nobody in.
+    if how != "plain":
+        assert not await passwords.fits_any(rules[1], rules)
+
+
+def test_a_hash_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "bcrypt", None)
+    hashed = "$2b$12$" + "a" * 53
+    with pytest.raises(ImportError, match=r"socketio-fast\[bcrypt\]"):
+        AsyncServer().instrument(auth={**LOGIN, "password": hashed})
+    for wrong in ("scrypt$", "scrypt$3$8$1$AAAA$AAAA", "scrypt$2$8$1$?$"):
+        with pytest.raises(ValueError, match="no hash of scrypt_hash"):
+            AsyncServer().instrument(auth={**LOGIN, "password": wrong})
+
+
+def test_a_plain_password_in_production_is_warned_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    hashed = {**LOGIN, "password": passwords.scrypt_hash("right", n=2)}
+    for auth, mode in (
+        (LOGIN, "development"), (hashed, "production"), (False, "production"),
+        (lambda sent: True, "production"),
+    ):  # fmt: skip
+        AsyncServer().instrument(auth=auth, mode=mode)
+    assert caplog.records == []
+    AsyncServer().instrument(auth=LOGIN, mode="production")
+    assert "password is plain text" in caplog.text
+    assert "right" not in caplog.text
