@@ -73,7 +73,7 @@ def has_plain_password(auth: Any) -> bool:
         return False
     plain = False
     for rule in rules:
-        password = rule.get("password") if isinstance(rule, Mapping) else None
+        password: Any = rule.get("password") if isinstance(rule, Mapping) else None
         if _is_hash(password):
             _check_hash(password)
         else:
