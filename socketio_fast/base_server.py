@@ -12,7 +12,7 @@ from socketio_fast.engineio.base_server import Reason
 from socketio_fast.events import name_of
 from socketio_fast.namespace import AsyncNamespace, BaseServerNamespace
 from socketio_fast.registration import check_event, check_handler, check_namespace
-from socketio_fast.signatures import adapt, fit
+from socketio_fast.signatures import adapt, fit, takes_description
 from socketio_fast.validation import validated, validated_connect
 
 if TYPE_CHECKING:
@@ -126,8 +126,9 @@ class BaseServer:
         ``connect`` gets ``(sid, environ, auth)``, or ``(sid, environ)`` if it takes no
         more, and refuses the client by returning ``False`` or raising
         :class:`~socketio_fast.exceptions.ConnectionRefusedError`. ``disconnect`` gets
-        ``(sid, reason)`` or ``(sid)``. Others get ``(sid, *arguments)``, and what they
-        return is acknowledged: ``None`` as nothing, a tuple as several arguments.
+        ``(sid, reason)``, ``(sid)``, or ``(sid, reason, description)``: which rule the
+        client broke, a ``str``, or ``None``. Others get ``(sid, *arguments)``, and what
+        they return is acknowledged: ``None`` as nothing, a tuple as several arguments.
 
         Args:
             event: The name, or ``"*"`` for events without a handler, which get the
@@ -275,6 +276,8 @@ class BaseServer:
             return None
         before = 1 + (namespace == "*")
         if event in self.reserved_events:
+            if event == "disconnect" and takes_description(handler, before + 1):
+                return self._described(self._adapt(handler), before - 1, namespace)
             arguments = ["sid", *_ARGUMENTS[event]]
             if namespace == "*":
                 arguments.insert(0, "namespace")
@@ -287,6 +290,26 @@ class BaseServer:
             handler = validated(handler, before + (event == "*"), self._hub.logger)
         place = (namespace == "*") + (event == "*")
         return self._adapt(handler, self._client_at(place, namespace, event))
+
+    def _described(self, handler: Handler, place: int, namespace: str) -> Handler:
+        """A handler that gets the description of a disconnect as its last argument.
+
+        Args:
+            handler: Of the event, or the trigger of a class, which gets every event.
+            place: Where the ``sid`` stands among the arguments.
+            namespace: The namespace; ``"*"`` for the argument before the ``sid``.
+        """
+        triggers = place > (namespace == "*")
+
+        def described(*args: Any) -> Any:
+            if triggers and args[0] != "disconnect":
+                return handler(*args)
+            name = args[place - 1] if namespace == "*" else namespace
+            peer = self._peer(args[place], name)
+            # Asked here, on the event loop: later nobody knows it.
+            return handler(*args, None if peer is None else peer.session.description)
+
+        return described
 
     def _on_handlers(
         self, namespace: str, handlers: Mapping[Any, Handler] | None
@@ -319,6 +342,10 @@ class BaseServer:
         if handler is not None:
             client = self._client_at(1 + (namespace == "*"), namespace)
             trigger = self._adapt(_trigger(handler), client)
+            disconnect = getattr(handler, "on_disconnect", None)
+            place = 1 + (namespace == "*")
+            if disconnect is not None and takes_description(disconnect, place + 1):
+                trigger = self._described(trigger, place, namespace)
         self._hub.namespace(namespace).set_trigger(trigger)
         if handler is None and not self._is_kept(namespace, self._handlers):
             self._hub.release(namespace)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from types import FunctionType, MethodType
 from typing import Any
 
-__all__ = ["adapt", "fit", "inner", "names_of", "positional"]
+__all__ = ["adapt", "fit", "inner", "names_of", "positional", "takes_description"]
 
 
 def inner(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -117,6 +117,11 @@ def names_of(function: Callable[..., Any]) -> list[str]:
         if parameter.kind
         in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
     ]
+
+
+def takes_description(function: Callable[..., Any], place: int) -> bool:
+    """Whether the argument at a place, the first is 0, is named ``description``."""
+    return names_of(function)[place : place + 1] == ["description"]
 
 
 def fit(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -42,10 +42,13 @@ cdef class Admission:
         int dialect                 # of a new session; flags of Dialect
         str id                      # of a new session, if a hook has made it
         object origin               # of a new session, if hooks were asked
+        str cause                   # of a refusal that is to be told
+        str remedy                  # what was refused, and the option to change
 
 
 cdef int believe(Engine engine, Request request) except -1
 cpdef bint hooked(Engine engine, Request request) except -1
 cdef Admission admit(Engine engine, Request request, bint upgrade)
+cdef int tell_refusal(Engine engine, Request request, Admission a) except -1
 cdef Admission no_websocket(Engine engine, Request request, object error)
 cdef bytes cookie_header(Engine engine, Session session)

@@ -340,6 +340,7 @@ async def consider(Engine engine not None, Request request not None, origin, upg
             await hooks.on_headers(headers, seen._environ, False)
             # It may have ended, or upgraded, meanwhile.
             a = admit(engine, request, upgrade)
+        tell_refusal(engine, request, a)
         a.headers += headers.lines()
         a.origin = seen
     except BaseException as exc:
@@ -381,11 +382,17 @@ cdef Admission admit(Engine engine, Request request, bint upgrade):
             )
     cors = _cors_headers(engine, request)
     if cors is None:
-        return _error(
+        a = _error(
             engine, request, BAD_REQUEST,
             {"name": "INVALID_ORIGIN", "origin": _origin_of(request)},
             b"Not an accepted origin",
         )
+        a.cause = "origin"
+        a.remedy = (
+            f"the origin {_origin_of(request)!r:.200} is not allowed: "
+            "cors_allowed_origins names those that are"
+        )
+        return a
     if method == "OPTIONS":
         a = Admission.__new__(Admission)
         a.status = 200
@@ -448,6 +455,14 @@ cdef Admission admit(Engine engine, Request request, bint upgrade):
     return a
 
 
+cdef int tell_refusal(Engine engine, Request request, Admission a) except -1:
+    """Say in the log what was refused, whose address is known now."""
+    if a.cause is not None:
+        engine.tell_refusal(a.cause, request.peer, a.remedy)
+        a.cause = None
+    return 0
+
+
 cdef Admission no_websocket(Engine engine, Request request, object error):
     """A request for a WebSocket that breaks a rule of RFC 6455 or RFC 7692."""
     return _error(
@@ -462,10 +477,16 @@ cdef Admission _handshake(Engine engine, Request request, str transport):
     cdef int revision = 0
     if request.parameter(b"EIO") != "4":
         if not engine.allow_eio3 or (request.parameter(b"EIO") or "3") != "3":
-            return _error(
+            a = _error(
                 engine, request, UNSUPPORTED_PROTOCOL_VERSION,
                 {"protocol": request.parameter(b"EIO")},
             )
+            a.cause = "revision"
+            a.remedy = (
+                f"revision {request.parameter(b'EIO')!r:.20} of Engine.IO is not "
+                "served: allow_eio3=True serves revision 3, clients of Socket.IO 2"
+            )
+            return a
         revision = REVISION_3
     if (
         not engine.allow_jsonp and transport == "polling"

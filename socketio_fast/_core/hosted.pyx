@@ -19,6 +19,7 @@ from socketio_fast._core.handshake cimport (
     admit,
     cookie_header,
     no_websocket,
+    tell_refusal,
 )
 from socketio_fast._core.outgoing cimport (
     MESSAGES_3,
@@ -94,12 +95,13 @@ cdef class HostedExchange(Exchange):
 
     def begin(self):
         """Judge the request. True: it waits for its body, `finish()` comes."""
+        cdef Admission a
         try:
-            self.route(
-                self.engine,
-                admit(self.engine, self.request, False) if self.admission is None
-                else self.admission,
-            )
+            a = self.admission
+            if a is None:
+                a = admit(self.engine, self.request, False)
+                tell_refusal(self.engine, self.request, a)
+            self.route(self.engine, a)
         except BaseException as exc:
             self._fail(exc)
         return self.wants_body
@@ -188,7 +190,10 @@ cdef class HostedWebSocket(Transport):
         self.origin = origin
         self.pending = deque()
         try:
-            a = admit(engine, request, True) if admission is None else admission
+            a = admission
+            if a is None:
+                a = admit(engine, request, True)
+                tell_refusal(engine, request, a)
         except BaseException as exc:
             engine.failed(exc, "%s failed", (escaped(request.path),))
             self.status = 500
@@ -379,10 +384,14 @@ def adopt_connection(
         None; or, if it is refused, the status, header pairs and body for the host to
         answer with.
     """
-    cdef Admission a = admit(engine, request, True) if admission is None else admission
-    cdef Session session = a.session
+    cdef Admission a = admission
+    cdef Session session
     cdef bytes key
     cdef Deflate deflate
+    if a is None:
+        a = admit(engine, request, True)
+        tell_refusal(engine, request, a)
+    session = a.session
     if a.origin is not None:
         origin = a.origin
     if a.status:

@@ -34,6 +34,7 @@ from socketio_fast._core.handshake cimport (
     cookie_header,
     hooked,
     no_websocket,
+    tell_refusal,
 )
 from socketio_fast._core.polling cimport Polling
 from socketio_fast._core.session cimport Engine, Session
@@ -793,6 +794,7 @@ cdef class Http1Core(Timed):
 
     cdef Admission _judge(self, Request request, bint upgrade):
         cdef Engine engine = self.endpoint.engine
+        cdef Admission a
         if (
             engine.limits is not None
             or engine.hooks is not None
@@ -800,7 +802,11 @@ cdef class Http1Core(Timed):
             or engine.allowed_origins is not None and callable(engine.allowed_origins)
         ):
             self._name_peer(request)  # they are asked with the address
-        return admit(engine, request, upgrade)
+        a = admit(engine, request, upgrade)
+        if a.cause is not None:
+            self._name_peer(request)
+            tell_refusal(engine, request, a)
+        return a
 
     cdef int _name_peer(self, Request request) except -1:
         """Note who has sent a request, and to which address."""

@@ -559,6 +559,11 @@ cdef class Client(SessionHandler):
         cdef Limits limits = self.session.engine.limits
         cdef Peer peer
         if ns is None:
+            self.session.engine.tell_refusal(
+                "namespace", self.session.environ.get("REMOTE_ADDR"),
+                f"there is no namespace {name!r:.80}: register a handler for it, or "
+                "name it in namespaces=",
+            )
             return self._send_error(name, {"message": "Invalid namespace"})
         if limits is not None and limits.namespaces >= 0 and (
             (self.main is not None) + len(self.others or ()) >= limits.namespaces

@@ -158,6 +158,7 @@ cdef class Session(Timed):
     cdef int on_binary(self, bytes data) except -1
     cdef int on_error(self, object error) except -1
     cdef int on_bad_message(self, object error) except -1
+    cdef int _describe(self, object error) except -1
     cdef object _log_error(self, object error)
     cdef int on_transport_close(self, Transport transport, str reason) except -1
     cdef int begin_upgrade(self, Transport probe) except -1
@@ -179,6 +180,8 @@ cdef class Engine(Flusher):
         readonly object config      # config.EngineConfig
         readonly object logger
         readonly object counters    # of what is rare: a collections.Counter
+        public object refusals      # is told what is refused; None: nobody
+        dict descriptions           # by id: why sessions that are closed now are
         public Observer observer    # None: nobody looks on
         readonly Limits limits      # None: there are none
         public object hooks         # the application's, of requests; None: none
@@ -244,6 +247,7 @@ cdef class Engine(Flusher):
     cdef int mark(self, Transport transport) except -1
     cdef int overflow(self, Session session) except -1
     cdef list blocked(self)
+    cdef int tell_refusal(self, str cause, object address, str message) except -1
     cdef int failed(self, object error, str message, tuple args) except -1
     cdef int _flush_slow(self, Session session) except -1
     cdef int _schedule(self) except -1

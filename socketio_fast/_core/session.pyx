@@ -49,7 +49,7 @@ from socketio_fast._core.unsent cimport Unsent
 from socketio_fast._core.wire cimport sf_base64_encode
 from socketio_fast._core.writer cimport Flusher, Writer
 
-from socketio_fast.exceptions import ProtocolError
+from socketio_fast.exceptions import LimitError, ProtocolError
 from socketio_fast.logs import escaped
 
 cdef extern from "Python.h":
@@ -915,20 +915,47 @@ cdef class Session(Timed):
         """The client broke a rule: say why in the log, and close."""
         if self.state == CLOSED:
             return 0
-        return self.drop(TRANSPORT_ERROR, self._log_error(error))
+        code = self._log_error(error)
+        self._describe(error)
+        try:
+            return self.drop(TRANSPORT_ERROR, code)
+        finally:
+            self._describe(None)
 
     cdef int on_bad_message(self, object error) except -1:
         """The same where what was sent to it before can still be delivered."""
         if self.state == OPEN:
             self._log_error(error)
-        return self.close(TRANSPORT_ERROR)
+        self._describe(error)
+        try:
+            return self.close(TRANSPORT_ERROR)
+        finally:
+            self._describe(None)
+
+    cdef int _describe(self, object error) except -1:
+        """What disconnect handlers may know of an error, while they are called."""
+        if isinstance(error, ProtocolError):
+            self.engine.descriptions[self.id] = str(error)
+        else:
+            self.engine.descriptions.pop(self.id, None)
+        return 0
+
+    @property
+    def description(self):
+        """Which rule the client broke, while its disconnect handlers are called for
+        that; else None."""
+        return self.engine.descriptions.get(self.id)
 
     cdef object _log_error(self, object error):
         """Log why the session ends; returns the close code."""
+        cdef Engine engine = self.engine
         if isinstance(error, ProtocolError):
-            self.engine.logger.info(
-                "session %s: %s", escaped(self.id), escaped(error)
-            )
+            engine.logger.info("session %s: %s", escaped(self.id), escaped(error))
+            if isinstance(error, LimitError):
+                engine.tell_refusal(
+                    f"limit {error.code}", self.environ.get("REMOTE_ADDR"),
+                    f"session {self.id} is closed: {error}",
+                )
             return error.code
         self.engine.failed(error, "session %s: internal error", (escaped(self.id),))
         return 1011
@@ -1164,6 +1191,7 @@ cdef class Engine(Flusher):
         self.writers = []
         self.slow = []
         self.counters = Counter()
+        self.descriptions = {}
         self.factory = factory
         self.logger = logger
         self.configure(config)
@@ -1306,6 +1334,12 @@ cdef class Engine(Flusher):
                 session.drop(SERVER_DISCONNECT)
             except BaseException as exc:
                 session._not_closed(exc)
+
+    cdef int tell_refusal(self, str cause, object address, str message) except -1:
+        """Say in the log what was refused, once in a while."""
+        if self.refusals is not None:
+            self.refusals(cause, address, message)
+        return 0
 
     cdef int failed(self, object error, str message, tuple args) except -1:
         """What serves all clients goes on although this was raised for one of them."""

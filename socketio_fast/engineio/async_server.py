@@ -31,6 +31,7 @@ from socketio_fast.exceptions import DisconnectedError
 from socketio_fast.limits import Limits
 from socketio_fast.logs import AnyLogger, choose_logger
 from socketio_fast.proxies import TrustedProxies
+from socketio_fast.refusals import Refusals
 from socketio_fast.signatures import positional
 from socketio_fast.slow_handlers import SlowHandlers
 
@@ -197,6 +198,7 @@ class AsyncServer(BaseServer):
             self._callbacks if _factory is None else _factory
         )
         self.engine = Engine(config, self._factory, self.logger)
+        self.engine.refusals = Refusals(self.logger)
         self._slow_handlers = SlowHandlers(self._factory.logger)
         self._hooks = Hooks(self.engine)
         if allow_request is not None:
