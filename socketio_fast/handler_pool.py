@@ -249,10 +249,12 @@ class HandlerPool:
             except BaseException:  # or the pool would have a thread less
                 traceback.print_exc()
             del job  # which holds what a handler was given
+            self._local.share = None
             with self._lock:
                 self._unfinished -= 1
                 if share is not None:
                     self._end(share)
+                    share = None  # which knows a client, and so its server
                 if self._threads > self._limit():
                     self._threads -= 1
                     return

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,13 @@ Serve = Callable[..., Awaitable[socketio_fast.RunningServer]]
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], uvloop.Loop]]:
     return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(autouse=True)
+def no_loop_runs_on() -> Iterator[None]:
+    """A loop of the sans-IO tests counts as running until its test has ended."""
+    yield
+    asyncio._set_running_loop(None)
 
 
 @pytest.fixture

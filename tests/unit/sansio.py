@@ -40,7 +40,7 @@ class Loop:
     """What the core asks of an event loop. Time passes by `advance()` alone.
 
     It counts as running from when it is made: Python 3.14 knows the current task of a
-    running loop alone. `tests/unit/conftest.py` ends that with the test.
+    running loop alone. `tests/conftest.py` ends that with the test.
     """
 
     def __init__(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -607,22 +608,35 @@ async def test_methods_of_namespaces_are_the_servers() -> None:
     calls: Calls = []
 
     class Fake:
+        def __init__(self, asynchronous: bool) -> None:
+            self.asynchronous = asynchronous
+
         def __getattr__(self, name: str) -> Any:
-            return lambda *args, **kwargs: calls.append((name, args, kwargs))
+            def method(*args: Any, **kwargs: Any) -> Any:
+                calls.append((name, args, kwargs))
+                return asyncio.sleep(0) if self.asynchronous else None
+
+            return method
+
+    async def done(value: Any) -> None:
+        if inspect.isawaitable(value):
+            await value
 
     for namespace in (AsyncNamespace("/a"), Namespace("/a")):
-        namespace._set_server(Fake())
-        namespace.emit("e", 1, "r", skip_sid="s", callback=print, ignore_queue=True)
-        namespace.send(1, room="r", namespace="/b")
-        namespace.call("e", 1, sid="s")
-        namespace.call("e", 1, "s", timeout=5)
-        namespace.enter_room("s", "r")
-        namespace.leave_room("s", "r", "/b")
-        namespace.close_room("r")
-        namespace.get_session("s")
-        namespace.save_session("s", {})
-        namespace.session("s", "/b")
-        namespace.disconnect("s")
+        namespace._set_server(Fake(isinstance(namespace, AsyncNamespace)))
+        await done(
+            namespace.emit("e", 1, "r", skip_sid="s", callback=print, ignore_queue=True)
+        )
+        await done(namespace.send(1, room="r", namespace="/b"))
+        await done(namespace.call("e", 1, sid="s"))
+        await done(namespace.call("e", 1, "s", timeout=5))
+        await done(namespace.enter_room("s", "r"))
+        await done(namespace.leave_room("s", "r", "/b"))
+        await done(namespace.close_room("r"))
+        await done(namespace.get_session("s"))
+        await done(namespace.save_session("s", {}))
+        await done(namespace.session("s", "/b"))
+        await done(namespace.disconnect("s"))
         emit = {"to": None, "room": None, "skip_sid": None, "callback": None}
         call = {"data": 1, "to": None, "sid": None, "ignore_queue": False}
         assert calls == [
