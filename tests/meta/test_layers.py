@@ -211,7 +211,7 @@ def test_the_only_imports_upwards_are_of_leaves(path: Path) -> None:
     assert set(found) <= {".coroutines", ".exceptions", ".logs"}
 
 
-@pytest.mark.parametrize("name", ["exceptions.py", "logs.py"])
+@pytest.mark.parametrize("name", ["coroutines.py", "exceptions.py", "logs.py"])
 def test_these_are_leaves(name: str) -> None:
     text = (ROOT / "socketio_fast" / name).read_text()
     assert "socketio_fast" not in {
