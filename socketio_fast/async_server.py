@@ -18,7 +18,7 @@ from collections.abc import (
 from contextlib import asynccontextmanager
 from difflib import get_close_matches
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 from socketio_fast import exceptions, hosting
 from socketio_fast._core.emitter import Emitter
@@ -28,6 +28,7 @@ from socketio_fast._core.rooms import Rooms
 from socketio_fast.amounts import real, whole
 from socketio_fast.base_server import BaseServer, Handler
 from socketio_fast.client_files import choose_client_files
+from socketio_fast.coroutines import on_loop
 from socketio_fast.drain import DrainSummary
 from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.engineio.base_server import AsyncHandlers, is_ordered
@@ -56,6 +57,8 @@ if TYPE_CHECKING:
     from socketio_fast.options import AsyncEngineOptions
 
 __all__ = ["AsyncServer"]
+
+T = TypeVar("T")
 
 
 class AsyncServer(Emitter, Broadcasting, BaseServer):
@@ -282,6 +285,12 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
 
     # emit() is compiled: socketio_fast/_core/emitter.pyx.
 
+    async def _on_loop(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a method where the server runs; it was called in another thread."""
+        loop = self.eio.engine.loop
+        assert loop is not None
+        return await on_loop(loop, coroutine)
+
     async def send(
         self,
         data: Any,
@@ -364,6 +373,10 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         target = sid if to is None else to
         if target is None:
             raise ValueError("Cannot use call() to broadcast.")
+        if self.eio.engine.elsewhere:
+            return await self._on_loop(
+                self.call(event, data, target, None, namespace, timeout, ignore_queue)
+            )
         event = name_of(event)
         if not self.async_handlers:
             raise RuntimeError("Cannot use call() when async_handlers is False.")
@@ -409,6 +422,9 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         Raises:
             ValueError: The client is not connected, or the room is another's ``sid``.
         """
+        if self.eio.engine.elsewhere:
+            await self._on_loop(self.enter_room(sid, room, namespace))
+            return
         self._log("%s is entering room %s [%s]", sid, room, namespace or "/")
         await self.manager.enter_room(sid, namespace or "/", room)
 
@@ -416,6 +432,9 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         self, sid: str, room: Any, namespace: str | None = None
     ) -> None:
         """Take a client out of a room; nothing happens if it is not in it."""
+        if self.eio.engine.elsewhere:
+            await self._on_loop(self.leave_room(sid, room, namespace))
+            return
         self._log("%s is leaving room %s [%s]", sid, room, namespace or "/")
         await self.manager.leave_room(sid, namespace or "/", room)
 
@@ -425,6 +444,9 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         Raises:
             ValueError: The room is a client's ``sid``.
         """
+        if self.eio.engine.elsewhere:
+            await self._on_loop(self.close_room(room, namespace))
+            return
         self._log("room %s is closing [%s]", room, namespace or "/")
         await self.manager.close_room(room, namespace or "/")
 
@@ -485,6 +507,9 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
             namespace: The namespace, ``"/"`` by default.
             ignore_queue: Whether clients of other processes are let alone.
         """
+        if self.eio.engine.elsewhere:
+            await self._on_loop(self.disconnect(sid, namespace, ignore_queue))
+            return
         if not ignore_queue and not await self.manager.can_disconnect(
             sid, namespace or "/"
         ):

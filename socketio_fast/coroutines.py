@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 import sys
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from types import CoroutineType, FrameType
 from typing import Any, TypeVar
 
-__all__ = ["DONE", "Begun", "frame_of", "returns_coroutine"]
+__all__ = ["DONE", "Begun", "frame_of", "on_loop", "returns_coroutine"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 
 def returns_coroutine(function: F) -> F:
@@ -29,6 +30,23 @@ def returns_coroutine(function: F) -> F:
         return inspect.markcoroutinefunction(function)
     function._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
     return function
+
+
+def on_loop(
+    loop: asyncio.AbstractEventLoop, awaitable: Awaitable[T]
+) -> asyncio.Future[T]:
+    """Run a coroutine on an event loop of another thread, and wake that.
+
+    Programs of python-socketio do ``asyncio.run(sio.emit(…))`` in threads.
+
+    Returns:
+        A future of the loop that runs in this thread.
+    """
+
+    async def run() -> T:
+        return await awaitable
+
+    return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(run(), loop))
 
 
 def _steps() -> Generator[None, None, None]:

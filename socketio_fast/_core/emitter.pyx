@@ -17,7 +17,7 @@ from cpython.ref cimport Py_INCREF
 from socketio_fast._core.peer cimport Hub, Namespace
 from socketio_fast._core.rooms cimport Rooms
 
-from socketio_fast.coroutines import frame_of
+from socketio_fast.coroutines import frame_of, on_loop
 from socketio_fast.logs import escaped
 
 cdef extern from "Python.h":
@@ -43,8 +43,16 @@ cdef class Emission:
     """What emit() returns; a coroutine."""
 
     cdef int _run(self) except -1:
-        cdef Rooms rooms = self._rooms()
+        cdef Hub hub = self.hub
+        cdef Rooms rooms
         cdef list event
+        if hub is not None and hub.engine is not None and hub.engine.is_elsewhere():
+            loop = hub.engine.loop
+            encoded = self.encode()
+            if encoded is not None:
+                self.waiting = on_loop(loop, _deliver(encoded))
+            return 0
+        rooms = self._rooms()
         if rooms is not None:
             event = self._list()
             self.waiting = rooms.deliver(
@@ -183,6 +191,12 @@ cdef int _log(Hub hub, object event, object to, object namespace) except -1:
     return 0
 
 
+async def _deliver(encoded):
+    waiting = encoded()
+    if waiting is not None:
+        await waiting
+
+
 cdef object _fixed(object several):
     """A list that its owner may change, as it is now."""
     return tuple(several) if isinstance(several, (list, set)) else several
@@ -236,15 +250,19 @@ cdef class Emitter:
             TypeError: ``data`` is not JSON with bytes in it.
         """
         cdef Emission emission
+        cdef Hub hub = self._hub
         if to is None:
             to = room
         if self._manager is not None:
-            if self._hub.verbose:
-                _log(self._hub, event, to, namespace)
-            return self._manager.emit(
+            if hub.verbose:
+                _log(hub, event, to, namespace)
+            emitting = self._manager.emit(
                 event, data, namespace or "/", room=to,
                 skip_sid=skip_sid, callback=callback, ignore_queue=ignore_queue,
             )
+            if hub.engine is not None and hub.engine.is_elsewhere():
+                return _await_on_loop(hub.engine.loop, emitting)
+            return emitting
         emission = Emission.__new__(Emission)
         emission.hub = self._hub
         emission.event = event
@@ -254,6 +272,10 @@ cdef class Emitter:
         emission.namespace = namespace
         emission.callback = callback
         return emission
+
+
+async def _await_on_loop(loop, emitting):
+    await on_loop(loop, emitting)
 
 
 cdef class NamespaceEmitter:

@@ -177,6 +177,7 @@ cdef class Engine(Flusher):
     cdef:
         readonly dict sessions      # id -> Session
         list lost                   # sessions of an event loop that was closed
+        unsigned long thread        # where the event loop runs; 0: not known
         readonly object config      # config.EngineConfig
         readonly object logger
         readonly object counters    # of what is rare: a collections.Counter
@@ -247,6 +248,7 @@ cdef class Engine(Flusher):
     cdef int mark(self, Transport transport) except -1
     cdef int overflow(self, Session session) except -1
     cdef list blocked(self)
+    cdef bint is_elsewhere(self) except -1
     cdef int tell_refusal(self, str cause, object address, str message) except -1
     cdef int failed(self, object error, str message, tuple args) except -1
     cdef int _flush_slow(self, Session session) except -1

@@ -123,6 +123,8 @@ class Engine(Flusher):
     observer: Observer | None
     refusals: Callable[[str, Any, str], None] | None
     @property
+    def elsewhere(self) -> bool: ...
+    @property
     def allow_eio3(self) -> bool: ...
     hooks: Any
     client_files: Any

@@ -54,6 +54,7 @@ from socketio_fast.logs import escaped
 
 cdef extern from "Python.h":
     object PyContext_CopyCurrent()
+    unsigned long PyThread_get_thread_ident()
 
 # Disconnect reasons, python-socketio's strings.
 SERVER_DISCONNECT = "server disconnect"
@@ -1253,6 +1254,7 @@ cdef class Engine(Flusher):
         if self._timer is not None:
             self._timer.cancel()
         self.loop = loop
+        self.thread = PyThread_get_thread_ident() if loop.is_running() else 0
         self.context = PyContext_CopyCurrent()
         self._clock = loop.time
         self._call_at = loop.call_at
@@ -1464,9 +1466,25 @@ cdef class Engine(Flusher):
 
     cdef int _schedule(self) except -1:
         self.pass_time = self._clock()
-        self._call_soon(self.flush)
+        if self.is_elsewhere():
+            # Also wakes the loop, which may sleep until its next timer.
+            self.loop.call_soon_threadsafe(self.flush)
+        else:
+            self._call_soon(self.flush)
         self.flushing = True
         return 0
+
+    cdef bint is_elsewhere(self) except -1:
+        """Whether this is another thread than that of the event loop, which runs."""
+        return (
+            self.thread != 0 and self.thread != PyThread_get_thread_ident()
+            and self.loop.is_running()
+        )
+
+    @property
+    def elsewhere(self):
+        """Whether who asks is in another thread than the event loop, a bool."""
+        return self.is_elsewhere()
 
     def flush(self):
         """Write what was marked in this pass."""
