@@ -32,6 +32,7 @@ PREAMBLE = """\
 import socketio_fast
 socketio_fast.run = lambda app, *args, **options: print("served", app)
 socketio_fast.serve = None
+del socketio_fast
 """
 
 

@@ -66,6 +66,13 @@ def test_every_module_has_its_declarations_and_its_stub(module: str) -> None:
         assert (CORE / (module + suffix)).exists()
 
 
+def test_the_table_of_layers_has_every_module_once() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", text, re.M)
+    named = [name for row in rows for name in re.findall(r"\w+", row)]
+    assert sorted(named) == sorted(MODULES)
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
 def test_only_what_is_below_is_needed(path: Path) -> None:
     if path.stem == "wire":
