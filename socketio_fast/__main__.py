@@ -8,7 +8,7 @@ import logging
 import sys
 from typing import Any
 
-from socketio_fast import __version__, run
+from socketio_fast import ASGIApp, AsyncServer, Server, WSGIApp, __version__, run
 
 __all__ = ["main"]
 
@@ -86,7 +86,9 @@ def main(arguments: list[str] | None = None) -> None:
 def _load(parser: argparse.ArgumentParser, place: str) -> Any:
     module, colon, path = place.partition(":")
     if not module or not colon or not path:
-        parser.error(f"{place!r}: module:app expected")
+        parser.error(
+            f"{place!r}: module:app expected, such as chat:sio for sio of chat.py"
+        )
     sys.path.insert(0, "")
     try:
         found: Any = importlib.import_module(module)
@@ -103,7 +105,13 @@ def _load(parser: argparse.ArgumentParser, place: str) -> Any:
         try:
             found = getattr(found, name)
         except AttributeError:
-            parser.error(f"{place!r}: {module!r} has no {path!r}")
+            there = " or ".join(
+                f"{module}:{name}"
+                for name, value in vars(sys.modules[module]).items()
+                if isinstance(value, (AsyncServer, Server, ASGIApp, WSGIApp))
+            )
+            hint = f"; write {there}" if there else ""
+            parser.error(f"{place!r}: {module!r} has no {path!r}{hint}")
     return found
 
 

@@ -11,7 +11,12 @@ from socketio_fast._core.peer import Hub, Namespace, Peer
 from socketio_fast.engineio.base_server import Reason
 from socketio_fast.events import name_of
 from socketio_fast.namespace import AsyncNamespace, BaseServerNamespace
-from socketio_fast.registration import check_event, check_handler, check_namespace
+from socketio_fast.registration import (
+    check_callable,
+    check_event,
+    check_handler,
+    check_namespace,
+)
 from socketio_fast.signatures import adapt, fit, takes_description
 from socketio_fast.validation import validated, validated_connect
 
@@ -139,7 +144,8 @@ class BaseServer:
                 handler, which get the namespace before the ``sid``.
 
         Raises:
-            TypeError: ``event`` is a function: ``@sio.on`` without parentheses.
+            TypeError: ``event`` is a function (``@sio.on`` without parentheses) or no
+                name of an event, or the handler cannot be called.
             ValueError: The handler does not take what it would get, or there can be no
                 such namespace.
         """
@@ -188,9 +194,16 @@ class BaseServer:
                 such namespace.
         """
         if not isinstance(namespace_handler, BaseServerNamespace):
-            raise ValueError("Not a namespace instance")
+            raise ValueError(
+                "Not a namespace instance: register_namespace() takes an object, such "
+                "as Chat('/chat'), of a subclass of AsyncNamespace or Namespace"
+            )
         if self.is_asyncio_based() != namespace_handler.is_asyncio_based():
-            raise ValueError("Not a valid namespace class for this server")
+            right = "AsyncNamespace" if self.is_asyncio_based() else "Namespace"
+            raise ValueError(
+                "Not a valid namespace class for this server: "
+                f"{type(namespace_handler).__name__} has to be a subclass of {right}"
+            )
         check_namespace(namespace_handler.namespace)
         self._check_methods(namespace_handler)
         namespace_handler._set_server(self)
@@ -274,6 +287,7 @@ class BaseServer:
     ) -> Handler | None:
         if handler is None:
             return None
+        check_callable(handler, event)
         before = 1 + (namespace == "*")
         if event in self.reserved_events:
             if event == "disconnect" and takes_description(handler, before + 1):

@@ -10,7 +10,7 @@ from typing import Any
 
 from socketio_fast.amounts import real, whole
 from socketio_fast.limits import Limits
-from socketio_fast.origins import origin_pattern
+from socketio_fast.origins import ORIGIN, origin_pattern
 from socketio_fast.proxies import TrustedProxies
 
 __all__ = ["DeflateOptions", "EngineConfig"]
@@ -240,9 +240,16 @@ class EngineConfig:
 
     @property
     def weaknesses(self) -> list[str]:
-        """What a deployment may not want, of options that are python-socketio's."""
+        """What of the options a deployment may not want."""
         found = []
         origins = self.cors_allowed_origins
+        for origin in origins if isinstance(origins, tuple) else ():
+            if origin not in ("*", "null") and not ORIGIN.fullmatch(origin):
+                found.append(
+                    f"cors_allowed_origins: {origin!r} is no origin, and allows "
+                    "nothing: browsers send a scheme, a host, and perhaps a port, as "
+                    "in 'https://example.com', without a slash behind"
+                )
         if isinstance(origins, tuple) and "*" in origins and self.cors_credentials:
             found.append(
                 "cors_allowed_origins='*' lets pages of every origin connect with the "

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-__all__ = ["origin_pattern"]
+__all__ = ["ORIGIN", "origin_pattern"]
+
+#: What can be an origin, or a pattern of one.
+ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#\s]+")
 
 # One or more labels of a host, as browsers write them: in lower case, and in Punycode.
 LABELS = r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*"

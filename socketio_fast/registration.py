@@ -8,7 +8,7 @@ from typing import Any
 from socketio_fast.logs import Logger
 from socketio_fast.signatures import names_of, positional
 
-__all__ = ["check_event", "check_handler", "check_namespace"]
+__all__ = ["check_callable", "check_event", "check_handler", "check_namespace"]
 
 #: Names of a first argument that is meant for what the client sends. The first argument
 #: is the client's ``sid``.
@@ -38,7 +38,7 @@ def check_event(event: Any, logger: Logger) -> None:
     """Check the name of an event that a handler is registered for.
 
     Raises:
-        TypeError: It is a function.
+        TypeError: It is a function, or what no event can be named.
     """
     if callable(event):
         name = getattr(event, "__name__", "name")
@@ -46,12 +46,24 @@ def check_event(event: Any, logger: Logger) -> None:
             f"@sio.on needs the name of the event: write @sio.on({name!r}), or "
             "@sio.event to name it as the function"
         )
+    if not isinstance(event, (str, int, float)):
+        raise TypeError(f"event={event!r}: the name of an event expected, a str")
     if event == "connection":
         logger.warning(
             "a handler of 'connection' runs only if a client emits an event of that "
             "name: write @sio.event with def connect(sid, environ, auth), or "
             "sio.of('/').on('connection') for the socket API"
         )
+
+
+def check_callable(handler: Any, event: Any) -> None:
+    """Check that a handler can be called.
+
+    Raises:
+        TypeError: It cannot.
+    """
+    if not callable(handler):
+        raise TypeError(f"handler of {event!r}: a function expected, not {handler!r}")
 
 
 def check_handler(

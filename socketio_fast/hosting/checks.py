@@ -7,6 +7,7 @@ from typing import Any
 
 from socketio_fast.base_server import BaseServer
 from socketio_fast.engineio.base_server import BaseServer as BaseEngineServer
+from socketio_fast.signatures import positional
 
 __all__ = ["check_server", "suggestion"]
 
@@ -23,7 +24,8 @@ def check_server(
         asyncio_based: Whether the class needs a server for asyncio.
 
     Raises:
-        TypeError: The first argument is something else; it says what to write.
+        TypeError: The first argument is something else, or the application is of the
+            other kind; it says what to write.
     """
     given = _name(server)
     if not _is_server(server):
@@ -38,35 +40,55 @@ def check_server(
             f"{wrapper}({given}): {kind} of socketio_fast expected{foreign}"
         )
     if server.is_asyncio_based() == asyncio_based:
-        return
-    if asyncio_based:
+        _check_other(f"{wrapper}({given}, {_name(other)})", other, asyncio_based)
+    elif asyncio_based:
         raise TypeError(
             f"{wrapper}({given}): an ASGI application needs an AsyncServer; write "
             "WSGIApp(sio) for this one"
         )
-    raise TypeError(
-        f"{wrapper}({given}): a WSGI application needs a Server for threads; write "
-        "ASGIApp(sio) for this one"
-    )
+    else:
+        raise TypeError(
+            f"{wrapper}({given}): a WSGI application needs a Server for threads; write "
+            "ASGIApp(sio) for this one"
+        )
+
+
+def _check_other(written: str, other: Any, asyncio_based: bool) -> None:
+    """Check that the application beside a server is not clearly of the other kind."""
+    if not callable(other):
+        return
+    call = other if inspect.isroutine(other) else type(other).__call__
+    if asyncio_based and positional(other)[1] == 2:
+        raise TypeError(
+            f"{written}: the application takes two arguments, as WSGI's do; write "
+            "WSGIApp(Server(), app)"
+        )
+    if not asyncio_based and inspect.iscoroutinefunction(call):
+        raise TypeError(
+            f"{written}: the application is a coroutine function, as ASGI's are; write "
+            "ASGIApp(AsyncServer(), app)"
+        )
 
 
 def suggestion(app: Any) -> str:
     """What to serve instead of an object that cannot be served."""
     if _is_server(app):
         return ": servers for threads are served by run(), not by serve()"
+    if isinstance(app, str):
+        return ": pass the server itself; the command takes its name"
     if foreign := _foreign(app):
         return foreign
     if not callable(app):
         return ""
     call = app if inspect.isroutine(app) else type(app).__call__
     wrapper, kind = (
-        ("ASGIApp", "AsyncServer")
+        ("ASGIApp", "an AsyncServer")
         if inspect.iscoroutinefunction(call)
-        else ("WSGIApp", "Server")
+        else ("WSGIApp", "a Server")
     )
     return (
         f": to serve an application beside a Socket.IO server, write "
-        f"run(socketio_fast.{wrapper}(sio, app)), where sio is a {kind}"
+        f"run(socketio_fast.{wrapper}(sio, app)), where sio is {kind}"
     )
 
 

@@ -237,7 +237,13 @@ def test_patterns_that_match_too_much(pattern: str) -> None:
     [
         ({}, []),
         ({"cors_allowed_origins": "*", "cors_credentials": False}, []),
-        ({"cors_allowed_origins": ["http://a"]}, []),
+        ({"cors_allowed_origins": ["http://a", "http://a:1", "null"]}, []),
+        ({"cors_allowed_origins": "https://*.example.com:8443"}, []),
+        ({"cors_allowed_origins": "example.com"}, ["'example.com' is no origin"]),
+        (
+            {"cors_allowed_origins": ["http://a", "http://a/", "http://a/x"]},
+            ["'http://a/' is no origin, and allows nothing", "'http://a/x'"],
+        ),
         ({"cookie": {"name": "io", "HttpOnly": True}}, []),
         ({"cookie": {"name": "io", "httponly": False}}, []),
         ({"cors_allowed_origins": "*"}, ["cors_credentials=False"]),

@@ -46,6 +46,28 @@ def test_a_namespace_without_a_slash_is_refused(sio: Any, method: str) -> None:
     assert "chat" not in sio.handlers
 
 
+@pytest.mark.parametrize("event", ["chat", "connect", "*"])
+def test_a_handler_that_cannot_be_called_is_refused(sio: Any, event: str) -> None:
+    with pytest.raises(TypeError, match="a function expected, not 'handler'"):
+        sio.on(event, "handler")
+
+
+def test_an_event_is_named_by_text_or_a_number(sio: Any) -> None:
+    sio.on(3, lambda sid: None)
+    with pytest.raises(TypeError, match=r"event=\{\}: the name of an event expected"):
+        sio.on({}, lambda sid: None)
+
+
+def test_a_class_for_a_namespace_has_the_right_base(sio: Any) -> None:
+    right, wrong = "AsyncNamespace", "Namespace"
+    if not sio.is_asyncio_based():
+        right, wrong = wrong, right
+    with pytest.raises(ValueError, match=f"has to be a subclass of {right}$"):
+        sio.register_namespace(getattr(socketio, wrong)("/chat"))
+    with pytest.raises(ValueError, match=r"takes an object, such as Chat\('/chat'\)"):
+        sio.register_namespace(getattr(socketio, right))
+
+
 @pytest.mark.parametrize("kind", ["AsyncServer", "Server"])
 def test_the_option_namespaces_is_checked(kind: str) -> None:
     with pytest.raises(ValueError, match="'/chat'"):

@@ -54,6 +54,21 @@ def test_servers_of_the_other_packages_are_named() -> None:
         socketio.run(python_socketio.AsyncServer())
 
 
+def test_an_application_is_of_the_kind_of_its_server() -> None:
+    for app in (flask.Flask("app"), flask.Flask("app").wsgi_app):
+        with pytest.raises(TypeError, match=r"write WSGIApp\(Server\(\), app\)"):
+            socketio.ASGIApp(socketio.AsyncServer(), app)  # type: ignore[arg-type]
+        socketio.WSGIApp(socketio.Server(), app)
+    with pytest.raises(TypeError, match=r"write ASGIApp\(AsyncServer\(\), app\)"):
+        socketio.WSGIApp(socketio.Server(), fastapi.FastAPI())
+    socketio.ASGIApp(socketio.AsyncServer(), fastapi.FastAPI())
+
+
+def test_run_says_that_it_takes_no_names() -> None:
+    with pytest.raises(TypeError, match="pass the server itself"):
+        socketio.run("chat:sio")  # type: ignore[arg-type]
+
+
 def test_run_says_how_applications_are_served() -> None:
     with pytest.raises(TypeError, match=r"run\(socketio_fast\.ASGIApp\(sio, app\)\)"):
         socketio.run(fastapi.FastAPI())  # type: ignore[arg-type]
