@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from socketio_fast.logs import Logger
-from socketio_fast.signatures import names_of, positional
+from socketio_fast.signatures import names_of, passes_on_arguments, positional
 
 __all__ = ["check_callable", "check_event", "check_handler", "check_namespace"]
 
@@ -74,6 +74,8 @@ def check_handler(
     Raises:
         ValueError: It takes fewer arguments than it gets in any case.
     """
+    if passes_on_arguments(handler):
+        return  # a decorator may give it others, as Flask-SocketIO's does
     before = []
     if event == "*":
         before.append("event")

@@ -8,7 +8,15 @@ from collections.abc import Callable, Sequence
 from types import FunctionType, MethodType
 from typing import Any
 
-__all__ = ["adapt", "fit", "inner", "names_of", "positional", "takes_description"]
+__all__ = [
+    "adapt",
+    "fit",
+    "inner",
+    "names_of",
+    "passes_on_arguments",
+    "positional",
+    "takes_description",
+]
 
 
 def inner(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -160,7 +168,7 @@ def adapt(
     count = len(arguments)
     if least <= count and (most is None or most >= count):
         return function
-    decorated = _is_decorated(function)
+    decorated = passes_on_arguments(function)
     if decorated and _last_name(function) == arguments[-1]:
         return function
     if least <= count - 1 == most or (decorated and most == 0):
@@ -186,7 +194,7 @@ def _without_last(function: Callable[..., Any], count: int) -> Callable[..., Any
 _NAMES = ("__module__", "__name__", "__qualname__")
 
 
-def _is_decorated(function: Callable[..., Any]) -> bool:
+def passes_on_arguments(function: Callable[..., Any]) -> bool:
     """Whether its decorator (``functools.wraps``) takes any number of arguments."""
     return hasattr(function, "__wrapped__") and _passes_on(function)
 

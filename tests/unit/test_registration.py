@@ -139,6 +139,20 @@ def test_a_handler_whose_sid_is_named_as_data_is_warned_of(
     assert f"(sid, {name})" in warnings()[0]
 
 
+@pytest.mark.parametrize("handler", [lambda: None, lambda data: None])
+def test_a_decorator_may_give_a_handler_other_arguments(
+    sio: Any, warnings: Any, handler: Any
+) -> None:
+    """As Flask-SocketIO's, which keeps the sid in its request."""
+
+    @functools.wraps(handler)
+    def decorated(sid: str, *args: Any) -> Any:
+        return handler(*args)
+
+    sio.on("ping", decorated)
+    assert warnings() == []
+
+
 def test_methods_of_a_class_are_checked_too(warnings: Any) -> None:
     class Chat(socketio.AsyncNamespace):
         async def on_ping(self) -> None: ...
