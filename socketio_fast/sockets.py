@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 from socketio_fast import exceptions
 from socketio_fast._core.listeners import Listeners
 from socketio_fast._core.peer import Peer, Reply
+from socketio_fast._core.rooms import one_or_several
 from socketio_fast._core.sio import RESERVED_EVENTS
 from socketio_fast.coroutines import DONE, Begun, returns_coroutine
 from socketio_fast.engineio.connection import Connection
@@ -151,7 +152,8 @@ def handshake_of(peer: Peer) -> dict[str, Any]:
 
 
 def several(rooms: Any) -> Iterable[Any]:
-    """A room, or a list, tuple or set of them, as rooms."""
+    """A room, or several, as rooms; see ``one_or_several()``."""
+    rooms = one_or_several(rooms)
     return rooms if isinstance(rooms, (list, tuple, set, frozenset)) else (rooms,)
 
 

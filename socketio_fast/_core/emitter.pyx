@@ -15,7 +15,7 @@ import cython
 from cpython.ref cimport Py_INCREF
 
 from socketio_fast._core.peer cimport Hub, Namespace
-from socketio_fast._core.rooms cimport Rooms
+from socketio_fast._core.rooms cimport Rooms, check_sendable, one_or_several
 
 from socketio_fast.coroutines import frame_of, on_loop
 from socketio_fast.logs import escaped
@@ -53,8 +53,10 @@ cdef class Emission:
                 self.waiting = on_loop(loop, _deliver(encoded))
             return 0
         rooms = self._rooms()
-        if rooms is not None:
-            event = self._list()
+        event = self._list()
+        if rooms is None:
+            check_sendable(hub, self.namespace or "/", event)
+        else:
             self.waiting = rooms.deliver(
                 rooms.encode(event), event, self.to, self.skip_sid, self.callback
             )
@@ -92,9 +94,11 @@ cdef class Emission:
 
         It must not be awaited then.
         """
+        cdef Hub hub = self.hub
         cdef Rooms rooms = self._rooms()
         cdef _Encoded encoded
         if rooms is None:
+            check_sendable(hub, self.namespace or "/", self._list())
             return None
         encoded = _Encoded.__new__(_Encoded)
         encoded.rooms = rooms
@@ -253,6 +257,10 @@ cdef class Emitter:
         cdef Hub hub = self._hub
         if to is None:
             to = room
+        if to is not None and type(to) is not str:
+            to = one_or_several(to)
+        if skip_sid is not None and type(skip_sid) is not str:
+            skip_sid = one_or_several(skip_sid)
         if self._manager is not None:
             if hub.verbose:
                 _log(hub, event, to, namespace)

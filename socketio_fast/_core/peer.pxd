@@ -96,6 +96,7 @@ cdef class Hub(HandlerFactory):
         bint error_acks             # an event that fails is acknowledged as that
         public object trigger       # takes every event instead of the handlers; or None
         Py_ssize_t packet_size      # bytes of the packet that is dispatched
+        bint warned_of_number       # of a room that may be meant as an argument
         readonly object not_handled  # what a handler returns to send no acknowledgement
         readonly Codec codec        # of packets; None: the built-in one
 

@@ -1,7 +1,11 @@
 # Who is in which room of a namespace, and fan-out to rooms.
 from socketio_fast._core.outgoing cimport Outgoing
-from socketio_fast._core.peer cimport Membership, Namespace, Peer
+from socketio_fast._core.peer cimport Hub, Membership, Namespace, Peer
 from socketio_fast._core.recovery cimport Backlog
+
+
+cpdef object one_or_several(object rooms)
+cpdef int check_sendable(Hub hub, str namespace, list data) except -1
 
 
 cdef class Rooms(Membership):
@@ -32,6 +36,7 @@ cdef class Rooms(Membership):
     cdef Py_ssize_t _fan_out(
         self, dict peers, list data, Outgoing m, object skip, object callback
     ) except -1
+    cdef int _warn_of_number(self, list data, object to) except -1
     cdef bint _overheard(self) except -1
     cdef int _show(self, list data, object to, object skip) except -1
     cdef int _tell(

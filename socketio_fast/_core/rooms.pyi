@@ -4,7 +4,10 @@ from typing import Any, final
 
 from typing_extensions import Self
 
-from socketio_fast._core.peer import Membership, Namespace, Peer
+from socketio_fast._core.peer import Hub, Membership, Namespace, Peer
+
+def one_or_several(rooms: Any) -> Any: ...
+def check_sendable(hub: Hub, namespace: str, data: list[Any]) -> int: ...
 
 @final
 class Rooms(Membership):

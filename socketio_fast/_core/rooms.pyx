@@ -8,6 +8,7 @@ Sending only gathers (see session.Engine), so no membership changes during a fan
 unless somebody listens to what connections send (`Engine.overheard`).
 """
 import asyncio
+from collections.abc import Hashable, Iterable, Iterator, Mapping, MappingView
 
 import cython
 from cpython.bytes cimport PyBytes_AS_STRING
@@ -23,6 +24,7 @@ from socketio_fast._core.outgoing cimport Outgoing
 from socketio_fast._core.peer cimport (
     CONNECTED,
     DISCONNECTED,
+    Hub,
     Membership,
     Namespace,
     Peer,
@@ -35,6 +37,44 @@ from socketio_fast._core.sio import RESERVED_EVENTS
 from socketio_fast.exceptions import LimitError
 
 cdef frozenset _reserved = RESERVED_EVENTS
+
+
+cpdef object one_or_several(object rooms):
+    """A room, or several in a list, tuple, set or frozenset; None for none.
+
+    Iterators (generators), views of dicts and what cannot be a room itself (deques) are
+    several rooms as well: they become a tuple. A tuple or frozenset that a client has
+    entered as a room is that room.
+
+    Raises:
+        TypeError: It is neither.
+    """
+    if rooms is None or isinstance(rooms, (str, list, tuple, set, frozenset, int)):
+        return rooms
+    if isinstance(rooms, (Iterator, MappingView)) or (
+        isinstance(rooms, Iterable)
+        and not isinstance(rooms, (Hashable, Mapping))
+    ):
+        return tuple(rooms)
+    if not isinstance(rooms, Hashable):
+        raise TypeError(
+            f"{rooms!r:.80} is no room: a sid, a room (a hashable value) or a list of "
+            "them expected; several arguments of an event are a tuple, "
+            "emit(event, (first, second))"
+        )
+    return rooms
+
+
+cpdef int check_sendable(Hub hub, str namespace, list data) except -1:
+    """Raise what sending an event to a namespace would raise, which nobody is in."""
+    if not namespace.startswith("/"):
+        raise ValueError(
+            f"namespace={namespace!r}: the name of a namespace begins with a slash, "
+            f"write {'/' + namespace!r}"
+        )
+    _check_name(data)
+    hub.encode(SIO_EVENT, namespace, data, -1)
+    return 0
 
 
 @cython.final
@@ -175,6 +215,8 @@ cdef class Rooms(Membership):
         if to is None:
             return {peer: None for peer in self.namespace.peers.values()}
         if isinstance(to, (list, tuple, set, frozenset)):
+            if isinstance(to, (tuple, frozenset)) and to in self.rooms:
+                return self.rooms[to]
             union = {}
             for room in to:
                 peer = self._peer(room)
@@ -210,7 +252,9 @@ cdef class Rooms(Membership):
         cdef Outgoing m = self.encode(data)
         m.plain = not compress
         m.volatile = volatile
-        return self.deliver(m, data, to, skip, callback)
+        return self.deliver(
+            m, data, one_or_several(to), one_or_several(skip), callback
+        )
 
     def ask(
         self, list data, object to, object skip, object collector, bint compress=True
@@ -228,6 +272,7 @@ cdef class Rooms(Membership):
         Returns:
             Of each client that was asked, the `Peer` and the number to forget_ack() by.
         """
+        to, skip = one_or_several(to), one_or_several(skip)
         cdef Outgoing m = self.encode(data), own
         cdef Codec codec = self.namespace.hub.codec
         cdef list asked = []
@@ -320,8 +365,22 @@ cdef class Rooms(Membership):
             recipients = len(self.namespace.peers)
         else:
             recipients = self._fan_out(self._recipients(to), data, m, skip, callback)
+            if recipients == 0 and isinstance(to, int):
+                self._warn_of_number(data, to)
         if self.namespace.hub.observer is not None:
             self._tell(data, m, recipients, to, skip)
+        return 0
+
+    cdef int _warn_of_number(self, list data, object to) except -1:
+        """`emit("x", 1, 2)` is meant for two arguments, and sends one to room 2."""
+        cdef Hub hub = self.namespace.hub
+        if to not in self.rooms and not hub.warned_of_number:
+            hub.warned_of_number = True
+            hub.logger.warning(
+                "%.80r was sent to room %r, which nobody is in. If that was meant as an "
+                "argument of the event: several arguments are a tuple, "
+                "emit(event, (first, second)). This is told once", data[0], to,
+            )
         return 0
 
     cdef bint _overheard(self) except -1:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from socketio_fast._core.peer import Reply
+from socketio_fast._core.rooms import check_sendable, one_or_several
 from socketio_fast.logs import escaped
 from socketio_fast.managers.base import BaseManager
 from socketio_fast.managers.cluster import Scope, describe
@@ -59,7 +60,8 @@ class AsyncManager(BaseManager):
         Raises:
             TypeError: ``data`` is not JSON with bytes in it.
         """
-        to = room if to is None else to
+        to = one_or_several(room if to is None else to)
+        skip_sid = one_or_several(skip_sid)
         blocked = self._emit(event, arguments(data), namespace, to, skip_sid, callback)
         if blocked is not None:
             await blocked
@@ -123,6 +125,8 @@ class AsyncManager(BaseManager):
         """Send an event to clients of this process; a Future if that has to wait."""
         ns = self._namespace(namespace)
         if ns is None:
+            if self.server is not None:
+                check_sendable(self.server._hub, namespace, [event, *args])
             return None
         return ns.rooms.emit([event, *args], to, skip_sid, callback)
 

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from socketio_fast import exceptions
 from socketio_fast._core.failures import ends_task, log_failure
+from socketio_fast._core.rooms import one_or_several
 from socketio_fast.managers.messages import pack, unpack
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ ASK_LIFETIME = 3600
 def rooms_of(rooms: Iterable[Any]) -> tuple[Any, ...]:
     """Rooms, of which some may be lists of rooms."""
     found: list[Any] = []
-    for room in rooms:
+    for room in map(one_or_several, rooms):
         if isinstance(room, (list, tuple, set, frozenset)):
             found.extend(room)
         else:

@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 
 from socketio_fast._core.failures import contain, defer_exit, ends_task
 from socketio_fast._core.peer import Reply
+from socketio_fast._core.rooms import one_or_several
 from socketio_fast.engineio import json as engineio_json
 from socketio_fast.exceptions import BroadcastTimeoutError, TimeoutError
 from socketio_fast.logs import AnyLogger, as_logger
@@ -223,7 +224,8 @@ class AsyncPubSubManager(AsyncManager):
             RuntimeError: There is a ``callback``, but no server.
         """
         namespace = namespace or "/"
-        room = room if to is None else to
+        room = one_or_several(room if to is None else to)
+        skip_sid = one_or_several(skip_sid)
         if kwargs.get("ignore_queue"):
             await super().emit(event, data, namespace, room, skip_sid, callback)
             return
