@@ -377,7 +377,7 @@ cdef class Rooms(Membership):
         if to not in self.rooms and not hub.warned_of_number:
             hub.warned_of_number = True
             hub.logger.warning(
-                "%.80r was sent to room %r, which nobody is in. If that was meant as an "
+                "%.80r was sent to room %r, which nobody is in. If that was meant as "
                 "argument of the event: several arguments are a tuple, "
                 "emit(event, (first, second)). This is told once", data[0], to,
             )
