@@ -15,7 +15,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
@@ -491,8 +491,11 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         data = await self.get_session(sid, namespace)
         try:
             yield data
-        finally:
-            await self.save_session(sid, data, namespace)
+        except BaseException:
+            with suppress(KeyError):  # gone meanwhile: the block's own error matters
+                await self.save_session(sid, data, namespace)
+            raise
+        await self.save_session(sid, data, namespace)
 
     async def disconnect(
         self, sid: str, namespace: str | None = None, ignore_queue: bool = False

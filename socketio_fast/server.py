@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from socketio_fast._core.emitter import Emission
@@ -400,8 +400,11 @@ class Server(Broadcasting, BaseServer):
         session = self.get_session(sid, namespace)
         try:
             yield session
-        finally:
-            self.save_session(sid, session, namespace)
+        except BaseException:
+            with suppress(KeyError):  # gone meanwhile: the block's own error matters
+                self.save_session(sid, session, namespace)
+            raise
+        self.save_session(sid, session, namespace)
 
     def disconnect(
         self, sid: str, namespace: str | None = None, ignore_queue: bool = False

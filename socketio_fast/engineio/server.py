@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from socketio_fast.drain import DrainSummary
@@ -199,8 +199,11 @@ class Server(BaseServer):
         session = self.get_session(sid)
         try:
             yield session
-        finally:
-            self.save_session(sid, session)
+        except BaseException:
+            with suppress(KeyError):  # gone meanwhile: the block's own error matters
+                self.save_session(sid, session)
+            raise
+        self.save_session(sid, session)
 
     def disconnect(self, sid: str | None = None) -> None:
         """Disconnect a client, or all; what was sent before is delivered."""

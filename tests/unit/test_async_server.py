@@ -10,7 +10,7 @@ import pytest
 import socketio
 
 import socketio_fast
-from socketio_fast import AsyncServer, exceptions, testing
+from socketio_fast import AsyncNamespace, AsyncServer, exceptions, testing
 from unit.sansio import Server, errors
 
 
@@ -190,6 +190,28 @@ def test_the_end_of_the_block_saves() -> None:
     with pytest.raises(ZeroDivisionError):
         run(use())
     assert sio.store == {"x": "{'a': 1, 'b': 2}"}
+
+
+@pytest.mark.parametrize("of_namespace", [False, True])
+def test_a_block_that_fails_raises_its_own_error_when_the_client_has_gone(
+    of_namespace: bool,
+) -> None:
+    server, sio = make()
+    _, sid = server.joined()
+    namespace = AsyncNamespace("/")
+    sio.register_namespace(namespace)
+
+    async def use(error: Exception | None) -> None:
+        async with (namespace if of_namespace else sio).session(sid):
+            await sio.disconnect(sid)
+            if error is not None:
+                raise error
+
+    with pytest.raises(ZeroDivisionError):
+        run(use(ZeroDivisionError()))
+    _, sid = server.joined()
+    with pytest.raises(KeyError, match="Session not found"):
+        run(use(None))  # what it changed is lost: that is not silent
 
 
 def test_a_session_is_there_for_the_disconnect_handler() -> None:

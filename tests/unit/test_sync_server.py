@@ -205,6 +205,16 @@ def test_what_needs_a_client_says_so(sio: socketio_fast.Server) -> None:
         sio.call("question")
 
 
+def test_a_block_that_fails_raises_its_own_error_when_the_client_has_gone(
+    server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "get_session", lambda *args: {})  # it was there before
+    with pytest.raises(ZeroDivisionError), server.session("gone"):
+        raise ZeroDivisionError
+    with pytest.raises(KeyError), server.session("gone"):
+        pass
+
+
 def test_call_needs_concurrent_handlers() -> None:
     sio = socketio_fast.Server(async_handlers=False)
     with pytest.raises(RuntimeError, match="async_handlers is False"):
