@@ -38,9 +38,9 @@ from socketio_fast.logs import AnyLogger, choose_logger, escaped
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.base import BaseManager
 from socketio_fast.managers.pubsub import AsyncPubSubManager
+from socketio_fast.names import check_namespace
 from socketio_fast.operators import Broadcasting, BroadcastOperator
 from socketio_fast.recovery import choose_recovery
-from socketio_fast.registration import check_namespace
 from socketio_fast.serializers import choose_encoding
 from socketio_fast.socket_namespace import (
     Namespaces,

@@ -10,13 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 from socketio_fast._core.peer import Hub, Namespace, Peer
 from socketio_fast.engineio.base_server import Reason
 from socketio_fast.events import name_of
+from socketio_fast.names import check_namespace
 from socketio_fast.namespace import AsyncNamespace, BaseServerNamespace
-from socketio_fast.registration import (
-    check_callable,
-    check_event,
-    check_handler,
-    check_namespace,
-)
+from socketio_fast.registration import check_callable, check_event, check_handler
 from socketio_fast.signatures import adapt, fit, takes_description
 from socketio_fast.validation import validated, validated_connect
 

@@ -8,30 +8,13 @@ from typing import Any
 from socketio_fast.logs import Logger
 from socketio_fast.signatures import names_of, passes_on_arguments, positional
 
-__all__ = ["check_callable", "check_event", "check_handler", "check_namespace"]
+__all__ = ["check_callable", "check_event", "check_handler"]
 
 #: Names of a first argument that is meant for what the client sends. The first argument
 #: is the client's ``sid``.
 DATA_NAMES = frozenset(
     ("args", "body", "content", "data", "json", "message", "msg", "payload", "text")
 )
-
-
-def check_namespace(name: str) -> str:
-    """The name of a namespace, which begins with a slash; ``"*"`` is every one.
-
-    Raises:
-        TypeError: It is no ``str``.
-        ValueError: It begins with something else.
-    """
-    if not isinstance(name, str):
-        raise TypeError(f"namespace={name!r}: the name of a namespace expected, a str")
-    if name != "*" and not name.startswith("/"):
-        raise ValueError(
-            f"namespace={name!r}: the name of a namespace begins with a slash, write "
-            f"{'/' + name!r}"
-        )
-    return name
 
 
 def check_event(event: Any, logger: Logger) -> None:

@@ -277,6 +277,7 @@ class Server(Broadcasting, BaseServer):
 
         Raises:
             TypeError: ``data`` is not JSON with bytes in it.
+            ValueError: The event's name is reserved, or there can be no such namespace.
         """
         event = name_of(event)
         if callback is not None:

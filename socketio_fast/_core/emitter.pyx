@@ -53,10 +53,8 @@ cdef class Emission:
                 self.waiting = on_loop(loop, _deliver(encoded))
             return 0
         rooms = self._rooms()
-        event = self._list()
-        if rooms is None:
-            check_sendable(hub, self.namespace or "/", event)
-        else:
+        if rooms is not None:
+            event = self._list()
             self.waiting = rooms.deliver(
                 rooms.encode(event), event, self.to, self.skip_sid, self.callback
             )
@@ -79,7 +77,10 @@ cdef class Emission:
         if hub.verbose:
             _log(hub, self.event, self.to, self.namespace)
         ns = hub.namespaces.get(self.namespace or "/")
-        return None if ns is None else ns.rooms
+        if ns is None:
+            check_sendable(hub, self.namespace or "/", self._list())
+            return None
+        return ns.rooms
 
     cdef list _list(self):
         if self.data is None:
@@ -94,11 +95,9 @@ cdef class Emission:
 
         It must not be awaited then.
         """
-        cdef Hub hub = self.hub
         cdef Rooms rooms = self._rooms()
         cdef _Encoded encoded
         if rooms is None:
-            check_sendable(hub, self.namespace or "/", self._list())
             return None
         encoded = _Encoded.__new__(_Encoded)
         encoded.rooms = rooms
@@ -181,7 +180,9 @@ cdef class Emission:
 
     def __dealloc__(self):
         if self.hub is not None:
-            PyErr_WarnEx(RuntimeWarning, "emit() was never awaited", 1)
+            PyErr_WarnEx(
+                RuntimeWarning, "coroutine 'AsyncServer.emit' was never awaited", 1
+            )
 
 
 Coroutine.register(Emission)

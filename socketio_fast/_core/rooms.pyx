@@ -35,6 +35,7 @@ from socketio_fast._core.sio cimport SIO_EVENT
 
 from socketio_fast._core.sio import RESERVED_EVENTS
 from socketio_fast.exceptions import LimitError
+from socketio_fast.names import check_namespace
 
 cdef frozenset _reserved = RESERVED_EVENTS
 
@@ -67,11 +68,7 @@ cpdef object one_or_several(object rooms):
 
 cpdef int check_sendable(Hub hub, str namespace, list data) except -1:
     """Raise what sending an event to a namespace would raise, which nobody is in."""
-    if not namespace.startswith("/"):
-        raise ValueError(
-            f"namespace={namespace!r}: the name of a namespace begins with a slash, "
-            f"write {'/' + namespace!r}"
-        )
+    check_namespace(namespace)
     _check_name(data)
     hub.encode(SIO_EVENT, namespace, data, -1)
     return 0
@@ -378,7 +375,7 @@ cdef class Rooms(Membership):
             hub.warned_of_number = True
             hub.logger.warning(
                 "%.80r was sent to room %r, which nobody is in. If that was meant as "
-                "argument of the event: several arguments are a tuple, "
+                "an argument of the event: several arguments are a tuple, "
                 "emit(event, (first, second)). This is told once", data[0], to,
             )
         return 0

@@ -61,6 +61,35 @@ async def test_nothing_happens_before_it_is_awaited(sio) -> None:
         await emission
 
 
+@pytest.mark.parametrize("kind", ["AsyncServer", "Server"])
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (("e", object()), TypeError, "not JSON serializable"),
+        (("connect", 1), ValueError, "reserved event name"),
+        (("e", 1, None, None, None, "chat"), ValueError, "a slash, write '/chat'"),
+    ],
+)
+async def test_what_cannot_be_sent_is_refused_before_the_namespace_is_there(
+    kind: str, arguments: tuple[object, ...], error: type[Exception], message: str
+) -> None:
+    server = getattr(socketio_fast, kind)()
+
+    async def emit() -> None:
+        result = server.emit(*arguments)
+        if kind == "AsyncServer":
+            await result
+
+    with pytest.raises(error, match=message):
+        await emit()
+
+
+async def test_what_can_be_sent_to_a_namespace_that_is_not_there_is_sent_to_nobody(
+    sio,
+) -> None:
+    await sio.emit("e", (1, b"bytes"), namespace="/nowhere")
+
+
 async def test_it_can_be_awaited_once(sio) -> None:
     emission = sio.emit("e")
     await emission
@@ -76,5 +105,5 @@ def test_what_is_thrown_into_it_comes_out(sio) -> None:
 
 
 def test_one_that_is_forgotten_is_warned_of(sio) -> None:
-    with pytest.warns(RuntimeWarning, match="never awaited"):
+    with pytest.warns(RuntimeWarning, match="'AsyncServer.emit' was never awaited"):
         sio.emit("e")
