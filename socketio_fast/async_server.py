@@ -66,13 +66,13 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
 
     Example::
 
-        sio = socketio_fast.AsyncServer()
+        sio = socketio.AsyncServer()
 
         @sio.event
         async def chat(sid, text):
             await sio.emit("chat", text, skip_sid=sid)
 
-        socketio_fast.run(sio, port=5000)
+        socketio.run(sio, port=5000)
 
     Args:
         client_manager: What tells other processes of events and rooms, one of

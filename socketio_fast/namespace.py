@@ -168,7 +168,7 @@ class Namespace(BaseServerNamespace):
 
     Example::
 
-        class Chat(socketio_fast.Namespace):
+        class Chat(socketio.Namespace):
             def on_connect(self, sid, environ, auth):
                 self.enter_room(sid, "lobby")
 
@@ -186,7 +186,7 @@ class AsyncNamespace(NamespaceEmitter, BaseServerNamespace):
 
     Example::
 
-        class Chat(socketio_fast.AsyncNamespace):
+        class Chat(socketio.AsyncNamespace):
             async def on_connect(self, sid, environ, auth):
                 await self.enter_room(sid, "lobby")
 

@@ -77,7 +77,7 @@ async def serve(
 
     Example::
 
-        async with await socketio_fast.serve(sio, port=5000):
+        async with await socketio.serve(sio, port=5000):
             await forever
 
     Args:

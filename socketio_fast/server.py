@@ -54,13 +54,13 @@ class Server(Broadcasting, BaseServer):
 
     Example::
 
-        sio = socketio_fast.Server()
+        sio = socketio.Server()
 
         @sio.event
         def chat(sid, text):
             sio.emit("chat", text, skip_sid=sid)
 
-        app = socketio_fast.WSGIApp(sio, flask_app.wsgi_app)
+        app = socketio.WSGIApp(sio, flask_app.wsgi_app)
 
     Args:
         client_manager: What tells other processes of events and rooms, one of

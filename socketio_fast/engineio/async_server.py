@@ -49,13 +49,13 @@ class AsyncServer(BaseServer):
 
     Example::
 
-        eio = socketio_fast.engineio.AsyncServer()
+        eio = socketio.engineio.AsyncServer()
 
         @eio.on("message")
         async def message(sid, data):
             await eio.send(sid, data)
 
-        socketio_fast.run(eio, port=5000)
+        socketio.run(eio, port=5000)
 
     Args:
         async_mode: ``None``, ``"asgi"``, ``"aiohttp"``, ``"sanic"`` or ``"tornado"``;

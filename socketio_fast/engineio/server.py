@@ -38,13 +38,13 @@ class Server(BaseServer):
 
     Example::
 
-        eio = socketio_fast.engineio.Server()
+        eio = socketio.engineio.Server()
 
         @eio.on("message")
         def message(sid, data):
             eio.send(sid, data)
 
-        app = socketio_fast.engineio.WSGIApp(eio)
+        app = socketio.engineio.WSGIApp(eio)
 
     Args:
         async_mode: ``None`` or ``"threading"``; there is one mode.

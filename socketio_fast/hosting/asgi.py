@@ -341,8 +341,8 @@ class ASGIApp(EngineASGIApp):
 
     Example::
 
-        app = socketio_fast.ASGIApp(sio, FastAPI(), static_files={"/": "index.html"})
-        # uvicorn module:app, or socketio_fast.run(app)
+        app = socketio.ASGIApp(sio, FastAPI(), static_files={"/": "index.html"})
+        # uvicorn module:app, or socketio.run(app)
 
     Args:
         socketio_server: A :class:`socketio_fast.AsyncServer`.

@@ -437,8 +437,8 @@ class WSGIApp(EngineWSGIApp):
 
     Example::
 
-        app = socketio_fast.WSGIApp(sio, flask_app.wsgi_app)
-        # gunicorn --threads 100 module:app, or socketio_fast.run(app)
+        app = socketio.WSGIApp(sio, flask_app.wsgi_app)
+        # gunicorn --threads 100 module:app, or socketio.run(app)
 
     Args:
         socketio_app: A :class:`socketio_fast.Server`.

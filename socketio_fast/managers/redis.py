@@ -40,8 +40,8 @@ class AsyncRedisManager(AsyncPubSubManager):
 
     Example::
 
-        sio = socketio_fast.AsyncServer(
-            client_manager=socketio_fast.AsyncRedisManager("redis://redis.example")
+        sio = socketio.AsyncServer(
+            client_manager=socketio.AsyncRedisManager("redis://redis.example")
         )
 
     Args:
@@ -171,7 +171,7 @@ class RedisManager(PubSubManager):
 
     Example, of a program that only sends::
 
-        manager = socketio_fast.RedisManager("redis://", write_only=True)
+        manager = socketio.RedisManager("redis://", write_only=True)
         manager.emit("news", {"a": 1}, room="subscribers")
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
@@ -92,6 +93,20 @@ def test_the_package_has_one_name(code: str) -> None:
     assert not re.search(r"^import socketio_fast$", code, re.M)
     for name in re.findall(r"\bsocketio_fast\.(\w+)\(", code):
         assert name not in socketio.__all__, f"write socketio.{name}()"
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted((ROOT / "socketio_fast").rglob("*.py")),
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_examples_of_docstrings_have_that_name(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and (
+            text := ast.get_docstring(node)
+        ):
+            example = re.search(r"Examples?::\n\n((?: +.*\n|\n)+)", text + "\n")
+            assert example is None or "socketio_fast." not in example[1]
 
 
 def test_there_are_snippets() -> None:
