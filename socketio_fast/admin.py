@@ -67,9 +67,13 @@ InstrumentedAsyncServer`, as for what follows. A function is called in a thread 
         )
         self.admin_namespace = namespace
         self.read_only = read_only
-        self.server_id = self._inner.server_id
         self.mode = mode
         self.server_stats_interval = server_stats_interval
+
+    @property
+    def server_id(self) -> str:
+        """How the UI calls this server; a forked process is another."""
+        return self._inner.server_id
 
     def instrument(self) -> None:
         """Open the namespace, and look on; the constructor calls it.

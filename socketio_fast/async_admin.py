@@ -98,10 +98,9 @@ class InstrumentedAsyncServer:
         self._rule = _rule(auth)
         self.admin_namespace = namespace
         self.read_only = read_only
-        host_id = getattr(sio.manager, "host_id", None)
-        self.server_id = server_id or host_id or HOSTNAME
+        self._server_id = server_id
         # Whether other processes have clients, and UIs, of this server's.
-        self._clustered = host_id is not None
+        self._clustered = hasattr(sio.manager, "host_id")
         self.mode = mode
         self.server_stats_interval = server_stats_interval
         self._sessions: dict[str, float] = {}
@@ -134,6 +133,12 @@ class InstrumentedAsyncServer:
                 features += ["EMIT", "JOIN", "LEAVE", "DISCONNECT"]
                 features += ["MJOIN", "MLEAVE", "MDISCONNECT"]
         return features
+
+    @property
+    def server_id(self) -> str:
+        """How the UI calls this server; a forked process is another."""
+        own: str = getattr(self.sio.manager, "host_id", HOSTNAME)
+        return self._server_id or own
 
     def instrument(self) -> None:
         """Open the namespace, and look on; the constructor calls it.

@@ -44,6 +44,22 @@ MAX_CALLBACKS = 100_000
 OUTBOX_SIZE = 1000
 
 
+class _Identity:
+    """An id that each process has of its own, also where they are forked later."""
+
+    def __init__(self) -> None:
+        self._pid = -1
+        self._id = ""
+
+    @property
+    def id(self) -> str:
+        pid = os.getpid()
+        if pid != self._pid:
+            self._id = uuid.uuid4().hex
+            self._pid = pid
+        return self._id
+
+
 class AsyncPubSubManager(AsyncManager):
     """Clients of several processes that share a channel.
 
@@ -78,7 +94,7 @@ class AsyncPubSubManager(AsyncManager):
         super().__init__()
         self.channel = channel
         self.write_only = write_only
-        self.host_id = uuid.uuid4().hex
+        self._host = _Identity()
         self.logger = None if logger is None else as_logger(logger, __name__)
         if json is not None:
             self.json = json
@@ -95,6 +111,11 @@ class AsyncPubSubManager(AsyncManager):
         self._pid = os.getpid()
         self._refused = False
         self._reset()
+
+    @property
+    def host_id(self) -> str:
+        """Which process this is, to the others; a forked process is another."""
+        return self._host.id
 
     def _reset(self) -> None:
         """Nothing is connected: at first, after :meth:`close`, on another loop."""

@@ -151,11 +151,15 @@ class PubSubManager(Manager):
         self.logger = None if logger is None else as_logger(logger, __name__)
         manager = self._new_async_manager(channel, write_only, logger, json)
         self.async_manager: AsyncPubSubManager = manager
-        self.host_id = manager.host_id
         self.callbacks = manager.callbacks
         self.json = manager.json
         # Set when what the running _listen() yields is not wanted any more.
         self._stop_listening = threading.Event()
+
+    @property
+    def host_id(self) -> str:
+        """Which process this is, to the others; a forked process is another."""
+        return self.async_manager.host_id
 
     def _new_async_manager(
         self, channel: str, write_only: bool, logger: AnyLogger | None, json: Any

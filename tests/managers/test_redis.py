@@ -252,6 +252,68 @@ assert manager.lost_messages == 0
     assert (done.returncode, done.stderr) == (0, "")
 
 
+PRELOADED = """
+import asyncio, os, signal, sys
+import socketio_fast
+
+sio = socketio_fast.AsyncServer(
+    client_manager=socketio_fast.AsyncRedisManager(sys.argv[1])
+)
+before = sio.manager.host_id
+
+@sio.on("say")
+async def say(sid, text):
+    await sio.emit("said", text)
+
+async def serve():
+    assert sio.manager.host_id != before
+    async with await socketio_fast.serve(sio, port=0) as server:
+        print(server.url, flush=True)
+        await asyncio.Event().wait()
+
+children = []
+for _ in range(2):
+    pid = os.fork()
+    if not pid:
+        signal.alarm(50)
+        asyncio.run(serve())
+    children.append(pid)
+sys.stdin.read()
+for pid in children:
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+"""
+
+
+async def test_servers_that_are_forked_hear_each_other(
+    redis: Redis, connect: Connect
+) -> None:
+    """As with gunicorn --preload."""
+    program = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", PRELOADED, redis.url),
+        cwd=HERE,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert program.stdin is not None
+    assert program.stdout is not None
+    try:
+        urls = [(await within(program.stdout.readline())).decode() for _ in range(2)]
+        one, other = [await connect(url.strip()) for url in urls]
+        heard: set[str] = set()
+
+        def hears() -> bool:
+            while not other.events.empty():
+                heard.add(other.events.get_nowait()[1])
+            return "hello" in heard
+
+        while not hears():  # until both have subscribed, of which nobody tells
+            await within(one.sio.call("say", "hello"))
+    finally:
+        program.stdin.close()
+        await within(program.wait())
+
+
 def test_a_script_whose_broker_is_away_says_so(tmp_path: Path) -> None:
     program = """
 import socketio_fast
