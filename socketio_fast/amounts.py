@@ -16,8 +16,10 @@ def whole(value: Any) -> int | None:
     That is any integer (``__index__``, as numpy's have), and any other number that is
     whole, as ``1e8``. Booleans and text are no numbers.
     """
+    if type(value).__name__ in ("bool", "bool_"):  # numpy's has been both
+        return None
     try:
-        return None if isinstance(value, bool) else index(value)
+        return index(value)
     except TypeError:
         number = real(value)
         return int(value) if number is not None and number.is_integer() else None

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import ssl as _ssl
+import sys
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
@@ -249,7 +250,9 @@ async def _listen(
     options: dict[str, Any] = {"ssl": ssl, "backlog": backlog}
     if uds is not None:
         try:
-            server = await loop.create_unix_server(factory, str(uds), **options)
+            # Python 3.13 and later would remove it, also in a forked process.
+            keep = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+            server = await loop.create_unix_server(factory, str(uds), **keep, **options)
         except OSError as exc:
             raise OSError(exc.errno, exc.strerror, str(uds)) from None
     elif sock is not None:

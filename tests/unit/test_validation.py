@@ -702,6 +702,9 @@ def test_what_is_nested_too_deep_is_refused(kind: Any) -> None:
     value: Any = None
     for _ in range(1000):
         value = {"kind": "a", "child": value, "inside": value}
+    if kind is StructA and sys.version_info >= (3, 12):
+        one(kind)("sid", value)  # there C code may nest deeper than Python's
+        return
     details = wrong(kind, value)
     assert len(details) == 1
 
