@@ -249,10 +249,11 @@ async def _listen(
 ) -> list[asyncio.AbstractServer]:
     options: dict[str, Any] = {"ssl": ssl, "backlog": backlog}
     if uds is not None:
+        if sys.version_info >= (3, 13):
+            # It would remove the file of the socket, also in a forked process.
+            options["cleanup_socket"] = False
         try:
-            # Python 3.13 and later would remove it, also in a forked process.
-            keep = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
-            server = await loop.create_unix_server(factory, str(uds), **keep, **options)
+            server = await loop.create_unix_server(factory, str(uds), **options)
         except OSError as exc:
             raise OSError(exc.errno, exc.strerror, str(uds)) from None
     elif sock is not None:

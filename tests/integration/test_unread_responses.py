@@ -213,7 +213,7 @@ async def test_over_tls(serve: Any, files: dict[str, str]) -> None:
     stalled = await connect(4096)
     # More than buffers hold, of which nothing is read.
     await stalled.send(request("GET", "/static/large.bin") * 16)
-    while not server._endpoint.connections.open:
+    while not server._endpoint.connections.open:  # noqa: ASYNC110
         await asyncio.sleep(0)  # the client ends the handshake of TLS 1.3 first
     await within(server._endpoint.connections.wait_closed(None), 30)
     stalled.writer.transport.abort()
