@@ -33,11 +33,11 @@ from socketio_fast._core.recovery cimport ClientState
 from socketio_fast._core.session cimport Engine
 from socketio_fast._core.sio cimport SIO_EVENT
 
-from socketio_fast._core.sio import RESERVED_EVENTS
+from socketio_fast._core.sio import RESERVED_EVENTS as _RESERVED
 from socketio_fast.exceptions import LimitError
 from socketio_fast.names import check_namespace
 
-cdef frozenset _reserved = RESERVED_EVENTS
+cdef frozenset _reserved = _RESERVED
 
 
 cpdef object one_or_several(object rooms):
