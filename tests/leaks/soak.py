@@ -411,8 +411,8 @@ async def echoes(port: int, seconds: float, clients: int) -> tuple[list[float], 
 
 async def run(name: str, seconds: float, peers: int, clients: int = CLIENTS) -> Result:
     server = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.leaks.soak", "--serve"),
-        cwd=Path(__file__).parents[2],
+        # Not from the checkout, whose package may not be built.
+        *(sys.executable, __file__, "--serve"),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
     )
