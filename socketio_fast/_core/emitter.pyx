@@ -203,8 +203,8 @@ async def _deliver(encoded):
 
 
 cdef object _fixed(object several):
-    """A list that its owner may change, as it is now."""
-    return tuple(several) if isinstance(several, (list, set)) else several
+    """A list that its owner may change, as it is now; a tuple might be one room."""
+    return list(several) if isinstance(several, (list, set)) else several
 
 
 @cython.final

@@ -44,7 +44,7 @@ cpdef object one_or_several(object rooms):
     """A room, or several in a list, tuple, set or frozenset; None for none.
 
     Iterators (generators), views of dicts and what cannot be a room itself (deques) are
-    several rooms as well: they become a tuple. A tuple or frozenset that a client has
+    several rooms as well: they become a list. A tuple or frozenset that a client has
     entered as a room is that room.
 
     Raises:
@@ -56,7 +56,7 @@ cpdef object one_or_several(object rooms):
         isinstance(rooms, Iterable)
         and not isinstance(rooms, (Hashable, Mapping))
     ):
-        return tuple(rooms)
+        return list(rooms)
     if not isinstance(rooms, Hashable):
         raise TypeError(
             f"{rooms!r:.80} is no room: a sid, a room (a hashable value) or a list of "

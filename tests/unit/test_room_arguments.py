@@ -73,6 +73,22 @@ def test_any_other_hashable_value_is_one_room(three: Any, room: Any) -> None:
     assert got(server, clients) == [True, False, False]
 
 
+@pytest.mark.parametrize("several", [list, iter])
+def test_what_is_no_tuple_is_several_rooms_beside_a_tuple_that_is_one(
+    three: Any, several: Any
+) -> None:
+    server, sio, clients = three
+    for (_, sid), room in zip(clients, [(1, 2), 1, 2], strict=True):
+        done(sio.enter_room(sid, room))
+    done(sio.emit("e", to=several([1, 2])))
+    assert got(server, clients) == [False, True, True]
+    # As the server for threads sends.
+    sio.emit("e", to=several([1, 2])).encode()()
+    assert got(server, clients) == [False, True, True]
+    done(sio.emit("e", to=(1, 2)))
+    assert got(server, clients) == [True, False, False]
+
+
 @pytest.mark.parametrize("to", [{"a": 1}, bytearray(b"a")])
 def test_what_is_no_room_says_how_arguments_are_sent(three: Any, to: Any) -> None:
     _, sio, _ = three
