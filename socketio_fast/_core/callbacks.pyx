@@ -43,11 +43,9 @@ cdef class Callbacks(HandlerFactory):
         self.ordered = ordered
         self.read_text = read_text
 
-    def bind(self, engine, loop):
-        """Run on this event loop. Handlers of clients without a context of their own
-        run in copies of the current one."""
-        if self.runner is None or self.runner.loop is not loop:
-            self.runner = Runner(loop)
+    def bind(self, Engine engine not None):
+        """Run on the engine's event loop."""
+        self.runner = engine.runner
 
     cdef SessionHandler new_handler(self, Session session):
         cdef CallbackHandler handler = CallbackHandler.__new__(CallbackHandler)

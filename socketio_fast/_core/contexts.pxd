@@ -8,4 +8,31 @@ cdef inline object copied(object context):
     return None if context is None else PyContext_Copy(context)
 
 
-cdef bint same(object first, object second) except -1
+cdef extern from *:
+    """
+    /* Copies share their table of variables until one of them sets a variable. The
+       structure is CPython's, 3.7 to 3.14; _has_layout() tries it. */
+    typedef struct {
+        PyObject_HEAD
+        PyObject *previous;
+        PyObject *variables;
+    } sf_context;
+    static inline int sf_shares_variables(PyObject *a, PyObject *b) {
+        return ((sf_context *)a)->variables == ((sf_context *)b)->variables;
+    }
+    """
+    bint sf_shares_variables(object a, object b)
+    size_t SF_CONTEXT_SIZE "sizeof(sf_context)"
+
+
+cdef bint layout_known
+
+cdef bint are_equal(object first, object second) except -1
+
+
+cdef inline bint same(object first, object second) except -1:
+    # Whether the same variables have the same values, objects that are identical.
+    return (
+        layout_known and sf_shares_variables(first, second)
+        or are_equal(first, second)
+    )

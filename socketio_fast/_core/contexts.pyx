@@ -5,27 +5,8 @@ to it, and an `__eq__` of the application's may raise. Here a value is itself al
 """
 from contextvars import Context, ContextVar, copy_context
 
-cdef extern from *:
-    """
-    /* Copies share their table of variables until one of them sets a variable. The
-       structure is CPython's, 3.7 to 3.14; _has_layout() tries it. */
-    typedef struct {
-        PyObject_HEAD
-        PyObject *previous;
-        PyObject *variables;
-    } sf_context;
-    static inline int sf_shares_variables(PyObject *a, PyObject *b) {
-        return ((sf_context *)a)->variables == ((sf_context *)b)->variables;
-    }
-    """
-    bint sf_shares_variables(object a, object b)
-    size_t SF_CONTEXT_SIZE "sizeof(sf_context)"
 
-
-cdef bint same(object first, object second) except -1:
-    """Whether the same variables have the same values, objects that are identical."""
-    if layout_known and sf_shares_variables(first, second):
-        return True
+cdef bint are_equal(object first, object second) except -1:
     if len(first) != len(second):
         return False
     for variable, value in first.items():

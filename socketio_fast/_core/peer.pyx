@@ -261,14 +261,13 @@ cdef class Hub(HandlerFactory):
         self.codec = codec
         self._new_recovery = new_recovery
 
-    def bind(self, engine, loop):
-        """Run on this event loop. Handlers of clients without a context of their own
-        run in copies of the current one."""
+    def bind(self, Engine engine not None):
+        """Run on the engine's event loop."""
         self.engine = engine
         if self.observer is not None:
             self.observe(self.observer)
-        if self.runner is None or self.runner.loop is not loop:
-            self.runner = Runner(loop)
+        if self.runner is not engine.runner:
+            self.runner = engine.runner
             # Their deadlines were the other loop's.
             for ns in self.namespaces.values():
                 if (<Namespace> ns).recovery is not None:

@@ -4,8 +4,13 @@ from socketio_fast._core.limits cimport Limits, Visitor
 from socketio_fast._core.deflate cimport Extension
 from socketio_fast._core.observer cimport Observer
 from socketio_fast._core.outgoing cimport Outgoing
+from socketio_fast._core.tasks cimport Runner
 from socketio_fast._core.unsent cimport Unsent
 from socketio_fast._core.writer cimport Flusher, Writer
+
+cdef extern from "Python.h":
+    unsigned long PyThread_get_thread_ident()
+
 
 cdef enum SessionState:
     OPENING     # the handler has not accepted yet
@@ -224,6 +229,7 @@ cdef class Engine(Flusher):
         object context              # the server's context variables
         # The event loop, by three of its methods; None before bind().
         readonly object loop
+        readonly Runner runner      # of all handlers
         object _clock
         object _call_at
         object _call_soon
@@ -248,7 +254,11 @@ cdef class Engine(Flusher):
     cdef int mark(self, Transport transport) except -1
     cdef int overflow(self, Session session) except -1
     cdef list blocked(self)
-    cdef bint is_elsewhere(self) except -1
+    cdef inline bint is_elsewhere(self) except -1:
+        # Whether this is another thread than that of the event loop, which runs.
+        return self.thread != PyThread_get_thread_ident() and self._runs()
+
+    cdef bint _runs(self) except -1
     cdef int tell_refusal(self, str cause, object address, str message) except -1
     cdef int failed(self, object error, str message, tuple args) except -1
     cdef int _flush_slow(self, Session session) except -1

@@ -45,6 +45,7 @@ from socketio_fast._core.limits cimport Limits, Visitor
 from socketio_fast._core.deflate cimport Extension
 from socketio_fast._core.observer cimport Observer
 from socketio_fast._core.outgoing cimport Outgoing
+from socketio_fast._core.tasks cimport Runner
 from socketio_fast._core.unsent cimport Unsent
 from socketio_fast._core.wire cimport sf_base64_encode
 from socketio_fast._core.writer cimport Flusher, Writer
@@ -54,7 +55,6 @@ from socketio_fast.logs import escaped
 
 cdef extern from "Python.h":
     object PyContext_CopyCurrent()
-    unsigned long PyThread_get_thread_ident()
 
 # Disconnect reasons, python-socketio's strings.
 SERVER_DISCONNECT = "server disconnect"
@@ -1256,6 +1256,7 @@ cdef class Engine(Flusher):
         self.loop = loop
         self.thread = PyThread_get_thread_ident() if loop.is_running() else 0
         self.context = PyContext_CopyCurrent()
+        self.runner = Runner(loop)
         self._clock = loop.time
         self._call_at = loop.call_at
         self._call_soon = loop.call_soon
@@ -1474,12 +1475,8 @@ cdef class Engine(Flusher):
         self.flushing = True
         return 0
 
-    cdef bint is_elsewhere(self) except -1:
-        """Whether this is another thread than that of the event loop, which runs."""
-        return (
-            self.thread != 0 and self.thread != PyThread_get_thread_ident()
-            and self.loop.is_running()
-        )
+    cdef bint _runs(self) except -1:
+        return self.thread != 0 and self.loop.is_running()
 
     @property
     def elsewhere(self):

@@ -53,6 +53,8 @@ cdef class Runner:
         object on_slow          # is told of it
         object _captured
         Spare _spare
+        bint _in_burst
+        Spare _current          # the spare, while its Task is current between handlers
 
     cdef object fork(self, object context)
     cdef object kept(self, object context, object before)
@@ -67,3 +69,6 @@ cdef class Runner:
         self, Spare spare, object handler, object coro, object awaited
     ) except -1
     cdef int _put_back(self, Spare spare, object result) except -1
+    cdef bint begin_burst(self) except -1
+    cdef int end_burst(self) except -1
+    cdef int _leave(self) except -1

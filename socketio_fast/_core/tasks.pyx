@@ -15,6 +15,10 @@ A spare is given up, ended as the handler did, when something of the handler cou
 stick to it: somebody holds it (or a weak reference), it was cancelled, named, given a
 callback or an attribute, or context variables were set in the Runner's context.
 
+While the messages of one segment are handled, in a *burst*, the spare Task stays the
+current one between handlers: to make it current and take it back is 300 of the 7,900
+instructions of an echo with 8 in flight, and more since Python 3.12.
+
 A Task schedules its first step when it is made, by `loop.call_soon`: an attribute of
 the loop takes that one call (an event loop without `__dict__` cannot serve).
 
@@ -266,7 +270,11 @@ cdef class Runner:
         entered = spare.context
         if context is not None:
             entered = spare.driver.context = context
-        before = _swap(self.loop, spare.task)
+        before = None
+        if spare is self._current:
+            self._current = None
+        else:
+            before = _swap(self.loop, spare.task)
         PyContext_Enter(entered)
         if self.threshold:
             began = sf_coarse_ns()
@@ -291,7 +299,10 @@ cdef class Runner:
                 self._tell_slow(began, func, None, _tuple(args, n))
             raise
         PyContext_Exit(entered)
-        _restore(self.loop, before, ended)
+        if ended and self._in_burst and before is None:
+            self._current = spare
+        else:
+            _restore(self.loop, before, ended)
         if self.threshold and sf_coarse_ns() - began >= self.threshold:
             self._tell_slow(began, func, None, _tuple(args, n))
         if ended:
@@ -336,17 +347,38 @@ cdef class Runner:
         spare.step()
         return 0
 
+    cdef bint begin_burst(self) except -1:
+        """Several handlers may follow each other: the Task of one that ends stays the
+        current one for the next. True: whoever called this calls `end_burst()`."""
+        if self._in_burst:
+            return False
+        self._in_burst = True
+        return True
+
+    cdef int end_burst(self) except -1:
+        self._in_burst = False
+        return 0 if self._current is None else self._leave()
+
+    cdef int _leave(self) except -1:
+        self._current = None
+        return _restore(self.loop, None, True)
+
     cdef int _put_back(self, Spare spare, object result) except -1:
         cdef object before
+        cdef bint current = spare is self._current, reusable
         spare.driver.context = None
-        if (
-            Py_REFCNT(<PyObject *> spare.task) == spare.references
+        reusable = (
+            Py_REFCNT(<PyObject *> spare.task) == spare.references + current
             and same(spare.context, self._base)
             and not spare.driver.touched
             and not sf_has_weakrefs(spare.task)
-        ):
-            if self._spare is None:
-                self._spare = spare
+        )
+        if reusable and self._spare is None:
+            self._spare = spare
+            return 0
+        if current:
+            self._leave()
+        if reusable:
             return 0
         # To whoever looks at this Task, it has ended with the handler.
         spare.driver.state = ENDED

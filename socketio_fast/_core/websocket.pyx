@@ -29,6 +29,7 @@ from socketio_fast._core.outgoing cimport (
     FRAMES_BASE64,
     Outgoing,
 )
+from socketio_fast._core.tasks cimport Runner
 from socketio_fast._core.session cimport (
     BASE64,
     REVISION_3,
@@ -272,6 +273,8 @@ cdef class WebSocket(Transport):
         cdef bytearray joined = self.partial
         cdef const char *p = PyBytes_AS_STRING(data)
         cdef Py_ssize_t n = PyBytes_GET_SIZE(data), taken
+        cdef Runner runner = self.engine.runner
+        cdef bint burst
         if self.dead:
             return
         if joined is not None:
@@ -281,6 +284,7 @@ cdef class WebSocket(Transport):
                 return
             p = PyByteArray_AS_STRING(joined)
             self.partial = None
+        burst = runner.begin_burst()
         try:
             taken = self._read(p, n, joined is not None)
             if taken < n and not self.dead:
@@ -289,6 +293,9 @@ cdef class WebSocket(Transport):
             # After a violation nothing that follows can be understood.
             self._fail(exc)
             self._close_connection()
+        finally:
+            if burst:
+                runner.end_burst()
 
     def eof_received(self):
         return False

@@ -219,7 +219,7 @@ class AsyncServer(BaseServer):
             self.logger.warning("; ".join(self.config.weaknesses))
         self.engine.bind(loop)
         self.engine.max_packets = server_limit()
-        self._factory.bind(self.engine, loop)
+        self._factory.bind(self.engine)
         assert self._factory.runner is not None
         self._factory.runner.watch(
             self.config.slow_handler_threshold, self._slow_handlers

@@ -111,6 +111,7 @@ def test_only_what_is_below_is_needed(path: Path) -> None:
                 "limits",
                 "observer",
                 "outgoing",
+                "tasks",
                 "unsent",
                 "wire",
                 "writer",

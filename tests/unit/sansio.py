@@ -430,7 +430,7 @@ def make_engine(
     engine = Engine(EngineConfig(**options), callbacks, logger)
     engine.generate_by(lambda: str(next(numbers)))
     engine.bind(loop)  # type: ignore[arg-type]
-    callbacks.bind(engine, loop)  # type: ignore[arg-type]
+    callbacks.bind(engine)
     return engine, callbacks, loop
 
 

@@ -597,7 +597,7 @@ def test_another_loop_when_there_are_none() -> None:
     engine.drop_all()
     other: Any = Loop()
     engine.bind(other)
-    callbacks.bind(engine, other)
+    callbacks.bind(engine)
     _, transport = open_session(engine)
     other.advance(3)
     assert transport.sent[1:] == [b"2"]
