@@ -15,6 +15,7 @@ import cython
 from cpython.ref cimport Py_INCREF
 
 from socketio_fast._core.peer cimport Hub, Namespace
+from socketio_fast._core.recovery cimport fixed
 from socketio_fast._core.rooms cimport Rooms, check_sendable, one_or_several
 
 from socketio_fast.coroutines import frame_of, on_loop
@@ -103,8 +104,8 @@ cdef class Emission:
         encoded.rooms = rooms
         encoded.event = self._list()
         encoded.message = rooms.encode(encoded.event)
-        encoded.to = _fixed(self.to)
-        encoded.skip_sid = _fixed(self.skip_sid)
+        encoded.to = fixed(self.to)
+        encoded.skip_sid = fixed(self.skip_sid)
         encoded.callback = self.callback
         return encoded
 
@@ -200,11 +201,6 @@ async def _deliver(encoded):
     waiting = encoded()
     if waiting is not None:
         await waiting
-
-
-cdef object _fixed(object several):
-    """A list that its owner may change, as it is now; a tuple might be one room."""
-    return list(several) if isinstance(several, (list, set)) else several
 
 
 @cython.final

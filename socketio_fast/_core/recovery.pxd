@@ -80,3 +80,6 @@ cdef class Backlog(Recovery):
     cdef ClientState _restorable(self, Session back, object pid, object offset)
     cdef int _forget(self, ClientState state) except -1
     cdef int _expired(self, ClientState state) except -1
+
+
+cdef object fixed(object rooms)

@@ -43,6 +43,8 @@ cdef enum:
     FRAME_HEAD = 10
     FEW_ROOMS = 16
 
+cdef tuple SEVERAL = (tuple, set, frozenset)  # rooms, in what fixed() returns
+
 
 @cython.final
 @cython.freelist(64)
@@ -75,13 +77,16 @@ cdef class ClientState(ConnectionState):
 
     cdef bint _is_for(self, Entry e, int64_t n) except -1:
         """Whether packet `n` was for this client."""
-        if isinstance(e.skip, (tuple, frozenset)):
+        if isinstance(e.skip, SEVERAL):
             if self.sid in e.skip:
                 return False
         elif e.skip is not None and e.skip == self.sid:
             return False
-        if not isinstance(e.to, (tuple, frozenset)):
-            return self._was_in(e.to, n)
+        # A tuple may be the room of a client that is away, and of nobody else.
+        if not isinstance(e.to, set) and self._was_in(e.to, n):
+            return True
+        if not isinstance(e.to, SEVERAL):
+            return False
         for room in e.to:
             if self._was_in(room, n):
                 return True
@@ -182,8 +187,8 @@ cdef class Backlog(Recovery):
         if m.volatile:
             return m
         e = Entry.__new__(Entry)
-        e.to = _fixed(to)
-        e.skip = _fixed(skip)
+        e.to = fixed(to)
+        e.skip = fixed(skip)
         now = engine.now()
         # What it is rendered as goes when it has been sent.
         e.message = outgoing.unrendered(m)
@@ -475,7 +480,7 @@ cdef class Backlog(Recovery):
 
 cdef Py_ssize_t _count(object several) except -1:
     """How many rooms these are."""
-    return len(several) if isinstance(several, (tuple, frozenset)) else 1
+    return len(several) if isinstance(several, SEVERAL) else 1
 
 
 cdef Py_ssize_t _sent_size(Outgoing m, Session session) except -1:
@@ -488,11 +493,13 @@ cdef Py_ssize_t _sent_size(Outgoing m, Session session) except -1:
     return size
 
 
-cdef object _fixed(object several):
-    """A room or several, as they are now. Raises TypeError for what is no room."""
-    if isinstance(several, (list, tuple)):
-        several = tuple(several)
-    elif isinstance(several, (set, frozenset)):
-        several = frozenset(several)
-    hash(several)
-    return several
+cdef object fixed(object rooms):
+    """A room, or several as they are now. Raises TypeError for what is no room.
+
+    Several in a list or set become a set; a tuple or frozenset, which may be one room,
+    stays what it is.
+    """
+    if isinstance(rooms, (list, set)):
+        return set(rooms)
+    hash(rooms)
+    return rooms

@@ -32,6 +32,7 @@ cdef class Rooms(Membership):
     cdef int send(
         self, Outgoing m, list data, object to, object skip, object callback
     ) except -1
+    cdef bint _is_room(self, object to) except -1
     cdef dict _recipients(self, object to)
     cdef Py_ssize_t _fan_out(
         self, dict peers, list data, Outgoing m, object skip, object callback

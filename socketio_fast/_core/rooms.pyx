@@ -205,6 +205,10 @@ cdef class Rooms(Membership):
             self.events._room_ended(peer.sid)
         return 0
 
+    cdef bint _is_room(self, object to) except -1:
+        """Whether what could be several rooms is one that somebody is in."""
+        return isinstance(to, (tuple, frozenset)) and to in self.rooms
+
     cdef dict _recipients(self, object to):
         """The peers in a room, or in any of several: each once, as keys."""
         cdef Peer peer
@@ -212,7 +216,7 @@ cdef class Rooms(Membership):
         if to is None:
             return {peer: None for peer in self.namespace.peers.values()}
         if isinstance(to, (list, tuple, set, frozenset)):
-            if isinstance(to, (tuple, frozenset)) and to in self.rooms:
+            if self._is_room(to):
                 return self.rooms[to]
             union = {}
             for room in to:
@@ -340,7 +344,9 @@ cdef class Rooms(Membership):
         cdef PyObject *value
         cdef Py_ssize_t i = 0, recipients
         if self.recovery is not None and callback is None:
-            m = self.recovery.record(m, data, to, skip)
+            m = self.recovery.record(
+                m, data, [to] if self._is_room(to) else to, skip
+            )
         if callback is None and skip is None and isinstance(to, str):
             # The most frequent: one client.
             peer = self._peer(to)

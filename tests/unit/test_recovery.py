@@ -209,6 +209,40 @@ def test_rooms_and_who_is_skipped() -> None:
     assert client.events() == [["newer"]]
 
 
+@pytest.mark.parametrize("somebody", [False, True])
+def test_a_room_that_is_a_tuple(somebody: bool) -> None:
+    """R5: it is that room, not those of its members, also if nobody is left in it."""
+    f = Fixture()
+    client, other, member = f.client(), f.client(), f.client()
+    f.rooms.enter(client.sid, ("a", "b"))
+    if somebody:
+        f.rooms.enter(other.sid, ("a", "b"))
+        f.rooms.enter(member.sid, "a")
+    f.emit("zero")
+    client.events()
+    member.events()
+    client.cut()
+    member.cut()
+    f.emit("yes", to=("a", "b"))
+    f.emit("no", to=["a", "b"])
+    client.connect()
+    member.connect()
+    assert client.events() == [["yes"]]
+    assert member.events() == ([["no"]] if somebody else [])
+
+
+@pytest.mark.parametrize("to", [["a", []], [{}]])
+def test_what_cannot_be_a_room_is_not_kept(to: Any) -> None:
+    f = Fixture()
+    client = f.client()
+    with pytest.raises(TypeError, match="unhashable"):
+        f.emit("n", to=to)
+    client.cut()
+    client.connect()
+    assert client.recovered
+    assert client.events() == []
+
+
 def test_a_room_that_was_closed_meanwhile() -> None:
     """R5: who is away is not in it any more."""
     f = Fixture()
