@@ -301,7 +301,6 @@ async def test_no_cookie(run: Run) -> None:
         ({"HttpOnly": True}, "io={sid}; HttpOnly"),
         ({"name": "x", "Max-Age": "60"}, "x={sid}; Max-Age=60"),
     ],
-    ids=str,
 )
 async def test_cookie(run: Run, cookie: Any, attributes: str) -> None:
     server = await run(cookie=cookie)

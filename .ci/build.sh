@@ -1,0 +1,111 @@
+# Sourced by .ci/run: what has to be there before a check can run. Each step looks first
+# whether its result is there already, made of the same sources.
+
+# interpreter VERSION: its path, if extension modules can be built for it. A shim of pyenv
+# may be there, and have nothing behind it.
+interpreter() {
+    local candidate
+    for candidate in "python$1" "${PYENV_ROOT:-$HOME/.pyenv}/versions/$1".*/bin/python; do
+        "$candidate" - 2>/dev/null <<'PYTHON' && return
+import ensurepip, os, sys, sysconfig, venv
+os.stat(os.path.join(sysconfig.get_path("include"), "Python.h"))
+print(os.path.realpath(sys.executable))
+PYTHON
+    done
+    return 1
+}
+
+main_python() { interpreter 3.11 || interpreter 3; }
+
+version_of() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])'; }
+
+step_system() {
+    local missing=() name
+    command -v gcc >/dev/null || missing+=(gcc libc6-dev)
+    command -v npm >/dev/null || missing+=(nodejs npm)
+    for name in chromium redis-server rabbitmq-server; do
+        command -v "$name" >/dev/null || missing+=("$name")
+    done
+    [ -n "$(PATH=$PATH:/usr/sbin command -v nginx)" ] || missing+=(nginx-light)
+    [ -n "$(PATH=$PATH:/usr/sbin command -v haproxy)" ] || missing+=(haproxy)
+    main_python >/dev/null || missing+=(python3-venv python3-dev)
+    ((${#missing[@]})) || return 0
+    local sudo
+    sudo=$([ "$(id -u)" = 0 ] || echo sudo)
+    $sudo apt-get update -q
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qy "${missing[@]}"
+}
+
+# What the package is made of, as one number.
+sources() {
+    git ls-files -z --cached --others --exclude-standard -- socketio_fast csrc setup.py \
+        pyproject.toml MANIFEST.in pytest_socketio_fast.py socketio_fast_alias.pth |
+        xargs -0 sha256sum | sha256sum | cut -c1-16
+}
+
+# fresh FILE VALUE: FILE has this VALUE. made FILE VALUE: it has from now on.
+fresh() { [ "$(cat "$1" 2>/dev/null)" = "$2" ]; }
+made() { echo "$2" >"$1"; }
+
+# tree NAME: a directory to build a variant in. Objects of another variant, which
+# setuptools would take for those it is to build, are not in it. The C that Cython wrote
+# is, which is the same for every Python and compiler.
+tree() {
+    rm -rf "${WORK:?}/$1"
+    mkdir -p "$WORK/$1/build"
+    tar xzf "$WORK"/dist/*.tar.gz --strip-components=1 -C "$WORK/$1"
+    cp -a build/cython "$WORK/$1/build/"
+}
+
+# The package, compiled once: a source distribution, and the wheel made of that.
+step_wheel() {
+    local now
+    now=$(sources)
+    if fresh "$WORK/dist/made" "$now"; then return; fi
+    rm -rf "$WORK/dist"
+    [ -x "$WORK/build/bin/python" ] || "$(main_python)" -m venv "$WORK/build"
+    "$WORK/build/bin/pip" install -q build
+    "$WORK/build/bin/python" -m build --sdist -o "$WORK/dist" . >/dev/null
+    tree wheel
+    "$WORK/build/bin/pip" wheel -q --no-deps -w "$WORK/dist" "$WORK/wheel"
+    made "$WORK/dist/made" "$now"
+}
+
+# Everything but the package, from the lists in pyproject.toml.
+requirements() { # EXTRA...
+    "$(main_python)" - "$@" <<'PYTHON'
+import sys, tomllib
+with open("pyproject.toml", "rb") as file:
+    project = tomllib.load(file)
+print(*project["build-system"]["requires"], *project["project"]["dependencies"], sep="\n")
+for extra in sys.argv[1:]:
+    print(*project["project"]["optional-dependencies"][extra], sep="\n")
+PYTHON
+}
+
+# environment DIRECTORY PYTHON EXTRA...
+environment() {
+    local directory=$1 python=$2 wanted
+    wanted=$(requirements "${@:3}")
+    if fresh "$directory/made" "$wanted"; then return; fi
+    rm -rf "$directory"
+    "$python" -m venv "$directory"
+    requirements "${@:3}" >"$directory/requirements"
+    "$directory/bin/pip" install -q -r "$directory/requirements"
+    made "$directory/made" "$wanted"
+}
+
+step_venv() {
+    if ! fresh tests/interop/node_modules/.made "$(sha256sum tests/interop/package-lock.json)"; then
+        npm ci --silent --prefix tests/interop
+        made tests/interop/node_modules/.made "$(sha256sum tests/interop/package-lock.json)"
+    fi
+    environment "$WORK/venv" "$(main_python)" test lint
+    "$WORK/venv/bin/pip" install -q 'coverage>=7.6'
+}
+
+# The wheel, with its extras as a user asks for them.
+step_install() {
+    "$WORK/venv/bin/pip" uninstall -qy socketio-fast
+    "$WORK/venv/bin/pip" install -q "$(echo "$WORK"/dist/*.whl)[test,lint]"
+}
