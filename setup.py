@@ -90,6 +90,8 @@ class BuildWithPth(build_py):
 
 setup(
     cmdclass={"build_py": BuildWithPth},
+    # As many compilers at a time as there are processors.
+    options={"build_ext": {"parallel": True}},
     ext_modules=cythonize(
         [
             Extension(

@@ -6,6 +6,9 @@
 WORKERS=(-n 4 --dist loadfile --no-loadscope-reorder)
 APART=(-m "not alone")
 
+# What another Python can break.
+REAL=(tests/unit tests/integration tests/conformance)
+
 # Of tests/unit, what is not about the compiled core or has no sans-IO loop: it starts
 # processes and threads, and takes long under the sanitizers.
 HOSTED=(alias cli client_files fair_threads handler_pool loop_thread static_files sync_server)
@@ -44,7 +47,14 @@ for part in browser compat conformance docs integration interop leaks managers m
     eval "step_$part() { pytest -q ${WORKERS[*]} tests/$part; }"
 done
 
-step_alone() { pytest -q -m alone; }
+step_alone() {
+    pytest -q -m alone
+    local version
+    for version in $(extreme oldest) $(extreme newest); do
+        # `.ci/run alone` does not build for other Pythons.
+        [ ! -x "$WORK/python$version/bin/pytest" ] || tests_on "$version" -m alone "${REAL[@]}"
+    done
+}
 
 step_benchmarks() {
     if (($(nproc) < 2)); then
@@ -103,21 +113,7 @@ step_sanitize() {
 
 step_sanitize-all() {
     variant sanitize SANITIZE
-    sanitized "${WORKERS[@]}" tests/unit tests/property tests/integration tests/conformance
-}
-
-# on_python VERSION PYTEST-ARGUMENT...
-on_python() {
-    local name=python$1 python
-    if ! python=$(interpreter "$1"); then
-        echo "Python $1 is not on this machine: not tried"
-        return
-    fi
-    environment "$WORK/$name" "$python" test
-    tree "$name-tree"
-    "$WORK/$name/bin/pip" install -q --no-deps --no-build-isolation "$WORK/$name-tree"
-    rm -rf "$WORK/$name-tree"
-    "$WORK/$name/bin/pytest" -q -p no:cacheprovider "${APART[@]}" "${@:2}"
+    sanitized "${WORKERS[@]}" "${REAL[@]}" tests/property
 }
 
 # The versions on this machine but the main one, oldest first.
@@ -131,27 +127,61 @@ others() {
 
 present_pythons() { local version; for version in $(others); do echo "python$version"; done; }
 
-# The oldest (or newest) of the others, if it is older (or newer) than the main one.
-step_oldest() { at_end oldest "$(others | head -n 1)"; }
-step_newest() { at_end newest "$(others | tail -n 1)"; }
-
-at_end() {
-    local main order
+# The oldest or the newest Python of this machine, if that is not the main one.
+extreme() {
+    local main
     main=$(version_of "$(main_python)")
-    order=$(printf '%s\n' "$main" "$2" | sort -V | head -n 1)
-    if [ -z "$2" ] || { [ "$1" = oldest ] && [ "$order" = "$main" ]; } ||
-        { [ "$1" = newest ] && [ "$order" != "$main" ]; }; then
-        echo "Python $main, which the other steps use, is the $1 on this machine"
+    case $1 in
+    oldest) others | head -n 1 | awk -F. -v main="${main#*.}" '$2 < main' ;;
+    newest) others | tail -n 1 | awk -F. -v main="${main#*.}" '$2 > main' ;;
+    esac
+}
+
+# install_on VERSION [FLAG]: an environment with the package, built for this Python.
+install_on() {
+    local name=python$1
+    environment "$WORK/$name" "$(interpreter "$1")" test
+    tree "$name-tree"
+    env "SOCKETIO_FAST_${2:-RELEASE}=1" "$WORK/$name/bin/pip" install -q \
+        --force-reinstall --no-deps --no-build-isolation "$WORK/$name-tree"
+    rm -rf "$WORK/$name-tree"
+}
+
+tests_on() { # VERSION PYTEST-ARGUMENT...
+    PATH=$WORK/python$1/bin:$PATH pytest -q -p no:cacheprovider "${@:2}"
+}
+
+# Where not every version is tried, assertions are on, and the compiler does not take long.
+on_extreme() {
+    local version
+    version=$(extreme "$1")
+    if [ -z "$version" ]; then
+        echo "the $1 Python of this machine is the one of the other steps"
         return
     fi
-    echo "Python $2"
-    on_python "$2" tests/unit tests/integration tests/conformance
+    echo "Python $version"
+    install_on "$version" DEBUG
+    tests_on "$version" "${APART[@]}" "${REAL[@]}"
+}
+
+step_oldest() { on_extreme oldest; }
+step_newest() { on_extreme newest; }
+
+on_python() {
+    if ! interpreter "$1" >/dev/null; then
+        echo "Python $1 is not on this machine: not tried"
+        return
+    fi
+    install_on "$1"
+    tests_on "$1" "${WORKERS[@]}" "${APART[@]}"
+    tests_on "$1" -m alone
 }
 
 for version in "${VERSIONS[@]}"; do
-    eval "step_python$version() { on_python $version ${WORKERS[*]} tests; }"
+    eval "step_python$version() { on_python $version; }"
 done
 
 step_pythons() { local version; for version in $(others); do "step_python$version"; done; }
 
-step_soak() { python -m tests.leaks.soak; }
+# Not from the checkout, whose package `python -m` would take for the installed one.
+step_soak() { (cd tests && python -m leaks.soak); }

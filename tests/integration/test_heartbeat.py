@@ -15,6 +15,9 @@ TIMEOUT = 0.15
 EARLY = 0.02
 LATE = 1.0
 
+# A peer here has fractions of a second to answer.
+pytestmark = pytest.mark.alone
+
 
 def now() -> float:
     return asyncio.get_running_loop().time()

@@ -9,6 +9,9 @@ from .soak import KINDS, RATE, run
 SECONDS = 2
 CLIENTS = 20
 
+# So many echoes in so many seconds, of ordinary clients.
+pytestmark = pytest.mark.alone
+
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_hostile_peers_take_little_and_others_are_served(kind: str) -> None:
