@@ -4,7 +4,7 @@
 # Workers beside each other wait for sockets and processes more than they compute. A
 # file's tests are in one of them and keep their order; the slow directories come first.
 WORKERS=(-n 4 --dist loadfile --no-loadscope-reorder)
-APART=(-m "not alone")
+APART=(-m "not alone and not prompt")
 
 # What another Python can break.
 REAL=(tests/unit tests/integration tests/conformance)
@@ -47,14 +47,27 @@ for part in browser compat conformance docs integration interop leaks managers m
     eval "step_$part() { pytest -q ${WORKERS[*]} tests/$part; }"
 done
 
-step_alone() {
-    pytest -q -m alone
-    local version
+# Each Python in a process of its own: these tests wait, and must not wait for long.
+step_prompt() {
+    local version failed=0
+    declare -A running
+    pytest -q -m prompt >"$WORK/log/prompt-main" 2>&1 &
+    running[main]=$!
     for version in $(extreme oldest) $(extreme newest); do
-        # `.ci/run alone` does not build for other Pythons.
-        [ ! -x "$WORK/python$version/bin/pytest" ] || tests_on "$version" -m alone "${REAL[@]}"
+        # `.ci/run prompt` does not build for other Pythons.
+        [ -x "$WORK/python$version/bin/pytest" ] || continue
+        tests_on "$version" -m prompt "${REAL[@]}" >"$WORK/log/prompt-$version" 2>&1 &
+        running[$version]=$!
     done
+    for version in "${!running[@]}"; do
+        wait "${running[$version]}" || failed=1
+        echo "-- Python $version"
+        cat "$WORK/log/prompt-$version"
+    done
+    return "$failed"
 }
+
+step_alone() { pytest -q -m alone; }
 
 step_benchmarks() {
     if (($(nproc) < 2)); then
@@ -137,12 +150,12 @@ extreme() {
     esac
 }
 
-# install_on VERSION [FLAG]: an environment with the package, built for this Python.
+# install_on VERSION [NAME=VALUE]: an environment with the package, built for this Python.
 install_on() {
     local name=python$1
     environment "$WORK/$name" "$(interpreter "$1")" test
     tree "$name-tree"
-    env "SOCKETIO_FAST_${2:-RELEASE}=1" "$WORK/$name/bin/pip" install -q \
+    env "${@:2}" "$WORK/$name/bin/pip" install -q \
         --force-reinstall --no-deps --no-build-isolation "$WORK/$name-tree"
     rm -rf "$WORK/$name-tree"
 }
@@ -160,7 +173,7 @@ on_extreme() {
         return
     fi
     echo "Python $version"
-    install_on "$version" DEBUG
+    install_on "$version" SOCKETIO_FAST_DEBUG=1
     tests_on "$version" "${APART[@]}" "${REAL[@]}"
 }
 
@@ -174,7 +187,7 @@ on_python() {
     fi
     install_on "$1"
     tests_on "$1" "${WORKERS[@]}" "${APART[@]}"
-    tests_on "$1" -m alone
+    tests_on "$1" -m "alone or prompt"
 }
 
 for version in "${VERSIONS[@]}"; do

@@ -17,9 +17,9 @@ except ImportError as error:
     if error.name != "socketio_fast._core.session":
         raise
     sys.exit(
-        f"{error.path} is not compiled for this Python: run `pip install '.[test]'` and "
-        "then `pytest`, which tests what is installed; `python -m pytest` tests the "
-        "checkout, after `python setup.py build_ext --inplace`"
+        f"{error.path} is not compiled for this Python: run `pip install '.[test]'` "
+        "and then `pytest`, which tests what is installed; `python -m pytest` tests "
+        "the checkout, after `python setup.py build_ext --inplace`"
     )
 
 # The clients of tests/interop are for other tests too.

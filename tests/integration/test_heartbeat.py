@@ -15,8 +15,7 @@ TIMEOUT = 0.15
 EARLY = 0.02
 LATE = 1.0
 
-# A peer here has fractions of a second to answer.
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.prompt
 
 
 def now() -> float:
