@@ -65,7 +65,8 @@ step_wheel() {
     rm -rf "$WORK/dist"
     [ -x "$WORK/build/bin/python" ] || "$(main_python)" -m venv "$WORK/build"
     "$WORK/build/bin/pip" install -q build
-    "$WORK/build/bin/python" -m build --sdist -o "$WORK/dist" . >/dev/null
+    "$WORK/build/bin/python" -m build --sdist -o "$WORK/dist" . >"$WORK/log/sdist" 2>&1 ||
+        { cat "$WORK/log/sdist"; return 1; }
     tree wheel
     "$WORK/build/bin/pip" wheel -q --no-deps -w "$WORK/dist" "$WORK/wheel"
     made "$WORK/dist/made" "$now"
