@@ -110,7 +110,7 @@ step_trace() {
 # sanitized PYTEST-ARGUMENT...
 sanitized() {
     # Without this, a package that was built another way would pass for a sanitized one.
-    ldd "$WORK"/sanitize/socketio_fast/_core/session.*.so | grep -q libasan
+    ldd "$WORK"/sanitize/socketio_fast/_core/session.*.so | grep libasan
     PYTHONPATH=$WORK/sanitize ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc \
         LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" \
         pytest -q -p no:cacheprovider --timeout 600 "${APART[@]}" "$@"
