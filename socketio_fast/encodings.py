@@ -82,6 +82,11 @@ class UsesJSON:
 
     _functions: tuple[Any, JSON] = (engineio_json, BUILT_IN)
 
+    @classmethod
+    def _is_built_in(cls) -> bool:
+        """Whether it is the JSON that also writes what has to be replaced."""
+        return cls.json is None or cls.json is engineio_json
+
     def _json(self) -> JSON:
         """The functions of ``json``, looked at again when that has been replaced."""
         if self._functions[0] is not self.json:

@@ -19,6 +19,7 @@ except ImportError as exc:
 from socketio_fast._core.codec import claims_fit
 from socketio_fast.exceptions import PacketError
 from socketio_fast.packet import CONNECT_ERROR, Packet
+from socketio_fast.payloads import plain
 
 __all__ = ["MsgPackPacket"]
 
@@ -31,7 +32,8 @@ class MsgPackPacket(Packet):
 
     uses_binary_events: ClassVar[bool] = False
 
-    #: Makes something that MessagePack knows of a value that it does not know.
+    #: Makes something that MessagePack knows of a value that it does not know. What
+    #: it refuses by a ``TypeError`` is replaced as with JSON.
     dumps_default: ClassVar[Callable[[Any], Any] | None] = None
     #: Makes a value of an extension type, of its code and data.
     ext_hook: ClassVar[Callable[[int, bytes], Any]] = msgpack.ExtType
@@ -46,7 +48,8 @@ class MsgPackPacket(Packet):
 
         Args:
             dumps_default: Called with a value that MessagePack does not know; returns
-                one that it knows, or a ``msgpack.ExtType``.
+                one that it knows, or a ``msgpack.ExtType``. What it refuses by a
+                ``TypeError`` is replaced as with JSON: sets, dates, dataclasses, …
             ext_hook: Called with the code and the data of an extension type; returns
                 the value. ``undefined`` of JavaScript is ``None`` without being asked.
         """
@@ -57,7 +60,8 @@ class MsgPackPacket(Packet):
         """The packet as it is sent.
 
         Raises:
-            TypeError: ``data`` has a value that MessagePack does not know.
+            TypeError: ``data`` has a value that cannot be sent.
+            OverflowError: An integer has more than 64 bits.
         """
         packet: dict[str, Any] = {
             "type": self.packet_type,
@@ -68,7 +72,7 @@ class MsgPackPacket(Packet):
             packet["data"] = self.data
         if self.id is not None:
             packet["id"] = self.id
-        encoded: bytes = msgpack.packb(packet, default=type(self).dumps_default)
+        encoded: bytes = msgpack.packb(packet, default=self._replace)
         return encoded
 
     def decode(self, encoded_packet: str | bytes) -> None:
@@ -96,6 +100,20 @@ class MsgPackPacket(Packet):
         self.namespace = packet.get("nsp")
         self.data = packet.get("data")
         self.id = packet.get("id")
+
+    def _replace(self, value: Any) -> Any:
+        dumps_default = type(self).dumps_default
+        if dumps_default is None:
+            if isinstance(value, int):
+                raise OverflowError(f"integer beyond 64 bits: {value!r:.40}")
+            return plain(value)
+        try:
+            return dumps_default(value)
+        except TypeError as refusal:
+            try:
+                return plain(value)
+            except TypeError:
+                raise refusal from None
 
     def _extension(self, code: int, data: bytes) -> Any:
         if (code, data) == _UNDEFINED:

@@ -163,9 +163,9 @@ class Packet(UsesJSON):
 
         What it was is not changed.
         """
-        return deconstruct(data)
+        return deconstruct(data, cls._is_built_in())
 
     @classmethod
     def data_is_binary(cls, data: Any) -> bool:
         """Whether there are bytes in ``data``, however deep."""
-        return bool(deconstruct(data)[1])
+        return bool(deconstruct(data, cls._is_built_in())[1])

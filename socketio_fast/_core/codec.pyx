@@ -83,7 +83,7 @@ cdef class JsonCodec(Codec):
         if data is None:
             return outgoing.packet(type, namespace, None, id)
         attachments = Attachments.__new__(Attachments)
-        body = _utf8(self._dumps(sio.extract(data, attachments, 0)))
+        body = _utf8(self._dumps(sio.extract(data, attachments, 0, False)))
         return outgoing.assembled(type, namespace, id, body, attachments)
 
     cdef Outgoing numbered(self, Outgoing m, str namespace, list data, int64_t id):

@@ -36,7 +36,7 @@ cdef Packet decode_with(
     const char *p, Py_ssize_t n, Py_ssize_t max_attachments, object loads
 )
 cdef int check_data(int type, object data, bint present) except -1
-cdef object extract(object data, Attachments attachments, int depth)
+cdef object extract(object data, Attachments attachments, int depth, bint inside)
 cdef int check_namespace(str name) except -1
 cdef bytes dumps(object data, Attachments attachments)
 cdef bytes head(int type, str namespace, int64_t id, Py_ssize_t attachments)

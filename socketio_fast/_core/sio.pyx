@@ -7,8 +7,6 @@ JSON is orjson's: it calls back for bytes, so that attachments are found in the 
 that serialises. What orjson refuses goes through the standard library.
 """
 import json as _json
-from dataclasses import fields, is_dataclass
-from enum import Enum
 from math import isfinite
 
 import cython
@@ -45,6 +43,7 @@ from socketio_fast._core.wire cimport (
 )
 
 from socketio_fast.exceptions import LimitError, PacketError
+from socketio_fast.payloads import plain
 
 cdef extern from "Python.h":
     size_t PY_VECTORCALL_ARGUMENTS_OFFSET
@@ -391,7 +390,8 @@ cdef object _attachment(list attachments, object num):
 @cython.no_gc  # bytes alone
 @cython.freelist(4)
 cdef class Attachments:
-    """orjson's `default=`: collects bytes, and leaves placeholders behind."""
+    """orjson's `default=`: collects bytes, and leaves placeholders behind. What else
+    orjson does not know is replaced as docs/encodings.md has it."""
 
     def __call__(self, value):
         return _placeholder(value, self)
@@ -400,9 +400,7 @@ cdef class Attachments:
 cdef object _placeholder(object value, Attachments attachments):
     if not isinstance(value, bytes):
         if not isinstance(value, (bytearray, memoryview)):
-            raise TypeError(
-                f"object of type {type(value).__name__} is not JSON serializable"
-            )
+            return plain(value)
         value = bytes(value)
     elif type(value) is not bytes:
         value = bytes(value)
@@ -410,29 +408,37 @@ cdef object _placeholder(object value, Attachments attachments):
     return {"_placeholder": True, "num": attachments.count - 1}
 
 
-cdef object extract(object data, Attachments attachments, int depth):
+cdef object extract(object data, Attachments attachments, int depth, bint inside):
     """`data` with placeholders instead of bytes, which go to `attachments`.
 
-    What has no bytes in it is not copied, whatever it is.
+    What has no bytes in it is not copied, whatever it is. `inside`: bytes are looked
+    for in all that can be sent, else in lists, tuples and dicts alone.
     """
     cdef object copy = None, value, new
     cdef Py_ssize_t i
     if isinstance(data, (bytes, bytearray, memoryview)):
         return _placeholder(data, attachments)
     if not isinstance(data, (list, tuple, dict)):
-        return data
+        if not inside or data is None or isinstance(data, (str, int, float)):
+            return data
+        try:
+            value = plain(data)
+        except TypeError:
+            return data  # which is refused where it is encoded
+        new = extract(value, attachments, depth, inside)
+        return data if new is value else new
     if depth == MAX_DEPTH:
         raise TypeError(f"data nested more than {MAX_DEPTH} levels deep")
     if isinstance(data, dict):
         for key, value in data.items():
-            new = extract(value, attachments, depth + 1)
+            new = extract(value, attachments, depth + 1, inside)
             if new is not value:
                 if copy is None:
                     copy = dict(data)
                 copy[key] = new
     else:
         for i, value in enumerate(data):
-            new = extract(value, attachments, depth + 1)
+            new = extract(value, attachments, depth + 1, inside)
             if new is not value:
                 if copy is None:
                     copy = list(data)
@@ -440,10 +446,13 @@ cdef object extract(object data, Attachments attachments, int depth):
     return data if copy is None else copy
 
 
-def deconstruct(data):
-    """`(data, attachments)`: placeholders instead of the bytes in it, and those."""
+def deconstruct(data, bint inside=False):
+    """`(data, attachments)`: placeholders instead of the bytes in it, and those.
+
+    `inside`: bytes in dataclasses, models, sets, … count, too.
+    """
     cdef Attachments attachments = Attachments.__new__(Attachments)
-    data = extract(data, attachments, 0)
+    data = extract(data, attachments, 0, inside)
     return data, attachments.found or []
 
 
@@ -585,18 +594,7 @@ cdef str _slow(object value, Attachments attachments, int depth):
         return "{" + ",".join(parts) + "}"
     if isinstance(value, (bytes, bytearray, memoryview)):
         return _slow(_placeholder(value, attachments), attachments, depth + 1)
-    if is_dataclass(value) and not isinstance(value, type):
-        return _slow({
-            field.name: getattr(value, field.name)
-            for field in fields(value) if not field.name.startswith("_")
-        }, attachments, depth + 1)
-    if isinstance(value, Enum):
-        return _slow(value.value, attachments, depth + 1)
-    # Dates, UUIDs, …: orjson knows them one by one.
-    try:
-        return _orjson_dumps(value).decode()
-    except _JSONEncodeError as exc:
-        raise TypeError(str(exc)) from None
+    return _slow(plain(value), attachments, depth + 1)
 
 
 cdef str _slow_string(object value):
@@ -617,6 +615,10 @@ cdef str _slow_key(object key):
         return '"' + _slow(key, None, 0) + '"'
     if isinstance(key, float) and isfinite(key):
         return '"' + float.__repr__(key) + '"'
+    if not isinstance(key, (float, tuple, bytes)):
+        new = plain(key)
+        if isinstance(new, (str, int, float)) or new is None:
+            return _slow_key(new)
     raise TypeError(f"key {key!r:.64}: str, int, float, bool or None expected")
 
 

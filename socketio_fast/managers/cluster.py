@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 from socketio_fast import exceptions
 from socketio_fast._core.failures import ends_task, log_failure
 from socketio_fast._core.rooms import one_or_several
-from socketio_fast.managers.messages import pack, unpack
+from socketio_fast.managers.messages import unpack
 
 if TYPE_CHECKING:
     from socketio_fast._core.peer import Peer
@@ -362,7 +362,7 @@ class Cluster:
             )
         elif action == "server_side_emit":
             value = await self._server_side_emit(message)
-            await self._respond(message, pack([value]))
+            await self._respond(message, self._manager._pack([value]))
         elif action == "ask":
             await self._ask(message)
         else:
@@ -409,7 +409,7 @@ class _Asked:
             self._timer = loop.call_later(seconds, _forget_acks, clients)
 
     def answered(self, sid: str, arguments: list[Any]) -> None:
-        self._tell({"sid": sid, "arguments": pack(arguments)})
+        self._tell({"sid": sid, "arguments": self._cluster._manager._pack(arguments)})
 
     def gone(self, sid: str) -> None:
         self._tell({"gone": sid})

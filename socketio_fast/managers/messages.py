@@ -24,6 +24,7 @@ from typing import Any
 import orjson
 
 from socketio_fast._core.sio import dumps_json
+from socketio_fast.payloads import plain
 
 __all__ = ["JSON", "arguments", "pack", "unpack"]
 
@@ -60,10 +61,22 @@ def arguments(data: Any) -> list[Any]:
     return list(data) if isinstance(data, tuple) else [data]
 
 
-def pack(args: list[Any]) -> tuple[list[Any], bool]:
-    """``data`` and ``binary`` of a message, of the arguments of an event."""
+def pack(args: list[Any], replace: bool = True) -> tuple[list[Any], bool]:
+    """``data`` and ``binary`` of a message, of the arguments of an event.
+
+    Args:
+        args: The arguments.
+        replace: Whether values of the types of docs/encodings.md are replaced by what
+            JSON has; else the JSON of the program gets them.
+
+    Raises:
+        TypeError: They are nested too deep.
+    """
     attachments: list[str] = []
-    data = _without_bytes(args, attachments)
+    try:
+        data = _without_bytes(args, attachments, replace)
+    except RecursionError:
+        raise TypeError("data is nested too deep") from None
     return ([data, *attachments], True) if attachments else (data, False)
 
 
@@ -85,15 +98,20 @@ def unpack(data: Any, binary: Any) -> list[Any]:
     return [] if data == [None] else data
 
 
-def _without_bytes(value: Any, attachments: list[str]) -> Any:
+def _without_bytes(value: Any, attachments: list[str], replace: bool) -> Any:
     if isinstance(value, (bytes, bytearray, memoryview)):
         attachments.append(base64.b64encode(value).decode())
         return {"_placeholder": True, "num": len(attachments) - 1}
     if isinstance(value, (list, tuple)):
-        return [_without_bytes(item, attachments) for item in value]
+        return [_without_bytes(item, attachments, replace) for item in value]
     if isinstance(value, dict):
-        return {key: _without_bytes(item, attachments) for key, item in value.items()}
-    return value
+        return {
+            key: _without_bytes(item, attachments, replace)
+            for key, item in value.items()
+        }
+    if not replace or value is None or isinstance(value, (str, int, float)):
+        return value
+    return _without_bytes(plain(value), attachments, replace)
 
 
 def _with_bytes(value: Any, attachments: list[bytes]) -> Any:

@@ -268,7 +268,7 @@ class AsyncPubSubManager(AsyncManager):
                 callback = partial(_spread, callback)
         own = [] if len(args) == 1 and args[0] is None else args
         blocked = self._emit(event, own, namespace, room, skip_sid, callback)
-        packed, binary = pack(args)
+        packed, binary = self._pack(args)
         await self._send(
             "emit",
             event=event,
@@ -367,7 +367,7 @@ class AsyncPubSubManager(AsyncManager):
             blocked = self._broadcast_here(
                 ns, [event, *args], scope, volatile, compress
             )
-        packed, binary = pack(args or [None])
+        packed, binary = self._pack(args or [None])
         await self._send(
             "emit",
             event=event,
@@ -426,7 +426,7 @@ class AsyncPubSubManager(AsyncManager):
 
         number = self.cluster.open(answered, failed)
         answers.on_close(lambda: self.cluster.forget(number))
-        packed, binary = pack(args)
+        packed, binary = self._pack(args)
         await self._send(
             "request",
             id=number,
@@ -464,7 +464,7 @@ class AsyncPubSubManager(AsyncManager):
     async def _server_side_emit(
         self, namespace: str, event: str, args: list[Any]
     ) -> None:
-        packed, binary = pack(args)
+        packed, binary = self._pack(args)
         await self._send(
             "server_side_emit",
             namespace=namespace,
@@ -476,7 +476,7 @@ class AsyncPubSubManager(AsyncManager):
     async def _server_side_ask(
         self, namespace: str, event: str, args: list[Any]
     ) -> list[Any]:
-        packed, binary = pack(args)
+        packed, binary = self._pack(args)
         message = {"namespace": namespace, "event": event}
         try:
             answers = await self.cluster.request(
@@ -490,6 +490,10 @@ class AsyncPubSubManager(AsyncManager):
     async def _server_count(self) -> int:
         await self.cluster.discover()
         return 1 + len(self.cluster.hosts)
+
+    def _pack(self, args: list[Any]) -> tuple[list[Any], bool]:
+        # What replaces other types is the JSON of the program's own affair.
+        return pack(args, self.json is JSON)
 
     # Publishing, in the order of the calls.
 
@@ -629,7 +633,7 @@ class AsyncPubSubManager(AsyncManager):
         self, host_id: str, room: Any, namespace: str, number: int, *args: Any
     ) -> None:
         """A client of this process acknowledges what another has sent."""
-        packed, binary = pack(list(args))
+        packed, binary = self._pack(list(args))
         message: Message = {"args": packed}
         if binary:
             # Others leave it out; they have no way to return bytes.

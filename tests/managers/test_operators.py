@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import weakref
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -152,6 +154,31 @@ async def test_events_between_servers(both: Both) -> None:
     assert await within(sio.of("/x").server_side_emit_with_ack("reload")) == [None]
     with pytest.raises(ValueError, match="reserved"):
         await sio.server_side_emit("connection")
+
+
+@dataclasses.dataclass
+class Price:
+    euros: Decimal
+    picture: bytes
+
+
+async def test_types_that_json_has_not(both: Both) -> None:
+    """What a client of this server is sent, and listeners and clients of others."""
+    sio, mine, other, theirs = both
+    heard: asyncio.Queue[Any] = asyncio.Queue()
+    other.of("/").on("price", lambda *args: heard.put_nowait(args))
+    other.of("/").on("ask", lambda: Price(Decimal(3), b"3"))
+    price = Price(Decimal("1.10"), b"1")
+    expected = {"euros": "1.10", "picture": b"1"}
+    await sio.server_side_emit("price", price, {b"2"})
+    assert await within(heard.get()) == (expected, [b"2"])
+    (answer,) = await within(sio.server_side_emit_with_ack("ask"))
+    assert answer == {"euros": "3", "picture": b"3"}
+    await sio.emit("price", (price, {1}))
+    await sio.volatile.emit("price", price)
+    for client in (mine, theirs):
+        assert await client.next() == ("price", expected, [1])
+        assert await client.next() == ("price", expected)
 
 
 async def test_a_server_that_does_not_answer(

@@ -174,7 +174,7 @@ def test_configure() -> None:
         assert own(encoded_packet=encoded).data == ["day", day]
         assert base(encoded_packet=encoded).data[1] == msgpack.ExtType(7, b"2026-11-24")
         with pytest.raises(TypeError):
-            base(EVENT, ["day", day], "/").encode()
+            base(EVENT, ["day", 1j], "/").encode()
         assert own.configure().dumps_default is None
 
 
