@@ -365,7 +365,9 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         Raises:
             ValueError: Neither ``to`` nor ``sid`` is given.
             RuntimeError: The server has ``async_handlers=False``: the acknowledgement
-                would wait for the handler that waits for it.
+                would wait for the handler that waits for it. Or the client's own
+                connect handler would wait, without ``always_connect``: the client
+                answers nothing before that has ended.
             TimeoutError: No acknowledgement came in time, or more than
                 ``max_pending_acks`` later ones of this client are waited for.
             CallDisconnectedError: The client has gone; a ``TimeoutError`` as well.
@@ -384,6 +386,8 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         here = peer is not None and peer.reachable
         if not here and (ignore_queue or not self._distributed):
             raise exceptions.CallDisconnectedError(f"{target} is not connected")
+        if peer is not None and here:
+            peer.check_ask()
         reply = Reply(asyncio.get_running_loop().create_future())
         try:
             if peer is not None and here and self._emits_itself:

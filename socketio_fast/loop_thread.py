@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from socketio_fast._core.tasks import Runner
+from socketio_fast._core.tasks import Runner, acting
 
 __all__ = ["LoopThread", "exiting"]
 
@@ -66,6 +66,7 @@ class LoopThread:
         coro: Coroutine[Any, Any, T],
         timeout: float | None = None,
         context: contextvars.Context | None = None,
+        acts_for: asyncio.Task[Any] | None = None,
     ) -> T:
         """Run a coroutine on the loop, and wait for what it returns.
 
@@ -75,6 +76,8 @@ class LoopThread:
                 is interrupted, the coroutine is cancelled.
             context: The coroutine's context variables, of which it has this object to
                 itself; ``None``: those of the loop's thread.
+            acts_for: The task of the handler that waits for it in this thread, if one
+                does.
 
         Raises:
             RuntimeError: This is the loop's own thread, which would wait for itself.
@@ -89,7 +92,7 @@ class LoopThread:
                     "await the coroutine instead"
                 )
             future: concurrent.futures.Future[T] = concurrent.futures.Future()
-            running.post(running.begin, (coro, future, context))
+            running.post(running.begin, (coro, future, context, acts_for))
         except BaseException:
             coro.close()
             raise
@@ -236,6 +239,7 @@ class _Running:
         coro: Coroutine[Any, Any, T],
         future: concurrent.futures.Future[T],
         context: contextvars.Context | None,
+        acts_for: asyncio.Task[Any] | None,
     ) -> None:
         """Start a coroutine that settles the future, whose cancel() ends it."""
         if future.cancelled():
@@ -244,7 +248,7 @@ class _Running:
         # At once: what is posted after it finds done what it does before it waits.
         task = None
         with contextlib.suppress(asyncio.CancelledError):
-            task = self._runner.run(_settle, coro, future, context=context)
+            task = self._runner.run(_settle, coro, future, acts_for, context=context)
         if task is None:
             return
 
@@ -290,8 +294,13 @@ MAX_POSTS = 10_000
 
 
 async def _settle(
-    coro: Coroutine[Any, Any, T], future: concurrent.futures.Future[T]
+    coro: Coroutine[Any, Any, T],
+    future: concurrent.futures.Future[T],
+    acts_for: asyncio.Task[Any] | None,
 ) -> None:
+    task = asyncio.current_task() if acts_for is not None else None
+    if task is not None and acts_for is not None:
+        acting[task] = acts_for
     try:
         result = await coro
     except asyncio.CancelledError:
@@ -304,6 +313,9 @@ async def _settle(
     else:
         if future.set_running_or_notify_cancel():
             future.set_result(result)
+    finally:
+        if task is not None:
+            del acting[task]
 
 
 async def _ended(tasks: set[asyncio.Task[Any]]) -> None:

@@ -155,6 +155,8 @@ class BroadcastOperator:
         Raises:
             BroadcastTimeoutError: Some did not in the seconds of :meth:`timeout`, or
                 have gone. It has the ``responses`` that came, and the ``missing``.
+            RuntimeError: One of them is the client whose connect handler would wait:
+                see :meth:`socketio_fast.AsyncServer.call`. None is asked.
             ValueError: The name is reserved, such as ``connect``.
             TypeError: An argument is not JSON with bytes in it.
         """

@@ -508,6 +508,8 @@ class Socket(EventEmitter, SocketEvents):
 
         Raises:
             CallDisconnectedError: The client has gone.
+            RuntimeError: The client's own connect handler, or a middleware, would wait:
+                see :meth:`socketio_fast.AsyncServer.call`.
             ValueError: The name is one of :data:`RESERVED_EVENTS`.
             TypeError: An argument is not JSON with bytes in it.
         """
@@ -523,6 +525,7 @@ class Socket(EventEmitter, SocketEvents):
         name = check_event(event)
         if not self._peer.reachable:
             raise exceptions.CallDisconnectedError(f"{self.id} is not connected")
+        self._peer.check_ask()
         reply = Reply(asyncio.get_running_loop().create_future())
         try:
             self._emit(name, args, reply, compress)

@@ -7,6 +7,7 @@ import contextvars
 import functools
 import inspect
 import sys
+import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -92,8 +93,9 @@ class Threads:
         self, coro: Coroutine[Any, Any, T], context: contextvars.Context | None = None
     ) -> T:
         """As :meth:`run`, for what ends only when handlers have run."""
+        task = getattr(_current, "task", None)
         with self.pool.waiting():
-            return self.loop_thread.run(coro, context=context)
+            return self.loop_thread.run(coro, context=context, acts_for=task)
 
     def post(self, function: Callable[..., object], *args: Any) -> None:
         """Call a function on the loop's thread, soon; do not wait for it."""
@@ -149,6 +151,9 @@ def _adopt(context: contextvars.Context) -> None:
 
 _UNSET = object()
 
+# Of a thread that runs a handler: the handler's task, in the event loop.
+_current = threading.local()
+
 
 class _Job:
     """A call of a handler in a thread, and the future of what it returns."""
@@ -157,6 +162,7 @@ class _Job:
         self, threads: Threads, handler: Handler, args: tuple[Any, ...]
     ) -> None:
         self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._task = asyncio.current_task()
         self._handler = handler
         self._args = args
         self.context = contextvars.copy_context()
@@ -166,6 +172,7 @@ class _Job:
     def __call__(self) -> None:
         result, error = None, None
         handler = self._handler
+        _current.task = self._task
         try:
             result = self.context.run(handler, *self._args)
             if inspect.iscoroutine(result):
@@ -180,6 +187,8 @@ class _Job:
             # loop to take it, or CancelledError, for its own.
             error = RuntimeError(f"a handler raised {exc!r}")
             error.__cause__ = exc
+        finally:
+            _current.task = self._task = None
         try:
             self._post(_settle, self.future, result, error)
         except RuntimeError:  # the loop has stopped

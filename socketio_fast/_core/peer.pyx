@@ -50,7 +50,7 @@ from socketio_fast._core.sio cimport (
     SIO_EVENT,
     Packet,
 )
-from socketio_fast._core.tasks cimport Outcome, Runner
+from socketio_fast._core.tasks cimport Outcome, Runner, handles_in
 
 from socketio_fast.exceptions import (
     CallDisconnectedError,
@@ -1168,6 +1168,19 @@ cdef class Peer:
                 f"max_pending_acks={hub.max_pending_acks} acknowledgements of it"
             ))
         return 0
+
+    def check_ask(self):
+        """Raise RuntimeError if what would wait for an acknowledgement of this client
+        is its own connect handler, or a middleware: the client answers nothing before
+        it is told that it is connected, which that holds back."""
+        if self.state == CONNECTING and not self.announced and (
+            handles_in(self.context)
+        ):
+            raise RuntimeError(
+                f"{self.sid} cannot acknowledge anything before its connect handler, "
+                "which waits for that here, has ended: make the server with "
+                "always_connect=True, or ask in a background task"
+            )
 
     def ask(self, collector):
         """The number of an acknowledgement for a collector, see `Rooms.ask()`."""

@@ -23,6 +23,7 @@ from socketio_fast._core.observer cimport Observer
 from socketio_fast._core.outgoing cimport Outgoing
 from socketio_fast._core.peer cimport (
     CONNECTED,
+    CONNECTING,
     DISCONNECTED,
     Hub,
     Membership,
@@ -270,6 +271,9 @@ cdef class Rooms(Membership):
                 its `gone(sid)` for each that goes without that.
             compress: As of emit().
 
+        Raises RuntimeError, and asks nobody, for a client whose own connect handler
+        asks: see `Peer.check_ask()`.
+
         Returns:
             Of each client that was asked, the `Peer` and the number to forget_ack() by.
         """
@@ -283,7 +287,11 @@ cdef class Rooms(Membership):
         m.plain = not compress
         if self.namespace.watched is not None:
             self._show(data, to, skip)
-        for peer in list(self._recipients(to)):
+        cdef list peers = list(self._recipients(to))
+        for peer in peers:
+            if peer.state == CONNECTING and peer.sid not in several:
+                peer.check_ask()
+        for peer in peers:
             if peer.state > CONNECTED or peer.sid in several:
                 continue
             id = peer.ask(collector)

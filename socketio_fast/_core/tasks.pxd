@@ -3,6 +3,9 @@ from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 
 
+cdef bint handles_in(object context) except -1
+
+
 cdef class Outcome:
     # What becomes of a handler that suspended.
     cdef int returned(self, object value) except -1

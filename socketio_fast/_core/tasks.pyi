@@ -5,6 +5,8 @@ from typing import Any, final
 
 from typing_extensions import Self, disjoint_base
 
+acting: dict[Task[Any], Task[Any]]
+
 @disjoint_base
 class Outcome: ...
 

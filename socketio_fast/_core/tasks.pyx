@@ -120,6 +120,24 @@ cdef int _restore(object loop, object before, bint replaced) except -1:
     return 0
 
 
+# Task of a coroutine for which a handler waits in its thread -> the handler's Task.
+cdef dict _acting = {}
+acting = _acting
+
+
+cdef bint handles_in(object context) except -1:
+    """Whether the current task is that of the handler which was called with this
+    context, or a thread's where that handler waits."""
+    cdef object task = asyncio.current_task(), driver
+    task = _acting.get(task, task)
+    if not isinstance(task, HandlerTask):
+        return False
+    driver = task.get_coro()
+    return isinstance(driver, Continuation) and (
+        (<Continuation> driver).context is context
+    )
+
+
 cdef class Outcome:
     """Told how a suspended handler ended. Abstract."""
 
