@@ -335,7 +335,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
             or not peer.reachable
             or not await wait_below(peer.session, below)
         ):
-            raise exceptions.DisconnectedError(f"{sid} is not connected")
+            raise exceptions.DisconnectedError(self._gone(sid, namespace))
 
     async def call(
         self,
@@ -385,7 +385,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         peer = self._peer(target, namespace)
         here = peer is not None and peer.reachable
         if not here and (ignore_queue or not self._distributed):
-            raise exceptions.CallDisconnectedError(f"{target} is not connected")
+            raise exceptions.CallDisconnectedError(self._gone(target, namespace))
         if peer is not None and here:
             peer.check_ask()
         reply = Reply(asyncio.get_running_loop().create_future())

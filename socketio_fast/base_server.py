@@ -12,7 +12,12 @@ from socketio_fast.engineio.base_server import Reason
 from socketio_fast.events import name_of
 from socketio_fast.names import check_namespace
 from socketio_fast.namespace import AsyncNamespace, BaseServerNamespace
-from socketio_fast.registration import check_callable, check_event, check_handler
+from socketio_fast.registration import (
+    check_callable,
+    check_event,
+    check_handler,
+    check_name,
+)
 from socketio_fast.signatures import adapt, fit, takes_description
 from socketio_fast.validation import validated, validated_connect
 
@@ -381,6 +386,7 @@ class BaseServer:
                 continue
             method = getattr(handler, name)
             if callable(method):
+                check_name(event, self._hub.logger)
                 check_handler(method, event, handler.namespace, self._hub.logger)
 
     def _validate_methods(self, handler: BaseServerNamespace) -> None:
@@ -454,10 +460,18 @@ class BaseServer:
         found = self._namespace(namespace)
         return None if found is None else found.peers.get(sid)
 
+    def _gone(self, sid: str, namespace: str | None) -> str:
+        """What an error says where a client is not connected, or not any more."""
+        text = f"{sid} is not connected"
+        if self._peer(sid, namespace) is not None:
+            return text
+        return f"{text}: {self._hub.absence_of(sid, namespace or '/')}"
+
     def _known(self, sid: str, namespace: str | None) -> Peer:
         peer = self._peer(sid, namespace)
         if peer is None:
-            raise KeyError("Session not found")
+            text = self._hub.absence_of(sid, namespace or "/")
+            raise KeyError(f"Session not found: {text}")
         return peer
 
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from socketio_fast.logs import Logger
-from socketio_fast.signatures import names_of, passes_on_arguments, positional
+from socketio_fast.signatures import counted, names_of, passes_on_arguments, positional
 
-__all__ = ["check_callable", "check_event", "check_handler"]
+__all__ = ["check_callable", "check_event", "check_handler", "check_name"]
 
 #: Names of a first argument that is meant for what the client sends. The first argument
 #: is the client's ``sid``.
@@ -31,10 +31,15 @@ def check_event(event: Any, logger: Logger) -> None:
         )
     if not isinstance(event, (str, int, float)):
         raise TypeError(f"event={event!r}: the name of an event expected, a str")
+    check_name(event, logger)
+
+
+def check_name(event: Any, logger: Logger) -> None:
+    """Warn of the name of an event that is another's in the socket API."""
     if event == "connection":
         logger.warning(
             "a handler of 'connection' runs only if a client emits an event of that "
-            "name: write @sio.event with def connect(sid, environ, auth), or "
+            "name: write connect(sid, environ, auth), of a class on_connect(), or "
             "sio.of('/').on('connection') for the socket API"
         )
 
@@ -68,7 +73,7 @@ def check_handler(
     _, most = positional(handler)
     if most is not None and most < len(first):
         raise ValueError(
-            f"handler of {event!r} takes {most} positional arguments, write "
+            f"handler of {event!r} takes {counted(most)}, write "
             f"({', '.join(first)}, *args): it gets these before what the client sends"
         )
     names = names_of(handler)

@@ -30,7 +30,7 @@ from socketio_fast.hosting.wsgi import EngineWSGIApp
 from socketio_fast.logs import choose_logger
 from socketio_fast.proxy_protocol import ProxyListener
 from socketio_fast.server import Server
-from socketio_fast.static import StaticFiles
+from socketio_fast.static import served_files
 from socketio_fast.threads import Threads
 
 if TYPE_CHECKING:
@@ -120,15 +120,14 @@ async def serve(
             ``webtransport``, and aioquic is not.
         RuntimeError: The startup of the application beside it failed.
         TypeError: ``app`` is something else.
-        ValueError: ``path`` is not a path, a key has no certificate, or ``drain_rate``
-            is not positive; an ``ASGIApp`` has its own ``path`` and ``static_files``;
+        ValueError: ``path`` is not a path, ``port`` is no port, a key has no
+            certificate, or ``drain_rate`` is not positive; an ``ASGIApp`` has its own
+            ``path`` and ``static_files``;
             ``proxy_protocol`` with TLS; ``webtransport`` without ``ssl_certfile``, on a
             Unix socket, or for a server that does not have it in ``transports``.
     """
     check_rate("drain_rate", drain_rate)
-    # A service's name or a number as text is the system's to understand.
-    number = whole(port)
-    port = port if number is None else number
+    port = _port_of(port)
     loop = asyncio.get_running_loop()
     other = None
     if isinstance(app, EngineASGIApp):
@@ -174,7 +173,7 @@ async def serve(
         eio.engine,
         loop,
         location,
-        None if static_files is None else StaticFiles(static_files),
+        served_files(static_files, eio.logger),
         choose_logger(True, "socketio_fast.access") if access_log else None,
         ssl is not None,
         other,
@@ -398,6 +397,29 @@ def _identity(path: str | os.PathLike[str]) -> tuple[int, int, int] | None:
     except (OSError, ValueError):  # ValueError: Linux's names without a file
         return None
     return found.st_dev, found.st_ino, os.getpid()
+
+
+def _port_of(port: Any) -> Any:
+    """The number of a port, which may be text, or the name of a service.
+
+    Raises:
+        ValueError: There is no such port.
+    """
+    if port is None:
+        return None  # any that is free
+    number = whole(port)
+    if number is None and isinstance(port, str):
+        if port.isdecimal():
+            number = int(port)
+        else:
+            with contextlib.suppress(OSError, UnicodeError):
+                number = socket.getservbyname(port, "tcp")
+    if number is None or not 0 <= number <= 65535:
+        raise ValueError(
+            f"port={port!r:.80}: a number from 0 (any that is free) to 65535, or the "
+            "name of a service, expected"
+        )
+    return number
 
 
 def run(

@@ -10,6 +10,7 @@ from typing import Any
 
 __all__ = [
     "adapt",
+    "counted",
     "fit",
     "inner",
     "names_of",
@@ -176,7 +177,7 @@ def adapt(
     if decorated:
         return function
     raise ValueError(
-        f"handler of {event!r} takes {_range(least, most)} positional arguments, not "
+        f"handler of {event!r} takes {_range(least, most)}, not "
         f"({', '.join(arguments[:-1])}[, {arguments[-1]}])"
     )
 
@@ -210,5 +211,11 @@ def _last_name(function: Callable[..., Any]) -> str | None:
 
 def _range(least: int, most: int | None) -> str:
     if least == most:
-        return str(least)
-    return f"{least} or more" if most is None else f"{least} to {most}"
+        return counted(least)
+    many = "or more" if most is None else f"to {most}"
+    return f"{least} {many} positional arguments"
+
+
+def counted(number: int) -> str:
+    """So many positional arguments, in words."""
+    return f"{number} positional argument{'' if number == 1 else 's'}"

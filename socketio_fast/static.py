@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from socketio_fast._core.handshake import Request
+from socketio_fast.logs import Logger
 
-__all__ = ["OpenFile", "StaticFiles"]
+__all__ = ["OpenFile", "StaticFiles", "served_files"]
 
 # Bytes of a file from which on it is sent in pieces of this size.
 PIECE = 131072
@@ -87,6 +88,14 @@ class StaticFiles:
             self._entries[url] = Path(filename), content_type
         self._index = self._entries.get("", (Path("index.html"), None))[0].name
 
+    def missing(self) -> list[str]:
+        """The entries whose file or directory is not there, as text."""
+        return [
+            f"{url!r}: {os.path.abspath(path)}"
+            for url, (path, _) in self._entries.items()
+            if url and not path.exists()  # "" has a name for those in directories
+        ]
+
     async def __call__(self, request: Request) -> Answer | None:
         """The answer to a request; ``None`` if there is no such file.
 
@@ -137,6 +146,22 @@ class StaticFiles:
         if not path.resolve().is_relative_to(root.resolve(strict=True)):
             raise FileNotFoundError(path)
         return path
+
+
+def served_files(
+    mapping: Mapping[str, str | Path | Mapping[str, Any]] | None, logger: Logger
+) -> StaticFiles | None:
+    """What answers from a mapping, ``None`` if that is empty; one WARNING tells of what
+    is not there."""
+    if not mapping:
+        return None
+    files = StaticFiles(mapping)
+    missing = files.missing()
+    if missing:
+        logger.warning(
+            "static_files that are not there, and get 404: %s", ", ".join(missing)
+        )
+    return files
 
 
 def _open(path: Path) -> bytes | OpenFile:

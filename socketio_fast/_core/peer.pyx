@@ -303,6 +303,15 @@ cdef class Hub(HandlerFactory):
         cdef Client client = session.handler
         return None if client is None else client._peer(namespace)
 
+    def absence_of(self, sid, str namespace not None):
+        """What an error says of a client that is not there, and where it is."""
+        cdef Namespace ns
+        text = f"no client {sid!r:.80} in namespace {namespace!r:.80}"
+        for ns in self.namespaces.values():
+            if sid in ns.peers:
+                text += f", but in {ns.name!r:.80}: that is the namespace= to give"
+        return text
+
     def release(self, str name not None):
         """The namespace has no handlers any more: it goes, with its last client."""
         cdef Namespace ns = self.namespaces.get(name)

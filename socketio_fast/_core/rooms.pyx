@@ -97,7 +97,10 @@ cdef class Rooms(Membership):
         cdef Limits limits
         cdef bint new = False
         if peer is None or peer.state == DISCONNECTED:
-            raise ValueError("sid is not connected to requested namespace")
+            raise ValueError(
+                "sid is not connected to requested namespace: "
+                f"{self.namespace.hub.absence_of(sid, self.namespace.name)}"
+            )
         if room == sid or room is None:
             return
         if self._peer(room) is not None:

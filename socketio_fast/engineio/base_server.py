@@ -289,13 +289,14 @@ class BaseServer:
         try:
             return self.engine.sessions[sid]
         except KeyError:
-            raise KeyError("Session not found") from None
+            raise KeyError(f"Session not found: no client {sid!r:.80}") from None
 
     def generate_id(self) -> str:
         """A new id: 20 url-safe characters from the system's randomness.
 
         Replace it, on an instance or a subclass, to choose ids. One that takes an
-        argument gets the environ of the request, and may be a coroutine function; ids
-        of clients in namespaces are then made as by default.
+        argument gets the environ of the request, and may be a coroutine function (with
+        a server for threads, it runs in one); ids of clients in namespaces are then
+        made as by default.
         """
         return generate_id()

@@ -16,6 +16,7 @@ from socketio_fast.engineio.base_server import ASYNC_MODES, AsyncHandlers, BaseS
 from socketio_fast.engineio.packet import Packet
 from socketio_fast.hosting.wsgi import Environ, Gateway, StartResponse
 from socketio_fast.logs import AnyLogger
+from socketio_fast.signatures import positional
 from socketio_fast.threads import MAX_WORKERS, Threads
 
 if TYPE_CHECKING:
@@ -127,8 +128,18 @@ class Server(BaseServer):
         self._gateway = Gateway(threads, inner)
         #: Held while the data of clients is looked up and set.
         self.lock = threading.Lock()
-        # Looked up at each call, so that it can be replaced here too.
-        inner.generate_id = lambda: self.generate_id()  # type: ignore[method-assign]
+        self._choose_ids(self.generate_id)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # As that of AsyncServer: it may be set later.
+        super().__setattr__(name, value)
+        if name == "generate_id":
+            self._choose_ids(value)
+
+    def _choose_ids(self, make: Callable[..., Any]) -> None:
+        # One that wants the environ may ask a database: it runs in a thread.
+        chosen = self._threads.adapt(make) if positional(make)[0] else make
+        self._inner.generate_id = chosen  # type: ignore[method-assign]
 
     def is_asyncio_based(self) -> bool:
         """``False``."""

@@ -26,7 +26,7 @@ from socketio_fast.hosting.common import (
     exchange,
     start,
 )
-from socketio_fast.static import PIECE, OpenFile, StaticFiles
+from socketio_fast.static import PIECE, OpenFile, served_files
 
 __all__ = ["ASGIApp", "EngineASGIApp", "handle"]
 
@@ -233,7 +233,7 @@ class EngineASGIApp:
         )
         self.on_startup = on_startup
         self.on_shutdown = on_shutdown
-        self._files = StaticFiles(self.static_files) if static_files else None
+        self._files = served_files(self.static_files, engineio_server.logger)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, WebSocket or lifespan."""

@@ -26,8 +26,8 @@ from socketio_fast._core.session import Engine
 from socketio_fast._core.websocket import Connections
 from socketio_fast.engineio.async_server import AsyncServer
 from socketio_fast.hosting.checks import check_server
-from socketio_fast.logs import escaped
-from socketio_fast.static import OpenFile, StaticFiles
+from socketio_fast.logs import Logger, escaped
+from socketio_fast.static import OpenFile, served_files
 from socketio_fast.threads import Threads, who_has_patched_threads
 
 __all__ = ["EngineMiddleware", "EngineWSGIApp", "Gateway", "Middleware", "WSGIApp"]
@@ -352,6 +352,9 @@ def _path(environ: Environ, *names: str) -> bytes:
 
 
 class _Server(Protocol):
+    @property
+    def logger(self) -> Logger: ...
+
     def handle_request(
         self, environ: Environ, start_response: StartResponse
     ) -> Iterable[bytes]: ...
@@ -382,7 +385,7 @@ class EngineWSGIApp:
         self.static_files = dict(static_files or {})
         #: Where clients connect, with slashes around it; also ``engineio_path``.
         self.path = self.engineio_path = f"/{engineio_path.strip('/')}/"
-        self._files = StaticFiles(self.static_files) if self.static_files else None
+        self._files = served_files(self.static_files, engineio_app.logger)
 
     def __call__(
         self, environ: Environ, start_response: StartResponse

@@ -137,8 +137,16 @@ class BaseManager:
         """
         ns = self._namespace(namespace)
         if ns is None:
-            raise ValueError("sid is not connected to requested namespace")
+            raise ValueError(
+                "sid is not connected to requested namespace: "
+                f"{self._absence_of(sid, namespace)}"
+            )
         ns.rooms.enter(sid, room)
+
+    def _absence_of(self, sid: str, namespace: str) -> str:
+        if self._hub is None:
+            return "the server has not been made"
+        return self._hub.absence_of(sid, namespace)
 
     def basic_leave_room(self, sid: str, namespace: str, room: Any) -> None:
         """Take a client out of a room; nothing happens if it is not in it."""

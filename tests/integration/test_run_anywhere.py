@@ -9,6 +9,7 @@ import socket
 import threading
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 from unit.processes import listening, python
@@ -112,3 +113,20 @@ def test_other_errors_are_as_they_are() -> None:
         socketio_fast.run(socketio_fast.AsyncServer(), path="/")
     with pytest.raises(TypeError, match="app is int"):
         socketio_fast.run(5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "port", ["5000x", "-1", 65536, -1, 5.5, True, "", [5000], b"1"]
+)
+@pytest.mark.parametrize("server", [socketio_fast.AsyncServer, socketio_fast.Server])
+def test_what_is_no_port_is_named(server: type, port: Any) -> None:
+    with pytest.raises(ValueError, match=r"number from 0 .* to 65535") as caught:
+        socketio_fast.run(server(), port=port)
+    assert f"port={port!r}" in str(caught.value)
+
+
+@pytest.mark.parametrize("port", ["0", 0.0, 0, None])
+async def test_ports_as_programs_write_them(port: Any) -> None:
+    sio = socketio_fast.AsyncServer()
+    async with await socketio_fast.serve(sio, port=port) as running:
+        assert int(running.url.rpartition(":")[2]) > 0

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from socketio_fast import AsyncNamespace, AsyncServer, Namespace
+import socketio_fast
+from socketio_fast import AsyncNamespace, AsyncServer, Namespace, exceptions, testing
 from unit.sansio import Server, WebSocket, errors, join
 
 #: The places for a handler, in the order in which they are asked.
@@ -811,3 +812,74 @@ async def test_a_subclass_that_finds_handlers_itself() -> None:
     sio.register_namespace(Recording("*", calls))
     await trigger("x", "/x", "s", 3)
     assert calls == [(None, "x", "s", 2), (None, "x", "/x", "s", 3)]
+
+
+# --- clients that are not there -------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["AsyncServer", "Server"])
+@pytest.mark.parametrize(
+    ("method", "args", "error"),
+    [
+        ("enter_room", ["room"], ValueError),
+        ("get_session", [], KeyError),
+        ("save_session", [{}], KeyError),
+        ("session", [], KeyError),
+        ("transport", [], KeyError),
+        ("recovered", [], KeyError),
+        ("call", ["event"], exceptions.CallDisconnectedError),
+        ("drained", [], exceptions.DisconnectedError),
+    ],
+)
+async def test_errors_name_the_client_and_the_namespace(
+    kind: str, method: str, args: list[Any], error: type[Exception]
+) -> None:
+    sio: Any = getattr(socketio_fast, kind)(namespaces=["/", "/chat"])
+
+    async def ask(sid: str, **options: Any) -> None:
+        if method == "call":
+            result = sio.call(*args, to=sid, **options)
+        else:
+            result = getattr(sio, method)(sid, *args, **options)
+        if method == "session":
+            result = (
+                result.__aenter__() if kind == "AsyncServer" else result.__enter__()
+            )
+        if inspect.isawaitable(result):
+            await result
+
+    async def fail(sid: str, **options: Any) -> str:
+        with pytest.raises(error) as caught:
+            await ask(sid, **options)
+        assert type(caught.value) is error
+        return str(caught.value.args[0])
+
+    try:
+        text = await fail("nobody")
+        assert text.endswith(": no client 'nobody' in namespace '/'")
+        text = await fail("nobody", namespace="/chat")
+        assert text.endswith(": no client 'nobody' in namespace '/chat'")
+        if kind == "AsyncServer":
+            async with testing.client(sio, "/chat") as client:
+                text = await fail(client.sid)
+                assert f"no client {client.sid!r} in namespace '/', but in" in text
+                assert "'/chat': that is the namespace= to give" in text
+    finally:
+        if kind == "Server":
+            sio.shutdown()
+
+
+@pytest.mark.parametrize("kind", ["AsyncServer", "Server"])
+async def test_errors_of_connections_name_the_client(kind: str) -> None:
+    eio: Any = getattr(socketio_fast.engineio, kind)()
+
+    async def ask(method: str, *args: Any) -> None:
+        result = getattr(eio, method)("nobody", *args)
+        if inspect.isawaitable(result):
+            await result
+
+    for method, *args in (["get_session"], ["save_session", {}], ["transport"]):
+        with pytest.raises(KeyError, match="no client 'nobody'"):
+            await ask(method, *args)
+    if kind == "Server":
+        eio.shutdown()

@@ -172,3 +172,32 @@ def test_methods_of_a_class_are_checked_too(warnings: Any) -> None:
     sio.register_namespace(Board("/board"))
     assert len(warnings()) == 1
     sio.register_namespace(Router("/router"))
+
+
+@pytest.mark.parametrize("kind", ["AsyncNamespace", "Namespace"])
+def test_a_method_for_connection_is_warned_of(kind: str, warnings: Any) -> None:
+    class Chat(getattr(socketio, kind)):  # type: ignore[misc]
+        def on_connection(self, sid: str, environ: Any) -> None: ...
+
+    sio = socketio.AsyncServer() if kind == "AsyncNamespace" else socketio.Server()
+    sio.register_namespace(Chat("/chat"))
+    (warning,) = warnings()
+    assert "on_connect()" in warning
+
+
+def test_a_method_for_connection_may_be_what_the_program_calls(warnings: Any) -> None:
+    class Chat(socketio.AsyncNamespace):
+        async def trigger_event(self, event: str, *args: Any) -> Any:
+            return None
+
+        def on_connection(self, sid: str) -> None: ...
+
+    socketio.AsyncServer().register_namespace(Chat("/chat"))
+    assert warnings() == []
+
+
+def test_one_argument_is_not_arguments(sio: Any) -> None:
+    with pytest.raises(ValueError, match="takes 1 positional argument, write"):
+        sio.on("*", lambda event: None)
+    with pytest.raises(ValueError, match="takes 0 positional arguments, write"):
+        sio.on("chat", lambda: None)

@@ -156,19 +156,18 @@ def test_a_handler_that_fits_is_not_wrapped() -> None:
 @pytest.mark.parametrize(
     ("function", "takes"),
     [
-        (lambda: None, "0"),
-        (lambda a: None, "1"),
-        (lambda a, b, c, d: None, "4"),
-        (lambda a=1: None, "0 to 1"),
-        (lambda a, b, c, d, *e: None, "4 or more"),
+        (lambda: None, "0 positional arguments"),
+        (lambda a: None, "1 positional argument"),
+        (lambda a, b, c, d: None, "4 positional arguments"),
+        (lambda a=1: None, "0 to 1 positional arguments"),
+        (lambda a, b, c, d, *e: None, "4 or more positional arguments"),
     ],
 )
 def test_a_handler_that_does_not_fit(function: Callable[..., Any], takes: str) -> None:
     with pytest.raises(ValueError) as caught:
         adapt(function, "connect", ARGUMENTS)
     assert str(caught.value) == (
-        f"handler of 'connect' takes {takes} positional arguments, not "
-        "(sid, environ[, auth])"
+        f"handler of 'connect' takes {takes}, not (sid, environ[, auth])"
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from integration.raw import connections, request
 
+import socketio_fast
 from socketio_fast import AsyncServer
 from socketio_fast._core.handshake import make_request
 from socketio_fast.static import StaticFiles
@@ -242,3 +243,46 @@ async def test_beside_a_server(root: Path, serve: Any) -> None:
 def test_without_files_there_is_nothing() -> None:
     status, body = Server(AsyncServer()).http().get("/app.js")
     assert (status, body) == (404, b"Not Found")
+
+
+def wsgi(mapping: Any) -> Any:
+    return socketio_fast.WSGIApp(socketio_fast.Server(), static_files=mapping)
+
+
+def asgi(mapping: Any) -> Any:
+    return socketio_fast.ASGIApp(AsyncServer(), static_files=mapping)
+
+
+def engine(mapping: Any) -> Any:
+    eio = socketio_fast.engineio.AsyncServer()
+    return socketio_fast.engineio.ASGIApp(eio, static_files=mapping)
+
+
+async def served(mapping: Any) -> None:
+    async with await socketio_fast.serve(AsyncServer(), port=0, static_files=mapping):
+        pass
+
+
+@pytest.mark.parametrize("host", [wsgi, asgi, engine, served])
+async def test_files_that_are_not_there_are_told_of_once(
+    host: Any,
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.chdir(root)
+
+    async def warned(mapping: Any) -> list[str]:
+        caplog.clear()
+        result = host(mapping)
+        if result is not None and hasattr(result, "__await__"):
+            await result
+        return [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+
+    there = {"/": "public/index.html", "/static": str(root / "public"), "": "none.html"}
+    assert await warned(there) == []
+    assert await warned(None) == []
+    (text,) = await warned(
+        there | {"/a": "a.html", "/b": {"filename": "b/", "content_type": "text/css"}}
+    )
+    assert text.endswith(f"404: '/a': {root}/a.html, '/b': {root}/b")

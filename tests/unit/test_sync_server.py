@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import types
+import wsgiref.util
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -261,6 +262,60 @@ def test_ids_can_be_chosen(server: Any) -> None:
     assert len(eio.generate_id()) == 20
     eio.generate_id = lambda: "chosen"
     assert eio._inner.generate_id() == "chosen"
+
+
+def handshake(eio: engineio.Server, name: str) -> str:
+    """The sid that a request with a header of this name gets, or the status."""
+    environ: dict[str, Any] = {"HTTP_X_NAME": name, "QUERY_STRING": "EIO=4"}
+    environ["QUERY_STRING"] += "&transport=polling"
+    environ["PATH_INFO"] = "/engine.io/"
+    wsgiref.util.setup_testing_defaults(environ)
+    statuses: list[str] = []
+    app = engineio.WSGIApp(eio)
+    body = b"".join(app(environ, lambda status, headers: statuses.append(status)))
+    return json.loads(body[1:])["sid"] if statuses == ["200 OK"] else statuses[0]
+
+
+def test_ids_made_of_requests_by_a_subclass() -> None:
+    threads: list[threading.Thread] = []
+
+    class Named(engineio.Server):
+        def generate_id(self, environ: Any) -> str:  # type: ignore[override]
+            threads.append(threading.current_thread())
+            return str(environ["HTTP_X_NAME"])
+
+    eio = Named()
+    try:
+        assert handshake(eio, "ann") == "ann"
+        assert handshake(eio, "bob") == "bob"
+        assert handshake(eio, "bob").startswith("400 ")
+        assert len(list(eio.sockets)) == 2
+        # It may wait: not in the thread of the event loop.
+        assert all("handler" in thread.name for thread in threads)
+    finally:
+        eio.shutdown()
+
+
+def test_ids_made_of_requests_by_a_function() -> None:
+    eio = engineio.Server()
+    try:
+        own = handshake(eio, "ann")
+        assert len(own) == 20
+        before = eio.generate_id
+        eio.generate_id = lambda environ: environ["HTTP_X_NAME"]
+        assert handshake(eio, "ann") == "ann"
+        eio.generate_id = before
+        assert len(handshake(eio, "ann")) == 20
+    finally:
+        eio.shutdown()
+
+
+def test_ids_made_by_a_coroutine_function_are_for_asyncio() -> None:
+    async def later(environ: Any) -> str:
+        return "id"
+
+    with pytest.raises(TypeError, match="use AsyncServer"):
+        engineio.Server().generate_id = later
 
 
 def test_a_program_ends_while_a_handler_runs(tmp_path: Path) -> None:
