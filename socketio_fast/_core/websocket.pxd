@@ -28,10 +28,9 @@ cdef class WebSocket(Transport):
         # Reading: an incomplete frame, and how long it must get to be read on.
         bytearray partial
         Py_ssize_t needed
-        # Reading: a fragmented message, its pieces, and the check of its text.
+        # Reading: a fragmented message, what has come of it, and the check of its text.
         int fragment_type           # 0: none; with RSV1 if it is compressed
-        list fragments
-        Py_ssize_t fragments_size
+        bytearray fragments
         sf_utf8 utf8
         bytes pong                  # the last one, while the writer is paused
         bint close_sent

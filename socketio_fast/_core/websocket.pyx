@@ -13,7 +13,11 @@ import re
 from hashlib import sha1
 
 import cython
-from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
+from cpython.bytearray cimport (
+    PyByteArray_AS_STRING,
+    PyByteArray_GET_SIZE,
+    PyByteArray_Resize,
+)
 from cpython.bytes cimport (
     PyBytes_AS_STRING,
     PyBytes_FromStringAndSize,
@@ -288,7 +292,12 @@ cdef class WebSocket(Transport):
         try:
             taken = self._read(p, n, joined is not None)
             if taken < n and not self.dead:
-                self.partial = bytearray(p[taken:n])
+                if joined is None:
+                    joined = bytearray(p[taken:n])
+                else:
+                    # Moves no bytes: the next pause may come behind one frame.
+                    del joined[:taken]
+                self.partial = joined
         except BaseException as exc:
             # After a violation nothing that follows can be understood.
             self._fail(exc)
@@ -391,7 +400,7 @@ cdef class WebSocket(Transport):
         if f.opcode == SF_CONTINUATION:
             if not self.fragment_type:
                 raise ProtocolError("continuation of nothing", code=1002)
-            limit -= self.fragments_size
+            limit -= PyByteArray_GET_SIZE(self.fragments)
         elif self.fragment_type:
             raise ProtocolError("new message inside a fragmented one", code=1002)
         if f.length > <size_t> limit:
@@ -416,8 +425,7 @@ cdef class WebSocket(Transport):
                     return self._on_packet(p, n)
                 return self.on_binary(p[:n])
             self.fragment_type = opcode
-            self.fragments = []
-            self.fragments_size = 0
+            self.fragments = bytearray()
             self.utf8 = sf_utf8(0, 0, 0)
             return self._on_fragment(p, n, False)
         if opcode == SF_PING:
@@ -456,28 +464,24 @@ cdef class WebSocket(Transport):
             raise
 
     cdef int _on_fragment(self, const char *p, Py_ssize_t n, bint fin) except -1:
-        cdef bytes message
-        cdef int type
-        self.fragments_size += n
-        if self.fragment_type == SF_TEXT:
+        cdef bytearray message = self.fragments
+        cdef Py_ssize_t size = PyByteArray_GET_SIZE(message)
+        cdef int type = self.fragment_type
+        if type == SF_TEXT:
             if not sf_utf8_feed(&self.utf8, p, n) or (fin and self.utf8.need):
                 raise ProtocolError("text is not UTF-8", code=1007)
-        if n:
-            # Any number of empty ones may come, which the limit of size does not see.
-            self.fragments.append(p[:n])
-        if fin:
-            message = b"".join(self.fragments)
-            self.fragments = None
-            type, self.fragment_type = self.fragment_type, 0
-            if type & RSV1:
-                return self._on_compressed(
-                    type, PyBytes_AS_STRING(message), PyBytes_GET_SIZE(message)
-                )
-            if type == SF_TEXT:
-                self.on_text(PyBytes_AS_STRING(message), PyBytes_GET_SIZE(message))
-            else:
-                self.on_binary(message)
-        return 0
+        PyByteArray_Resize(message, size + n)
+        memcpy(PyByteArray_AS_STRING(message) + size, p, n)
+        if not fin:
+            return 0
+        self.fragments = None
+        self.fragment_type = 0
+        p = PyByteArray_AS_STRING(message)
+        if type & RSV1:
+            return self._on_compressed(type, p, size + n)
+        if type == SF_TEXT:
+            return self.on_text(p, size + n)
+        return self.on_binary(p[:size + n])
 
     cdef int _on_close(self, const char *p, Py_ssize_t n) except -1:
         cdef Session session = self.session

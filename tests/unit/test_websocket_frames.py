@@ -258,6 +258,42 @@ def test_fragments_that_do_not_fit(frames: bytes) -> None:
     assert client.code == 1002
 
 
+@pytest.mark.parametrize("opcode", [TEXT, BINARY])
+def test_fragments_cost_no_more_than_they_carry(opcode: int) -> None:
+    server, client, log = make()
+    client.send(frame(opcode, b"4a" if opcode == TEXT else b"", fin=False))
+    piece = frame(CONT, b"ab", fin=False) * 1000
+    tracemalloc.start()
+    try:
+        for _ in range(100):
+            client.send(piece)
+        kept = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert kept < 1.3 * 200_000
+    client.send(frame(CONT, b""))
+    (message,) = log
+    assert message == ("a" + "ab" * 100_000 if opcode == TEXT else b"ab" * 100_000)
+
+
+@pytest.mark.parametrize("more", [b"", b"a"])
+@pytest.mark.parametrize("revision", [3, 4])
+def test_a_fragmented_message_has_as_long_as_a_ping(revision: int, more: bytes) -> None:
+    """Nothing else can be sent before it ends, not even what answers a ping."""
+    server, _, log = make(allow_eio3=True)
+    client = server.http()
+    client.send(upgrade_request(f"{server.path}?EIO={revision}&transport=websocket"))
+    client.send(frame(TEXT, b"4" + b"a" * 10_000, fin=False))
+    for _ in range(44):
+        server.loop.advance(1)
+        client.send(frame(CONT, more, fin=False))
+        client.send(frame(PING, b""))
+    assert log == []
+    server.loop.advance(2)
+    assert log == [("end", "ping timeout")] * 2  # and who has sent nothing at all
+    assert server.engine.sessions == {}
+
+
 # --- violations -----------------------------------------------------------------
 
 
