@@ -4,6 +4,16 @@ from socketio_fast._core.polling cimport Polling, Responder
 from socketio_fast._core.session cimport Engine
 
 
+cdef class Body:
+    cdef:
+        readonly Py_ssize_t size    # bytes that have come
+        bytes first                 # the only piece so far
+        bytearray joined            # all of them, if there are several
+
+    cpdef int add(self, object piece) except -1
+    cpdef bytes take(self)
+
+
 cdef class Exchange(Responder):
     cdef:
         readonly Request request

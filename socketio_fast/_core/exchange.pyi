@@ -1,7 +1,16 @@
+from typing import final
+
 from typing_extensions import disjoint_base
 
 from socketio_fast._core.handshake import Request
 from socketio_fast._core.polling import Responder
+
+@final
+class Body:
+    @property
+    def size(self) -> int: ...
+    def add(self, piece: bytes | bytearray | memoryview) -> int: ...
+    def take(self) -> bytes: ...
 
 @disjoint_base
 class Exchange(Responder):

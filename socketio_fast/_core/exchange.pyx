@@ -1,4 +1,7 @@
 """Requests to Engine.IO by HTTP long-polling: from what was judged to its session."""
+import cython
+from cpython.bytes cimport PyBytes_GET_SIZE
+
 from socketio_fast._core.handshake cimport Admission, cookie_header
 from socketio_fast._core.jsonp cimport script_head
 from socketio_fast._core.polling cimport Polling, Responder
@@ -12,6 +15,34 @@ cdef enum:
 
 cdef bytes JSON = b"application/json"
 cdef bytes TEXT = b"text/plain; charset=UTF-8"
+
+
+@cython.final
+cdef class Body:
+    """The body of a request, as it comes: a bytes for each of many small pieces would
+    take many times what they carry."""
+
+    cpdef int add(self, object piece) except -1:
+        """The next piece, bytes-like."""
+        cdef bytes data = bytes(piece)
+        self.size += PyBytes_GET_SIZE(data)
+        if self.joined is not None:
+            self.joined += data
+        elif self.first is None:
+            self.first = data or None
+        elif data:
+            self.joined = bytearray(self.first)
+            self.joined += data
+            self.first = None
+        return 0
+
+    cpdef bytes take(self):
+        """What has come; that is forgotten."""
+        cdef bytes body = self.first or b""
+        if self.joined is not None:
+            body = bytes(self.joined)
+        self.first = self.joined = None
+        return body
 
 
 cdef class Exchange(Responder):
@@ -79,12 +110,13 @@ cdef class Exchange(Responder):
         """The body is larger than may be: the session ends."""
         cdef Polling polling = self.polling
         cdef Session session = None if polling is None else polling.session
+        # Without a body: clients of the reference implementation find none.
+        self.respond(413, TEXT, b"", b"")
         if session is not None:
             session.on_error(LimitError(
                 f"body of more than max_http_buffer_size={engine.max_payload} bytes"
             ))
-        # Without a body: clients of the reference implementation find none.
-        return self.respond(413, TEXT, b"", b"")
+        return 0
 
 
 cdef bint _is_python(Request request) except -1:

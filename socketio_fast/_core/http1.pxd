@@ -1,6 +1,6 @@
 # HTTP/1.1 connections: requests to Engine.IO, files, everything else, upgrades.
 from socketio_fast._core.deadlines cimport Deadline, Timed
-from socketio_fast._core.exchange cimport Exchange
+from socketio_fast._core.exchange cimport Body, Exchange
 from socketio_fast._core.handshake cimport Admission, Request
 from socketio_fast._core.session cimport Engine, Session
 from socketio_fast._core.websocket cimport Connections
@@ -39,8 +39,7 @@ cdef class Http1Exchange(Exchange):
         bytes response              # None until respond(), or when it is written
         object large                # its body, sent in pieces behind it; or None
         bint deferred               # the fallback is asked when it is the first
-        list body                   # its pieces; None before the first
-        Py_ssize_t body_size
+        Body body                   # of the request, while it comes; None before
         bint keep_alive
 
     cdef int _respond(

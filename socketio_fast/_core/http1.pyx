@@ -25,7 +25,7 @@ from libc.string cimport memcmp, memcpy
 
 from socketio_fast._core.deadlines cimport Timed
 from socketio_fast._core.deflate cimport Deflate
-from socketio_fast._core.exchange cimport Exchange
+from socketio_fast._core.exchange cimport Body, Exchange
 from socketio_fast._core.handshake cimport (
     Admission,
     Request,
@@ -675,13 +675,11 @@ cdef class Http1Core(Timed):
         cdef Http1Exchange exchange = self.current
         if exchange is None or not exchange.wants_body:
             return
-        exchange.body_size += PyBytes_GET_SIZE(chunk)
-        if exchange.body_size > self.endpoint.engine.max_payload:
-            exchange.too_large(self.endpoint.engine)
-            return
         if exchange.body is None:
-            exchange.body = []
-        exchange.body.append(chunk)
+            exchange.body = Body()
+        exchange.body.add(chunk)
+        if exchange.body.size > self.endpoint.engine.max_payload:
+            exchange.too_large(self.endpoint.engine)
 
     def on_message_complete(self):
         cdef Http1Exchange exchange = self.current
@@ -698,7 +696,7 @@ cdef class Http1Core(Timed):
             return
         try:
             body, exchange.body = exchange.body, None
-            exchange.deliver(b"".join(body or ()))
+            exchange.deliver(b"" if body is None else (<Body> body).take())
         except BaseException as exc:
             self._internal_error(exchange, exc)
 

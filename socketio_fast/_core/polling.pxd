@@ -16,7 +16,9 @@ cdef class Polling(Transport):
         Engine engine
         Responder poll          # the GET that waits
         Responder post          # the POST that has begun and has no answer yet
-        bytes rest              # of its body, unread while the session is paused
+        # Its body while the session is paused, unread from `rest_at` on; else None.
+        bytes rest
+        Py_ssize_t rest_at
         list pending            # Outgoing
         Py_ssize_t pending_bytes
         bytes jsonp             # what scripts begin with; None without JSONP
@@ -31,11 +33,13 @@ cdef class Polling(Transport):
     cdef int on_poll(self, Responder responder) except -1
     cdef int on_post(self, Responder responder) except -1
     cdef int on_body(self, Responder responder, bytes body) except -1
-    cdef int _take_post(self, bytes body, bint whole) except -1
+    cdef int _take_post(self, bytes body, Py_ssize_t at, bint whole) except -1
     cdef int _read_rest(self, bint whole) except -1
     cdef int _let_go(self, int status, bytes content_type, bytes text) except -1
-    cdef bytes _read(self, bytes body, bint whole)
-    cdef bytes _read_3(self, bytes body, bint binary, bint whole)
+    cdef Py_ssize_t _read(self, bytes body, Py_ssize_t at, bint whole) except -1
+    cdef Py_ssize_t _read_3(
+        self, bytes body, Py_ssize_t at, bint binary, bint whole
+    ) except -1
     cdef int _check_count(self, Py_ssize_t count) except -1
     cdef int on_abort(self, Responder responder) except -1
     cdef int _take(self) except -1

@@ -58,6 +58,7 @@ cdef bytes SCRIPT = b"text/javascript; charset=UTF-8"
 cdef bytes HTML = b"text/html"
 cdef bytes TEXT = b"text/plain"
 cdef bytes JSON = b"application/json"
+cdef bytes UNKNOWN = b'{"code":1,"message":"Session ID unknown"}'
 cdef bytes NO_FILTER = b"X-XSS-Protection: 0\r\n"
 cdef bytes NO_SNIFFING = b"X-Content-Type-Options: nosniff\r\n"
 
@@ -137,6 +138,7 @@ cdef class Polling(Transport):
             session.drained()
         if last and session is not None:
             self.session = None
+            self._let_go(400, JSON, UNKNOWN)
             session.finished()
         return 0
 
@@ -164,7 +166,8 @@ cdef class Polling(Transport):
     cpdef int close(self) except -1:
         # Without a GET that waits, the next one gets it; the session has a deadline.
         self.closing = True
-        self._let_go(200, HTML, b"ok")
+        if self.rest is not None:
+            self._let_go(200, HTML, b"ok")
         self.flush()
         return 0
 
@@ -188,7 +191,7 @@ cdef class Polling(Transport):
         self.closing = self.discarded = True
         if self.poll is not None:
             self._answer([CLOSE])
-        self._let_go(400, JSON, b'{"code":1,"message":"Session ID unknown"}')
+        self._let_go(400, JSON, UNKNOWN)
         self.session = None
         return 0
 
@@ -261,9 +264,7 @@ cdef class Polling(Transport):
         cdef Session session = self.session
         if session is None:
             self.post = None
-            responder.respond(
-                400, JSON, b'{"code":1,"message":"Session ID unknown"}', b""
-            )
+            responder.respond(400, JSON, UNKNOWN, b"")
             return 0
         try:
             if self.jsonp is not None:
@@ -277,24 +278,23 @@ cdef class Polling(Transport):
             self.post = None
             self._fail(responder, exc)
             return 0
-        return self._take_post(body, False)
+        return self._take_post(body, 0, False)
 
-    cdef int _take_post(self, bytes body, bint whole) except -1:
-        """Take the packets of a POST, and answer it.
+    cdef int _take_post(self, bytes body, Py_ssize_t at, bint whole) except -1:
+        """Take the packets of a POST from `at` on, and answer it.
 
         Both wait while the session is paused, unless the `whole` is to be read now.
         """
         cdef Session session = self.session
         cdef Responder post = self.post
-        cdef bytes rest = b""
         self.post = self.rest = None
         try:
             if self.dialect & REVISION_3:
-                rest = self._read_3(
-                    body, post.header(b"content-type") == BINARY, whole
+                at = self._read_3(
+                    body, at, post.header(b"content-type") == BINARY, whole
                 )
             else:
-                rest = self._read(body, whole)
+                at = self._read(body, at, whole)
         except BaseException as exc:
             if self.in_message and isinstance(exc, ProtocolError):
                 # As in the reference implementation: what is queued reaches the client.
@@ -303,8 +303,9 @@ cdef class Polling(Transport):
             session.on_error(exc)
             post.respond(400, JSON, b'{"code":3,"message":"Bad request"}', b"")
             return 0
-        if rest or session.flow is not None and session.flow.paused and not whole:
-            self.rest = rest
+        if session.flow is not None and session.flow.paused and not whole:
+            self.rest = body
+            self.rest_at = at
             self.post = post
             return 0
         return post.respond(200, HTML, b"ok", self._headers(post))
@@ -313,28 +314,33 @@ cdef class Polling(Transport):
         return self._read_rest(False)
 
     cdef int _read_rest(self, bint whole) except -1:
-        if self.rest:
-            return self._take_post(self.rest, whole)
+        if self.rest is None:
+            return 0
+        if self.rest_at < PyBytes_GET_SIZE(self.rest):
+            return self._take_post(self.rest, self.rest_at, whole)
         return self._let_go(200, HTML, b"ok")
 
     cdef int _let_go(self, int status, bytes content_type, bytes text) except -1:
-        """Answer a POST that waits to be read, of which nothing more is read."""
+        """Answer a POST of which nothing more is read: it waits for that, or its body
+        has not all come."""
         cdef Responder post = self.post
-        if self.rest is not None:
-            self.post = self.rest = None
+        self.post = self.rest = None
+        if post is not None:
             post.respond(status, content_type, text, self._headers(post))
         return 0
 
-    cdef bytes _read(self, bytes body, bint whole):
-        """Take packets; returns what is left where the session pauses."""
+    cdef Py_ssize_t _read(self, bytes body, Py_ssize_t at, bint whole) except -1:
+        """Take packets from `at` on; returns how far, which is less than the whole where
+        the session pauses."""
         cdef Session session = self.session
-        cdef const char *p = PyBytes_AS_STRING(body)
-        cdef const char *end = p + PyBytes_GET_SIZE(body)
+        cdef const char *start = PyBytes_AS_STRING(body)
+        cdef const char *p = start + at
+        cdef const char *end = start + PyBytes_GET_SIZE(body)
         cdef const char *stop
         cdef PacketView packet
         while True:
             if session.flow is not None and session.flow.paused and not whole:
-                return p[:end - p]
+                return p - start
             stop = packet_end(p, end)
             self.in_message = p < stop and (p[0] == c"4" or p[0] == c"b")
             if p < stop and p[0] == c"b":
@@ -343,14 +349,17 @@ cdef class Polling(Transport):
                 scan_packet(p, stop - p, &packet)
                 session.on_packet(packet.type, packet.data, packet.size)
             if stop == end:
-                return b""
+                return stop - start
             p = stop + 1
 
-    cdef bytes _read_3(self, bytes body, bint binary, bint whole):
+    cdef Py_ssize_t _read_3(
+        self, bytes body, Py_ssize_t at, bint binary, bint whole
+    ) except -1:
         """The same of a payload of revision 3; packets are as over WebSocket."""
         cdef Session session = self.session
-        cdef const char *p = PyBytes_AS_STRING(body)
-        cdef const char *end = p + PyBytes_GET_SIZE(body)
+        cdef const char *start = PyBytes_AS_STRING(body)
+        cdef const char *p = start + at
+        cdef const char *end = start + PyBytes_GET_SIZE(body)
         cdef const char *packet
         cdef bint is_binary = False
         cdef Py_ssize_t count = 0
@@ -358,7 +367,7 @@ cdef class Polling(Transport):
             raise PacketError("empty payload")
         while p < end:
             if session.flow is not None and session.flow.paused and not whole:
-                return p[:end - p]
+                return p - start
             count += 1
             self.in_message = False
             self._check_count(count)
@@ -373,7 +382,7 @@ cdef class Polling(Transport):
                 self.on_binary(packet[:p - packet])
             else:
                 self.on_text(packet, p - packet)
-        return b""
+        return p - start
 
     cdef int _check_count(self, Py_ssize_t count) except -1:
         if 0 < self.engine.max_packets < count:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import tracemalloc
+import weakref
 from typing import Any
 
 import pytest
 from integration.raw import chunked, request, upgrade_request
 
+from socketio_fast._core.exchange import Body
 from socketio_fast._core.handshake import Request
 from socketio_fast._core.http1 import Endpoint
 from socketio_fast.engineio import AsyncServer
@@ -592,6 +595,72 @@ def test_expect_continue() -> None:
     assert http.wire.take() == b"HTTP/1.1 100 Continue\r\n\r\n"
     http.send(data[-2:])
     assert http.response()[0] == 200
+
+
+def test_a_body_in_pieces_costs_no_more_than_it_carries() -> None:
+    http, sid = (server := make()).polling()
+    got: list[Any] = []
+    server.app.on("message", lambda sid, data: got.append(data))
+    data = chunked(server.target("polling", sid), [b"4a", *[b"ab"] * 100_000])
+    cut = len(data) - 5  # before the last chunk, which is empty
+    tracemalloc.start()
+    try:
+        for i in range(0, cut, 50_000):
+            http.send(data[i : min(i + 50_000, cut)])
+        kept = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert kept < 1.3 * 200_000
+    http.send(data[cut:])
+    assert http.response()[0] == 200
+    assert got == ["a" + "ab" * 100_000]
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 3])
+def test_a_body_is_what_its_pieces_are(pieces: int) -> None:
+    body = Body()
+    text = b"abcdef"
+    for i in range(pieces):
+        body.add(b"")
+        body.add(text[i * 6 // pieces : (i + 1) * 6 // pieces])
+    assert body.size == 6
+    whole = body.take()
+    assert whole == text
+    assert type(whole) is bytes
+    assert body.take() == b""
+
+
+def test_a_body_in_one_piece_is_not_copied() -> None:
+    body, piece = Body(), b"abcdef" * 10
+    body.add(piece)
+    body.add(b"")
+    assert body.take() is piece
+
+
+def test_a_body_of_a_session_that_has_ended_is_not_kept() -> None:
+    server = make()
+    http, sid = server.polling()
+    (session,) = server.engine.sessions.values()
+    gone = weakref.ref(session)
+    del session
+    target = server.target("polling", sid)
+    head = request("POST", target, b"").replace(b"Length: 0", b"Length: 900000")
+    http.send(head)
+    tracemalloc.start()
+    try:
+        for _ in range(44):
+            server.loop.advance(1)
+            http.send(b"4" * 10_000)
+        assert tracemalloc.get_traced_memory()[0] > 440_000
+        assert http.responses() == []
+        server.loop.advance(2)
+        assert http.response()[0] == 400
+        http.send(b"4" * 10_000)
+        assert tracemalloc.get_traced_memory()[0] < 100_000
+    finally:
+        tracemalloc.stop()
+    assert gone() is None
+    assert ends(http)
 
 
 # --- deadlines ------------------------------------------------------------------
