@@ -63,7 +63,7 @@ cdef class Http1Core(Timed):
         object room                 # a Future of who sends a large body; or None
         # The request that is being received.
         bytes target
-        list lines
+        bytearray lines
         # Bytes received of its head; 0: httptools is between requests, -1: behind it.
         Py_ssize_t head_size
         Http1Exchange current

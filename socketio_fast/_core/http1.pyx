@@ -80,6 +80,8 @@ cdef double LINGER_TIMEOUT = 2.0
 # What a target in absolute form has before its path.
 ABSOLUTE = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
 
+HOST_LINE = re.compile(rb"^host: [^\r\n]*", re.IGNORECASE | re.MULTILINE)
+
 cdef bytes NO_STORE = b"Cache-Control: no-store\r\n"
 cdef bytes JSON = b"application/json"
 cdef bytes TEXT = b"text/plain; charset=UTF-8"
@@ -588,7 +590,7 @@ cdef class Http1Core(Timed):
 
     def on_message_begin(self):
         self.target = b""
-        self.lines = []
+        self.lines = bytearray()
         self.current = None
         if self.head_size == 0:
             self.head_size = 1
@@ -601,7 +603,7 @@ cdef class Http1Core(Timed):
             return  # a trailer, of no interest
         if b"\n" in value or b"\r" in value:
             value = b" ".join(value.split())  # folded (RFC 9112, section 5.2)
-        self.lines += (name, b": ", value, b"\r\n")
+        self.lines += b"%b: %b\r\n" % (name, value)
 
     def on_headers_complete(self):
         cdef Endpoint endpoint = self.endpoint
@@ -614,7 +616,7 @@ cdef class Http1Core(Timed):
         if self.target[:1] != b"/":
             self._take_origin()
         request = Request.new(
-            parser.get_method().decode("latin-1"), self.target, b"".join(self.lines),
+            parser.get_method().decode("latin-1"), self.target, bytes(self.lines),
             "https" if endpoint.secure else "http", parser.get_http_version(),
         )
         if (
@@ -662,13 +664,11 @@ cdef class Http1Core(Timed):
     cdef int _take_origin(self) except -1:
         """A target that names the host as well: that counts instead of the Host header
         (RFC 9112, section 3.2.2)."""
-        cdef list lines = self.lines
         match = ABSOLUTE.match(self.target)
         if match is not None:
             self.target = _path_of(self.target)
-            for i in range(0, len(lines), 4):
-                if (<bytes> lines[i]).lower() == b"host":
-                    lines[i + 2] = match[1]
+            host = b"Host: " + match[1]
+            self.lines = bytearray(HOST_LINE.sub(lambda line: host, self.lines))
         return 0
 
     def on_body(self, bytes chunk):

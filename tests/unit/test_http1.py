@@ -597,6 +597,26 @@ def test_expect_continue() -> None:
     assert http.response()[0] == 200
 
 
+def test_a_head_in_pieces_costs_little_more_than_it_carries() -> None:
+    server = make()
+    connections = [server.http() for _ in range(10)]
+    head = f"GET {POLL} HTTP/1.1\r\n" + "a: b\r\n" * 2500
+    for http in connections:
+        http.send(head[:20].encode())
+    tracemalloc.start()
+    try:
+        for http in connections:
+            for i in range(20, len(head), 100):
+                http.send(head[i : i + 100].encode())
+        kept = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert kept < 2 * 10 * len(head)
+    for http in connections:
+        http.send(b"Host: a\r\n\r\n")
+        assert http.response()[0] == 200
+
+
 def test_a_body_in_pieces_costs_no_more_than_it_carries() -> None:
     http, sid = (server := make()).polling()
     got: list[Any] = []
