@@ -1097,6 +1097,8 @@ cdef class Http1Core(Timed):
 
     cdef int on_deadline(self, int kind, double now) except -1:
         cdef Engine engine = self.endpoint.engine
+        cdef Http1Exchange incomplete = self.current
+        cdef Polling polling
         if kind == D_WRITE:
             self.stalled = None
             if self.writer is None:
@@ -1113,8 +1115,11 @@ cdef class Http1Core(Timed):
         self.deadline = None
         if self.writer is None:
             return 0
-        if self.head_size > 0 or self.current is not None:
+        if self.head_size > 0 or incomplete is not None:
+            polling = None if incomplete is None else incomplete.polling
             self._fail(408, b"Request timeout")
+            if polling is not None:
+                polling.on_abort(incomplete)
         elif self.writer.paused and not self.closing:
             self._set_deadline(HEAD_TIMEOUT)  # it reads the response before
         else:

@@ -14,6 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
+from socketio_fast._core.exchange import Body
 from socketio_fast._core.handshake import Request, make_request
 from socketio_fast.async_server import AsyncServer
 from socketio_fast.engineio.async_server import AsyncServer as EngineServer
@@ -70,7 +71,7 @@ async def handle(
             eio,
             request,
             origin,
-            partial(_body, web_request),
+            partial(_read, web_request),
             partial(_watch, web_request),
         )
         if answer is None:
@@ -105,16 +106,13 @@ def _address(name: Any) -> tuple[str, int] | None:
     return name[:2] if isinstance(name, tuple) else None
 
 
-async def _body(web_request: web.Request, limit: int) -> bytes | None:
-    pieces = []
-    size = 0
+async def _read(web_request: web.Request, body: Body, limit: int) -> bool:
     try:
-        while size <= limit and (piece := await web_request.content.readany()):
-            pieces.append(piece)
-            size += len(piece)
+        while body.size <= limit and (piece := await web_request.content.readany()):
+            body.add(piece)
     except ConnectionError:
-        return None
-    return b"".join(pieces)
+        return False
+    return True
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from socketio_fast._core.exchange import Body
 from socketio_fast._core.handshake import Request, make_request
 from socketio_fast._core.hosted import HostedWebSocket
 from socketio_fast.async_server import AsyncServer
@@ -106,7 +107,7 @@ async def _answer(
         finally:
             gone.cancel()
 
-    answer = await exchange(eio, request, origin, partial(_body, receive), watch)
+    answer = await exchange(eio, request, origin, partial(_read, receive), watch)
     if answer is None:
         # Hosts drop this, but a middleware may wait for a response all the same.
         with suppress(OSError):
@@ -118,19 +119,16 @@ async def _answer(
     await send({"type": "http.response.body", "body": payload})
 
 
-async def _body(receive: Receive, limit: int) -> bytes | None:
-    """A request's body, a little more than the limit at most; None: it has gone."""
-    pieces = []
-    size = 0
+async def _read(receive: Receive, body: Body, limit: int) -> bool:
+    """Read a request's body, a little more than the limit at most; False: the client
+    has gone."""
     while True:
         event = await receive()
         if event["type"] != "http.request":
-            return None
-        piece = event.get("body", b"")
-        pieces.append(piece)
-        size += len(piece)
-        if not event.get("more_body") or size > limit:
-            return b"".join(pieces)
+            return False
+        body.add(event.get("body", b""))
+        if not event.get("more_body") or body.size > limit:
+            return True
 
 
 async def _disconnected(receive: Receive) -> None:

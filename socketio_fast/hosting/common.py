@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from typing import Any, cast
 
+from socketio_fast._core.exchange import Body
 from socketio_fast._core.handshake import Admission, Request, consider, hooked
 from socketio_fast._core.hosted import (
     HostedExchange,
@@ -43,6 +45,9 @@ logger = logging.getLogger("socketio_fast.hosting")
 
 #: Seconds for a host to close a WebSocket, before it is left to itself.
 CLOSE_TIMEOUT = 10.0
+
+#: Seconds for the body of a request to come, as by the compiled server.
+BODY_TIMEOUT = 300.0
 
 # Seconds that the end of a host waits for handlers.
 HANDLERS_TIMEOUT = 10.0
@@ -139,7 +144,7 @@ async def exchange(
     eio: EngineServer,
     request: Request,
     origin: Origin,
-    body: Callable[[int], Awaitable[bytes | None]],
+    read: Callable[[Body, int], Awaitable[bool]],
     watch: Callable[[], AbstractContextManager[asyncio.Future[Any]]],
 ) -> Answer | None:
     """Answer a request. Cancel it when its client has gone, or tell by `watch`.
@@ -148,8 +153,8 @@ async def exchange(
         eio: The server.
         request: The request.
         origin: It again.
-        body: Reads its body, of which no more than a little above this many bytes is
-            needed. None: the client has gone.
+        read: Adds its body to what it is given, of which no more than a little above
+            this many bytes is needed. False: the client has gone.
         watch: While it is entered, the future is done once the client has gone.
 
     Returns:
@@ -161,14 +166,20 @@ async def exchange(
         if not answered.done():
             answered.set_result(cast(Answer, response))
 
+    def overdue() -> None:
+        hosted.lost()
+        answer(408, [(b"content-type", b"text/plain")], b"Request Timeout")
+
     admission = await ask(eio.engine, request, origin, False)
     hosted = HostedExchange(eio.engine, request, origin, answer, admission=admission)
     try:
         if hosted.begin():
-            content = await body(eio.config.max_http_buffer_size)
-            if content is None:
+            body = Body()
+            reading = read(body, eio.config.max_http_buffer_size)
+            if not await _read_until(answered, reading, overdue):
                 return None
-            hosted.finish(content)
+            if not answered.done():
+                hosted.finish(body.take())
         if not answered.done():
             with watch() as gone:
                 await asyncio.wait(
@@ -178,6 +189,34 @@ async def exchange(
     finally:
         if not answered.done():
             hosted.lost()
+
+
+async def _read_until(
+    answered: asyncio.Future[Answer],
+    reading: Awaitable[bool],
+    overdue: Callable[[], None],
+) -> bool:
+    """Read a body, while nothing is answered without it; True in that case too."""
+    task = asyncio.current_task()
+    assert task is not None
+
+    def stop(_: Any) -> None:
+        if unfinished:
+            task.cancel()
+
+    unfinished = True
+    answered.add_done_callback(stop)
+    timer = asyncio.get_running_loop().call_later(BODY_TIMEOUT, overdue)
+    try:
+        return await reading
+    except asyncio.CancelledError:
+        if not answered.done() or (sys.version_info >= (3, 11) and task.uncancel()):
+            raise  # not by stop()
+        return True
+    finally:
+        unfinished = False
+        timer.cancel()
+        answered.remove_done_callback(stop)
 
 
 class Sender:

@@ -16,6 +16,7 @@ from sanic.constants import HTTP_METHODS
 from sanic.response import HTTPResponse
 from sanic.server import HttpProtocol
 
+from socketio_fast._core.exchange import Body
 from socketio_fast._core.handshake import Request, make_request
 from socketio_fast.async_server import AsyncServer
 from socketio_fast.engineio.async_server import AsyncServer as EngineServer
@@ -88,7 +89,7 @@ async def handle(
             eio,
             request,
             origin,
-            partial(_body, sanic_request),
+            partial(_read, sanic_request),
             lambda: contextlib.nullcontext(gone),
         )
         assert answer is not None
@@ -129,18 +130,16 @@ def _address(name: Any) -> tuple[str, int] | None:
     return name[:2] if isinstance(name, tuple) else None
 
 
-async def _body(sanic_request: sanic.Request, limit: int) -> bytes:
+async def _read(sanic_request: sanic.Request, body: Body, limit: int) -> bool:
     if sanic_request.body:
-        return sanic_request.body  # the route is not a stream's
+        body.add(sanic_request.body)  # the route is not a stream's
+        return True
     stream: Any = sanic_request.stream
-    pieces = []
-    size = 0
     async for piece in stream:
-        pieces.append(piece)
-        size += len(piece)
-        if size > limit:
+        body.add(piece)
+        if body.size > limit:
             break
-    return b"".join(pieces)
+    return True
 
 
 async def _upgrade(

@@ -18,6 +18,7 @@ except ImportError as exc:
         'tornado is not installed: pip install "socketio-fast[tornado]"'
     ) from exc
 
+from socketio_fast._core.exchange import Body
 from socketio_fast._core.handshake import Request, make_request
 from socketio_fast._core.hosted import HostedWebSocket
 from socketio_fast.async_server import AsyncServer
@@ -56,13 +57,13 @@ async def handle(server: AsyncServer | EngineServer, handler: RequestHandler) ->
     """
     eio = bind(server)
     request = request_of(handler)
-    body = handler.request.body
     gone: asyncio.Future[None] = getattr(handler, "gone", None) or (
         asyncio.get_running_loop().create_future()
     )
 
-    async def read(limit: int) -> bytes:
-        return body
+    async def read(body: Body, limit: int) -> bool:
+        body.add(handler.request.body)
+        return True
 
     answer = await exchange(
         eio,

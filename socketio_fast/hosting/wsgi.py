@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
+from socketio_fast._core.exchange import Body
 from socketio_fast._core.failures import contain
 from socketio_fast._core.handshake import Request, consider, hooked, make_request
 from socketio_fast._core.hosted import HostedExchange, adopt_connection
@@ -296,14 +297,13 @@ def _leave_closed(sock: socket.socket) -> None:
 
 def _read(stream: Any, size: int) -> bytes:
     """So many bytes, fewer if the stream ends, or there is none."""
-    pieces = []
-    while size > 0 and stream is not None:
-        piece = stream.read(size)
+    body = Body()
+    while body.size < size and stream is not None:
+        piece = stream.read(size - body.size)
         if not piece:
             break
-        pieces.append(piece)
-        size -= len(piece)
-    return b"".join(pieces)
+        body.add(piece)
+    return body.take()
 
 
 def request_of(environ: Environ) -> Request:

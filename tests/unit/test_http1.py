@@ -715,6 +715,7 @@ def test_a_body_that_does_not_come(caplog: pytest.LogCaptureFixture) -> None:
     assert http.responses() == []
     server.loop.advance(5)
     assert http.response()[0] == 408
+    assert server.engine.sessions == {}
     server.loop.advance(5)
     assert http.wire.closed
     assert errors(caplog) == []
