@@ -95,6 +95,10 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
             this before the events which the handler sends them.
         connect_timeout: Seconds for a client to join a namespace (45).
         max_attachments: Binary attachments of one message, at most (10).
+        max_incomplete_bytes: Bytes of the messages of all clients whose binary
+            attachments have not all come, at most (64 MiB); with more the client whose
+            message was begun first is closed. ``max_pending_bytes`` and
+            ``max_http_buffer_size`` count instead where they are more.
         max_pending_acks: Acknowledgements that are waited for, of one client in one
             namespace, at most (10,000); with more the oldest is given up.
         cleanup_empty_child_namespaces: Whether a namespace that :meth:`of` made for a
@@ -138,6 +142,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         engineio_logger: bool | AnyLogger | None = None,
         connect_timeout: float = 45,
         max_attachments: int = 10,
+        max_incomplete_bytes: int = 64 * 1024 * 1024,
         max_pending_acks: int = 10_000,
         cleanup_empty_child_namespaces: bool = False,
         validate_handlers: bool = True,
@@ -156,6 +161,12 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         if acks is None or acks < 1:
             raise ValueError(
                 f"max_pending_acks={max_pending_acks!r}: a number above 0 expected"
+            )
+        incomplete = whole(max_incomplete_bytes)
+        if incomplete is None or incomplete < 1:
+            raise ValueError(
+                f"max_incomplete_bytes={max_incomplete_bytes!r}: bytes greater than 0 "
+                "expected"
             )
         known: Any = _known(options)
         if isinstance(namespaces, str) and namespaces != "*":
@@ -182,6 +193,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
             logger=self.logger,
             connect_timeout=seconds,
             max_attachments=attachments,
+            max_incomplete_bytes=incomplete,
             max_pending_acks=acks,
             ordered=is_ordered(async_handlers),
             error_acks=error_acks,

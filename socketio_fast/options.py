@@ -73,6 +73,7 @@ class AsyncServerOptions(EngineOptions, total=False):
     engineio_logger: bool | AnyLogger | None
     connect_timeout: float
     max_attachments: int
+    max_incomplete_bytes: int
     max_pending_acks: int
     cleanup_empty_child_namespaces: bool
     validate_handlers: bool

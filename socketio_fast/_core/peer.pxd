@@ -89,6 +89,11 @@ cdef class Hub(HandlerFactory):
         object _new_recovery        # None: it is off
         double connect_timeout
         Py_ssize_t max_attachments
+        Py_ssize_t max_incomplete_bytes
+        # An OrderedDict: Client -> bytes of its incomplete packet, in the order of
+        # those; and their sum.
+        object incomplete
+        Py_ssize_t incomplete_bytes
         Py_ssize_t max_pending_acks  # of one client in one namespace
         bint always_connect         # CONNECT is sent before the connect handler runs
         bint verbose
@@ -100,6 +105,8 @@ cdef class Hub(HandlerFactory):
         readonly object not_handled  # what a handler returns to send no acknowledgement
         readonly Codec codec        # of packets; None: the built-in one
 
+    cdef int hold(self, Client client, Py_ssize_t size) except -1
+    cdef int let_go(self, Client client) except -1
     cdef int failed(self, object error, str message, tuple args) except -1
     cdef Outgoing encode(self, int type, str namespace, object data, int64_t id)
     cdef int _end(self, Namespace ns) except -1
@@ -120,6 +127,7 @@ cdef class Client(SessionHandler):
         Limiter limiter             # of what it sends; None: it may send anything
 
     cdef int _await_rest(self, Packet packet) except -1
+    cdef int _whole(self, Packet packet) except -1
     cdef Peer _peer(self, str namespace)
     cdef int _dispatch(self, Packet packet) except -1
     cdef int _join(self, str name, object auth) except -1

@@ -80,6 +80,7 @@ class Hub(HandlerFactory):
         logger: Logger,
         connect_timeout: float,
         max_attachments: int,
+        max_incomplete_bytes: int = 67108864,
         max_pending_acks: int = 10_000,
         ordered: bool = False,
         always_connect: bool = False,

@@ -15,7 +15,7 @@ Rule 5: a client that breaks the protocol is closed; errors of handlers stay her
 """
 import asyncio
 import builtins
-from collections import deque
+from collections import OrderedDict, deque
 from urllib.parse import parse_qsl
 
 import cython
@@ -69,6 +69,11 @@ cdef extern from "Python.h":
 cdef enum:  # deadlines of a Client
     CONNECT
     PROGRESS
+
+cdef enum:
+    # Bytes of an incomplete packet up to which it is not counted: any connection may
+    # take as much.
+    UNCOUNTED = 65536
 
 # Also those of asyncio without C, which nest_asyncio has loops make.
 cdef object _Future = (asyncio.Future, asyncio.futures._PyFuture)
@@ -226,6 +231,8 @@ cdef class Hub(HandlerFactory):
         logger: A `logging.Logger`.
         connect_timeout: Seconds for a client to join a namespace.
         max_attachments: Binary attachments of one packet, at most.
+        max_incomplete_bytes: Bytes of the packets of all clients whose attachments are
+            not all there, at most; one packet may always be as large as a packet may.
         max_pending_acks: Acknowledgements of one client in one namespace that are
             waited for, at most.
         ordered: Whether a client's next handler waits until its last has ended.
@@ -240,6 +247,7 @@ cdef class Hub(HandlerFactory):
     def __cinit__(
         self, *, object admit, object new_rooms, object logger,
         double connect_timeout, Py_ssize_t max_attachments,
+        Py_ssize_t max_incomplete_bytes=67108864,
         Py_ssize_t max_pending_acks=10_000, bint ordered=False,
         bint always_connect=False, bint verbose=False, Codec codec=None,
         object new_recovery=None,
@@ -252,6 +260,8 @@ cdef class Hub(HandlerFactory):
         self.logger = logger
         self.connect_timeout = connect_timeout
         self.max_attachments = max_attachments
+        self.max_incomplete_bytes = max_incomplete_bytes
+        self.incomplete = OrderedDict()
         self.max_pending_acks = max_pending_acks
         self.ordered = ordered
         self.always_connect = always_connect
@@ -348,6 +358,37 @@ cdef class Hub(HandlerFactory):
         ns.transient = True
         return ns
 
+    cdef int hold(self, Client client, Py_ssize_t size) except -1:
+        """A client has sent so much of a packet that is incomplete. Where that is too
+        much of all clients, those go that began first."""
+        cdef Engine engine = self.engine
+        cdef Client oldest
+        cdef Py_ssize_t most = max(
+            self.max_incomplete_bytes, engine.max_pending_bytes, engine.max_payload
+        )
+        self.incomplete_bytes += size - <Py_ssize_t> self.incomplete.get(client, 0)
+        self.incomplete[client] = size
+        while self.incomplete_bytes > most:
+            oldest = next(iter(self.incomplete))
+            self.let_go(oldest)
+            engine.counters["incomplete_packets"] += 1
+            error = LimitError(
+                "packets whose attachments have not all come have more than "
+                f"max_incomplete_bytes={most} bytes, of all clients; it began first",
+                code=1008,
+            )
+            if oldest is client:
+                raise error
+            oldest.session.on_error(error)
+        return 0
+
+    cdef int let_go(self, Client client) except -1:
+        """A client has no incomplete packet any more."""
+        cdef object size = self.incomplete.pop(client, None)
+        if size is not None:
+            self.incomplete_bytes -= <Py_ssize_t> size
+        return 0
+
     cdef int failed(self, object error, str message, tuple args) except -1:
         """Log what was raised by something that is not a handler."""
         return contain(self.runner.loop, self.logger, error, message, args)
@@ -417,8 +458,15 @@ cdef class Client(SessionHandler):
             return self._limited(packet, PyBytes_GET_SIZE(data))
         if packet.missing:
             return self._await_rest(packet)
-        self.incomplete = None
+        self._whole(packet)
         return self._dispatch(packet)
+
+    cdef int _whole(self, Packet packet) except -1:
+        """The attachments of a packet are all there."""
+        self.incomplete = None
+        if packet.size > UNCOUNTED:
+            self.hub.let_go(self)
+        return 0
 
     cdef int _await_rest(self, Packet packet) except -1:
         """Keep a packet until its attachments are there; that is bounded."""
@@ -431,6 +479,8 @@ cdef class Client(SessionHandler):
                 f"a packet and its attachments have more than max_pending_bytes="
                 f"{engine.max_pending_bytes} bytes", code=1009,
             )
+        if packet.size > UNCOUNTED:
+            self.hub.hold(self, packet.size)
         if self.progress_deadline is None:
             # It is left to end: most packets are whole before, and need no other.
             self.stalled = packet
@@ -450,7 +500,7 @@ cdef class Client(SessionHandler):
         limiter.size += n
         if packet.missing:
             return self._await_rest(packet)
-        self.incomplete = None
+        self._whole(packet)
         wait = limiter.take(self.session.engine.now())
         if wait > 0 and (packet.type == SIO_EVENT or packet.type == SIO_CONNECT):
             return self._over(packet, wait)
@@ -619,7 +669,9 @@ cdef class Client(SessionHandler):
     cdef int on_close(self, str reason) except -1:
         cdef Peer peer
         self._end_connect_deadline()
-        self.incomplete = self.stalled = None
+        if self.incomplete is not None:
+            self._whole(self.incomplete)
+        self.stalled = None
         if self.progress_deadline is not None:
             self.progress_deadline.cancel()
             self.progress_deadline = None
@@ -676,11 +728,10 @@ cdef class Client(SessionHandler):
         if packet is not self.stalled or packet.missing != self.stalled_at:
             return self._await_rest(packet)
         engine.counters["incomplete_packets"] += 1
-        engine.logger.warning(
-            "session %s: %d of the attachments of a packet have not come in %g s, "
-            "closed", session.id, packet.missing, self._progress_time(),
-        )
-        return session.drop("transport error")
+        return session.on_error(LimitError(
+            f"{packet.missing} of the attachments of a packet have not come in "
+            f"{self._progress_time():g} s", code=1008,
+        ))
 
 
 cdef int _read_query(Packet packet) except -1:

@@ -12,6 +12,8 @@ import pytest
 from integration.raw import TEXT, frame, request
 
 import socketio_fast
+from socketio_fast._core.handshake import make_request
+from socketio_fast._core.hosted import HostedWebSocket
 from unit.sansio import Server
 
 
@@ -276,6 +278,120 @@ def test_a_packet_may_be_as_large_as_a_message_may() -> None:
     assert got == [(bytes(100_000),) * 2]
 
 
+def begin_packet(client: Any, sizes: list[int], attachments: int = 10) -> None:
+    """Send the text of a packet, and these of its attachments."""
+    text = f'45{attachments}-["e",' + ",".join(placeholders(attachments)) + "]"
+    client.text(text)
+    for size in sizes:
+        client.binary(bytes(size))
+
+
+def test_incomplete_packets_have_a_bound_for_all_clients(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The one that was begun first goes, and the others are completed."""
+    sio = socketio_fast.AsyncServer(
+        max_incomplete_bytes=1_000_000,
+        max_pending_bytes=900_000,
+        max_http_buffer_size=200_000,
+    )
+    server = Server(sio)
+    got: list[int] = []
+    sio.on("e", lambda sid, *args: got.append(len(args)))
+    clients = [server.joined()[0] for _ in range(10)]
+    for client in clients[:5]:
+        begin_packet(client, [190_000])
+    assert not any(client.ended() for client in clients)
+    clients[0].binary(bytes(40_000))  # it goes on, and is the first all the same
+    clients[5].text("42[\"e\"]")
+    begin_packet(clients[5], [10_000] * 9)
+    assert [client.ended() for client in clients] == [True] + [False] * 9
+    assert clients[0].code == 1008
+    assert sio.eio.counters["incomplete_packets"] == 1
+    assert "max_incomplete_bytes" in caplog.text
+    for client in clients[1:5]:
+        for _ in range(9):
+            client.binary(b"x")
+    clients[5].binary(b"x")
+    assert got == [0] + [10] * 5
+    # All of it is free again.
+    for client in clients[5:]:
+        begin_packet(client, [190_000])
+    assert not any(client.ended() for client in clients[1:])
+    for client in clients[5:]:
+        client.wire.lose()
+    for client in clients[1:5]:
+        begin_packet(client, [190_000])
+    assert not any(client.ended() for client in clients[1:5])
+
+
+def test_by_default_few_clients_cannot_fill_the_server_with_incomplete_packets() -> (
+    None
+):
+    sio = socketio_fast.AsyncServer()
+    server = Server(sio)
+    clients = [server.joined()[0] for _ in range(30)]
+    tracemalloc.start()
+    try:
+        for client in clients:
+            begin_packet(client, [999_000] * 9)
+        assert tracemalloc.get_traced_memory()[0] < 70_000_000
+    finally:
+        tracemalloc.stop()
+    assert [client.ended() for client in clients] == [True] * 23 + [False] * 7
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, "1", None])
+def test_the_bound_of_incomplete_packets_is_a_number(value: Any) -> None:
+    with pytest.raises(ValueError, match=f"max_incomplete_bytes={value!r}: bytes"):
+        socketio_fast.AsyncServer(max_incomplete_bytes=value)
+
+
+def test_one_client_may_send_a_packet_whatever_the_bound_for_all_is() -> None:
+    sio = socketio_fast.AsyncServer(max_incomplete_bytes=1)
+    server = Server(sio)
+    got: list[int] = []
+    sio.on("e", lambda sid, *args: got.append(len(args)))
+    client, _ = server.joined()
+    begin_packet(client, [999_000] * 10)
+    assert got == [10]
+
+
+@pytest.mark.parametrize("transport", ["polling", "hosted"])
+def test_the_bound_of_incomplete_packets_holds_by_other_transports(
+    transport: str,
+) -> None:
+    sio = socketio_fast.AsyncServer(
+        max_incomplete_bytes=300_000,
+        max_pending_bytes=300_000,
+        max_http_buffer_size=200_000,
+    )
+    server = Server(sio)
+    text = '452-["e",' + ",".join(placeholders(2)) + "]"
+    if transport == "polling":
+        http, sid = server.polling()
+        target = server.target("polling", sid)
+        attachment = "b" + "A" * 199_000
+        assert http.post(target, "\x1e".join(["40", text])) == (200, b"ok")
+        assert http.post(target, attachment) == (200, b"ok")
+    else:
+        hosted = HostedWebSocket(
+            server.engine, make_request("GET", server.target("websocket").encode()), {}
+        )
+        hosted.begin(lambda: None)
+        for message in ["40", text, bytes(150_000)]:
+            hosted.receive(message)
+    client, _ = server.joined()
+    begin_packet(client, [190_000])
+    assert not client.ended()
+    assert len(server.engine.sessions) == 1
+    if transport == "polling":
+        assert http.get(target)[0] == 400
+    else:
+        assert hosted.closing
+        assert hosted.code == 1008
+
+
 @pytest.mark.parametrize("ends", [True, False])
 def test_a_client_with_an_incomplete_packet_goes(ends: bool) -> None:
     """Nothing keeps it, and nothing happens to it later."""
@@ -285,7 +401,7 @@ def test_a_client_with_an_incomplete_packet_goes(ends: bool) -> None:
     (session,) = server.engine.sessions.values()
     gone = weakref.ref(session)
     del session
-    client.text('452-["e",' + ",".join(placeholders(2)) + "]")
+    begin_packet(client, [100_000], 2)
     if ends:
         client.wire.lose()
     else:
