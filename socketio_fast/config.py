@@ -123,7 +123,7 @@ class EngineConfig:
         transports: ``None`` for ``"polling"`` and ``"websocket"``, or some of these and
             ``"webtransport"``, see docs/webtransport.md.
         limits: What clients and addresses may ask for, a
-            :class:`socketio_fast.limits.Limits`; ``None`` is no limit.
+            :class:`socketio_fast.limits.Limits`; ``None`` for its defaults.
         allow_eio3: Whether clients of revision 3 of the protocol, Socket.IO 2, are
             served too (``False``).
         allow_jsonp: Whether long-polling by scripts and forms (JSONP) is served;
@@ -231,6 +231,12 @@ class EngineConfig:
     def jsonp(self) -> bool:
         """Whether JSONP is served."""
         return self.allow_eio3 if self.allow_jsonp is None else self.allow_jsonp
+
+    @property
+    def max_namespaces(self) -> int:
+        """Namespaces that a connection may be in; -1: there is no limit."""
+        most = (self.limits or Limits()).namespaces_per_connection
+        return -1 if most is None else most
 
     @property
     def origin_pattern(self) -> re.Pattern[str] | None:

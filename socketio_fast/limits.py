@@ -27,7 +27,8 @@ class Rate(NamedTuple):
 
 @dataclass(frozen=True)
 class Limits:
-    """What clients and addresses may ask for; ``None`` is no limit.
+    """What clients and addresses may ask for; ``None`` is no limit, and the default of
+    all but ``namespaces_per_connection``.
 
     An address is an IPv4 address, or the first 64 bits of an IPv6 address: that of the
     client behind a trusted proxy. A rate is a number for each second, or a
@@ -48,7 +49,9 @@ class Limits:
         pending_handshakes: Connections at a time, of all addresses, that have not
             joined a namespace yet.
         rooms_per_socket: Rooms that a client may be in at a time, its own not counted.
-        namespaces_per_connection: Namespaces that a connection may be in at a time.
+        namespaces_per_connection: Namespaces that a connection may be in at a time
+            (1,000, without ``limits`` too: clients choose their names where a server
+            takes all, or those of a pattern).
         excess: What becomes of an event beyond its rate: ``"refuse"``, the client is
             told and the event is dropped; ``"close"``, so is the connection, by
             WebSocket with the code 1008.
@@ -68,7 +71,7 @@ class Limits:
     tcp_connections_per_address: int | None = None
     pending_handshakes: int | None = None
     rooms_per_socket: int | None = None
-    namespaces_per_connection: int | None = None
+    namespaces_per_connection: int | None = 1000
     excess: str = "refuse"
     exempt: Sequence[str] = ()
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
 
 from socketio_fast._core.failures import log_failure
-from socketio_fast._core.peer import Namespace, Peer
+from socketio_fast._core.peer import MAX_NAME, Namespace, Peer
 from socketio_fast.coroutines import DONE, Begun
 from socketio_fast.logs import escaped
 from socketio_fast.managers.async_manager import AsyncManager
@@ -29,9 +29,6 @@ __all__ = ["Adapter", "Namespaces", "ParentNamespace", "SocketNamespace"]
 F = TypeVar("F", bound=Listener)
 C = TypeVar("C", bound=Callable[[Socket], Any])
 Predicate = Callable[[str, Any], bool | Awaitable[bool]]
-
-# Characters of a name that families are asked for, at most.
-MAX_NAME = 1024
 
 # For clients that are here, they are basic_enter_room() and basic_leave_room().
 _OWN_CHANGES = (
@@ -264,6 +261,7 @@ class SocketNamespace(_Namespace):
 
     def _begin(self) -> None:
         self._core.sockets = self
+        self._core.member = False  # it has what another one of its name would not have
 
     def _socket(self, peer: Peer) -> Socket:
         socket: Any = peer.socket
@@ -490,6 +488,8 @@ class Namespaces:
                 nsp = self._known.get(name)  # it may be there by now
                 if nsp is None:
                     nsp = self._born(parent._child(name, params))
+                    # One with handlers of functions stays for those.
+                    nsp._core.member = not self._server._has_handlers(name)
                 return nsp._core
         return None
 

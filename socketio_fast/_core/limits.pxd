@@ -49,7 +49,6 @@ cdef class Limits:
         Py_ssize_t swept        # visitors, when those of the past were forgotten
         tuple exempt
         Py_ssize_t rooms        # of a client; -1: any number
-        Py_ssize_t namespaces   # of a connection; -1: any number
         Py_ssize_t transports   # TCP connections of an address; -1: any number
 
     cdef Visitor visitor(self, object peer, double now)

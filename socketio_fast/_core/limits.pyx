@@ -103,12 +103,9 @@ cdef class Limits:
         self.swept = FIRST_SWEEP
         self.exempt = tuple(map(ipaddress.ip_network, config.exempt))
         self.rooms = -1
-        self.namespaces = -1
         self.transports = -1
         if config.rooms_per_socket is not None:
             self.rooms = config.rooms_per_socket
-        if config.namespaces_per_connection is not None:
-            self.namespaces = config.namespaces_per_connection
         if config.tcp_connections_per_address is not None:
             self.transports = config.tcp_connections_per_address
 

@@ -34,6 +34,8 @@ class Recovery(Timed):
     def skip_middlewares(self) -> bool: ...
     def away_in(self, room: Any) -> list[str]: ...
 
+MAX_NAME: int
+
 @final
 class Namespace:
     rooms: Rooms  # None when it has ended
@@ -41,6 +43,7 @@ class Namespace:
     @property
     def recovery(self) -> Recovery | None: ...
     temporary: bool
+    member: bool
     sockets: Any
     @property
     def watched(self) -> dict[Peer, None] | None: ...

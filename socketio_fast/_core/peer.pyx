@@ -74,6 +74,11 @@ cdef enum:
     # Bytes of an incomplete packet up to which it is not counted: any connection may
     # take as much.
     UNCOUNTED = 65536
+    # Namespaces of families that stay without clients.
+    MAX_EMPTY = 1000
+
+# Characters of a name by which a namespace is made for a client, at most.
+MAX_NAME = 1024
 
 # Also those of asyncio without C, which nest_asyncio has loops make.
 cdef object _Future = (asyncio.Future, asyncio.futures._PyFuture)
@@ -262,6 +267,7 @@ cdef class Hub(HandlerFactory):
         self.max_attachments = max_attachments
         self.max_incomplete_bytes = max_incomplete_bytes
         self.incomplete = OrderedDict()
+        self.empty = OrderedDict()
         self.max_pending_acks = max_pending_acks
         self.ordered = ordered
         self.always_connect = always_connect
@@ -305,7 +311,7 @@ cdef class Hub(HandlerFactory):
                 ns.recovery = self._new_recovery(ns)
             ns.rooms = self._new_rooms(ns)
             self.namespaces[name] = ns
-        ns.transient = ns.temporary = False
+        ns.transient = ns.temporary = ns.member = False
         return ns
 
     def peer_of(self, Session session not None, str namespace not None):
@@ -331,17 +337,33 @@ cdef class Hub(HandlerFactory):
 
     cdef int _end(self, Namespace ns) except -1:
         """Forget a namespace that only its clients kept, if there are none."""
-        if (ns.transient or ns.temporary) and not ns.peers and (
-            ns.recovery is None or not ns.recovery.awaits()
+        if not (ns.transient or ns.temporary or ns.member) or ns.peers or (
+            ns.recovery is not None and ns.recovery.awaits()
         ):
-            self.namespaces.pop(ns.name, None)
-            if ns.recovery is not None:
-                ns.recovery.forget_all()
-                ns.recovery = None
-            ns.rooms = None  # which knows it; nobody asks for it any more
-            if ns.sockets is not None:
-                sockets, ns.sockets = ns.sockets, None
-                sockets._on_end()
+            return 0
+        if not (ns.transient or ns.temporary):
+            return self._keep_empty(ns)
+        self.namespaces.pop(ns.name, None)
+        if ns.recovery is not None:
+            ns.recovery.forget_all()
+            ns.recovery = None
+        ns.rooms = None  # which knows it; nobody asks for it any more
+        if ns.sockets is not None:
+            sockets, ns.sockets = ns.sockets, None
+            sockets._on_end()
+        return 0
+
+    cdef int _keep_empty(self, Namespace ns) except -1:
+        """A namespace of a family has lost its last client. It stays, as in the
+        reference implementation; of too many that which was left first goes, since
+        clients choose their names."""
+        self.empty[ns] = None
+        self.empty.move_to_end(ns)
+        if len(self.empty) > MAX_EMPTY:
+            ns = self.empty.popitem(last=False)[0]
+            if ns.member and not ns.peers and self.namespaces.get(ns.name) is ns:
+                ns.temporary = True
+                return self._end(ns)
         return 0
 
     cdef Namespace _namespace(self, str name):
@@ -354,6 +376,8 @@ cdef class Hub(HandlerFactory):
             return None
         if found is not NULL:
             return <Namespace> found
+        if len(name) > MAX_NAME:
+            return None
         ns = self.namespace(name)
         ns.transient = True
         return ns
@@ -614,19 +638,24 @@ cdef class Client(SessionHandler):
         return self._enter(hub._namespace(name) if ns is None else ns, name, auth)
 
     cdef int _enter(self, Namespace ns, str name, object auth) except -1:
-        cdef Limits limits = self.session.engine.limits
+        cdef Engine engine = self.session.engine
         cdef Peer peer
         if ns is None:
-            self.session.engine.tell_refusal(
+            engine.tell_refusal(
                 "namespace", self.session.environ.get("REMOTE_ADDR"),
                 f"there is no namespace {name!r:.80}: register a handler for it, or "
                 "name it in namespaces=",
             )
             return self._send_error(name, {"message": "Invalid namespace"})
-        if limits is not None and limits.namespaces >= 0 and (
-            (self.main is not None) + len(self.others or ()) >= limits.namespaces
+        if 0 <= engine.max_namespaces <= (
+            (self.main is not None) + len(self.others or ())
         ):
-            self.session.engine.counters["refused_namespaces"] += 1
+            engine.counters["refused_namespaces"] += 1
+            engine.tell_refusal(
+                "namespaces", self.session.environ.get("REMOTE_ADDR"),
+                f"a connection asks for more than {engine.max_namespaces} namespaces: "
+                "limits=Limits(namespaces_per_connection=…)",
+            )
             self.hub._end(ns)  # it may have been made for this
             return self._send_error(name, {"message": "Too many namespaces"})
         peer = Peer.__new__(Peer)

@@ -209,6 +209,7 @@ cdef class Engine(Flusher):
         dict crossed
         Py_ssize_t max_pending_events
         Py_ssize_t max_pending_bytes
+        Py_ssize_t max_namespaces   # of a connection; -1: as many as it likes
         public Py_ssize_t max_packets   # of a POST; 0: as many as its size allows
         bint allow_upgrades
         tuple transports

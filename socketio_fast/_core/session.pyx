@@ -1212,6 +1212,7 @@ cdef class Engine(Flusher):
         self.crossed = {} if config.slow_consumer == "block" else None
         self.max_pending_events = config.max_pending_events
         self.max_pending_bytes = config.max_pending_bytes
+        self.max_namespaces = config.max_namespaces
         self.allow_upgrades = config.allow_upgrades
         # WebTransport is not asked for by a request as these are.
         self.transports = tuple(

@@ -408,6 +408,49 @@ def test_members_without_clients(cleanup: bool) -> None:
     assert len(parent.children) == 1
 
 
+def visit(server: Server, names: list[str]) -> None:
+    """One client after the other joins one of these, and leaves."""
+    for name in names:
+        client = server.websocket()
+        join(client, name)
+        client.leave()
+
+
+def test_of_members_without_clients_a_thousand_stay() -> None:
+    """S8: those that were left last; clients choose how many there are."""
+    server, sio = make()
+    parent = sio.of(re.compile("^/dyn-"))
+    names = [f"/dyn-{n}" for n in range(1010)]
+    stays = server.websocket()
+    join(stays, names[0])
+    sio.on("x", lambda sid: None, namespace=names[1])
+    visit(server, names[:10])
+    sio.of(names[2]).on("connection", lambda socket: None)
+    visit(server, names[10:])
+    visit(server, [names[5]])
+    assert len(parent.children) == 1003
+    known = {child.name for child in parent.children}
+    assert known == {*names[:3], names[5], *names[11:]}
+    assert all(name in sio._hub.namespaces for name in known)
+    # One that has gone comes back as another client asks for it.
+    visit(server, [names[3]])
+    assert names[3] in {child.name for child in parent.children}
+    assert len(parent.children) == 1003
+
+
+def test_a_member_that_was_deleted_takes_no_other_with_it() -> None:
+    server, sio = make()
+    parent = sio.of(re.compile("^/dyn-"))
+    visit(server, ["/dyn-a"])
+    sio.of("/dyn-a").delete()
+    client = server.websocket()
+    join(client, "/dyn-a")
+    visit(server, [f"/dyn-{n}" for n in range(1001)])
+    assert "/dyn-a" in {child.name for child in parent.children}
+    client.text('42/dyn-a,["x"]')
+    assert not client.ended()
+
+
 def test_a_member_that_has_gone_leaves_no_cycle() -> None:
     """S8"""
     server, sio = make(cleanup_empty_child_namespaces=True)
@@ -570,6 +613,48 @@ def test_namespaces_beyond_the_limit_leave_nothing(family: bool) -> None:
         assert "Too many namespaces" in str(answer)
     assert set(sio._hub.namespaces) == before
     assert parent is None or len(parent.children) == 1
+
+
+@pytest.mark.parametrize("namespaces", ["all", "a family's"])
+@pytest.mark.parametrize("limit", ["default", "given", "none"])
+def test_namespaces_of_a_connection_have_a_limit_by_default(
+    namespaces: str, limit: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    options: dict[str, Any] = {"namespaces": "*"} if namespaces == "all" else {}
+    if limit == "given":
+        options["limits"] = Limits(events=100_000)
+    elif limit == "none":
+        options["limits"] = Limits(namespaces_per_connection=None)
+    server, sio = make(**options)
+    if namespaces != "all":
+        sio.of("/n{number}")
+    client = server.websocket()
+    for n in range(1000):
+        client.text(f"40/n{n},")
+    client.messages()
+    client.text("40/n1000,")
+    (answer,) = client.messages()
+    if limit == "none":
+        assert str(answer).startswith('40/n1000,{"sid":')
+        return
+    assert answer == '44/n1000,{"message":"Too many namespaces"}'
+    assert sio.eio.counters["refused_namespaces"] == 1
+    assert "namespaces_per_connection" in caplog.text
+    client.text("41/n7,")
+    client.text("40/n1000,")
+    assert str(client.messages()[-1]).startswith('40/n1000,{"sid":')
+
+
+@pytest.mark.parametrize("size", [1024, 1025])
+def test_names_of_namespaces_that_clients_choose_have_a_limit(size: int) -> None:
+    server, sio = make(namespaces="*")
+    name = "/" + "n" * (size - 1)
+    client = server.websocket()
+    client.text(f"40{name},")
+    (answer,) = client.messages()
+    assert str(answer).startswith(f"40{name}," if size == 1024 else f"44{name},")
+    sio.on("x", lambda sid: None, namespace=name)
+    join(server.websocket(), name)
 
 
 def test_clients_that_go_while_a_family_is_asked() -> None:
