@@ -36,6 +36,10 @@ HOSTNAME = socket.gethostname()
 # Seconds that a page may come back without a password: that of the Redis stores of the
 # reference implementation.
 SESSION_DURATION = 86400
+# Such pages that are known, at most; of more that which came first asks again.
+MAX_SESSIONS = 1000
+# Events that wait to be sent to UIs of other processes, at most.
+MAX_OUTBOX = 10_000
 # Seconds until a wrong password is refused.
 REFUSAL_DELAY = 0.5
 # Seconds after which UIs of other processes are told again who is here; python-socketio
@@ -111,6 +115,7 @@ class InstrumentedAsyncServer:
                 "socketio_fast.passwords.scrypt_hash() or bcrypt can be given instead"
             )
         self._outbox: deque[tuple[str, tuple[Any, ...]]] = deque()
+        self._full = False  # which has been told
         self._sending: asyncio.Task[None] | None = None
         self._reporter: _Reporter | None = None
         self._handlers: dict[str, Callable[..., Any]] = {"connect": self.admin_connect}
@@ -334,6 +339,15 @@ class InstrumentedAsyncServer:
     def _emit(self, event: str, *args: Any) -> None:
         """Send to all UIs."""
         if self._clustered:
+            if len(self._outbox) >= MAX_OUTBOX:
+                if not self._full:
+                    self.sio.logger.warning(
+                        "the Admin UIs of other processes are not told of everything: "
+                        "%d events wait to be published",
+                        MAX_OUTBOX,
+                    )
+                self._full = True
+                return
             # What comes from a client may change before it is sent.
             self._outbox.append((event, copy.deepcopy(args)))
             if self._sending is None or self._sending.done():
@@ -347,6 +361,7 @@ class InstrumentedAsyncServer:
             self.sio.logger.warning("the Admin UI was not told of %r: %r", event, exc)
 
     async def _send_outbox(self) -> None:
+        self._full = False
         while self._outbox:
             event, args = self._outbox.popleft()
             try:
@@ -363,6 +378,8 @@ class InstrumentedAsyncServer:
     def _new_session(self) -> str:
         now = time.monotonic()
         self._sessions = {id: end for id, end in self._sessions.items() if end > now}
+        while len(self._sessions) >= MAX_SESSIONS:
+            del self._sessions[next(iter(self._sessions))]
         session_id = secrets.token_hex(16)
         self._sessions[session_id] = now + SESSION_DURATION
         return session_id

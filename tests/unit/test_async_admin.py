@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from socketio_fast import AsyncServer, passwords
+from socketio_fast.async_pubsub_manager import AsyncPubSubManager
 from unit.sansio import Server, WebSocket
 
 
@@ -299,3 +302,59 @@ def test_a_plain_password_in_production_is_warned_of(
     AsyncServer().instrument(auth=LOGIN, mode="production")
     assert "password is plain text" in caplog.text
     assert "right" not in caplog.text
+
+
+def test_of_pages_that_have_logged_in_a_thousand_are_known() -> None:
+    sio = AsyncServer()
+    sio.instrument(auth={"username": "a", "password": "b"}, mode="production")
+    server = Server(sio)
+    sessions = []
+    for _ in range(1001):
+        admin = server.websocket()
+        admin.text('40/admin,{"username":"a","password":"b"}')
+        (told_session,) = (m for m in admin.messages() if '"session"' in str(m))
+        sessions.append(json.loads(str(told_session).partition(",")[2])[1])
+        admin.leave()
+    for session, known in ((sessions[0], False), (sessions[1], True)):
+        admin = server.websocket()
+        admin.text(f'40/admin,{{"sessionId":"{session}"}}')
+        assert str(admin.messages()[0]).startswith("40" if known else "44")
+
+
+class Stuck(AsyncPubSubManager):
+    """Its queue takes nothing for now."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+        self.sent = 0
+
+    async def _publish(self, data: Any) -> None:
+        await self.gate.wait()
+        self.sent += 1
+
+    async def _listen(self) -> AsyncIterator[Any]:
+        await asyncio.Event().wait()
+        yield
+
+
+async def test_what_waits_to_be_told_to_other_processes_has_a_bound(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    manager = Stuck()
+    sio = AsyncServer(client_manager=manager)
+    sio.bind(asyncio.get_running_loop())
+    admin: Any = sio.instrument(auth=False, mode="development")
+    try:
+        for _ in range(10_100):
+            admin._emit("x", "y" * 10)
+        assert len(admin._outbox) == 10_000
+        assert caplog.text.count("not told of everything") == 1
+        manager.gate.set()
+        while admin._outbox:
+            await asyncio.sleep(0)
+        admin._emit("x")
+        assert len(admin._outbox) == 1
+    finally:
+        admin.uninstrument()
+        await sio.shutdown()
