@@ -59,6 +59,9 @@ cdef extern from "Python.h":
 
 cdef enum:
     PARSED_DEPTH = 1024  # of arrays and objects in what is received: orjson's limit
+    # Bytes of JSON above which that of a packet with attachments is read when they are
+    # there.
+    READ_LATER = 4096
     MAX_DEPTH = 1100  # in what is sent: all that was received, in something else
 
 cdef object _orjson_dumps = orjson.dumps
@@ -90,6 +93,8 @@ cdef class Packet:
         self.attachments.append(data)
         self.missing -= 1
         if self.missing == 0:
+            if isinstance(self.data, Unread):
+                self.data = (<Unread> self.data).read(self.type)
             self.data = _reconstruct(self.data, self.attachments, 0)
             self.attachments = None
         return 0
@@ -119,14 +124,18 @@ def decode_packet(
 cdef Packet decode(const char *p, Py_ssize_t n, Py_ssize_t max_attachments):
     cdef Py_ssize_t json
     cdef Packet packet = _decode_head(p, n, max_attachments, &json)
+    if n - json > READ_LATER and packet.missing:
+        packet.data = Unread.new(p + json, n - json, None)
+        return packet
     if json < n:
-        packet.data = _read_plain(
-            p + json, n - json, packet.missing != 0, packet.type == SIO_EVENT
-        )
-        if packet.data is None:
-            packet.data = _loads(p + json, n - json)
+        packet.data = _read(p + json, n - json, packet.type, packet.missing != 0)
     check_data(packet.type, packet.data, json < n)
     return packet
+
+
+cdef inline object _read(const char *p, Py_ssize_t n, int type, bint binary):
+    cdef object data = _read_plain(p, n, binary, type == SIO_EVENT)
+    return _loads(p, n) if data is None else data
 
 
 cdef Packet decode_with(
@@ -136,19 +145,26 @@ cdef Packet decode_with(
     cdef Py_ssize_t json
     cdef Packet packet = _decode_head(p, n, max_attachments, &json)
     cdef bint present = json < n
-    cdef str text
+    if n - json > READ_LATER and packet.missing:
+        packet.data = Unread.new(p + json, n - json, loads)
+        return packet
     if present:
-        try:
-            text = PyUnicode_DecodeUTF8(p + json, n - json, NULL)
-        except UnicodeDecodeError:
-            raise PacketError("text is not UTF-8", code=1007) from None
-        # `p` is the receive buffer: it is not looked at behind a call of Python code.
-        try:
-            packet.data = loads(text)
-        except Exception as exc:
-            raise PacketError(f"payload is not JSON: {text[:64]!r}") from exc
+        packet.data = _read_with(p + json, n - json, loads)
     check_data(packet.type, packet.data, present)
     return packet
+
+
+cdef object _read_with(const char *p, Py_ssize_t n, object loads):
+    # `p` is the receive buffer: it is not looked at behind a call of Python code.
+    cdef str text
+    try:
+        text = PyUnicode_DecodeUTF8(p, n, NULL)
+    except UnicodeDecodeError:
+        raise PacketError("text is not UTF-8", code=1007) from None
+    try:
+        return loads(text)
+    except Exception as exc:
+        raise PacketError(f"payload is not JSON: {text[:64]!r}") from exc
 
 
 cdef inline Packet _decode_head(
@@ -189,6 +205,32 @@ cdef int check_namespace(str name) except -1:
     if "," in name or "\x1e" in name:
         raise PacketError(f"namespace {name!r:.80} has ',' or U+001E in it")
     return 0
+
+
+@cython.final
+cdef class Unread:
+    """The JSON of a packet, until its attachments are there: what it becomes may take
+    38 times as much (nested dicts)."""
+    cdef bytes text
+    cdef object loads           # another JSON's; None: the built-in
+
+    @staticmethod
+    cdef Unread new(const char *p, Py_ssize_t n, object loads):
+        cdef Unread self = Unread.__new__(Unread)
+        self.text = p[:n]
+        self.loads = loads
+        return self
+
+    cdef object read(self, int type):
+        cdef const char *p = PyBytes_AS_STRING(self.text)
+        cdef Py_ssize_t n = PyBytes_GET_SIZE(self.text)
+        cdef object data
+        if self.loads is None:
+            data = _read(p, n, type, True)
+        else:
+            data = _read_with(p, n, self.loads)
+        check_data(type, data, True)
+        return data
 
 
 @cython.final

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json as std_json
 import tracemalloc
 import weakref
 from typing import Any
@@ -345,6 +346,54 @@ def test_by_default_few_clients_cannot_fill_the_server_with_incomplete_packets()
 def test_the_bound_of_incomplete_packets_is_a_number(value: Any) -> None:
     with pytest.raises(ValueError, match=f"max_incomplete_bytes={value!r}: bytes"):
         socketio_fast.AsyncServer(max_incomplete_bytes=value)
+
+
+@pytest.mark.parametrize("json", [None, std_json])
+def test_an_incomplete_packet_takes_what_was_sent_of_it(json: Any) -> None:
+    """What its JSON becomes may take many times as much."""
+    sio = socketio_fast.AsyncServer(json=json)
+    server = Server(sio)
+    got: list[Any] = []
+    sio.on("e", lambda sid, *args: got.append(args))
+    clients = [server.joined()[0] for _ in range(20)]
+    lists = ",".join(["[]"] * 10_000)
+    text = f'451-["e",{placeholders(1)[0]},{lists}]'
+    tracemalloc.start()
+    try:
+        for client in clients:
+            client.text(text)
+        assert tracemalloc.get_traced_memory()[0] < 1.3 * 20 * len(text)
+    finally:
+        tracemalloc.stop()
+    for client in clients:
+        client.binary(b"x")
+    assert got == [(b"x", *[[]] * 10_000)] * 20
+
+
+@pytest.mark.parametrize("json", [None, std_json])
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [(b"[}", 0), (b'"\xff"', 1007), (b'{"_placeholder":true,"num":7}', 0)],
+)
+def test_a_large_packet_with_attachments_that_is_malformed(
+    wrong: bytes, code: int, json: Any
+) -> None:
+    server = Server(socketio_fast.AsyncServer(json=json))
+    client, _ = server.joined()
+    client.text(b'451-["e",' + b"1," * 3000 + wrong + b"]")
+    client.binary(b"x")
+    assert client.ended()
+    assert client.code == code
+    assert server.engine.sessions == {}
+
+
+@pytest.mark.parametrize("text", ['{"a":PAD}', '[["e"],PAD]', '["connect",PAD]'])
+def test_a_large_packet_with_attachments_that_is_no_event(text: str) -> None:
+    server = Server(socketio_fast.AsyncServer())
+    client, _ = server.joined()
+    client.text("451-" + text.replace("PAD", f'"{"x" * 5000}"'))
+    client.binary(b"x")
+    assert client.ended()
 
 
 def test_one_client_may_send_a_packet_whatever_the_bound_for_all_is() -> None:
