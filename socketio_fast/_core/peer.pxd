@@ -67,7 +67,7 @@ cdef class Namespace:
         public object sockets       # makes Sockets of its peers; or None
         readonly dict watched       # Peer -> None: whose Socket hears what is sent
         public bint temporary       # it goes with its last client, and came with one
-        public bint member          # a family made it: of those without clients a few stay
+        public bint member          # a family made it, and it has nothing of its own
         readonly Recovery recovery  # None: it is off
 
     cdef object _find(self, object event, list data)
@@ -91,7 +91,7 @@ cdef class Hub(HandlerFactory):
         double connect_timeout
         Py_ssize_t max_attachments
         Py_ssize_t max_incomplete_bytes
-        object empty                # an OrderedDict: Namespace -> None, see `_keep_empty`
+        object empty                # an OrderedDict of Namespace, see _keep_empty()
         # An OrderedDict: Client -> bytes of its incomplete packet, in the order of
         # those; and their sum.
         object incomplete

@@ -330,8 +330,8 @@ cdef class Polling(Transport):
         return 0
 
     cdef Py_ssize_t _read(self, bytes body, Py_ssize_t at, bint whole) except -1:
-        """Take packets from `at` on; returns how far, which is less than the whole where
-        the session pauses."""
+        """Take packets from `at` on; returns how far, which is not to the end where the
+        session pauses."""
         cdef Session session = self.session
         cdef const char *start = PyBytes_AS_STRING(body)
         cdef const char *p = start + at

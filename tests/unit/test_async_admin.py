@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -351,8 +352,8 @@ async def test_what_waits_to_be_told_to_other_processes_has_a_bound(
         assert len(admin._outbox) == 10_000
         assert caplog.text.count("not told of everything") == 1
         manager.gate.set()
-        while admin._outbox:
-            await asyncio.sleep(0)
+        await admin._sending
+        assert admin._outbox == deque()
         admin._emit("x")
         assert len(admin._outbox) == 1
     finally:

@@ -304,7 +304,7 @@ def test_incomplete_packets_have_a_bound_for_all_clients(
         begin_packet(client, [190_000])
     assert not any(client.ended() for client in clients)
     clients[0].binary(bytes(40_000))  # it goes on, and is the first all the same
-    clients[5].text("42[\"e\"]")
+    clients[5].text('42["e"]')
     begin_packet(clients[5], [10_000] * 9)
     assert [client.ended() for client in clients] == [True] + [False] * 9
     assert clients[0].code == 1008

@@ -260,7 +260,7 @@ def test_fragments_that_do_not_fit(frames: bytes) -> None:
 
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
 def test_fragments_cost_no_more_than_they_carry(opcode: int) -> None:
-    server, client, log = make()
+    _, client, log = make()
     client.send(frame(opcode, b"4a" if opcode == TEXT else b"", fin=False))
     piece = frame(CONT, b"ab", fin=False) * 1000
     tracemalloc.start()
