@@ -15,6 +15,10 @@ cdef Py_ssize_t FIRST_PRUNE = 8
 # Addresses that are known at least before those without a connection are forgotten.
 cdef Py_ssize_t FIRST_SWEEP = 1024
 
+# Addresses without a connection that are known at most, though they have not got back
+# yet what they used: who has a network of IPv6 addresses has them without end.
+MAX_ABSENT = 50_000
+
 
 @cython.final
 @cython.no_gc
@@ -140,9 +144,11 @@ cdef class Limits:
         return visitor
 
     cdef int _sweep(self, double now) except -1:
-        """Forget addresses that have no connection, and nothing to be counted."""
+        """Forget addresses that have no connection, and nothing to be counted; of too
+        many others without a connection those that came first."""
         cdef Visitor visitor
         cdef Bucket bucket
+        cdef list absent = []
         for visitor in list(self.visitors.values()):
             visitor.forget_closed()
             if visitor.connections or visitor.transports:
@@ -151,9 +157,12 @@ cdef class Limits:
                 if bucket is not None:
                     bucket.refill(now)
                     if bucket.tokens < bucket.burst:
+                        absent.append(visitor.address)
                         break
             else:
                 del self.visitors[visitor.address]
+        for address in absent[:max(0, len(absent) - MAX_ABSENT)]:
+            del self.visitors[address]
         self.swept = max(FIRST_SWEEP, 2 * len(self.visitors))
         return 0
 
