@@ -344,6 +344,8 @@ cdef class Hub(HandlerFactory):
         if not (ns.transient or ns.temporary):
             return self._keep_empty(ns)
         self.namespaces.pop(ns.name, None)
+        if ns.member:
+            self.empty.pop(ns, None)
         if ns.recovery is not None:
             ns.recovery.forget_all()
             ns.recovery = None
