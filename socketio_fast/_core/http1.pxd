@@ -77,6 +77,7 @@ cdef class Http1Core(Timed):
         # Requests that have no response yet, or wait for the one before.
         list exchanges
         bint closing                # nothing more is read
+        bint ended                  # nothing more comes
         bint paused
 
     cdef bint _admitted(self) except -1

@@ -237,6 +237,14 @@ cdef int _close_body(object body) except -1:
     return 0
 
 
+cdef bint _polls(Exchange exchange) except -1:
+    """Whether it is a poll that waits for something to be sent. It does so on a whole
+    connection only: `close()` of a client, and its end, look like `shutdown(SHUT_WR)`,
+    and what was sent to a client that has gone would be lost."""
+    cdef Polling polling = exchange.polling
+    return polling is not None and polling.poll is exchange
+
+
 @cython.final
 cdef class Http1Exchange(Exchange):
     """One request and its response, on an HTTP/1.1 connection."""
@@ -540,16 +548,19 @@ cdef class Http1Core(Timed):
 
     def eof_received(self):
         """The client sends nothing more; it may still read. Returns whether the
-        connection stays open for that."""
+        connection stays open for that: while responses are being made. TLS ends both
+        directions at once."""
         cdef Http1Exchange exchange, incomplete = self.current
         cdef Polling polling
-        if self.writer is None or self.endpoint.secure:
+        if self.writer is None:
+            return False
+        self.ended = True
+        if self.endpoint.secure:
+            self._end()
             return False
         for exchange in self.exchanges:
-            polling = exchange.polling
-            if polling is not None and polling.poll is exchange:
-                # Nobody waits by half a connection for what may never come: the client
-                # has gone, which its session should learn at once.
+            if _polls(exchange):
+                self._end()
                 return False
         self.current = None
         self.head_size = 0
@@ -559,7 +570,10 @@ cdef class Http1Core(Timed):
             incomplete.connection = None
             if polling is not None:
                 polling.on_abort(incomplete)
-        if self.writer is None or not self.exchanges:
+        if self.writer is None:
+            return False
+        if not self.exchanges:
+            self._end()
             return False
         self.closing = True
         self._set_deadline(0)
@@ -759,6 +773,8 @@ cdef class Http1Core(Timed):
             self._proceed(exchange, a)
             if exchange.wants_body and exchange.early is not None:
                 exchange.deliver(exchange.early)
+            if self.ended and _polls(exchange):
+                self._end()
         except BaseException as exc:
             self._internal_error(exchange, exc)
 

@@ -268,6 +268,32 @@ async def test_a_get_that_goes_away_closes_the_session(start: Start) -> None:
     await is_gone(client, sid)
 
 
+async def test_a_get_whose_client_sends_nothing_more_closes_the_session(
+    start: Start,
+) -> None:
+    """`shutdown(SHUT_WR)` looks like `close()`; as in the reference implementation."""
+    echo, client = await start()
+    connection, sid = await session(client)
+    await connection.park(polling(sid))
+    connection.writer.write_eof()
+    await connection.eof()
+    assert await echo.disconnected(sid) == "transport error"
+
+
+async def test_the_end_behind_a_get_that_is_answered_leaves_the_session(
+    start: Start,
+) -> None:
+    echo, client = await start()
+    connection, sid = await session(client)
+    await echo.app.send(sid, "a")
+    connection.writer.write(request("GET", polling(sid)))
+    connection.writer.write_eof()
+    (await connection.response()).ok("4a")
+    await connection.eof()
+    await lives(client, sid)
+    assert not echo.ended
+
+
 async def test_a_post_that_goes_away_in_its_body_closes_the_session(
     start: Start,
 ) -> None:

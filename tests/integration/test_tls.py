@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -13,9 +14,11 @@ import trustme
 import socketio_fast
 from integration.conftest import Echo
 from integration.raw import (
+    TIMEOUT,
     Connection,
     WebSocket,
     polling,
+    request,
     text,
     upgrade_request,
     websocket,
@@ -82,6 +85,30 @@ async def test_many_polling_clients_at_once(secure: Secure) -> None:
             (await connection.get(target)).ok(f"4{number} {i}")
 
     await asyncio.gather(*map(client, range(CLIENTS)))
+
+
+async def test_a_get_whose_client_ends_tls_closes_the_session(
+    serve: Callable[..., Awaitable[Any]],
+) -> None:
+    """By `close_notify`, with TCP still open; as in the reference implementation."""
+    echo = Echo()
+    secure = await start(serve, echo.app)
+    opener = await secure.connect()
+    sid = await opener.open_session()
+    await opener.close()
+
+    def poll_and_end() -> None:
+        address = (secure.server.host, secure.server.port)
+        with (
+            socket.create_connection(address, TIMEOUT) as plain,
+            secure.context.wrap_socket(plain, server_hostname="localhost") as sock,
+        ):
+            sock.sendall(request("GET", polling(sid)))
+            sock.unwrap()
+            assert plain.fileno() == -1 or not plain.recv(1)
+
+    await within(asyncio.to_thread(poll_and_end))
+    assert await echo.disconnected(sid) == "transport error"
 
 
 async def test_a_large_message(secure: Secure) -> None:

@@ -218,6 +218,49 @@ def test_tls_has_no_half_close() -> None:
     assert not half_close(http)
 
 
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_response_that_waits_for_a_slow_reader_leaves_before_the_end(
+    secure: bool,
+) -> None:
+    async def fallback(request: Request) -> tuple[int, bytes, bytes, bytes]:
+        return await answer
+
+    server = Server(AsyncServer(), fallback=fallback, secure=secure)
+    answer: asyncio.Future[tuple[int, bytes, bytes, bytes]]
+    answer = server.loop.create_future()
+    http = server.http()
+    http.send(request("GET", "/x"))
+    http.wire.holds = 1000
+    with server.loop.running():
+        http.wire.protocol.pause_writing()
+    answer.set_result((200, b"text/x", b"late", b""))
+    assert http.responses() == []
+    assert not half_close(http)
+    assert http.wire.closed
+    assert http.response()[2] == b"late"
+
+
+def test_a_poll_that_hooks_let_pass_behind_the_end_is_not_waited_for() -> None:
+    async def middleware(environ: dict[str, Any], headers: Any) -> None:
+        if len(asked) > 1:
+            await asked[-1]
+
+    app = AsyncServer()
+    server = Server(app)
+    asked = [server.loop.create_future()]
+    app.use(middleware)
+    _, sid = server.polling()
+    asked.append(server.loop.create_future())
+    http = server.http()
+    http.send(request("GET", server.target("polling", sid)))
+    assert half_close(http)
+    assert server.engine.sessions
+    asked[-1].set_result(None)
+    server.loop.turn()
+    assert http.wire.closed
+    assert not server.engine.sessions
+
+
 # --- responses ------------------------------------------------------------------
 
 
