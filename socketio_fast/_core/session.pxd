@@ -234,12 +234,14 @@ cdef class Engine(Flusher):
         object _clock
         object _call_at
         object _call_soon
+        object _call_later
         object _generate_id         # the application's; None: generate_id()
         # At the end of this pass of the loop: sessions above the high-water mark,
         # transports and connections with something to write.
         list slow
         list dirty
         list writers
+        list apart                  # connections to write to a moment later
         bint flushing
         double pass_time            # the clock, while flushing
         object _timer
@@ -264,4 +266,5 @@ cdef class Engine(Flusher):
     cdef int failed(self, object error, str message, tuple args) except -1
     cdef int _flush_slow(self, Session session) except -1
     cdef int _schedule(self) except -1
+    cdef int _flush_writers(self, list writers) except -1
     cdef int _arm(self) except -1

@@ -76,6 +76,9 @@ cdef double NOOP_INTERVAL = 0.1
 cdef double LATE_SHARE = 0.05
 cdef double LATE = 0.02
 cdef double CLOSE_TIMEOUT = 30.0
+# What is to be read apart is written so much later (seconds). An event loop's timers of
+# one millisecond are due after half of one, on average.
+cdef double APART = 0.001
 
 cdef enum:
     # How many times max_pending_events and max_pending_bytes a client may send while
@@ -1190,6 +1193,7 @@ cdef class Engine(Flusher):
         self.timeline = Timeline()
         self.dirty = []
         self.writers = []
+        self.apart = []
         self.slow = []
         self.counters = Counter()
         self.descriptions = {}
@@ -1261,12 +1265,13 @@ cdef class Engine(Flusher):
         self._clock = loop.time
         self._call_at = loop.call_at
         self._call_soon = loop.call_soon
+        self._call_later = loop.call_later
         self._timer = None
         self._timer_at = NEVER
         self.timeline = Timeline()
         self.flushing = False
         self.lost, self.sessions = list(self.sessions.values()), {}
-        self.dirty, self.slow, self.writers = [], [], []
+        self.dirty, self.slow, self.writers, self.apart = [], [], [], []
 
     def forget_lost(self):
         """End the sessions whose event loop was closed under them."""
@@ -1321,6 +1326,7 @@ cdef class Engine(Flusher):
                 session._not_closed(exc)
         # So that close frames and last polls leave although the loop may stop.
         self.flush()
+        self._flush_apart()
 
     def drain(self):
         """Refuse new sessions, before reopen(); each open one is to be sent away."""
@@ -1430,6 +1436,16 @@ cdef class Engine(Flusher):
             self._schedule()
         return 0
 
+    cdef int mark_apart(self, Writer writer) except -1:
+        self.apart.append(writer)
+        if len(self.apart) == 1:
+            self._call_later(APART, self._flush_apart)
+        return 0
+
+    def _flush_apart(self):
+        writers, self.apart = self.apart, []
+        self._flush_writers(writers)
+
     cdef int overflow(self, Session session) except -1:
         # Not closed here: a fan-out may be running over the room it is in.
         if session.outflow is None:
@@ -1488,7 +1504,6 @@ cdef class Engine(Flusher):
         """Write what was marked in this pass."""
         cdef list dirty = self.dirty, slow = self.slow, writers
         cdef Transport transport
-        cdef Writer writer
         cdef Session session
         if slow:
             self.slow = []
@@ -1508,14 +1523,19 @@ cdef class Engine(Flusher):
         self.flushing = False
         writers = self.writers
         self.writers = []
+        self._flush_writers(writers)
+        if self.slow and not self.flushing:
+            # Who was told that a client is slow has sent it more.
+            self._schedule()
+
+    cdef int _flush_writers(self, list writers) except -1:
+        cdef Writer writer
         for writer in writers:
             try:
                 writer.flush()
             except BaseException as exc:
                 self.failed(exc, "writing to a client failed", ())
-        if self.slow and not self.flushing:
-            # Who was told that a client is slow has sent it more.
-            self._schedule()
+        return 0
 
     cdef int _flush_slow(self, Session session) except -1:
         """Write to a client that may read too slowly, and see whether it does."""

@@ -4,6 +4,7 @@
 cdef class Flusher:
     # Who flushes writers at the end of the loop's pass; implemented by session.
     cdef int mark_writer(self, Writer writer) except -1
+    cdef int mark_apart(self, Writer writer) except -1
 
 
 cpdef Py_ssize_t unread_bytes(object transport) except -1

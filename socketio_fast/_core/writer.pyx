@@ -40,6 +40,10 @@ cdef class Flusher:
     cdef int mark_writer(self, Writer writer) except -1:
         raise NotImplementedError
 
+    cdef int mark_apart(self, Writer writer) except -1:
+        """flush() it a moment later: its peer is to read what it was sent before."""
+        raise NotImplementedError
+
 
 cpdef Py_ssize_t unread_bytes(object transport) except -1:
     """Bytes that were written to a transport, and that the peer has not taken yet.
@@ -115,9 +119,8 @@ cdef class Writer:
         return 0
 
     cdef int part(self) except -1:
-        """What is taken from here on leaves a pass of the loop later than what was
-        taken before, so that the peer reads it apart. Where nothing follows it costs
-        nothing.
+        """What is taken from here on leaves a moment later than what was taken before,
+        so that the peer reads it apart. Where nothing follows it costs nothing.
         """
         if self.pending is not None and self.pending[-1] is not None:
             self.pending.append(None)
@@ -143,7 +146,7 @@ cdef class Writer:
         self.parted = None in later
         self.size += size
         self.marked = True
-        return self.flusher.mark_writer(self)
+        return self.flusher.mark_apart(self)
 
     cdef int flush_all(self) except -1:
         """flush(), whatever was to leave later."""

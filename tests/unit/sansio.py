@@ -33,6 +33,9 @@ from socketio_fast._core.outgoing import Outgoing
 from socketio_fast._core.session import Engine, Session, Transport
 from socketio_fast.config import EngineConfig
 
+# Seconds that pass at once: what is to be read apart is written so much later.
+MOMENT = 0.001
+
 PEER, SERVER = ("192.0.2.7", 4321), ("127.0.0.1", 5000)
 
 
@@ -91,6 +94,8 @@ class Loop:
     def call_later(
         self, delay: float, call: Any, *args: Any, context: Any = None
     ) -> Any:
+        if delay <= MOMENT:
+            return self.call_soon(call, *args, context=context)
         return self.call_at(self.now + delay, call, *args, context=context)
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:

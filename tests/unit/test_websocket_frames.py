@@ -23,7 +23,7 @@ from socketio_fast._core.handshake import make_request
 from socketio_fast._core.websocket import subprotocol_header, websocket_key
 from socketio_fast.engineio import AsyncServer
 from socketio_fast.exceptions import ProtocolError
-from unit.sansio import Server, WebSocket, errors
+from unit.sansio import MOMENT, Loop, Server, WebSocket, errors
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 
@@ -156,6 +156,37 @@ def test_the_open_packet_leaves_behind_the_response_not_with_it() -> None:
         "Sec-WebSocket-Protocol: x",
     ]
     assert rest[2:].startswith(b'0{"sid"')
+
+
+def patient() -> tuple[Server, list[Any]]:
+    """A server, and what it wants to do in a moment: (delay, function)."""
+    calls: list[Any] = []
+    loop = Loop()
+    loop.call_later = lambda *call: calls.append(call)  # type: ignore[method-assign]
+    return Server(AsyncServer(), loop), calls
+
+
+def test_the_open_packet_waits_until_the_response_can_have_been_read() -> None:
+    server, calls = patient()
+    clients = [server.http() for _ in range(3)]
+    for http in clients:
+        http.send(upgrade_request(server.target("websocket")))
+        assert len(http.wire.pieces) == 1
+    ((delay, call),) = calls  # one timer for all of them
+    assert delay == MOMENT
+    call()
+    assert [len(http.wire.pieces) for http in clients] == [2, 2, 2]
+
+
+def test_what_waits_for_its_moment_leaves_before_the_server_stops() -> None:
+    server, _ = patient()
+    http = server.http()
+    http.send(upgrade_request(server.target("websocket")))
+    with server.loop.running():
+        server.engine.close_all(True)
+    _, rest = http.wire.pieces
+    assert rest[2:].startswith(b'0{"sid"')
+    assert rest.endswith(b"\x88\x00")
 
 
 def test_frames_behind_the_handshake_in_one_segment() -> None:
