@@ -40,6 +40,7 @@ from socketio_fast.managers.base import BaseManager
 from socketio_fast.managers.pubsub import AsyncPubSubManager
 from socketio_fast.names import check_namespace
 from socketio_fast.operators import Broadcasting, BroadcastOperator
+from socketio_fast.overrides import is_overridden
 from socketio_fast.recovery import choose_recovery
 from socketio_fast.serializers import choose_encoding
 from socketio_fast.socket_namespace import (
@@ -654,6 +655,14 @@ def _manager(option: Any) -> AsyncManager:
         return AsyncManager()
     # Those for programs that are not asyncio's have one for those that are.
     manager = getattr(option, "async_manager", option)
+    if manager is not option:
+        for name in ("emit", "enter_room", "leave_room", "close_room", "get_rooms"):
+            if is_overridden(option, name):
+                raise TypeError(
+                    f"client_manager is a {type(option).__name__}, which overrides "
+                    f"{name}(): that is only called by Server. Use it, or a subclass "
+                    "of an asynchronous manager"
+                )
     if not isinstance(manager, AsyncManager):
         kind = type(option)
         raise TypeError(

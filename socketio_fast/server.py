@@ -114,7 +114,8 @@ class Server(Broadcasting, BaseServer):
                 "Manager, RedisManager or another for threads expected"
             )
         self._server = AsyncServer(
-            client_manager=manager,
+            # Anything else is refused there.
+            client_manager=getattr(manager, "async_manager", manager),
             logger=logger,
             json=json,
             async_handlers=async_handlers,

@@ -69,6 +69,8 @@ cdef class Namespace:
         public bint temporary       # it goes with its last client, and came with one
         public bint member          # a family made it, and it has nothing of its own
         readonly Recovery recovery  # None: it is off
+        Py_ssize_t joining          # peers that the registry has not named yet
+        readonly dict leaving       # sid -> Peer, while the registry unregisters; or None
 
     cdef object _find(self, object event, list data)
     cdef object _find_handler(self, object event, list data)
@@ -102,6 +104,7 @@ cdef class Hub(HandlerFactory):
         public object resolve       # finds namespaces that are not there yet; or None
         bint error_acks             # an event that fails is acknowledged as that
         public object trigger       # takes every event instead of the handlers; or None
+        public object registry      # registers and unregisters clients; or None
         Py_ssize_t packet_size      # bytes of the packet that is dispatched
         bint warned_of_number       # of a room that may be meant as an argument
         readonly object not_handled  # what a handler returns to send no acknowledgement
@@ -153,6 +156,9 @@ cdef class Peer:
         unsigned char announced     # CONNECTING, but its CONNECT packet has been sent
         unsigned char heard         # the client has sent something since its CONNECT
         unsigned char gave_up       # acknowledgements of it; it is in the log
+        unsigned char accepted      # by its connect handler; with a registry
+        unsigned char completing    # the registry may accept it now
+        readonly bint leaving       # the registry unregisters it, or has
         readonly Client client
         readonly Namespace namespace
         public set rooms            # None: in no room but its own
@@ -186,6 +192,16 @@ cdef class Peer:
     cdef int _send_error(self, str message, int64_t id) except -1
     cdef int _on_ack(self, list data, int64_t id) except -1
     cdef int _send_ack(self, object value, int64_t id) except -1
+    cdef object _name(self, object auth)
+    cdef int _register(self, object auth) except -1
+    cdef int _registered(self, object value) except -1
+    cdef int _not_registered(self, object error) except -1
+    cdef int _complete(self) except -1
+    cdef int _completed(self, object error) except -1
+    cdef int _accept(self) except -1
+    cdef int _tell_leaving(self) except -1
+    cdef int _unregister(self) except -1
+    cdef int _unregistered(self, object error) except -1
     cdef int _start(self, object auth) except -1
     cdef object _own_context(self)
     cdef int _keep_context(self) except -1

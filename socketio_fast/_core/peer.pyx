@@ -338,6 +338,8 @@ cdef class Hub(HandlerFactory):
     cdef int _end(self, Namespace ns) except -1:
         """Forget a namespace that only its clients kept, if there are none."""
         if not (ns.transient or ns.temporary or ns.member) or ns.peers or (
+            ns.joining or ns.leaving is not None
+        ) or (
             ns.recovery is not None and ns.recovery.awaits()
         ):
             return 0
@@ -663,23 +665,16 @@ cdef class Client(SessionHandler):
         peer = Peer.__new__(Peer)
         peer.client = self
         peer.namespace = ns
-        if self.session.dialect & REVISION_3:
-            # The client makes the same one; it is not recovered.
-            peer.sid = self.session.id
-            if ns.name != "/":
-                peer.sid = ns.name + "#" + peer.sid
-            ns.peers[peer.sid] = peer
-        elif ns.recovery is None:
-            peer.sid = self.session.engine.new_id()
-            ns.peers[peer.sid] = peer
-        else:
-            auth = ns.recovery.restore_session(peer, auth)
+        if self.hub.registry is None:
+            auth = peer._name(auth)
         if ns.name == "/":
             self.main = peer
         else:
             if self.others is None:
                 self.others = {}
             self.others[ns.name] = peer
+        if self.hub.registry is not None:
+            return peer._register(auth)
         return peer._start(auth)
 
     cdef int _send_error(self, str namespace, dict error) except -1:
@@ -814,6 +809,147 @@ cdef class Peer:
 
     # Connect.
 
+    cdef object _name(self, object auth):
+        """Give it its sid and its place in the table; returns what the client sent,
+        without what was for recovery."""
+        cdef Namespace ns = self.namespace
+        cdef Session session = self.client.session
+        if session.dialect & REVISION_3:
+            # The client makes the same one; it is not recovered.
+            self.sid = session.id
+            if ns.name != "/":
+                self.sid = ns.name + "#" + self.sid
+        elif ns.recovery is None:
+            self.sid = session.engine.new_id()
+        else:
+            return ns.recovery.restore_session(self, auth)
+        ns.peers[self.sid] = self
+        return auth
+
+    # With a registry (Hub.registry): it is asked to register a client, to complete that
+    # when the connect handler has accepted, and to unregister it. It calls name(),
+    # accept() and Rooms.leave() to have that done here.
+
+    cdef int _register(self, object auth) except -1:
+        cdef Hub hub = self.namespace.hub
+        cdef list args = [self]
+        self.auth = auth
+        self.namespace.joining += 1
+        try:
+            if not hub.runner.call(
+                hub.registry.register, PySequence_Fast_ITEMS(args), 1,
+                copied(self.client.session.context),
+            ):
+                hub.runner.suspended.outcome = _Registered.new(self)
+                hub.runner.suspended = None
+                return 0
+        except BaseException as exc:
+            return self._not_registered(exc)
+        value, hub.runner.value = hub.runner.value, None
+        return self._registered(value)
+
+    def name(self, sid=None):
+        """Register this client by a sid, by default by one that is made for it, and
+        return that. For a registry."""
+        cdef Namespace ns = self.namespace
+        if self.sid is not None:
+            if sid is None or sid == self.sid:
+                return self.sid
+            raise ValueError(f"this client is {self.sid!r} already, not {sid!r:.80}")
+        if self.state != CONNECTING:
+            raise ValueError("this client has gone")
+        if sid is None:
+            self.auth = self._name(self.auth)
+            return self.sid
+        if not isinstance(sid, str) or not sid:
+            raise TypeError(f"sid {sid!r:.80}: a str that is not empty expected")
+        if sid in ns.peers:
+            raise ValueError(f"sid {sid!r:.80} is that of another client")
+        self.sid = sid
+        ns.peers[sid] = self
+        return sid
+
+    cdef int _registered(self, object value) except -1:
+        """The registry has ended: `value` is the sid; None refuses the client."""
+        self.namespace.joining -= 1
+        if self.reason is not None:
+            return self._closed()  # it has gone meanwhile
+        if value is None:
+            self.client._send_error(
+                self.namespace.name, {"message": "Unable to connect"}
+            )
+            return self._closed()
+        if value != self.sid:
+            self.namespace.joining += 1
+            return self._not_registered(RuntimeError(
+                f"sid {value!r:.80} was returned, but {self.sid!r} has been registered"
+            ))
+        return self._start(self.auth)
+
+    cdef int _not_registered(self, object error) except -1:
+        self.namespace.joining -= 1
+        self.namespace.hub.failed(
+            error, "the client manager's pre_connect() failed in %s",
+            (escaped(self.namespace.name),),
+        )
+        if self.reason is None:
+            self._refuse(ConnectionRefusedError().error_args)
+        return self._closed()
+
+    cdef int _complete(self) except -1:
+        cdef Hub hub = self.namespace.hub
+        cdef list args = [self]
+        self.completing = True
+        try:
+            if not hub.runner.call(
+                hub.registry.complete, PySequence_Fast_ITEMS(args), 1,
+                copied(self.client.session.context),
+            ):
+                hub.runner.suspended.outcome = _Completed.new(self)
+                hub.runner.suspended = None
+                return 0
+            hub.runner.value = None
+        except BaseException as exc:
+            return self._completed(exc)
+        return self._completed(None)
+
+    def accept(self):
+        """The client is connected from now on, and told. For a registry, while it
+        completes the connection; else nothing happens."""
+        cdef Hub hub = self.namespace.hub
+        if not self.completing:
+            return
+        self.completing = False
+        if hub.always_connect and not self.namespace.guarded and not self.accepted:
+            # Its events wait until the handler has ended.
+            self.announced = self.busy = True
+            self._welcome()
+        else:
+            self._accept()
+
+    cdef int _completed(self, object error) except -1:
+        cdef Hub hub = self.namespace.hub
+        cdef bint skipped = self.completing
+        self.completing = False
+        if error is None and skipped and self.reason is None:
+            error = RuntimeError(
+                "it has not called that of its base class, which connects the client"
+            )
+        if error is not None:
+            hub.failed(
+                error, "the client manager's connect() failed for %s in %s",
+                (escaped(self.sid), escaped(self.namespace.name)),
+            )
+        if not skipped:
+            # It has been accepted, or with always_connect its handler is next.
+            return self._start_handler() if self.announced else 0
+        if not self.accepted:
+            return self._refused(ConnectionRefusedError())
+        # The connect handler has accepted: the disconnect handler is to run.
+        if self.reason is None:
+            self.reason = "server disconnect"
+        return self._accept()
+
     cdef int _start(self, object auth) except -1:
         cdef Runner runner = self.namespace.hub.runner
         cdef object sockets = self.namespace.sockets
@@ -881,7 +1017,9 @@ cdef class Peer:
         if handler is None:
             return self._started(None)
         args[len(args) - 2] = self.client.session.environ
-        if hub.always_connect and not self.namespace.guarded:
+        if hub.always_connect and not self.namespace.guarded and not self.announced:
+            if hub.registry is not None:
+                return self._complete()
             # Its events wait until the handler has ended.
             self.announced = self.busy = True
             self._welcome()
@@ -899,13 +1037,20 @@ cdef class Peer:
 
     cdef int _started(self, object value) except -1:
         """The connect handler has ended: accept unless it returned False."""
-        cdef Session session = self.client.session
-        cdef Observer observer = self.namespace.hub.observer
-        cdef list held
         if value is False:
             return self._refused(ConnectionRefusedError())
         self._keep_context()
-        held = self._take_held()
+        if self.namespace.hub.registry is not None and not self.announced and (
+            self.reason is None
+        ):
+            self.accepted = True
+            return self._complete()
+        return self._accept()
+
+    cdef int _accept(self) except -1:
+        cdef Session session = self.client.session
+        cdef Observer observer = self.namespace.hub.observer
+        cdef list held = self._take_held()
         self.state = CONNECTED
         if self.reason is not None:
             # It went, or was disconnected, meanwhile. It was accepted, so the handlers
@@ -981,6 +1126,8 @@ cdef class Peer:
 
     cdef int _refuse(self, dict answer) except -1:
         if self.announced:
+            if self.namespace.hub.registry is not None:
+                self._tell_leaving()
             # It is connected, and there is no reason in a DISCONNECT (clients of the
             # reference implementation take one for an error).
             if self.reason is None:
@@ -1356,6 +1503,8 @@ cdef class Peer:
             return 0
         self.state = DISCONNECTING
         self.client._forget(self)
+        if hub.registry is not None:
+            self._tell_leaving()
         if told and observer is not None:
             observer.peer_disconnected(self, reason)
         if self.socket is not None:
@@ -1391,10 +1540,67 @@ cdef class Peer:
             self.ending = runner.loop.create_future()
         return leaving.all_called()
 
+    cdef int _tell_leaving(self) except -1:
+        cdef Hub hub = self.namespace.hub
+        try:
+            hub.registry.begin_to_leave(self)
+        except BaseException as exc:
+            hub.failed(
+                exc, "the client manager's pre_disconnect() failed for %s in %s",
+                (escaped(self.sid), escaped(self.namespace.name)),
+            )
+        return 0
+
+    cdef int _unregister(self) except -1:
+        """Ask the registry; _closed() follows, whatever comes of that."""
+        cdef Hub hub = self.namespace.hub
+        cdef Namespace ns = self.namespace
+        cdef list args = [self]
+        self.leaving = True
+        self.client._forget(self)
+        if ns.leaving is None:
+            ns.leaving = {}
+        ns.leaving[self.sid] = self
+        try:
+            if not hub.runner.call(
+                hub.registry.unregister, PySequence_Fast_ITEMS(args), 1,
+                copied(self.client.session.context),
+            ):
+                hub.runner.suspended.outcome = _Unregistered.new(self)
+                hub.runner.suspended = None
+                if self.ending is None:
+                    self.ending = hub.runner.loop.create_future()
+                return 0
+            hub.runner.value = None
+        except BaseException as exc:
+            return self._unregistered(exc)
+        return self._unregistered(None)
+
+    cdef int _unregistered(self, object error) except -1:
+        cdef Namespace ns = self.namespace
+        cdef object ending = self.ending
+        if error is not None:
+            ns.hub.failed(
+                error, "the client manager's disconnect() failed for %s in %s",
+                (escaped(self.sid), escaped(ns.name)),
+            )
+        if ns.leaving is not None and ns.leaving.get(self.sid) is self:
+            del ns.leaving[self.sid]
+            if not ns.leaving:
+                ns.leaving = None
+        self._closed()
+        if isinstance(ending, _Future) and not isinstance(ending, asyncio.Task) and (
+            not ending.done()
+        ):
+            ending.set_result(None)
+        return 0
+
     cdef int _closed(self) except -1:
         """Out of every table; what waits for this client learns it."""
         cdef dict acks
         cdef Namespace ns = self.namespace
+        if ns.hub.registry is not None and not self.leaving and self.sid is not None:
+            return self._unregister()
         cdef bint was_connected = self.state == DISCONNECTING
         cdef Listeners socket = self.socket
         cdef object ending = self.ending
@@ -1598,6 +1804,71 @@ cdef class _Disconnect(Outcome):
     cdef int raised(self, object error) except -1:
         _log_failure(self.peer, "disconnect", error)
         return self.peer._closed()
+
+
+@cython.final
+cdef class _Registered(Outcome):
+    """The registry has suspended, which registers a client."""
+    cdef Peer peer
+    cdef Pending pending
+
+    @staticmethod
+    cdef _Registered new(Peer peer):
+        cdef _Registered self = _Registered.__new__(_Registered)
+        self.peer = peer
+        self.pending = Pending.new(peer)
+        return self
+
+    cdef int returned(self, object value) except -1:
+        self.pending.end()
+        self.peer.client.hub.packet_size = self.pending.size
+        return self.peer._registered(value)
+
+    cdef int raised(self, object error) except -1:
+        self.pending.end()
+        return self.peer._not_registered(error)
+
+
+@cython.final
+cdef class _Completed(Outcome):
+    """The registry has suspended, which completes a connection."""
+    cdef Peer peer
+    cdef Pending pending
+
+    @staticmethod
+    cdef _Completed new(Peer peer):
+        cdef _Completed self = _Completed.__new__(_Completed)
+        self.peer = peer
+        self.pending = Pending.new(peer)
+        return self
+
+    cdef int returned(self, object value) except -1:
+        self.pending.end()
+        self.peer.client.hub.packet_size = self.pending.size
+        return self.peer._completed(None)
+
+    cdef int raised(self, object error) except -1:
+        self.pending.end()
+        self.peer.client.hub.packet_size = self.pending.size
+        return self.peer._completed(error)
+
+
+@cython.final
+cdef class _Unregistered(Outcome):
+    """The registry has suspended, which unregisters a client."""
+    cdef Peer peer
+
+    @staticmethod
+    cdef _Unregistered new(Peer peer):
+        cdef _Unregistered self = _Unregistered.__new__(_Unregistered)
+        self.peer = peer
+        return self
+
+    cdef int returned(self, object value) except -1:
+        return self.peer._unregistered(None)
+
+    cdef int raised(self, object error) except -1:
+        return self.peer._unregistered(error)
 
 
 @cython.final

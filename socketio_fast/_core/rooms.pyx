@@ -88,6 +88,13 @@ cdef class Rooms(Membership):
         cdef PyObject *found = PyDict_GetItemWithError(self.namespace.peers, sid)
         return None if found is NULL else <Peer> found
 
+    def find(self, str sid not None):
+        """The client with a sid, also one that the registry unregisters; or None."""
+        cdef dict leaving = self.namespace.leaving
+        if leaving is not None and sid in leaving:
+            return leaving[sid]
+        return self._peer(sid)
+
     def enter(self, str sid not None, room):
         """Put a client into a room; raises ValueError if it is not connected, if the
         room is another client's own, or if it is in as many as it may be."""
@@ -134,8 +141,18 @@ cdef class Rooms(Membership):
             self.events._room_joined(room, peer.sid)
 
     def leave(self, str sid not None, room):
-        """Take a client out of a room; nothing happens if it is not in it."""
+        """Take a client out of a room; nothing happens if it is not in it.
+
+        A client that the registry unregisters leaves the room of all and its own with
+        the first of them.
+        """
         cdef Peer peer = self._peer(sid)
+        if self.namespace.leaving is not None:
+            peer = self.find(sid)
+            if peer is not None and peer.leaving and (room is None or room == sid):
+                if self._peer(sid) is peer:
+                    del self.namespace.peers[sid]
+                return
         if peer is not None and peer.rooms and room in peer.rooms:
             peer.rooms.discard(room)
             self._left(peer, room)
@@ -177,7 +194,7 @@ cdef class Rooms(Membership):
 
     def of(self, str sid not None):
         """The rooms that a client is in, its own first, as a list."""
-        cdef Peer peer = self._peer(sid)
+        cdef Peer peer = self.find(sid)
         if peer is None:
             return []
         return [peer.sid, *(peer.rooms or ())]

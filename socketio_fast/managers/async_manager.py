@@ -20,24 +20,27 @@ class AsyncManager(BaseManager):
     """Clients of one process; the default of :class:`socketio_fast.AsyncServer`.
 
     Subclass it to see or change what the server asks for: ``emit``, ``enter_room``,
-    ``leave_room``, ``close_room``, ``can_disconnect``.
+    ``leave_room``, ``close_room``, ``can_disconnect``, and what a client's connection
+    and disconnection consist of: ``pre_connect``, ``connect``, ``pre_disconnect``,
+    ``disconnect``, ``basic_disconnect``, ``basic_enter_room``, ``basic_leave_room``.
+    These are called as python-socketio does, and have to call that of ``super()``.
     """
 
     async def pre_connect(self, eio_sid: str, namespace: str) -> Any:
-        """Only the server connects clients.
+        """Register a client that connects, before its connect handler runs.
 
-        Raises:
-            RuntimeError: Always.
+        See :meth:`BaseManager.pre_connect
+        <socketio_fast.base_manager.BaseManager.pre_connect>`.
         """
-        super().pre_connect(eio_sid, namespace)
+        return super().pre_connect(eio_sid, namespace)
 
     async def connect(self, sid: str, namespace: str) -> Any:
-        """Only the server connects clients.
+        """Connect a client that is registered; its connect handler has accepted it.
 
-        Raises:
-            RuntimeError: Always.
+        See :meth:`BaseManager.connect
+        <socketio_fast.base_manager.BaseManager.connect>`.
         """
-        super().connect(sid, namespace)
+        return super().connect(sid, namespace)
 
     async def can_disconnect(self, sid: str, namespace: str) -> bool:
         """Whether the server itself can disconnect this client."""
@@ -68,7 +71,7 @@ class AsyncManager(BaseManager):
 
     async def disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
         """Disconnect a client; nothing happens if it is not there."""
-        self.basic_disconnect(sid, namespace, **kwargs)
+        self._disconnect_client(sid, namespace, **kwargs)
 
     async def enter_room(
         self, sid: str, namespace: str, room: Any, eio_sid: str | None = None

@@ -9,13 +9,30 @@ from typing import Any
 from socketio_fast._core.peer import Hub, Namespace, Peer
 from socketio_fast.logs import Logger
 from socketio_fast.managers.messages import JSON
+from socketio_fast.managers.registry import REGISTRATION, Registry
 from socketio_fast.managers.views import RoomsByNamespace
+from socketio_fast.overrides import is_overridden, refuse_overrides
 
 __all__ = ["BaseManager"]
 
-# What python-socketio's servers call while a client comes and goes. Here the compiled
-# core does that, so that to override one of these would change nothing.
-NOT_CALLED = ("basic_disconnect", "connect", "pre_connect", "pre_disconnect")
+# What python-socketio calls and this package does not: the compiled core knows clients
+# and rooms.
+NEVER_CALLED = {
+    **dict.fromkeys(
+        (
+            "eio_sid_from_sid",
+            "get_namespaces",
+            "is_connected",
+            "is_pre_connected",
+            "sid_from_eio_sid",
+        ),
+        "the compiled core knows who is connected; give the method another name",
+    ),
+    "get_participants": "the compiled core sends to those who are in a room; override "
+    "emit() to choose who gets an event, or give the method another name",
+    "_generate_ack_id": "the compiled core numbers acknowledgements; override emit(), "
+    "which gets the callback",
+}
 
 
 class BaseManager:
@@ -35,21 +52,19 @@ class BaseManager:
         self.callbacks: dict[Any, Any] = {}
         #: Always empty, as python-socketio's.
         self.eio_to_sid: dict[str, str] = {}
+        # Set if a subclass, or the program, overrides how clients are registered.
+        self._registry: Registry | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        refuse_overrides(cls, NEVER_CALLED)
 
     def set_server(self, server: Any) -> None:
-        """Called once by the server that is made with this manager.
-
-        Raises:
-            TypeError: A subclass overrides what would never be called.
-        """
-        for name in NOT_CALLED:
-            module = getattr(type(self), name).__module__
-            if not module.startswith("socketio_fast."):
-                raise TypeError(
-                    f"{type(self).__name__} overrides {name}(), which is never called: "
-                    "use the handlers of 'connect' and 'disconnect'"
-                )
+        """Called once by the server that is made with this manager."""
         self.server = server
+        if any(is_overridden(self, name) for name in REGISTRATION):
+            self._registry = Registry(self)
+            server._hub.registry = self._registry
 
     def initialize(self) -> None:
         """Called once on the server's event loop, before its first client."""
@@ -132,9 +147,16 @@ class BaseManager:
     ) -> None:
         """Put a client into a room.
 
+        Where the manager overrides the registration of clients, a client that connects
+        is registered by this: in the room ``None`` with its ``eio_sid``.
+
         Raises:
             ValueError: The client is not connected, or the room is another's ``sid``.
         """
+        if eio_sid is not None and (room is None or room == sid):
+            joining = self._joining(eio_sid, namespace)
+            if joining is not None:
+                joining.name(sid)
         ns = self._namespace(namespace)
         if ns is None:
             raise ValueError(
@@ -161,38 +183,98 @@ class BaseManager:
             ValueError: The room is a client's ``sid``.
         """
         ns = self._namespace(namespace)
-        if ns is not None:
-            ns.rooms.close(room)
+        if ns is None:
+            return
+        if self._registry is not None and not self.is_sid_room(namespace, room):
+            for peer in list(ns.rooms.rooms.get(room, ())):
+                self.basic_leave_room(peer.sid, namespace, room)
+            if room in ns.rooms.rooms:
+                return  # the override keeps some there
+        ns.rooms.close(room)
 
     def basic_disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
-        """Disconnect a client; nothing happens if it is not there."""
+        """Disconnect a client; nothing happens if it is not there.
+
+        Called for a client that has gone, it takes it out of all rooms.
+        """
         peer = self._peer(sid, namespace)
-        if peer is not None:
+        if peer is None:
+            return
+        if not peer.leaving:
+            peer.disconnect()
+            return
+        for room in [None, *peer.namespace.rooms.of(sid)]:
+            self.basic_leave_room(sid, namespace, room)
+
+    def _disconnect_client(self, sid: str, namespace: str, **kwargs: Any) -> None:
+        """Disconnect a client, or have one unregistered that has gone."""
+        peer = self._peer(sid, namespace)
+        if peer is not None and peer.leaving:
+            self.basic_disconnect(sid, namespace, **kwargs)
+        elif peer is not None:
             peer.disconnect()
 
     def pre_connect(self, eio_sid: str, namespace: str) -> Any:
-        """Only the server connects clients.
+        """Register a client that connects, before its connect handler runs.
+
+        Args:
+            eio_sid: Its Engine.IO id.
+            namespace: The namespace that it asks for.
+
+        Returns:
+            Its ``sid``, ``None`` if it is in the namespace already.
 
         Raises:
-            RuntimeError: Always.
+            RuntimeError: It does not ask for that: the server alone connects clients.
         """
-        raise RuntimeError("clients are connected by the server alone")
+        peer = self._joining(eio_sid, namespace)
+        if peer is None:
+            if self.sid_from_eio_sid(eio_sid, namespace) is not None:
+                return None
+            raise RuntimeError("clients are connected by the server alone")
+        sid = peer.name()
+        # The last are those that it has been in, if it is recovered.
+        for room in [None, sid, *(peer.rooms or ())]:
+            self.basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
+        return sid
 
     def connect(self, sid: str, namespace: str) -> Any:
-        """Only the server connects clients.
+        """Connect a client that is registered; its connect handler has accepted it.
+
+        Returns:
+            Its ``sid``.
 
         Raises:
-            RuntimeError: Always.
+            RuntimeError: It is not there: the server alone connects clients.
         """
-        raise RuntimeError("clients are connected by the server alone")
+        peer = self._peer(sid, namespace)
+        if peer is None:
+            raise RuntimeError("clients are connected by the server alone")
+        peer.accept()
+        return sid
 
     def pre_disconnect(self, sid: str, namespace: str) -> Any:
-        """Only the server begins to disconnect clients; see its ``disconnect()``.
+        """The disconnect handler of a client is about to run.
+
+        Returns:
+            Its Engine.IO id.
 
         Raises:
-            RuntimeError: Always.
+            RuntimeError: It is not about to: see the server's ``disconnect()``.
         """
-        raise RuntimeError("clients are disconnected by the server's disconnect()")
+        peer = self._peer(sid, namespace)
+        if peer is None or peer.connected:
+            raise RuntimeError("clients are disconnected by the server's disconnect()")
+        return peer.session.id
+
+    def _joining(self, eio_sid: str, namespace: str) -> Peer | None:
+        """The client that connects, while it has no ``sid``."""
+        hub = self._hub
+        if hub is None or hub.engine is None:
+            return None
+        session = hub.engine.sessions.get(eio_sid)
+        peer = None if session is None else hub.peer_of(session, namespace)
+        return None if peer is None or peer.sid is not None else peer
 
     @property
     def _hub(self) -> Hub | None:

@@ -28,6 +28,7 @@ from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.cluster import Cluster, Scope
 from socketio_fast.managers.messages import JSON, arguments, pack, unpack
 from socketio_fast.managers.outage import Outage
+from socketio_fast.overrides import refuse_overrides
 
 __all__ = ["AsyncPubSubManager"]
 
@@ -42,6 +43,20 @@ MAX_CALLBACKS = 100_000
 
 # Messages that may wait for the end of an attempt to reach a broker that was away.
 OUTBOX_SIZE = 1000
+
+
+# What python-socketio calls for messages of other processes.
+NEVER_CALLED = dict.fromkeys(
+    (
+        "_handle_callback",
+        "_handle_close_room",
+        "_handle_disconnect",
+        "_handle_emit",
+        "_handle_enter_room",
+        "_handle_leave_room",
+    ),
+    "override _listen() to see or change what other processes ask for",
+)
 
 
 class _Identity:
@@ -83,6 +98,10 @@ class AsyncPubSubManager(AsyncManager):
 
     # Messages that _publish_all() takes at once.
     _batch = 1
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        refuse_overrides(cls, NEVER_CALLED)
 
     def __init__(
         self,
@@ -298,7 +317,7 @@ class AsyncPubSubManager(AsyncManager):
             **kwargs: ``ignore_queue=True`` is for clients of this process alone.
         """
         namespace = namespace or "/"
-        self.basic_disconnect(sid, namespace)
+        self._disconnect_client(sid, namespace)
         if not kwargs.get("ignore_queue"):
             await self._send("disconnect", sid=sid, namespace=namespace)
 
@@ -742,7 +761,7 @@ class AsyncPubSubManager(AsyncManager):
             )
 
     def _on_disconnect(self, message: Message) -> None:
-        self.basic_disconnect(message["sid"], message.get("namespace") or "/")
+        self._disconnect_client(message["sid"], message.get("namespace") or "/")
 
     def _on_enter_room(self, message: Message) -> None:
         namespace = message.get("namespace") or "/"

@@ -10,6 +10,7 @@ from socketio_fast.logs import AnyLogger
 from socketio_fast.managers.extras import require
 from socketio_fast.managers.pubsub import AsyncPubSubManager
 from socketio_fast.managers.sync import PubSubManager
+from socketio_fast.overrides import is_overridden, refuse_overrides
 
 __all__ = ["AsyncRedisManager", "RedisManager", "parse_redis_sentinel_url"]
 
@@ -27,6 +28,24 @@ SENTINEL_PORT = 26379
 
 # Messages that are published at once, if they are there.
 BATCH = 100
+
+# What python-socketio's manager is made of: for a subclass that overrides both
+# _publish() and _listen().
+HELPERS = dict.fromkeys(
+    (
+        "_get_redis_module",
+        "_get_redis_module_and_error",
+        "_redis_connect",
+        "_redis_listen_with_retries",
+    ),
+    "override _publish() and _listen(), or pass redis_options=",
+)
+
+IN_THREADS = dict.fromkeys(
+    ("_publish", "_listen"),
+    "it drives an AsyncRedisManager. Subclass PubSubManager for a broker of your own, "
+    "or AsyncRedisManager for AsyncServer",
+)
 
 # Seconds to connect, and to get an answer.
 TIMEOUT = 5
@@ -62,6 +81,11 @@ class AsyncRedisManager(AsyncPubSubManager):
 
     name = "aioredis"
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not all(is_overridden(cls, name) for name in ("_publish", "_listen")):
+            refuse_overrides(cls, HELPERS)
+
     def __init__(
         self,
         url: str = "redis://localhost:6379/0",
@@ -91,6 +115,10 @@ class AsyncRedisManager(AsyncPubSubManager):
         super()._reset()
         #: The client of the package; ``None`` before it is used.
         self.redis: Any = None
+        #: For a subclass with a ``_listen()`` of its own, see :meth:`_redis_connect`.
+        self.pubsub: Any = None
+        #: Likewise; it sets it to ``False`` to connect anew.
+        self.connected = False
         self._sentinel: Any = None
 
     def _connect(self) -> Any:
@@ -114,6 +142,22 @@ class AsyncRedisManager(AsyncPubSubManager):
             client = getattr(self._package, PACKAGES[scheme].capitalize())
             self.redis = client.from_url(self.redis_url, **options)
         return self.redis
+
+    # For subclasses whose _publish() and _listen() were written for python-socketio.
+
+    def _redis_connect(self) -> None:
+        """Make :attr:`redis` and :attr:`pubsub` anew."""
+        self.redis = None
+        self.pubsub = self._connect().pubsub(ignore_subscribe_messages=True)
+        self.connected = True
+
+    def _get_redis_module(self) -> Any:
+        return self._package
+
+    def _get_redis_module_and_error(self) -> tuple[Any, type[Exception]]:
+        base = f"{self._package.__name__.partition('.')[0].capitalize()}Error"
+        error: type[Exception] = getattr(self._package, base)
+        return self._package, error
 
     async def _publish(self, data: dict[str, Any]) -> None:
         await self._publish_pipeline([data])
@@ -188,6 +232,10 @@ class RedisManager(PubSubManager):
     """
 
     name = "redis"
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        refuse_overrides(cls, HELPERS | IN_THREADS)
 
     def __init__(
         self,

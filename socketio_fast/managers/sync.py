@@ -21,7 +21,9 @@ from socketio_fast.logs import AnyLogger, as_logger
 from socketio_fast.loop_thread import LoopThread
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.base import BaseManager
-from socketio_fast.managers.pubsub import AsyncPubSubManager
+from socketio_fast.managers.pubsub import NEVER_CALLED, AsyncPubSubManager
+from socketio_fast.managers.registry import REGISTRATION
+from socketio_fast.overrides import refuse_overrides
 
 __all__ = ["Manager", "PubSubManager"]
 
@@ -36,11 +38,32 @@ EXIT_TIMEOUT = 2
 _open: weakref.WeakSet[AsyncManager] = weakref.WeakSet()
 
 
+# What AsyncServer calls, of its manager.
+_ON_LOOP = dict.fromkeys(
+    (
+        *REGISTRATION,
+        "basic_close_room",
+        "can_disconnect",
+        "initialize",
+        "trigger_callback",
+    ),
+    "its server is driven on an event loop. Use the handlers of 'connect' and "
+    "'disconnect', override emit(), enter_room(), leave_room() or close_room(), or use "
+    "AsyncServer and a subclass of AsyncManager",
+)
+
+
 class Manager(BaseManager):
     """Clients of one process; the default of :class:`socketio_fast.Server`.
 
     Methods are those of :class:`socketio_fast.AsyncManager`, and wait for what they do.
+    A subclass may override ``emit``, ``enter_room``, ``leave_room``, ``close_room`` and
+    ``get_rooms``; to override another is a ``TypeError``.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        refuse_overrides(cls, _ON_LOOP)
 
     def __init__(self) -> None:
         super().__init__()
@@ -118,6 +141,13 @@ class Manager(BaseManager):
         return _loop_thread.run(coro)
 
 
+# Of AsyncPubSubManager, which a subclass of that may override.
+_ON_LOOP_ONLY = dict.fromkeys(
+    ("_thread", "_return_callback"),
+    "its server is driven on an event loop; override _publish() and _listen()",
+)
+
+
 class PubSubManager(Manager):
     """Clients of several processes that share a channel.
 
@@ -137,6 +167,10 @@ class PubSubManager(Manager):
     """
 
     name: ClassVar[str] = "pubsub"
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        refuse_overrides(cls, NEVER_CALLED | _ON_LOOP_ONLY)
 
     def __init__(
         self,

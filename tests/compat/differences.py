@@ -37,6 +37,11 @@ DIFFERENCES: dict[str, Difference] = {
         {"message": "Invalid namespace"},
         "what the reference implementation sends, and its clients expect",
     ),
+    "refused-by-manager": Difference(
+        "Unable to connect",
+        {"message": "Unable to connect"},
+        "clients of the reference implementation read the message of an object",
+    ),
     "jsonp-switch": Difference(
         True,
         False,

@@ -309,13 +309,6 @@ def test_the_default_manager_is_not_asked_for_emit() -> None:
     f.run(emission)
 
 
-@pytest.mark.parametrize("name", ["connect", "pre_connect", "basic_disconnect"])
-def test_overriding_what_is_never_called_is_refused(name: str) -> None:
-    manager = type("Mine", (AsyncManager,), {name: lambda self, *args: None})()
-    with pytest.raises(TypeError, match=rf"^Mine overrides {name}\(\), which is never"):
-        AsyncServer(client_manager=manager)
-
-
 @pytest.mark.parametrize(
     ("manager", "name"),
     [

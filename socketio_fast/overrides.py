@@ -1,0 +1,44 @@
+"""Which methods a program overrides, and which of them would never be called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["is_overridden", "refuse_overrides"]
+
+
+def is_overridden(owner: Any, name: str) -> bool:
+    """Whether a method of this package is replaced, on an object or in a class.
+
+    Args:
+        owner: The object or the class.
+        name: The method's.
+    """
+    if isinstance(owner, type):
+        classes = owner.__mro__
+    elif name in getattr(owner, "__dict__", ()):
+        return True
+    else:
+        classes = type(owner).__mro__
+    for cls in classes:
+        if name in vars(cls):
+            return not cls.__module__.startswith("socketio_fast.")
+    return False
+
+
+def refuse_overrides(cls: type[Any], remedies: Mapping[str, str]) -> None:
+    """Refuse a class that overrides what would never be called.
+
+    Args:
+        cls: The class, which is being made.
+        remedies: The methods that are never called, and what to do instead.
+
+    Raises:
+        TypeError: It overrides one of them.
+    """
+    for name, remedy in remedies.items():
+        if is_overridden(cls, name):
+            raise TypeError(
+                f"{cls.__name__} overrides {name}(), which is never called: {remedy}"
+            )
