@@ -12,6 +12,7 @@ from socketio_fast.engineio.base_server import Reason
 from socketio_fast.events import name_of
 from socketio_fast.names import check_namespace
 from socketio_fast.namespace import AsyncNamespace, BaseServerNamespace
+from socketio_fast.overrides import refuse_overrides
 from socketio_fast.registration import (
     check_callable,
     check_event,
@@ -30,6 +31,36 @@ if TYPE_CHECKING:
 __all__ = ["BaseServer"]
 
 Handler = Callable[..., Any]
+
+# Private methods of python-socketio's servers, which are called there. Here the
+# compiled core does that.
+NEVER_CALLED = {
+    **dict.fromkeys(
+        ("_handle_connect", "_handle_eio_connect"),
+        "use a handler of 'connect', allow_request=, or eio.use()",
+    ),
+    **dict.fromkeys(
+        ("_handle_disconnect", "_handle_eio_disconnect"),
+        "use a handler of 'disconnect'",
+    ),
+    **dict.fromkeys(
+        ("_handle_event", "_handle_event_internal"),
+        "override _trigger_event(), or use a handler of '*'",
+    ),
+    "_handle_eio_message": "override _trigger_event(), or listen to 'packet' of "
+    "socket.conn",
+    "_handle_ack": "pass callback= to emit(), or use call()",
+    **dict.fromkeys(
+        ("_emit_internal", "_send_packet"),
+        "override emit() of a client manager, or pass serializer= a packet class",
+    ),
+    "_send_eio_packet": "listen to 'packet_create' of socket.conn",
+    "_engineio_server_class": "pass its options to the server",
+}
+# These are for a _trigger_event() to call.
+_FINDERS = dict.fromkeys(
+    ("_get_event_handler", "_get_namespace_handler"), "override _trigger_event() too"
+)
 F = TypeVar("F", bound=Handler)
 T = TypeVar("T")
 
@@ -58,6 +89,11 @@ class BaseServer:
     _namespaces: Container[str] = ()
 
     _replaced_trigger: Handler | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        refuse_overrides(cls, NEVER_CALLED)
+        refuse_overrides(cls, _FINDERS, unless=("_trigger_event",))
 
     def __init__(self, eio: Any) -> None:
         self.eio: Any = eio

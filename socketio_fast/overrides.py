@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 __all__ = ["is_overridden", "refuse_overrides"]
@@ -27,16 +27,21 @@ def is_overridden(owner: Any, name: str) -> bool:
     return False
 
 
-def refuse_overrides(cls: type[Any], remedies: Mapping[str, str]) -> None:
+def refuse_overrides(
+    cls: type[Any], remedies: Mapping[str, str], unless: Collection[str] = ()
+) -> None:
     """Refuse a class that overrides what would never be called.
 
     Args:
         cls: The class, which is being made.
         remedies: The methods that are never called, and what to do instead.
+        unless: The methods that may call them, if the class overrides all of these.
 
     Raises:
         TypeError: It overrides one of them.
     """
+    if unless and all(is_overridden(cls, name) for name in unless):
+        return
     for name, remedy in remedies.items():
         if is_overridden(cls, name):
             raise TypeError(

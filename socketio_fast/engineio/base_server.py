@@ -15,6 +15,7 @@ from socketio_fast.encodings import JSON
 from socketio_fast.engineio.hooks import EVENTS, Hooks
 from socketio_fast.engineio.packet import Packet
 from socketio_fast.logs import Logger, escaped
+from socketio_fast.overrides import refuse_overrides
 from socketio_fast.signatures import adapt
 
 __all__ = ["BaseServer", "Reason", "is_ordered"]
@@ -24,6 +25,30 @@ F = TypeVar("F", bound=Callable[..., Any])
 #: What python-engineio calls the ways to run an asyncio server, and others.
 ASYNC_MODES = ("asgi", "aiohttp", "sanic", "tornado")
 SYNC_MODES = ("threading", "eventlet", "gevent", "gevent_uwsgi")
+
+
+# Private methods of python-engineio's servers, which are called there. Here the
+# compiled core does that.
+NEVER_CALLED = {
+    "_handle_connect": "use a handler of 'connect', allow_request=, or use()",
+    "_trigger_event": "register handlers by on()",
+    "_upgrades": "set allow_upgrades= or transports=",
+    "_service_task": "set ping_interval= and ping_timeout=",
+    "_get_socket": "look into sockets",
+    "_generate_sid_cookie": "set cookie=",
+    **dict.fromkeys(
+        ("_cors_allowed_origins", "_cors_headers"),
+        "set cors_allowed_origins=, which may be a function, or cors_credentials=, or "
+        "change headers in a handler of 'headers'",
+    ),
+    **dict.fromkeys(
+        ("_bad_request", "_make_response", "_method_not_found", "_ok", "_unauthorized"),
+        "refuse by RequestRefusedError in use() or allow_request=, or change headers "
+        "in a handler of 'headers'",
+    ),
+    **dict.fromkeys(("_deflate", "_gzip"), "set http_compression="),
+    "_log_error_once": "set logger=",
+}
 
 
 #: Whether a client's next handler may start before its last has ended; ``"ordered"``
@@ -90,6 +115,10 @@ class BaseServer:
     valid_transports: ClassVar[list[str]] = list(TRANSPORTS)
     compression_methods: ClassVar[list[str]] = ["gzip", "deflate"]
     default_path: ClassVar[str] = "/engine.io/"
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        refuse_overrides(cls, NEVER_CALLED)
 
     ping_interval = _Option()
     ping_timeout = _Option()

@@ -8,11 +8,18 @@ from typing import Any
 from socketio_fast.logs import AnyLogger
 from socketio_fast.managers.extras import require
 from socketio_fast.managers.pubsub import AsyncPubSubManager
+from socketio_fast.overrides import refuse_overrides
 
 __all__ = ["AsyncAioPikaManager"]
 
 # Seconds to connect, and to get an answer.
 TIMEOUT = 5
+
+# What python-socketio's manager is made of.
+HELPERS = dict.fromkeys(
+    ("_channel", "_connection", "_exchange", "_queue"),
+    "override _publish() and _listen()",
+)
 
 
 class AsyncAioPikaManager(AsyncPubSubManager):
@@ -30,6 +37,10 @@ class AsyncAioPikaManager(AsyncPubSubManager):
     """
 
     name = "asyncaiopika"
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        refuse_overrides(cls, HELPERS, unless=("_publish", "_listen"))
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ from typing import Any
 from socketio_fast.logs import AnyLogger
 from socketio_fast.managers.extras import require
 from socketio_fast.managers.sync import PubSubManager
+from socketio_fast.overrides import refuse_overrides
 
 __all__ = ["KafkaManager"]
 
@@ -18,6 +19,9 @@ TIMEOUT = 5
 
 # Milliseconds after which a thread that waits for a message looks whether it is wanted.
 POLL_INTERVAL = 1000
+
+# What python-socketio's manager is made of.
+HELPERS = dict.fromkeys(("_kafka_listen",), "override _publish() and _listen()")
 
 
 class KafkaManager(PubSubManager):
@@ -37,6 +41,10 @@ class KafkaManager(PubSubManager):
     """
 
     name = "kafka"
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        refuse_overrides(cls, HELPERS, unless=("_publish", "_listen"))
 
     def __init__(
         self,

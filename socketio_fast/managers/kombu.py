@@ -11,6 +11,7 @@ from typing import Any
 from socketio_fast.logs import AnyLogger
 from socketio_fast.managers.extras import require
 from socketio_fast.managers.sync import PubSubManager
+from socketio_fast.overrides import refuse_overrides
 
 __all__ = ["KombuManager"]
 
@@ -32,6 +33,9 @@ POLL_INTERVAL = 1
 
 HEARTBEAT = 30
 
+# What python-socketio's manager is made of.
+HELPERS = dict.fromkeys(("_producer_publish",), "override _publish() and _listen()")
+
 
 class KombuManager(PubSubManager):
     """Clients of several processes that share an exchange of RabbitMQ, by kombu.
@@ -52,6 +56,10 @@ class KombuManager(PubSubManager):
     """
 
     name = "kombu"
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        refuse_overrides(cls, HELPERS, unless=("_publish", "_listen"))
 
     def __init__(
         self,

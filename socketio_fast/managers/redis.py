@@ -10,7 +10,7 @@ from socketio_fast.logs import AnyLogger
 from socketio_fast.managers.extras import require
 from socketio_fast.managers.pubsub import AsyncPubSubManager
 from socketio_fast.managers.sync import PubSubManager
-from socketio_fast.overrides import is_overridden, refuse_overrides
+from socketio_fast.overrides import refuse_overrides
 
 __all__ = ["AsyncRedisManager", "RedisManager", "parse_redis_sentinel_url"]
 
@@ -83,8 +83,7 @@ class AsyncRedisManager(AsyncPubSubManager):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if not all(is_overridden(cls, name) for name in ("_publish", "_listen")):
-            refuse_overrides(cls, HELPERS)
+        refuse_overrides(cls, HELPERS, unless=("_publish", "_listen"))
 
     def __init__(
         self,
