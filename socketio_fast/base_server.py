@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Container, Mapping, MutableMapping
 from functools import partial
 from inspect import getattr_static
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 from socketio_fast._core.peer import Hub, Namespace, Peer
 from socketio_fast.engineio.base_server import Reason
+from socketio_fast.environs import Environs
 from socketio_fast.events import name_of
 from socketio_fast.names import check_namespace
 from socketio_fast.namespace import AsyncNamespace, BaseServerNamespace
@@ -97,8 +98,9 @@ class BaseServer:
 
     def __init__(self, eio: Any) -> None:
         self.eio: Any = eio
+        self._environs = Environs(eio)
         #: Handshake requests of all connections, by Engine.IO id.
-        self.environ: Mapping[str, dict[str, Any]] = _Environs(eio)
+        self.environ: MutableMapping[str, dict[str, Any]] = self._environs
         #: What :attr:`_trigger_event` gives for an event without a handler.
         self.not_handled = self._hub.not_handled
         self._handlers = _Table(self._on_handlers, {})
@@ -472,7 +474,7 @@ class BaseServer:
     ) -> dict[str, Any] | None:
         """The handshake request as a WSGI environment; ``None`` for no such client."""
         peer = self._peer(sid, namespace)
-        return None if peer is None else peer.session.environ
+        return None if peer is None else self._environs.of(peer.session)
 
     def _get_session(self, sid: str, namespace: str | None) -> dict[str, Any]:
         session = self._known(sid, namespace).session
@@ -569,25 +571,12 @@ class _Table(dict[Any, Any]):
         self.update(other)
         return self
 
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        # A copy, or what is pickled, is a dict: it tells nobody.
+        return dict, (dict(self),)
+
     def replace(self, values: Mapping[Any, Any]) -> None:
         """Have these values and no others."""
         values = dict(values)  # it may be this table
         self.clear()
         self.update(values)
-
-
-class _Environs(Mapping[str, dict[str, Any]]):
-    """The handshake requests of an Engine.IO server's connections, as they are now."""
-
-    def __init__(self, eio: Any) -> None:
-        self._eio = eio
-
-    def __getitem__(self, eio_sid: str) -> dict[str, Any]:
-        environ: dict[str, Any] = self._eio.sockets[eio_sid].environ
-        return environ
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._eio.sockets)
-
-    def __len__(self) -> int:
-        return len(self._eio.sockets)

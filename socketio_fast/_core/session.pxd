@@ -190,6 +190,7 @@ cdef class Engine(Flusher):
         dict descriptions           # by id: why sessions that are closed now are
         public Observer observer    # None: nobody looks on
         readonly Limits limits      # None: there are none
+        public object server        # a weak reference to who has it; None: nobody
         public object hooks         # the application's, of requests; None: none
         public object client_files  # the JavaScript client, served; None: it is not
         object initial_packet       # sent behind the open packet, or None

@@ -17,6 +17,7 @@ transports are given, the clock is `Engine.bind()`'s.
 """
 import logging
 import os
+import time
 from collections import Counter
 
 import orjson
@@ -98,6 +99,18 @@ cdef enum:
 cdef Outgoing PING = outgoing.control(b"2")
 cdef Outgoing NOOP = outgoing.control(b"6")
 cdef Outgoing PONG_PROBE = outgoing.control(b"3probe")
+
+
+# What python-engineio's Socket has besides, and what to use instead.
+cdef dict _NOT_HERE = {
+    "check_ping_timeout": "the handler of 'disconnect', which is told of it",
+    "close": "disconnect() of the Engine.IO server",
+    "poll": "the server's handle_request()",
+    "queue": "buffered_bytes, or drained() of the server",
+    "receive": "a test client, see socketio_fast.testing",
+    "schedule_ping": "ping_interval= of the server",
+    "send": "send() or send_packet() of the Engine.IO server",
+}
 
 
 def generate_id():
@@ -1119,6 +1132,48 @@ cdef class Session(Timed):
             if self._origin is origin:
                 self._origin = environ
         return self._origin
+
+    @environ.setter
+    def environ(self, dict environ not None):
+        self._origin = environ
+
+    @property
+    def closing(self):
+        """Whether the session ends, or has, a bool."""
+        return self.state >= CLOSING
+
+    @property
+    def last_ping(self):
+        """When the ping was sent that the client has not answered yet, a `time.time()`;
+        None: it has answered, or pings itself (revision 3)."""
+        cdef Deadline d = self.heartbeat
+        if d is None or d.kind != D_PONG or self.dialect & REVISION_3:
+            return None
+        return time.time() - (self.engine.now() - (d.when - self.engine.ping_timeout))
+
+    @property
+    def server(self):
+        """The Engine.IO server."""
+        server = self.engine.server
+        return None if server is None else server()
+
+    @property
+    def session(self):
+        """The application's data of the client, a dict."""
+        if self.data is None:
+            self.data = {}
+        return self.data
+
+    @session.setter
+    def session(self, dict session not None):
+        self.data = session
+
+    def __getattr__(self, name):
+        # Only for what is not there.
+        remedy = _NOT_HERE.get(name)
+        raise AttributeError(
+            f"a connection has no {name!r}" + (f": use {remedy}" if remedy else "")
+        )
 
     def send_message(self, data):
         """Send one Engine.IO message: str, or bytes-like for binary."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import ChainMap
 from collections.abc import Callable
 from contextlib import ExitStack
 from types import ModuleType
@@ -42,8 +41,6 @@ class FlaskServer(Server):
     ) -> None:
         super().__init__(**options)
         self._connections: dict[str, Connection] = {}
-        # A test client puts its environ there before it connects.
-        self.environ = ChainMap({}, self.environ)  # type: ignore[arg-type]
         self._handle_eio_connect = self._test_connect
         self._handle_eio_message = self._test_message
         # A test client takes this one's place, to get what is sent to it.
@@ -81,7 +78,6 @@ class FlaskServer(Server):
         known = self.eio.sockets[eio_sid].environ
         known.clear()
         known.update(environ)
-        self.environ[eio_sid] = known  # type: ignore[index]
 
     def _test_message(self, eio_sid: str, message: str | bytes) -> None:
         """A test client sends a part of a packet."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -198,6 +199,7 @@ class AsyncServer(BaseServer):
             self._callbacks if _factory is None else _factory
         )
         self.engine = Engine(config, self._factory, self.logger)
+        self.engine.server = weakref.ref(self)
         self.engine.refusals = Refusals(self.logger)
         self._slow_handlers = SlowHandlers(self._factory.logger)
         self._hooks = Hooks(self.engine)

@@ -6,6 +6,7 @@ import inspect
 import queue
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -119,6 +120,7 @@ class Server(BaseServer):
         self.async_handlers = inner.async_handlers
         self.start_service_task = inner.start_service_task
         self.engine = inner.engine
+        self.engine.server = weakref.ref(self)
         self._callbacks = inner._callbacks
         self._hooks = inner._hooks
         self._hooks.adapt(threads.adapt)

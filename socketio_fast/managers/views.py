@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from socketio_fast._core.peer import Hub, Namespace
 
 __all__ = ["Members", "NamespaceRooms", "RoomsByNamespace"]
 
+K = TypeVar("K")
+V = TypeVar("V")
 
-class RoomsByNamespace(Mapping[str, "NamespaceRooms"]):
+
+class _View(Mapping[K, V]):
+    """A copy, also by :mod:`copy` or :mod:`pickle`, is a dict."""
+
+    def copy(self) -> dict[K, V]:
+        """A dict of what is there now."""
+        return dict(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (dict(self),)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+
+class RoomsByNamespace(_View[str, "NamespaceRooms"]):
     """Namespaces that have clients: ``rooms[namespace][room][sid]`` is an Engine.IO id.
 
     A look at what is there now; nothing is copied before it is asked for.
@@ -32,11 +49,8 @@ class RoomsByNamespace(Mapping[str, "NamespaceRooms"]):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
-    def __repr__(self) -> str:
-        return repr(dict(self))
 
-
-class NamespaceRooms(Mapping[Any, "Members"]):
+class NamespaceRooms(_View[Any, "Members"]):
     """The rooms of one namespace.
 
     ``None`` is the room of all clients; each has one of its own, named by its ``sid``.
@@ -60,11 +74,8 @@ class NamespaceRooms(Mapping[Any, "Members"]):
         ns = self._namespace
         return bool(ns.peers) + len(ns.peers) + len(ns.rooms.rooms)
 
-    def __repr__(self) -> str:
-        return repr(dict(self))
 
-
-class Members(Mapping[str, str]):
+class Members(_View[str, str]):
     """The clients in one room: from ``sid`` to Engine.IO id."""
 
     def __init__(self, namespace: Namespace, room: Any) -> None:
@@ -72,8 +83,10 @@ class Members(Mapping[str, str]):
         self._room = room
 
     def __getitem__(self, sid: str) -> str:
-        peer = self._namespace.peers.get(sid)
         room = self._room
+        # A client that leaves is still in those rooms that it has not left.
+        find = self._namespace.peers.get if room is None else self._namespace.rooms.find
+        peer = find(sid)
         if peer is None or not (
             room is None or room == sid or room in (peer.rooms or ())
         ):
@@ -88,6 +101,3 @@ class Members(Mapping[str, str]):
         if room is None:
             return len(ns.peers)
         return 1 if room in ns.peers else len(ns.rooms.rooms.get(room, ()))
-
-    def __repr__(self) -> str:
-        return repr(dict(self))
