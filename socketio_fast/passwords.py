@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 __all__ = ["Attempts", "fits_any", "has_plain_password", "scrypt_hash"]
 
@@ -24,6 +25,10 @@ LOCK_OUT = 60.0
 MAX_MEMORY = 256 * 1024 * 1024
 #: Characters of a password that is hashed, at most.
 MAX_LENGTH = 1024
+
+# Whose turn it is to look at a hash: one at a time, since each takes a core and memory,
+# and anybody may send passwords.
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
 _BCRYPT = re.compile(r"\$2[abxy]\$\d\d\$[./A-Za-z0-9]{53}")
 _SCRYPT = re.compile(r"scrypt\$(\d+)\$(\d+)\$(\d+)\$([^$]+)\$([^$]+)")
@@ -119,7 +124,10 @@ async def fits_any(client_auth: Any, rules: Iterable[Mapping[str, Any]]) -> bool
                 text = sent if isinstance(sent, str) else "\0"
                 valid = "\0" not in text and len(text) <= MAX_LENGTH
                 # A hash takes long on purpose: not on the event loop.
-                right = await asyncio.to_thread(_fits, text if valid else "", wanted)
+                async with _turn():
+                    right = await asyncio.to_thread(
+                        _fits, text if valid else "", wanted
+                    )
                 same &= valid and right
             elif isinstance(wanted, str) and isinstance(sent, str):
                 same &= hmac.compare_digest(_utf8(sent), _utf8(wanted))
@@ -127,6 +135,10 @@ async def fits_any(client_auth: Any, rules: Iterable[Mapping[str, Any]]) -> bool
                 same &= type(sent) is type(wanted) and sent == wanted
         found |= same
     return found
+
+
+def _turn() -> asyncio.Lock:
+    return _turns.setdefault(asyncio.get_running_loop(), asyncio.Lock())
 
 
 def _fits(password: str, hashed: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import threading
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any
@@ -278,6 +279,29 @@ async def test_passwords_plain_and_hashed(how: str, sent: Any, right: bool) -> N
     # The hash itself lets nobody in.
     if how != "plain":
         assert not await passwords.fits_any(rules[1], rules)
+
+
+async def test_one_hash_is_looked_at_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes a core and memory, and anybody may send passwords."""
+    loop = asyncio.get_running_loop()
+    looking: list[int] = []
+    begun, done = asyncio.Event(), threading.Event()
+
+    def fits(password: str, hashed: str) -> bool:
+        looking.append(len(looking))
+        loop.call_soon_threadsafe(begun.set)
+        done.wait(5)
+        return looking.pop() == 0 and not looking
+
+    monkeypatch.setattr(passwords, "_fits", fits)
+    rules = [{**LOGIN, "password": passwords.scrypt_hash("right", n=2)}]
+    sent = {**LOGIN, "password": "right"}
+    trying = [asyncio.ensure_future(passwords.fits_any(sent, rules)) for _ in range(4)]
+    await begun.wait()
+    # Another thread would have begun before this function has run in one.
+    await asyncio.to_thread(lambda: None)
+    done.set()
+    assert await asyncio.gather(*trying) == [True] * 4
 
 
 def test_a_hash_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
