@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import random
 import re
 import socket
@@ -166,6 +165,7 @@ class Client:
         self.peer = peer
         self.sent = 0
         self.waiting: dict[int, float] = {}
+        self.answered = asyncio.Event()  # all of it
         self.latencies: list[float] = []
 
     async def send(self, until: float) -> None:
@@ -173,6 +173,7 @@ class Client:
         while due < until:
             await asyncio.sleep(due - time.perf_counter())
             number, self.sent = self.sent, self.sent + 1
+            self.answered.clear()
             self.waiting[number] = due  # late sending is the latency's as well
             try:
                 await self.peer.text(f'42{number}["echo","0123456789abcdef"]')
@@ -187,6 +188,8 @@ class Client:
                 number = int(message[2 : message.index(b"[")])
                 due = self.waiting.pop(number)
                 self.latencies.append(time.perf_counter() - due)
+                if not self.waiting:
+                    self.answered.set()
 
 
 async def behave(port: int, clients: int, seconds: float) -> Served:
@@ -200,10 +203,9 @@ async def behave(port: int, clients: int, seconds: float) -> Served:
         until = time.perf_counter() + seconds
         reading = [asyncio.ensure_future(client.receive()) for client in several]
         await asyncio.gather(*(client.send(until) for client in several))
-        late = time.perf_counter() + ANSWERED
-        while any(client.waiting for client in several) and time.perf_counter() < late:
-            await asyncio.sleep(0.01)
-        for task in reading:
+        rest = [asyncio.ensure_future(client.answered.wait()) for client in several]
+        await asyncio.wait(rest, timeout=ANSWERED)
+        for task in (*rest, *reading):
             task.cancel()
         latencies = sorted(one for client in several for one in client.latencies)
         sent = sum(client.sent for client in several)
@@ -224,7 +226,7 @@ async def files(port: int, number: int) -> None:
 
 
 async def polls(port: int, number: int) -> None:
-    """Have a poll answered by 5 MB of events, and do not read it."""
+    """Have a poll answered by 1 MB of events, and do not read it."""
     async with Peer(port) as posts, Peer(port, 4096) as peer:
         await posts.request()
         sid = "&sid=" + json.loads((await posts.response())[1:])["sid"]
@@ -258,7 +260,7 @@ async def broadcasts(port: int, number: int) -> None:
 async def pings(port: int, number: int) -> None:
     """Do not answer pings; who hears of the end raises."""
     async with Peer(port) as peer:
-        await peer.join()
+        await peer.join('40{"raises":true}')
         await peer.until_closed()
 
 
@@ -297,7 +299,7 @@ async def namespaces(port: int, number: int) -> None:
     """Join one namespace after the other, and go."""
     async with Peer(port) as peer:
         await peer.join()
-        for _ in range(100):
+        for _ in range(random.randrange(200)):
             await peer.text(f"40/{random.random()},")
             await peer.answer()
 
@@ -339,7 +341,7 @@ async def unions(port: int, number: int) -> None:
         for tree in (chain(20, "b"), chain(20, "c"), chain(400, "c")) * 10:
             await peer.text(f'420["tree",{tree}]')
             assert (await peer.answer()).startswith(b"430")
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(random.random())
 
 
 async def passwords(port: int, number: int) -> None:
@@ -408,8 +410,6 @@ def main(port: int, name: str, number: int, seconds: float = 0) -> None:
     if name == "behave":
         print(json.dumps(asdict(uvloop.run(behave(port, number, seconds)))))
         return
-    # Not to take time from those whose answers are timed.
-    os.nice(10)
     uvloop.run(attack(KINDS[name], port, number))
 
 

@@ -1,7 +1,7 @@
 """The server of a soak, by itself, so that its memory is its own.
 
-It prints its port, then a line for each client that is slow. For each line that it reads
-it gives back what memory it does not need, and prints ``trimmed``.
+It prints its port, then a line for each client that is slow. For each line that it
+reads it gives back what memory it does not need, and prints ``trimmed``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ from socketio_fast.passwords import scrypt_hash
 
 MEGABYTE = 1 << 20
 LARGE = 5 * MEGABYTE
-PIECES = 50
+# What the answer to a poll may hold.
+FLOOD = MEGABYTE
+PIECES = 20
 
 
 @dataclass
@@ -59,7 +61,10 @@ def make_server() -> socketio.AsyncServer:
         max_pending_bytes=MEGABYTE,
         max_pending_events=100,
         max_pending_acks=100,
-        connection_state_recovery={"max_disconnection_duration": 5},
+        connection_state_recovery={
+            "max_disconnection_duration": 5,
+            "max_bytes": 5 * MEGABYTE,
+        },
         slow_handler_threshold=None,
     )
 
@@ -91,7 +96,7 @@ def make_server() -> socketio.AsyncServer:
     @sio.event
     async def flood(sid: str) -> None:
         for _ in range(PIECES):
-            await sio.emit("drop", "x" * (LARGE // PIECES), to=sid)
+            await sio.emit("drop", "x" * (FLOOD // PIECES), to=sid)
 
     @sio.event
     async def tree(sid: str, tree: A | B) -> bool:
@@ -107,7 +112,8 @@ def make_server() -> socketio.AsyncServer:
 
     @sio.of("/").on("connection")
     async def connection(socket: Any) -> None:
-        socket.conn.on("close", lambda *args: cancelled.result())
+        if socket.handshake.auth == {"raises": True}:
+            socket.conn.on("close", lambda *args: cancelled.result())
 
     return sio
 
@@ -154,7 +160,15 @@ def obey() -> None:
         print("trimmed", flush=True)
 
 
+def rarely_collect() -> None:
+    """Collect what lives long in cycles rarely, as docs/deployment.md recommends."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(700, 10, 1000)
+
+
 def main(flavour: str) -> None:
+    rarely_collect()
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     threading.Thread(target=obey, daemon=True).start()
