@@ -415,9 +415,11 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
                     ignore_queue=ignore_queue,
                 )
             answer = await asyncio.wait_for(reply.future, timeout)
-        except asyncio.TimeoutError:
+        except (asyncio.TimeoutError, TimeoutError) as exc:  # two in 3.10
             if reply.future.done() and not reply.future.cancelled():
-                raise  # the client has gone, or is given up
+                # It is given up, or has gone. Frames that know the future, which knows
+                # the exception, would be left to the garbage collector.
+                raise exc.with_traceback(None) from None
             raise exceptions.TimeoutError(
                 f"{target} did not acknowledge {event!r} in {timeout} s"
             ) from None
@@ -425,6 +427,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
             self.manager._forget_callback(reply)
             if peer is not None:
                 peer.cancel_ack(reply)
+            del reply
         if len(answer) > 1:
             return tuple(answer)
         return answer[0] if answer else None

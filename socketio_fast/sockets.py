@@ -530,14 +530,16 @@ class Socket(EventEmitter, SocketEvents):
         try:
             self._emit(name, args, reply, compress)
             answer = await asyncio.wait_for(reply.future, timeout)
-        except asyncio.TimeoutError:
+        except (asyncio.TimeoutError, TimeoutError) as exc:  # two in 3.10
             if reply.future.done() and not reply.future.cancelled():
-                raise  # the client has gone, or is given up
+                # See AsyncServer.call().
+                raise exc.with_traceback(None) from None
             raise exceptions.TimeoutError(
                 f"{self.id} did not acknowledge {name!r} in {timeout} s"
             ) from None
         finally:
             self._peer.cancel_ack(reply)
+            del reply
         if len(answer) > 1:
             return tuple(answer)
         return answer[0] if answer else None
