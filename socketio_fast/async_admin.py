@@ -11,6 +11,7 @@ import os
 import secrets
 import socket
 import time
+import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timezone
@@ -547,7 +548,7 @@ class _Reporter(Observer):
         self._loop = self._engine.loop
         assert self._loop is not None  # there is a session
         self._timer = self._loop.call_later(
-            self._admin.server_stats_interval, self._send_stats
+            self._admin.server_stats_interval, _send_stats, weakref.ref(self)
         )
 
     def _send_stats(self) -> None:
@@ -631,6 +632,13 @@ def _peers_of(session: Session) -> list[Peer]:
     """The client in each namespace."""
     handler = session.handler
     return [] if handler is None else handler.peers  # type: ignore[attr-defined]
+
+
+def _send_stats(found: Callable[[], _Reporter | None]) -> None:
+    # A timer would hold the server that nobody has any more.
+    reporter = found()
+    if reporter is not None:
+        reporter._send_stats()
 
 
 def _timestamp(seconds: float | None = None) -> str:

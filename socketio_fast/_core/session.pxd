@@ -178,8 +178,13 @@ cdef class Session(Timed):
     cdef int _not_closed(self, object error) except -1
 
 
+cdef class Alarm:
+    cdef object found           # a weak reference
+
+
 cdef class Engine(Flusher):
     cdef:
+        object __weakref__
         readonly dict sessions      # id -> Session
         list lost                   # sessions of an event loop that was closed
         unsigned long thread        # where the event loop runs; 0: not known
@@ -245,6 +250,7 @@ cdef class Engine(Flusher):
         list apart                  # connections to write to a moment later
         bint flushing
         double pass_time            # the clock, while flushing
+        object _alarm
         object _timer
         double _timer_at
 

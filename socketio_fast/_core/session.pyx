@@ -18,6 +18,7 @@ transports are given, the clock is `Engine.bind()`'s.
 import logging
 import os
 import time
+import weakref
 from collections import Counter
 
 import orjson
@@ -1234,6 +1235,20 @@ def _milliseconds(double seconds):
 
 
 @cython.final
+cdef class Alarm:
+    """What the event loop calls when a deadline is due. It does not hold the engine:
+    one that nobody has any more would wait for its last deadline, and its loop too."""
+
+    def __cinit__(self, found):
+        self.found = found
+
+    def __call__(self):
+        engine = self.found()
+        if engine is not None:
+            (<Engine> engine).on_timer()
+
+
+@cython.final
 cdef class Engine(Flusher):
     """All sessions of one server, their deadlines, and what they have to write.
 
@@ -1256,6 +1271,7 @@ cdef class Engine(Flusher):
         self.logger = logger
         self.configure(config)
         self._timer_at = NEVER
+        self._alarm = Alarm(weakref.ref(self))
 
     def configure(self, object config):
         """Go on with these options; what is under way ends as it began."""
@@ -1441,7 +1457,7 @@ cdef class Engine(Flusher):
             self._timer = None
         self._timer_at = NEVER
         if when != NEVER:
-            self._timer = self._call_at(when, self.on_timer)
+            self._timer = self._call_at(when, self._alarm)
             self._timer_at = when
         return 0
 
@@ -1474,7 +1490,7 @@ cdef class Engine(Flusher):
         when = self.timeline.wake(now)
         self._timer_at = NEVER
         if when != NEVER:
-            self._timer = self._call_at(when, self.on_timer)
+            self._timer = self._call_at(when, self._alarm)
             self._timer_at = when
 
     # Writing: at most once per connection in a pass of the loop.

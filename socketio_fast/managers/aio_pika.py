@@ -7,6 +7,7 @@ from typing import Any
 
 from socketio_fast.logs import AnyLogger
 from socketio_fast.managers.extras import require
+from socketio_fast.managers.lifetime import released
 from socketio_fast.managers.pubsub import AsyncPubSubManager
 from socketio_fast.overrides import refuse_overrides
 
@@ -83,6 +84,7 @@ class AsyncAioPikaManager(AsyncPubSubManager):
         if publisher is not None:
             await publisher.close()
 
+    @released
     async def _listen(self) -> AsyncIterator[bytes]:
         async with await self._connect() as connection:
             channel = await connection.channel()

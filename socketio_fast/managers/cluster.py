@@ -21,6 +21,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import itertools
+import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from socketio_fast import exceptions
 from socketio_fast._core.failures import ends_task, log_failure
 from socketio_fast._core.rooms import one_or_several
+from socketio_fast.managers.lifetime import run_for
 from socketio_fast.managers.messages import unpack
 
 if TYPE_CHECKING:
@@ -208,17 +210,15 @@ class Cluster:
 
     def _begin(self) -> None:
         if self._beating is None:
-            self._beating = asyncio.ensure_future(self._beat())
+            self._beating = run_for(self, _beat, asyncio.get_running_loop())
 
-    async def _beat(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(HEARTBEAT_INTERVAL)
-            for host, heard in list(self.hosts.items()):
-                if heard + HEARTBEAT_TIMEOUT < loop.time():
-                    self._forget(host)
-            if not self._manager._publishing.lasts:
-                await self._send_heartbeat()
+    async def _beat_once(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for host, heard in list(self.hosts.items()):
+            if heard + HEARTBEAT_TIMEOUT < now:
+                self._forget(host)
+        if not self._manager._publishing.lasts:
+            await self._send_heartbeat()
 
     async def _send_heartbeat(self) -> None:
         try:
@@ -392,6 +392,16 @@ class Cluster:
         asked.wait(clients, ASK_LIFETIME if timeout is None else timeout)
 
 
+async def _beat(found: Callable[[], Cluster | None]) -> None:
+    """Tell the others now and then that this server is there."""
+    while True:
+        await asyncio.sleep(HEARTBEAT_INTERVAL)
+        if (cluster := found()) is None:
+            return
+        await cluster._beat_once()
+        del cluster
+
+
 class _Asked:
     """Passes on what clients of this process acknowledge to who has asked."""
 
@@ -399,14 +409,16 @@ class _Asked:
         self._cluster = cluster
         self._message = message
         self._left = 0
+        self._clients: list[tuple[Peer, int]] = []
         self._timer: asyncio.TimerHandle | None = None
 
     def wait(self, clients: list[tuple[Peer, int]], seconds: float) -> None:
         """Wait so long for these, of which some may have answered already."""
         self._left += len(clients)
         if self._left:
+            self._clients = clients
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(seconds, _forget_acks, clients)
+            self._timer = loop.call_later(seconds, _end_waiting, weakref.ref(self))
 
     def answered(self, sid: str, arguments: list[Any]) -> None:
         self._tell({"sid": sid, "arguments": self._cluster._manager._pack(arguments)})
@@ -421,6 +433,9 @@ class _Asked:
             self._timer.cancel()
 
 
-def _forget_acks(clients: list[tuple[Peer, int]]) -> None:
-    for peer, id in clients:
-        peer.forget_ack(id)
+def _end_waiting(found: Callable[[], _Asked | None]) -> None:
+    # Its clients hold it. A timer would hold them, and with them their server.
+    asked = found()
+    if asked is not None:
+        for peer, id in asked._clients:
+            peer.forget_ack(id)

@@ -7,6 +7,7 @@ from typing import Any
 
 from socketio_fast.logs import AnyLogger
 from socketio_fast.managers.extras import require
+from socketio_fast.managers.lifetime import released
 from socketio_fast.managers.sync import PubSubManager
 from socketio_fast.overrides import refuse_overrides
 
@@ -89,6 +90,7 @@ class KafkaManager(PubSubManager):
         if producer is not None:
             producer.close(timeout=TIMEOUT)
 
+    @released
     def _listen(self) -> Iterator[bytes]:
         stop = self._stop_listening
         consumer = self._kafka.KafkaConsumer(

@@ -10,6 +10,7 @@ from typing import Any
 
 from socketio_fast.logs import AnyLogger
 from socketio_fast.managers.extras import require
+from socketio_fast.managers.lifetime import released
 from socketio_fast.managers.sync import PubSubManager
 from socketio_fast.overrides import refuse_overrides
 
@@ -120,6 +121,7 @@ class KombuManager(PubSubManager):
         if producer is not None:
             producer.connection.release()
 
+    @released
     def _listen(self) -> Iterator[Any]:
         stop = self._stop_listening
         messages: list[Any] = []

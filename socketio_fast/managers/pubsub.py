@@ -26,6 +26,7 @@ from socketio_fast.exceptions import BroadcastTimeoutError, TimeoutError
 from socketio_fast.logs import AnyLogger, as_logger
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.cluster import Cluster, Scope
+from socketio_fast.managers.lifetime import run_for
 from socketio_fast.managers.messages import JSON, arguments, pack, unpack
 from socketio_fast.managers.outage import Outage
 from socketio_fast.overrides import refuse_overrides
@@ -163,7 +164,7 @@ class AsyncPubSubManager(AsyncManager):
         self.thread = None
         self._use(loop)
         if not self.write_only:
-            self.thread = loop.create_task(self._thread())
+            self.thread = run_for(self, _receive_for, loop)
         self._get_logger().info("%s backend initialized.", self.name)
 
     def _use(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -668,21 +669,11 @@ class AsyncPubSubManager(AsyncManager):
 
     # What others ask for.
 
-    async def _thread(self) -> None:
-        outage = self._receiving
-        while True:
-            try:
-                async for message in self._listen():
-                    self._on_subscribed()
-                    self._receive(message)
-                raise EOFError("the subscription has ended")
-            except BaseException as exc:
-                if ends_task(exc):
-                    raise
-                defer_exit(asyncio.get_running_loop(), exc)
-                self._subscribed.clear()
-                delay = outage.failed(exc, self._get_logger())
-            await asyncio.sleep(delay)
+    def _stopped_receiving(self, error: BaseException) -> float:
+        """Seconds until it is tried again."""
+        defer_exit(asyncio.get_running_loop(), error)
+        self._subscribed.clear()
+        return self._receiving.failed(error, self._get_logger())
 
     def _receive(self, message: Message | str | bytes) -> None:
         logger = self._get_logger()
@@ -774,6 +765,27 @@ class AsyncPubSubManager(AsyncManager):
 
     def _on_close_room(self, message: Message) -> None:
         self.basic_close_room(message["room"], message.get("namespace") or "/")
+
+
+async def _receive_for(found: Callable[[], AsyncPubSubManager | None]) -> None:
+    """Receive what others publish."""
+    while (manager := found()) is not None:
+        listening = manager._listen()
+        del manager
+        try:
+            async for message in listening:
+                if (manager := found()) is None:
+                    return
+                manager._on_subscribed()
+                manager._receive(message)
+                del manager
+            raise EOFError("the subscription has ended")
+        except BaseException as exc:
+            if ends_task(exc) or (manager := found()) is None:
+                raise
+            delay = manager._stopped_receiving(exc)
+            del manager
+        await asyncio.sleep(delay)
 
 
 _abandoned: list[dict[str, Any]] = []

@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from socketio_fast.logs import AnyLogger
 from socketio_fast.managers.extras import require
+from socketio_fast.managers.lifetime import released
 from socketio_fast.managers.pubsub import AsyncPubSubManager
 from socketio_fast.managers.sync import PubSubManager
 from socketio_fast.overrides import refuse_overrides
@@ -180,6 +181,7 @@ class AsyncRedisManager(AsyncPubSubManager):
             await client.connection_pool.disconnect(inuse_connections=False)
             raise
 
+    @released
     async def _listen(self) -> AsyncIterator[str | bytes]:
         pubsub = self._connect().pubsub()
         asked = False

@@ -21,6 +21,7 @@ from socketio_fast.logs import AnyLogger, as_logger
 from socketio_fast.loop_thread import LoopThread
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.base import BaseManager
+from socketio_fast.managers.lifetime import released
 from socketio_fast.managers.pubsub import NEVER_CALLED, AsyncPubSubManager
 from socketio_fast.managers.registry import REGISTRATION
 from socketio_fast.overrides import refuse_overrides
@@ -300,10 +301,11 @@ class _InThreads(AsyncPubSubManager):
             await self._in_thread(self._owner._disconnect)
             self._executor.shutdown(wait=False)
 
+    @released
     async def _listen(self) -> AsyncIterator[Message | str | bytes]:
         loop = asyncio.get_running_loop()
         messages: asyncio.Queue[Any] = asyncio.Queue()
-        owner = self._owner
+        owner = weakref.proxy(self._owner)
         stop = owner._stop_listening = threading.Event()
 
         def listen() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from socketio_fast.logs import AnyLogger
 from socketio_fast.managers.extras import require
+from socketio_fast.managers.lifetime import released
 from socketio_fast.managers.sync import PubSubManager
 
 __all__ = ["ZmqManager"]
@@ -82,6 +83,7 @@ class ZmqManager(PubSubManager):
         if sink is not None:
             sink.close()
 
+    @released
     def _listen(self) -> Iterator[Any]:
         zmq = self._zmq
         stop = self._stop_listening

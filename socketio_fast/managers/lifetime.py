@@ -1,0 +1,51 @@
+"""Tasks and threads that wait for a manager's sake end with it.
+
+Whoever drops a server without shutting it down drops its manager too. What the event
+loop waits for is reachable from the loop: if it held the manager, neither would end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import weakref
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+__all__ = ["released", "run_for"]
+
+T = TypeVar("T")
+L = TypeVar("L", bound=Callable[[Any], Any])
+
+
+def run_for(
+    owner: T,
+    run: Callable[[Callable[[], T | None]], Coroutine[Any, Any, None]],
+    loop: asyncio.AbstractEventLoop,
+) -> asyncio.Task[None]:
+    """A task of an object, cancelled when that is gone.
+
+    Args:
+        owner: The object.
+        run: The coroutine function; it gets a function that returns the object, or
+            ``None`` when that is gone, and holds it only while it does not wait.
+        loop: The event loop.
+    """
+
+    def gone(found: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(task.cancel)
+
+    task = loop.create_task(run(weakref.ref(owner, gone)))
+    return task
+
+
+def released(listen: L) -> L:
+    """A ``_listen()`` that does not hold its manager: its ``self`` is a weak proxy."""
+
+    @functools.wraps(listen)
+    def listen_for(manager: Any) -> Any:
+        return listen(weakref.proxy(manager))
+
+    return listen_for  # type: ignore[return-value]
