@@ -181,7 +181,8 @@ sf_scan_request(const char *p, size_t n, size_t limit)
         case 14:
             if (SF_IS(p + name, name_size, "content-length")) {
                 size_t k;
-                if (lengths++ || value_size == 0 || value_size > 10) {
+                /* Nine digits fit into any size_t; ten overflow one of 32 bits. */
+                if (lengths++ || value_size == 0 || value_size > 9) {
                     return declined;
                 }
                 for (k = value; k < value + value_size; k++) {

@@ -128,6 +128,13 @@ def test_what_is_left_to_httptools(more: bytes) -> None:
     assert plain_request(PLAIN + more + b"\r\n") is None
 
 
+def test_a_length_of_ten_digits_is_left_to_httptools() -> None:
+    """Ten digits overflow a size_t of 32 bits: 4294967300 would be 4."""
+    head = b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: "
+    assert plain_request(head + b"000000004\r\n\r\n4abc") is not None
+    assert plain_request(head + b"0000000004\r\n\r\n4abc") is None
+
+
 def test_nothing_but_the_whole_is_taken() -> None:
     data = b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n4abc"
     for n in range(len(data)):
