@@ -91,7 +91,9 @@ def keep(program: Path, found: Path) -> None:
     corpus = CORPUS / program.name
     merged = program.parent / "merged"
     merged.mkdir()
-    fuzz(program, "-merge=1", merged, corpus, found).check_returncode()
+    fuzz(
+        program, "-set_cover_merge=1", "-use_counters=0", merged, corpus, found
+    ).check_returncode()
     known = {path.read_bytes() for path in corpus.iterdir()}
     for path in merged.iterdir():
         if path.read_bytes() not in known:
