@@ -271,7 +271,7 @@ async def attachments(port: int, number: int) -> None:
         places = ",".join(f'{{"_placeholder":true,"num":{i}}}' for i in range(10))
         await peer.text(f'4510-["echo",{places}]')
         for _ in range(9):
-            await peer.send(frame(bytes(65536), 2))
+            await peer.send(frame(bytes(32768), 2))
         while True:
             await peer.answer()
 

@@ -59,7 +59,7 @@ def make_server() -> socketio.AsyncServer:
         high_water_mark=10_000,
         max_buffer_bytes=8 * MEGABYTE,
         max_pending_bytes=MEGABYTE,
-        max_pending_events=100,
+        max_pending_events=50,
         max_pending_acks=100,
         connection_state_recovery={
             "max_disconnection_duration": 5,
