@@ -11,6 +11,9 @@ from .soak import KINDS, Result, run
 SECONDS = 2
 FEW = 20
 
+# The first test waits for all servers, which a busy machine starts slowly.
+pytestmark = pytest.mark.timeout(300)
+
 
 @pytest.fixture(scope="module")
 def results() -> dict[str, Result | BaseException]:
