@@ -49,12 +49,17 @@ made() { echo "$2" >"$1"; }
 
 # tree NAME: a directory to build a variant in. Objects of another variant, which
 # setuptools would take for those it is to build, are not in it. The C that Cython wrote
-# is, which is the same for every Python and compiler.
+# is, which is the same for every Python and compiler; it has to be newer than Cython.
 tree() {
     rm -rf "${WORK:?}/$1"
     mkdir -p "$WORK/$1/build"
     tar xzf "$WORK"/dist/*.tar.gz --strip-components=1 -C "$WORK/$1"
-    cp -a build/cython "$WORK/$1/build/"
+    cp -r build/cython "$WORK/$1/build/"
+}
+
+# quietly NAME COMMAND...: what it writes is shown if it fails.
+quietly() {
+    "${@:2}" >"$WORK/log/$1" 2>&1 || { cat "$WORK/log/$1"; return 1; }
 }
 
 # The package, compiled once: a source distribution, and the wheel made of that.
@@ -63,12 +68,11 @@ step_wheel() {
     now=$(sources)
     if fresh "$WORK/dist/made" "$now"; then return; fi
     rm -rf "$WORK/dist"
-    [ -x "$WORK/build/bin/python" ] || "$(main_python)" -m venv "$WORK/build"
+    environment "$WORK/build" "$(main_python)"
     "$WORK/build/bin/pip" install -q build
-    "$WORK/build/bin/python" -m build --sdist -o "$WORK/dist" . >"$WORK/log/sdist" 2>&1 ||
-        { cat "$WORK/log/sdist"; return 1; }
+    quietly sdist "$WORK/build/bin/python" -m build --sdist -o "$WORK/dist" .
     tree wheel
-    "$WORK/build/bin/pip" wheel -q --no-deps -w "$WORK/dist" "$WORK/wheel"
+    "$WORK/build/bin/pip" wheel -q --no-deps --no-build-isolation -w "$WORK/dist" "$WORK/wheel"
     made "$WORK/dist/made" "$now"
 }
 

@@ -85,7 +85,9 @@ step_benchmarks() {
 # variant NAME FLAG: the package built in a tree of its own, in place.
 variant() {
     tree "$1"
-    (cd "$WORK/$1" && env "SOCKETIO_FAST_$2=1" python setup.py -q build_ext --inplace)
+    cd "$WORK/$1"
+    quietly "$1-build" env "SOCKETIO_FAST_$2=1" python setup.py -q build_ext --inplace
+    cd "$ROOT"
 }
 
 sans_io() { # the options of pytest for the sans-IO units and the properties
