@@ -70,7 +70,7 @@ cdef class Namespace:
         public bint member          # a family made it, and it has nothing of its own
         readonly Recovery recovery  # None: it is off
         Py_ssize_t joining          # peers that the registry has not named yet
-        readonly dict leaving       # sid -> Peer, while the registry unregisters; or None
+        readonly dict leaving       # sid -> Peer that is unregistered; or None
 
     cdef object _find(self, object event, list data)
     cdef object _find_handler(self, object event, list data)

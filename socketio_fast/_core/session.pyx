@@ -17,9 +17,9 @@ transports are given, the clock is `Engine.bind()`'s.
 """
 import logging
 import os
-import time
 import weakref
 from collections import Counter
+from time import time as wall_clock
 
 import orjson
 
@@ -1150,7 +1150,7 @@ cdef class Session(Timed):
         cdef Deadline d = self.heartbeat
         if d is None or d.kind != D_PONG or self.dialect & REVISION_3:
             return None
-        return time.time() - (self.engine.now() - (d.when - self.engine.ping_timeout))
+        return wall_clock() - (self.engine.now() - (d.when - self.engine.ping_timeout))
 
     @property
     def server(self):
