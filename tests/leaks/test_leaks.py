@@ -15,13 +15,20 @@ CYCLES = 10_000
 # one it has been 8 KB at most.
 MEMORY = 400_000
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+# Seconds, beside other tests; alone it takes some ten.
+TIMEOUT = 300.0
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
+    pytest.mark.timeout(TIMEOUT + 10),
+]
 
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     program = Path(__file__).with_name("cycles.py")
-    done = python(str(program), str(CYCLES), cwd=tmp_path_factory.mktemp("leaks"))
+    folder = tmp_path_factory.mktemp("leaks")
+    done = python(str(program), str(CYCLES), cwd=folder, timeout=TIMEOUT)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     found: dict[str, Any] = json.loads(done.stdout)

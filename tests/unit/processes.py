@@ -28,7 +28,7 @@ def environment(*paths: Path) -> dict[str, str]:
 
 
 def python(
-    *arguments: str, cwd: Path, check: bool = False
+    *arguments: str, cwd: Path, check: bool = False, timeout: float = TIMEOUT
 ) -> subprocess.CompletedProcess[str]:
     """Run to the end."""
     return subprocess.run(
@@ -37,7 +37,7 @@ def python(
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=TIMEOUT,
+        timeout=timeout,
         check=check,
     )
 

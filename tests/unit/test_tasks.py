@@ -38,7 +38,7 @@ def run(request: pytest.FixtureRequest) -> Run:
         loop.set_debug(request.param.endswith("debug mode"))
 
         async def begin() -> None:
-            await asyncio.wait_for(main(Runner(loop)), 10)
+            await asyncio.wait_for(main(Runner(loop)), 50)
 
         try:
             loop.run_until_complete(begin())
