@@ -168,11 +168,18 @@ class Cluster:
 
     def __init__(self, manager: AsyncPubSubManager) -> None:
         self._manager = manager
+        self._numbers = itertools.count(1)
+        self.reset()
+
+    def reset(self) -> None:
+        """Nobody is known, and nothing was asked: at first, and on another loop.
+
+        Numbers go on: a late answer to a request before is no answer to one since.
+        """
         #: When each of the others was last heard of, by the clock of the event loop.
         self.hosts: dict[str, float] = {}
         self._requests: dict[int, Callable[[str, Any], None]] = {}
         self._failures: dict[int, Callable[[str], None]] = {}
-        self._numbers = itertools.count(1)
         self._beating: asyncio.Task[None] | None = None
         self._discovery: asyncio.Future[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()

@@ -85,6 +85,9 @@ class KafkaManager(PubSubManager):
         name = "bootstrap_timeout_ms"
         return {name: TIMEOUT * 1000} if name in kind.DEFAULT_CONFIG else {}
 
+    def _after_fork(self) -> None:
+        self.producer = None
+
     def _disconnect(self) -> None:
         producer, self.producer = self.producer, None
         if producer is not None:

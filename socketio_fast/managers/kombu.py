@@ -116,6 +116,9 @@ class KombuManager(PubSubManager):
             self._disconnect()
             raise
 
+    def _after_fork(self) -> None:
+        self._producer = None
+
     def _disconnect(self) -> None:
         producer, self._producer = self._producer, None
         if producer is not None:

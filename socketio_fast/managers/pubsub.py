@@ -149,6 +149,7 @@ class AsyncPubSubManager(AsyncManager):
         self._receiving = Outage(
             f"receive from {self.name}", "what other processes send is missed"
         )
+        self.cluster.reset()
 
     def set_server(self, server: Any) -> None:
         """Called once by the server that is made with this manager."""
@@ -175,13 +176,17 @@ class AsyncPubSubManager(AsyncManager):
                 f"{type(self).__name__} is used on another event loop than its server's"
             )
         if self._pid != os.getpid():
-            # The parent's: not even destructors may run, they share descriptors.
-            _abandoned.append(self.__dict__.copy())
             self._pid = os.getpid()
+            self._abandon()
         if self._loop is not None:
             # A connection is of no use without its loop, which may be closed.
             self._reset()
         self._loop = loop
+
+    def _abandon(self) -> None:
+        """The process was forked: what is connected is the parent's. Not even
+        destructors may run, since descriptors are shared."""
+        abandoned.append(self.__dict__.copy())
 
     async def close(self) -> None:
         """Publish what waits for that, then disconnect from the broker.
@@ -788,7 +793,8 @@ async def _receive_for(found: Callable[[], AsyncPubSubManager | None]) -> None:
         await asyncio.sleep(delay)
 
 
-_abandoned: list[dict[str, Any]] = []
+#: What managers had before a fork.
+abandoned: list[dict[str, Any]] = []
 
 
 def _on_cluster(manager: AsyncPubSubManager, message: Message) -> None:

@@ -22,7 +22,7 @@ from socketio_fast.loop_thread import LoopThread
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.base import BaseManager
 from socketio_fast.managers.lifetime import released
-from socketio_fast.managers.pubsub import NEVER_CALLED, AsyncPubSubManager
+from socketio_fast.managers.pubsub import NEVER_CALLED, AsyncPubSubManager, abandoned
 from socketio_fast.managers.registry import REGISTRATION
 from socketio_fast.overrides import refuse_overrides
 
@@ -160,6 +160,12 @@ class PubSubManager(Manager):
     - ``_listen(self)``, a generator, yields such dicts, or their JSON. When it returns
       or raises it is called again, later and later up to a minute.
 
+    If ``_publish()`` keeps a connection, and processes are forked from one that has
+    published (``gunicorn --preload``), two more methods:
+
+    - ``_after_fork(self)`` forgets it in the new process, and does not close it.
+    - ``_disconnect(self)`` closes it.
+
     Args:
         channel: Its name, the same in all processes.
         write_only: Whether this process only sends, with a server or without one.
@@ -214,6 +220,10 @@ class PubSubManager(Manager):
 
     def _disconnect(self) -> None:
         """Close the connection that ``_publish()`` uses; called where that is."""
+
+    def _after_fork(self) -> None:
+        """Forget the connection that ``_publish()`` uses: the process was forked since
+        it was opened, and it is the parent's. It must not be closed."""
 
     def _on_subscribed(self) -> None:
         """What others publish is received from now on: for ``_listen()`` to call.
@@ -285,6 +295,11 @@ class _InThreads(AsyncPubSubManager):
     def _reset(self) -> None:
         super()._reset()
         self._executor: ThreadPoolExecutor | None = None
+
+    def _abandon(self) -> None:
+        super()._abandon()
+        abandoned.append(self._owner.__dict__.copy())
+        self._owner._after_fork()
 
     async def _publish(self, data: Message) -> None:
         await self._in_thread(self._owner._publish, data)

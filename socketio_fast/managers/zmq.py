@@ -78,6 +78,9 @@ class ZmqManager(PubSubManager):
         message = {"type": "message", "channel": self.channel, "data": data}
         self._sink.send(self._encode(message))
 
+    def _after_fork(self) -> None:
+        self._sink = None
+
     def _disconnect(self) -> None:
         sink, self._sink = self._sink, None
         if sink is not None:
