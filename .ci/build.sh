@@ -23,7 +23,7 @@ step_system() {
     local missing=() name
     command -v gcc >/dev/null || missing+=(gcc libc6-dev)
     command -v npm >/dev/null || missing+=(nodejs npm)
-    for name in chromium redis-server rabbitmq-server; do
+    for name in chromium clang redis-server rabbitmq-server; do
         command -v "$name" >/dev/null || missing+=("$name")
     done
     [ -n "$(PATH=$PATH:/usr/sbin command -v nginx)" ] || missing+=(nginx-light)

@@ -200,3 +200,10 @@ step_pythons() { local version; for version in $(others); do "step_python$versio
 
 # Not from the checkout, whose package `python -m` would take for the installed one.
 step_soak() { (cd tests && python -m leaks.soak); }
+
+# By libFuzzer; then with faults in the headers, each of which has to be found.
+step_fuzz() {
+    command -v clang >/dev/null || { echo "clang is not installed"; return 1; }
+    python tests/fuzz/run.py --seconds 60
+    python -m tests.fuzz.broken
+}

@@ -268,7 +268,7 @@ async def say(sid, text):
 async def serve():
     assert sio.manager.host_id != before
     async with await socketio_fast.serve(sio, port=0) as server:
-        os.write(1, server.url.encode() + b"\n")  # at once: there are two who write
+        os.write(1, server.url.encode() + b"\\n")  # at once: there are two who write
         await asyncio.Event().wait()
 
 children = []
