@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from ports import free_port
 
 import socketio_fast
 from compat.harness import Client, within
@@ -208,11 +208,6 @@ if __name__ == "__main__":
     app.run(host="127.0.0.1", port=int(sys.argv[1]), single_process=True)
 """,
 }
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
 
 
 @asynccontextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -24,6 +23,7 @@ import trustme
 from fastapi import FastAPI
 from hosts import compiled, run_uvicorn
 from litestar import Litestar, asgi, get
+from ports import free_port
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
@@ -115,8 +115,7 @@ def folder(tmp_path: Path) -> Path:
 
 @asynccontextmanager
 async def start(name: str, cwd: Path, *options: str) -> AsyncIterator[Server]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     arguments = [piece.format(port=port) for piece in SERVERS[name]]
     with process([*arguments, *options], cwd) as running:
         await listens(running, cwd, lambda: asyncio.open_connection("127.0.0.1", port))
@@ -188,8 +187,7 @@ async def test_run_over_tls(folder: Path) -> None:
     )
     context = ssl.create_default_context()
     authority.configure_trust(context)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     arguments = ["-m", "socketio_fast", "run", "app:app", "--ssl-certfile", "pem"]
     with process([*arguments, "--port", str(port)], folder) as running:
         await listens(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
@@ -21,6 +20,7 @@ import tornado.web
 import trustme
 from aiohttp import web
 from hosts import run_aiohttp, run_sanic, run_tornado, run_uvicorn, sanic_app
+from ports import free_port
 
 import socketio_fast
 from integration.processes import Server, connected, listens, process, waiting_poll
@@ -614,8 +614,7 @@ async def test_a_program_that_is_told_to_stop(
     name: str, transport: str, tmp_path: Path
 ) -> None:
     (tmp_path / "app.py").write_text(PROGRAMS[name])
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     with process(["app.py", str(port)], tmp_path) as running:
         await listens(
             running, tmp_path, lambda: asyncio.open_connection("127.0.0.1", port)

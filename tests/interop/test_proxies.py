@@ -6,7 +6,6 @@ import asyncio
 import getpass
 import re
 import shutil
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import aiohttp
 import pytest
 from interop_support import SETTLED, within
+from ports import free_port
 
 import socketio_fast
 
@@ -62,13 +62,6 @@ def documented(language: str, port: int) -> str:
     (block,) = re.findall(rf"```{language}\n(.*?)```", DOCUMENT.read_text(), re.S)
     assert block.count("127.0.0.1:5000") == 1
     return block.replace("127.0.0.1:5000", f"127.0.0.1:{port}")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 async def listening(port: int) -> None:

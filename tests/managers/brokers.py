@@ -13,15 +13,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ports import free_port
+
 #: Seconds that a broker has to start, or to end.
 WAIT = 60
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def program(*names: str) -> str | None:
