@@ -176,7 +176,7 @@ on_extreme() {
     fi
     echo "Python $version"
     install_on "$version" SOCKETIO_FAST_DEBUG=1
-    tests_on "$version" "${APART[@]}" "${REAL[@]}"
+    tests_on "$version" "${WORKERS[@]}" -n 2 "${APART[@]}" "${REAL[@]}"
 }
 
 step_oldest() { on_extreme oldest; }
