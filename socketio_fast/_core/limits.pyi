@@ -4,6 +4,8 @@ from typing_extensions import Self
 
 from socketio_fast import limits
 
+MAX_ABSENT: int
+
 @final
 class Bucket: ...
 

@@ -5,6 +5,9 @@ from typing import Any, NoReturn, final
 RESERVED_EVENTS: frozenset[str]
 
 @final
+class Unread: ...
+
+@final
 class Packet:
     def __init__(self, *args: Any, **kwargs: Any) -> NoReturn: ...
     @property
