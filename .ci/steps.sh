@@ -147,7 +147,7 @@ extreme() {
     local main
     main=$(version_of "$(main_python)")
     case $1 in
-    oldest) others | head -n 1 | awk -F. -v main="${main#*.}" '$2 < main' ;;
+    oldest) others | sed -n 1p | awk -F. -v main="${main#*.}" '$2 < main' ;;
     newest) others | tail -n 1 | awk -F. -v main="${main#*.}" '$2 > main' ;;
     esac
 }

@@ -26,6 +26,7 @@ def results() -> dict[str, Result | BaseException]:
 
     return dict(zip(KINDS, asyncio.run(run_all()), strict=True))
 
+
 # So many echoes in so many seconds, of ordinary clients.
 pytestmark = pytest.mark.alone
 

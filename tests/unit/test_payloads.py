@@ -188,7 +188,7 @@ VALUES: list[tuple[Any, Any]] = [
     (np.bytes_(b"b"), b"b"),
     (np.datetime64("2026-01-02"), "2026-01-02"),
     (np.datetime64("2026-01-02T03:04:05.123456789"), "2026-01-02T03:04:05.123456"),
-    (np.datetime64("NaT"), None),
+    (np.datetime64("NaT", "us"), None),
     (np.array([[1, 2], [3, 4]]), [[1, 2], [3, 4]]),
     (np.array(5), 5),
     (np.array([1.5], dtype="longdouble"), [1.5]),
