@@ -11,8 +11,9 @@ from .soak import KINDS, Result, run
 SECONDS = 2
 FEW = 20
 
-# The first test waits for all servers, which a busy machine starts slowly.
-pytestmark = pytest.mark.timeout(300)
+# So many echoes in so many seconds, of ordinary clients; and the first test waits for
+# all servers, which a busy machine starts slowly.
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +26,6 @@ def results() -> dict[str, Result | BaseException]:
         )
 
     return dict(zip(KINDS, asyncio.run(run_all()), strict=True))
-
-
-# So many echoes in so many seconds, of ordinary clients.
-pytestmark = pytest.mark.alone
 
 
 @pytest.mark.parametrize("kind", KINDS)
