@@ -38,6 +38,13 @@ HEADER = "X-Request-Id"
 Host = Callable[[Any], AbstractAsyncContextManager[str]]
 
 
+def connect_once(http: aiohttp.ClientSession) -> python_socketio.AsyncClient:
+    """A client; one that connected again would open a session that nobody closes."""
+    return python_socketio.AsyncClient(
+        handle_sigint=False, http_session=http, reconnection=False
+    )
+
+
 class Application:
     """Handlers that tell the variable, and one that sets it."""
 
@@ -233,7 +240,7 @@ async def meets(
     clients = []
     for name in names:
         headers = {} if name is None else {HEADER: name}
-        client = python_socketio.AsyncClient(handle_sigint=False, http_session=http)
+        client = connect_once(http)
         client.on("question", lambda: None)
         await client.connect(url, transports=transports, headers=headers)
         assert application.seen == [("connect", name)]
@@ -344,7 +351,7 @@ async def test_what_connect_sets_in_a_thread_reaches_the_clients_other_handlers(
     with werkzeug(socketio_fast.WSGIApp(threads)) as url:
         clients = []
         for _ in range(2):
-            client = python_socketio.AsyncClient(handle_sigint=False, http_session=http)
+            client = connect_once(http)
             await client.connect(url)
             clients.append(client)
         for number, client in [*enumerate(clients), *enumerate(clients)]:
@@ -370,7 +377,7 @@ async def test_nobody_carries_a_context_where_nothing_was_set(
         pass
 
     async with EVERY_HOST[host](sio) as url:
-        client = python_socketio.AsyncClient(handle_sigint=False, http_session=http)
+        client = connect_once(http)
         await client.connect(url, transports=transports)
         (session,) = sio.eio.engine.sessions.values()
         assert session.context is None, list(session.context.items())
