@@ -1476,6 +1476,10 @@ cdef class Engine(Flusher):
         cdef Deadline d
         cdef Timed owner
         cdef double when
+        if self.flushing:
+            # What was to be flushed before waits behind a slow pass. By its time, what
+            # is started anew here might be due already, without an end.
+            self.pass_time = now
         self._timer = None
         self._timer_at = now  # nothing arms while this runs
         while True:

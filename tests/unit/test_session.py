@@ -759,6 +759,31 @@ def test_later_polls_are_released_until_the_upgrade() -> None:
     assert len(server.loop.armed()) <= 1
 
 
+def slow_pass() -> None:
+    """A pass of the loop takes longer than the interval of a deadline that repeats, and
+    what it has marked is flushed after the timers."""
+    server = echo()
+    _http, sid, ws = upgrading(server)
+    ws.text("2probe")
+    poll = server.http()
+    # Not by its own way, which lets the loop pass.
+    poll.wire.protocol.data_received(
+        b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % target(server, sid)
+    )
+    only(server).send_message("1")
+    server.loop.now += 1
+    server.engine.on_timer()
+    server.loop.turn()
+    assert poll.response()[2] == b"41"
+
+
+def test_a_slow_pass_does_not_repeat_a_deadline_for_ever() -> None:
+    """In a process of its own: what loops in compiled code is ended from outside."""
+    program = "from unit.test_session import slow_pass; slow_pass()"
+    done = python("-c", program, cwd=Path(__file__).parents[1], timeout=20)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def target(server: Server, sid: str) -> bytes:
     return server.target("polling", sid).encode()
 
