@@ -22,7 +22,7 @@ step_lint() {
 step_types() {
     mypy
     local modules
-    modules=$(cd socketio_fast/_core && ls -- *.pyx | sed 's/\.pyx$//; s/^/socketio_fast._core./')
+    modules=$(cd socketio_fast/_core && ls -- */*.pyx | sed 's/\.pyx$//; s|/|.|; s/^/socketio_fast._core./')
     # From elsewhere, so that the installed package is the one that is looked at.
     # shellcheck disable=SC2086
     (cd "$WORK" && python -m mypy.stubtest --mypy-config-file "$ROOT/pyproject.toml" \
@@ -112,7 +112,7 @@ step_trace() {
 # sanitized PYTEST-ARGUMENT...
 sanitized() {
     # Without this, a package that was built another way would pass for a sanitized one.
-    ldd "$WORK"/sanitize/socketio_fast/_core/session.*.so | grep libasan
+    ldd "$WORK"/sanitize/socketio_fast/_core/engine/session.*.so | grep libasan
     PYTHONPATH=$WORK/sanitize ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc \
         LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" \
         pytest -q -p no:cacheprovider --timeout 600 "${APART[@]}" "$@"

@@ -13,7 +13,6 @@ from socketio_fast.async_server import AsyncServer
 from socketio_fast.events import Event
 from socketio_fast.hosting import get_tornado_handler
 from socketio_fast.hosting.asgi import ASGIApp
-from socketio_fast.limits import Limits, Rate
 from socketio_fast.managers.aio_pika import AsyncAioPikaManager
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.kafka import KafkaManager
@@ -23,11 +22,12 @@ from socketio_fast.managers.sync import Manager, PubSubManager
 from socketio_fast.managers.zmq import ZmqManager
 from socketio_fast.middleware import Middleware, WSGIApp
 from socketio_fast.namespace import AsyncNamespace, Namespace
-from socketio_fast.operators import BroadcastOperator, RemoteSocket
-from socketio_fast.run import RunningServer, run, serve
+from socketio_fast.options.limits import Limits, Rate
 from socketio_fast.server import Server
-from socketio_fast.socket_namespace import ParentNamespace, SocketNamespace
-from socketio_fast.sockets import Socket
+from socketio_fast.serving.run import RunningServer, run, serve
+from socketio_fast.sockets.namespace import ParentNamespace, SocketNamespace
+from socketio_fast.sockets.operators import BroadcastOperator, RemoteSocket
+from socketio_fast.sockets.socket import Socket
 
 __all__ = [
     "ASGIApp",

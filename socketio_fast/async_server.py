@@ -21,41 +21,41 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 from socketio_fast import exceptions, hosting
-from socketio_fast._core.emitter import Emitter
-from socketio_fast._core.peer import Hub, Namespace, Reply
-from socketio_fast._core.recovery import Kept
-from socketio_fast._core.rooms import Rooms
-from socketio_fast.amounts import real, whole
+from socketio_fast._core.socketio.emitter import Emitter
+from socketio_fast._core.socketio.peer import Hub, Namespace, Reply
+from socketio_fast._core.socketio.recovery import Kept
+from socketio_fast._core.socketio.rooms import Rooms
 from socketio_fast.base_server import BaseServer, Handler
-from socketio_fast.client_files import choose_client_files
 from socketio_fast.coroutines import on_loop
-from socketio_fast.drain import DrainSummary
 from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.engineio.base_server import AsyncHandlers, is_ordered
 from socketio_fast.engineio.flow import wait_below
 from socketio_fast.events import name_of
-from socketio_fast.logs import AnyLogger, choose_logger, escaped
+from socketio_fast.handlers.names import check_namespace
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.base import BaseManager
 from socketio_fast.managers.pubsub import AsyncPubSubManager
-from socketio_fast.names import check_namespace
-from socketio_fast.operators import Broadcasting, BroadcastOperator
+from socketio_fast.options.amounts import real, whole
+from socketio_fast.options.logs import AnyLogger, choose_logger, escaped
+from socketio_fast.options.recovery import choose_recovery
+from socketio_fast.options.serializers import choose_encoding
 from socketio_fast.overrides import is_overridden
-from socketio_fast.recovery import choose_recovery
-from socketio_fast.serializers import choose_encoding
-from socketio_fast.socket_namespace import (
+from socketio_fast.serving.client_files import choose_client_files
+from socketio_fast.serving.drain import DrainSummary
+from socketio_fast.sockets.namespace import (
     Namespaces,
     ParentNamespace,
     Predicate,
     SocketNamespace,
 )
+from socketio_fast.sockets.operators import Broadcasting, BroadcastOperator
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from socketio_fast.async_admin import InstrumentedAsyncServer
+    from socketio_fast.admin.async_admin import InstrumentedAsyncServer
     from socketio_fast.events import AnyEvent
-    from socketio_fast.options import AsyncEngineOptions
+    from socketio_fast.options.typed import AsyncEngineOptions
 
 __all__ = ["AsyncServer"]
 
@@ -106,10 +106,10 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
             client goes with its last client (``False``).
         validate_handlers: Whether handlers that are annotated with pydantic models,
             msgspec structs or dataclasses get validated arguments (``True``); see
-            :mod:`socketio_fast.validation`.
+            :mod:`socketio_fast.handlers.validation`.
         connection_state_recovery: Whether a client that was cut off may go on where it
             was, with what it has missed: ``True``, or a dict of the options of
-            :class:`socketio_fast.recovery.RecoveryOptions`. ``None`` for not.
+            :class:`socketio_fast.options.recovery.RecoveryOptions`. ``None`` for not.
         error_acks: Whether an event whose handler raises, or that has none, is
             acknowledged by ``{"error": …}`` if the client asks for it; else it is not
             acknowledged. What was raised is not told.
@@ -185,7 +185,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         #: Whether handlers that are annotated with models get validated arguments.
         self.validate_handlers: bool = validate_handlers
         #: The class that encodes and decodes packets, or would.
-        self.packet_class, codec = choose_encoding(serializer, json)
+        self.packet_class, encoding = choose_encoding(serializer, json)
         recovery = choose_recovery(connection_state_recovery)
         client_files = choose_client_files(serve_client)
         hub = Hub(
@@ -200,7 +200,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
             error_acks=error_acks,
             always_connect=always_connect,
             verbose=self.logger.isEnabledFor(logging.INFO),
-            codec=codec,
+            encoding=encoding,
             new_recovery=(
                 None if recovery is None else partial(recovery.new_backlog, Kept())
             ),
@@ -296,7 +296,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         """How many servers share the manager, this one included."""
         return await self.manager._server_count()
 
-    # emit() is compiled: socketio_fast/_core/emitter.pyx.
+    # emit() is compiled: socketio_fast/_core/socketio/emitter.pyx.
 
     async def _on_loop(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a method where the server runs; it was called in another thread."""
@@ -326,7 +326,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
             ignore_queue=ignore_queue,
         )
 
-    async def drained(
+    async def flushed(
         self, sid: str, namespace: str | None = None, *, below: int = 0
     ) -> None:
         """Wait until what was sent to a client before has left.
@@ -605,7 +605,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
 
         Args:
             auth: Who may log in, see
-                :class:`~socketio_fast.async_admin.InstrumentedAsyncServer`; required.
+                :class:`~socketio_fast.admin.InstrumentedAsyncServer`; required.
             mode: ``"development"`` to show clients, rooms and events as they come,
                 ``"production"`` for figures alone.
             read_only: Whether nothing can be done from the UI.
@@ -620,7 +620,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
             ValueError: An argument has a value that is not allowed.
             RuntimeError: The server is instrumented already.
         """
-        from socketio_fast.async_admin import InstrumentedAsyncServer
+        from socketio_fast.admin.async_admin import InstrumentedAsyncServer
 
         return InstrumentedAsyncServer(
             self,

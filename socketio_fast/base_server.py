@@ -7,26 +7,26 @@ from functools import partial
 from inspect import getattr_static
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
-from socketio_fast._core.peer import Hub, Namespace, Peer
+from socketio_fast._core.socketio.peer import Hub, Namespace, Peer
 from socketio_fast.engineio.base_server import Reason
-from socketio_fast.environs import Environs
 from socketio_fast.events import name_of
-from socketio_fast.names import check_namespace
-from socketio_fast.namespace import AsyncNamespace, BaseServerNamespace
-from socketio_fast.overrides import refuse_overrides
-from socketio_fast.registration import (
+from socketio_fast.handlers.names import check_namespace
+from socketio_fast.handlers.registration import (
     check_callable,
     check_event,
     check_handler,
     check_name,
 )
-from socketio_fast.signatures import adapt, fit, takes_description
-from socketio_fast.validation import validated, validated_connect
+from socketio_fast.handlers.signatures import adapt, fit, takes_description
+from socketio_fast.handlers.validation import validated, validated_connect
+from socketio_fast.namespace import AsyncNamespace, BaseServerNamespace
+from socketio_fast.overrides import refuse_overrides
+from socketio_fast.sockets.environs import Environs
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from socketio_fast._core.session import Session
+    from socketio_fast._core.engine.session import Session
     from socketio_fast.events import AnyEvent, Event, Ts
 
 __all__ = ["BaseServer"]

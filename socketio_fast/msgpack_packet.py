@@ -16,7 +16,7 @@ except ImportError as exc:
         'serializer="msgpack" needs msgpack: pip install "socketio-fast[msgpack]"'
     ) from exc
 
-from socketio_fast._core.codec import claims_fit
+from socketio_fast._core.protocol.encoding import claims_fit
 from socketio_fast.exceptions import PacketError
 from socketio_fast.packet import CONNECT_ERROR, Packet
 from socketio_fast.payloads import plain

@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from socketio_fast._core.emitter import NamespaceEmitter
-from socketio_fast.signatures import fit
+from socketio_fast._core.socketio.emitter import NamespaceEmitter
+from socketio_fast.handlers.signatures import fit
 
 if TYPE_CHECKING:
     from socketio_fast.events import AnyEvent
@@ -206,7 +206,7 @@ class AsyncNamespace(NamespaceEmitter, BaseServerNamespace):
         result = super().trigger_event(event, *args)
         return await result if inspect.isawaitable(result) else result
 
-    # emit() is compiled: socketio_fast/_core/emitter.pyx.
+    # emit() is compiled: socketio_fast/_core/socketio/emitter.pyx.
 
     async def send(
         self,

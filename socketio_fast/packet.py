@@ -9,14 +9,14 @@ from __future__ import annotations
 import sys
 from typing import Any, ClassVar
 
-from socketio_fast._core.sio import (
+from socketio_fast._core.protocol.sio import (
     decode_packet,
     deconstruct,
     encode_head,
     reconstruct,
 )
-from socketio_fast.encodings import UsesJSON
 from socketio_fast.exceptions import PacketError
+from socketio_fast.options.encodings import UsesJSON
 
 __all__ = [
     "ACK",

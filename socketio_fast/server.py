@@ -8,37 +8,37 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
-from socketio_fast._core.emitter import Emission
-from socketio_fast._core.peer import Hub, Namespace
+from socketio_fast._core.socketio.emitter import EmitCall
+from socketio_fast._core.socketio.peer import Hub, Namespace
 from socketio_fast.async_server import AsyncServer
 from socketio_fast.base_server import BaseServer, Handler
-from socketio_fast.blocking import (
-    Broadcasting,
-    ParentNamespace,
-    Socket,
-    SocketNamespace,
-)
-from socketio_fast.drain import DrainSummary
 from socketio_fast.engineio.base_server import AsyncHandlers
 from socketio_fast.engineio.server import Server as EngineServer
 from socketio_fast.engineio.server import check_async_mode
 from socketio_fast.events import name_of
 from socketio_fast.hosting.wsgi import Environ, StartResponse
-from socketio_fast.logs import AnyLogger, Logger
-from socketio_fast.loop_thread import LoopThread
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.sync import Manager, PubSubManager
-from socketio_fast.socket_namespace import ParentNamespace as AsyncParentNamespace
-from socketio_fast.socket_namespace import SocketNamespace as AsyncNamespace
-from socketio_fast.sockets import Socket as AsyncSocket
-from socketio_fast.threads import MAX_WORKERS, Threads
+from socketio_fast.options.logs import AnyLogger, Logger
+from socketio_fast.serving.drain import DrainSummary
+from socketio_fast.sockets.blocking import (
+    Broadcasting,
+    ParentNamespace,
+    Socket,
+    SocketNamespace,
+)
+from socketio_fast.sockets.namespace import ParentNamespace as AsyncParentNamespace
+from socketio_fast.sockets.namespace import SocketNamespace as AsyncNamespace
+from socketio_fast.sockets.socket import Socket as AsyncSocket
+from socketio_fast.threads.facade import MAX_WORKERS, Threads
+from socketio_fast.threads.loop import LoopThread
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from socketio_fast.admin import InstrumentedServer
+    from socketio_fast.admin.sync_admin import InstrumentedServer
     from socketio_fast.events import AnyEvent
-    from socketio_fast.options import AsyncServerOptions
+    from socketio_fast.options.typed import AsyncServerOptions
 
 __all__ = ["Server"]
 
@@ -297,7 +297,7 @@ class Server(Broadcasting, BaseServer):
         emission = self._server.emit(
             event, data, to, room, skip_sid, namespace, callback, ignore_queue
         )
-        if isinstance(emission, Emission) and not self._server.eio.engine.blocks:
+        if isinstance(emission, EmitCall) and not self._server.eio.engine.blocks:
             send = emission.encode()
             if send is not None:
                 self._threads.post(send)
@@ -417,14 +417,14 @@ class Server(Broadcasting, BaseServer):
         """
         self._threads.wait(self._server.disconnect(sid, namespace, ignore_queue))
 
-    def drained(
+    def flushed(
         self, sid: str, namespace: str | None = None, *, below: int = 0
     ) -> None:
         """Wait until what was sent to a client before has left.
 
-        See :meth:`socketio_fast.AsyncServer.drained`.
+        See :meth:`socketio_fast.AsyncServer.flushed`.
         """
-        self._threads.run(self._server.drained(sid, namespace, below=below))
+        self._threads.run(self._server.flushed(sid, namespace, below=below))
 
     def handle_request(
         self, environ: Environ, start_response: StartResponse
@@ -466,7 +466,7 @@ class Server(Broadcasting, BaseServer):
 
         See :meth:`socketio_fast.AsyncServer.instrument` for arguments and errors.
         """
-        from socketio_fast.admin import InstrumentedServer
+        from socketio_fast.admin.sync_admin import InstrumentedServer
 
         return InstrumentedServer(
             self,

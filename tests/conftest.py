@@ -14,7 +14,7 @@ import uvloop
 try:
     import socketio_fast
 except ImportError as error:
-    if error.name != "socketio_fast._core.session":
+    if error.name != "socketio_fast._core.engine.session":
         raise
     sys.exit(
         f"{error.path} is not compiled for this Python: run `pip install '.[test]'` "

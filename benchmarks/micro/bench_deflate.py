@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from socketio_fast._core.deflate import Deflate, Extension
-from socketio_fast._core.outgoing import message_packet
-from socketio_fast.config import DeflateOptions
+from socketio_fast._core.protocol.deflate import Deflate, Extension
+from socketio_fast._core.protocol.outgoing import message_packet
+from socketio_fast.options.config import DeflateOptions
 
 OFFER = [b"permessage-deflate; client_max_window_bits"]
 TAKEOVER = {"server_no_context_takeover": False, "client_no_context_takeover": False}

@@ -8,8 +8,8 @@ import pytest
 from engineio import packet as peer_packet
 from engineio import payload as peer_payload
 
-from socketio_fast._core.eio import decode_payload, encode_payload
-from socketio_fast._core.outgoing import message_packet
+from socketio_fast._core.protocol.eio import decode_payload, encode_payload
+from socketio_fast._core.protocol.outgoing import message_packet
 
 MESSAGE, BINARY = 4, 7
 IMPLEMENTATIONS = ("socketio_fast", "python-engineio")

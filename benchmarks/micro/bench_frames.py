@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from websockets.frames import Frame, Opcode
 
-from socketio_fast._core.eio import encode_frames
-from socketio_fast._core.outgoing import event_packet
+from socketio_fast._core.protocol.eio import encode_frames
+from socketio_fast._core.protocol.outgoing import event_packet
 
 IMPLEMENTATIONS = ("socketio_fast", "websockets")
 HEADS = {

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from socketio import packet as peer_packet
 
-from socketio_fast._core.sio import decode_packet, encode_packet
+from socketio_fast._core.protocol.sio import decode_packet, encode_packet
 
 EVENT = 2
 IMPLEMENTATIONS = ("socketio_fast", "python-socketio")

@@ -15,7 +15,7 @@ import engineio.async_socket
 import socketio
 
 import socketio_fast
-from socketio_fast._core.http1 import Endpoint
+from socketio_fast._core.http.http1 import Endpoint
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 UPGRADE = (

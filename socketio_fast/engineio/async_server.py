@@ -11,12 +11,9 @@ from functools import partial
 from typing import Any, TypeVar
 
 from socketio_fast import hosting
-from socketio_fast._core.callbacks import Callbacks
-from socketio_fast._core.peer import Hub
-from socketio_fast._core.session import Engine
-from socketio_fast.config import EngineConfig
-from socketio_fast.drain import DrainSummary, drain
-from socketio_fast.encodings import json_functions
+from socketio_fast._core.engine.message_handlers import Callbacks
+from socketio_fast._core.engine.session import Engine
+from socketio_fast._core.socketio.peer import Hub
 from socketio_fast.engineio.base_server import (
     ASYNC_MODES,
     SYNC_MODES,
@@ -29,12 +26,15 @@ from socketio_fast.engineio.hooks import Hooks
 from socketio_fast.engineio.packet import Packet, read_text
 from socketio_fast.engineio.payload import server_limit
 from socketio_fast.exceptions import DisconnectedError
-from socketio_fast.limits import Limits
-from socketio_fast.logs import AnyLogger, choose_logger
-from socketio_fast.proxies import TrustedProxies
-from socketio_fast.refusals import Refusals
-from socketio_fast.signatures import positional
-from socketio_fast.slow_handlers import SlowHandlers
+from socketio_fast.handlers.signatures import positional
+from socketio_fast.handlers.slow import SlowHandlers
+from socketio_fast.options.config import EngineConfig
+from socketio_fast.options.encodings import json_functions
+from socketio_fast.options.limits import Limits
+from socketio_fast.options.logs import AnyLogger, choose_logger
+from socketio_fast.serving.drain import DrainSummary, drain
+from socketio_fast.serving.proxies import TrustedProxies
+from socketio_fast.serving.refusals import Refusals
 
 __all__ = ["AsyncServer"]
 
@@ -89,7 +89,7 @@ class AsyncServer(BaseServer):
             ``"drop_oldest"``; ``"block"``.
         per_message_deflate: Whether WebSocket messages are compressed (RFC 7692):
             ``False``, ``True``, or a dict of
-            :class:`~socketio_fast.config.DeflateOptions`.
+            :class:`~socketio_fast.options.config.DeflateOptions`.
         allow_request: Asked with the environ whether a client may connect; a function
             or coroutine function, which returns a bool or raises
             :class:`~socketio_fast.exceptions.RequestRefusedError`.
@@ -98,19 +98,19 @@ class AsyncServer(BaseServer):
             its connection is not read any more (1000).
         max_pending_bytes: Bytes of them, likewise (16 MiB).
         limits: What clients and addresses may ask for, a
-            :class:`socketio_fast.limits.Limits`.
+            :class:`socketio_fast.options.limits.Limits`.
         allow_eio3: Whether clients of revision 3 of the protocol are served too
             (``False``).
         allow_jsonp: Whether long-polling by scripts and forms (JSONP) is served;
             ``None``: where clients of revision 3 are.
         trusted_proxies: Whose ``X-Forwarded-*`` headers say who a client is: addresses
             and networks, ``"unix"`` for Unix sockets, ``"*"`` for everybody; nobody's
-            by default. Or a :class:`socketio_fast.proxies.TrustedProxies`, which may
-            name ``Forwarded`` instead.
+            by default. Or a :class:`socketio_fast.serving.proxies.TrustedProxies`,
+            which may name ``Forwarded`` instead.
         slow_handler_threshold: Seconds that a handler may hold up the event loop before
             a WARNING names it (0.1); ``None`` or 0 for no warnings.
 
-    :class:`socketio_fast.config.EngineConfig` says more.
+    :class:`socketio_fast.options.config.EngineConfig` says more.
 
     Raises:
         ValueError: An option has a value that is not allowed.
@@ -274,7 +274,7 @@ class AsyncServer(BaseServer):
                 session, min(config.high_water_mark, config.max_buffer_bytes)
             )
 
-    async def drained(self, sid: str, below: int = 0) -> None:
+    async def flushed(self, sid: str, below: int = 0) -> None:
         """Wait until a client has been sent what it was sent before.
 
         Args:

@@ -7,16 +7,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, TypeVar, overload
 
-from socketio_fast._core.callbacks import Callbacks
-from socketio_fast._core.outgoing import Outgoing, message_packet, raw_packet
-from socketio_fast._core.session import Engine, Session, generate_id
-from socketio_fast.config import TRANSPORTS, EngineConfig
-from socketio_fast.encodings import JSON
+from socketio_fast._core.engine.message_handlers import Callbacks
+from socketio_fast._core.engine.session import Engine, Session, generate_id
+from socketio_fast._core.protocol.outgoing import Outgoing, message_packet, raw_packet
 from socketio_fast.engineio.hooks import EVENTS, Hooks
 from socketio_fast.engineio.packet import Packet
-from socketio_fast.logs import Logger, escaped
+from socketio_fast.handlers.signatures import adapt
+from socketio_fast.options.config import TRANSPORTS, EngineConfig
+from socketio_fast.options.encodings import JSON
+from socketio_fast.options.logs import Logger, escaped
 from socketio_fast.overrides import refuse_overrides
-from socketio_fast.signatures import adapt
 
 __all__ = ["BaseServer", "Reason", "is_ordered"]
 

@@ -1,5 +1,5 @@
 """Where python-engineio has it: the class of what is in ``server.sockets``."""
 
-from socketio_fast._core.session import Session as BaseSocket
+from socketio_fast._core.engine.session import Session as BaseSocket
 
 __all__ = ["BaseSocket"]

@@ -6,10 +6,10 @@ from asyncio import Future
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
-from socketio_fast._core.failures import contain
-from socketio_fast._core.outgoing import Outgoing
-from socketio_fast._core.session import Session
-from socketio_fast.logs import Logger
+from socketio_fast._core.engine.failures import contain
+from socketio_fast._core.engine.session import Session
+from socketio_fast._core.protocol.outgoing import Outgoing
+from socketio_fast.options.logs import Logger
 
 __all__ = ["EVENTS", "Connection"]
 

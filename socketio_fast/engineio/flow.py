@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from socketio_fast._core.session import Session
-from socketio_fast.amounts import whole
+from socketio_fast._core.engine.session import Session
+from socketio_fast.options.amounts import whole
 
 __all__ = ["wait_below"]
 

@@ -13,11 +13,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
-from socketio_fast._core.failures import contain, ends_task
-from socketio_fast._core.session import Engine, Session
+from socketio_fast._core.engine.failures import contain, ends_task
+from socketio_fast._core.engine.session import Engine, Session
 from socketio_fast.engineio.connection import Connection
 from socketio_fast.exceptions import RequestRefusedError
-from socketio_fast.signatures import positional
+from socketio_fast.handlers.signatures import positional
 
 __all__ = ["EVENTS", "Headers", "Hooks"]
 

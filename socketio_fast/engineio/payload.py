@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import ClassVar
 from urllib.parse import parse_qs
 
-from socketio_fast.amounts import whole
 from socketio_fast.engineio.packet import Packet
+from socketio_fast.options.amounts import whole
 
 __all__ = ["Payload"]
 

@@ -11,19 +11,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from socketio_fast.drain import DrainSummary
 from socketio_fast.engineio.async_server import AsyncServer
 from socketio_fast.engineio.base_server import ASYNC_MODES, AsyncHandlers, BaseServer
 from socketio_fast.engineio.packet import Packet
+from socketio_fast.handlers.signatures import positional
 from socketio_fast.hosting.wsgi import Environ, Gateway, StartResponse
-from socketio_fast.logs import AnyLogger
-from socketio_fast.signatures import positional
-from socketio_fast.threads import MAX_WORKERS, Threads
+from socketio_fast.options.logs import AnyLogger
+from socketio_fast.serving.drain import DrainSummary
+from socketio_fast.threads.facade import MAX_WORKERS, Threads
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from socketio_fast.options import MoreEngineOptions
+    from socketio_fast.options.typed import MoreEngineOptions
 
 __all__ = ["Server", "check_async_mode"]
 
@@ -170,12 +170,12 @@ class Server(BaseServer):
         else:
             self._threads.post(self._send, sid, self._encode(data))
 
-    def drained(self, sid: str, below: int = 0) -> None:
+    def flushed(self, sid: str, below: int = 0) -> None:
         """Wait until what was sent to a client before has left.
 
-        See :meth:`socketio_fast.engineio.AsyncServer.drained`.
+        See :meth:`socketio_fast.engineio.AsyncServer.flushed`.
         """
-        self._threads.run(self._inner.drained(sid, below))
+        self._threads.run(self._inner.flushed(sid, below))
 
     def send_packet(self, sid: str, pkt: Packet) -> None:
         """Send a packet as it is, soon; nothing happens if the client has gone.

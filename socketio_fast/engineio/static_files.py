@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from socketio_fast.static import StaticFiles, _content_type
+from socketio_fast.serving.static import StaticFiles, _content_type
 
 __all__ = ["content_types", "get_static_file"]
 
@@ -29,7 +29,7 @@ def get_static_file(
 
     Args:
         path: The path of a URL.
-        static_files: See :class:`~socketio_fast.static.StaticFiles`.
+        static_files: See :class:`~socketio_fast.serving.static.StaticFiles`.
 
     Returns:
         Its ``filename`` and ``content_type``; ``None`` if there is no such file, or if

@@ -14,13 +14,13 @@ from typing import Any
 
 from aiohttp import web
 
-from socketio_fast._core.exchange import Body
-from socketio_fast._core.handshake import Request, make_request
+from socketio_fast._core.http.exchange import Body
+from socketio_fast._core.http.handshake import Request, make_request
 from socketio_fast.async_server import AsyncServer
 from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.hosting.common import (
     Answer,
-    Origin,
+    EnvironSource,
     bind,
     disconnect_all,
     exchange,
@@ -58,19 +58,19 @@ async def handle(
     """Answer a request or WebSocket to Engine.IO."""
     eio = bind(server)
     request = request_of(web_request)
-    origin = Origin(
+    environ_source = EnvironSource(
         request, {"SERVER_SOFTWARE": "aiohttp", "aiohttp.request": web_request}
     )
     answer: Answer | None
     if wants_websocket(request):
-        answer = await _upgrade(eio, request, origin, web_request)
+        answer = await _upgrade(eio, request, environ_source, web_request)
         if answer is None:
             return Upgraded()
     else:
         answer = await exchange(
             eio,
             request,
-            origin,
+            environ_source,
             partial(_read, web_request),
             partial(_watch, web_request),
         )
@@ -95,7 +95,7 @@ def request_of(web_request: web.Request) -> Request:
         web_request.method,
         web_request.raw_path.encode("utf-8", "surrogateescape"),
         web_request.raw_headers,
-        peer=peer,
+        client_address=peer,
         server=server,
         scheme=web_request.scheme,
         http_version=f"{major}.{minor}",
@@ -166,7 +166,10 @@ class Watch(asyncio.Protocol):
 
 
 async def _upgrade(
-    eio: EngineServer, request: Request, origin: Origin, web_request: web.Request
+    eio: EngineServer,
+    request: Request,
+    environ_source: EnvironSource,
+    web_request: web.Request,
 ) -> Answer | None:
     transport, protocol = web_request.transport, web_request.protocol
     if transport is None:
@@ -182,7 +185,7 @@ async def _upgrade(
     def lost() -> None:
         protocol.connection_lost(None)
 
-    return await take_over(eio, request, origin, transport, rest, lost)
+    return await take_over(eio, request, environ_source, transport, rest, lost)
 
 
 class Reader:

@@ -12,22 +12,22 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from socketio_fast._core.exchange import Body
-from socketio_fast._core.handshake import Request, make_request
-from socketio_fast._core.hosted import HostedWebSocket
+from socketio_fast._core.http.exchange import Body
+from socketio_fast._core.http.foreign import HostedWebSocket
+from socketio_fast._core.http.handshake import Request, make_request
 from socketio_fast.async_server import AsyncServer
 from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.hosting.checks import check_server
 from socketio_fast.hosting.common import (
     CLOSE_TIMEOUT,
-    Origin,
+    EnvironSource,
     Sender,
     ask,
     bind,
     exchange,
     start,
 )
-from socketio_fast.static import PIECE, OpenFile, served_files
+from socketio_fast.serving.static import PIECE, OpenFile, served_files
 
 __all__ = ["ASGIApp", "EngineASGIApp", "handle"]
 
@@ -58,7 +58,7 @@ def request_of(scope: Scope) -> Request:
         scope.get("method", "GET"),
         target,
         scope["headers"],
-        peer=None if client is None else tuple(client),
+        client_address=None if client is None else tuple(client),
         server=None if server is None else tuple(server),
         scheme="https" if scope.get("scheme") in ("https", "wss") else "http",
         http_version=scope.get("http_version", "1.1"),
@@ -71,7 +71,7 @@ async def handle(
     """Answer a request or WebSocket to Engine.IO."""
     eio = bind(server)
     request = request_of(scope)
-    origin = Origin(
+    environ_source = EnvironSource(
         request,
         {
             "SERVER_SOFTWARE": "asgi",
@@ -81,15 +81,15 @@ async def handle(
         },
     )
     if scope["type"] == "http":
-        await _answer(eio, request, origin, receive, send)
+        await _answer(eio, request, environ_source, receive, send)
         return
     await receive()  # websocket.connect
     handover = (scope.get("extensions") or {}).get(HANDOVER)
     if handover is not None:
-        await handover(eio.engine, request, origin)
+        await handover(eio.engine, request, environ_source)
         return
-    admission = await ask(eio.engine, request, origin, True)
-    websocket = HostedWebSocket(eio.engine, request, origin, admission)
+    admission = await ask(eio.engine, request, environ_source, True)
+    websocket = HostedWebSocket(eio.engine, request, environ_source, admission)
     if websocket.status == 101:
         await _serve(websocket, receive, send)
     else:
@@ -97,7 +97,11 @@ async def handle(
 
 
 async def _answer(
-    eio: EngineServer, request: Request, origin: Origin, receive: Receive, send: Send
+    eio: EngineServer,
+    request: Request,
+    environ_source: EnvironSource,
+    receive: Receive,
+    send: Send,
 ) -> None:
     @contextmanager
     def watch() -> Iterator[asyncio.Future[Any]]:
@@ -107,7 +111,9 @@ async def _answer(
         finally:
             gone.cancel()
 
-    answer = await exchange(eio, request, origin, partial(_read, receive), watch)
+    answer = await exchange(
+        eio, request, environ_source, partial(_read, receive), watch
+    )
     if answer is None:
         # Hosts drop this, but a middleware may wait for a response all the same.
         with suppress(OSError):
@@ -199,7 +205,8 @@ class EngineASGIApp:
     Args:
         engineio_server: A :class:`socketio_fast.engineio.AsyncServer`.
         other_asgi_app: Gets everything else; without it that is answered by 404.
-        static_files: Files by path, see :class:`socketio_fast.static.StaticFiles`.
+        static_files: Files by path, see
+            :class:`socketio_fast.serving.static.StaticFiles`.
         engineio_path: Where clients connect. It is looked for in the whole path and
             behind the prefix that the application is mounted at. ``None``: every
             request is Engine.IO's, and the two arguments before are ignored.
@@ -345,7 +352,8 @@ class ASGIApp(EngineASGIApp):
     Args:
         socketio_server: A :class:`socketio_fast.AsyncServer`.
         other_asgi_app: Gets everything else; without it that is answered by 404.
-        static_files: Files by path, see :class:`socketio_fast.static.StaticFiles`.
+        static_files: Files by path, see
+            :class:`socketio_fast.serving.static.StaticFiles`.
         socketio_path: Where clients connect. It is looked for in the whole path and
             behind the prefix that the application is mounted at. ``None``: every
             request is Socket.IO's, and the two arguments before are ignored.

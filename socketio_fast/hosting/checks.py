@@ -7,7 +7,7 @@ from typing import Any
 
 from socketio_fast.base_server import BaseServer
 from socketio_fast.engineio.base_server import BaseServer as BaseEngineServer
-from socketio_fast.signatures import positional
+from socketio_fast.handlers.signatures import positional
 
 __all__ = ["check_server", "suggestion"]
 

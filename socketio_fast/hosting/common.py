@@ -10,22 +10,22 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from typing import Any, cast
 
-from socketio_fast._core.exchange import Body
-from socketio_fast._core.handshake import Admission, Request, consider, hooked
-from socketio_fast._core.hosted import (
+from socketio_fast._core.engine.session import Engine
+from socketio_fast._core.http.exchange import Body
+from socketio_fast._core.http.foreign import (
     HostedExchange,
     HostedWebSocket,
     adopt_connection,
 )
-from socketio_fast._core.session import Engine
-from socketio_fast._core.websocket import Connections, WebSocket
+from socketio_fast._core.http.handshake import Admission, Request, consider, hooked
+from socketio_fast._core.http.websocket import Connections, WebSocket
 from socketio_fast.async_server import AsyncServer
 from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 
 __all__ = [
     "CLOSE_TIMEOUT",
     "Answer",
-    "Origin",
+    "EnvironSource",
     "Sender",
     "ask",
     "bind",
@@ -53,7 +53,7 @@ BODY_TIMEOUT = 300.0
 HANDLERS_TIMEOUT = 10.0
 
 
-class Origin:
+class EnvironSource:
     """A request of a host, as the environment of a session is made of it.
 
     Args:
@@ -116,12 +116,12 @@ async def disconnect_all(server: AsyncServer | EngineServer) -> None:
 
 
 async def ask(
-    engine: Engine, request: Request, origin: Any, upgrade: bool
+    engine: Engine, request: Request, environ_source: Any, upgrade: bool
 ) -> Admission | None:
     """What the application's hooks say of a request; ``None``: there are none."""
     if not hooked(engine, request):
         return None
-    return await consider(engine, request, origin, upgrade)
+    return await consider(engine, request, environ_source, upgrade)
 
 
 def wants_websocket(request: Request) -> bool:
@@ -143,7 +143,7 @@ def text_headers(headers: list[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
 async def exchange(
     eio: EngineServer,
     request: Request,
-    origin: Origin,
+    environ_source: EnvironSource,
     read: Callable[[Body, int], Awaitable[bool]],
     watch: Callable[[], AbstractContextManager[asyncio.Future[Any]]],
 ) -> Answer | None:
@@ -152,7 +152,7 @@ async def exchange(
     Args:
         eio: The server.
         request: The request.
-        origin: It again.
+        environ_source: It again.
         read: Adds its body to what it is given, of which no more than a little above
             this many bytes is needed. False: the client has gone.
         watch: While it is entered, the future is done once the client has gone.
@@ -170,8 +170,10 @@ async def exchange(
         hosted.lost()
         answer(408, [(b"content-type", b"text/plain")], b"Request Timeout")
 
-    admission = await ask(eio.engine, request, origin, False)
-    hosted = HostedExchange(eio.engine, request, origin, answer, admission=admission)
+    admission = await ask(eio.engine, request, environ_source, False)
+    hosted = HostedExchange(
+        eio.engine, request, environ_source, answer, admission=admission
+    )
     try:
         if hosted.begin():
             body = Body()
@@ -275,7 +277,7 @@ class Sender:
 async def take_over(
     eio: EngineServer,
     request: Request,
-    origin: Origin,
+    environ_source: EnvironSource,
     transport: asyncio.Transport,
     rest: Callable[[], bytes],
     lost: Callable[[], None],
@@ -285,7 +287,7 @@ async def take_over(
     Args:
         eio: The server.
         request: The handshake request.
-        origin: It again.
+        environ_source: It again.
         transport: That of the connection, of the running loop.
         rest: Called when the connection has been taken over: what the host had received
             behind the request.
@@ -297,12 +299,12 @@ async def take_over(
     """
     connections = Connections()
     secure = transport.get_extra_info("sslcontext") is not None
-    admission = await ask(eio.engine, request, origin, True)
+    admission = await ask(eio.engine, request, environ_source, True)
     if transport.is_closing():
         lost()
         return None
     refusal = adopt_connection(
-        eio.engine, request, origin, transport, secure, connections, admission
+        eio.engine, request, environ_source, transport, secure, connections, admission
     )
     if refusal is not None:
         return refusal

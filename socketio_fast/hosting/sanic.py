@@ -16,13 +16,13 @@ from sanic.constants import HTTP_METHODS
 from sanic.response import HTTPResponse
 from sanic.server import HttpProtocol
 
-from socketio_fast._core.exchange import Body
-from socketio_fast._core.handshake import Request, make_request
+from socketio_fast._core.http.exchange import Body
+from socketio_fast._core.http.handshake import Request, make_request
 from socketio_fast.async_server import AsyncServer
 from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.hosting.common import (
     Answer,
-    Origin,
+    EnvironSource,
     bind,
     disconnect_all,
     exchange,
@@ -74,12 +74,12 @@ async def handle(
     """Answer a request or WebSocket to Engine.IO."""
     eio = bind(server)
     request = request_of(sanic_request)
-    origin = Origin(
+    environ_source = EnvironSource(
         request, {"SERVER_SOFTWARE": "sanic", "sanic.request": sanic_request}
     )
     answer: Answer | None
     if wants_websocket(request):
-        answer = await _upgrade(eio, request, origin, sanic_request)
+        answer = await _upgrade(eio, request, environ_source, sanic_request)
         if answer is None:
             return Upgraded()
     else:
@@ -88,7 +88,7 @@ async def handle(
         answer = await exchange(
             eio,
             request,
-            origin,
+            environ_source,
             partial(_read, sanic_request),
             lambda: contextlib.nullcontext(gone),
         )
@@ -115,7 +115,7 @@ def request_of(sanic_request: sanic.Request) -> Request:
             (_bytes(name), _bytes(value))
             for name, value in sanic_request.headers.items()
         ],
-        peer=peer,
+        client_address=peer,
         server=server,
         scheme="https" if secure else "http",
         http_version=sanic_request.version,
@@ -143,7 +143,10 @@ async def _read(sanic_request: sanic.Request, body: Body, limit: int) -> bool:
 
 
 async def _upgrade(
-    eio: EngineServer, request: Request, origin: Origin, sanic_request: sanic.Request
+    eio: EngineServer,
+    request: Request,
+    environ_source: EnvironSource,
+    sanic_request: sanic.Request,
 ) -> Answer | None:
     transport: Any = sanic_request.transport
     protocol: Any = transport.get_protocol()
@@ -160,7 +163,7 @@ async def _upgrade(
         if protocol.conn_info is not None:
             protocol.conn_info.lost = True
 
-    return await take_over(eio, request, origin, transport, rest, lost)
+    return await take_over(eio, request, environ_source, transport, rest, lost)
 
 
 class Upgraded(HTTPResponse):

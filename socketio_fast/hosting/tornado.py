@@ -18,15 +18,15 @@ except ImportError as exc:
         'tornado is not installed: pip install "socketio-fast[tornado]"'
     ) from exc
 
-from socketio_fast._core.exchange import Body
-from socketio_fast._core.handshake import Request, make_request
-from socketio_fast._core.hosted import HostedWebSocket
+from socketio_fast._core.http.exchange import Body
+from socketio_fast._core.http.foreign import HostedWebSocket
+from socketio_fast._core.http.handshake import Request, make_request
 from socketio_fast.async_server import AsyncServer
 from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.hosting.common import (
     CLOSE_TIMEOUT,
     Answer,
-    Origin,
+    EnvironSource,
     Sender,
     ask,
     bind,
@@ -68,7 +68,7 @@ async def handle(server: AsyncServer | EngineServer, handler: RequestHandler) ->
     answer = await exchange(
         eio,
         request,
-        _origin(request, handler),
+        _environ_source(request, handler),
         read,
         lambda: contextlib.nullcontext(gone),
     )
@@ -92,14 +92,16 @@ def request_of(handler: RequestHandler) -> Request:
             (name.encode("latin-1"), value.encode("latin-1"))
             for name, value in request.headers.get_all()
         ],
-        peer=peer,
+        client_address=peer,
         scheme=request.protocol,
         http_version=request.version.removeprefix("HTTP/"),
     )
 
 
-def _origin(request: Request, handler: RequestHandler) -> Origin:
-    return Origin(request, {"SERVER_SOFTWARE": "tornado", "tornado.handler": handler})
+def _environ_source(request: Request, handler: RequestHandler) -> EnvironSource:
+    return EnvironSource(
+        request, {"SERVER_SOFTWARE": "tornado", "tornado.handler": handler}
+    )
 
 
 def _respond(handler: RequestHandler, answer: Answer) -> None:
@@ -131,9 +133,9 @@ class EngineHandler(WebSocketHandler):
             await self.server.handle_request(self)
             return
         engine = bind(self.server).engine
-        origin = _origin(request, self)
-        admission = await ask(engine, request, origin, True)
-        websocket = HostedWebSocket(engine, request, origin, admission)
+        environ_source = _environ_source(request, self)
+        admission = await ask(engine, request, environ_source, True)
+        websocket = HostedWebSocket(engine, request, environ_source, admission)
         if websocket.status != 101:
             body = websocket.body or b""
             _respond(self, (websocket.status, websocket.headers, body))

@@ -44,13 +44,13 @@ except ImportError as exc:
         'WebTransport is served by aioquic: pip install "socketio-fast[webtransport]"'
     ) from exc
 
-from socketio_fast._core.handshake import Request, make_request, origin_accepted
-from socketio_fast._core.hosted import HostedWebSocket
+from socketio_fast._core.http.foreign import HostedWebSocket
+from socketio_fast._core.http.handshake import Request, make_request, origin_accepted
 from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.exceptions import ProtocolError
 from socketio_fast.hosting.common import CLOSE_TIMEOUT, Sender, ask
 from socketio_fast.hosting.webtransport_frames import FrameDecoder, encode_frame
-from socketio_fast.logs import escaped
+from socketio_fast.options.logs import escaped
 
 __all__ = ["WebTransportServer"]
 
@@ -214,7 +214,11 @@ class Session:
         self._connection.transmit_soon()
 
     def _refuse(self, status: int, reason: str) -> None:
-        logger.info("%s: WebTransport refused: %s", self._request.peer, escaped(reason))
+        logger.info(
+            "%s: WebTransport refused: %s",
+            self._request.client_address,
+            escaped(reason),
+        )
         self.close(status, reason)
 
     # Writing.
@@ -284,7 +288,7 @@ def _handshake(request: Request, sid: str | None) -> Request:
         "GET",
         f"{path}?{urlencode(parameters)}".encode("latin-1"),
         request.headers,
-        peer=request.peer,
+        client_address=request.client_address,
         server=request.server,
         scheme="https",
         http_version="3",
@@ -394,7 +398,7 @@ class Connection(QuicConnectionProtocol):
             "GET",
             fields.get(b":path", b"/"),
             _lines(fields, event.headers),
-            peer=_address(self._peer),
+            client_address=_address(self._peer),
             server=self.server.address,
             scheme="https",
             http_version="3",
@@ -407,7 +411,9 @@ class Connection(QuicConnectionProtocol):
             self._sessions[event.stream_id] = session
             self.server.sessions.add(session)
         else:
-            logger.info("%s %s: %d", request.peer, escaped(request.path), status)
+            logger.info(
+                "%s %s: %d", request.client_address, escaped(request.path), status
+            )
         self._http.send_headers(event.stream_id, headers, end_stream=status != 200)
         if event.stream_ended and status == 200:
             self._sessions[event.stream_id].close()

@@ -19,17 +19,17 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from socketio_fast._core.exchange import Body
-from socketio_fast._core.failures import contain
-from socketio_fast._core.handshake import Request, consider, hooked, make_request
-from socketio_fast._core.hosted import HostedExchange, adopt_connection
-from socketio_fast._core.session import Engine
-from socketio_fast._core.websocket import Connections
+from socketio_fast._core.engine.failures import contain
+from socketio_fast._core.engine.session import Engine
+from socketio_fast._core.http.exchange import Body
+from socketio_fast._core.http.foreign import HostedExchange, adopt_connection
+from socketio_fast._core.http.handshake import Request, consider, hooked, make_request
+from socketio_fast._core.http.websocket import Connections
 from socketio_fast.engineio.async_server import AsyncServer
 from socketio_fast.hosting.checks import check_server
-from socketio_fast.logs import Logger, escaped
-from socketio_fast.static import OpenFile, served_files
-from socketio_fast.threads import Threads, who_has_patched_threads
+from socketio_fast.options.logs import Logger, escaped
+from socketio_fast.serving.static import OpenFile, served_files
+from socketio_fast.threads.facade import Threads, who_has_patched_threads
 
 __all__ = ["EngineMiddleware", "EngineWSGIApp", "Gateway", "Middleware", "WSGIApp"]
 
@@ -45,7 +45,7 @@ SOCKETS = ("werkzeug.socket", "gunicorn.socket")
 SHUTDOWN_TIMEOUT = 10.0
 
 
-class Origin:
+class EnvironSource:
     """A request of WSGI, as the environment of a session is made of it."""
 
     __slots__ = ("_environ", "_request")
@@ -197,11 +197,13 @@ async def _exchange(
 
     admission = None
     if hooked(engine, request):
-        admission = await consider(engine, request, Origin(environ, request), False)
+        admission = await consider(
+            engine, request, EnvironSource(environ, request), False
+        )
     exchange = HostedExchange(
         engine,
         request,
-        Origin(environ, request),
+        EnvironSource(environ, request),
         answer,
         _socket(environ) is None,
         admission,
@@ -226,7 +228,9 @@ async def _adopt(
 
     admission = None
     if hooked(engine, request):
-        admission = await consider(engine, request, Origin(environ, request), True)
+        admission = await consider(
+            engine, request, EnvironSource(environ, request), True
+        )
     context = contextvars.copy_context()
 
     def adopt(transport: asyncio.BaseTransport) -> Response | None:
@@ -234,7 +238,7 @@ async def _adopt(
             return adopt_connection(
                 engine,
                 request,
-                Origin(environ, request),
+                EnvironSource(environ, request),
                 transport,
                 False,
                 connections,
@@ -328,7 +332,7 @@ def request_of(environ: Environ) -> Request:
         _method(environ),
         target.encode("latin-1", "replace"),
         headers,
-        peer=_peer(environ),
+        client_address=_peer(environ),
         scheme=environ.get("wsgi.url_scheme", "http"),
         http_version=environ.get("SERVER_PROTOCOL", "HTTP/1.1").rpartition("/")[2],
     )
@@ -366,7 +370,8 @@ class EngineWSGIApp:
     Args:
         engineio_app: A :class:`socketio_fast.engineio.Server`.
         wsgi_app: Gets everything else; without it that is answered by 404.
-        static_files: Files by path, see :class:`socketio_fast.static.StaticFiles`.
+        static_files: Files by path, see
+            :class:`socketio_fast.serving.static.StaticFiles`.
             They are looked for before ``wsgi_app`` is asked.
         engineio_path: Where clients connect.
     """
@@ -446,7 +451,8 @@ class WSGIApp(EngineWSGIApp):
     Args:
         socketio_app: A :class:`socketio_fast.Server`.
         wsgi_app: Gets everything else; without it that is answered by 404.
-        static_files: Files by path, see :class:`socketio_fast.static.StaticFiles`.
+        static_files: Files by path, see
+            :class:`socketio_fast.serving.static.StaticFiles`.
             They are looked for before ``wsgi_app`` is asked.
         socketio_path: Where clients connect.
     """

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-from socketio_fast.logs import AnyLogger
 from socketio_fast.managers.extras import require
 from socketio_fast.managers.lifetime import released
 from socketio_fast.managers.pubsub import AsyncPubSubManager
+from socketio_fast.options.logs import AnyLogger
 from socketio_fast.overrides import refuse_overrides
 
 __all__ = ["AsyncAioPikaManager"]

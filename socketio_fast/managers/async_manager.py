@@ -6,12 +6,12 @@ import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from socketio_fast._core.peer import Reply
-from socketio_fast._core.rooms import check_sendable, one_or_several
-from socketio_fast.logs import escaped
+from socketio_fast._core.socketio.peer import Reply
+from socketio_fast._core.socketio.rooms import check_sendable, one_or_several
 from socketio_fast.managers.base import BaseManager
 from socketio_fast.managers.cluster import Scope, describe
 from socketio_fast.managers.messages import arguments
+from socketio_fast.options.logs import escaped
 
 __all__ = ["AsyncManager"]
 
@@ -133,7 +133,7 @@ class AsyncManager(BaseManager):
             return None
         return ns.rooms.emit([event, *args], to, skip_sid, callback)
 
-    # What operators ask for, see socketio_fast.operators.
+    # What operators ask for, see socketio_fast.sockets.operators.
 
     async def _broadcast(
         self,

@@ -6,11 +6,11 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
-from socketio_fast._core.peer import Hub, Namespace, Peer
-from socketio_fast.logs import Logger
+from socketio_fast._core.socketio.peer import Hub, Namespace, Peer
 from socketio_fast.managers.messages import JSON
 from socketio_fast.managers.registry import REGISTRATION, Registry
 from socketio_fast.managers.views import RoomsByNamespace
+from socketio_fast.options.logs import Logger
 from socketio_fast.overrides import is_overridden, refuse_overrides
 
 __all__ = ["BaseManager"]

@@ -27,13 +27,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from socketio_fast import exceptions
-from socketio_fast._core.failures import ends_task, log_failure
-from socketio_fast._core.rooms import one_or_several
+from socketio_fast._core.engine.failures import ends_task, log_failure
+from socketio_fast._core.socketio.rooms import one_or_several
 from socketio_fast.managers.lifetime import run_for
 from socketio_fast.managers.messages import unpack
 
 if TYPE_CHECKING:
-    from socketio_fast._core.peer import Peer
+    from socketio_fast._core.socketio.peer import Peer
     from socketio_fast.managers.pubsub import AsyncPubSubManager
 
 __all__ = ["Cluster", "Scope", "answer_of", "describe", "respond_to", "rooms_of"]
@@ -134,7 +134,7 @@ class Scope:
 
 def describe(peer: Peer) -> dict[str, Any]:
     """What others may know of a client: that of ``fetch_sockets()``."""
-    from socketio_fast.sockets import handshake_of
+    from socketio_fast.sockets.socket import handshake_of
 
     data = peer.session.data or {}
     return {

@@ -8,10 +8,10 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from socketio_fast.logs import AnyLogger
 from socketio_fast.managers.extras import require
 from socketio_fast.managers.lifetime import released
 from socketio_fast.managers.sync import PubSubManager
+from socketio_fast.options.logs import AnyLogger
 from socketio_fast.overrides import refuse_overrides
 
 __all__ = ["KombuManager"]

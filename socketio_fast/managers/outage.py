@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from socketio_fast.logs import Logger
+from socketio_fast.options.logs import Logger
 
 __all__ = ["Outage"]
 

@@ -18,17 +18,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
-from socketio_fast._core.failures import contain, defer_exit, ends_task
-from socketio_fast._core.peer import Reply
-from socketio_fast._core.rooms import one_or_several
+from socketio_fast._core.engine.failures import contain, defer_exit, ends_task
+from socketio_fast._core.socketio.peer import Reply
+from socketio_fast._core.socketio.rooms import one_or_several
 from socketio_fast.engineio import json as engineio_json
 from socketio_fast.exceptions import BroadcastTimeoutError, TimeoutError
-from socketio_fast.logs import AnyLogger, as_logger
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.cluster import Cluster, Scope
 from socketio_fast.managers.lifetime import run_for
 from socketio_fast.managers.messages import JSON, arguments, pack, unpack
 from socketio_fast.managers.outage import Outage
+from socketio_fast.options.logs import AnyLogger, as_logger
 from socketio_fast.overrides import refuse_overrides
 
 __all__ = ["AsyncPubSubManager"]

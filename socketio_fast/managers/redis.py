@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from socketio_fast.logs import AnyLogger
 from socketio_fast.managers.extras import require
 from socketio_fast.managers.lifetime import released
 from socketio_fast.managers.pubsub import AsyncPubSubManager
 from socketio_fast.managers.sync import PubSubManager
+from socketio_fast.options.logs import AnyLogger
 from socketio_fast.overrides import refuse_overrides
 
 __all__ = ["AsyncRedisManager", "RedisManager", "parse_redis_sentinel_url"]

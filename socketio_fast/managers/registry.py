@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from socketio_fast._core.peer import Peer
+    from socketio_fast._core.socketio.peer import Peer
 
 __all__ = ["REGISTRATION", "Registry"]
 

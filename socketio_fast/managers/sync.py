@@ -16,15 +16,15 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequen
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar, TypeVar
 
-from socketio_fast._core.peer import Hub
-from socketio_fast.logs import AnyLogger, as_logger
-from socketio_fast.loop_thread import LoopThread
+from socketio_fast._core.socketio.peer import Hub
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.base import BaseManager
 from socketio_fast.managers.lifetime import released
 from socketio_fast.managers.pubsub import NEVER_CALLED, AsyncPubSubManager, abandoned
 from socketio_fast.managers.registry import REGISTRATION
+from socketio_fast.options.logs import AnyLogger, as_logger
 from socketio_fast.overrides import refuse_overrides
+from socketio_fast.threads.loop import LoopThread
 
 __all__ = ["Manager", "PubSubManager"]
 

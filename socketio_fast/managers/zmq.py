@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from socketio_fast.logs import AnyLogger
 from socketio_fast.managers.extras import require
 from socketio_fast.managers.lifetime import released
 from socketio_fast.managers.sync import PubSubManager
+from socketio_fast.options.logs import AnyLogger
 
 __all__ = ["ZmqManager"]
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 from urllib.parse import urlencode
 
 from socketio_fast import exceptions
-from socketio_fast._core.handshake import make_request
-from socketio_fast._core.hosted import HostedWebSocket
-from socketio_fast._core.session import Engine
+from socketio_fast._core.engine.session import Engine
+from socketio_fast._core.http.foreign import HostedWebSocket
+from socketio_fast._core.http.handshake import make_request
 from socketio_fast.async_server import AsyncServer
 from socketio_fast.events import name_of
-from socketio_fast.hosting.common import Origin, ask, bind
+from socketio_fast.hosting.common import EnvironSource, ask, bind
 from socketio_fast.packet import (
     ACK,
     BINARY_ACK,
@@ -156,9 +156,9 @@ class Connection:
             (self._address, 54321),
             ("127.0.0.1", 80),
         )
-        origin = Origin(request, {})
-        admission = await ask(engine, request, origin, True)
-        self._websocket = HostedWebSocket(engine, request, origin, admission)
+        environ_source = EnvironSource(request, {})
+        admission = await ask(engine, request, environ_source, True)
+        self._websocket = HostedWebSocket(engine, request, environ_source, admission)
         if self._websocket.status != 101:
             raise _refusal(self._websocket)
         self.response_headers = [

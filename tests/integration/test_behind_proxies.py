@@ -17,10 +17,10 @@ from hosts import HOSTS
 
 import socketio_fast
 from integration.raw import Connection, polling, within
-from socketio_fast import proxy_protocol
-from socketio_fast.limits import Limits
-from socketio_fast.proxies import TrustedProxies
-from socketio_fast.proxy_protocol import PREFIX_2
+from socketio_fast.options.limits import Limits
+from socketio_fast.serving import proxy_protocol
+from socketio_fast.serving.proxies import TrustedProxies
+from socketio_fast.serving.proxy_protocol import PREFIX_2
 
 Serve = Callable[..., Awaitable[socketio_fast.RunningServer]]
 

@@ -21,7 +21,7 @@ from integration.raw import (
     websocket,
     within,
 )
-from socketio_fast.drain import DrainSummary
+from socketio_fast.serving.drain import DrainSummary
 
 PATH = "/socket.io/"
 

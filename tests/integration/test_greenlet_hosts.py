@@ -12,7 +12,7 @@ import pytest
 from unit.processes import python
 
 import socketio_fast
-from socketio_fast import threads
+from socketio_fast.threads import facade as threads
 
 
 class EventletInput(io.BytesIO):

@@ -19,7 +19,7 @@ from integration.raw import Connection as Raw
 from socketio_fast import engineio
 from socketio_fast.engineio.connection import Connection
 from socketio_fast.exceptions import RequestRefusedError
-from socketio_fast.limits import Limits
+from socketio_fast.options.limits import Limits
 
 Begin = Callable[[engineio.AsyncServer], Awaitable[str]]
 FORBIDDEN = {"code": 4, "message": "Forbidden"}

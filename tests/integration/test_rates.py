@@ -13,7 +13,7 @@ from conformance.clients import Http, http
 from hosts import HOSTS
 
 import socketio_fast
-from socketio_fast.limits import Limits, Rate
+from socketio_fast.options.limits import Limits, Rate
 
 ONE_IN_A_MINUTE = Rate(1 / 60, burst=1)
 

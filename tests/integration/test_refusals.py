@@ -14,7 +14,7 @@ import hosts
 import pytest
 
 import socketio_fast as socketio
-from socketio_fast import refusals
+from socketio_fast.serving import refusals
 
 from .raw import within
 

@@ -23,10 +23,10 @@ from unit.sansio import Loop, Server
 
 import socketio_fast
 from integration.raw import Connection, WebSocket, polling, request, websocket, within
-from socketio_fast import descriptors
-from socketio_fast.descriptors import DescriptorWatch
 from socketio_fast.engineio import AsyncServer
-from socketio_fast.limits import Limits
+from socketio_fast.options.limits import Limits
+from socketio_fast.serving import descriptors
+from socketio_fast.serving.descriptors import DescriptorWatch
 
 # --- Unix sockets ---------------------------------------------------------------
 

@@ -106,7 +106,7 @@ async def goes_on(awaitable: asyncio.Future[Any]) -> bool:
 
 
 async def test_drain_waits_until_what_was_sent_has_left(host: Any) -> None:
-    """M24: sio.drained() and socket.drain() end when a client has read on."""
+    """M24: sio.flushed() and socket.flushed() end when a client has read on."""
     sio = make()
     sockets: list[Any] = []
     sio.of("/").on("connection", sockets.append)
@@ -118,21 +118,21 @@ async def test_drain_waits_until_what_was_sent_has_left(host: Any) -> None:
         drains = [
             asyncio.ensure_future(waiting)
             for waiting in (
-                socket.drain(),
-                sio.drained(socket.id),
-                sio.eio.drained(session_of(sio).id),
-                socket.drain(below=MARK),
+                socket.flushed(),
+                sio.flushed(socket.id),
+                sio.eio.flushed(session_of(sio).id),
+                socket.flushed(below=MARK),
             )
         ]
-        await socket.drain(below=1 << 30)
+        await socket.flushed(below=1 << 30)
         assert await goes_on(drains[0])
-        abandoned = asyncio.ensure_future(socket.drain())
+        abandoned = asyncio.ensure_future(socket.flushed())
         assert await goes_on(abandoned)
         abandoned.cancel()
         await read_events(ws, sent)
         await within(asyncio.gather(*drains))
         assert socket.buffered_bytes <= 1
-        await socket.drain()
+        await socket.flushed()
 
 
 async def test_drain_of_a_client_that_goes(host: Any) -> None:
@@ -142,16 +142,16 @@ async def test_drain_of_a_client_that_goes(host: Any) -> None:
         stop_reading(ws)
         (sid,) = sio._hub.namespace("/").peers
         await fill(sio)
-        drain = asyncio.ensure_future(sio.drained(sid))
+        drain = asyncio.ensure_future(sio.flushed(sid))
         assert await goes_on(drain)
         session = session_of(sio)
         session.disconnect()
         with pytest.raises(socketio_fast.exceptions.DisconnectedError):
             await within(drain)
         with pytest.raises(socketio_fast.exceptions.DisconnectedError):
-            await sio.drained(sid)
+            await sio.flushed(sid)
         with pytest.raises(socketio_fast.exceptions.DisconnectedError):
-            await sio.eio.drained(session.id)
+            await sio.eio.flushed(session.id)
 
 
 async def test_drain_by_polling(host: Any) -> None:
@@ -161,7 +161,7 @@ async def test_drain_by_polling(host: Any) -> None:
         target = polling(await join_by_polling(connection), path=PATH)
         (sid,) = sio._hub.namespace("/").peers
         await sio.emit("news", 1)
-        drain = asyncio.ensure_future(sio.drained(sid))
+        drain = asyncio.ensure_future(sio.flushed(sid))
         assert await goes_on(drain)
         (await connection.get(target)).ok('42["news",1]')
         await within(drain)
@@ -178,7 +178,7 @@ async def test_drain_and_an_upgrade(host: Any) -> None:
             await ws.send(text("2probe"))
             assert await ws.message() == "3probe"
             await sio.emit("news", 1)
-            drain = asyncio.ensure_future(sio.drained(sid))
+            drain = asyncio.ensure_future(sio.flushed(sid))
             assert await goes_on(drain)
             await ws.send(text("5"))
             assert await ws.message() == '42["news",1]'
@@ -208,7 +208,7 @@ async def test_slow_is_told_once(host: Any) -> None:
             assert min(both.values()) > MARK
             assert told.empty()
             assert sio.eio.counters["slow_consumers"] == time
-            drain = asyncio.ensure_future(sio.drained(sid))
+            drain = asyncio.ensure_future(sio.flushed(sid))
             await read_events(ws, sent)
             await within(drain)
 
@@ -560,9 +560,9 @@ def test_in_threads() -> None:
         sio.emit("news", 1)
         sio.eio.send("nobody", "x")
         with pytest.raises(socketio_fast.exceptions.DisconnectedError):
-            sio.drained("nobody")
+            sio.flushed("nobody")
         with pytest.raises(socketio_fast.exceptions.DisconnectedError):
-            sio.eio.drained("nobody")
+            sio.eio.flushed("nobody")
     finally:
         sio.shutdown()
 

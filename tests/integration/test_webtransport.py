@@ -20,7 +20,7 @@ from integration.conftest import Echo
 from integration.raw import Connection, WebSocket, polling, upgrade_request, within
 from integration.webtransport import Client, Session, certificate, connected
 from socketio_fast.hosting import webtransport
-from socketio_fast.limits import Limits
+from socketio_fast.options.limits import Limits
 
 ALL = ["polling", "websocket", "webtransport"]
 

@@ -20,8 +20,8 @@ from wsgi_hosts import werkzeug
 
 import socketio_fast
 from socketio_fast import AsyncServer, exceptions
-from socketio_fast.admin import InstrumentedServer
-from socketio_fast.async_admin import InstrumentedAsyncServer
+from socketio_fast.admin.async_admin import InstrumentedAsyncServer
+from socketio_fast.admin.sync_admin import InstrumentedServer
 
 ACTIONS = ["EMIT", "JOIN", "LEAVE", "DISCONNECT", "MJOIN", "MLEAVE", "MDISCONNECT"]
 TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -81,7 +81,7 @@ async def test_a_page_comes_back_by_its_session(serve: Any, connect: Connect) ->
 async def test_a_session_ends(
     serve: Any, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("socketio_fast.async_admin.SESSION_DURATION", 0)
+    monkeypatch.setattr("socketio_fast.admin.async_admin.SESSION_DURATION", 0)
     sio = AsyncServer()
     sio.instrument(auth=LOGIN)
     server = await serve(sio)

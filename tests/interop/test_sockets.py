@@ -12,7 +12,7 @@ from js_client import Refused
 
 import socketio_fast
 from socketio_fast.exceptions import ConnectionRefusedError
-from socketio_fast.sockets import Socket
+from socketio_fast.sockets.socket import Socket
 
 
 async def test_a_client_as_an_object(

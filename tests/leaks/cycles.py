@@ -23,7 +23,7 @@ from typing import Any
 import uvloop
 
 import socketio_fast
-from socketio_fast._core.deadlines import Timeline
+from socketio_fast._core.engine.deadlines import Timeline
 
 TIMEOUT = 10.0
 AT_ONCE = 20

@@ -22,7 +22,7 @@ from typing import Any, Literal
 import uvloop
 
 import socketio_fast as socketio
-from socketio_fast.passwords import scrypt_hash
+from socketio_fast.admin.passwords import scrypt_hash
 
 MEGABYTE = 1 << 20
 LARGE = 5 * MEGABYTE

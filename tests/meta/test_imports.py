@@ -8,11 +8,12 @@ import pytest
 from unit.processes import python
 
 from meta.test_exports import PYTHON
-from meta.test_layers import MODULES
+from meta.test_layers import ROOMS
 
 
 @pytest.mark.parametrize(
-    "name", [*PYTHON, *(f"socketio_fast._core.{module}" for module in MODULES)]
+    "name",
+    [*PYTHON, *(f"socketio_fast._core.{ROOMS[module]}.{module}" for module in ROOMS)],
 )
 def test_imports_alone(name: str, tmp_path: Path) -> None:
     done = python("-c", f"import {name}", cwd=tmp_path)

@@ -13,8 +13,8 @@ CORE = ROOT / "socketio_fast" / "_core"
 PACKAGE = "socketio_fast._core"
 
 
-def modules() -> list[str]:
-    """Those of setup.py, in the order of the layers."""
+def dotted() -> list[str]:
+    """`engine.session` and the others of setup.py, in the order of the layers."""
     for node in ast.parse((ROOT / "setup.py").read_text()).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "MODULES":
             names = ast.literal_eval(node.value)
@@ -23,8 +23,14 @@ def modules() -> list[str]:
     raise AssertionError("setup.py has no MODULES")
 
 
-MODULES = modules()
-SOURCES = sorted([*CORE.glob("*.pyx"), *CORE.glob("*.pxd")])
+#: The room of each module.
+ROOMS = {module: room for room, module in (name.split(".") for name in dotted())}
+MODULES = list(ROOMS)
+SOURCES = sorted([*CORE.glob("*/*.pyx"), *CORE.glob("*/*.pxd")])
+
+
+def path_of(module: str, suffix: str) -> Path:
+    return CORE / ROOMS.get(module, "protocol") / (module + suffix)
 
 
 def needs(path: Path) -> set[str]:
@@ -35,9 +41,9 @@ def needs(path: Path) -> set[str]:
         lambda match: "import " + " ".join(match[1].split()),
         path.read_text(),
     )
-    found = set(re.findall(rf"^\s*from {PACKAGE}\.(\w+) c?import", text, re.M))
-    found |= set(re.findall(rf"^\s*c?import {PACKAGE}\.(\w+)", text, re.M))
-    for names in re.findall(rf"^\s*from {PACKAGE} c?import ([\w, ]+)", text, re.M):
+    found = set(re.findall(rf"^\s*from {PACKAGE}\.\w+\.(\w+) c?import", text, re.M))
+    found |= set(re.findall(rf"^\s*c?import {PACKAGE}\.\w+\.(\w+)", text, re.M))
+    for names in re.findall(rf"^\s*from {PACKAGE}\.\w+ c?import ([\w, ]+)", text, re.M):
         found |= {name.split()[0] for name in names.split(",") if name.strip()}
     return found - {path.stem}
 
@@ -49,7 +55,7 @@ def closure(module: str) -> set[str]:
     while todo:
         name = todo.pop()
         for suffix in (".pyx", ".pxd"):
-            path = CORE / (name + suffix)
+            path = path_of(name, suffix)
             new = needs(path) - found if path.exists() else set()
             found |= new
             todo += new
@@ -57,13 +63,13 @@ def closure(module: str) -> set[str]:
 
 
 def test_setup_knows_every_module() -> None:
-    assert sorted(MODULES) == sorted(path.stem for path in CORE.glob("*.pyx"))
+    assert sorted(MODULES) == sorted(path.stem for path in CORE.glob("*/*.pyx"))
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_every_module_has_its_declarations_and_its_stub(module: str) -> None:
     for suffix in (".pxd", ".pyi"):
-        assert (CORE / (module + suffix)).exists()
+        assert path_of(module, suffix).exists()
 
 
 def test_the_table_of_layers_has_every_module_once() -> None:
@@ -82,6 +88,23 @@ def test_only_what_is_below_is_needed(path: Path) -> None:
     assert needs(path) <= {*below, "wire"}
 
 
+#: What each room stands on.
+BELOW: dict[str, set[str]] = {
+    "protocol": set(),
+    "engine": {"protocol"},
+    "socketio": {"protocol", "engine"},
+    "http": {"protocol", "engine"},
+}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_rooms_stand_on_those_below(module: str) -> None:
+    room = ROOMS[module]
+    needed = needs(path_of(module, ".pyx")) | needs(path_of(module, ".pxd"))
+    rooms = {ROOMS.get(name, "protocol") for name in needed}
+    assert rooms <= BELOW[room] | {room}
+
+
 @pytest.mark.parametrize(
     ("module", "allowed"),
     [
@@ -93,12 +116,12 @@ def test_only_what_is_below_is_needed(path: Path) -> None:
         ("contexts", set()),
         ("deadlines", set()),
         ("deflate", {"eio", "outgoing", "wire"}),
-        ("limits", set()),
+        ("rate_limits", set()),
         ("failures", set()),
-        ("tasks", {"contexts", "failures", "wire"}),
+        ("runner", {"contexts", "failures", "wire"}),
         ("writer", {"wire"}),
         ("observer", set()),
-        ("unsent", {"outgoing"}),
+        ("send_queue", {"outgoing"}),
         (
             "session",
             {
@@ -108,21 +131,21 @@ def test_only_what_is_below_is_needed(path: Path) -> None:
                 "eio",
                 "eio3",
                 "failures",
-                "limits",
+                "rate_limits",
                 "observer",
                 "outgoing",
-                "tasks",
-                "unsent",
+                "runner",
+                "send_queue",
                 "wire",
                 "writer",
             },
         ),
-        ("codec", {"outgoing", "sio"}),
+        ("encoding", {"outgoing", "sio"}),
         (
             "rooms",
             {
-                "codec",
-                "limits",
+                "encoding",
+                "rate_limits",
                 "observer",
                 "outgoing",
                 "peer",
@@ -135,7 +158,7 @@ def test_only_what_is_below_is_needed(path: Path) -> None:
     ],
 )
 def test_direct_needs(module: str, allowed: set[str]) -> None:
-    direct = needs(CORE / f"{module}.pyx") | needs(CORE / f"{module}.pxd")
+    direct = needs(path_of(module, ".pyx")) | needs(path_of(module, ".pxd"))
     assert direct <= allowed
 
 
@@ -145,10 +168,10 @@ def test_direct_needs(module: str, allowed: set[str]) -> None:
         ("session", {"polling", "websocket", "http1", "handshake", "peer", "rooms"}),
         ("peer", {"polling", "websocket", "http1", "handshake", "rooms"}),
         ("rooms", {"polling", "websocket", "http1", "handshake"}),
-        ("callbacks", {"peer", "rooms", "polling", "websocket", "http1"}),
-        ("polling", {"peer", "rooms", "callbacks", "websocket", "http1"}),
-        ("websocket", {"peer", "rooms", "callbacks", "polling"}),
-        ("http1", {"peer", "rooms", "callbacks"}),
+        ("message_handlers", {"peer", "rooms", "polling", "websocket", "http1"}),
+        ("polling", {"peer", "rooms", "message_handlers", "websocket", "http1"}),
+        ("websocket", {"peer", "rooms", "message_handlers", "polling"}),
+        ("http1", {"peer", "rooms", "message_handlers"}),
     ],
 )
 def test_what_must_not_be_known_even_indirectly(
@@ -169,7 +192,7 @@ ASYNCIO_TRANSPORT = re.compile(
 )
 def test_who_knows_asyncio_transports(module: str) -> None:
     for suffix in (".pyx", ".pxd"):
-        text = (CORE / (module + suffix)).read_text()
+        text = path_of(module, suffix).read_text()
         assert not ASYNCIO_TRANSPORT.search(text)
         assert "httptools" not in text
 
@@ -178,13 +201,13 @@ def test_who_knows_asyncio_transports(module: str) -> None:
     "module", ["eio", "eio3", "jsonp", "sio", "outgoing", "deadlines", "session"]
 )
 def test_these_know_no_asyncio(module: str) -> None:
-    text = (CORE / f"{module}.pyx").read_text()
+    text = path_of(module, ".pyx").read_text()
     assert not re.search(r"^\s*(from|c?import)\s+asyncio", text, re.M)
 
 
 @pytest.mark.parametrize("module", ["rooms", "session", "polling", "websocket"])
 def test_these_know_no_json_of_messages(module: str) -> None:
-    text = (CORE / f"{module}.pyx").read_text()
+    text = path_of(module, ".pyx").read_text()
     assert "orjson.loads" not in text
     # session writes one object, the open packet.
     assert text.count("orjson.dumps") <= 2 * (module == "session")
@@ -211,17 +234,32 @@ def test_headers_are_declared_in_one_place() -> None:
         assert not own or path.name == "wire.pxd", f"{path.name} declares {own}"
 
 
-@pytest.mark.parametrize("path", sorted(CORE.glob("*.pyx")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", sorted(CORE.glob("*/*.pyx")), ids=lambda path: path.name
+)
 def test_the_only_imports_upwards_are_of_leaves(path: Path) -> None:
     found = re.findall(
         r"^\s*(?:from|import) socketio_fast(?!\._core)([.\w]*)", path.read_text(), re.M
     )
-    leaves = {".coroutines", ".exceptions", ".logs", ".names", ".payloads"}
+    leaves = {
+        ".coroutines",
+        ".exceptions",
+        ".handlers.names",
+        ".options.logs",
+        ".payloads",
+    }
     assert set(found) <= leaves
 
 
 @pytest.mark.parametrize(
-    "name", ["coroutines.py", "exceptions.py", "logs.py", "names.py", "payloads.py"]
+    "name",
+    [
+        "coroutines.py",
+        "exceptions.py",
+        "handlers/names.py",
+        "options/logs.py",
+        "payloads.py",
+    ],
 )
 def test_these_are_leaves(name: str) -> None:
     text = (ROOT / "socketio_fast" / name).read_text()
@@ -241,11 +279,11 @@ def test_needs_sees_every_form(tmp_path: Path) -> None:
     """A layer test that sees nothing would hold forever."""
     path = tmp_path / "x.pyx"
     path.write_text(
-        f"from {PACKAGE}.a cimport A\n"
-        f"from {PACKAGE}.b cimport (\n    B,\n    C,\n)\n"
-        f"from {PACKAGE} cimport c, d as e\n"
-        f"cimport {PACKAGE}.f\n"
-        f"from {PACKAGE}.g import G\n"
-        f"from {PACKAGE} cimport (\n    h,\n    i,\n)\n"
+        f"from {PACKAGE}.x.a cimport A\n"
+        f"from {PACKAGE}.x.b cimport (\n    B,\n    C,\n)\n"
+        f"from {PACKAGE}.x cimport c, d as e\n"
+        f"cimport {PACKAGE}.x.f\n"
+        f"from {PACKAGE}.x.g import G\n"
+        f"from {PACKAGE}.x cimport (\n    h,\n    i,\n)\n"
     )
     assert needs(path) == set("abcdfghi")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import socketio_fast as socketio
-from socketio_fast.options import (
+from socketio_fast.options.typed import (
     AsyncEngineOptions,
     AsyncServerOptions,
     EngineOptions,

@@ -14,10 +14,10 @@ from integration.raw import CONT, TEXT, frame
 from unit.sansio import Server, WebSocket, errors
 
 from socketio_fast import AsyncServer, engineio
-from socketio_fast._core.eio import decode_payload, encode_payload
-from socketio_fast._core.outgoing import event_packet, message_packet
-from socketio_fast._core.polling import ENCODINGS, accepted_encoding
-from socketio_fast._core.sio import Packet, decode_packet, encode_packet
+from socketio_fast._core.http.polling import ENCODINGS, accepted_encoding
+from socketio_fast._core.protocol.eio import decode_payload, encode_payload
+from socketio_fast._core.protocol.outgoing import event_packet, message_packet
+from socketio_fast._core.protocol.sio import Packet, decode_packet, encode_packet
 from socketio_fast.exceptions import PacketError, ProtocolError
 
 EVENT, ACK = 2, 3

@@ -25,7 +25,7 @@ from property.test_decoders import (
     scalars,
 )
 from socketio_fast import AsyncServer
-from socketio_fast._core.sio import decode_packet, encode_packet
+from socketio_fast._core.protocol.sio import decode_packet, encode_packet
 from socketio_fast.exceptions import PacketError
 from socketio_fast.msgpack_packet import MsgPackPacket
 from socketio_fast.packet import BINARY_EVENT, EVENT, Packet

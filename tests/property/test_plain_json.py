@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from socketio_fast._core.sio import decode_packet, encode_packet
+from socketio_fast._core.protocol.sio import decode_packet, encode_packet
 from socketio_fast.exceptions import PacketError
 
 EVENT = 2

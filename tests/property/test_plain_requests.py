@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from socketio_fast._core.http1 import plain_request
+from socketio_fast._core.http.http1 import plain_request
 
 many = settings(max_examples=1000, deadline=None)
 

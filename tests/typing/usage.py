@@ -18,10 +18,10 @@ from typing_extensions import assert_type
 import socketio_fast
 import socketio_fast as socketio
 from socketio_fast import exceptions, packet, testing
-from socketio_fast.blocking import Socket as ThreadSocket
 from socketio_fast.msgpack_packet import MsgPackPacket
-from socketio_fast.socket_namespace import ParentNamespace, SocketNamespace
-from socketio_fast.sockets import Socket
+from socketio_fast.sockets.blocking import Socket as ThreadSocket
+from socketio_fast.sockets.namespace import ParentNamespace, SocketNamespace
+from socketio_fast.sockets.socket import Socket
 
 sio = socketio.AsyncServer(
     logger=logging.getLogger("app"),

@@ -27,11 +27,11 @@ from integration.raw import (
 )
 
 import socketio_fast
-from socketio_fast._core.callbacks import Callbacks
-from socketio_fast._core.http1 import Endpoint
-from socketio_fast._core.outgoing import Outgoing
-from socketio_fast._core.session import Engine, Session, Transport
-from socketio_fast.config import EngineConfig
+from socketio_fast._core.engine.message_handlers import Callbacks
+from socketio_fast._core.engine.session import Engine, Session, Transport
+from socketio_fast._core.http.http1 import Endpoint
+from socketio_fast._core.protocol.outgoing import Outgoing
+from socketio_fast.options.config import EngineConfig
 
 # Seconds that pass at once: what is to be read apart is written so much later.
 MOMENT = 0.001

@@ -55,7 +55,7 @@ def test_they_are_the_same_module_objects(tmp_path: Path) -> None:
     program = f"""{INSTALL}
 import engineio, engineio.async_drivers.asgi, engineio.base_server, socketio
 import socketio.admin, socketio.async_server, socketio.exceptions, socketio_fast
-import socketio_fast.admin, socketio_fast.base_server, socketio_fast.run
+import socketio_fast.admin, socketio_fast.base_server
 from socketio import AsyncServer, packet
 assert socketio is socketio_fast
 assert engineio is socketio_fast.engineio

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 import socketio_fast
-from socketio_fast.amounts import real, whole
-from socketio_fast.config import DeflateOptions, EngineConfig
 from socketio_fast.engineio.payload import Payload, server_limit
-from socketio_fast.limits import Limits, Rate
-from socketio_fast.recovery import RecoveryOptions
+from socketio_fast.options.amounts import real, whole
+from socketio_fast.options.config import DeflateOptions, EngineConfig
+from socketio_fast.options.limits import Limits, Rate
+from socketio_fast.options.recovery import RecoveryOptions
 
 
 class Integral:

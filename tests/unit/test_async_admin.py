@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from socketio_fast import AsyncServer, passwords
+from socketio_fast import AsyncServer
+from socketio_fast.admin import passwords
 from socketio_fast.async_pubsub_manager import AsyncPubSubManager
 from unit.sansio import Server, WebSocket
 

@@ -828,7 +828,7 @@ async def test_a_subclass_that_finds_handlers_itself() -> None:
         ("transport", [], KeyError),
         ("recovered", [], KeyError),
         ("call", ["event"], exceptions.CallDisconnectedError),
-        ("drained", [], exceptions.DisconnectedError),
+        ("flushed", [], exceptions.DisconnectedError),
     ],
 )
 async def test_errors_name_the_client_and_the_namespace(

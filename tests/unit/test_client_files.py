@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from socketio_fast import AsyncServer, Server
-from socketio_fast._core.handshake import make_request
-from socketio_fast._core.polling import ENCODINGS
-from socketio_fast.client_files import ClientFiles
+from socketio_fast._core.http.handshake import make_request
+from socketio_fast._core.http.polling import ENCODINGS
+from socketio_fast.serving.client_files import ClientFiles
 
 SOURCE = b"const io = {};" * 500
 

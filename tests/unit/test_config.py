@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from socketio_fast.config import EngineConfig
-from socketio_fast.logs import choose_logger, escaped
+from socketio_fast.options.config import EngineConfig
+from socketio_fast.options.logs import choose_logger, escaped
 
 
 def test_defaults() -> None:

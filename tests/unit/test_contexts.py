@@ -15,8 +15,8 @@ import socketio as python_socketio
 
 import socketio_fast
 from socketio_fast import testing
-from socketio_fast._core.contexts import compare
-from socketio_fast._core.tasks import Runner
+from socketio_fast._core.engine.contexts import compare
+from socketio_fast._core.engine.runner import Runner
 from unit.sansio import Server, WebSocket, join
 
 variable: contextvars.ContextVar[Any] = contextvars.ContextVar("variable")

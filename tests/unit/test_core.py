@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import socketio_fast
-from socketio_fast import sockets
-from socketio_fast._core import sio
+from socketio_fast._core.protocol import sio
+from socketio_fast.sockets import socket as sockets
 from unit.processes import python
 
 

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from socketio_fast._core.deadlines import Timed, Timeline
+from socketio_fast._core.engine.deadlines import Timed, Timeline
 
 # What is so near is due, with delays from 0.25 s on.
 EARLY = 0.0005

@@ -13,7 +13,7 @@ import pytest
 import socketio_fast
 from socketio_fast import testing
 from socketio_fast.exceptions import ConnectionRefusedError
-from socketio_fast.signatures import inner, positional
+from socketio_fast.handlers.signatures import inner, positional
 
 
 @dataclass

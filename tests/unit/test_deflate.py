@@ -10,11 +10,11 @@ import pytest
 from integration.raw import BINARY, CONT, PING, TEXT, frame, upgrade_request
 
 from socketio_fast import AsyncServer
-from socketio_fast._core.deflate import Deflate, Extension, parse_extensions
-from socketio_fast._core.outgoing import event_packet, message_packet
-from socketio_fast.config import DeflateOptions, EngineConfig
+from socketio_fast._core.protocol.deflate import Deflate, Extension, parse_extensions
+from socketio_fast._core.protocol.outgoing import event_packet, message_packet
 from socketio_fast.engineio import AsyncServer as EngineServer
 from socketio_fast.exceptions import LimitError, ProtocolError
+from socketio_fast.options.config import DeflateOptions, EngineConfig
 from unit.sansio import Http, Server, errors
 
 RSV1 = 4

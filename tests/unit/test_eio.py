@@ -5,7 +5,11 @@ from typing import Any
 
 import pytest
 
-from socketio_fast._core.eio import decode_payload, encode_frames, encode_payload
+from socketio_fast._core.protocol.eio import (
+    decode_payload,
+    encode_frames,
+    encode_payload,
+)
 from socketio_fast.exceptions import PacketError
 
 MESSAGE, BINARY = 4, 7

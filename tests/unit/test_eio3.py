@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from socketio_fast._core.eio3 import decode_payload, encode_payload
-from socketio_fast._core.outgoing import event_packet, message_packet, raw_packet
+from socketio_fast._core.protocol.eio3 import decode_payload, encode_payload
+from socketio_fast._core.protocol.outgoing import (
+    event_packet,
+    message_packet,
+    raw_packet,
+)
 from socketio_fast.exceptions import PacketError
 
 # outgoing.Rendering

@@ -13,10 +13,10 @@ import socketio
 
 import socketio_fast.engineio
 from socketio_fast import AsyncServer, Server
-from socketio_fast.encodings import BUILT_IN, json_functions
 from socketio_fast.msgpack_packet import MsgPackPacket
+from socketio_fast.options.encodings import BUILT_IN, json_functions
+from socketio_fast.options.serializers import choose_encoding
 from socketio_fast.packet import Packet
-from socketio_fast.serializers import choose_encoding
 
 
 class Plain:
@@ -116,7 +116,7 @@ def test_packet_classes_of_servers() -> None:
     ):
         assert AsyncServer(serializer=serializer).packet_class is expected
     assert AsyncServer().packet_class is Packet
-    assert AsyncServer()._hub.codec is None
+    assert AsyncServer()._hub.encoding is None
 
 
 def test_the_sync_servers_are_the_same() -> None:
@@ -124,7 +124,7 @@ def test_the_sync_servers_are_the_same() -> None:
     try:
         assert issubclass(sio.packet_class, MsgPackPacket)
         assert sio.packet_class.json is orjson
-        assert sio._hub.codec is not None
+        assert sio._hub.encoding is not None
     finally:
         sio.shutdown()
 
@@ -133,16 +133,16 @@ def test_json_is_of_one_server() -> None:
     sio = AsyncServer(json=orjson)
     assert issubclass(sio.packet_class, Packet)
     assert sio.packet_class.json is orjson
-    assert sio._hub.codec is not None
+    assert sio._hub.encoding is not None
     assert Packet.json is socketio_fast.engineio.json
-    assert AsyncServer()._hub.codec is None
+    assert AsyncServer()._hub.encoding is None
 
 
 def test_json_of_all_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Packet, "json", orjson)
-    packet_class, codec = choose_encoding("default", None)
+    packet_class, encoding = choose_encoding("default", None)
     assert packet_class is Packet
-    assert codec is not None
+    assert encoding is not None
     assert choose_encoding("default", socketio_fast.engineio.json)[1] is None
 
 

@@ -8,7 +8,7 @@ import pytest
 
 import socketio_fast
 from socketio_fast import Event, testing
-from socketio_fast.sockets import Socket
+from socketio_fast.sockets.socket import Socket
 
 moved = Event[str, float]("moved")
 

@@ -12,9 +12,9 @@ import pytest
 
 import socketio_fast
 from socketio_fast import engineio, testing
-from socketio_fast._core.handshake import make_request
-from socketio_fast._core.hosted import HostedWebSocket
-from socketio_fast.loop_thread import LoopThread
+from socketio_fast._core.http.foreign import HostedWebSocket
+from socketio_fast._core.http.handshake import make_request
+from socketio_fast.threads.loop import LoopThread
 
 TIMEOUT = 10.0
 

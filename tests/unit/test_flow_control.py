@@ -13,8 +13,8 @@ import pytest
 from integration.raw import TEXT, frame, request
 
 import socketio_fast
-from socketio_fast._core.handshake import make_request
-from socketio_fast._core.hosted import HostedWebSocket
+from socketio_fast._core.http.foreign import HostedWebSocket
+from socketio_fast._core.http.handshake import make_request
 from unit.sansio import Server
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from socketio_fast import handler_pool
-from socketio_fast.handler_pool import HandlerPool
+from socketio_fast.threads import pool as handler_pool
+from socketio_fast.threads.pool import HandlerPool
 from unit.processes import python
 
 TIMEOUT = 10.0
@@ -374,7 +374,7 @@ def test_a_limit_is_a_positive_number(value: int) -> None:
 def test_a_program_ends_although_a_job_runs(tmp_path: Path) -> None:
     program = """
 import threading
-from socketio_fast.handler_pool import HandlerPool
+from socketio_fast.threads.pool import HandlerPool
 
 began = threading.Event()
 pool = HandlerPool(1, "pool")

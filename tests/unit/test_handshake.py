@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from integration.raw import request
 
-from socketio_fast._core.handshake import judge, make_request
-from socketio_fast._core.http1 import Endpoint
-from socketio_fast._core.polling import Polling
-from socketio_fast._core.session import Engine
+from socketio_fast._core.engine.session import Engine
+from socketio_fast._core.http.handshake import judge, make_request
+from socketio_fast._core.http.http1 import Endpoint
+from socketio_fast._core.http.polling import Polling
 from unit.sansio import Http, make_engine, open_session
 
 Headers = list[tuple[bytes, bytes]]
@@ -411,14 +411,14 @@ def test_environ() -> None:
 
 @pytest.mark.parametrize("peer", [None, "", b"", "/tmp/client.sock"])
 def test_environ_of_a_unix_socket(peer: Any) -> None:
-    environ = make_request("GET", b"/", [], peer=peer, server="x").environ()
+    environ = make_request("GET", b"/", [], client_address=peer, server="x").environ()
     assert environ["REMOTE_ADDR"] == "127.0.0.1"
     assert environ["REMOTE_PORT"] == "0"
     assert environ["SERVER_NAME"] == "localhost"
 
 
 def test_environ_of_ipv6() -> None:
-    environ = make_request("GET", b"/", [], peer=("::1", 5, 0, 0)).environ()
+    environ = make_request("GET", b"/", [], client_address=("::1", 5, 0, 0)).environ()
     assert (environ["REMOTE_ADDR"], environ["REMOTE_PORT"]) == ("::1", "5")
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from integration.raw import chunked, request, upgrade_request
 
-from socketio_fast._core.exchange import Body
-from socketio_fast._core.handshake import Request
-from socketio_fast._core.http1 import Endpoint
+from socketio_fast._core.http.exchange import Body
+from socketio_fast._core.http.handshake import Request
+from socketio_fast._core.http.http1 import Endpoint
 from socketio_fast.engineio import AsyncServer
 from unit.sansio import PEER, SERVER, Http, Server, errors, make_engine
 
@@ -348,7 +348,7 @@ def test_other_paths_go_to_the_fallback() -> None:
         ("GET", "/x", "y"),
         ("GET", "/z", ""),
     ]
-    assert asked[0].peer == ("192.0.2.7", 4321)
+    assert asked[0].client_address == ("192.0.2.7", 4321)
 
 
 def test_a_fallback_that_fails(caplog: pytest.LogCaptureFixture) -> None:
@@ -384,7 +384,7 @@ class Other:
     def __call__(self, transport: Any, data: bytes, named: Any) -> None:
         self.got.append(data)
 
-    def origin(self, request: Request, websocket: bool) -> Request:
+    def environ_source(self, request: Request, websocket: bool) -> Request:
         return request
 
 

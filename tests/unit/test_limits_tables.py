@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from integration.raw import upgrade_request
 
-from socketio_fast._core import limits as core
+from socketio_fast._core.engine import rate_limits as core
 from socketio_fast.engineio import AsyncServer
-from socketio_fast.limits import Limits, Rate
+from socketio_fast.options.limits import Limits, Rate
 from unit.sansio import Server
 
 

@@ -10,8 +10,8 @@ from integration.raw import request, upgrade_request
 
 import socketio_fast
 from socketio_fast import engineio
-from socketio_fast._core.handshake import make_request
-from socketio_fast._core.hosted import HostedExchange
+from socketio_fast._core.http.foreign import HostedExchange
+from socketio_fast._core.http.handshake import make_request
 from unit.sansio import Server
 
 EVIL = "a\r\n\x1b[2JERROR b"

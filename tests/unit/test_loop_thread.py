@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from socketio_fast import loop_thread
-from socketio_fast.loop_thread import LoopThread
+from socketio_fast.threads import loop as loop_thread
+from socketio_fast.threads.loop import LoopThread
 from unit.processes import python
 
 TIMEOUT = 10.0
@@ -255,8 +255,8 @@ def test_stop_on_its_own_thread_does_not_wait(thread: LoopThread) -> None:
 def test_a_forked_process_has_a_loop_of_its_own(tmp_path: Path) -> None:
     program = """
 import asyncio, os
-from socketio_fast import loop_thread
-from socketio_fast.loop_thread import LoopThread
+from socketio_fast.threads import loop as loop_thread
+from socketio_fast.threads.loop import LoopThread
 
 async def pid():
     await asyncio.sleep(0.01)
@@ -277,8 +277,8 @@ if child:
 def test_a_program_ends_with_it(tmp_path: Path) -> None:
     program = """
 import asyncio
-from socketio_fast import loop_thread
-from socketio_fast.loop_thread import LoopThread
+from socketio_fast.threads import loop as loop_thread
+from socketio_fast.threads.loop import LoopThread
 
 async def forever():
     try:

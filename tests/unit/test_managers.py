@@ -305,7 +305,7 @@ def test_an_emit_that_is_overridden_may_change_everything() -> None:
 def test_the_default_manager_is_not_asked_for_emit() -> None:
     f = Fixture(1)
     emission = f.sio.emit("m")
-    assert type(emission).__name__ == "Emission"
+    assert type(emission).__name__ == "EmitCall"
     f.run(emission)
 
 

@@ -11,7 +11,7 @@ import msgpack
 import pytest
 import socketio.msgpack_packet
 
-from socketio_fast._core.codec import claims_fit
+from socketio_fast._core.protocol.encoding import claims_fit
 from socketio_fast.exceptions import PacketError
 from socketio_fast.msgpack_packet import MsgPackPacket
 from socketio_fast.packet import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT

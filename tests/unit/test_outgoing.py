@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from socketio_fast._core.eio import decode_payload
-from socketio_fast._core.outgoing import (
+from socketio_fast._core.protocol.eio import decode_payload
+from socketio_fast._core.protocol.outgoing import (
     Outgoing,
     event_packet,
     message_packet,

@@ -24,7 +24,7 @@ import pytest
 
 import socketio_fast
 from socketio_fast import testing
-from socketio_fast._core.sio import decode_packet, encode_packet
+from socketio_fast._core.protocol.sio import decode_packet, encode_packet
 from socketio_fast.managers.messages import JSON, pack, unpack
 from socketio_fast.msgpack_packet import MsgPackPacket
 from socketio_fast.packet import EVENT, Packet
@@ -461,7 +461,7 @@ def test_nothing_is_replaced_that_orjson_writes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The function for other types costs nothing where there are none."""
-    from socketio_fast._core import sio
+    from socketio_fast._core.protocol import sio
 
     called: list[Any] = []
     monkeypatch.setattr(sio, "plain", lambda value: called.append(value) or 1)
@@ -475,7 +475,7 @@ def test_nothing_is_replaced_that_orjson_writes(
 def test_nothing_is_imported_for_it(tmp_path: Path) -> None:
     code = """
 import sys
-from socketio_fast._core.sio import encode_packet
+from socketio_fast._core.protocol.sio import encode_packet
 from socketio_fast.payloads import plain
 assert encode_packet(2, ["e", {1}]) == [b'2["e",[1]]']
 try:

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from integration.raw import request
 
-from socketio_fast._core.outgoing import event_packet, message_packet
-from socketio_fast._core.polling import (
+from socketio_fast._core.http.polling import (
     ENCODINGS,
     Polling,
     Responder,
     accepted_encoding,
 )
+from socketio_fast._core.protocol.outgoing import event_packet, message_packet
 from socketio_fast.engineio import AsyncServer
 from unit.sansio import Http, Server, WebSocket, errors, make_engine
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from integration.raw import upgrade_request
 
-from socketio_fast._core.handshake import judge, make_request
-from socketio_fast.config import EngineConfig
+from socketio_fast._core.http.handshake import judge, make_request
 from socketio_fast.engineio import AsyncServer
 from socketio_fast.exceptions import ProtocolError
-from socketio_fast.proxies import Client, TrustedProxies
+from socketio_fast.options.config import EngineConfig
+from socketio_fast.serving.proxies import Client, TrustedProxies
 from unit.sansio import Server, make_engine
 
 PROXY = ("10.0.0.1", 5555)
@@ -334,7 +334,7 @@ def admitted(origin: str, peer: Any, headers: dict[str, str], **options: Any) ->
         "GET",
         b"/engine.io/?EIO=4&transport=polling",
         [(name.encode(), value.encode()) for name, value in lines.items()],
-        peer=peer,
+        client_address=peer,
     )
     return judge(engine, request)[0] == 0
 
@@ -368,7 +368,7 @@ def test_the_environ() -> None:
             (b"Host", b"inner"),
             (b"Forwarded", b'for="[2001:db8::7]:99";proto=https;host=a.example'),
         ],
-        peer=PROXY,
+        client_address=PROXY,
     )
     assert request.told() == {}
     judge(engine, request)

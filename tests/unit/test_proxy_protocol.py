@@ -8,7 +8,7 @@ import struct
 import pytest
 
 from socketio_fast.exceptions import ProtocolError
-from socketio_fast.proxy_protocol import MAX_2, PREFIX_2, Header, read_header
+from socketio_fast.serving.proxy_protocol import MAX_2, PREFIX_2, Header, read_header
 
 TCP4, TCP6, UNIX, UDP4, UNSPECIFIED = 0x11, 0x21, 0x31, 0x12, 0x00
 V4 = socket.inet_aton("192.0.2.7") + socket.inet_aton("198.51.100.1")

@@ -17,7 +17,7 @@ import uvloop
 from integration.raw import TEXT, frame, request
 
 import socketio_fast
-from socketio_fast._core.tasks import Runner
+from socketio_fast._core.engine.runner import Runner
 from unit.processes import python
 from unit.sansio import Loop, Recorder, Server, WebSocket, join, make_engine
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from socketio_fast import AsyncServer
-from socketio_fast._core.recovery import Backlog
-from socketio_fast.recovery import RecoveryOptions, choose_recovery
+from socketio_fast._core.socketio.recovery import Backlog
+from socketio_fast.options.recovery import RecoveryOptions, choose_recovery
 from unit.sansio import Http, Server, WebSocket, errors, join
 
 

@@ -8,7 +8,7 @@ import pytest
 
 import socketio_fast
 from socketio_fast import AsyncServer
-from socketio_fast._core.rooms import Rooms
+from socketio_fast._core.socketio.rooms import Rooms
 from unit.sansio import Server, WebSocket, join
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import socketio_fast
-from socketio_fast._core.session import Engine, Session, Transport, generate_id
+from socketio_fast._core.engine.session import Engine, Session, Transport, generate_id
 from unit.processes import python
 from unit.sansio import (
     Http,
@@ -42,7 +42,7 @@ def test_ids_are_20_url_safe_characters_that_differ() -> None:
 def test_a_forked_process_makes_ids_of_its_own(tmp_path: Path) -> None:
     program = (
         "import os\n"
-        "from socketio_fast._core.session import generate_id\n"
+        "from socketio_fast._core.engine.session import generate_id\n"
         "generate_id()\n"
         "child = os.fork()\n"
         "if child:\n"

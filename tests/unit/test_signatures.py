@@ -8,7 +8,7 @@ from unittest import mock
 import pytest
 
 from socketio_fast import AsyncServer
-from socketio_fast.signatures import adapt, fit, positional
+from socketio_fast.handlers.signatures import adapt, fit, positional
 
 
 class Handlers:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from socketio_fast._core.sio import Packet, decode_packet, encode_packet
+from socketio_fast._core.protocol.sio import Packet, decode_packet, encode_packet
 from socketio_fast.exceptions import LimitError, PacketError
 from unit.processes import python
 
@@ -616,7 +616,7 @@ def test_data_without_end_is_an_error_and_not_the_end(
 ) -> None:
     """In a process of its own: it would take this one with it."""
     program = (
-        "from socketio_fast._core.sio import encode_packet\n"
+        "from socketio_fast._core.protocol.sio import encode_packet\n"
         "a = []\n"
         + ("a.append(a)\n" if what == "cycle" else "for _ in range(200_000): a = [a]\n")
         + "try:\n"

@@ -13,9 +13,9 @@ import pytest
 
 import socketio_fast
 import socketio_fast.testing
-from socketio_fast import slow_handlers
-from socketio_fast.config import EngineConfig
-from socketio_fast.slow_handlers import SlowHandlers, name_of_handler
+from socketio_fast.handlers import slow as slow_handlers
+from socketio_fast.handlers.slow import SlowHandlers, name_of_handler
+from socketio_fast.options.config import EngineConfig
 from unit.sansio import Server
 
 #: Twice what is told of, with room for a clock that is 16 ms behind.

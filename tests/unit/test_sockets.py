@@ -17,9 +17,9 @@ from integration.raw import request
 import socketio_fast.engineio
 from socketio_fast import AsyncServer, exceptions
 from socketio_fast.engineio.connection import Connection
-from socketio_fast.limits import Limits
-from socketio_fast.socket_namespace import SocketNamespace
-from socketio_fast.sockets import Socket
+from socketio_fast.options.limits import Limits
+from socketio_fast.sockets.namespace import SocketNamespace
+from socketio_fast.sockets.socket import Socket
 from unit.sansio import Loop, Server, WebSocket, errors, join
 
 
@@ -544,30 +544,30 @@ def test_broadcasts_are_fast_again_when_nobody_listens_to_connections() -> None:
     (one_client, first), (other_client, second), (_, third) = (
         one(sio, server) for _ in range(3)
     )
-    assert engine.overheard == 0
+    assert engine.packet_listeners == 0
     for socket in (first, second, third):
         socket.conn.on("packet", listener)
         socket.conn.on("close", listener)
-    assert engine.overheard == 3
+    assert engine.packet_listeners == 3
     first.conn.off("packet", listener)
-    assert engine.overheard == 3
+    assert engine.packet_listeners == 3
     first.conn.off("close")
     first.conn.off("close")
-    assert engine.overheard == 2
+    assert engine.packet_listeners == 2
     first.conn.once("packet", listener)
-    assert engine.overheard == 3
+    assert engine.packet_listeners == 3
     one_client.text('42["x"]')
-    assert engine.overheard == 2
+    assert engine.packet_listeners == 2
     first.conn.once("packet", listener)
-    assert engine.overheard == 3
+    assert engine.packet_listeners == 3
     one_client.wire.lose()
-    assert engine.overheard == 2
+    assert engine.packet_listeners == 2
     other_client.leave()
-    assert engine.overheard == 1
+    assert engine.packet_listeners == 1
     third.conn.close()
-    assert engine.overheard == 0
+    assert engine.packet_listeners == 0
     third.conn.on("packet", listener)
-    assert engine.overheard == 0
+    assert engine.packet_listeners == 0
 
 
 def test_a_connection_listened_to_before_it_is_refused_or_lost() -> None:
@@ -578,23 +578,23 @@ def test_a_connection_listened_to_before_it_is_refused_or_lost() -> None:
     @app.on("connect")
     async def connect(sid: str, environ: Any) -> bool:
         Connection(app.sockets[sid]).on("close", print)
-        assert app.engine.overheard == 1
+        assert app.engine.packet_listeners == 1
         if len(answers) == 0:
             await server.loop.create_future()
         return bool(answers.pop())
 
     client = WebSocket(server)
     client.wire.lose()
-    assert app.engine.overheard == 0
+    assert app.engine.packet_listeners == 0
     answers.append(False)
     WebSocket(server)
-    assert app.engine.overheard == 0
+    assert app.engine.packet_listeners == 0
     answers.append(True)
     WebSocket(server)
-    assert app.engine.overheard == 1
+    assert app.engine.packet_listeners == 1
     server.loop.closed = True
     app.bind(Loop())  # type: ignore[arg-type]
-    assert app.engine.overheard == 0
+    assert app.engine.packet_listeners == 0
 
 
 @pytest.mark.parametrize("family", [False, True])

@@ -10,8 +10,8 @@ from integration.raw import connections, request
 
 import socketio_fast
 from socketio_fast import AsyncServer
-from socketio_fast._core.handshake import make_request
-from socketio_fast.static import StaticFiles
+from socketio_fast._core.http.handshake import make_request
+from socketio_fast.serving.static import StaticFiles
 from unit.sansio import Server
 
 JS = b"application/javascript"

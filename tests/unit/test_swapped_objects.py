@@ -85,7 +85,7 @@ async def test_serve_says_who_serves_servers_for_threads() -> None:
 def test_a_missing_extra_for_wsgi_is_named(
     missing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("socketio_fast.hosting.beside", "socketio_fast.uvicorn"):
+    for name in ("socketio_fast.hosting.other_app", "socketio_fast.uvicorn"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, missing, None)
     app = socketio.WSGIApp(socketio.Server(), flask.Flask("app").wsgi_app)

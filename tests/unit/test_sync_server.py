@@ -21,13 +21,12 @@ import pytest
 
 import socketio_fast
 from socketio_fast import (
-    blocking,
     engineio,
     exceptions,
-    operators,
-    socket_namespace,
-    sockets,
 )
+from socketio_fast.sockets import blocking, operators
+from socketio_fast.sockets import namespace as socket_namespace
+from socketio_fast.sockets import socket as sockets
 from unit.processes import python
 
 TIMEOUT = 10.0

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from socketio_fast._core.tasks import Runner
+from socketio_fast._core.engine.runner import Runner
 from unit.processes import python
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
@@ -795,7 +795,7 @@ def test_nothing_is_left_of_ten_thousand_handlers(run: Run) -> None:
 
 PROGRAM = """
 import asyncio, sys
-from socketio_fast._core.tasks import Runner
+from socketio_fast._core.engine.runner import Runner
 
 async def quick(): pass
 async def slow(): await asyncio.sleep(3600)
@@ -829,7 +829,7 @@ NESTED = """
 import asyncio
 import warnings
 {before}
-from socketio_fast._core.tasks import Runner
+from socketio_fast._core.engine.runner import Runner
 {after}
 
 

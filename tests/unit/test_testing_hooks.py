@@ -16,7 +16,7 @@ from socketio_fast.exceptions import (
     RequestRefusedError,
     TimeoutError,
 )
-from socketio_fast.limits import Limits
+from socketio_fast.options.limits import Limits
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable")
 

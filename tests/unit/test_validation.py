@@ -20,7 +20,7 @@ import typing_extensions
 import socketio_fast
 from socketio_fast import testing
 from socketio_fast.exceptions import ConnectionRefusedError, InvalidPayloadError
-from socketio_fast.validation import plain, validated
+from socketio_fast.handlers.validation import plain, validated
 
 ROOT = Path(__file__).parents[2]
 LOGGER = logging.getLogger("test")
@@ -734,7 +734,7 @@ def test_details_are_short_whatever_was_sent() -> None:
 def test_details_of_auth_are_bounded() -> None:
     def connect(sid: str, environ: Any, auth: Numbers) -> None: ...
 
-    handler = socketio_fast.validation.validated_connect(connect, 2, LOGGER)
+    handler = socketio_fast.handlers.validation.validated_connect(connect, 2, LOGGER)
     auth = {"numbers": ["x"] * 30, "by_name": {str(n): "x" for n in range(30)}}
     with pytest.raises(ConnectionRefusedError) as caught:
         handler("sid", {}, auth)

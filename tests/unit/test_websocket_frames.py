@@ -19,8 +19,8 @@ from integration.raw import (
     upgrade_request,
 )
 
-from socketio_fast._core.handshake import make_request
-from socketio_fast._core.websocket import subprotocol_header, websocket_key
+from socketio_fast._core.http.handshake import make_request
+from socketio_fast._core.http.websocket import subprotocol_header, websocket_key
 from socketio_fast.engineio import AsyncServer
 from socketio_fast.exceptions import ProtocolError
 from unit.sansio import MOMENT, Loop, Server, WebSocket, errors

@@ -1,0 +1,1 @@
+"""Engine.IO sessions: time, limits, writing, and how handlers run."""

@@ -1,0 +1,250 @@
+"""Several functions for an event: the tables of them, and the calls.
+
+A table holds tuples, so that a listener may add or remove others while they are called.
+"""
+import types
+
+import cython
+from cpython.dict cimport PyDict_GetItemWithError
+from cpython.object cimport PyObject
+
+from socketio_fast._core.engine.contexts cimport copied
+from socketio_fast._core.engine.runner cimport Outcome, Runner
+
+cdef extern from "Python.h":
+    PyObject **PySequence_Fast_ITEMS(object o)
+
+cdef object _Function = types.FunctionType
+
+
+@cython.final
+cdef class Once:
+    """A listener that goes when it is first called."""
+
+    def __cinit__(self, function):
+        self.function = function
+
+
+cdef class Listeners:
+    """What has events: the functions that listen to them.
+
+    The base of `Socket` and others, which have the methods that people call.
+    """
+
+    def __cinit__(self, *args, **kwargs):
+        self.table = {}
+
+    cdef tuple take(self, object event):
+        """The functions of an event that happens now, None for none; those that want it
+        once are taken out."""
+        cdef PyObject *found = PyDict_GetItemWithError(self.table, event)
+        cdef tuple functions
+        cdef bint once = False
+        if found is NULL:
+            return None
+        functions = <tuple> found
+        for function in functions:
+            if type(function) is Once:
+                once = True
+                break
+        if not once:
+            return functions
+        self._store(event, [f for f in functions if type(f) is not Once])
+        return tuple([
+            (<Once> f).function if type(f) is Once else f for f in functions
+        ])
+
+    cdef int end(self) except -1:
+        """Nothing happens any more: let go of the functions, which know this."""
+        self.ended = True
+        self.table = {}
+        self.any_in = self.any_out = self.event_middlewares = None
+        return 0
+
+    def _store(self, event, list functions):
+        if functions:
+            self.table[event] = tuple(functions)
+        else:
+            self.table.pop(event, None)
+
+    def _add(self, event, function, bint once=False, bint first=False):
+        cdef tuple before
+        if self.ended:
+            return
+        added = Once(function) if once else function
+        before = self.table.get(event, ())
+        self.table[event] = (added, *before) if first else (*before, added)
+
+    def _remove(self, event, wanted):
+        """Remove the function that was added last; all of the event for None."""
+        cdef list functions
+        cdef Py_ssize_t i
+        if wanted is None:
+            self.table.pop(event, None)
+            return
+        functions = list(self.table.get(event, ()))
+        for i in range(len(functions) - 1, -1, -1):
+            if _is(functions[i], wanted):
+                del functions[i]
+                self._store(event, functions)
+                return
+
+    def _remove_all(self):
+        self.table = {}
+
+    def _listeners(self, event):
+        return [
+            _plain((<Once> f).function if type(f) is Once else f)
+            for f in self.table.get(event, ())
+        ]
+
+    def _functions(self, event):
+        """As they are kept, for another one's `_store()`."""
+        return list(self.table.get(event, ()))
+
+    @property
+    def _events(self):
+        return list(self.table)
+
+    @property
+    def _any_in(self):
+        return [_plain(f) for f in self.any_in or ()]
+
+    @property
+    def _any_out(self):
+        return [_plain(f) for f in self.any_out or ()]
+
+    @property
+    def _event_middlewares(self):
+        return self.event_middlewares or ()
+
+    def _set_any_in(self, functions):
+        if not self.ended:
+            self.any_in = tuple(functions) or None
+
+    def _set_any_out(self, functions):
+        if not self.ended:
+            self.any_out = tuple(functions) or None
+
+    def _set_event_middlewares(self, functions):
+        if not self.ended:
+            self.event_middlewares = tuple(functions) or None
+
+    def _fire(self, Runner runner not None, failed, event, *args):
+        """Call the functions of an event; whether there are any.
+
+        `failed(error)` is called for each that raises.
+        """
+        cdef tuple functions = self.take(event)
+        cdef _Fired group
+        cdef list arguments = list(args)
+        if functions is None:
+            return False
+        group = _Fired.__new__(_Fired)
+        group.on_failed = failed
+        group.call_all(
+            runner, functions, PySequence_Fast_ITEMS(arguments), len(arguments)
+        )
+        return True
+
+
+cdef bint _is(object added, object wanted):
+    cdef object function = (<Once> added).function if type(added) is Once else added
+    # Methods are made anew each time that they are looked up.
+    return function == wanted or _plain(function) == wanted
+
+
+cdef object _plain(object function):
+    """What was registered, where a server had to wrap it."""
+    if type(function) is _Function:  # others may have an attribute of any name
+        return getattr(function, "_listener", function)
+    return function
+
+
+cdef class Group:
+    """Functions that are called for one event. Abstract.
+
+    What one raises is not the others' matter.
+    """
+
+    cdef int failed(self, object error) except -1:
+        raise NotImplementedError
+
+    cdef int ended(self) except -1:
+        """All have ended."""
+        return 0
+
+    cdef int call(
+        self, Runner runner, object function, PyObject **args, size_t n
+    ) except -1:
+        cdef Py_ssize_t place = self.called
+        if place == 0:
+            self.left = 1
+        self.called += 1
+        self.left += 1
+        try:
+            if not runner.call(
+                function, args, n, self.context if self.shares else copied(self.context)
+            ):
+                runner.suspended.outcome = _Member.new(self, place)
+                runner.suspended = None
+                return 0
+        except BaseException as exc:
+            self.left -= 1
+            return self.failed(exc)
+        value, runner.value = runner.value, None
+        self.left -= 1
+        return self.returned(place, value)
+
+    cdef int call_all(
+        self, Runner runner, tuple functions, PyObject **args, size_t n
+    ) except -1:
+        for function in functions:
+            self.call(runner, function, args, n)
+        return self.all_called()
+
+    cdef int all_called(self) except -1:
+        if self.called == 0:
+            return self.ended()
+        return self.one_ended()
+
+    cdef int one_ended(self) except -1:
+        self.left -= 1
+        return self.ended() if self.left == 0 else 0
+
+    cdef int returned(self, Py_ssize_t place, object value) except -1:
+        if value is not None and (self.value is None or place < self.place):
+            self.value = value
+            self.place = place
+        return 0
+
+
+@cython.final
+cdef class _Member(Outcome):
+    """A suspended function of a group."""
+    cdef Group group
+    cdef Py_ssize_t place
+
+    @staticmethod
+    cdef _Member new(Group group, Py_ssize_t place):
+        cdef _Member self = _Member.__new__(_Member)
+        self.group = group
+        self.place = place
+        return self
+
+    cdef int returned(self, object value) except -1:
+        self.group.returned(self.place, value)
+        return self.group.one_ended()
+
+    cdef int raised(self, object error) except -1:
+        self.group.failed(error)
+        return self.group.one_ended()
+
+
+@cython.final
+cdef class _Fired(Group):
+    cdef object on_failed
+
+    cdef int failed(self, object error) except -1:
+        self.on_failed(error)
+        return 0

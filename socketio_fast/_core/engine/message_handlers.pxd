@@ -1,0 +1,32 @@
+# Engine.IO without Socket.IO: messages go to an application's callbacks.
+from socketio_fast._core.engine.rate_limits cimport Limiter
+from socketio_fast._core.engine.session cimport HandlerFactory, Session, SessionHandler
+from socketio_fast._core.engine.runner cimport Outcome, Runner
+
+
+cdef class Callbacks(HandlerFactory):
+    cdef:
+        public object connect       # (sid, environ), or None
+        public object message       # (sid, data), or None
+        public object disconnect    # (sid, reason), or None
+        readonly Runner runner
+        readonly object logger
+        object read_text            # of text messages; None: they stay as they are
+        readonly bint ordered       # a client's next handler waits for its last
+
+
+cdef class CallbackHandler(SessionHandler):
+    cdef:
+        Callbacks callbacks
+        object waiting              # a deque of (message, size), if ordered
+        bint busy
+        Limiter limiter             # of what it sends; None: it may send anything
+
+    cdef int _limited(self, Py_ssize_t n) except -1
+    cdef int _message(self, object data, Py_ssize_t size) except -1
+    cdef int _call(
+        self, str event, object callback, object argument, Py_ssize_t size=*
+    ) except -1
+    cdef int _connected(self, object value) except -1
+    cdef int _ended(self, Py_ssize_t size) except -1
+    cdef int _failed(self, str event, object error) except -1

@@ -1,0 +1,200 @@
+"""Engine.IO without Socket.IO: messages go to an application's callbacks.
+
+For `socketio_fast.engineio`. Handlers of one client start in the order its messages
+came; one that raises is logged, and the client stays.
+"""
+from collections import deque
+
+import cython
+from cpython.bytes cimport PyBytes_GET_SIZE
+from cpython.object cimport PyObject
+from cpython.unicode cimport PyUnicode_DecodeUTF8
+
+from socketio_fast._core.engine.contexts cimport copied
+from socketio_fast._core.engine.failures cimport log_failure
+from socketio_fast._core.engine.session cimport (
+    CLOSED,
+    Engine,
+    HandlerFactory,
+    Session,
+    SessionHandler,
+)
+from socketio_fast._core.engine.runner cimport Outcome, Runner
+
+from socketio_fast.exceptions import LimitError, PacketError
+from socketio_fast.options.logs import escaped
+
+cdef extern from "Python.h":
+    PyObject **PySequence_Fast_ITEMS(object o)
+
+
+@cython.final
+cdef class Callbacks(HandlerFactory):
+    """The handlers that all sessions of one engine share.
+
+    Args:
+        logger: A ``logging.Logger``.
+        ordered: Whether a client's next handler waits until its last has ended.
+        read_text: Makes of a text message what its handler gets; None: the text.
+    """
+
+    def __cinit__(self, *, object logger, bint ordered=False, object read_text=None):
+        self.logger = logger
+        self.ordered = ordered
+        self.read_text = read_text
+
+    def bind(self, Engine engine not None):
+        """Run on the engine's event loop."""
+        self.runner = engine.runner
+
+    cdef SessionHandler new_handler(self, Session session):
+        cdef CallbackHandler handler = CallbackHandler.__new__(CallbackHandler)
+        handler.callbacks = self
+        return handler
+
+
+@cython.final
+cdef class CallbackHandler(SessionHandler):
+    """One session's way to the callbacks."""
+
+    cdef int on_open(self) except -1:
+        cdef Runner runner = self.callbacks.runner
+        cdef Engine engine = self.session.engine
+        cdef list args
+        if engine.limits is not None:
+            self.limiter = engine.limits.limiter(self.session.visitor, engine.now())
+        if self.callbacks.connect is None:
+            return self._connected(None)
+        self.session.context = runner.fork(self.session.context)
+        args = [self.session.id, self.session.environ]
+        try:
+            if not runner.call(
+                self.callbacks.connect, PySequence_Fast_ITEMS(args), 2,
+                self.session.context,
+            ):
+                runner.suspended.outcome = _Outcome.new(self, "connect", 0)
+                runner.suspended = None
+                return 0
+        except BaseException as exc:
+            return self._failed("connect", exc)
+        value, runner.value = runner.value, None
+        return self._connected(value)
+
+    cdef int _connected(self, object value) except -1:
+        cdef Session session = self.session
+        if session.context is not None:
+            session.context = self.callbacks.runner.kept(session.context, None)
+        if value is None or value is True:
+            if session.state == CLOSED and session.reason is not None:
+                # It went meanwhile; it was accepted, so the handlers pair up.
+                return self.on_close(session.reason)
+            session.accept()
+        else:
+            session.refuse()
+        return 0
+
+    cdef int _failed(self, str event, object error) except -1:
+        cdef Session session = self.session
+        log_failure(
+            self.callbacks.logger, error, "handler of %r {} for %s",
+            (event, escaped(session.id)),
+        )
+        if event == "connect":
+            session.refuse()
+        return 0
+
+    cdef int on_text(self, const char *p, Py_ssize_t n) except -1:
+        cdef str text
+        if self.limiter is not None:
+            self._limited(n)
+        try:
+            text = PyUnicode_DecodeUTF8(p, n, NULL)
+        except UnicodeDecodeError:
+            raise PacketError("text is not UTF-8", code=1007) from None
+        if self.callbacks.read_text is not None:
+            return self._message(self.callbacks.read_text(text), n)
+        return self._message(text, n)
+
+    cdef int on_binary(self, bytes data) except -1:
+        if self.limiter is not None:
+            self._limited(PyBytes_GET_SIZE(data))
+        return self._message(data, PyBytes_GET_SIZE(data))
+
+    cdef int _limited(self, Py_ssize_t n) except -1:
+        """A message of a client that has limits. Engine.IO has no packet to refuse one
+        with: the connection ends."""
+        cdef Engine engine = self.session.engine
+        self.limiter.size += n
+        if self.limiter.take(engine.now()) > 0:
+            engine.counters["refused_events"] += 1
+            raise LimitError("more messages or bytes than its limits allow", code=1008)
+        return 0
+
+    cdef int _message(self, object data, Py_ssize_t size) except -1:
+        if self.busy:
+            if self.waiting is None:
+                self.waiting = deque()
+            self.waiting.append((data, size))
+            return self.session.enter(size)
+        return self._call("message", self.callbacks.message, data, size)
+
+    cdef int _ended(self, Py_ssize_t size) except -1:
+        """A suspended handler of a message has ended."""
+        self.session.leave(size)
+        if not self.busy:
+            return 0
+        self.busy = False
+        while self.waiting and not self.busy:
+            data, size = self.waiting.popleft()
+            self.session.leave(size)
+            self._message(data, size)
+        return 0
+
+    cdef int on_close(self, str reason) except -1:
+        return self._call("disconnect", self.callbacks.disconnect, reason)
+
+    cdef int _call(
+        self, str event, object callback, object argument, Py_ssize_t size=0
+    ) except -1:
+        cdef Runner runner = self.callbacks.runner
+        cdef list args = [self.session.id, argument]
+        if callback is None:
+            return 0
+        try:
+            if not runner.call(
+                callback, PySequence_Fast_ITEMS(args), 2, copied(self.session.context)
+            ):
+                runner.suspended.outcome = _Outcome.new(self, event, size)
+                runner.suspended = None
+                if event == "message":
+                    self.busy = self.callbacks.ordered
+                    self.session.enter(size)
+            runner.value = None
+        except BaseException as exc:
+            self._failed(event, exc)
+        return 0
+
+
+@cython.final
+cdef class _Outcome(Outcome):
+    """A handler that suspended."""
+    cdef CallbackHandler handler
+    cdef str event
+    cdef Py_ssize_t size
+
+    @staticmethod
+    cdef _Outcome new(CallbackHandler handler, str event, Py_ssize_t size):
+        cdef _Outcome self = _Outcome.__new__(_Outcome)
+        self.handler = handler
+        self.event = event
+        self.size = size
+        return self
+
+    cdef int returned(self, object value) except -1:
+        if self.event == "connect":
+            self.handler._connected(value)
+        return self.handler._ended(self.size) if self.event == "message" else 0
+
+    cdef int raised(self, object error) except -1:
+        self.handler._failed(self.event, error)
+        return self.handler._ended(self.size) if self.event == "message" else 0

@@ -1,0 +1,278 @@
+"""Writing: what a connection has to write is gathered, and sent once in a loop's pass.
+
+A `send` costs more than the rest of a message together, and the more of them follow
+each other the cheaper they are: while they do, the peers wake less often. So nothing is
+sent before all that was readable in this pass is handled. Measured beside a `send` at
+the end of each connection's burst (loopback, 100 connections with 8 messages in flight,
+medians of 9 alternating rounds): echo 3.28 us of CPU before, 2.93 after;
+acknowledgements 2.74 before, 2.37 after; echo with 1 in flight the same.
+
+It goes straight to the socket while the event loop's transport holds nothing back, and
+by that transport when the kernel's buffer is full, and with TLS.
+"""
+import os
+
+import cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.string cimport memcpy
+
+from socketio_fast._core.protocol.wire cimport (
+    sf_no_sigpipe,
+    sf_send,
+    sf_send_last,
+    sf_unread,
+)
+
+# On Windows a socket is not a file descriptor: the event loop's transport writes.
+cdef bint HAS_DESCRIPTORS = os.name != "nt"
+
+cdef enum:
+    # More is not gathered in the shared buffer.
+    GATHERED_SIZE = 65536
+
+# Shared by all connections: what is gathered is sent before any Python code runs.
+cdef char gathered[GATHERED_SIZE]
+
+
+cdef class Flusher:
+    """Flushes writers at the end of the loop's pass. Abstract."""
+
+    cdef int mark_writer(self, Writer writer) except -1:
+        raise NotImplementedError
+
+    cdef int mark_apart(self, Writer writer) except -1:
+        """flush() it a moment later: its peer is to read what it was sent before."""
+        raise NotImplementedError
+
+
+cpdef Py_ssize_t unread_bytes(object transport) except -1:
+    """Bytes that were written to a transport, and that the peer has not taken yet.
+
+    The kernel reports that a socket is writable only when a third of its buffer is
+    free, which may be a megabyte: that a slow peer reads is seen by what the kernel
+    still holds.
+    """
+    cdef object socket = transport.get_extra_info("socket")
+    return transport.get_write_buffer_size() + (
+        0 if socket is None else sf_unread(socket.fileno())
+    )
+
+
+@cython.final
+cdef class Opened:
+    """A connection, whatever its protocol: true until it is closed, and until what it
+    had to write then has left."""
+
+    def __cinit__(self, object transport):
+        self.transport = transport
+
+    def __bool__(self):
+        return not self.transport.is_closing() or bool(
+            self.transport.get_write_buffer_size()
+        )
+
+    def __hash__(self):
+        return hash(self.transport)
+
+    def __eq__(self, other):
+        return isinstance(other, Opened) and self.transport is other.transport
+
+
+@cython.final
+cdef class Writer:
+    """The writing side of one connection, whatever its protocol.
+
+    Args:
+        flusher: Calls `flush()` at the end of the pass.
+        transport: The event loop's.
+        secure: Whether it has TLS, so that nothing may go past it.
+    """
+
+    def __cinit__(self, Flusher flusher not None, object transport, bint secure=False):
+        cdef object socket = (
+            transport.get_extra_info("socket")
+            if HAS_DESCRIPTORS and not secure else None
+        )
+        self.flusher = flusher
+        self.transport = transport
+        self.fd = -1 if socket is None else socket.fileno()
+        if self.fd >= 0:
+            sf_no_sigpipe(self.fd)
+        # Where another protocol has written before, that leaves first.
+        self.loop_buffered = transport.get_write_buffer_size() != 0
+        # pause_writing() as soon as the transport holds anything back. (With 0, TLS of
+        # uvloop also pauses when it holds nothing.)
+        transport.set_write_buffer_limits(high=1)
+
+    cdef int write(self, bytes data) except -1:
+        """Take bytes; they leave at the end of the pass."""
+        if self.transport is None:
+            return 0
+        if self.pending is None:
+            self.pending = [data]
+        else:
+            self.pending.append(data)
+        self.size += PyBytes_GET_SIZE(data)
+        if not self.marked:
+            self.marked = True
+            self.flusher.mark_writer(self)
+        return 0
+
+    cdef int part(self) except -1:
+        """What is taken from here on leaves a moment later than what was taken before,
+        so that the peer reads it apart. Where nothing follows it costs nothing.
+        """
+        if self.pending is not None and self.pending[-1] is not None:
+            self.pending.append(None)
+            self.parted = True
+        return 0
+
+    cdef int _flush_part(self) except -1:
+        """Hand over what was taken before part()."""
+        cdef list pending = self.pending, later
+        cdef Py_ssize_t first = pending.index(None), size = 0
+        cdef bytes data
+        later = pending[first + 1:]
+        self.parted = False
+        self.pending = pending[:first]
+        for data in later:
+            if data is not None:
+                size += PyBytes_GET_SIZE(data)
+        self.size -= size
+        self.flush()
+        if not later or self.transport is None:
+            return 0
+        self.pending = later
+        self.parted = None in later
+        self.size += size
+        self.marked = True
+        return self.flusher.mark_apart(self)
+
+    cdef int flush_all(self) except -1:
+        """flush(), whatever was to leave later."""
+        if self.parted:
+            self.parted = False
+            self.pending = [data for data in self.pending if data is not None]
+        return self.flush()
+
+    cdef int flush(self) except -1:
+        """Hand over to the network what was taken."""
+        cdef Py_ssize_t size = self.size, sent = 0, offset = 0
+        cdef list pending = self.pending
+        cdef bytes data
+        self.marked = False
+        if pending is None or self.transport is None or self.paused:
+            return 0
+        if self.parted:
+            return self._flush_part()
+        if self.loop_buffered:
+            self.loop_buffered = self.transport.get_write_buffer_size() != 0
+        if not self.loop_buffered:
+            self.handed = 0
+        self.pending = None
+        self.size = 0
+        if len(pending) == 1:
+            data = <bytes> pending[0]
+        elif size <= GATHERED_SIZE and self.fd >= 0 and not self.loop_buffered:
+            for data in pending:
+                memcpy(
+                    gathered + offset, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)
+                )
+                offset += PyBytes_GET_SIZE(data)
+            sent = sf_send(self.fd, gathered, size)
+            if sent == size:
+                return 0
+            data = b"".join(pending)
+        else:
+            data = b"".join(pending)
+        if self.fd >= 0 and not self.loop_buffered and offset == 0:
+            sent = sf_send(self.fd, PyBytes_AS_STRING(data), size)
+            if sent == size:
+                return 0
+        if sent < 0:
+            # The connection is broken; the loop's transport will say so.
+            self.transport.abort()
+            return 0
+        # It may call pause_writing() before it returns.
+        self.loop_buffered = True
+        self.handed = size - sent
+        # A copy of a small rest is cheaper than a view of it.
+        if sent and size - sent > GATHERED_SIZE:
+            self.transport.write(memoryview(data)[sent:])
+        else:
+            self.transport.write(data[sent:] if sent else data)
+        return 0
+
+    cdef Py_ssize_t buffered(self) except -1:
+        """Bytes that wait for the peer to read."""
+        if self.loop_buffered and self.transport is not None:
+            self.handed = self.transport.get_write_buffer_size()
+        return self.size + self.handed
+
+    cdef Py_ssize_t unread(self) except -1:
+        """Bytes that were handed over, and that the peer has not taken yet."""
+        return 0 if self.transport is None else unread_bytes(self.transport)
+
+    cdef bint writable(self) except -1:
+        """Whether the peer has taken all that was handed over."""
+        if self.transport is None:
+            return False
+        if self.loop_buffered:
+            self.loop_buffered = self.transport.get_write_buffer_size() != 0
+        return not self.loop_buffered
+
+    cdef int close(self) except -1:
+        """Close the connection behind what was taken."""
+        self.hand_over()
+        if self.transport is not None:
+            self.transport.close()
+        return 0
+
+    cdef int finish(self) except -1:
+        """close(), of a peer that sends nothing more: the last bytes and the end of the
+        stream leave in one segment, which makes up for the one that part() costs."""
+        cdef bytes data
+        cdef Py_ssize_t sent
+        if (
+            self.fd >= 0 and not self.loop_buffered and not self.paused
+            and self.pending is not None and len(self.pending) == 1
+        ):
+            data = <bytes> self.pending[0]
+            sent = sf_send_last(
+                self.fd, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)
+            )
+            if sent > 0:  # else flush() sees why
+                self.size -= sent
+                self.pending = [data[sent:]] if self.size else None
+        return self.close()
+
+    cdef int hand_over(self) except -1:
+        """Another protocol writes from here on: nothing may stay here."""
+        # What pauses is that the transport holds something; it takes this behind it.
+        self.paused = False
+        return self.flush_all()
+
+    cdef int write_eof(self) except -1:
+        """End the stream behind what was taken; close where that cannot be."""
+        cdef object transport = self.transport
+        if transport is None or transport.is_closing():
+            return 0
+        self.hand_over()
+        if transport.can_write_eof():
+            transport.write_eof()
+        else:
+            transport.close()
+        return 0
+
+    cdef int resume(self) except -1:
+        """The loop's transport, which made it pause, holds nothing any more."""
+        self.paused = False
+        self.handed = 0
+        return self.flush_all()
+
+    cdef int lost(self) except -1:
+        """The connection has gone."""
+        self.transport = self.pending = None
+        self.parted = False
+        self.size = self.handed = 0
+        return 0

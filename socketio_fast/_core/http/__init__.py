@@ -1,0 +1,1 @@
+"""Connections: HTTP, long-polling and WebSocket, our own and other servers'."""

@@ -1,0 +1,133 @@
+"""Requests to Engine.IO by HTTP long-polling: from what was judged to its session."""
+import cython
+from cpython.bytes cimport PyBytes_GET_SIZE
+
+from socketio_fast._core.http.handshake cimport Admission, cookie_header
+from socketio_fast._core.protocol.jsonp cimport script_head
+from socketio_fast._core.http.polling cimport Polling, Responder
+from socketio_fast._core.engine.session cimport JSONP, REVISION_3, Engine, Session
+
+from socketio_fast.exceptions import LimitError
+
+# python-engineio's clients drop an answer of more (`Payload.max_decode_packets`).
+cdef enum:
+    PYTHON_PACKETS = 16
+
+cdef bytes JSON = b"application/json"
+cdef bytes TEXT = b"text/plain; charset=UTF-8"
+
+
+@cython.final
+cdef class Body:
+    """The body of a request, as it comes: a bytes for each of many small pieces would
+    take many times what they carry."""
+
+    cpdef int add(self, object piece) except -1:
+        """The next piece, bytes-like."""
+        cdef bytes data = bytes(piece)
+        self.size += PyBytes_GET_SIZE(data)
+        if self.joined is not None:
+            self.joined += data
+        elif self.first is None:
+            self.first = data or None
+        elif data:
+            self.joined = bytearray(self.first)
+            self.joined += data
+            self.first = None
+        return 0
+
+    cpdef bytes take(self):
+        """What has come; that is forgotten."""
+        cdef bytes body = self.first or b""
+        if self.joined is not None:
+            body = bytes(self.joined)
+        self.first = self.joined = None
+        return body
+
+
+cdef class Exchange(Responder):
+    """One request and its response. Subclasses implement respond()."""
+
+    cpdef bytes header(self, bytes name):
+        return self.request.header(name)
+
+    cdef int route(self, Engine engine, Admission a) except -1:
+        """Answer a judged request, let it wait for its body (`wants_body`), or for
+        something to be sent."""
+        cdef Session session = a.session
+        cdef Polling polling
+        cdef bint post = self.request.method == "POST"
+        cdef bytes length = self.request.header(b"content-length") if post else None
+        self.headers = a.headers
+        if length is not None and int(length) > engine.max_payload:
+            self.wants_body = True
+            if session is not None:
+                self.polling = <Polling> session.transport
+            return self.too_large(engine)
+        if a.status:
+            if a.content_type is not None:
+                return self.send_file(a)
+            return self.respond(a.status, JSON if a.body else TEXT, a.body, b"")
+        if post:
+            polling = <Polling> session.transport
+            if polling.on_post(self):
+                self.polling = polling
+                self.wants_body = True
+            return 0
+        if session is None:
+            polling = Polling(engine)
+            polling.lasting = self.polling_only
+            polling.opens = a.dialect & REVISION_3
+            if _is_python(self.request):
+                polling.max_answer = PYTHON_PACKETS
+            if a.dialect & JSONP:
+                polling.jsonp = script_head(self.request.parameter(b"j"))
+            session = engine.new_session(a.visitor, a.dialect, a.id)
+            self.headers = self.headers + cookie_header(engine, session)
+            self.polling = polling
+            session.open(polling, self.environ_source)
+        else:
+            polling = <Polling> session.transport
+            self.polling = polling
+        polling.on_poll(self)
+        return 0
+
+    cdef int send_file(self, Admission a) except -1:
+        """Answer with a file, which may be kept; its lines are in `headers`."""
+        raise NotImplementedError
+
+    cdef int deliver(self, bytes body) except -1:
+        """The body of the request is all there."""
+        cdef Polling polling = self.polling
+        self.wants_body = False
+        if self.awaiting_hooks:
+            self.early = body
+        elif polling is not None:
+            polling.on_body(self, body)
+        return 0
+
+    cdef int too_large(self, Engine engine) except -1:
+        """The body is larger than may be: the session ends."""
+        cdef Polling polling = self.polling
+        cdef Session session = None if polling is None else polling.session
+        # Without a body: clients of the reference implementation find none.
+        self.respond(413, TEXT, b"", b"")
+        if session is not None:
+            session.on_error(LimitError(
+                f"body of more than max_http_buffer_size={engine.max_payload} bytes"
+            ))
+        return 0
+
+
+cdef bint _is_python(Request request) except -1:
+    """Whether python-engineio's client asks: by requests or aiohttp, or, where a
+    program has given it another User-Agent, with its time, seconds with a fraction."""
+    cdef bytes agent = request.header(b"user-agent")
+    cdef str time
+    if agent is not None and (b"python-requests/" in agent or b"aiohttp/" in agent):
+        return True
+    time = request.parameter(b"t")
+    if time is None:
+        return False
+    whole, point, fraction = time.partition(".")
+    return bool(point) and whole.isdigit() and fraction.isdigit()

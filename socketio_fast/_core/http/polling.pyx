@@ -1,0 +1,528 @@
+"""HTTP long-polling.
+
+A GET waits until there is something, and takes all there is. A POST delivers. One of
+each at a time: another one breaks the protocol and closes the session. What is sent in
+one pass of the loop leaves in one payload.
+"""
+import gzip
+import zlib
+
+import cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+
+from socketio_fast._core.protocol.eio cimport (
+    PacketView,
+    count_packets,
+    decode_base64,
+    join_payload,
+    packet_end,
+    scan_packet,
+)
+from socketio_fast._core.protocol.eio3 cimport binary_end, text_end
+from socketio_fast._core.protocol.jsonp cimport form_payload, script
+from socketio_fast._core.protocol.outgoing cimport (
+    BINARY_PAYLOAD_3,
+    TEXT_PAYLOAD_3,
+    Outgoing,
+    control,
+)
+from socketio_fast._core.engine.session cimport (
+    BASE64,
+    REVISION_3,
+    Engine,
+    Session,
+    Transport,
+)
+
+from socketio_fast.exceptions import LimitError, PacketError, ProtocolError
+
+try:
+    import brotli
+except ImportError:
+    try:
+        import brotlicffi as brotli
+    except ImportError:
+        brotli = None
+
+# What responses can be encoded with, the best first.
+ENCODINGS = (
+    (b"gzip", b"deflate") if brotli is None else (b"br", b"gzip", b"deflate")
+)
+
+cdef Outgoing NOOP = control(b"6")
+cdef Outgoing CLOSE = control(b"1")
+cdef bytes PLAIN = b"text/plain; charset=UTF-8"
+cdef bytes BINARY = b"application/octet-stream"
+cdef bytes SCRIPT = b"text/javascript; charset=UTF-8"
+# Not text/plain, which makes some browsers offer a download.
+cdef bytes HTML = b"text/html"
+cdef bytes TEXT = b"text/plain"
+cdef bytes JSON = b"application/json"
+cdef bytes UNKNOWN = b'{"code":1,"message":"Session ID unknown"}'
+cdef bytes NO_FILTER = b"X-XSS-Protection: 0\r\n"
+cdef bytes NO_SNIFFING = b"X-Content-Type-Options: nosniff\r\n"
+
+
+cdef class Responder:
+    """One HTTP request that wants one response. Abstract."""
+
+    cpdef int respond(
+        self, int status, bytes content_type, bytes body, bytes headers
+    ) except -1:
+        """Answer; `headers` are further header lines, each with its CRLF."""
+        raise NotImplementedError
+
+    cpdef bytes header(self, bytes name):
+        """The value of a request header (name in lower case), None without it."""
+        raise NotImplementedError
+
+
+@cython.final
+cdef class Polling(Transport):
+    """The polling side of one session."""
+
+    name = "polling"
+
+    def __cinit__(self, Engine engine not None):
+        self.engine = engine
+        self.pending = []
+
+    # From session.
+
+    cpdef int send(self, Outgoing m) except -1:
+        self.pending.append(m)
+        self.pending_bytes += self._size(m)
+        if self.pending_bytes > self.engine.high_water_mark:
+            if self.session is not None:
+                self.engine.overflow(self.session)
+        if self.poll is not None and not self.marked:
+            self.marked = True
+            self.engine.mark(self)
+        return 0
+
+    cdef inline Py_ssize_t _size(self, Outgoing m) except -1:
+        return m.size() if self.dialect else PyBytes_GET_SIZE(m.packets())
+
+    cpdef int flush(self) except -1:
+        self.marked = False
+        if self.poll is not None and (self.pending or self.closing):
+            self._take()
+        return 0
+
+    cdef int _take(self) except -1:
+        """Answer the GET with all there is, or with as much as its client takes.
+
+        With a close packet the session ends.
+        """
+        cdef Session session = self.session
+        cdef list messages = self.pending
+        cdef Py_ssize_t most = self.max_answer
+        cdef bint last
+        if self.opens:
+            # Of revision 3: the open packet, and an initial one, as in the reference
+            # implementation; old clients read nothing behind it.
+            self.opens = False
+            most = 1 if self.engine.initial_packet is None else 2
+        if self.closing:
+            messages.append(CLOSE)
+        if most and _count(messages) > most:
+            messages = self._take_some(most)
+        else:
+            self.pending = []
+            self.pending_bytes = 0
+        last = self.closing and not self.pending
+        if self.closing and not last:
+            self.pending.pop()  # the close packet comes at the end again
+        self._answer(messages)
+        if session is not None and session.outflow is not None:
+            session.flushed()
+        if last and session is not None:
+            self.session = None
+            self._let_go(400, JSON, UNKNOWN)
+            session.finished()
+        return 0
+
+    cdef list _take_some(self, Py_ssize_t most):
+        """So many packets, of those that wait."""
+        cdef list taken = [], pending = self.pending, parts
+        cdef Py_ssize_t left = most
+        cdef Outgoing m = pending[0]
+        while m.count() <= left:
+            left -= m.count()
+            self.pending_bytes -= self._size(m)
+            taken.append(m)
+            m = pending[len(taken)]
+        parts = m.apart() if left else [m]
+        self.pending_bytes -= self._size(m)
+        pending[:len(taken) + 1] = parts[left:]
+        taken += parts[:left]
+        for m in parts[left:]:
+            self.pending_bytes += self._size(m)
+        return taken
+
+    cdef int part(self) except -1:
+        return self.flush()
+
+    cpdef int close(self) except -1:
+        # Without a GET that waits, the next one gets it; the session has a deadline.
+        self.closing = True
+        if self.rest is not None:
+            self._let_go(200, HTML, b"ok")
+        self.flush()
+        return 0
+
+    cpdef int go_away(self) except -1:
+        cdef Responder poll
+        cdef Session session = self.session
+        self.flush()
+        self.discarded = True
+        poll, self.poll = self.poll, None
+        self._let_go(503, TEXT, b"Service Unavailable")
+        if poll is not None:
+            poll.respond(503, TEXT, b"Service Unavailable", b"")
+        if session is not None:
+            self.session = None
+            session.finished()
+        return 0
+
+    cpdef int abort(self, object code) except -1:
+        self.pending = []
+        self.opens = False
+        self.closing = self.discarded = True
+        if self.poll is not None:
+            self._answer([CLOSE])
+        self._let_go(400, JSON, UNKNOWN)
+        self.session = None
+        return 0
+
+    cpdef int refuse(self) except -1:
+        cdef Responder poll = self.poll
+        self.poll = self.session = None
+        self.refused = True
+        return 0 if poll is None else self.on_poll(poll)
+
+    cpdef int release(self) except -1:
+        if self.poll is not None:
+            if self.pending:
+                self._take()
+            else:
+                self._answer([NOOP])
+        return 0
+
+    cpdef list handover(self):
+        cdef list pending
+        # What it has sent by this transport comes before what it sends by the other.
+        self._read_rest(True)
+        pending = self.pending
+        self.pending = []
+        self.discarded = True
+        if self.poll is not None:
+            self._answer([NOOP])
+        return pending
+
+    cpdef Py_ssize_t buffered(self) except -1:
+        return self.pending_bytes
+
+    cpdef bint writable(self) except -1:
+        return self.poll is not None
+
+    cdef bint settled(self) except -1:
+        # What is pending needs a GET to leave by, a POST its answer.
+        return self.post is None and (self.poll is not None or not self.pending)
+
+    # From HTTP.
+
+    cdef int on_poll(self, Responder responder) except -1:
+        """A GET."""
+        if self.refused:
+            responder.respond(403, JSON, b'{"code":4,"message":"Forbidden"}', b"")
+            return 0
+        if self.poll is not None:
+            self._overlap(responder, "GET")
+            return 0
+        self.poll = responder
+        if self.pending or self.closing:
+            self._take()
+        return 0
+
+    cdef int on_post(self, Responder responder) except -1:
+        """A POST has begun; its body is still to come. False if it may not."""
+        if self.post is not None:
+            self._overlap(responder, "POST")
+            return False
+        if (
+            not self.dialect & REVISION_3
+            and responder.header(b"content-type") == BINARY
+        ):
+            self._fail(responder, ProtocolError("binary POST (EIO 3) in revision 4"))
+            return False
+        self.post = responder
+        return True
+
+    cdef int on_body(self, Responder responder, bytes body) except -1:
+        """The POST has come whole."""
+        cdef Session session = self.session
+        if session is None:
+            self.post = None
+            responder.respond(400, JSON, UNKNOWN, b"")
+            return 0
+        try:
+            if self.jsonp is not None:
+                body = form_payload(body)
+            if self.engine.max_packets and not self.dialect & REVISION_3:
+                self._check_count(count_packets(
+                    PyBytes_AS_STRING(body),
+                    PyBytes_AS_STRING(body) + PyBytes_GET_SIZE(body),
+                ))
+        except BaseException as exc:
+            self.post = None
+            self._fail(responder, exc)
+            return 0
+        return self._take_post(body, 0, False)
+
+    cdef int _take_post(self, bytes body, Py_ssize_t at, bint whole) except -1:
+        """Take the packets of a POST from `at` on, and answer it.
+
+        Both wait while the session is paused, unless the `whole` is to be read now.
+        """
+        cdef Session session = self.session
+        cdef Responder post = self.post
+        self.post = self.rest = None
+        try:
+            if self.dialect & REVISION_3:
+                at = self._read_3(
+                    body, at, post.header(b"content-type") == BINARY, whole
+                )
+            else:
+                at = self._read(body, at, whole)
+        except BaseException as exc:
+            if self.in_message and isinstance(exc, ProtocolError):
+                # As in the reference implementation: what is queued reaches the client.
+                session.on_bad_message(exc)
+                return post.respond(200, HTML, b"ok", self._headers(post))
+            session.on_error(exc)
+            post.respond(400, JSON, b'{"code":3,"message":"Bad request"}', b"")
+            return 0
+        if session.flow is not None and session.flow.paused and not whole:
+            self.rest = body
+            self.rest_at = at
+            self.post = post
+            return 0
+        return post.respond(200, HTML, b"ok", self._headers(post))
+
+    cpdef int resume(self) except -1:
+        return self._read_rest(False)
+
+    cdef int _read_rest(self, bint whole) except -1:
+        if self.rest is None:
+            return 0
+        if self.rest_at < PyBytes_GET_SIZE(self.rest):
+            return self._take_post(self.rest, self.rest_at, whole)
+        return self._let_go(200, HTML, b"ok")
+
+    cdef int _let_go(self, int status, bytes content_type, bytes text) except -1:
+        """Answer a POST of which nothing more is read: it waits for that, or its body
+        has not all come."""
+        cdef Responder post = self.post
+        self.post = self.rest = None
+        if post is not None:
+            post.respond(status, content_type, text, self._headers(post))
+        return 0
+
+    cdef Py_ssize_t _read(self, bytes body, Py_ssize_t at, bint whole) except -1:
+        """Take packets from `at` on; returns how far, which is not to the end where the
+        session pauses."""
+        cdef Session session = self.session
+        cdef const char *start = PyBytes_AS_STRING(body)
+        cdef const char *p = start + at
+        cdef const char *end = start + PyBytes_GET_SIZE(body)
+        cdef const char *stop
+        cdef PacketView packet
+        while True:
+            if session.flow is not None and session.flow.paused and not whole:
+                return p - start
+            stop = packet_end(p, end)
+            self.in_message = p < stop and (p[0] == c"4" or p[0] == c"b")
+            if p < stop and p[0] == c"b":
+                session.on_binary(decode_base64(p + 1, stop - p - 1))
+            else:
+                scan_packet(p, stop - p, &packet)
+                session.on_packet(packet.type, packet.data, packet.size)
+            if stop == end:
+                return stop - start
+            p = stop + 1
+
+    cdef Py_ssize_t _read_3(
+        self, bytes body, Py_ssize_t at, bint binary, bint whole
+    ) except -1:
+        """The same of a payload of revision 3; packets are as over WebSocket."""
+        cdef Session session = self.session
+        cdef const char *start = PyBytes_AS_STRING(body)
+        cdef const char *p = start + at
+        cdef const char *end = start + PyBytes_GET_SIZE(body)
+        cdef const char *packet
+        cdef bint is_binary = False
+        cdef Py_ssize_t count = 0
+        if p == end:
+            raise PacketError("empty payload")
+        while p < end:
+            if session.flow is not None and session.flow.paused and not whole:
+                return p - start
+            count += 1
+            self.in_message = False
+            self._check_count(count)
+            if binary:
+                p = binary_end(p, end, &packet, &is_binary)
+            else:
+                p = text_end(p, end, &packet)
+            self.in_message = is_binary or (
+                packet < p and (packet[0] == c"4" or packet[0] == c"b")
+            )
+            if is_binary:
+                self.on_binary(packet[:p - packet])
+            else:
+                self.on_text(packet, p - packet)
+        return p - start
+
+    cdef int _check_count(self, Py_ssize_t count) except -1:
+        if 0 < self.engine.max_packets < count:
+            raise LimitError(
+                f"{count} packets in a POST exceed "
+                f"Payload.max_decode_packets={self.engine.max_packets}"
+            )
+        return 0
+
+    cdef int on_abort(self, Responder responder) except -1:
+        """The connection of a request was lost before its response."""
+        cdef Session session = self.session
+        if responder is self.poll:
+            self.poll = None
+        elif responder is self.post:
+            self.post = self.rest = None
+        else:
+            return 0
+        if session is not None and not self.discarded:
+            session.on_transport_close(self, "transport error")
+        return 0
+
+    def _overlap(self, Responder responder, method):
+        self._fail(
+            responder, ProtocolError(f"a second {method} while one is under way")
+        )
+
+    def _fail(self, Responder responder, error):
+        session = self.session
+        if session is not None:
+            (<Session> session).on_error(error)
+        responder.respond(400, JSON, b'{"code":3,"message":"Bad request"}', b"")
+
+    cdef bytes _headers(self, Responder responder):
+        """Header lines of responses to old clients."""
+        cdef bytes agent
+        if not self.dialect:
+            return b""
+        agent = responder.header(b"user-agent") or b""
+        # Its filter took such responses for an attack (reference implementation).
+        if b";MSIE" in agent or b"Trident/" in agent:
+            return NO_FILTER
+        return b""
+
+    cdef bytes _payload(self, list messages):
+        cdef Outgoing m
+        if not self.dialect & REVISION_3:
+            if len(messages) == 1:
+                return (<Outgoing> messages[0]).packets()
+            return join_payload([m.packets() for m in messages])
+        if self._wants_binary(messages):
+            return b"".join([m.rendering(BINARY_PAYLOAD_3) for m in messages])
+        return b"".join([m.rendering(TEXT_PAYLOAD_3) for m in messages])
+
+    cdef bint _wants_binary(self, list messages) except -1:
+        """Whether the client of revision 3 gets these in a binary payload."""
+        cdef Outgoing m
+        if not self.dialect & BASE64:
+            for m in messages:
+                if m.attachments is not None:
+                    return True
+        return False
+
+    cdef int _answer(self, list messages) except -1:
+        cdef Responder poll = self.poll
+        cdef bytes payload = self._payload(messages), encoding
+        cdef bytes content_type = PLAIN, headers = b""
+        self.poll = None
+        if self.dialect:
+            headers = self._headers(poll)
+            if self.jsonp is not None:
+                payload = script(self.jsonp, payload)
+                content_type = SCRIPT
+                headers += NO_SNIFFING
+            elif self._wants_binary(messages):
+                content_type = BINARY
+        if (
+            0 <= self.engine.compress_from <= PyBytes_GET_SIZE(payload)
+            and may_compress(messages)
+        ):
+            encoding = accepted_encoding(poll.header(b"accept-encoding"))
+            if encoding is not None:
+                payload = compressed(payload, encoding)
+                headers += b"Content-Encoding: " + <bytes> encoding + b"\r\n"
+        poll.respond(200, content_type, payload, headers)
+        return 0
+
+
+cdef Py_ssize_t _count(list messages) except -1:
+    """How many packets these are."""
+    cdef Outgoing m
+    cdef Py_ssize_t count = 0
+    for m in messages:
+        count += m.count()
+    return count
+
+
+cdef bint may_compress(list messages) except -1:
+    """Whether all of these may be compressed."""
+    cdef Outgoing m
+    for m in messages:
+        if m.plain:
+            return False
+    return True
+
+
+cpdef bytes compressed(bytes body, bytes encoding):
+    """A body of a response in one of `ENCODINGS`."""
+    if encoding == b"br":
+        return brotli.compress(body, quality=5)
+    if encoding == b"gzip":
+        return gzip.compress(body, 6, mtime=0)
+    return zlib.compress(body)
+
+
+def accepted_encoding(bytes accept, tuple encodings=ENCODINGS):
+    """Which of `encodings` an Accept-Encoding prefers (RFC 9110, 12.5.3).
+
+    None if it accepts none of them, or there is no such header.
+    """
+    if accept is None:
+        return None
+    weights = {}
+    for item in accept.lower().split(b","):
+        name, _, parameters = item.partition(b";")
+        weight = 1.0
+        key, _, value = parameters.strip().partition(b"=")
+        if key.strip() == b"q":
+            try:
+                weight = float(value)
+            except ValueError:
+                weight = 0.0
+        weights[name.strip()] = weight
+    default = weights.get(b"*", 0.0)
+    best, chosen = 0.0, None
+    for name in encodings:
+        weight = weights.get(name, default)
+        if weight > best:
+            best, chosen = weight, name
+    # `identity` may be preferred, with a greater weight.
+    if weights.get(b"identity", 0.0) > best:
+        return None
+    return chosen

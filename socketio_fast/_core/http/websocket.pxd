@@ -1,0 +1,61 @@
+# WebSocket connections: the transport, and the adoption of a socket from HTTP.
+from socketio_fast._core.engine.deadlines cimport Deadline
+from socketio_fast._core.protocol.deflate cimport Deflate
+from socketio_fast._core.http.handshake cimport Request
+from socketio_fast._core.protocol.outgoing cimport Outgoing
+from socketio_fast._core.engine.session cimport Engine, Session, Transport
+from socketio_fast._core.protocol.wire cimport sf_frame, sf_utf8
+from socketio_fast._core.engine.writer cimport Writer
+
+
+cdef class Connections:
+    # The open connections of a server, HTTP or WebSocket.
+    cdef:
+        readonly set open
+        object waiter               # a Future of somebody who waits for none
+
+    cdef int add(self, object connection) except -1
+    cdef int discard(self, object connection) except -1
+
+
+cdef class WebSocket(Transport):
+    cdef:
+        Engine engine
+        Writer writer
+        Deflate deflate             # permessage-deflate; None: not negotiated
+        Connections connections     # this one is among them while it is open
+        Deadline close_deadline
+        # Reading: an incomplete frame, and how long it must get to be read on.
+        bytearray partial
+        Py_ssize_t needed
+        # Reading: a fragmented message, what has come of it, and the check of its text.
+        int fragment_type           # 0: none; with RSV1 if it is compressed
+        bytearray fragments
+        sf_utf8 utf8
+        bytes pong                  # the last one, while the writer is paused
+        bint close_sent
+        bint dead                   # nothing is read any more
+        bint paused                 # nothing is read for now
+
+    cdef int begin(self, Session session, object environ_source) except -1
+    cdef inline int _write(self, bytes data) except -1
+    cdef int _send_close(self, object code) except -1
+    cdef int _close_connection(self) except -1
+    cdef Py_ssize_t _read(self, const char *p, Py_ssize_t n, bint own) except -1
+    cdef int _check_frame(self, const sf_frame *f) except -1
+    cdef int _on_frame(
+        self, int opcode, bint fin, const char *p, Py_ssize_t n
+    ) except -1
+    cdef int _on_compressed(self, int opcode, const char *p, Py_ssize_t n) except -1
+    cdef int _on_packet(self, const char *p, Py_ssize_t n) except -1
+    cdef int _on_fragment(self, const char *p, Py_ssize_t n, bint fin) except -1
+    cdef int _on_close(self, const char *p, Py_ssize_t n) except -1
+
+
+cpdef bytes websocket_key(Request request)
+cpdef bytes subprotocol_header(Request request)
+cdef Deflate negotiated(Engine engine, Request request)
+cdef int adopt(
+    Writer writer, Engine engine, Session session, object environ_source, bytes key,
+    bytes headers, bytes tail, Connections connections, Deflate deflate,
+) except -1

@@ -1,0 +1,596 @@
+"""The WebSocket transport (RFC 6455), server side.
+
+Reading: a burst comes from the event loop as one `bytes`; frames are scanned where they
+lie, and unmasked into one buffer for all connections, so that an idle connection holds
+none. What is there of an incomplete frame waits, grown as it comes, never beyond
+`max_http_buffer_size` and a head: sizes are checked before a payload is buffered.
+
+Writing: `Outgoing` renders frames once for everybody, and `Writer` sends those of a
+pass of the loop at once.
+"""
+import asyncio
+import re
+from hashlib import sha1
+
+import cython
+from cpython.bytearray cimport (
+    PyByteArray_AS_STRING,
+    PyByteArray_GET_SIZE,
+    PyByteArray_Resize,
+)
+from cpython.bytes cimport (
+    PyBytes_AS_STRING,
+    PyBytes_FromStringAndSize,
+    PyBytes_GET_SIZE,
+)
+from libc.string cimport memcpy
+
+from socketio_fast._core.protocol.deflate cimport Deflate
+from socketio_fast._core.http.handshake cimport Request
+from socketio_fast._core.protocol.outgoing cimport (
+    FRAMES_3,
+    FRAMES_3_BASE64,
+    FRAMES_BASE64,
+    Outgoing,
+)
+from socketio_fast._core.engine.runner cimport Runner
+from socketio_fast._core.engine.session cimport (
+    BASE64,
+    REVISION_3,
+    Engine,
+    Session,
+    Transport,
+)
+from socketio_fast._core.protocol.wire cimport (
+    SF_BINARY,
+    SF_CLOSE,
+    SF_CONTINUATION,
+    SF_FRAME_CONTROL,
+    SF_FRAME_LENGTH,
+    SF_FRAME_OPCODE,
+    SF_FRAME_RESERVED_BIT,
+    SF_FRAME_UNMASKED,
+    SF_PING,
+    SF_PONG,
+    SF_TEXT,
+    sf_base64_decode,
+    sf_base64_encode,
+    sf_frame,
+    sf_frame_head,
+    sf_scan_frame,
+    sf_unmask,
+    sf_utf8,
+    sf_utf8_feed,
+)
+from socketio_fast._core.engine.writer cimport Writer
+
+from socketio_fast._core.engine.session import GOING_AWAY
+from socketio_fast._core.engine.session import SERVER_DISCONNECT as _SERVER_DISCONNECT
+from socketio_fast.exceptions import LimitError, ProtocolError
+
+cdef extern from "Python.h":
+    Py_ssize_t PY_SSIZE_T_MAX
+
+cdef enum:
+    # A larger payload is not unmasked into the shared buffer.
+    SCRATCH_SIZE = 65536
+    D_CLOSE = 0
+    RSV1 = 0x40  # in an opcode: the message is compressed
+
+# The first of a list, if it is a token (RFC 9110, section 5.6.2).
+FIRST_TOKEN = re.compile(rb"[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*(?:,|\Z)")
+
+# How long a client has to answer a close frame (seconds).
+cdef double CLOSE_TIMEOUT = 10.0
+
+# Shared by all connections: what is unmasked is decoded before any Python code runs.
+cdef char unmasked[SCRATCH_SIZE]
+
+cdef dict VIOLATIONS = {
+    SF_FRAME_RESERVED_BIT: "reserved bit set without an extension",
+    SF_FRAME_OPCODE: "reserved opcode",
+    SF_FRAME_UNMASKED: "frame of a client that is not masked",
+    SF_FRAME_CONTROL: "control frame that is fragmented or above 125 bytes",
+    SF_FRAME_LENGTH: "payload length not in its shortest form, or above 2^63 - 1",
+}
+
+
+@cython.final
+cdef class Connections:
+    """The open connections of a server; each has `abort_connection()`."""
+
+    def __cinit__(self):
+        self.open = set()
+
+    cdef int add(self, object connection) except -1:
+        self.open.add(connection)
+        return 0
+
+    cdef int discard(self, object connection) except -1:
+        self.open.discard(connection)
+        if self.waiter is not None and not self.open and not self.waiter.done():
+            self.waiter.set_result(None)
+        return 0
+
+    async def wait_closed(self, timeout):
+        """Wait until all are closed, `timeout` seconds at most."""
+        if self.open:
+            self.waiter = asyncio.get_running_loop().create_future()
+            await asyncio.wait((self.waiter,), timeout=timeout)
+            self.waiter = None
+
+    def abort_all(self):
+        """Close all, now."""
+        for connection in list(self.open):
+            connection.abort_connection()
+
+
+@cython.final
+cdef class WebSocket(Transport):
+    """One WebSocket connection; an asyncio protocol."""
+
+    name = "websocket"
+
+    cdef int begin(self, Session session, object environ_source) except -1:
+        """The handshake is done: open a session, or probe one for an upgrade."""
+        if environ_source is not None:
+            session.open(self, environ_source)
+        elif not session.begin_upgrade(self):
+            # It has a WebSocket, or another one tries.
+            self._send_close(None)
+        return 0
+
+    # From session.
+
+    cpdef int send(self, Outgoing m) except -1:
+        if self.dialect and m.attachments is not None:
+            if not self.dialect & REVISION_3:
+                return self._write(m.rendering(FRAMES_BASE64))
+            return self._write(m.rendering(
+                FRAMES_3_BASE64 if self.dialect & BASE64 else FRAMES_3
+            ))
+        if self.deflate is not None and not m.plain:
+            return self._write(self.deflate.frames(m))
+        return self._write(m.frames())
+
+    cdef inline int _write(self, bytes data) except -1:
+        cdef Writer writer = self.writer
+        if self.close_sent or writer.transport is None:
+            return 0
+        writer.write(data)
+        if writer.size + writer.handed > self.engine.high_water_mark:
+            if self.session is not None:
+                self.engine.overflow(self.session)
+        return 0
+
+    cpdef Py_ssize_t buffered(self) except -1:
+        return self.writer.buffered()
+
+    cpdef bint writable(self) except -1:
+        return self.writer.writable()
+
+    cpdef int flush(self) except -1:
+        return self.writer.flush_all()
+
+    cdef int part(self) except -1:
+        return self.writer.part()
+
+    cpdef int close(self) except -1:
+        self._send_close(None)
+        return 0
+
+    cpdef int go_away(self) except -1:
+        self._send_close(GOING_AWAY if self.engine.draining else None)
+        return 0
+
+    cpdef int abort(self, object code) except -1:
+        # The close frame leaves behind what is pending; nothing more is read or waited
+        # for but the answer to it. Who does not read gets none.
+        self.session = None
+        if self.writer.paused:
+            self.abort_connection()
+        else:
+            self._send_close(code)
+        return 0
+
+    cpdef int refuse(self) except -1:
+        return self.abort(1008)
+
+    cpdef int release(self) except -1:
+        return 0
+
+    cpdef int pause(self) except -1:
+        if self.paused or self.dead or self.close_sent:
+            return 0
+        self.paused = True
+        # What the event loop still gives is kept, unread.
+        self.needed = PY_SSIZE_T_MAX
+        if self.partial is None:
+            self.partial = bytearray()
+        if self.writer.transport is not None:
+            self.writer.transport.pause_reading()
+        return 0
+
+    cpdef int resume(self) except -1:
+        if not self.paused:
+            return 0
+        self.paused = False
+        self.needed = 0
+        self.data_received(b"")
+        if self.writer.transport is not None and not self.paused:
+            self.writer.transport.resume_reading()
+        return 0
+
+    cpdef list handover(self):
+        return []
+
+    cdef int _send_close(self, object code) except -1:
+        cdef char frame[4]
+        if self.close_sent or self.writer.transport is None:
+            return 0
+        if code is None:
+            # As ws for Node.js: a close frame without a code.
+            sf_frame_head(frame, SF_CLOSE, 0)
+            self._write(frame[:2])
+        else:
+            sf_frame_head(frame, SF_CLOSE, 2)
+            frame[2] = <char> (<int> code >> 8)
+            frame[3] = <char> (<int> code & 0xFF)
+            self._write(frame[:4])
+        self.close_sent = True
+        self.close_deadline = self.engine.start(CLOSE_TIMEOUT, D_CLOSE, self)
+        # The client's close frame is read.
+        return self.resume() if self.paused else 0
+
+    cdef int _close_connection(self) except -1:
+        """The closing handshake is over, or there can be none."""
+        cdef Writer writer = self.writer
+        self.dead = True
+        self.partial = None
+        if writer.fd >= 0:
+            # Closed when the client closes, or late. To close it now, with something
+            # unread, would reset it, and the client could lose the close frame.
+            return writer.write_eof()
+        return writer.close()
+
+    def close_connection(self):
+        """The server stops: end the session, and close."""
+        cdef Session session = self.session
+        if session is None or session.probe is self:
+            self._send_close(None)
+        else:
+            session.close(_SERVER_DISCONNECT)
+
+    def abort_connection(self):
+        """Close now, without a close frame."""
+        if self.writer.transport is not None:
+            self.writer.transport.abort()
+
+    cdef int on_deadline(self, int kind, double now) except -1:
+        self.close_deadline = None
+        self.abort_connection()
+        return 0
+
+    # From the event loop.
+
+    def data_received(self, bytes data not None):
+        cdef bytearray joined = self.partial
+        cdef const char *p = PyBytes_AS_STRING(data)
+        cdef Py_ssize_t n = PyBytes_GET_SIZE(data), taken
+        cdef Runner runner = self.engine.runner
+        cdef bint burst
+        if self.dead:
+            return
+        if joined is not None:
+            joined += data
+            n = PyByteArray_GET_SIZE(joined)
+            if n < self.needed:
+                return
+            p = PyByteArray_AS_STRING(joined)
+            self.partial = None
+        burst = runner.begin_burst()
+        try:
+            taken = self._read(p, n, joined is not None)
+            if taken < n and not self.dead:
+                if joined is None:
+                    joined = bytearray(p[taken:n])
+                else:
+                    # Moves no bytes: the next pause may come behind one frame.
+                    del joined[:taken]
+                self.partial = joined
+        except BaseException as exc:
+            # After a violation nothing that follows can be understood.
+            self._fail(exc)
+            self._close_connection()
+        finally:
+            if burst:
+                runner.end_burst()
+
+    def eof_received(self):
+        return False
+
+    def connection_made(self, transport):
+        pass  # adopt() was before
+
+    def connection_lost(self, exc):
+        cdef Session session = self.session
+        self.dead = self.close_sent = True
+        self.partial = self.fragments = None
+        self.writer.lost()
+        self.connections.discard(self)
+        if self.close_deadline is not None:
+            self.close_deadline.cancel()
+            self.close_deadline = None
+        if session is not None:
+            session.on_transport_close(self, "transport close")
+            self.session = None
+
+    def pause_writing(self):
+        self.writer.paused = True
+
+    def resume_writing(self):
+        cdef bytes pong = self.pong
+        cdef Session session
+        self.pong = None
+        if pong is not None:
+            self._write(pong)
+        self.writer.resume()
+        session = self.session
+        if session is not None and session.outflow is not None:
+            session.flushed()
+
+    # Reading.
+
+    cdef Py_ssize_t _read(self, const char *p, Py_ssize_t n, bint own) except -1:
+        """Read frames; returns how many bytes, the rest is an incomplete frame.
+
+        `own`: the memory is nobody else's, and may be written to.
+        """
+        cdef Py_ssize_t i = 0, size
+        cdef bytes large
+        cdef char *payload
+        cdef sf_frame f
+        while i < n and not self.dead and not self.paused:
+            f = sf_scan_frame(p + i, n - i)
+            self._check_frame(&f)
+            size = f.length
+            if f.head == 0 or n - i - <Py_ssize_t> f.head < size:
+                self.needed = f.head + size if f.head else n - i + 1
+                break
+            if size <= SCRATCH_SIZE:
+                payload = unmasked
+            elif own:
+                payload = <char *> p + i + f.head
+            else:
+                large = PyBytes_FromStringAndSize(NULL, size)
+                payload = PyBytes_AS_STRING(large)
+            sf_unmask(payload, p + i + f.head, size, f.mask)
+            i += f.head + size
+            if self.close_sent and f.opcode != SF_CLOSE:
+                continue
+            try:
+                self._on_frame(
+                    f.opcode | RSV1 if f.compressed else f.opcode, f.fin, payload, size
+                )
+            except ProtocolError as exc:
+                if exc.code == 1002 or exc.code == 1009:
+                    raise
+                self._fail(exc)
+            except BaseException as exc:
+                self._fail(exc)
+        return i
+
+    def _fail(self, exc):
+        """The client broke a rule: its session ends, with a close frame."""
+        cdef Session session = self.session
+        if session is None or session.probe is self:
+            self._send_close(exc.code if isinstance(exc, ProtocolError) else None)
+        else:
+            session.on_error(exc)
+
+    cdef int _check_frame(self, const sf_frame *f) except -1:
+        """Rules that the head of a frame breaks, as soon as they can be seen."""
+        cdef Py_ssize_t limit = self.engine.max_payload
+        if f.error:
+            raise ProtocolError(VIOLATIONS[f.error], code=1002)
+        if f.compressed and self.deflate is None:
+            raise ProtocolError(VIOLATIONS[SF_FRAME_RESERVED_BIT], code=1002)
+        if f.head == 0 or f.opcode >= SF_CLOSE:
+            return 0
+        if f.opcode == SF_CONTINUATION:
+            if not self.fragment_type:
+                raise ProtocolError("continuation of nothing", code=1002)
+            limit -= PyByteArray_GET_SIZE(self.fragments)
+        elif self.fragment_type:
+            raise ProtocolError("new message inside a fragmented one", code=1002)
+        if f.length > <size_t> limit:
+            raise LimitError(
+                f"message of more than max_http_buffer_size={self.engine.max_payload}",
+                code=1009,
+            )
+        return 0
+
+    cdef int _on_frame(
+        self, int opcode, bint fin, const char *p, Py_ssize_t n
+    ) except -1:
+        cdef char out[128]
+        cdef char *payload
+        if opcode == SF_CONTINUATION:
+            return self._on_fragment(p, n, fin)
+        if opcode & ~RSV1 == SF_TEXT or opcode & ~RSV1 == SF_BINARY:
+            if fin:
+                if opcode & RSV1:
+                    return self._on_compressed(opcode, p, n)
+                if opcode == SF_TEXT:
+                    return self._on_packet(p, n)
+                return self.on_binary(p[:n])
+            self.fragment_type = opcode
+            self.fragments = bytearray()
+            self.utf8 = sf_utf8(0, 0, 0)
+            return self._on_fragment(p, n, False)
+        if opcode == SF_PING:
+            payload = sf_frame_head(out, SF_PONG, n)
+            memcpy(payload, p, n)
+            if self.writer.paused:
+                # Who pings and does not read gets one answer (section 5.5.3).
+                self.pong = out[:payload - out + n]
+                return 0
+            return self._write(out[:payload - out + n])
+        if opcode == SF_CLOSE:
+            return self._on_close(p, n)
+        return 0  # PONG
+
+    cdef int _on_compressed(self, int opcode, const char *p, Py_ssize_t n) except -1:
+        cdef Deflate deflate = self.deflate
+        cdef bytes message = deflate.inflate(p, n, self.engine.max_payload)
+        if opcode & ~RSV1 == SF_BINARY:
+            return self.on_binary(message)
+        return self._on_packet(
+            PyBytes_AS_STRING(message), PyBytes_GET_SIZE(message)
+        )
+
+    cdef int _on_packet(self, const char *p, Py_ssize_t n) except -1:
+        # A message is checked for UTF-8 by whoever decodes it, once. The rest here.
+        cdef sf_utf8 state = sf_utf8(0, 0, 0)
+        if n == 0 or p[0] != c"4":
+            if not sf_utf8_feed(&state, p, n) or state.need:
+                raise ProtocolError("text is not UTF-8", code=1007)
+            return self.on_text(p, n)
+        try:
+            return self.on_text(p, n)
+        except ProtocolError:
+            if not sf_utf8_feed(&state, p, n) or state.need:
+                raise ProtocolError("text is not UTF-8", code=1007) from None
+            raise
+
+    cdef int _on_fragment(self, const char *p, Py_ssize_t n, bint fin) except -1:
+        cdef bytearray message = self.fragments
+        cdef Py_ssize_t size = PyByteArray_GET_SIZE(message)
+        cdef int type = self.fragment_type
+        if type == SF_TEXT:
+            if not sf_utf8_feed(&self.utf8, p, n) or (fin and self.utf8.need):
+                raise ProtocolError("text is not UTF-8", code=1007)
+        PyByteArray_Resize(message, size + n)
+        memcpy(PyByteArray_AS_STRING(message) + size, p, n)
+        if not fin:
+            return 0
+        self.fragments = None
+        self.fragment_type = 0
+        p = PyByteArray_AS_STRING(message)
+        if type & RSV1:
+            return self._on_compressed(type, p, size + n)
+        if type == SF_TEXT:
+            return self.on_text(p, size + n)
+        return self.on_binary(p[:size + n])
+
+    cdef int _on_close(self, const char *p, Py_ssize_t n) except -1:
+        cdef Session session = self.session
+        cdef sf_utf8 state = sf_utf8(0, 0, 0)
+        cdef object code = None
+        if n == 1:
+            raise ProtocolError("close frame with half a code", code=1002)
+        if n:
+            code = <unsigned char> p[0] << 8 | <unsigned char> p[1]
+            if not (
+                1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999
+            ):
+                raise ProtocolError(f"invalid close code {code}", code=1002)
+            if not sf_utf8_feed(&state, p + 2, n - 2) or state.need:
+                raise ProtocolError("close reason is not UTF-8", code=1007)
+        # The same code back, and the server is the first to close the connection.
+        self._send_close(code)
+        self.dead = True
+        if session is not None:
+            session.on_transport_close(self, "transport close")
+        return self.writer.finish()
+
+
+cpdef bytes websocket_key(Request request):
+    """The Sec-WebSocket-Key of a valid WebSocket handshake (RFC 6455, 4.2.1).
+
+    Raises ProtocolError that says what is missing.
+    """
+    cdef bytes key = request.header(b"sec-websocket-key")
+    if (
+        not request.has_token(b"upgrade", b"websocket")
+        or not request.has_token(b"connection", b"upgrade")
+    ):
+        raise ProtocolError("not an upgrade to websocket")
+    if request.header(b"sec-websocket-version") != b"13":
+        raise ProtocolError("Sec-WebSocket-Version is not 13")
+    # 16 bytes in base64 (RFC 4648): 22 characters, the last for two bits, and "==".
+    if (
+        key is None
+        or request.count(b"sec-websocket-key") != 1
+        or len(key) != 24
+        or key[22:] != b"=="
+        or sf_base64_decode(unmasked, PyBytes_AS_STRING(key), 24) != 16
+    ):
+        raise ProtocolError("Sec-WebSocket-Key is not 16 bytes in base64")
+    return key
+
+
+cpdef bytes subprotocol_header(Request request):
+    """The response line that chooses the first subprotocol offered, as ws for Node.js
+    does: browsers fail a connection for which none is chosen. Empty for no offer, or
+    one that is not a token (RFC 6455, section 4.1)."""
+    cdef bytes offered = request.header(b"sec-websocket-protocol")
+    match = None if offered is None else FIRST_TOKEN.match(offered)
+    return b"" if match is None else b"Sec-WebSocket-Protocol: %b\r\n" % match[1]
+
+
+cdef Deflate negotiated(Engine engine, Request request):
+    """The permessage-deflate of a handshake; None without it.
+
+    Raises ProtocolError if Sec-WebSocket-Extensions is malformed.
+    """
+    if engine.deflate is None:
+        return None
+    return engine.deflate.negotiate([
+        value for name, value in request.headers if name == b"sec-websocket-extensions"
+    ])
+
+
+cdef int adopt(
+    Writer writer, Engine engine, Session session, object environ_source, bytes key,
+    bytes headers, bytes tail, Connections connections, Deflate deflate,
+) except -1:
+    """Turn an HTTP connection into a WebSocket.
+
+    Args:
+        writer: Of the connection.
+        engine: Where a new session belongs.
+        session: The session that upgrades, or the new one.
+        environ_source: Of a new one, has environ(): the handshake; None for an upgrade.
+        key: Its valid Sec-WebSocket-Key.
+        headers: More lines for the response.
+        tail: Bytes behind the request.
+        connections: Those of the server.
+        deflate: What `negotiated()` gave.
+    """
+    cdef WebSocket ws = WebSocket.__new__(WebSocket)
+    cdef char accept[28]
+    cdef bytes digest = sha1(key + _GUID).digest()
+    sf_base64_encode(accept, PyBytes_AS_STRING(digest), 20)
+    ws.engine = engine
+    ws.writer = writer
+    ws.deflate = deflate
+    ws.connections = connections
+    connections.add(ws)
+    writer.transport.set_protocol(ws)
+    ws._write(b"".join((
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+        b"Connection: Upgrade\r\nSec-WebSocket-Accept: ",
+        accept[:28], b"\r\n", headers, b"" if deflate is None else deflate.header,
+        b"\r\n",
+    )))
+    # Clients may listen for messages only once they have read the response.
+    writer.part()
+    ws.begin(session, environ_source)
+    if tail:
+        ws.data_received(tail)
+    return 0
+
+
+# RFC 6455, section 1.3.
+cdef bytes _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"

@@ -1,0 +1,1 @@
+"""Bytes and values: packets, frames, JSON, attachments. No time, no sockets."""

@@ -1,0 +1,33 @@
+# permessage-deflate (RFC 7692): what is negotiated, and the messages.
+from socketio_fast._core.protocol.outgoing cimport Outgoing
+
+
+cdef class Deflate:
+    # Parameters that a connection negotiated; without context takeover, of many.
+    cdef:
+        readonly bytes header       # the line of the response
+        readonly object server_bits     # an int, the key of what is rendered
+        readonly int client_bits
+        readonly bint server_takeover
+        readonly bint client_takeover
+        Py_ssize_t threshold
+        object compressobj
+        int level
+        int mem_level
+        # With context takeover, from the first message on.
+        object compressor
+        object decompressor
+
+    cdef bytes frames(self, Outgoing m)
+    cdef bytes inflate(self, const char *p, Py_ssize_t n, Py_ssize_t limit)
+    cdef bytes _frame(self, int opcode, bytes head, bytes body)
+
+
+cdef class Extension:
+    # What a server accepts.
+    cdef:
+        readonly object options     # config.DeflateOptions
+        dict shared                 # Deflate without context takeover, by header
+
+    cpdef Deflate negotiate(self, list values)
+    cdef Deflate _accept(self, list parameters)

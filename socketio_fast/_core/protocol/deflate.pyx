@@ -1,0 +1,282 @@
+"""permessage-deflate (RFC 7692): negotiation, and what it does to messages.
+
+Without context takeover, the default in both directions, parameters are all there is:
+connections share them, an idle one costs nothing, and a broadcast is compressed once
+for each window size. With it a connection has a compressor and a decompressor, made
+with the first message that needs them.
+"""
+import re
+import zlib
+
+import cython
+from cpython.bytes cimport (
+    PyBytes_AS_STRING,
+    PyBytes_FromStringAndSize,
+    PyBytes_GET_SIZE,
+)
+from libc.string cimport memcpy
+
+from socketio_fast._core.protocol cimport eio
+from socketio_fast._core.protocol.outgoing cimport Outgoing
+from socketio_fast._core.protocol.wire cimport (
+    SF_BINARY,
+    SF_TEXT,
+    sf_frame_head,
+    sf_frame_head_size,
+)
+
+from socketio_fast.exceptions import LimitError, ProtocolError
+
+try:
+    from isal import isal_zlib
+except ImportError:
+    isal_zlib = None
+
+cdef enum:
+    RSV1 = 0x40
+    TAIL_SIZE = 4
+
+# What ends each compressed message, and is not sent (section 7.2.1).
+cdef bytes TAIL = b"\0\0\xff\xff"
+
+cdef object _decompressobj = zlib.decompressobj
+cdef object _SYNC = zlib.Z_SYNC_FLUSH
+cdef object _DEFLATED = zlib.DEFLATED
+cdef object _error = zlib.error
+
+cdef str _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+cdef object _NAME = re.compile(rf"[ \t]*({_TOKEN})[ \t]*")
+cdef object _VALUE = re.compile(
+    rf'[ \t]*(?:({_TOKEN})|"((?:[^"\\]|\\[\x00-\x7f])*)")[ \t]*'
+)
+cdef object _BITS = re.compile(r"8|9|1[0-5]")
+
+
+def parse_extensions(str header not None):
+    """Sec-WebSocket-Extensions as [(name, [(parameter, value or None), …]), …].
+
+    Raises ProtocolError if it is not what RFC 6455, section 9.1, says.
+    """
+    cdef list found = [], parameters
+    cdef Py_ssize_t i = 0, n = len(header)
+    while True:
+        match = _NAME.match(header, i)
+        if match is None:
+            raise ProtocolError("Sec-WebSocket-Extensions is malformed")
+        parameters = []
+        found.append((match[1].lower(), parameters))
+        i = match.end()
+        while i < n and header[i] == ";":
+            match = _NAME.match(header, i + 1)
+            if match is None:
+                raise ProtocolError("Sec-WebSocket-Extensions is malformed")
+            name, value, i = match[1].lower(), None, match.end()
+            if i < n and header[i] == "=":
+                match = _VALUE.match(header, i + 1)
+                if match is None:
+                    raise ProtocolError("Sec-WebSocket-Extensions is malformed")
+                value, i = match[1], match.end()
+                if value is None:
+                    value = re.sub(r"\\(.)", r"\1", match[2])
+            parameters.append((name, value))
+        if i == n:
+            return found
+        if header[i] != ",":
+            raise ProtocolError("Sec-WebSocket-Extensions is malformed")
+        i += 1
+
+
+@cython.final
+cdef class Extension:
+    """What a server accepts of permessage-deflate.
+
+    Args:
+        options: A config.DeflateOptions.
+    """
+
+    def __cinit__(self, options):
+        self.options = options
+        self.shared = {}
+
+    cpdef Deflate negotiate(self, list values):
+        """Answer the values of Sec-WebSocket-Extensions: the first offer that can be
+        accepted; None if there is none. Raises ProtocolError if they are malformed."""
+        cdef Deflate found
+        if not values:
+            return None
+        for name, parameters in parse_extensions(b",".join(values).decode("latin-1")):
+            if name == "permessage-deflate":
+                found = self._accept(parameters)
+                if found is not None:
+                    return found
+        return None
+
+    cdef Deflate _accept(self, list parameters):
+        """Section 7.1: the answer to one offer, None to decline it."""
+        cdef Deflate d
+        cdef dict offer = dict(parameters)
+        cdef object options = self.options
+        cdef int server_bits = options.server_max_window_bits
+        cdef int client_bits = options.client_max_window_bits
+        cdef bint server_takeover, client_takeover
+        if len(offer) != len(parameters):
+            return None  # a parameter twice
+        for name, value in parameters:
+            if name in ("server_no_context_takeover", "client_no_context_takeover"):
+                if value is not None:
+                    return None
+            elif name in ("server_max_window_bits", "client_max_window_bits"):
+                if value is None:
+                    if name == "server_max_window_bits":
+                        return None
+                elif _BITS.fullmatch(value) is None:
+                    return None
+            else:
+                return None
+        if "server_max_window_bits" in offer:
+            server_bits = min(server_bits, int(offer["server_max_window_bits"]))
+            if server_bits < 9:
+                return None  # zlib compresses with no window of 256 bytes
+        if "client_max_window_bits" in offer:
+            client_bits = min(client_bits, int(offer["client_max_window_bits"] or 15))
+        elif client_bits < 15:
+            return None  # it does not know how to use a smaller window
+        server_takeover = not (
+            options.server_no_context_takeover or "server_no_context_takeover" in offer
+        )
+        client_takeover = not (
+            options.client_no_context_takeover or "client_no_context_takeover" in offer
+        )
+        answer = ["permessage-deflate"]
+        if not server_takeover:
+            answer.append("server_no_context_takeover")
+        if not client_takeover:
+            answer.append("client_no_context_takeover")
+        if server_bits < 15 or "server_max_window_bits" in offer:
+            answer.append(f"server_max_window_bits={server_bits}")
+        if client_bits < 15:
+            answer.append(f"client_max_window_bits={client_bits}")
+        header = f"Sec-WebSocket-Extensions: {'; '.join(answer)}\r\n".encode()
+        d = self.shared.get(header)
+        if d is not None:
+            return d
+        d = Deflate.__new__(Deflate)
+        d.header = header
+        d.server_bits = server_bits
+        d.client_bits = client_bits
+        d.server_takeover = server_takeover
+        d.client_takeover = client_takeover
+        d.threshold = options.threshold
+        d.level = options.level
+        d.mem_level = options.mem_level
+        # At level 1 ISA-L makes the same size in less time; it knows no higher ones.
+        d.compressobj = (
+            isal_zlib.compressobj if isal_zlib is not None and options.level == 1
+            else zlib.compressobj
+        )
+        if not server_takeover and not client_takeover:
+            self.shared[header] = d
+        return d
+
+
+@cython.final
+cdef class Deflate:
+    """Compresses and decompresses the messages of a connection."""
+
+    cdef bytes frames(self, Outgoing m):
+        """The WebSocket frames of a message, compressed where that is worth it."""
+        cdef bytes frames
+        cdef list parts
+        if m.size() < self.threshold:
+            return m.frames()
+        if not self.server_takeover:
+            frames = <bytes> m.rendered(self.server_bits)
+            if frames is not None:
+                return frames
+        parts = []
+        if m.head is not None:
+            parts.append(self._frame(SF_TEXT, m.head, m.body))
+        for data in m.attachments or ():
+            parts.append(self._frame(SF_BINARY, data, b""))
+        frames = parts[0] if len(parts) == 1 else b"".join(parts)
+        if not self.server_takeover:
+            m.keep(self.server_bits, frames)
+        return frames
+
+    cdef bytes _frame(self, int opcode, bytes head, bytes body):
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(head) + PyBytes_GET_SIZE(body), n
+        cdef object compressor
+        cdef bytes begin, end, frame
+        cdef char *out
+        if size >= self.threshold:
+            compressor = self.compressor
+            if compressor is None:
+                compressor = self.compressobj(
+                    self.level, _DEFLATED, -<int> self.server_bits, self.mem_level
+                )
+                if self.server_takeover:
+                    self.compressor = compressor
+            begin = compressor.compress(head + body)
+            end = compressor.flush(_SYNC)
+            n = PyBytes_GET_SIZE(begin) + PyBytes_GET_SIZE(end) - TAIL_SIZE
+            # What a takeover goes on from must be sent.
+            if n < size or self.server_takeover:
+                frame = PyBytes_FromStringAndSize(NULL, sf_frame_head_size(n) + n)
+                out = sf_frame_head(PyBytes_AS_STRING(frame), opcode | RSV1, n)
+                # The tail may lie in both pieces.
+                begin = (begin + end)[:n]
+                memcpy(out, PyBytes_AS_STRING(begin), n)
+                return frame
+        if opcode == SF_TEXT:
+            return eio.text_frame(head, body)
+        return eio.binary_frame(head)
+
+    cdef bytes inflate(self, const char *p, Py_ssize_t n, Py_ssize_t limit):
+        """The message of a compressed payload.
+
+        Never more than a byte above `limit` is decompressed. Raises LimitError above
+        it, ProtocolError if the payload is not compressed.
+        """
+        cdef object decompressor = self.decompressor
+        cdef bytes message, rest
+        if n == 0:
+            return b""
+        if decompressor is None:
+            # zlib made before 1.2.9 a window of 9 bits where 8 was asked for.
+            decompressor = _decompressobj(-max(self.client_bits, 9))
+            if self.client_takeover:
+                self.decompressor = decompressor
+        try:
+            message = decompressor.decompress(p[:n], limit + 1)
+            if PyBytes_GET_SIZE(message) <= limit and not decompressor.eof:
+                rest = decompressor.decompress(
+                    TAIL, limit + 1 - PyBytes_GET_SIZE(message)
+                )
+                if rest:
+                    message += rest
+        except _error as exc:
+            raise ProtocolError(f"compressed message: {exc}", code=1007) from None
+        if PyBytes_GET_SIZE(message) > limit:
+            raise LimitError(
+                f"decompressed message of more than max_http_buffer_size={limit}",
+                code=1009,
+            )
+        if decompressor.eof:
+            # A final block (section 7.2.3.4): the next message begins anew. Only the
+            # head of the block that TAIL completes may follow.
+            self.decompressor = None
+            if decompressor.unused_data not in (b"", b"\0", TAIL):
+                raise ProtocolError(
+                    "compressed message: something follows its final block", code=1007
+                )
+        return message
+
+    def render(self, Outgoing m not None):
+        """The frames of a message."""
+        return self.frames(m)
+
+    def read(self, bytes payload not None, Py_ssize_t limit):
+        """The message of a payload."""
+        return self.inflate(
+            PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload), limit
+        )

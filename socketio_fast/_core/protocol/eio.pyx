@@ -1,0 +1,176 @@
+"""Engine.IO packets, revision 4.
+
+    packet  = type data                     text; `type` is one digit, 0 to 6
+    payload = packet *( %x1e packet )       HTTP long-polling
+    packet  =/ "b" base64                   a binary message, HTTP long-polling only
+
+A binary message over WebSocket is a binary frame of its bytes alone.
+"""
+from cpython.bytes cimport (
+    PyBytes_AS_STRING,
+    PyBytes_FromStringAndSize,
+    PyBytes_GET_SIZE,
+)
+from libc.string cimport memchr, memcpy
+
+from socketio_fast._core.protocol.wire cimport (
+    SF_BINARY,
+    SF_TEXT,
+    sf_base64_decode,
+    sf_base64_encode,
+    sf_base64_size,
+    sf_base64_tidy,
+    sf_frame_head,
+    sf_frame_head_size,
+)
+
+from socketio_fast.exceptions import PacketError
+
+cdef enum:
+    SEPARATOR = 0x1E  # ASCII record separator
+
+
+cdef int scan_packet(const char *p, Py_ssize_t n, PacketView *view) except -1:
+    """Split a text packet into type and data; raises PacketError."""
+    if n == 0:
+        raise PacketError("empty Engine.IO packet")
+    if p[0] < c"0" or p[0] > c"6":
+        raise PacketError(f"unknown Engine.IO packet type {p[:1]!r}")
+    view.type = p[0] - c"0"
+    view.data = p + 1
+    view.size = n - 1
+    return 0
+
+
+cdef bytes decode_base64(const char *p, Py_ssize_t n):
+    """The bytes of a `b` packet; Java's clients break it into lines (RFC 2045)."""
+    cdef bytes out = PyBytes_FromStringAndSize(NULL, n // 4 * 3 + 2), tidy
+    cdef Py_ssize_t size = sf_base64_decode(PyBytes_AS_STRING(out), p, n)
+    if size < 0:
+        tidy = PyBytes_FromStringAndSize(NULL, n)
+        n = sf_base64_tidy(PyBytes_AS_STRING(tidy), p, n)
+        size = sf_base64_decode(PyBytes_AS_STRING(out), PyBytes_AS_STRING(tidy), n)
+    if size < 0:
+        raise PacketError("binary Engine.IO packet is not base64 (RFC 4648)")
+    return out[:size]
+
+
+cdef const char *packet_end(const char *p, const char *end) noexcept:
+    """Where the packet at p ends, in a payload that ends at `end`."""
+    cdef const char *stop = <const char *> memchr(p, SEPARATOR, end - p)
+    return end if stop is NULL else stop
+
+
+cdef Py_ssize_t count_packets(const char *p, const char *end) noexcept:
+    """How many packets a payload has."""
+    cdef Py_ssize_t count = 1
+    cdef const char *stop = packet_end(p, end)
+    while stop != end:
+        count += 1
+        stop = packet_end(stop + 1, end)
+    return count
+
+
+cdef tuple _packet(const char *p, const char *stop):
+    cdef PacketView view
+    if p < stop and p[0] == c"b":
+        return EIO_BINARY, decode_base64(p + 1, stop - p - 1)
+    scan_packet(p, stop - p, &view)
+    return view.type, view.data[:view.size]
+
+
+def decode_packet(bytes packet not None):
+    """One packet as it is in a polling payload, as (type, data).
+
+    `data` is bytes; the type of a binary message is EIO_BINARY (7). Raises PacketError
+    if it is malformed.
+    """
+    cdef const char *p = PyBytes_AS_STRING(packet)
+    return _packet(p, p + PyBytes_GET_SIZE(packet))
+
+
+def decode_payload(bytes payload not None):
+    """The packets of a polling payload, as a list of (type, data).
+
+    Raises PacketError at the first packet that is malformed.
+    """
+    cdef const char *p = PyBytes_AS_STRING(payload)
+    cdef const char *end = p + PyBytes_GET_SIZE(payload)
+    cdef const char *stop
+    cdef list packets = []
+    while True:
+        stop = packet_end(p, end)
+        packets.append(_packet(p, stop))
+        if stop == end:
+            return packets
+        p = stop + 1
+
+
+def encode_binary(bytes data not None):
+    """The packet of a binary message, as it is in a polling payload."""
+    return base64_packet(data)
+
+
+def encode_payload(list packets not None):
+    """Join packets, as `bytes` each, to one polling payload."""
+    if not all(isinstance(packet, bytes) for packet in packets):
+        raise TypeError("packets are bytes")
+    return join_payload(packets)
+
+
+cdef bytes join_payload(list packets):
+    cdef Py_ssize_t size = len(packets) - 1
+    cdef bytes packet
+    for packet in packets:
+        size += PyBytes_GET_SIZE(packet)
+    cdef bytes payload = PyBytes_FromStringAndSize(NULL, max(size, 0))
+    cdef char *out = PyBytes_AS_STRING(payload)
+    cdef bint first = True
+    for packet in packets:
+        if not first:
+            out[0] = SEPARATOR
+            out += 1
+        first = False
+        memcpy(out, PyBytes_AS_STRING(packet), PyBytes_GET_SIZE(packet))
+        out += PyBytes_GET_SIZE(packet)
+    return payload
+
+
+cdef bytes base64_packet(bytes data):
+    cdef Py_ssize_t n = PyBytes_GET_SIZE(data)
+    cdef bytes packet = PyBytes_FromStringAndSize(NULL, 1 + sf_base64_size(n))
+    cdef char *out = PyBytes_AS_STRING(packet)
+    out[0] = c"b"
+    sf_base64_encode(out + 1, PyBytes_AS_STRING(data), n)
+    return packet
+
+
+cdef bytes text_frame(bytes head, bytes body):
+    """One WebSocket text frame of a packet given in two pieces."""
+    cdef Py_ssize_t h = PyBytes_GET_SIZE(head), b = PyBytes_GET_SIZE(body)
+    cdef bytes frame = PyBytes_FromStringAndSize(
+        NULL, sf_frame_head_size(h + b) + h + b
+    )
+    cdef char *out = sf_frame_head(PyBytes_AS_STRING(frame), SF_TEXT, h + b)
+    memcpy(out, PyBytes_AS_STRING(head), h)
+    memcpy(out + h, PyBytes_AS_STRING(body), b)
+    return frame
+
+
+cdef bytes binary_frame(bytes data):
+    """One WebSocket binary frame."""
+    cdef Py_ssize_t n = PyBytes_GET_SIZE(data)
+    cdef bytes frame = PyBytes_FromStringAndSize(NULL, sf_frame_head_size(n) + n)
+    cdef char *out = sf_frame_head(PyBytes_AS_STRING(frame), SF_BINARY, n)
+    memcpy(out, PyBytes_AS_STRING(data), n)
+    return frame
+
+
+def encode_frames(bytes packet=None, list attachments=None):
+    """The WebSocket frames of a text packet and the binary messages behind it."""
+    cdef list frames = []
+    if packet is not None:
+        frames.append(text_frame(packet, b""))
+    for data in attachments or ():
+        frames.append(binary_frame(data))
+    return b"".join(frames)

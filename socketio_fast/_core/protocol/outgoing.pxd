@@ -1,0 +1,54 @@
+# One encoded message, rendered at most once per kind of transport.
+from libc.stdint cimport int64_t
+
+from socketio_fast._core.protocol.sio cimport Attachments
+
+# What only some clients get: of revision 3, without binary frames, and of other
+# servers' WebSockets.
+cdef enum Rendering:
+    FRAMES_3            # for WebSocket
+    FRAMES_3_BASE64
+    MESSAGES_3          # for a WebSocket that another server speaks
+    MESSAGES_3_BASE64
+    TEXT_PAYLOAD_3      # for HTTP long-polling
+    BINARY_PAYLOAD_3
+    MESSAGES            # of revision 4
+    # From 8 to 15: frames for WebSocket, compressed with a window of 2 ** kind bytes.
+    FRAMES_BASE64 = 16
+    MESSAGES_BASE64
+
+
+cdef class Outgoing:
+    cdef:
+        bytes head              # the text packet in two pieces; None: there is none
+        bytes body
+        list attachments        # binary messages behind it; None: there are none
+        bytes _frames           # rendered for WebSocket
+        bytes _packets          # rendered for HTTP long-polling
+        dict _renderings        # others, by Rendering; None: nobody asked
+        unsigned char droppable     # it may be left out for a slow client
+        unsigned char plain     # it must not be compressed on its way
+        public bint volatile    # it is dropped where it cannot leave at once
+
+    cdef bytes frames(self)
+    cdef bytes packets(self)
+    cdef list messages(self)
+    cdef object rendering(self, int kind)
+    cdef object rendered(self, int kind)
+    cdef int keep(self, int kind, object rendering) except -1
+    cdef object _render(self, int kind)
+    cdef Py_ssize_t size(self) except -1
+    cdef Py_ssize_t count(self) except -1
+    cdef list apart(self)
+
+
+cdef Outgoing event(str namespace, list data, int64_t id)
+cdef Outgoing packet(int type, str namespace, object data, int64_t id)
+cdef Outgoing assembled(
+    int type, str namespace, int64_t id, bytes body, Attachments attachments
+)
+cdef Outgoing numbered(Outgoing m, str namespace, int64_t id)
+cdef Outgoing unrendered(Outgoing m)
+cdef Outgoing with_last(Outgoing m, bytes text)
+cdef Outgoing control(bytes text)
+cdef Outgoing message(object data)

@@ -1,0 +1,267 @@
+"""Outgoing: one encoded message, whoever gets it, by whatever transport.
+
+Server frames are unmasked, so one rendering is valid for every recipient: N recipients
+cost one serialisation, one framing, and N references.
+"""
+import cython
+from cpython.bytes cimport (
+    PyBytes_AS_STRING,
+    PyBytes_FromStringAndSize,
+    PyBytes_GET_SIZE,
+)
+from libc.string cimport memcpy
+
+from socketio_fast._core.protocol cimport eio, eio3, sio
+from socketio_fast._core.protocol.sio cimport Attachments
+
+
+@cython.final
+@cython.no_gc  # bytes and str alone, and what holds them
+@cython.freelist(64)
+cdef class Outgoing:
+    """A text packet, binary messages, or one followed by the others.
+
+    `plain`: permessage-deflate and HTTP compression are kept away from it.
+    `droppable`: an event for which nobody waits; see `send_queue`.
+    """
+
+    cdef bytes frames(self):
+        """The WebSocket frames."""
+        cdef list parts
+        if self._frames is None:
+            if self.attachments is None:
+                self._frames = eio.text_frame(self.head, self.body)
+            else:
+                parts = []
+                if self.head is not None:
+                    parts.append(eio.text_frame(self.head, self.body))
+                for data in self.attachments:
+                    parts.append(eio.binary_frame(data))
+                self._frames = b"".join(parts)
+        return self._frames
+
+    cdef bytes packets(self):
+        """The packets of a polling payload, joined already."""
+        cdef list parts
+        if self._packets is None:
+            parts = []
+            if self.head is not None:
+                parts.append(self.head + self.body)
+            for data in self.attachments or ():
+                parts.append(eio.base64_packet(data))
+            self._packets = eio.join_payload(parts)
+        return self._packets
+
+    cdef list messages(self):
+        """The WebSocket messages, as str and bytes."""
+        return self.rendering(MESSAGES)
+
+    cdef object rendering(self, int kind):
+        """What some clients get, of a `Rendering`: bytes, or messages."""
+        cdef object made = self.rendered(kind)
+        if made is None:
+            made = self._render(kind)
+            self.keep(kind, made)
+        return made
+
+    cdef object rendered(self, int kind):
+        """A rendering that has been made; None if it has not."""
+        return None if self._renderings is None else self._renderings.get(kind)
+
+    cdef int keep(self, int kind, object rendering) except -1:
+        """The rendering is for others too."""
+        if self._renderings is None:
+            self._renderings = {}
+        self._renderings[kind] = rendering
+        return 0
+
+    cdef object _render(self, int kind):
+        cdef list parts
+        cdef bint frames, revision_4 = kind >= FRAMES_BASE64
+        if kind == MESSAGES:
+            messages = [] if self.head is None else [(self.head + self.body).decode()]
+            return messages + (self.attachments or [])
+        if kind == TEXT_PAYLOAD_3:
+            return eio3.text_payload(self.head, self.body, self.attachments)
+        if kind == BINARY_PAYLOAD_3:
+            return eio3.binary_payload(self.head, self.body, self.attachments)
+        frames = kind <= FRAMES_3_BASE64 or kind == FRAMES_BASE64
+        if self.attachments is None:
+            # Text is the same in both revisions.
+            return self.frames() if frames else self.messages()
+        parts = []
+        if self.head is not None:
+            parts.append(self.head + self.body)
+        if kind == MESSAGES_3:
+            messages = [part.decode() for part in parts]
+            return messages + [b"\x04" + data for data in self.attachments]
+        if kind == FRAMES_3:
+            parts = [eio.text_frame(part, b"") for part in parts]
+            parts += [eio.binary_frame(b"\x04" + data) for data in self.attachments]
+            return b"".join(parts)
+        for data in self.attachments:
+            parts.append(
+                eio.base64_packet(data) if revision_4 else eio3.base64_message(data)
+            )
+        if frames:
+            return b"".join([eio.text_frame(part, b"") for part in parts])
+        return [part.decode() for part in parts]
+
+    cdef Py_ssize_t size(self) except -1:
+        """Bytes of what is sent, but for frame heads."""
+        cdef Py_ssize_t n = 0
+        cdef bytes data
+        if self.head is not None:
+            n = PyBytes_GET_SIZE(self.head) + PyBytes_GET_SIZE(self.body)
+        if self.attachments is not None:
+            for data in self.attachments:
+                n += PyBytes_GET_SIZE(data)
+        return n
+
+    cdef Py_ssize_t count(self) except -1:
+        """How many packets, or frames, it is."""
+        cdef Py_ssize_t attachments = (
+            0 if self.attachments is None else len(self.attachments)
+        )
+        return attachments + (self.head is not None)
+
+    cdef list apart(self):
+        """Its packets, each as a message of its own."""
+        cdef list parts = []
+        cdef Outgoing part
+        if self.head is not None:
+            part = unrendered(self)
+            part.attachments = None
+            parts.append(part)
+        for data in self.attachments or ():
+            part = Outgoing.__new__(Outgoing)
+            part.plain = self.plain
+            part.attachments = [data]
+            parts.append(part)
+        return parts
+
+    def render_frames(self):
+        """The bytes that every WebSocket recipient gets."""
+        return self.frames()
+
+    def render_packets(self):
+        """The bytes that go into the payload of every polling recipient."""
+        return self.packets()
+
+    def render(self, int kind):
+        """What some clients get, of a `Rendering`."""
+        return self.rendering(kind)
+
+    @property
+    def compress(self):
+        """Whether it may be compressed on its way to those who ask for that."""
+        return not self.plain
+
+    @compress.setter
+    def compress(self, bint compress):
+        self.plain = not compress
+
+
+cdef Outgoing event(str namespace, list data, int64_t id):
+    """A Socket.IO EVENT of `[name, *arguments]`; `id` is -1 for no ack."""
+    return packet(sio.SIO_EVENT, namespace, data, id)
+
+
+cdef Outgoing packet(int type, str namespace, object data, int64_t id):
+    """A Socket.IO packet, encoded now."""
+    cdef Outgoing m = Outgoing.__new__(Outgoing)
+    cdef Attachments attachments
+    if data is None:
+        m.body = b""
+        m.head = sio.head(type, namespace, id, 0)
+    else:
+        attachments = Attachments.__new__(Attachments)
+        m.body = sio.dumps(data, attachments)
+        m.head = sio.head(type, namespace, id, attachments.count)
+        m.attachments = attachments.found
+    return m
+
+
+cdef Outgoing assembled(
+    int type, str namespace, int64_t id, bytes body, Attachments attachments
+):
+    """A Socket.IO packet whose JSON is there."""
+    cdef Outgoing m = Outgoing.__new__(Outgoing)
+    m.head = sio.head(type, namespace, id, attachments.count)
+    m.body = body
+    m.attachments = attachments.found
+    return m
+
+
+cdef Outgoing numbered(Outgoing m, str namespace, int64_t id):
+    """The EVENT `m` with an acknowledgement asked for; they share the JSON."""
+    cdef Outgoing own = unrendered(m)
+    own.head = sio.head(
+        sio.SIO_EVENT, namespace, id,
+        0 if m.attachments is None else len(m.attachments),
+    )
+    own.droppable = False
+    return own
+
+
+cdef Outgoing unrendered(Outgoing m):
+    """The same message, which has not been rendered; they share the text and data."""
+    cdef Outgoing own = Outgoing.__new__(Outgoing)
+    own.head = m.head
+    own.body = m.body
+    own.attachments = m.attachments
+    own.plain = m.plain
+    own.volatile = m.volatile
+    own.droppable = m.droppable
+    return own
+
+
+cdef Outgoing with_last(Outgoing m, bytes text):
+    """The EVENT `m` with one more argument, a string that needs no escapes."""
+    cdef Outgoing own = unrendered(m)
+    cdef Py_ssize_t n = PyBytes_GET_SIZE(m.body) - 1, added = PyBytes_GET_SIZE(text)
+    cdef bytes body = PyBytes_FromStringAndSize(NULL, n + added + 4)
+    cdef char *out = PyBytes_AS_STRING(body)
+    memcpy(out, PyBytes_AS_STRING(m.body), n)
+    memcpy(out + n, b',"', 2)
+    memcpy(out + n + 2, PyBytes_AS_STRING(text), added)
+    memcpy(out + n + 2 + added, b'"]', 2)
+    own.body = body
+    return own
+
+
+cdef Outgoing control(bytes text):
+    """An Engine.IO packet of the protocol itself: ping, noop, open, …"""
+    cdef Outgoing m = Outgoing.__new__(Outgoing)
+    m.head = text
+    m.body = b""
+    return m
+
+
+cdef Outgoing message(object data):
+    """An Engine.IO message: text from str, binary from bytes-like."""
+    cdef Outgoing m = Outgoing.__new__(Outgoing)
+    m.droppable = True
+    if isinstance(data, str):
+        m.head = b"4"
+        m.body = (<str> data).encode()
+    elif isinstance(data, (bytes, bytearray, memoryview)):
+        m.attachments = [bytes(data)]
+    else:
+        raise TypeError(f"a message is str or bytes, not {type(data).__name__}")
+    return m
+
+
+def event_packet(str name not None, list args not None, namespace="/", id=None):
+    """An Outgoing EVENT, for Python callers."""
+    return event(namespace, [name, *args], -1 if id is None else id)
+
+
+def raw_packet(bytes text not None):
+    """An Outgoing Engine.IO packet as it is, for Python callers."""
+    return control(text)
+
+
+def message_packet(data):
+    """An Outgoing Engine.IO message, for Python callers."""
+    return message(data)

@@ -1,0 +1,1 @@
+"""Socket.IO clients in namespaces: dispatch, acknowledgements, rooms, recovery."""

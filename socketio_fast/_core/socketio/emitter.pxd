@@ -1,0 +1,42 @@
+# emit(), compiled: what every message that is sent goes through.
+from socketio_fast._core.protocol.outgoing cimport Outgoing
+from socketio_fast._core.socketio.peer cimport Hub
+from socketio_fast._core.socketio.rooms cimport Rooms
+
+
+cdef class EmitCall:
+    # An emit() that is to be awaited.
+    cdef:
+        Hub hub                     # None: done
+        object event
+        object data
+        object to
+        object skip_sid
+        object namespace
+        object callback
+        object waiting              # for slow clients: an iterator; None: it is not
+
+    cdef object _wait(self)
+    cdef int _run(self) except -1
+    cdef Rooms _rooms(self)
+    cdef list _list(self)
+
+
+cdef class _Encoded:
+    cdef:
+        Rooms rooms
+        list event
+        Outgoing message
+        object to
+        object skip_sid
+        object callback
+
+
+cdef class Emitter:
+    cdef:
+        readonly Hub _hub
+        object _manager             # whose emit() is called; None: the compiled one
+
+
+cdef class NamespaceEmitter:
+    pass

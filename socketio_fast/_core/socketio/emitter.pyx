@@ -1,0 +1,313 @@
+"""emit(): a coroutine that is an object of its own.
+
+`await sio.emit(...)` is in nearly every handler. As an `async def` of Python it costs
+a frame and a generator each time, 0.4 us of a message that costs 2.2 us in all; this
+one runs when it is first stepped, as a coroutine does. It suspends behind slow clients
+only, and only with `slow_consumer="block"`.
+"""
+import inspect
+import sys
+from collections.abc import Coroutine
+from types import CoroutineType
+
+import cython
+
+from cpython.ref cimport Py_INCREF
+
+from socketio_fast._core.socketio.peer cimport Hub, Namespace
+from socketio_fast._core.socketio.recovery cimport fixed
+from socketio_fast._core.socketio.rooms cimport Rooms, check_sendable, one_or_several
+
+from socketio_fast.coroutines import frame_of, on_loop
+from socketio_fast.options.logs import escaped
+
+cdef extern from "Python.h":
+    int PyErr_WarnEx(object category, const char *message, Py_ssize_t level) except -1
+
+cdef extern from *:
+    """
+    /* Macros, because Cython declares the type of its functions further down. */
+    #define SF_CODE_OF(f) (((__pyx_CyFunctionObject *) (f))->func_code)
+    #define SF_SET_CODE(f, code) Py_XSETREF(SF_CODE_OF(f), (code))
+    #ifndef Py_XSETREF
+    #define Py_XSETREF(dst, src) do { \
+        PyObject *_old = (PyObject *) (dst); (dst) = (src); Py_XDECREF(_old); \
+    } while (0)
+    #endif
+    """
+    void SF_SET_CODE(object function, object code)
+
+
+@cython.final
+@cython.freelist(32)
+cdef class EmitCall:
+    """What emit() returns; a coroutine."""
+
+    cdef int _run(self) except -1:
+        cdef Hub hub = self.hub
+        cdef Rooms rooms
+        cdef list event
+        if hub is not None and hub.engine is not None and hub.engine.is_elsewhere():
+            loop = hub.engine.loop
+            encoded = self.encode()
+            if encoded is not None:
+                self.waiting = on_loop(loop, _deliver(encoded))
+            return 0
+        rooms = self._rooms()
+        if rooms is not None:
+            event = self._list()
+            self.waiting = rooms.deliver(
+                rooms.encode(event), event, self.to, self.skip_sid, self.callback
+            )
+        return 0
+
+    cdef object _wait(self):
+        """What to wait for next; the end is not the result of the Future."""
+        try:
+            return next(self.waiting)
+        except StopIteration:
+            self.waiting = None
+            raise StopIteration from None
+
+    cdef Rooms _rooms(self):
+        cdef Hub hub = self.hub
+        cdef Namespace ns
+        if hub is None:
+            raise RuntimeError("cannot reuse already awaited coroutine")
+        self.hub = None
+        if hub.verbose:
+            _log(hub, self.event, self.to, self.namespace)
+        ns = hub.namespaces.get(self.namespace or "/")
+        if ns is None:
+            check_sendable(hub, self.namespace or "/", self._list())
+            return None
+        return ns.rooms
+
+    cdef list _list(self):
+        if self.data is None:
+            return [self.event]
+        if isinstance(self.data, tuple):
+            return [self.event, *<tuple> self.data]
+        return [self.event, self.data]
+
+    def encode(self):
+        """Encode it now, in any thread, and return what sends it: a function to call
+        in the event loop's thread. None if there is nothing to do.
+
+        It must not be awaited then.
+        """
+        cdef Rooms rooms = self._rooms()
+        cdef _Encoded encoded
+        if rooms is None:
+            return None
+        encoded = _Encoded.__new__(_Encoded)
+        encoded.rooms = rooms
+        encoded.event = self._list()
+        encoded.message = rooms.encode(encoded.event)
+        encoded.to = fixed(self.to)
+        encoded.skip_sid = fixed(self.skip_sid)
+        encoded.callback = self.callback
+        return encoded
+
+    @property
+    def __class__(self):
+        # For isinstance(), which inspect asks: there is no other way to be one to it.
+        return CoroutineType
+
+    @property
+    def __name__(self):
+        return "emit"
+
+    @property
+    def __qualname__(self):
+        return "AsyncServer.emit"
+
+    @property
+    def cr_code(self):
+        return Emitter.emit.__code__
+
+    @property
+    def cr_frame(self):
+        if self.waiting is not None:
+            return frame_of(True)
+        return None if self.hub is None else frame_of(False)
+
+    @property
+    def cr_await(self):
+        return self.waiting
+
+    @property
+    def cr_running(self):
+        return False
+
+    @property
+    def cr_suspended(self):
+        return self.waiting is not None
+
+    @property
+    def cr_origin(self):
+        return None
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        # That StopIteration is raised here makes it cheap: no exception is made.
+        if self.waiting is None:
+            self._run()
+            if self.waiting is None:
+                raise StopIteration
+            self.waiting = iter(self.waiting)
+        return self._wait()
+
+    def send(self, value):
+        return next(self)
+
+    def throw(self, error, value=None, traceback=None):
+        self.hub = None
+        if self.waiting is not None:
+            return self.waiting.throw(error if value is None else value)
+        if value is None:
+            value = error() if isinstance(error, type) else error
+        raise value
+
+    def close(self):
+        self.hub = None
+        if self.waiting is not None:
+            self.waiting.close()
+
+    def __dealloc__(self):
+        if self.hub is not None:
+            PyErr_WarnEx(
+                RuntimeWarning, "coroutine 'AsyncServer.emit' was never awaited", 1
+            )
+
+
+Coroutine.register(EmitCall)
+
+
+cdef int _log(Hub hub, object event, object to, object namespace) except -1:
+    hub.logger.info(
+        'emitting event "%s" to %s [%s]',
+        escaped(event), "all" if to is None else escaped(to), escaped(namespace or "/"),
+    )
+    return 0
+
+
+async def _deliver(encoded):
+    waiting = encoded()
+    if waiting is not None:
+        await waiting
+
+
+@cython.final
+cdef class _Encoded:
+    """An emit() that has only to be sent."""
+
+    def __call__(self):
+        return self.rooms.deliver(
+            self.message, self.event, self.to, self.skip_sid, self.callback
+        )
+
+
+cdef class Emitter:
+    """The base of servers: emit()."""
+
+    def __cinit__(self, *args, **kwargs):
+        pass
+
+    def _bind_hub(self, Hub hub not None):
+        self._hub = hub
+
+    def _bind_manager(self, manager):
+        """Whose emit() is called; None: this one's does it all."""
+        self._manager = manager
+
+    def emit(
+        self, event, data=None, to=None, room=None, skip_sid=None, namespace=None,
+        callback=None, ignore_queue=False,
+    ):
+        """Send an event to everybody, a client, a room, or several of them.
+
+        A coroutine: nothing is sent before it is awaited.
+
+        Args:
+            event: The name.
+            data: ``None`` for no argument, a tuple for several, anything else is one:
+                what JSON knows, with bytes anywhere in it.
+            to: A ``sid``, a room, or a list of them; each client gets it once. ``None``
+                for all clients of the namespace.
+            room: The same as ``to``.
+            skip_sid: A ``sid`` or a list of them that get nothing.
+            namespace: The namespace, ``"/"`` by default.
+            callback: Called with the arguments of the acknowledgement, once for each
+                client that answers.
+            ignore_queue: Whether clients of other processes get nothing.
+
+        Raises:
+            TypeError: ``data`` is not JSON with bytes in it.
+        """
+        cdef EmitCall emission
+        cdef Hub hub = self._hub
+        if to is None:
+            to = room
+        if to is not None and type(to) is not str:
+            to = one_or_several(to)
+        if skip_sid is not None and type(skip_sid) is not str:
+            skip_sid = one_or_several(skip_sid)
+        if self._manager is not None:
+            if hub.verbose:
+                _log(hub, event, to, namespace)
+            emitting = self._manager.emit(
+                event, data, namespace or "/", room=to,
+                skip_sid=skip_sid, callback=callback, ignore_queue=ignore_queue,
+            )
+            if hub.engine is not None and hub.engine.is_elsewhere():
+                return _await_on_loop(hub.engine.loop, emitting)
+            return emitting
+        emission = EmitCall.__new__(EmitCall)
+        emission.hub = self._hub
+        emission.event = event
+        emission.data = data
+        emission.to = to
+        emission.skip_sid = skip_sid
+        emission.namespace = namespace
+        emission.callback = callback
+        return emission
+
+
+async def _await_on_loop(loop, emitting):
+    await on_loop(loop, emitting)
+
+
+cdef class NamespaceEmitter:
+    """The base of class-based namespaces of asyncio servers: emit()."""
+
+    def emit(
+        self, event, data=None, to=None, room=None, skip_sid=None, namespace=None,
+        callback=None, ignore_queue=False,
+    ):
+        """Send an event; see :meth:`socketio_fast.AsyncServer.emit`."""
+        return self.server.emit(
+            event, data=data, to=to, room=room, skip_sid=skip_sid,
+            namespace=namespace or self.namespace, callback=callback,
+            ignore_queue=ignore_queue,
+        )
+
+
+cdef _returns_coroutine(function):
+    """A compiled function returns a coroutine: it is a coroutine function to all who
+    ask. They look at the flags of its code; in new Pythons at a mark, too."""
+    code = function.__code__
+    code = code.replace(co_flags=code.co_flags | inspect.CO_COROUTINE)
+    Py_INCREF(code)
+    SF_SET_CODE(function, code)
+    if sys.version_info >= (3, 12):
+        inspect.markcoroutinefunction(function)
+
+
+_returns_coroutine(Emitter.emit)
+_returns_coroutine(NamespaceEmitter.emit)

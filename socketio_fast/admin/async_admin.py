@@ -1,0 +1,651 @@
+"""The server side of the official Admin UI, npm's ``@socket.io/admin-ui``."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import functools
+import inspect
+import math
+import os
+import secrets
+import socket
+import time
+import weakref
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timezone
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+from socketio_fast._core.engine.failures import contain, defer_exit, ends_task
+from socketio_fast._core.engine.observer import Observer
+from socketio_fast._core.engine.session import Session
+from socketio_fast._core.socketio.peer import Namespace, Peer
+from socketio_fast.admin.passwords import Attempts, fits_any, has_plain_password
+from socketio_fast.exceptions import ConnectionRefusedError
+
+if TYPE_CHECKING:
+    from socketio_fast.async_server import AsyncServer
+
+__all__ = ["InstrumentedAsyncServer"]
+
+Rule = Callable[[Any], bool | Awaitable[bool]]
+
+HOSTNAME = socket.gethostname()
+# Seconds that a page may come back without a password: that of the Redis stores of the
+# reference implementation.
+SESSION_DURATION = 86400
+# Such pages that are known, at most; of more that which came first asks again.
+MAX_SESSIONS = 1000
+# Events that wait to be sent to UIs of other processes, at most.
+MAX_OUTBOX = 10_000
+# Seconds until a wrong password is refused.
+REFUSAL_DELAY = 0.5
+# Seconds after which UIs of other processes are told again who is here; python-socketio
+# does it with each ping, by default as often.
+ANNOUNCE_INTERVAL = 25
+
+
+class InstrumentedAsyncServer:
+    """A server that the Admin UI can look at; made by ``sio.instrument()``.
+
+    Example::
+
+        sio.instrument(auth={"username": "admin", "password": os.environ["ADMIN"]})
+
+    Args:
+        sio: The :class:`socketio_fast.AsyncServer`.
+        auth: Who may log in: a dict that what the UI sends must be equal to, with
+            ``username`` and ``password``, which may be a hash, see
+            :mod:`socketio_fast.admin.passwords`; a list of such dicts; a function or
+            coroutine function that is called with it and returns whether it may;
+            ``False`` for everybody.
+        namespace: The namespace that the UI connects to.
+        read_only: Whether nothing can be done from the UI.
+        server_id: How the UI calls this server: the manager's ``host_id`` if it has
+            one, or the name of the host by default. Servers that share a manager need
+            different ones.
+        mode: ``"development"`` to show clients, rooms and events as they come,
+            ``"production"`` for figures alone.
+        server_stats_interval: Seconds between two sets of figures.
+
+    Raises:
+        ValueError: An argument has a value that is not allowed.
+        RuntimeError: The server is instrumented already.
+    """
+
+    def __init__(
+        self,
+        sio: AsyncServer,
+        auth: Mapping[str, Any]
+        | Sequence[Mapping[str, Any]]
+        | Rule
+        | bool
+        | None = None,
+        namespace: str = "/admin",
+        read_only: bool = False,
+        server_id: str | None = None,
+        mode: str = "development",
+        server_stats_interval: float = 2,
+    ) -> None:
+        if auth is None:
+            raise ValueError("auth must be specified, or False for no authentication")
+        if mode not in ("development", "production"):
+            raise ValueError(f"mode={mode!r}: 'development' or 'production' expected")
+        if server_stats_interval <= 0:
+            raise ValueError(
+                f"server_stats_interval={server_stats_interval!r}: seconds expected"
+            )
+        self.sio = sio
+        self.auth = auth
+        self._rule = _rule(auth)
+        self.admin_namespace = namespace
+        self.read_only = read_only
+        self._server_id = server_id
+        # Whether other processes have clients, and UIs, of this server's.
+        self._clustered = hasattr(sio.manager, "host_id")
+        self.mode = mode
+        self.server_stats_interval = server_stats_interval
+        self._sessions: dict[str, float] = {}
+        self._attempts = Attempts()
+        if has_plain_password(auth) and mode != "development":
+            sio.logger.warning(
+                "the Admin UI's password is plain text: a hash made by "
+                "socketio_fast.admin.scrypt_hash() or bcrypt can be given instead"
+            )
+        self._outbox: deque[tuple[str, tuple[Any, ...]]] = deque()
+        self._full = False  # which has been told
+        self._sending: asyncio.Task[None] | None = None
+        self._reporter: _Reporter | None = None
+        self._handlers: dict[str, Callable[..., Any]] = {"connect": self.admin_connect}
+        if mode == "development" and not read_only:
+            self._handlers |= {
+                "emit": self.admin_emit,
+                "join": self.admin_enter_room,
+                "leave": self.admin_leave_room,
+                "_disconnect": self.admin_disconnect,
+            }
+        self.instrument()
+
+    @property
+    def _features(self) -> list[str]:
+        """What the UI is told that it can do; the reference implementation's names."""
+        features = ["AGGREGATED_EVENTS"]
+        if self.mode == "development":
+            features.append("ALL_EVENTS")
+            if not self.read_only:
+                features += ["EMIT", "JOIN", "LEAVE", "DISCONNECT"]
+                features += ["MJOIN", "MLEAVE", "MDISCONNECT"]
+        return features
+
+    @property
+    def server_id(self) -> str:
+        """How the UI calls this server; a forked process is another."""
+        own: str = getattr(self.sio.manager, "host_id", HOSTNAME)
+        return self._server_id or own
+
+    def instrument(self) -> None:
+        """Open the namespace, and look on; the constructor calls it.
+
+        Raises:
+            RuntimeError: The server is instrumented already.
+        """
+        if self.sio._hub.observer is not None:
+            raise RuntimeError("the server is instrumented already: uninstrument() it")
+        for event, handler in self._handlers.items():
+            self.sio.on(event, handler, namespace=self.admin_namespace)
+        # Who has not logged in hears nothing, while `auth` is asked either.
+        self.sio._hub.namespace(self.admin_namespace).defer_connect = True
+        self._reporter = _Reporter(self)
+        self.sio._hub.observe(self._reporter)
+
+    def uninstrument(self) -> None:
+        """Look on no more: disconnect the UIs and close the namespace."""
+        if self._reporter is None:
+            return
+        self.sio._hub.observe(None)
+        self._reporter.stop()
+        self._reporter = None
+        self._sessions.clear()
+        namespace = self.sio._hub.namespace(self.admin_namespace)
+        namespace.defer_connect = False
+        handlers = self.sio.handlers[self.admin_namespace]
+        for event in self._handlers:
+            del handlers[event]
+        if not handlers:
+            del self.sio.handlers[self.admin_namespace]
+        for peer in list(namespace.peers.values()):
+            peer.disconnect()
+
+    async def shutdown(self) -> None:
+        """Send no more figures, until the next client comes."""
+        if self._reporter is not None:
+            self._reporter.stop()
+
+    # Handlers of what the UI sends.
+
+    async def admin_connect(
+        self, sid: str, environ: dict[str, Any], client_auth: Any
+    ) -> None:
+        """Let a UI in, or refuse it.
+
+        Raises:
+            ConnectionRefusedError: What it sent is not what ``auth`` wants.
+        """
+        if self._rule is None or self._knows_session(client_auth):
+            return
+        # A page that has no password yet, or whose session is over, makes no attempt.
+        guess = bool(client_auth) and not client_auth.keys() <= {"sessionId"}
+        address = environ.get("REMOTE_ADDR", "")
+        if guess:
+            wait = self._attempts.wait(address)
+            if wait:
+                raise ConnectionRefusedError(
+                    f"too many wrong passwords, try again in {math.ceil(wait)} s"
+                )
+            # It counts as wrong while it is looked at: others come meanwhile.
+            self._attempts.failed(address)
+        allowed = self._rule(client_auth)
+        if inspect.isawaitable(allowed):
+            allowed = await allowed
+        if allowed and guess:
+            self._attempts.succeeded(address)
+        elif guess:
+            self.sio.logger.warning(
+                "wrong password for the Admin UI from %.64r", address
+            )
+            await asyncio.sleep(REFUSAL_DELAY)
+        if not allowed:
+            # These words make the UI ask for the password again.
+            raise ConnectionRefusedError("invalid credentials")
+        self._answer(sid, "session", self._new_session())
+
+    async def admin_emit(
+        self, _: str, namespace: str, room_filter: str | None, event: str, *data: Any
+    ) -> None:
+        """Send an event to a room, a client or all."""
+        await self.sio.emit(event, data, to=room_filter or None, namespace=namespace)
+
+    async def admin_enter_room(
+        self, _: str, namespace: str, room: str, room_filter: str | None = None
+    ) -> None:
+        """Put those of a room, a client or all into a room."""
+        for sid in self._sids(namespace, room_filter):
+            await self.sio.enter_room(sid, room, namespace=namespace)
+
+    async def admin_leave_room(
+        self, _: str, namespace: str, room: str, room_filter: str | None = None
+    ) -> None:
+        """Take those of a room, a client or all out of a room."""
+        for sid in self._sids(namespace, room_filter):
+            await self.sio.leave_room(sid, room, namespace=namespace)
+
+    async def admin_disconnect(
+        self, _: str, namespace: str, close: bool, room_filter: str | None = None
+    ) -> None:
+        """Disconnect those of a room, a client or all.
+
+        Args:
+            _: The UI's ``sid``.
+            namespace: The namespace.
+            close: Whether from all namespaces, and the connection is closed.
+            room_filter: The room or client; ``None`` for all.
+        """
+        for sid in self._sids(namespace, room_filter):
+            peer = self._peer(sid, namespace)
+            if peer is None or not close:
+                await self.sio.disconnect(sid, namespace=namespace)
+            else:
+                session = peer.session
+                for other in _peers_of(session):
+                    other.disconnect()
+                session.disconnect()
+
+    def serialize_socket(
+        self, sid: str, namespace: str, eio_sid: str | None = None
+    ) -> dict[str, Any]:
+        """A client in a namespace, as the UI wants it.
+
+        Args:
+            sid: The client's ``sid``.
+            namespace: The namespace.
+            eio_sid: Accepted; it is known.
+
+        Raises:
+            KeyError: The client is not connected.
+        """
+        peer = self._peer(sid, namespace)
+        if peer is None:
+            raise KeyError(f"{sid} is not connected to {namespace}")
+        session = peer.session
+        environ = session.environ
+        headers = {
+            key[5:].replace("_", "-").lower(): value
+            for key, value in environ.items()
+            if key.startswith("HTTP_")
+        }
+        query_string = environ.get("QUERY_STRING", "")
+        query = parse_qs(query_string, keep_blank_values=True)
+        since = 0.0 if self._reporter is None else self._reporter.since(sid)
+        return {
+            "id": sid,
+            # Not the whole: whoever knows that can take part in the session.
+            "clientId": session.id[:12],
+            "transport": session.transport_name,
+            "nsp": namespace,
+            "data": {},
+            "handshake": {
+                "address": headers.get("cf-connecting-ip")
+                or headers.get("x-forwarded-for")
+                or environ.get("REMOTE_ADDR", ""),
+                "headers": headers,
+                "query": {
+                    key: values[0] if len(values) == 1 else values
+                    for key, values in query.items()
+                },
+                "secure": environ.get("wsgi.url_scheme") == "https",
+                "url": f"{environ.get('PATH_INFO', '')}?{query_string}",
+                "xdomain": "origin" in headers,
+                "issued": int(since * 1000),
+                "time": _timestamp(since) if since else "",
+            },
+            "rooms": [str(room) for room in self.sio.rooms(sid, namespace)],
+        }
+
+    def _peer(self, sid: str, namespace: str) -> Peer | None:
+        ns = self.sio._hub.namespaces.get(namespace)
+        return None if ns is None else ns.peers.get(sid)
+
+    def _sids(self, namespace: str, room_filter: str | None) -> list[str]:
+        """The clients that a UI means: of a room, or one, or all."""
+        ns = self.sio._hub.namespaces.get(namespace)
+        found = [] if ns is None else ns.rooms.members(room_filter or None)
+        if not found and room_filter and self._clustered:
+            return [room_filter]  # maybe a client of another process
+        return found
+
+    def _answer(self, sid: str, event: str, *args: Any) -> None:
+        """Send to one UI of this process."""
+        ns = self.sio._hub.namespaces[self.admin_namespace]
+        ns.rooms.emit([event, *args], sid)
+
+    @property
+    def _watched(self) -> bool:
+        """Whether there may be a UI: one of another process is not known of."""
+        ns = self.sio._hub.namespaces.get(self.admin_namespace)
+        return self._clustered or (ns is not None and bool(ns.peers))
+
+    def _emit(self, event: str, *args: Any) -> None:
+        """Send to all UIs."""
+        if self._clustered:
+            if len(self._outbox) >= MAX_OUTBOX:
+                if not self._full:
+                    self.sio.logger.warning(
+                        "the Admin UIs of other processes are not told of everything: "
+                        "%d events wait to be published",
+                        MAX_OUTBOX,
+                    )
+                self._full = True
+                return
+            # What comes from a client may change before it is sent.
+            self._outbox.append((event, copy.deepcopy(args)))
+            if self._sending is None or self._sending.done():
+                self._sending = self.sio.start_background_task(self._send_outbox)
+            return
+        try:
+            self.sio._hub.namespace(self.admin_namespace).rooms.emit([event, *args])
+        except BaseException as exc:
+            # A client sent what this server can read, but not write.
+            defer_exit(self.sio.eio.engine.loop, exc)
+            self.sio.logger.warning("the Admin UI was not told of %r: %r", event, exc)
+
+    async def _send_outbox(self) -> None:
+        self._full = False
+        while self._outbox:
+            event, args = self._outbox.popleft()
+            try:
+                await self.sio.emit(event, args, namespace=self.admin_namespace)
+            except BaseException as exc:
+                if ends_task(exc):
+                    raise
+                message = "the Admin UI was not told of %r"
+                loop = self.sio.eio.engine.loop
+                contain(loop, self.sio.logger, exc, message, (event,))
+
+    # Sessions: a page that is loaded again need not ask for the password.
+
+    def _new_session(self) -> str:
+        now = time.monotonic()
+        self._sessions = {id: end for id, end in self._sessions.items() if end > now}
+        while len(self._sessions) >= MAX_SESSIONS:
+            del self._sessions[next(iter(self._sessions))]
+        session_id = secrets.token_hex(16)
+        self._sessions[session_id] = now + SESSION_DURATION
+        return session_id
+
+    def _knows_session(self, client_auth: Any) -> bool:
+        if not isinstance(client_auth, dict):
+            return False
+        session_id = client_auth.get("sessionId")
+        return (
+            isinstance(session_id, str)
+            and self._sessions.get(session_id, 0) > time.monotonic()
+        )
+
+
+def _told(method: Callable[..., None]) -> Callable[..., None]:
+    """What the core calls in the middle of something, and must raise nothing."""
+
+    @functools.wraps(method)
+    def tell(self: _Reporter, *args: Any) -> None:
+        try:
+            method(self, *args)
+        except BaseException as exc:  # rooms and data are the application's objects
+            loop, logger = self._engine.loop, self._admin.sio.logger
+            contain(loop, logger, exc, "the Admin UI was not told of what happened")
+
+    return tell
+
+
+class _Reporter(Observer):
+    """Tells the UIs what happens; in production mode figures alone."""
+
+    def __init__(self, admin: InstrumentedAsyncServer) -> None:
+        development = admin.mode == "development"
+        super().__init__(development)
+        self._development = development
+        self._admin = admin
+        self._emit = admin._emit
+        self._hub = admin.sio._hub
+        self._engine = admin.sio.eio.engine
+        self._started = self._announced = time.monotonic()
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        #: What has happened since the last figures: (second, type, reason) -> count.
+        self._counts: dict[tuple[int, str, str | None], int] = {}
+        self._traffic: dict[str, int] = {}
+        self._polling = {
+            session.id
+            for session in self._engine.sessions.values()
+            if session.transport_name == "polling"
+        }
+        #: When clients connected, in seconds since the epoch.
+        self._since: dict[str, float] = {}
+        if self._engine.sessions:
+            self._schedule()
+
+    def since(self, sid: str) -> float:
+        """When a client connected; 0 if that was before anybody looked on."""
+        return self._since.get(sid, 0)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _is_admin(self, namespace: Namespace) -> bool:
+        return namespace.name == self._admin.admin_namespace
+
+    @property
+    def _live(self) -> bool:
+        """Whether somebody wants to know what happens now."""
+        return self._development and self._admin._watched
+
+    # What is told by the core.
+
+    @_told
+    def session_opened(self, session: Session) -> None:
+        self._count("rawConnection")
+        if session.transport_name == "polling":
+            self._polling.add(session.id)
+        if self._timer is None or self._loop is not self._engine.loop:
+            self._schedule()
+
+    @_told
+    def session_upgraded(self, session: Session) -> None:
+        self._polling.discard(session.id)
+        if self._live:
+            for peer in _peers_of(session):
+                update = {"id": peer.sid, "nsp": peer.namespace.name}
+                self._emit(
+                    "socket_updated", {**update, "transport": session.transport_name}
+                )
+
+    @_told
+    def session_closed(self, session: Session, reason: str) -> None:
+        self._count("rawDisconnection", reason)
+        self._polling.discard(session.id)
+
+    @_told
+    def peer_connected(self, peer: Peer) -> None:
+        namespace = peer.namespace
+        now = self._since[peer.sid] = time.time()
+        if self._live:
+            self.room_joined(peer, peer.sid)
+            connected = self._admin.serialize_socket(peer.sid, namespace.name)
+            self._emit("socket_connected", connected, _timestamp(now))
+        if self._is_admin(namespace):
+            features = {"supportedFeatures": self._admin._features}
+            self._admin._answer(peer.sid, "config", features)
+            if self._development:
+                self._admin._answer(peer.sid, "all_sockets", self._all_sockets())
+
+    @_told
+    def peer_disconnected(self, peer: Peer, reason: str) -> None:
+        self._since.pop(peer.sid, None)
+        if self._live:
+            name = peer.namespace.name
+            self._emit("socket_disconnected", name, peer.sid, reason, _timestamp())
+            self.room_left(peer, peer.sid)
+
+    @_told
+    def event_received(self, peer: Peer, event: list[Any]) -> None:
+        if self._live and not self._is_admin(peer.namespace):
+            name = peer.namespace.name
+            self._emit("event_received", name, peer.sid, event, _timestamp())
+
+    @_told
+    def event_sent(
+        self, namespace: Namespace, event: list[Any], to: Any, skip: Any
+    ) -> None:
+        if not self._live or self._is_admin(namespace):
+            return
+        now = _timestamp()
+        skipped = {skip} if isinstance(skip, str) else set(skip or ())
+        for sid in namespace.rooms.members(to):
+            if sid not in skipped and namespace.peers[sid].reachable:
+                self._emit("event_sent", namespace.name, sid, event, now)
+
+    @_told
+    def room_joined(self, peer: Peer, room: Any) -> None:
+        if self._live:
+            name = peer.namespace.name
+            self._emit("room_joined", name, str(room), peer.sid, _timestamp())
+
+    @_told
+    def room_left(self, peer: Peer, room: Any) -> None:
+        if self._live:
+            name = peer.namespace.name
+            self._emit("room_left", name, str(room), peer.sid, _timestamp())
+
+    def _all_sockets(self) -> list[dict[str, Any]]:
+        return [
+            self._admin.serialize_socket(peer.sid, namespace.name)
+            for namespace in self._hub.namespaces.values()
+            for peer in namespace.peers.values()
+            if peer.connected
+        ]
+
+    # Figures.
+
+    def _count(self, kind: str, reason: str | None = None, count: int = 1) -> None:
+        key = (int(time.time()), kind, reason)
+        self._counts[key] = self._counts.get(key, 0) + count
+
+    def _schedule(self) -> None:
+        self._loop = self._engine.loop
+        assert self._loop is not None  # there is a session
+        self._timer = self._loop.call_later(
+            self._admin.server_stats_interval, _send_stats, weakref.ref(self)
+        )
+
+    def _send_stats(self) -> None:
+        self._timer = None
+        stats = self._stats()
+        if self._admin._watched:
+            self._emit("server_stats", stats)
+        if self._admin._clustered and self._development:
+            self._announce()
+        if self._engine.sessions or self._admin._clustered:
+            self._schedule()
+
+    def _announce(self) -> None:
+        """Tell the UIs of other processes who is here.
+
+        A UI gets `all_sockets` of the one process that it is connected to.
+        """
+        now = time.monotonic()
+        if now - self._announced < ANNOUNCE_INTERVAL:
+            return
+        self._announced = now
+        for found in self._all_sockets():
+            since = self._since.get(found["id"], time.time())
+            self._emit("socket_connected", found, _timestamp(since))
+
+    def _stats(self) -> dict[str, Any]:
+        traffic = {
+            "packetsIn": self.packets_in,
+            "bytesIn": self.bytes_in,
+            "packetsOut": self.packets_out,
+            "bytesOut": self.bytes_out,
+        }
+        for kind, total in traffic.items():
+            if total > self._traffic.get(kind, 0):
+                self._count(kind, count=total - self._traffic.get(kind, 0))
+        self._traffic = traffic
+        counts, self._counts = self._counts, {}
+        sockets = {"/": 0} | {
+            name: len(namespace.peers)
+            for name, namespace in self._hub.namespaces.items()
+        }
+        return {
+            "serverId": self._admin.server_id,
+            "hostname": HOSTNAME,
+            "pid": os.getpid(),
+            "uptime": time.monotonic() - self._started,
+            "clientsCount": len(self._engine.sessions),
+            "pollingClientsCount": len(self._polling),
+            "aggregatedEvents": [
+                {"timestamp": second * 1000, "type": kind, "count": count}
+                | ({} if reason is None else {"subType": reason})
+                for (second, kind, reason), count in counts.items()
+            ],
+            "namespaces": [
+                {"name": name, "socketsCount": count}
+                for name, count in sorted(sockets.items())
+            ],
+        }
+
+
+def _rule(auth: Any) -> Rule | None:
+    """Whether what a UI sends is right, as a function; None: all is."""
+    if auth is False:
+        return None
+    if callable(auth):
+        return auth  # type: ignore[no-any-return]
+    rules = [auth] if isinstance(auth, Mapping) else auth
+    if (
+        not isinstance(rules, (list, tuple))
+        or not rules
+        or not all(isinstance(rule, Mapping) and rule for rule in rules)
+    ):
+        raise ValueError(
+            "auth: a dict that is not empty, a list of them, a function, or False "
+            f"expected, not {type(auth).__name__}"
+        )
+    return partial(fits_any, rules=[dict(rule) for rule in rules])
+
+
+def _peers_of(session: Session) -> list[Peer]:
+    """The client in each namespace."""
+    handler = session.handler
+    return [] if handler is None else handler.peers  # type: ignore[attr-defined]
+
+
+def _send_stats(found: Callable[[], _Reporter | None]) -> None:
+    # A timer would hold the server that nobody has any more.
+    reporter = found()
+    if reporter is not None:
+        reporter._send_stats()
+
+
+def _timestamp(seconds: float | None = None) -> str:
+    """A time, now by default, as JavaScript writes it."""
+    moment = (
+        datetime.now(timezone.utc)
+        if seconds is None
+        else datetime.fromtimestamp(seconds, timezone.utc)
+    )
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

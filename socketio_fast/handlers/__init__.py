@@ -1,0 +1,1 @@
+"""The application's functions: what they take, and whether they can be called."""

@@ -1,0 +1,81 @@
+"""Warnings of handlers that hold up the event loop."""
+
+from __future__ import annotations
+
+import functools
+import time
+from types import MethodType
+from typing import Any
+
+from socketio_fast.options.logs import Logger
+
+__all__ = ["SlowHandlers", "name_of_handler"]
+
+#: Seconds before a handler is named again.
+AGAIN = 60.0
+
+#: Handlers whose last warning is known, at most: closures come and go.
+MAX_NAMES = 1000
+
+
+class SlowHandlers:
+    """Logs the handlers that took too long without an ``await``, each once in a while.
+
+    Args:
+        logger: Where.
+    """
+
+    def __init__(self, logger: Logger) -> None:
+        self._logger = logger
+        self._told: dict[str, float] = {}
+
+    def __call__(
+        self, handler: Any, args: tuple[Any, ...], coro: Any, seconds: float
+    ) -> None:
+        """Called by the core."""
+        name = name_of_handler(handler, args, coro)
+        now = time.monotonic()
+        if now < self._told.get(name, -AGAIN) + AGAIN:
+            return
+        if len(self._told) >= MAX_NAMES:
+            self._told.clear()
+        self._told[name] = now
+        self._logger.warning(
+            "handler %s held up the event loop for %.2f s, and every client with it: "
+            "await what it waits for, or run it by asyncio.to_thread() "
+            "(slow_handler_threshold)",
+            name,
+            seconds,
+        )
+
+
+#: Methods that run several functions of the program, and where these are.
+_SEVERAL = {
+    "_run_middlewares": "_middlewares",
+    "_run_event_middlewares": "_event_middlewares",
+}
+
+
+def name_of_handler(handler: Any, args: tuple[Any, ...] = (), coro: Any = None) -> str:
+    """The module and name of a handler.
+
+    Args:
+        handler: The handler.
+        args: What it was called with: the event, if it is a class-based namespace's.
+        coro: Its coroutine, which knows a method's name.
+    """
+    while isinstance(handler, functools.partial):
+        handler = handler.func
+    if isinstance(handler, MethodType) and handler.__name__ in _SEVERAL:
+        functions = getattr(handler.__self__, _SEVERAL[handler.__name__])
+        return " or ".join([name_of_handler(function) for function in functions])
+    namespace_handler = getattr(handler, "namespace_handler", None)
+    if namespace_handler is not None:
+        handler = type(namespace_handler)
+        if args and isinstance(args[0], str):
+            handler = getattr(handler, f"on_{args[0]}", handler)
+    elif not hasattr(handler, "__qualname__"):
+        handler = type(handler)
+    name = getattr(coro, "__qualname__", None) or handler.__qualname__
+    module = getattr(handler, "__module__", None)
+    return f"{module}.{name}" if module else str(name)

@@ -1,0 +1,116 @@
+"""For uvicorn: WebSockets of Engine.IO without leaving it, at compiled speed.
+
+``uvicorn --ws socketio_fast.uvicorn:WebSocketProtocol module:app``, where ``app`` is an
+:class:`socketio_fast.ASGIApp` or has one mounted. When that is asked for a WebSocket,
+behind all middleware, it takes over the connection; every other WebSocket is served as
+``--ws auto`` would.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+try:
+    from uvicorn.protocols.websockets.auto import AutoWebSocketsProtocol
+except ImportError as exc:
+    raise ImportError(
+        'uvicorn is not installed: pip install "socketio-fast[uvicorn]"'
+    ) from exc
+
+from socketio_fast._core.engine.session import Engine
+from socketio_fast._core.http.foreign import adopt_connection
+from socketio_fast._core.http.handshake import Request
+from socketio_fast._core.http.websocket import Connections, WebSocket
+from socketio_fast.hosting.asgi import HANDOVER
+from socketio_fast.hosting.common import EnvironSource, ask
+
+if TYPE_CHECKING:
+    import asyncio
+
+    class _Base(asyncio.Protocol):
+        """What the WebSocket protocols of uvicorn have in common."""
+
+        transport: asyncio.Transport
+        scope: Any
+        connections: set[Any]
+        handshake_complete: bool
+        disconnected: bool
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+        async def run_asgi(self) -> None: ...
+        async def send(self, message: Any) -> None: ...
+        def send_500_response(self) -> None: ...
+        def shutdown(self) -> None: ...
+elif AutoWebSocketsProtocol is None:
+    raise ImportError(
+        "uvicorn has no WebSocket library: pip install websockets, or wsproto"
+    )
+else:
+    _Base = AutoWebSocketsProtocol
+
+__all__ = ["WebSocketProtocol"]
+
+
+class WebSocketProtocol(_Base):
+    """A WebSocket protocol class of uvicorn."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # That connection, when it has been handed over.
+        self._adopted: Connections | None = None
+
+    async def run_asgi(self) -> None:
+        """Run the application; called by uvicorn."""
+        self.scope["extensions"][HANDOVER] = self._hand_over
+        await super().run_asgi()
+
+    async def _hand_over(
+        self, engine: Engine, request: Request, environ_source: EnvironSource
+    ) -> None:
+        if self.disconnected:
+            return
+        admission = await ask(engine, request, environ_source, True)
+        if self.disconnected:
+            return
+        adopted = Connections()
+        refusal = adopt_connection(
+            engine,
+            request,
+            environ_source,
+            self.transport,
+            self.transport.get_extra_info("sslcontext") is not None,
+            adopted,
+            admission,
+        )
+        if refusal is not None:
+            status, headers, body = refusal
+            await self.send(
+                {
+                    "type": "websocket.http.response.start",
+                    "status": status,
+                    "headers": headers,
+                }
+            )
+            await self.send({"type": "websocket.http.response.body", "body": body})
+            return
+        self._adopted = adopted
+        # So that uvicorn's side neither writes nor reads any more.
+        self.handshake_complete = self.disconnected = True
+        try:
+            await adopted.wait_closed(None)
+        finally:
+            adopted.abort_all()
+            self.connections.discard(self)
+
+    def send_500_response(self) -> None:
+        """Answer that the application has failed; called by uvicorn."""
+        if self._adopted is None:
+            super().send_500_response()
+
+    def shutdown(self) -> None:
+        """The server stops; called by uvicorn."""
+        if self._adopted is None:
+            super().shutdown()
+            return
+        for websocket in list(self._adopted.open):
+            cast(WebSocket, websocket).close_connection()

@@ -1,0 +1,1 @@
+"""What a server can be told: its options, their types and checks."""

@@ -1,0 +1,1 @@
+"""A process that serves: sockets that listen, signals, proxies, static files."""

@@ -1,0 +1,11 @@
+"""One client in one namespace as an object, and what sends to many of them."""
+
+from socketio_fast.sockets.socket import (
+    RESERVED_EVENTS,
+    EventEmitter,
+    Handshake,
+    Socket,
+    SocketEmitter,
+)
+
+__all__ = ["RESERVED_EVENTS", "EventEmitter", "Handshake", "Socket", "SocketEmitter"]

@@ -1,0 +1,540 @@
+"""Operators: whom a broadcast goes to, and what is done with those clients.
+
+::
+
+    await sio.to("room").except_("other").emit("news", 1)
+    answers = await sio.to("room").timeout(5).emit_with_ack("question")
+    async for sid, answer in sio.to("room").timeout(5).acks("question"): ...
+    for client in await sio.in_("room").fetch_sockets(): ...
+
+All of it reaches the clients of all processes that share a manager, unless
+:attr:`BroadcastOperator.local` says otherwise; the messages between processes are in
+:mod:`socketio_fast.managers.cluster`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from socketio_fast import exceptions
+from socketio_fast.managers.cluster import Scope, answer_of, rooms_of
+from socketio_fast.sockets.socket import Handshake, check_event
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from socketio_fast.async_server import AsyncServer
+    from socketio_fast.events import EventName, Ts
+
+__all__ = ["ACK_TIMEOUT", "BroadcastOperator", "Broadcasting", "RemoteSocket"]
+
+#: Seconds that acknowledgements of a broadcast have, unless ``timeout()`` says others.
+ACK_TIMEOUT = 60.0
+
+
+class BroadcastOperator:
+    """Clients of a namespace, or of several: all, or those in some rooms.
+
+    Made by ``sio.to()`` and its like, by namespaces and by sockets.
+
+    Args:
+        server: The server.
+        namespaces: The names of the namespaces.
+        scope: Who of their clients.
+        volatile: Whether what is sent is dropped for clients that it would have to
+            wait for.
+        compress: Whether it may be compressed on its way.
+        timeout: Seconds for acknowledgements.
+    """
+
+    def __init__(
+        self,
+        server: AsyncServer,
+        namespaces: Sequence[str] = ("/",),
+        scope: Scope | None = None,
+        *,
+        volatile: bool = False,
+        compress: bool = True,
+        timeout: float = ACK_TIMEOUT,
+    ) -> None:
+        self._server = server
+        self._namespaces = namespaces
+        self._scope = scope or Scope()
+        self._volatile = volatile
+        self._compress = compress
+        self._timeout = timeout
+
+    def _but(self, **changes: Any) -> BroadcastOperator:
+        """One that differs in this."""
+        flags = {
+            "volatile": self._volatile,
+            "compress": self._compress,
+            "timeout": self._timeout,
+        }
+        scope = changes.pop("scope", self._scope)
+        return BroadcastOperator(
+            self._server, self._namespaces, scope, **{**flags, **changes}
+        )
+
+    # To whom, and how.
+
+    def to(self, *rooms: Any) -> BroadcastOperator:
+        """Clients in any of these rooms too (rooms, ``sid``\\ s, or lists of them)."""
+        return self._but(scope=self._scope.with_rooms(rooms))
+
+    in_ = to
+
+    def except_(self, *rooms: Any) -> BroadcastOperator:
+        """Not those in any of these rooms (rooms, ``sid``\\ s, or lists of them)."""
+        return self._but(scope=self._scope.without(rooms))
+
+    @property
+    def local(self) -> BroadcastOperator:
+        """Only clients of this process."""
+        return self._but(scope=self._scope.locally())
+
+    @property
+    def volatile(self) -> BroadcastOperator:
+        """What is sent is dropped for clients that it would have to wait for."""
+        return self._but(volatile=True)
+
+    def compress(self, compress: bool) -> BroadcastOperator:
+        """Whether what is sent may be compressed on its way."""
+        return self._but(compress=compress)
+
+    def timeout(self, seconds: float) -> BroadcastOperator:
+        """How many seconds acknowledgements have (60).
+
+        Raises:
+            ValueError: It is not more than 0.
+        """
+        if not seconds > 0:
+            raise ValueError(f"timeout({seconds!r}): more than 0 seconds expected")
+        return self._but(timeout=float(seconds))
+
+    # Sending.
+
+    async def emit(self, event: EventName[Unpack[Ts]], *args: Unpack[Ts]) -> None:
+        """Send an event.
+
+        Args:
+            event: The name.
+            *args: The arguments: what JSON knows, with bytes anywhere in it.
+
+        Raises:
+            ValueError: The name is reserved, such as ``connect``.
+            TypeError: An argument is not JSON with bytes in it.
+        """
+        name = check_event(event)
+        for namespace in self._namespaces:
+            await self._server.manager._broadcast(
+                name,
+                list(args),
+                namespace,
+                self._scope,
+                volatile=self._volatile,
+                compress=self._compress,
+            )
+
+    async def send(self, *args: Any) -> None:
+        """Send the event ``message``; see :meth:`emit`."""
+        await self.emit("message", *args)
+
+    async def emit_with_ack(
+        self, event: EventName[Unpack[Ts]], *args: Unpack[Ts]
+    ) -> list[Any]:
+        """Send an event, and wait until all clients that got it have acknowledged.
+
+        Returns:
+            Of each client ``None`` for an acknowledgement without arguments, the
+            argument for one, a tuple for several; in the order they came.
+
+        Raises:
+            BroadcastTimeoutError: Some did not in the seconds of :meth:`timeout`, or
+                have gone. It has the ``responses`` that came, and the ``missing``.
+            RuntimeError: One of them is the client whose connect handler would wait:
+                see :meth:`socketio_fast.AsyncServer.call`. None is asked.
+            ValueError: The name is reserved, such as ``connect``.
+            TypeError: An argument is not JSON with bytes in it.
+        """
+        name = check_event(event)
+        answers = await self._ask(name, args)
+        try:
+            came = await answers.all()
+        finally:
+            answers.close()
+        responses = [response for _, response in came]
+        answers.check(name, responses)
+        return responses
+
+    async def acks(
+        self, event: EventName[Unpack[Ts]], *args: Unpack[Ts]
+    ) -> AsyncIterator[tuple[str, Any]]:
+        """Send an event, and give ``(sid, response)`` of each client as they come.
+
+        Example::
+
+            async for sid, answer in sio.to("room").timeout(5).acks("question"):
+                ...
+
+        Raises:
+            BroadcastTimeoutError: After what came: some did not acknowledge in the
+                seconds of :meth:`timeout`, or have gone.
+            ValueError: The name is reserved, such as ``connect``.
+            TypeError: An argument is not JSON with bytes in it.
+        """
+        name = check_event(event)
+        answers = await self._ask(name, args)
+        responses: list[Any] = []
+        try:
+            while (answer := await answers.next()) is not None:
+                responses.append(answer[1])
+                yield answer
+        finally:
+            answers.close()
+        answers.check(name, responses)
+
+    async def _ask(self, name: str, args: tuple[Any, ...]) -> Answers:
+        """Send an event that is to be acknowledged; what comes of it."""
+        answers = Answers(self._timeout)
+        try:
+            for namespace in self._namespaces:
+                await self._server.manager._ask(
+                    name,
+                    list(args),
+                    namespace,
+                    self._scope,
+                    answers,
+                    timeout=self._timeout,
+                    compress=self._compress,
+                )
+        except BaseException:
+            answers.close()
+            raise
+        answers.all_asked()
+        return answers
+
+    # Clients.
+
+    async def fetch_sockets(self) -> list[RemoteSocket]:
+        """These clients, of all processes; a list.
+
+        Raises:
+            TimeoutError: Another process did not answer.
+        """
+        found = []
+        for namespace in self._namespaces:
+            for client in await self._server.manager._fetch(namespace, self._scope):
+                found.append(RemoteSocket(self._server, namespace, client))
+        return found
+
+    async def sockets_join(self, *rooms: Any) -> None:
+        """Put these clients into rooms.
+
+        Raises:
+            ValueError: A room is the ``sid`` of a client of this process.
+        """
+        await self._change("join", rooms=rooms_of(rooms))
+
+    async def sockets_leave(self, *rooms: Any) -> None:
+        """Take these clients out of rooms."""
+        await self._change("leave", rooms=rooms_of(rooms))
+
+    async def disconnect_sockets(self, close: bool = False) -> None:
+        """Disconnect these clients.
+
+        Args:
+            close: Whether their whole connections are closed, with all namespaces.
+        """
+        await self._change("disconnect", close=close)
+
+    async def _change(self, change: str, **options: Any) -> None:
+        for namespace in self._namespaces:
+            await self._server.manager._change(change, namespace, self._scope, options)
+
+
+class RemoteSocket:
+    """A client of this process or of another, as it was when it was fetched."""
+
+    def __init__(
+        self, server: AsyncServer, namespace: str, client: dict[str, Any]
+    ) -> None:
+        #: The ``sid``.
+        self.id: str = client["id"]
+        #: The request that it connected with. If nothing has made a ``Socket`` of the
+        #: client, the times in it are those of the look-up.
+        self.handshake = Handshake(**client["handshake"])
+        #: The rooms that it is in, its own too.
+        self.rooms: set[Any] = set(client["rooms"])
+        #: The application's data of the client.
+        self.data: dict[str, Any] = client["data"]
+        self._operator = BroadcastOperator(
+            server, (namespace,), Scope().with_rooms((self.id,))
+        )
+
+    def __repr__(self) -> str:
+        return f"<RemoteSocket {self.id}>"
+
+    async def emit(self, event: EventName[Unpack[Ts]], *args: Unpack[Ts]) -> None:
+        """Send it an event; see :meth:`BroadcastOperator.emit`."""
+        await self._operator.emit(event, *args)
+
+    async def emit_with_ack(
+        self,
+        event: EventName[Unpack[Ts]],
+        *args: Unpack[Ts],
+        timeout: float = ACK_TIMEOUT,
+    ) -> Any:
+        """Send it an event, and wait for its acknowledgement.
+
+        Raises:
+            TimeoutError: It has not answered in time, or has gone.
+        """
+        answers = await self._operator.timeout(timeout).emit_with_ack(event, *args)
+        if not answers:
+            raise exceptions.CallDisconnectedError(f"{self.id} is not connected")
+        return answers[0]
+
+    async def join(self, *rooms: Any) -> None:
+        """Put it into rooms."""
+        await self._operator.sockets_join(*rooms)
+
+    async def leave(self, *rooms: Any) -> None:
+        """Take it out of rooms."""
+        await self._operator.sockets_leave(*rooms)
+
+    async def disconnect(self, close: bool = False) -> None:
+        """Disconnect it, with ``close`` the whole connection."""
+        await self._operator.disconnect_sockets(close)
+
+
+class Broadcasting:
+    """What begins with all clients of a namespace: operators and what they do."""
+
+    def _broadcast(self) -> BroadcastOperator:
+        raise NotImplementedError
+
+    def to(self, *rooms: Any) -> BroadcastOperator:
+        """For what goes to clients in any of these rooms.
+
+        ``await nsp.to("a").except_("b").emit("event")``: what it returns, a
+        :class:`BroadcastOperator`, has the same methods.
+        """
+        return self._broadcast().to(*rooms)
+
+    in_ = to
+
+    def except_(self, *rooms: Any) -> BroadcastOperator:
+        """For what goes to clients that are in none of these rooms."""
+        return self._broadcast().except_(*rooms)
+
+    @property
+    def local(self) -> BroadcastOperator:
+        """For what goes to clients of this process."""
+        return self._broadcast().local
+
+    @property
+    def volatile(self) -> BroadcastOperator:
+        """For what is dropped for clients that it would have to wait for."""
+        return self._broadcast().volatile
+
+    def compress(self, compress: bool) -> BroadcastOperator:
+        """For what may be compressed on its way, or may not."""
+        return self._broadcast().compress(compress)
+
+    def timeout(self, seconds: float) -> BroadcastOperator:
+        """For acknowledgements that have so many seconds."""
+        return self._broadcast().timeout(seconds)
+
+    async def fetch_sockets(self) -> list[RemoteSocket]:
+        """All clients; see :meth:`BroadcastOperator.fetch_sockets`."""
+        return await self._broadcast().fetch_sockets()
+
+    async def sockets_join(self, *rooms: Any) -> None:
+        """Put all clients into rooms; see :meth:`BroadcastOperator.sockets_join`."""
+        await self._broadcast().sockets_join(*rooms)
+
+    async def sockets_leave(self, *rooms: Any) -> None:
+        """Take all out of rooms; see :meth:`BroadcastOperator.sockets_leave`."""
+        await self._broadcast().sockets_leave(*rooms)
+
+    async def disconnect_sockets(self, close: bool = False) -> None:
+        """Disconnect all; see :meth:`BroadcastOperator.disconnect_sockets`."""
+        await self._broadcast().disconnect_sockets(close)
+
+    # Other servers.
+
+    async def server_side_emit(self, event: str, *args: Any) -> None:
+        """Tell an event to the other servers that share the manager.
+
+        Their listeners get it, ``@sio.of(namespace).on(event)``; clients do not.
+
+        Args:
+            event: The name.
+            *args: The arguments.
+
+        Raises:
+            ValueError: It is an event that namespaces have themselves.
+            TypeError: An argument is not JSON with bytes in it.
+        """
+        _check_server_side(event)
+        operator = self._broadcast()
+        for namespace in operator._namespaces:
+            manager = operator._server.manager
+            await manager._server_side_emit(namespace, event, list(args))
+
+    async def server_side_emit_with_ack(self, event: str, *args: Any) -> list[Any]:
+        """The same, and wait for what the first listener of each server returns.
+
+        Returns:
+            Of each other server that, ``None`` where nobody listens.
+
+        Raises:
+            BroadcastTimeoutError: A server has not answered in 5 s, or has gone. It has
+                the ``responses`` of others.
+            ValueError: It is an event that namespaces have themselves.
+            TypeError: An argument is not JSON with bytes in it.
+        """
+        _check_server_side(event)
+        operator = self._broadcast()
+        answers: list[Any] = []
+        for namespace in operator._namespaces:
+            manager = operator._server.manager
+            answers += await manager._server_side_ask(namespace, event, list(args))
+        return answers
+
+
+def _check_server_side(event: str) -> None:
+    if event in ("connect", "connection", "new_namespace"):
+        raise ValueError(f"{event!r} is a reserved event name: it cannot be emitted")
+
+
+class Answers:
+    """Acknowledgements of many clients, as they come.
+
+    The managers tell it whom they have asked; clients, or other processes for theirs,
+    tell it what came.
+
+    Args:
+        timeout: Seconds from now that they have.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._deadline = self._loop.time() + timeout
+        self.missing: set[str] = set()
+        #: What is known to be wrong, beyond clients that are missing.
+        self.incomplete = ""
+        self._asked: list[Any] = []
+        self._waiting: set[str] = set()  # clients
+        self._hosts = 0  # other processes that have not said whom they have asked
+        self._came: deque[tuple[str, Any]] = deque()
+        self._all_asked = False
+        self._wake: asyncio.Future[None] | None = None  # of who waits
+        self._wake_at_each = False  # answer, or when there are all
+        self._closing: list[Any] = []
+
+    # From managers.
+
+    def asked(self, clients: Iterable[tuple[Any, int]]) -> None:
+        """Clients of this process, and the numbers of their acknowledgements."""
+        for peer, id in clients:
+            self._asked.append((peer, id))
+            self._waiting.add(peer.sid)
+
+    def others(self, count: int) -> None:
+        """So many other processes will say whom they have asked."""
+        self._hosts += count
+
+    def of_host(self, sids: Iterable[str]) -> None:
+        """One of them says so."""
+        self._hosts -= 1
+        self._waiting.update(sids)
+        self._check()
+
+    def host_failed(self, why: str, sids: Iterable[str], counted: bool) -> None:
+        """One of them will not answer any more."""
+        if not counted:
+            self._hosts -= 1
+        self.incomplete = f"; {why}"
+        for sid in sids:
+            self.gone(sid)
+        self._check()
+
+    def on_close(self, function: Any) -> None:
+        """Call this when nobody waits any more."""
+        self._closing.append(function)
+
+    def answered(self, sid: str, arguments: list[Any]) -> None:
+        """A client has acknowledged."""
+        if sid in self._waiting:
+            self._waiting.discard(sid)
+            self._came.append((sid, answer_of(arguments)))
+            if self._wake_at_each or not self._waiting:
+                self._check()
+
+    def gone(self, sid: str) -> None:
+        """A client has gone without that."""
+        if sid in self._waiting:
+            self._waiting.discard(sid)
+            self.missing.add(sid)
+            self._check()
+
+    # From who waits.
+
+    def all_asked(self) -> None:
+        """There will be no others."""
+        self._all_asked = True
+
+    def _complete(self) -> bool:
+        return self._all_asked and not self._waiting and not self._hosts
+
+    def _check(self) -> None:
+        if self._wake is None or self._wake.done():
+            return
+        if (self._wake_at_each and self._came) or self._complete():
+            self._wake.set_result(None)
+
+    async def _wait(self) -> None:
+        """Wait until there is more, or all; or no more time."""
+        self._wake = self._loop.create_future()
+        left = max(0, self._deadline - self._loop.time())
+        try:
+            await asyncio.wait_for(self._wake, left)
+        except asyncio.TimeoutError:
+            if self._hosts:
+                self.incomplete = f"; {self._hosts} other processes have not answered"
+                self._hosts = 0
+            self.missing |= self._waiting
+            self._waiting.clear()
+
+    async def next(self) -> tuple[str, Any] | None:
+        """The next answer; None if there is none any more, or in time."""
+        self._wake_at_each = True
+        if not self._came and not self._complete():
+            await self._wait()
+        return self._came.popleft() if self._came else None
+
+    async def all(self) -> Iterable[tuple[str, Any]]:
+        """All answers, in the order they came."""
+        if not self._complete():
+            await self._wait()
+        return self._came
+
+    def check(self, event: str, responses: list[Any]) -> None:
+        """Raise BroadcastTimeoutError if not all have answered."""
+        if self.missing or self.incomplete:
+            raise exceptions.BroadcastTimeoutError(
+                event, len(self.missing), responses, self.incomplete
+            )
+
+    def close(self) -> None:
+        """Nobody waits any more."""
+        self._waiting.clear()
+        for peer, id in self._asked:
+            peer.forget_ack(id)
+        for function in self._closing:
+            function()

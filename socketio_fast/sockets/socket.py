@@ -1,0 +1,650 @@
+"""The socket API: clients as objects, with Node's names for what they do."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
+from urllib.parse import parse_qsl
+
+from socketio_fast import exceptions
+from socketio_fast._core.engine.listeners import Listeners
+from socketio_fast._core.protocol.sio import RESERVED_EVENTS
+from socketio_fast._core.socketio.peer import Peer, Reply
+from socketio_fast._core.socketio.rooms import one_or_several
+from socketio_fast.coroutines import DONE, Begun, returns_coroutine
+from socketio_fast.engineio.connection import Connection
+from socketio_fast.engineio.flow import wait_below
+from socketio_fast.events import name_of
+from socketio_fast.handlers.signatures import adapt
+from socketio_fast.handlers.validation import validated
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from socketio_fast.events import AnyEvent, Event, EventName, Ts
+    from socketio_fast.sockets.namespace import SocketNamespace
+    from socketio_fast.sockets.operators import BroadcastOperator
+
+__all__ = ["RESERVED_EVENTS", "EventEmitter", "Handshake", "Socket", "SocketEmitter"]
+
+Listener = Callable[..., Any]
+F = TypeVar("F", bound=Listener)
+T = TypeVar("T")
+R = TypeVar("R", bound=Callable[[str], Any] | Callable[[], Any])
+E = TypeVar("E", bound=Callable[[Any], Any] | Callable[[], Any])
+
+
+def check_event(event: AnyEvent) -> str:
+    """The name of an event; ValueError if it must not be sent."""
+    name = name_of(event)
+    if name in RESERVED_EVENTS:
+        raise ValueError(f"{name!r} is a reserved event name: it cannot be emitted")
+    return name
+
+
+class EventEmitter(Listeners):
+    """What has events, and several listeners for each."""
+
+    #: The arguments that listeners of these events get; they may leave out the last.
+    _own_events: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+
+    def _adapted(self, event: Any, listener: Listener) -> Listener:
+        if not callable(listener):
+            raise TypeError(f"listener of {event!r} is not callable: {listener!r}")
+        if event not in self._own_events:
+            return listener
+        return adapt(listener, event, self._own_events[event])
+
+    def _register(
+        self, event: Any, listener: Any, once: bool = False, first: bool = False
+    ) -> Any:
+        event = name_of(event)
+
+        def register(function: Any) -> Any:
+            adapted = self._adapted(event, function)
+            if adapted is not function:
+                plain = getattr(function, "_listener", function)
+                adapted._listener = plain  # type: ignore[attr-defined]
+            self._add(event, adapted, once, first)
+            return function
+
+        return register if listener is None else register(listener)
+
+    def off(self, event: AnyEvent, listener: Listener | None = None) -> None:
+        """Remove a listener of an event, the one added last; all without ``listener``.
+
+        Nothing happens if it is not there.
+        """
+        self._remove(event, listener)
+
+    def listeners(self, event: AnyEvent) -> list[Listener]:
+        """The listeners of an event, in the order they are called."""
+        return self._listeners(event)
+
+    def remove_all_listeners(self, event: AnyEvent | None = None) -> None:
+        """Remove the listeners of an event, of all events without ``event``."""
+        if event is None:
+            self._remove_all()
+        else:
+            self._remove(event, None)
+
+
+@dataclass(frozen=True)
+class Handshake:
+    """The request that a client connected with, and what it brought."""
+
+    #: The headers, names in lower case; those sent twice are joined.
+    headers: dict[str, str]
+    #: When the client joined the namespace, as ISO 8601 has it (UTC).
+    time: str
+    #: The address of the client.
+    address: str
+    #: Whether the request came from a page, which names its origin.
+    xdomain: bool
+    #: Whether it came by TLS.
+    secure: bool
+    #: When the client joined, in seconds since 1970.
+    issued: float
+    #: The target of the request: path and query.
+    url: str
+    #: The parameters of the query; of those sent twice, the last.
+    query: dict[str, str]
+    #: What the client sent along, ``{}`` for nothing.
+    auth: Any
+
+
+def make_handshake(environ: Mapping[str, Any], issued: float, auth: Any) -> Handshake:
+    """The handshake of a WSGI environment, and when the client joined."""
+    headers = {
+        key[5:].lower().replace("_", "-"): value
+        for key, value in environ.items()
+        if key.startswith("HTTP_")
+    }
+    for key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        if environ.get(key):
+            headers[key.lower().replace("_", "-")] = environ[key]
+    query = environ.get("QUERY_STRING", "")
+    path = environ.get("PATH_INFO", "")
+    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(issued))
+    return Handshake(
+        headers=headers,
+        time=f"{whole}.{int(issued % 1 * 1000):03}Z",
+        address=environ.get("REMOTE_ADDR", ""),
+        xdomain="origin" in headers,
+        secure=environ.get("wsgi.url_scheme") in ("https", "wss"),
+        issued=issued,
+        url=environ.get("RAW_URI") or (f"{path}?{query}" if query else path),
+        query=dict(parse_qsl(query, keep_blank_values=True)),
+        auth={} if auth is None else auth,
+    )
+
+
+def handshake_of(peer: Peer) -> dict[str, Any]:
+    """The handshake of a client, as other processes get it: a dict."""
+    socket: Any = peer.socket
+    issued = time.time() if socket is None else socket._issued
+    return asdict(make_handshake(peer.session.environ, issued, peer.auth))
+
+
+def several(rooms: Any) -> Iterable[Any]:
+    """A room, or several, as rooms; see ``one_or_several()``."""
+    rooms = one_or_several(rooms)
+    return rooms if isinstance(rooms, (list, tuple, set, frozenset)) else (rooms,)
+
+
+class SocketEvents:
+    """How one listens to a socket, with its types; sockets for threads share it."""
+
+    __slots__ = ()
+
+    # Of the class that it is mixed into.
+    _register: Callable[..., Any]
+
+    @overload
+    def on(
+        self, event: Literal["disconnect", "disconnecting"], listener: None = None
+    ) -> Callable[[R], R]: ...
+
+    @overload
+    def on(
+        self, event: Literal["error"], listener: None = None
+    ) -> Callable[[E], E]: ...
+
+    @overload
+    def on(
+        self, event: Event[Unpack[Ts]], listener: None = None
+    ) -> Callable[[Callable[[Unpack[Ts]], T]], Callable[[Unpack[Ts]], T]]: ...
+
+    @overload
+    def on(
+        self, event: Event[Unpack[Ts]], listener: Callable[[Unpack[Ts]], T]
+    ) -> Callable[[Unpack[Ts]], T]: ...
+
+    @overload
+    def on(self, event: str, listener: None = None) -> Callable[[F], F]: ...
+
+    @overload
+    def on(self, event: str, listener: F) -> F: ...
+
+    def on(self, event: AnyEvent, listener: Any = None) -> Any:
+        """Listen to an event of the client, or decorate what does.
+
+        It gets the arguments that the client sent. The socket's own events are
+        ``disconnecting(reason)``, while the client is still in its rooms;
+        ``disconnect(reason)``; ``error(error)``, what a listener, a handler or one of
+        :meth:`use` has raised; and ``slow(bytes)``, when more than ``high_water_mark``
+        wait for the client, again after it has been below half.
+
+        Args:
+            event: The name.
+            listener: A function or another callable; of ``AsyncServer``, a coroutine
+                function too.
+
+        Raises:
+            TypeError: It cannot be called, or is a coroutine function and is to run in
+                a thread.
+            ValueError: A listener of the socket's own events takes other arguments.
+        """
+        return self._register(event, listener)
+
+    @overload
+    def once(
+        self, event: Event[Unpack[Ts]], listener: None = None
+    ) -> Callable[[Callable[[Unpack[Ts]], T]], Callable[[Unpack[Ts]], T]]: ...
+
+    @overload
+    def once(
+        self, event: Event[Unpack[Ts]], listener: Callable[[Unpack[Ts]], T]
+    ) -> Callable[[Unpack[Ts]], T]: ...
+
+    @overload
+    def once(self, event: str, listener: None = None) -> Callable[[F], F]: ...
+
+    @overload
+    def once(self, event: str, listener: F) -> F: ...
+
+    def once(self, event: AnyEvent, listener: Any = None) -> Any:
+        """Listen to the next such event, and no others; see :meth:`on`."""
+        return self._register(event, listener, once=True)
+
+
+class Socket(EventEmitter, SocketEvents):
+    """One client in one namespace.
+
+    Listeners may be functions or coroutine functions; all of an event start as soon as
+    it is received, in the order they were added. The server makes sockets: handlers of
+    ``connection`` get them, and ``nsp.sockets`` has them.
+
+    What a listener returns is the acknowledgement that the client asked for: ``None``
+    is nothing, a tuple several arguments; of several listeners, the first that is not
+    ``None``, when all have ended. What one raises is logged, and told to listeners of
+    ``error``.
+
+    When the client has gone and its ``disconnect`` listeners have been called, all
+    listeners are let go.
+    """
+
+    _own_events: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "disconnect": ("reason",),
+        "disconnecting": ("reason",),
+        "error": ("error",),
+    }
+
+    def __init__(self, nsp: SocketNamespace, peer: Peer) -> None:
+        #: The namespace, a :class:`SocketNamespace`.
+        self.nsp = nsp
+        self._peer = peer
+        self._issued = time.time()
+
+    def _adapted(self, event: Any, listener: Listener) -> Listener:
+        adapted = super()._adapted(event, listener)
+        server = self.nsp.server
+        if event in self._own_events or not server.validate_handlers:
+            return adapted
+        return validated(adapted, 0, server.logger)
+
+    def __repr__(self) -> str:
+        return f"<Socket {self.id} in {self.nsp.name}>"
+
+    # What it is.
+
+    @property
+    def id(self) -> str:
+        """The ``sid``, which is the name of its own room too."""
+        return self._peer.sid
+
+    @property
+    def connected(self) -> bool:
+        """Whether it is connected to the namespace."""
+        return self._peer.connected
+
+    @property
+    def recovered(self) -> bool:
+        """Whether it is the continuation of one that had lost its connection."""
+        return self._peer.recovered
+
+    @property
+    def conn(self) -> Connection:
+        """The Engine.IO connection, which has events of its own."""
+        return Connection(self._peer.session)
+
+    @property
+    def environ(self) -> dict[str, Any]:
+        """The request that it connected with, as a WSGI environment."""
+        return self._peer.session.environ
+
+    #: The same, by Node's name.
+    request = environ
+
+    @cached_property
+    def handshake(self) -> Handshake:
+        """The request that it connected with, and the ``auth`` of the client."""
+        return make_handshake(self.environ, self._issued, self._peer.auth)
+
+    @property
+    def rooms(self) -> set[Any]:
+        """The rooms that it is in, its own among them; a new set."""
+        if self.id not in self._peer.namespace.peers:
+            return set()
+        return {self.id, *(self._peer.rooms or ())}
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The application's data of this client: the dict of ``get_session()``."""
+        return self._sessions.setdefault(self.nsp.name, {})
+
+    @data.setter
+    def data(self, data: dict[str, Any]) -> None:
+        self._sessions[self.nsp.name] = data
+
+    @property
+    def _sessions(self) -> dict[str, dict[str, Any]]:
+        """The application's data of the connection, by namespace."""
+        session = self._peer.session
+        if session.data is None:
+            session.data = {}
+        return session.data
+
+    # Listening.
+
+    def on_any(self, listener: F) -> F:
+        """Listen to all events of the client: ``(event, *arguments)``.
+
+        It hears them before any other; what it returns is ignored.
+        """
+        self._set_any_in([*self._any_in, _called(listener)])
+        return listener
+
+    def prepend_any(self, listener: F) -> F:
+        """As :meth:`on_any`, before all that are there."""
+        self._set_any_in([_called(listener), *self._any_in])
+        return listener
+
+    def off_any(self, listener: Listener | None = None) -> None:
+        """Remove a listener of all events; all of them without ``listener``."""
+        self._set_any_in(_without(self._any_in, listener))
+
+    def listeners_any(self) -> list[Listener]:
+        """Who listens to all events."""
+        return self._any_in
+
+    def on_any_outgoing(self, listener: F) -> F:
+        """Listen to all that is sent to the client, broadcasts too:
+        ``(event, *arguments)``."""
+        self._watch([*self._any_out, _called(listener)])
+        return listener
+
+    def prepend_any_outgoing(self, listener: F) -> F:
+        """As :meth:`on_any_outgoing`, before all that are there."""
+        self._watch([_called(listener), *self._any_out])
+        return listener
+
+    def off_any_outgoing(self, listener: Listener | None = None) -> None:
+        """Remove a listener to all that is sent; all of them without ``listener``."""
+        self._watch(_without(self._any_out, listener))
+
+    def listeners_any_outgoing(self) -> list[Listener]:
+        """Who listens to all that is sent."""
+        return self._any_out
+
+    def _watch(self, listeners: list[Any]) -> None:
+        self._set_any_out(listeners)
+        self._peer.watch(bool(self._any_out))
+
+    def use(self, middleware: F) -> F:
+        """Let a function see each event of the client before handlers and listeners do.
+
+        It gets ``(event, *arguments)``, and keeps the event from them by raising; what
+        it raises goes to listeners of ``error``. Several are asked in order.
+
+        Args:
+            middleware: A function or a coroutine function.
+        """
+        self._set_event_middlewares([*self._event_middlewares, _called(middleware)])
+        return middleware
+
+    async def _run_event_middlewares(self, *event: Any) -> None:
+        for guard in self._event_middlewares:
+            result = guard(*event)
+            if inspect.isawaitable(result):
+                await result
+
+    # Rooms.
+
+    @returns_coroutine
+    def join(self, rooms: Any) -> Begun:
+        """Enter a room, or each of a list, tuple or set of rooms.
+
+        It is done when this returns; the result may be awaited.
+
+        Raises:
+            ValueError: The client is not connected, or the room is another's ``sid``.
+        """
+        return self.nsp._change_rooms("enter", self.id, several(rooms))
+
+    @returns_coroutine
+    def leave(self, rooms: Any) -> Begun:
+        """Leave a room, or several; nothing happens if it is not in it."""
+        return self.nsp._change_rooms("leave", self.id, several(rooms))
+
+    @returns_coroutine
+    def disconnect(self, close: bool = False) -> Begun:
+        """Disconnect the client from this namespace.
+
+        To await the result is to wait for listeners and the ``disconnect`` handler.
+
+        Args:
+            close: Whether the whole connection is closed, with all its namespaces.
+        """
+        peers = self._peer.client.peers if close else [self._peer]
+        session = self._peer.session
+        endings = [self._disconnect(peer) for peer in peers]
+        if close:
+            session.disconnect()
+        pending = [ending for ending in endings if ending is not None]
+        return Begun(asyncio.gather(*pending)) if pending else DONE
+
+    def _disconnect(self, peer: Peer) -> asyncio.Future[Any] | None:
+        ending = peer.disconnect() if peer.reachable else None
+        return None if ending is None else asyncio.shield(ending)
+
+    # Sending.
+
+    @returns_coroutine
+    def emit(
+        self,
+        event: EventName[Unpack[Ts]],
+        *args: Unpack[Ts],
+        callback: Listener | None = None,
+    ) -> Begun:
+        """Send an event to this client.
+
+        It is done when this returns; the result may be awaited. (With
+        ``slow_consumer="block"`` that waits while the client is slow.)
+
+        Args:
+            event: The name.
+            *args: The arguments: what JSON knows, with bytes anywhere in it.
+            callback: Called with the arguments of the acknowledgement.
+
+        Raises:
+            ValueError: The name is one of :data:`RESERVED_EVENTS`.
+            TypeError: An argument is not JSON with bytes in it.
+        """
+        return self._emit(event, args, callback)
+
+    def _emit(
+        self,
+        event: AnyEvent,
+        args: tuple[Any, ...],
+        answer: Listener | None,
+        compress: bool = True,
+        volatile: bool = False,
+    ) -> Begun:
+        name = check_event(event)
+        rooms = self._peer.namespace.rooms
+        if rooms is None:
+            return DONE  # it ended with its last client
+        blocked = rooms.emit([name, *args], self.id, None, answer, compress, volatile)
+        return DONE if blocked is None else Begun(blocked)
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes that wait for the client, of all its namespaces."""
+        return self._peer.session.buffered_bytes
+
+    async def flushed(self, below: int = 0) -> None:
+        """Wait until what was sent to the client before has left.
+
+        That is, until no more than ``below`` bytes are left, of all its namespaces; it
+        does not wait for what is held back while a connect handler runs.
+
+        Raises:
+            DisconnectedError: The client has gone.
+        """
+        if not self._peer.reachable or not await wait_below(self._peer.session, below):
+            raise exceptions.DisconnectedError(f"{self.id} is not connected")
+
+    @returns_coroutine
+    def send(self, *args: Any) -> Begun:
+        """Send the event ``message``; see :meth:`emit`."""
+        return self.emit("message", *args)
+
+    async def emit_with_ack(
+        self, event: EventName[Unpack[Ts]], *args: Unpack[Ts]
+    ) -> Any:
+        """Send an event to this client, and wait for its acknowledgement.
+
+        It waits without limit, see :meth:`timeout`.
+
+        Returns:
+            ``None`` for an acknowledgement without arguments, the argument for one, a
+            tuple for several.
+
+        Raises:
+            CallDisconnectedError: The client has gone.
+            RuntimeError: The client's own connect handler, or a middleware, would wait:
+                see :meth:`socketio_fast.AsyncServer.call`.
+            ValueError: The name is one of :data:`RESERVED_EVENTS`.
+            TypeError: An argument is not JSON with bytes in it.
+        """
+        return await self._ask(event, args, None)
+
+    async def _ask(
+        self,
+        event: AnyEvent,
+        args: tuple[Any, ...],
+        timeout: float | None,
+        compress: bool = True,
+    ) -> Any:
+        name = check_event(event)
+        if not self._peer.reachable:
+            raise exceptions.CallDisconnectedError(f"{self.id} is not connected")
+        self._peer.check_ask()
+        reply = Reply(asyncio.get_running_loop().create_future())
+        try:
+            self._emit(name, args, reply, compress)
+            answer = await asyncio.wait_for(reply.future, timeout)
+        except (asyncio.TimeoutError, TimeoutError) as exc:  # two in 3.10
+            if reply.future.done() and not reply.future.cancelled():
+                # See AsyncServer.call().
+                raise exc.with_traceback(None) from None
+            raise exceptions.TimeoutError(
+                f"{self.id} did not acknowledge {name!r} in {timeout} s"
+            ) from None
+        finally:
+            self._peer.cancel_ack(reply)
+            del reply
+        if len(answer) > 1:
+            return tuple(answer)
+        return answer[0] if answer else None
+
+    def timeout(self, seconds: float | None) -> SocketEmitter:
+        """For an :meth:`emit_with_ack` that waits so long, and not longer."""
+        return SocketEmitter(self, timeout=seconds)
+
+    def compress(self, compress: bool) -> SocketEmitter:
+        """For what may be compressed on its way, or may not."""
+        return SocketEmitter(self, compress=compress)
+
+    @property
+    def volatile(self) -> SocketEmitter:
+        """For what is dropped if it cannot leave at once."""
+        return SocketEmitter(self, volatile=True)
+
+    def to(self, *rooms: Any) -> BroadcastOperator:
+        """For what goes to the others in any of these rooms."""
+        return self.broadcast.to(*rooms)
+
+    in_ = to
+
+    def except_(self, *rooms: Any) -> BroadcastOperator:
+        """For what goes to the others that are in none of these rooms."""
+        return self.broadcast.except_(*rooms)
+
+    @property
+    def local(self) -> BroadcastOperator:
+        """For what goes to the others of this process."""
+        return self.broadcast.local
+
+    @property
+    def broadcast(self) -> BroadcastOperator:
+        """For what goes to all clients of the namespace but this one."""
+        return self.nsp.except_(self.id)
+
+
+class SocketEmitter:
+    """Sends to one client, with flags: what :meth:`Socket.timeout` and others give.
+
+    It has these methods too, so that they chain.
+    """
+
+    def __init__(
+        self,
+        socket: Socket,
+        timeout: float | None = None,
+        compress: bool = True,
+        volatile: bool = False,
+    ) -> None:
+        self._socket = socket
+        self._timeout = timeout
+        self._compress = compress
+        self._volatile = volatile
+
+    @returns_coroutine
+    def emit(
+        self,
+        event: EventName[Unpack[Ts]],
+        *args: Unpack[Ts],
+        callback: Listener | None = None,
+    ) -> Begun:
+        """Send an event; see :meth:`Socket.emit`."""
+        return self._socket._emit(event, args, callback, self._compress, self._volatile)
+
+    @returns_coroutine
+    def send(self, *args: Any) -> Begun:
+        """Send the event ``message``; see :meth:`Socket.emit`."""
+        return self.emit("message", *args)
+
+    async def emit_with_ack(
+        self, event: EventName[Unpack[Ts]], *args: Unpack[Ts]
+    ) -> Any:
+        """Send an event and wait for its acknowledgement; see there.
+
+        Raises:
+            TimeoutError: None came in the seconds of :meth:`timeout`.
+        """
+        return await self._socket._ask(event, args, self._timeout, self._compress)
+
+    def timeout(self, seconds: float | None) -> SocketEmitter:
+        """For an :meth:`emit_with_ack` that waits so long, and not longer."""
+        return SocketEmitter(self._socket, seconds, self._compress, self._volatile)
+
+    def compress(self, compress: bool) -> SocketEmitter:
+        """For what may be compressed on its way, or may not."""
+        return SocketEmitter(self._socket, self._timeout, compress, self._volatile)
+
+    @property
+    def volatile(self) -> SocketEmitter:
+        """For what is dropped if it cannot leave at once."""
+        return SocketEmitter(self._socket, self._timeout, self._compress, True)
+
+
+def _called(listener: Any) -> Any:
+    if not callable(listener):
+        raise TypeError(f"a listener is not callable: {listener!r}")
+    return listener
+
+
+def _without(listeners: list[Listener], listener: Listener | None) -> list[Listener]:
+    if listener is None:
+        return []
+    for i in range(len(listeners) - 1, -1, -1):
+        if listeners[i] == listener:
+            return listeners[:i] + listeners[i + 1 :]
+    return listeners

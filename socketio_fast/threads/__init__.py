@@ -1,0 +1,1 @@
+"""The versions for threads: an event loop of their own, a pool for handlers."""

@@ -1,0 +1,315 @@
+"""Threads for handlers: as many as are busy, up to a limit, and a share per client."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from socketio_fast.options.amounts import whole
+from socketio_fast.options.logs import Logger
+
+__all__ = ["HandlerPool", "OwnedJob", "Owner"]
+
+# Seconds after which a thread that nobody needs ends.
+IDLE = 30.0
+
+# Seconds from one look for clients that have left to the next, while jobs wait.
+SWEEP_INTERVAL = 1.0
+
+
+class Owner(Protocol):
+    """A client, whose jobs together have a share of the threads."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def closed(self) -> bool: ...
+
+
+class OwnedJob(Protocol):
+    """A job of a client."""
+
+    def __call__(self) -> None: ...
+
+    def cancel(self) -> object:
+        """It is not begun, because its client has left."""
+
+
+Job = Callable[[], None]
+
+
+class _Share:
+    """What one client has in the pool."""
+
+    __slots__ = ("active", "held", "owner", "waiting")
+
+    def __init__(self, owner: Owner) -> None:
+        self.owner = owner
+        self.active = 0  # jobs that run, or that the next free thread may begin
+        self.held: deque[OwnedJob] | None = None  # the others
+        self.waiting = 0  # jobs that wait for other threads
+
+
+class HandlerPool:
+    """Runs functions in daemon threads, and starts them in the order they came.
+
+    A thread is started when all are busy and there are fewer than the limit. Unlike
+    those of ``concurrent.futures``, they do not keep a program from ending.
+
+    One client gets no more than its share of the threads; what it has beyond that
+    waits until one of its own jobs has ended, and holds up nobody else. While all
+    threads are busy, jobs of clients that have left are not begun.
+
+    Args:
+        max_workers: Threads, at most.
+        name: The threads' names begin with it.
+        max_per_client: Threads that the jobs of one client get, at most; ``None`` for
+            a quarter of ``max_workers``, rounded up.
+        logger: Where it is told, once, that jobs wait.
+
+    Raises:
+        ValueError: ``max_workers`` or ``max_per_client`` is not a positive number.
+    """
+
+    def __init__(
+        self,
+        max_workers: int,
+        name: str,
+        max_per_client: int | None = None,
+        logger: Logger | None = None,
+    ) -> None:
+        self.max_workers = _positive("max_workers", max_workers)
+        if max_per_client is None:
+            max_per_client = (self.max_workers + 3) // 4
+        self.max_per_client = _positive("max_workers_per_client", max_per_client)
+        self._name = name
+        self._logger = logger
+        self._jobs: queue.SimpleQueue[tuple[Job | None, _Share | None]] = (
+            queue.SimpleQueue()
+        )
+        self._shares: dict[Owner, _Share] = {}
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._threads = 0
+        self._unfinished = 0  # jobs that run, or that the next free thread may begin
+        self._waiting = 0  # threads that wait for other threads
+        self._number = 0
+        self._warned: set[str] = set()
+        self._swept = 0.0
+
+    def submit(self, job: Job) -> None:
+        """Run a function, which is to raise nothing, in one of the threads.
+
+        Raises:
+            RuntimeError: The system has no thread for it.
+        """
+        with self._lock:
+            self._release(job, None)
+        if self._unfinished > self.max_workers:
+            self._look_for_exhaustion()
+
+    def submit_of(self, owner: Owner, job: OwnedJob) -> None:
+        """Run a function for a client, within its share of the threads.
+
+        Raises:
+            RuntimeError: The system has no thread for it.
+        """
+        with self._lock:
+            share = self._shares.get(owner)
+            if share is None:
+                share = self._shares[owner] = _Share(owner)
+            full = share.active >= self.max_per_client
+            if full:
+                if share.held is None:
+                    share.held = deque()
+                share.held.append(job)
+            else:
+                try:
+                    self._release(job, share)
+                except BaseException:
+                    self._forget(share)
+                    raise
+                share.active += 1
+        if full:
+            self._warn(
+                "client %s has max_workers_per_client=%d handlers under way: its "
+                "further events wait. Handlers that wait long need a larger limit, or "
+                "AsyncServer",
+                owner.id,
+                self.max_per_client,
+            )
+        if self._unfinished > self.max_workers:
+            self._look_for_exhaustion()
+
+    def close(self) -> None:
+        """End every thread once the jobs that are there have run; do not wait.
+
+        What is submitted later may never run.
+        """
+        self._jobs.put((None, None))
+
+    @property
+    def inside(self) -> bool:
+        """Whether the current thread is one of the pool's."""
+        return getattr(self._local, "inside", False)
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """In this block, the current thread waits for what other threads do.
+
+        If it is one of the pool's, neither the limit nor the share of its client counts
+        it meanwhile: threads that wait for handlers leave some to run them.
+        """
+        if not self.inside:
+            yield
+            return
+        share: _Share | None = self._local.share
+        with self._lock:
+            self._waiting += 1
+            if share is not None:
+                share.waiting += 1
+                self._end(share)
+            self._grow()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waiting -= 1
+                if share is not None:
+                    share.waiting -= 1
+                    share.active += 1
+
+    def _limit(self) -> int:
+        return self.max_workers + self._waiting
+
+    def _release(self, job: Job, share: _Share | None) -> None:
+        """The next free thread may begin it."""
+        self._unfinished += 1
+        try:
+            self._grow()
+        except BaseException:
+            self._unfinished -= 1
+            raise
+        self._jobs.put((job, share))
+
+    def _end(self, share: _Share) -> None:
+        """A job of a client runs no more; its next may begin."""
+        share.active -= 1
+        if share.held and share.active < self.max_per_client:
+            share.active += 1
+            self._unfinished += 1
+            self._grow()
+            self._jobs.put((share.held.popleft(), share))
+        else:
+            self._forget(share)
+
+    def _forget(self, share: _Share) -> None:
+        if not (share.active or share.held or share.waiting):
+            self._shares.pop(share.owner, None)
+
+    def _grow(self) -> None:
+        if self._threads >= min(self._unfinished, self._limit()):
+            return
+        self._number += 1
+        thread = threading.Thread(
+            target=self._work, name=f"{self._name}-{self._number}", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError:
+            if not self._threads:
+                raise
+        else:
+            self._threads += 1
+
+    def _work(self) -> None:
+        self._local.inside = True
+        while True:
+            try:
+                job, share = self._jobs.get(timeout=IDLE)
+            except queue.Empty:
+                with self._lock:
+                    if self._threads > self._unfinished:
+                        self._threads -= 1
+                        return
+                continue
+            if job is None:
+                self._jobs.put((None, None))  # for the next thread
+                return
+            self._local.share = share
+            try:
+                job()
+            except BaseException:  # or the pool would have a thread less
+                traceback.print_exc()
+            del job  # which holds what a handler was given
+            self._local.share = None
+            with self._lock:
+                self._unfinished -= 1
+                if share is not None:
+                    self._end(share)
+                    share = None  # which knows a client, and so its server
+                if self._threads > self._limit():
+                    self._threads -= 1
+                    return
+
+    # All threads are busy.
+
+    def _look_for_exhaustion(self) -> None:
+        if self._unfinished <= self._limit():
+            return
+        self._warn(
+            "all max_workers=%d threads for handlers are busy: other handlers wait "
+            "until one has ended. Handlers that wait long need a larger limit, or "
+            "AsyncServer",
+            self.max_workers,
+        )
+        now = time.monotonic()
+        if now < self._swept + SWEEP_INTERVAL:
+            return
+        self._swept = now
+        with self._lock:
+            left = self._take_left()
+        for job in left:
+            job.cancel()
+
+    def _take_left(self) -> list[OwnedJob]:
+        """The jobs that are not begun of clients that have left, taken out."""
+        left: list[OwnedJob] = []
+        for _ in range(self._jobs.qsize()):
+            try:
+                job, share = self._jobs.get_nowait()
+            except queue.Empty:  # a thread was faster
+                break
+            if share is None or not share.owner.closed:
+                self._jobs.put((job, share))
+                continue
+            self._unfinished -= 1
+            share.active -= 1
+            left.append(job)  # type: ignore[arg-type]
+        for share in list(self._shares.values()):
+            if share.held and share.owner.closed:
+                left += share.held
+                share.held.clear()
+                self._forget(share)
+        return left
+
+    def _warn(self, message: str, *args: object) -> None:
+        """Say so once."""
+        if message not in self._warned:
+            self._warned.add(message)
+            if self._logger is not None:
+                self._logger.warning(message, *args)
+
+
+def _positive(name: str, value: int) -> int:
+    number = whole(value)
+    if number is None or number < 1:
+        raise ValueError(f"{name}={value!r}: a positive number expected")
+    return number
