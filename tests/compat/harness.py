@@ -45,7 +45,7 @@ Record = Callable[..., None]
 App = Callable[[Any, Record], Any]
 
 #: Seconds after which something that should have happened is missing.
-WAIT = 5.0
+WAIT = 20.0
 
 
 async def within(awaitable: Awaitable[T], what: str) -> T:
