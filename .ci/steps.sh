@@ -79,7 +79,7 @@ step_benchmarks() {
     "$WORK/benchmarks/bin/pip" install -q -r benchmarks/requirements.txt \
         pydantic pytest pytest-benchmark "$WORK"/dist/*.whl
     "$WORK/benchmarks/bin/python" benchmarks/run.py --quick --check
-    "$WORK/benchmarks/bin/pytest" -q benchmarks/micro --benchmark-disable
+    env -u PYTEST_ADDOPTS "$WORK/benchmarks/bin/pytest" -q benchmarks/micro --benchmark-disable
 }
 
 # variant NAME FLAG: the package built in a tree of its own, in place.
