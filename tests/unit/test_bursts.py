@@ -175,3 +175,27 @@ def test_a_task_of_the_program_stays_current(server: Server) -> None:
     server.loop.turn()
     assert done == [True]
     assert current() is None
+
+
+def test_a_handler_that_lets_the_event_loop_pass(server: Server) -> None:
+    """As with nest_asyncio: no Task is current meanwhile, nor after what is received."""
+    seen: list[bool] = []
+
+    @server.app.on("inner")
+    async def inner(sid: str) -> None:
+        seen.append(current() is not None)
+
+    @server.app.on("outer")
+    async def outer(sid: str) -> None:
+        loop, task = asyncio.get_running_loop(), current()
+        asyncio.tasks._leave_task(loop, task)  # type: ignore[attr-defined]
+        other.send(events("inner", "inner"))
+        assert current() is None
+        asyncio.tasks._enter_task(loop, task)  # type: ignore[attr-defined]
+        seen.append(True)
+
+    other = joined(server)
+    client = joined(server)
+    client.send(events("outer", "outer"))
+    assert seen == [True] * 6
+    assert current() is None

@@ -282,9 +282,13 @@ cdef class Runner:
         cdef bint ended = True
         cdef object before, value, entered
         cdef int64_t began = 0
+        # The handler may let the event loop pass (nest_asyncio): what that receives is
+        # a burst of its own.
+        cdef bint in_burst = self._in_burst
         if spare is None:
             spare = self._new_spare()
         self._spare = None
+        self._in_burst = False
         entered = spare.context
         if context is not None:
             entered = spare.driver.context = context
@@ -309,6 +313,7 @@ cdef class Runner:
                     self._begin(spare, func, value, <object> result)
                 Py_DECREF(<object> result)
         except BaseException as exc:
+            self._in_burst = in_burst
             PyContext_Exit(entered)
             _swap(self.loop, before)  # wherever it was raised
             self._put_back(spare, None)
@@ -316,8 +321,9 @@ cdef class Runner:
             if self.threshold and sf_coarse_ns() - began >= self.threshold:
                 self._tell_slow(began, func, None, _tuple(args, n))
             raise
+        self._in_burst = in_burst
         PyContext_Exit(entered)
-        if ended and self._in_burst and before is None:
+        if ended and in_burst and before is None:
             self._current = spare
         else:
             _restore(self.loop, before, ended)
