@@ -178,7 +178,7 @@ def test_a_task_of_the_program_stays_current(server: Server) -> None:
 
 
 def test_a_handler_that_lets_the_event_loop_pass(server: Server) -> None:
-    """As with nest_asyncio: no Task is current meanwhile, nor after what is received."""
+    """As with nest_asyncio: no Task is current meanwhile, nor after it."""
     seen: list[bool] = []
 
     @server.app.on("inner")
