@@ -114,7 +114,8 @@ def test_threads_of_a_dropped_server_end_before_its_timers(
     deadline = time.monotonic() + TIMEOUT
     while any(t.is_alive() for t in threads) and time.monotonic() < deadline:
         gc.collect()
-        time.sleep(0.01)
+        for thread in threads:
+            thread.join(0.01)
     assert not [thread.name for thread in threads if thread.is_alive()]
 
 

@@ -110,8 +110,8 @@ cdef class Hub(HandlerFactory):
         readonly object not_handled  # what a handler returns to send no acknowledgement
         readonly Encoding encoding        # of packets; None: the built-in one
 
-    cdef int hold(self, ConnectionHandler client, Py_ssize_t size) except -1
-    cdef int let_go(self, ConnectionHandler client) except -1
+    cdef int count_incomplete(self, ConnectionHandler client, Py_ssize_t size) except -1
+    cdef int forget_incomplete(self, ConnectionHandler client) except -1
     cdef int failed(self, object error, str message, tuple args) except -1
     cdef Outgoing encode(self, int type, str namespace, object data, int64_t id)
     cdef int _end(self, Namespace ns) except -1

@@ -387,7 +387,9 @@ cdef class Hub(HandlerFactory):
         ns.transient = True
         return ns
 
-    cdef int hold(self, ConnectionHandler client, Py_ssize_t size) except -1:
+    cdef int count_incomplete(
+        self, ConnectionHandler client, Py_ssize_t size
+    ) except -1:
         """A client has sent so much of a packet that is incomplete. Where that is too
         much of all clients, those go that began first."""
         cdef Engine engine = self.engine
@@ -399,7 +401,7 @@ cdef class Hub(HandlerFactory):
         self.incomplete[client] = size
         while self.incomplete_bytes > most:
             oldest = next(iter(self.incomplete))
-            self.let_go(oldest)
+            self.forget_incomplete(oldest)
             engine.counters["incomplete_packets"] += 1
             error = LimitError(
                 "packets whose attachments have not all come have more than "
@@ -411,7 +413,7 @@ cdef class Hub(HandlerFactory):
             oldest.session.on_error(error)
         return 0
 
-    cdef int let_go(self, ConnectionHandler client) except -1:
+    cdef int forget_incomplete(self, ConnectionHandler client) except -1:
         """A client has no incomplete packet any more."""
         cdef object size = self.incomplete.pop(client, None)
         if size is not None:
@@ -494,7 +496,7 @@ cdef class ConnectionHandler(SessionHandler):
         """The attachments of a packet are all there."""
         self.incomplete = None
         if packet.size > UNCOUNTED:
-            self.hub.let_go(self)
+            self.hub.forget_incomplete(self)
         return 0
 
     cdef int _await_rest(self, Packet packet) except -1:
@@ -509,7 +511,7 @@ cdef class ConnectionHandler(SessionHandler):
                 f"{engine.max_pending_bytes} bytes", code=1009,
             )
         if packet.size > UNCOUNTED:
-            self.hub.hold(self, packet.size)
+            self.hub.count_incomplete(self, packet.size)
         if self.progress_deadline is None:
             # It is left to end: most packets are whole before, and need no other.
             self.stalled = packet
