@@ -21,8 +21,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 from socketio_fast import exceptions, hosting
+from socketio_fast._core.socketio.acks import Reply
+from socketio_fast._core.socketio.connection_handler import ClientHub
 from socketio_fast._core.socketio.emitter import Emitter
-from socketio_fast._core.socketio.peer import Hub, Namespace, Reply
+from socketio_fast._core.socketio.hub import Namespace
 from socketio_fast._core.socketio.recovery import Kept
 from socketio_fast._core.socketio.rooms import Rooms
 from socketio_fast.base_server import BaseServer, Handler
@@ -188,7 +190,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         self.packet_class, encoding = choose_encoding(serializer, json)
         recovery = choose_recovery(connection_state_recovery)
         client_files = choose_client_files(serve_client)
-        hub = Hub(
+        hub = ClientHub(
             admit=None if "*" in self.namespaces else self.namespaces,
             new_rooms=Rooms,
             logger=self.logger,
@@ -646,7 +648,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
 
     async def _run_handler(self, event: Any, namespace: str, *args: Any) -> Any:
         found = self._namespace(namespace) or Namespace(self._hub, namespace)
-        handler, arguments = found.find(event, *args)
+        handler, arguments = found.handler_of(event, *args)
         if handler is None:
             return self.not_handled
         result = handler(*arguments)

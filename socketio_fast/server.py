@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from socketio_fast._core.socketio.emitter import EmitCall
-from socketio_fast._core.socketio.peer import Hub, Namespace
+from socketio_fast._core.socketio.hub import Hub, Namespace
 from socketio_fast.async_server import AsyncServer
 from socketio_fast.base_server import BaseServer, Handler
 from socketio_fast.engineio.base_server import AsyncHandlers
@@ -496,7 +496,7 @@ class Server(Broadcasting, BaseServer):
 
     def _run_handler(self, event: Any, namespace: str, *args: Any) -> Any:
         found = self._namespace(namespace) or Namespace(self._hub, namespace)
-        handler, arguments = found.find(event, *args)
+        handler, arguments = found.handler_of(event, *args)
         if handler is None:
             return self.not_handled
         # What _adapt() was given, in this thread.

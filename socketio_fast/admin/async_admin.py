@@ -22,7 +22,8 @@ from urllib.parse import parse_qs
 from socketio_fast._core.engine.failures import contain, defer_exit, ends_task
 from socketio_fast._core.engine.observer import Observer
 from socketio_fast._core.engine.session import Session
-from socketio_fast._core.socketio.peer import Namespace, Peer
+from socketio_fast._core.socketio.hub import Namespace
+from socketio_fast._core.socketio.peer import Peer
 from socketio_fast.admin.passwords import Attempts, fits_any, has_plain_password
 from socketio_fast.exceptions import ConnectionRefusedError
 

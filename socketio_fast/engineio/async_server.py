@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from socketio_fast import hosting
 from socketio_fast._core.engine.message_handlers import Callbacks
 from socketio_fast._core.engine.session import Engine
-from socketio_fast._core.socketio.peer import Hub
+from socketio_fast._core.socketio.hub import Hub
 from socketio_fast.engineio.base_server import (
     ASYNC_MODES,
     SYNC_MODES,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import time
-from types import MethodType
 from typing import Any
 
+from socketio_fast.handlers.middlewares import Middlewares
 from socketio_fast.options.logs import Logger
 
 __all__ = ["SlowHandlers", "name_of_handler"]
@@ -49,13 +49,6 @@ class SlowHandlers:
         )
 
 
-#: Methods that run several functions of the program, and where these are.
-_SEVERAL = {
-    "_run_middlewares": "_middlewares",
-    "_run_event_middlewares": "_event_middlewares",
-}
-
-
 def name_of_handler(handler: Any, args: tuple[Any, ...] = (), coro: Any = None) -> str:
     """The module and name of a handler.
 
@@ -66,9 +59,8 @@ def name_of_handler(handler: Any, args: tuple[Any, ...] = (), coro: Any = None) 
     """
     while isinstance(handler, functools.partial):
         handler = handler.func
-    if isinstance(handler, MethodType) and handler.__name__ in _SEVERAL:
-        functions = getattr(handler.__self__, _SEVERAL[handler.__name__])
-        return " or ".join([name_of_handler(function) for function in functions])
+    if isinstance(handler, Middlewares):
+        return " or ".join([name_of_handler(f) for f in handler.functions])
     namespace_handler = getattr(handler, "namespace_handler", None)
     if namespace_handler is not None:
         handler = type(namespace_handler)

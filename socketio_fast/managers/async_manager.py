@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from socketio_fast._core.socketio.peer import Reply
+from socketio_fast._core.socketio.acks import Reply
 from socketio_fast._core.socketio.rooms import check_sendable, one_or_several
 from socketio_fast.managers.base import BaseManager
 from socketio_fast.managers.cluster import Scope, describe

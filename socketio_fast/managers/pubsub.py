@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from socketio_fast._core.engine.failures import contain, defer_exit, ends_task
-from socketio_fast._core.socketio.peer import Reply
+from socketio_fast._core.socketio.acks import Reply
 from socketio_fast._core.socketio.rooms import one_or_several
 from socketio_fast.engineio import json as engineio_json
 from socketio_fast.exceptions import BroadcastTimeoutError, TimeoutError

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from socketio_fast._core.socketio.contracts import ClientRegistry
+
 if TYPE_CHECKING:
     from socketio_fast._core.socketio.peer import Peer
 
@@ -28,7 +30,7 @@ REGISTRATION = (
 )
 
 
-class Registry:
+class Registry(ClientRegistry):
     """What the core asks, if a manager overrides any of :data:`REGISTRATION`.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
-from socketio_fast._core.socketio.peer import Hub, Namespace
+from socketio_fast._core.socketio.hub import Hub, Namespace
 
 __all__ = ["Members", "NamespaceRooms", "RoomsByNamespace"]
 

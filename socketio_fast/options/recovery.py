@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import Any
 
-from socketio_fast._core.socketio.peer import Namespace
+from socketio_fast._core.socketio.hub import Namespace
 from socketio_fast._core.socketio.recovery import Backlog, Kept
 from socketio_fast.options.amounts import real, whole
 

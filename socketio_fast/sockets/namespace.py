@@ -10,8 +10,11 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
 
 from socketio_fast._core.engine.failures import log_failure
-from socketio_fast._core.socketio.peer import MAX_NAME, Namespace, Peer
+from socketio_fast._core.socketio.contracts import NamespaceListener, RoomListener
+from socketio_fast._core.socketio.hub import MAX_NAME, Namespace
+from socketio_fast._core.socketio.peer import Peer
 from socketio_fast.coroutines import DONE, Begun
+from socketio_fast.handlers.middlewares import Middlewares, added
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.pubsub import AsyncPubSubManager
 from socketio_fast.options.logs import escaped
@@ -77,7 +80,7 @@ class Adapter(EventEmitter):
             known = ", ".join(self._own_events)
             raise ValueError(f"rooms have no event {event!r}: one of {known} expected")
         if self._nsp._core.rooms is not None:
-            self._nsp._core.rooms.events = self
+            self._nsp._core.rooms.listener = _AdapterEvents(self)
         return self._register(event, listener)
 
     @property
@@ -98,19 +101,27 @@ class Adapter(EventEmitter):
             for sid, peer in self._nsp._core.peers.items()
         }
 
-    # The core calls these.
+    def _fire_own(self, event: EventName[Unpack[Ts]], *args: Unpack[Ts]) -> bool:
+        return self._nsp._fire_own(self, event, *args)
 
-    def _room_made(self, room: Any) -> None:
-        self._nsp._fire_own(self, "create-room", room)
 
-    def _room_ended(self, room: Any) -> None:
-        self._nsp._fire_own(self, "delete-room", room)
+class _AdapterEvents(RoomListener):
+    """Fires the events of an adapter."""
 
-    def _room_joined(self, room: Any, sid: str) -> None:
-        self._nsp._fire_own(self, "join-room", room, sid)
+    def __init__(self, adapter: Adapter) -> None:
+        self._adapter = adapter
 
-    def _room_left(self, room: Any, sid: str) -> None:
-        self._nsp._fire_own(self, "leave-room", room, sid)
+    def room_created(self, room: Any) -> None:
+        self._adapter._fire_own("create-room", room)
+
+    def room_deleted(self, room: Any) -> None:
+        self._adapter._fire_own("delete-room", room)
+
+    def room_joined(self, room: Any, sid: str) -> None:
+        self._adapter._fire_own("join-room", room, sid)
+
+    def room_left(self, room: Any, sid: str) -> None:
+        self._adapter._fire_own("leave-room", room, sid)
 
 
 class _Sockets(Mapping[str, Socket]):
@@ -146,7 +157,7 @@ class _Namespace(Broadcasting, EventEmitter):
         self.server = server
         #: The name.
         self.name = name
-        self._middlewares: tuple[Listener, ...] = ()
+        self._middlewares: Middlewares | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
@@ -207,11 +218,14 @@ class _Namespace(Broadcasting, EventEmitter):
         if not callable(middleware):
             raise TypeError(f"a middleware is not callable: {middleware!r}")
         self._begin()
-        self._middlewares = (*self._middlewares, middleware)
+        self._set_middlewares(added(self._middlewares, middleware))
         return middleware
 
+    def _set_middlewares(self, middlewares: Middlewares | None) -> None:
+        self._middlewares = middlewares
+
     def _begin(self) -> None:
-        """Something is to be told."""
+        """It has something of its own now: a listener, a middleware."""
 
 
 class SocketNamespace(_Namespace):
@@ -258,13 +272,14 @@ class SocketNamespace(_Namespace):
         core = self._core
         for peer in list(core.peers.values()):
             peer.disconnect()
-        core.sockets = None
+        core.listener = None
         self._on_end()
         if not self.server._has_handlers(self.name):
             self.server._hub.release(self.name)
 
     def _begin(self) -> None:
-        self._core.sockets = self
+        if self._core.listener is None:
+            self._core.listener = _Clients(self)
         self._core.member = False  # it has what another one of its name would not have
 
     def _socket(self, peer: Peer) -> Socket:
@@ -275,13 +290,10 @@ class SocketNamespace(_Namespace):
         assert isinstance(socket, Socket)
         return socket
 
-    _new_socket = _socket  # the core calls it for each client that comes
-
-    async def _run_middlewares(self, socket: Socket) -> None:
-        for middleware in self._middlewares:
-            result = middleware(socket)
-            if inspect.isawaitable(result):
-                await result
+    def _set_middlewares(self, middlewares: Middlewares | None) -> None:
+        super()._set_middlewares(middlewares)
+        if self._core.listener is not None:
+            self._core.listener.middlewares = middlewares
 
     def _fire_own(
         self, source: EventEmitter, event: EventName[Unpack[Ts]], *args: Unpack[Ts]
@@ -297,7 +309,7 @@ class SocketNamespace(_Namespace):
         return source._fire(runner, failed, event, *args)
 
     def _on_end(self) -> None:
-        """The core has forgotten the namespace: its last client has gone."""
+        """The namespace is forgotten: its last client has left."""
         self.server._namespaces._forget(self)
         self._adapter = None  # each knows the other
 
@@ -346,6 +358,25 @@ class SocketNamespace(_Namespace):
         return BroadcastOperator(self.server, (self.name,))
 
 
+class _Clients(NamespaceListener):
+    """Hears of the clients of a namespace.
+
+    Args:
+        nsp: The namespace, whose listeners of ``connection`` are called.
+    """
+
+    def __init__(self, nsp: SocketNamespace) -> None:
+        super().__init__(nsp)
+        self.middlewares = nsp._middlewares
+        self._nsp = nsp
+
+    def client_connects(self, peer: Peer) -> None:
+        self._nsp._socket(peer)
+
+    def ended(self) -> None:
+        self._nsp._on_end()
+
+
 class ParentNamespace(_Namespace):
     """A family of namespaces, each made when a client first asks for it.
 
@@ -365,7 +396,7 @@ class ParentNamespace(_Namespace):
     def _child(self, name: str, params: Mapping[str, str] | None) -> SocketNamespace:
         child = SocketNamespace(self.server, name, params, self)
         child._begin()
-        child._middlewares = self._middlewares
+        child._set_middlewares(self._middlewares)
         for event in self._events:
             child._store(event, self._functions(event))
         self.children.add(child)

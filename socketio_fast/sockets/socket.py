@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -14,12 +13,14 @@ from urllib.parse import parse_qsl
 from socketio_fast import exceptions
 from socketio_fast._core.engine.listeners import Listeners
 from socketio_fast._core.protocol.sio import RESERVED_EVENTS
-from socketio_fast._core.socketio.peer import Peer, Reply
+from socketio_fast._core.socketio.acks import Reply
+from socketio_fast._core.socketio.peer import Peer
 from socketio_fast._core.socketio.rooms import one_or_several
 from socketio_fast.coroutines import DONE, Begun, returns_coroutine
 from socketio_fast.engineio.connection import Connection
 from socketio_fast.engineio.flow import wait_below
 from socketio_fast.events import name_of
+from socketio_fast.handlers.middlewares import added
 from socketio_fast.handlers.signatures import adapt
 from socketio_fast.handlers.validation import validated
 
@@ -385,14 +386,8 @@ class Socket(EventEmitter, SocketEvents):
         Args:
             middleware: A function or a coroutine function.
         """
-        self._set_event_middlewares([*self._event_middlewares, _called(middleware)])
+        self._set_event_middlewares(added(self._event_middlewares, _called(middleware)))
         return middleware
-
-    async def _run_event_middlewares(self, *event: Any) -> None:
-        for guard in self._event_middlewares:
-            result = guard(*event)
-            if inspect.isawaitable(result):
-                await result
 
     # Rooms.
 

@@ -13,7 +13,8 @@ import socketio_fast
 from socketio_fast import AsyncServer
 from socketio_fast._core.engine.observer import Observer
 from socketio_fast._core.engine.session import Session
-from socketio_fast._core.socketio.peer import Namespace, Peer
+from socketio_fast._core.socketio.hub import Namespace
+from socketio_fast._core.socketio.peer import Peer
 from unit.sansio import Server, WebSocket, join, make_engine, open_session
 
 

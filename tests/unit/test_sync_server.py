@@ -331,7 +331,7 @@ def handler(sid):
     threading.Event().wait()
 
 sio.on("forever", handler)
-handler = sio._hub.namespaces["/"].find("forever", "sid")[0]
+handler = sio._hub.namespaces["/"].handler_of("forever", "sid")[0]
 sio._threads.post(lambda: sio._threads.loop_thread.loop.create_task(handler("sid")))
 assert began.wait(10)
 """

@@ -11,7 +11,7 @@ cdef class Listeners:
         dict table              # event -> tuple of functions and Once
         tuple any_in            # for every event that comes; None: none
         tuple any_out           # for every event that is sent
-        tuple event_middlewares            # asked before anybody hears of an event
+        object event_middlewares    # called before anybody hears of an event; or None
         bint ended              # nothing happens any more: nothing is kept
 
     cdef tuple take(self, object event)

@@ -114,10 +114,6 @@ cdef class Listeners:
     def _any_out(self):
         return [_plain(f) for f in self.any_out or ()]
 
-    @property
-    def _event_middlewares(self):
-        return self.event_middlewares or ()
-
     def _set_any_in(self, functions):
         if not self.ended:
             self.any_in = tuple(functions) or None
@@ -126,9 +122,13 @@ cdef class Listeners:
         if not self.ended:
             self.any_out = tuple(functions) or None
 
-    def _set_event_middlewares(self, functions):
+    @property
+    def _event_middlewares(self):
+        return self.event_middlewares
+
+    def _set_event_middlewares(self, middlewares):
         if not self.ended:
-            self.event_middlewares = tuple(functions) or None
+            self.event_middlewares = middlewares
 
     def _fire(self, Runner runner not None, failed, event, *args):
         """Call the functions of an event; whether there are any.

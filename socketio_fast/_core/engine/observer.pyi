@@ -3,7 +3,8 @@ from typing import Any
 from typing_extensions import disjoint_base
 
 from socketio_fast._core.engine.session import Session
-from socketio_fast._core.socketio.peer import Namespace, Peer
+from socketio_fast._core.socketio.hub import Namespace
+from socketio_fast._core.socketio.peer import Peer
 
 @disjoint_base
 class Observer:

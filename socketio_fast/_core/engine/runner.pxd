@@ -64,6 +64,9 @@ cdef class Runner:
     cdef bint call(
         self, object func, PyObject **args, size_t n, object context
     ) except -1
+    cdef object call_then(
+        self, object func, list args, object context, Outcome outcome
+    )
     cdef int _tell_slow(
         self, int64_t began, object handler, object coro, tuple args
     ) except -1

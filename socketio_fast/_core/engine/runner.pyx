@@ -334,6 +334,30 @@ cdef class Runner:
             self.value = value
         return ended
 
+    cdef object call_then(
+        self, object func, list args, object context, Outcome outcome
+    ):
+        """call() a handler, and tell `outcome` how it ended: now, or when it ends.
+
+        Returns:
+            The handler's Task if it has suspended, else None.
+        """
+        cdef Continuation suspended
+        cdef object value, error = None
+        try:
+            if not self.call(func, PySequence_Fast_ITEMS(args), len(args), context):
+                suspended, self.suspended = self.suspended, None
+                suspended.outcome = outcome
+                return suspended.task
+        except BaseException as exc:
+            error = exc
+        if error is not None:
+            outcome.raised(error)
+            return None
+        value, self.value = self.value, None
+        outcome.returned(value)
+        return None
+
     def watch(self, threshold, on_slow):
         """Tell of what holds up the event loop.
 

@@ -1,6 +1,6 @@
 # emit(), compiled: what every message that is sent goes through.
 from socketio_fast._core.protocol.outgoing cimport Outgoing
-from socketio_fast._core.socketio.peer cimport Hub
+from socketio_fast._core.socketio.hub cimport Hub
 from socketio_fast._core.socketio.rooms cimport Rooms
 
 

@@ -5,7 +5,7 @@ from typing import Any, TypeVar, final, overload
 
 from typing_extensions import Unpack, disjoint_base
 
-from socketio_fast._core.socketio.peer import Hub
+from socketio_fast._core.socketio.hub import Hub
 from socketio_fast.events import AnyEvent, Event, Ts
 
 _T = TypeVar("_T")

@@ -14,7 +14,7 @@ import cython
 
 from cpython.ref cimport Py_INCREF
 
-from socketio_fast._core.socketio.peer cimport Hub, Namespace
+from socketio_fast._core.socketio.hub cimport Hub, Namespace
 from socketio_fast._core.socketio.recovery cimport fixed
 from socketio_fast._core.socketio.rooms cimport Rooms, check_sendable, one_or_several
 

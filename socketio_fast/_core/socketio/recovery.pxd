@@ -3,12 +3,9 @@ from libc.stdint cimport int64_t
 
 from socketio_fast._core.engine.deadlines cimport Deadline
 from socketio_fast._core.protocol.outgoing cimport Outgoing
-from socketio_fast._core.socketio.peer cimport (
-    ConnectionState,
-    Namespace,
-    Peer,
-    Recovery,
-)
+from socketio_fast._core.socketio.contracts cimport ConnectionState, Recovery
+from socketio_fast._core.socketio.hub cimport Namespace
+from socketio_fast._core.socketio.peer cimport Peer
 from socketio_fast._core.engine.session cimport Engine, Session
 
 cdef class Backlog

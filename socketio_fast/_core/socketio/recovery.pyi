@@ -3,7 +3,8 @@ from typing import Any, final
 from typing_extensions import Self
 
 from socketio_fast._core.engine.session import TRANSPORT_CLOSE as TRANSPORT_CLOSE
-from socketio_fast._core.socketio.peer import ConnectionState, Namespace, Recovery
+from socketio_fast._core.socketio.contracts import ConnectionState, Recovery
+from socketio_fast._core.socketio.hub import Namespace
 
 @final
 class Entry: ...

@@ -23,14 +23,15 @@ from libc.stdint cimport int64_t
 from socketio_fast._core.protocol cimport outgoing
 from socketio_fast._core.engine.deadlines cimport Deadline
 from socketio_fast._core.protocol.outgoing cimport Outgoing
-from socketio_fast._core.socketio.peer cimport (
-    CONNECTED,
-    ConnectionHandler,
+from socketio_fast._core.socketio.contracts cimport (
+    Connection,
     ConnectionState,
-    Namespace,
-    Peer,
+    PeerBase,
     Recovery,
 )
+from socketio_fast._core.socketio.hub cimport Namespace
+from socketio_fast._core.socketio.messaging cimport CONNECTED
+from socketio_fast._core.socketio.peer cimport Peer
 from socketio_fast._core.engine.session cimport Engine, Session
 from socketio_fast._core.protocol.sio cimport SIO_EVENT
 
@@ -256,10 +257,11 @@ cdef class Backlog(Recovery):
 
     # Who comes and goes.
 
-    cdef object restore_session(self, Peer peer, object auth):
+    cdef object restore_session(self, PeerBase base, object auth):
+        cdef Peer peer = <Peer> base
         cdef Namespace ns = self.namespace
         cdef ClientState state = None
-        cdef Session session = peer.client.session
+        cdef Session session = peer.session
         cdef object pid, offset
         if isinstance(auth, dict) and isinstance(auth.get("pid"), str):
             auth = dict(auth)
@@ -308,7 +310,7 @@ cdef class Backlog(Recovery):
                 # It was disconnected, and its disconnect handler still runs.
                 return None
             # Its connection is not known to be dead yet (Rule 3).
-            session = peer.client.session
+            session = peer.session
             session.drop(TRANSPORT_CLOSE)
         state = self.away.get(pid)
         if state is None:
@@ -353,11 +355,11 @@ cdef class Backlog(Recovery):
         it were cut for that, it would be sent the same again.
         """
         cdef Py_ssize_t size = back.waiting()
-        cdef ConnectionHandler client = back.handler
+        cdef Connection connection = back.handler
         cdef Peer peer
         cdef Outgoing m
         # What it has missed in other namespaces may wait for handlers there.
-        for peer in client.peers:
+        for peer in connection.all_peers():
             if peer.recovery is not None:
                 for m in peer.recovery.missed or ():
                     size += _sent_size(m, back)
@@ -396,9 +398,10 @@ cdef class Backlog(Recovery):
             e.replayed = None
         self.shared = None
 
-    cdef int persist_session(self, Peer peer) except -1:
+    cdef int persist_session(self, PeerBase base) except -1:
+        cdef Peer peer = <Peer> base
         cdef ClientState state = peer.recovery
-        cdef Session session = peer.client.session
+        cdef Session session = peer.session
         cdef Engine engine = self._engine()
         if state.peer is not peer or peer.reason is not None:
             return 0
@@ -421,7 +424,8 @@ cdef class Backlog(Recovery):
             state.backlog._expired(state)
         return 0
 
-    cdef int forget_session(self, Peer peer) except -1:
+    cdef int forget_session(self, PeerBase base) except -1:
+        cdef Peer peer = <Peer> base
         cdef ClientState state = peer.recovery
         if state.peer is peer:
             del self.present[state.pid]
@@ -438,7 +442,7 @@ cdef class Backlog(Recovery):
 
     cdef int _expired(self, ClientState state) except -1:
         self._forget(state)
-        return self.namespace.hub._end(self.namespace)
+        return self.namespace.hub.end_if_empty(self.namespace)
 
     cdef bint awaits(self):
         return len(self.away) > 0

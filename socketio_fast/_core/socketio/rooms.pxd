@@ -1,6 +1,8 @@
 # Who is in which room of a namespace, and fan-out to rooms.
 from socketio_fast._core.protocol.outgoing cimport Outgoing
-from socketio_fast._core.socketio.peer cimport Hub, Membership, Namespace, Peer
+from socketio_fast._core.socketio.contracts cimport Membership, RoomListener
+from socketio_fast._core.socketio.hub cimport Hub, Namespace
+from socketio_fast._core.socketio.peer cimport Peer
 from socketio_fast._core.socketio.recovery cimport Backlog
 
 
@@ -12,7 +14,7 @@ cdef class Rooms(Membership):
     cdef:
         readonly Namespace namespace
         readonly dict rooms         # room -> {Peer: None}, in the order they joined
-        public object events        # is told of rooms as they change; or None
+        public RoomListener listener    # hears of rooms as they change; or None
         Backlog recovery            # None: it is off
 
     cdef Peer _peer(self, object sid)

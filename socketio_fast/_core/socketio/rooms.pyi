@@ -4,14 +4,16 @@ from typing import Any, final
 
 from typing_extensions import Self
 
-from socketio_fast._core.socketio.peer import Hub, Membership, Namespace, Peer
+from socketio_fast._core.socketio.contracts import Membership, RoomListener
+from socketio_fast._core.socketio.hub import Hub, Namespace
+from socketio_fast._core.socketio.peer import Peer
 
 def one_or_several(rooms: Any) -> Any: ...
 def check_sendable(hub: Hub, namespace: str, data: list[Any]) -> int: ...
 
 @final
 class Rooms(Membership):
-    events: Any
+    listener: RoomListener | None
     def __new__(cls, namespace: Namespace) -> Self: ...
     @property
     def namespace(self) -> Namespace: ...

@@ -21,15 +21,14 @@ from socketio_fast._core.protocol.encoding cimport Encoding
 from socketio_fast._core.engine.rate_limits cimport Limits
 from socketio_fast._core.engine.observer cimport Observer
 from socketio_fast._core.protocol.outgoing cimport Outgoing
-from socketio_fast._core.socketio.peer cimport (
+from socketio_fast._core.socketio.contracts cimport Membership, PeerBase
+from socketio_fast._core.socketio.hub cimport Hub, Namespace
+from socketio_fast._core.socketio.messaging cimport (
     CONNECTED,
     CONNECTING,
     DISCONNECTED,
-    Hub,
-    Membership,
-    Namespace,
-    Peer,
 )
+from socketio_fast._core.socketio.peer cimport Peer
 from socketio_fast._core.socketio.recovery cimport ClientState
 from socketio_fast._core.engine.session cimport Engine
 from socketio_fast._core.protocol.sio cimport SIO_EVENT
@@ -115,7 +114,7 @@ cdef class Rooms(Membership):
         members = self.rooms.get(room)
         if members is None:
             members = self.rooms[room] = {}
-            if self.events is not None:
+            if self.listener is not None:
                 new = True
         if peer in members:
             return
@@ -135,10 +134,10 @@ cdef class Rooms(Membership):
             (<ClientState> peer.recovery).join(room, self.recovery.position)
         if observer is not None:
             observer.room_joined(peer, room)
-        if self.events is not None:
+        if self.listener is not None:
             if new:
-                self.events._room_made(room)
-            self.events._room_joined(room, peer.sid)
+                self.listener.room_created(room)
+            self.listener.room_joined(room, peer.sid)
 
     def leave(self, str sid not None, room):
         """Take a client out of a room; nothing happens if it is not in it.
@@ -173,10 +172,10 @@ cdef class Rooms(Membership):
             del self.rooms[room]
         if observer is not None:
             observer.room_left(peer, room)
-        if self.events is not None:
-            self.events._room_left(room, peer.sid)
+        if self.listener is not None:
+            self.listener.room_left(room, peer.sid)
             if not members:
-                self.events._room_ended(room)
+                self.listener.room_deleted(room)
         return 0
 
     def close(self, room):
@@ -207,23 +206,24 @@ cdef class Rooms(Membership):
     def participants(self, room):
         """`(sid, Engine.IO id)` of the clients in a room, or in any of several."""
         cdef Peer peer
-        return [(peer.sid, peer.client.session.id) for peer in self._recipients(room)]
+        return [(peer.sid, peer.session.id) for peer in self._recipients(room)]
 
-    cdef int added(self, Peer peer) except -1:
-        if self.events is not None:
-            self.events._room_made(peer.sid)
-            self.events._room_joined(peer.sid, peer.sid)
+    cdef int added(self, PeerBase peer) except -1:
+        if self.listener is not None:
+            self.listener.room_created(peer.sid)
+            self.listener.room_joined(peer.sid, peer.sid)
         return 0
 
-    cdef int remove(self, Peer peer, bint was_connected) except -1:
+    cdef int remove(self, PeerBase base, bint was_connected) except -1:
+        cdef Peer peer = <Peer> base
         cdef set rooms = peer.rooms
         peer.rooms = None
         if rooms:
             for room in rooms:
                 self._leave(peer, room)
-        if self.events is not None and was_connected:
-            self.events._room_left(peer.sid, peer.sid)
-            self.events._room_ended(peer.sid)
+        if self.listener is not None and was_connected:
+            self.listener.room_left(peer.sid, peer.sid)
+            self.listener.room_deleted(peer.sid)
         return 0
 
     cdef bint _is_room(self, object to) except -1:

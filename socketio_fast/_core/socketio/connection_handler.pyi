@@ -1,0 +1,13 @@
+from typing import final
+
+from socketio_fast._core.socketio.contracts import Connection
+from socketio_fast._core.socketio.hub import Hub
+from socketio_fast._core.socketio.peer import Peer
+
+@final
+class ClientHub(Hub): ...
+
+@final
+class ConnectionHandler(Connection):
+    @property
+    def peers(self) -> list[Peer]: ...

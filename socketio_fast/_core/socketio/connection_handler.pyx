@@ -1,0 +1,445 @@
+"""The Socket.IO side of one Engine.IO connection: packets in, and the namespaces that
+it has joined.
+
+A client that breaks the protocol is closed: what is raised here for a packet reaches
+`Session.on_error()`. Errors of handlers stay with their `Peer`.
+"""
+from collections import deque
+from urllib.parse import parse_qsl
+
+import cython
+from cpython.bytes cimport PyBytes_GET_SIZE
+from cpython.dict cimport PyDict_GetItemWithError
+from cpython.object cimport PyObject
+
+from socketio_fast._core.engine.contexts cimport copied
+from socketio_fast._core.engine.failures cimport log_failure
+from socketio_fast._core.engine.rate_limits cimport Limiter, Limits
+from socketio_fast._core.engine.runner cimport Outcome
+from socketio_fast._core.engine.session cimport (
+    OPEN,
+    REVISION_3,
+    Engine,
+    Session,
+    SessionHandler,
+)
+from socketio_fast._core.protocol cimport sio
+from socketio_fast._core.protocol.encoding cimport Encoding
+from socketio_fast._core.protocol.sio cimport (
+    SIO_ACK,
+    SIO_CONNECT,
+    SIO_CONNECT_ERROR,
+    SIO_DISCONNECT,
+    SIO_EVENT,
+    Packet,
+)
+from socketio_fast._core.socketio.contracts cimport Connection, PeerBase
+from socketio_fast._core.socketio.hub cimport Hub, Namespace
+from socketio_fast._core.socketio.messaging cimport CONNECTED
+from socketio_fast._core.socketio.peer cimport Peer
+
+from socketio_fast.exceptions import LimitError, PacketError, ProtocolError
+from socketio_fast.options.logs import escaped
+
+cdef enum:  # deadlines of a ConnectionHandler
+    CONNECT
+    PROGRESS
+
+cdef enum:
+    # Bytes up to which an incomplete packet is not counted: any connection may hold as
+    # much.
+    UNCOUNTED_SIZE = 65536
+
+
+@cython.final
+cdef class ClientHub(Hub):
+    """The hub of a server: it makes the handler of each connection."""
+
+    cdef SessionHandler new_handler(self, Session session):
+        cdef ConnectionHandler handler = ConnectionHandler.__new__(ConnectionHandler)
+        handler.hub = self
+        return handler
+
+
+@cython.final
+cdef class ConnectionHandler(Connection):
+    """The Socket.IO side of one Engine.IO connection."""
+
+    cdef int on_open(self) except -1:
+        cdef Session session = self.session
+        cdef Engine engine = session.engine
+        cdef Limits limits = engine.limits
+        if limits is not None:
+            limits.pending += 1
+            session.pending = True
+            self.limiter = limits.limiter(session.visitor, engine.now())
+        session.accept()
+        if session.state != OPEN:
+            return 0
+        self.connect_deadline = engine.start(self.hub.connect_timeout, CONNECT, self)
+        if session.dialect & REVISION_3:
+            # Its clients join "/" without a CONNECT packet, and are open before that.
+            session.part()
+            return self._join("/", None, 0)
+        return 0
+
+    cdef int on_text(self, const char *p, Py_ssize_t n) except -1:
+        cdef Packet packet
+        if self.incomplete is not None:
+            raise ProtocolError("text while binary attachments are awaited")
+        if self.hub.encoding is None:
+            packet = sio.decode(p, n, self.hub.max_attachments)
+        else:
+            packet = self.hub.encoding.decode_text(p, n, self.hub.max_attachments)
+        packet.size = n
+        if self.limiter is not None:
+            return self._limited(packet, n)
+        if packet.missing:
+            return self._await_attachments(packet)
+        return self._dispatch(packet)
+
+    cdef int on_binary(self, bytes data) except -1:
+        cdef Packet packet = self.incomplete
+        cdef Encoding encoding = self.hub.encoding
+        if packet is None:
+            if encoding is None:
+                raise ProtocolError("binary message without a packet that awaits it")
+            packet = encoding.decode_binary(data, self.hub.max_attachments)
+        elif encoding is None:
+            packet.attach(data)
+        else:
+            encoding.attach(packet, data)
+        packet.size += PyBytes_GET_SIZE(data)
+        if self.limiter is not None:
+            return self._limited(packet, PyBytes_GET_SIZE(data))
+        if packet.missing:
+            return self._await_attachments(packet)
+        self._forget_incomplete(packet)
+        return self._dispatch(packet)
+
+    cdef int _forget_incomplete(self, Packet packet) except -1:
+        """No attachments of a packet are awaited any more."""
+        self.incomplete = None
+        if packet.size > UNCOUNTED_SIZE:
+            self.hub.forget_incomplete(self)
+        return 0
+
+    cdef int _await_attachments(self, Packet packet) except -1:
+        """Keep a packet until its attachments have come, within bounds of bytes and
+        time."""
+        cdef Engine engine = self.session.engine
+        self.incomplete = packet
+        if packet.size > engine.max_pending_bytes and (
+            packet.size > engine.config.max_http_buffer_size
+        ):
+            raise LimitError(
+                f"a packet and its attachments have more than max_pending_bytes="
+                f"{engine.max_pending_bytes} bytes", code=1009,
+            )
+        if packet.size > UNCOUNTED_SIZE:
+            self.hub.count_incomplete(self, packet.size)
+        if self.progress_deadline is None:
+            # It is not cancelled when the packet is complete: the next one uses it.
+            self.stalled = packet
+            self.stalled_at = packet.missing
+            self.progress_deadline = engine.start(self._progress_time(), PROGRESS, self)
+        return 0
+
+    cdef double _progress_time(self) except -1:
+        """Seconds in which one attachment at least must come: as many as a client may
+        be silent."""
+        cdef Engine engine = self.session.engine
+        return engine.ping_interval + engine.ping_timeout
+
+    cdef int _limited(self, Packet packet, Py_ssize_t n) except -1:
+        """A packet, or a part of it with `n` bytes, of a client that has limits."""
+        cdef Limiter limiter = self.limiter
+        cdef double wait
+        limiter.size += n
+        if packet.missing:
+            return self._await_attachments(packet)
+        self._forget_incomplete(packet)
+        wait = limiter.take(self.session.engine.now())
+        if wait > 0 and (packet.type == SIO_EVENT or packet.type == SIO_CONNECT):
+            return self._over_limit(packet, wait)
+        return self._dispatch(packet)
+
+    cdef int _over_limit(self, Packet packet, double wait) except -1:
+        """An event or a CONNECT exceeds the limits of its client: tell the client that
+        it may send the next in `wait` seconds."""
+        cdef Limiter limiter = self.limiter
+        cdef Engine engine = self.session.engine
+        cdef double now = engine.now()
+        cdef dict error = {"message": "Rate limit exceeded", "retry_after": wait}
+        engine.counters["refused_events"] += 1
+        if limiter.closes:
+            raise LimitError("more events or bytes than its limits allow", code=1008)
+        if packet.type == SIO_CONNECT:
+            if self.session.dialect & REVISION_3:
+                _read_query(packet)
+            return self.send_connect_error(
+                packet.namespace,
+                {"message": error["message"], "data": {"retry_after": wait}},
+            )
+        elif self.peer_in(packet.namespace) is None:
+            return self._dispatch(packet)  # which raises the right error
+        elif packet.id >= 0:
+            m = self.hub.encode(
+                SIO_ACK, packet.namespace, [{"error": error}], packet.id
+            )
+        elif now < limiter.last_notice + 1:
+            return 0
+        else:
+            limiter.last_notice = now
+            engine.logger.info(
+                "session %s: an event is beyond its limits", escaped(self.session.id)
+            )
+            error["event"] = (<list> packet.data)[0]
+            m = self.hub.encode(SIO_EVENT, packet.namespace, ["error", error], -1)
+        return self.session.send(m)
+
+    cdef int _dispatch(self, Packet packet) except -1:
+        cdef Peer peer = <Peer> self.peer_in(packet.namespace)
+        if packet.type == SIO_CONNECT:
+            if self.session.dialect & REVISION_3:
+                _read_query(packet)
+                peer = <Peer> self.peer_in(packet.namespace)
+            if peer is not None:
+                if not peer.heard:
+                    return 0  # the client may have sent it before our answer came
+                raise ProtocolError(f"second CONNECT to {packet.namespace!r:.80}")
+            return self._join(packet.namespace, packet.data, packet.size)
+        if peer is None or peer.state != CONNECTED and not peer.announced:
+            raise ProtocolError(
+                f"packet for {packet.namespace!r:.80}, which is not connected"
+            )
+        peer.heard = True
+        if packet.type == SIO_EVENT:
+            if peer.busy:
+                if peer.queued_events is None:
+                    peer.queued_events = deque()
+                peer.queued_events.append(packet)
+                return self.session.enter(packet.size)
+            return peer.on_event(<list> packet.data, packet.id, packet.size)
+        if packet.type == SIO_ACK:
+            return peer.on_ack(<list> packet.data, packet.id)
+        if packet.type == SIO_DISCONNECT:
+            return peer.close("client disconnect")
+        raise ProtocolError("CONNECT_ERROR from a client")
+
+    @property
+    def peers(self):
+        """The client in each namespace that it has joined, a list of `Peer`."""
+        return self.all_peers()
+
+    cdef list all_peers(self):
+        cdef list peers = list(self.others.values()) if self.others else []
+        if self.main is not None:
+            peers.insert(0, self.main)
+        return peers
+
+    cdef PeerBase peer_in(self, str namespace):
+        cdef PyObject *found
+        if namespace == "/":
+            return self.main
+        if self.others is None:
+            return None
+        found = PyDict_GetItemWithError(self.others, namespace)
+        return None if found is NULL else <Peer> found
+
+    cdef int _join(self, str name, object auth, Py_ssize_t size) except -1:
+        """The client asks for a namespace, by a CONNECT packet of that size."""
+        if self.hub.resolve is not None and name != "/":
+            return self._resolve(name, auth, size)
+        return self.enter(self.hub.admitted(name), name, auth, size)
+
+    cdef int _resolve(self, str name, object auth, Py_ssize_t size) except -1:
+        """Ask of(pattern) for a namespace, which it may make now."""
+        cdef Hub hub = self.hub
+        cdef Namespace ns = hub.namespaces.get(name)
+        cdef _Resolved resolved
+        if ns is not None and ns.listener is not None:
+            return self.enter(ns, name, auth, size)
+        resolved = _Resolved.__new__(_Resolved)
+        resolved.handler = self
+        resolved.name = name
+        resolved.auth = auth
+        resolved.size = size
+        if hub.runner.call_then(
+            hub.resolve, [name, auth], copied(self.session.context), resolved
+        ) is not None:
+            # It is in no namespace yet, whose number may be limited, so it counts as an
+            # event.
+            resolved.suspended = True
+            return self.session.enter(size)
+        return 0
+
+    cdef int enter(
+        self, Namespace ns, str name, object auth, Py_ssize_t size
+    ) except -1:
+        """The client joins a namespace; None: there is none of that name for it."""
+        cdef Engine engine = self.session.engine
+        cdef Peer peer
+        if ns is None:
+            engine.tell_refusal(
+                "namespace", self.session.environ.get("REMOTE_ADDR"),
+                f"there is no namespace {name!r:.80}: register a handler for it, or "
+                "name it in namespaces=",
+            )
+            return self.send_connect_error(name, {"message": "Invalid namespace"})
+        if 0 <= engine.max_namespaces <= (
+            (self.main is not None) + len(self.others or ())
+        ):
+            engine.counters["refused_namespaces"] += 1
+            engine.tell_refusal(
+                "namespaces", self.session.environ.get("REMOTE_ADDR"),
+                f"a connection asks for more than {engine.max_namespaces} namespaces: "
+                "limits=Limits(namespaces_per_connection=…)",
+            )
+            self.hub.end_if_empty(ns)  # it may have been made for this client
+            return self.send_connect_error(name, {"message": "Too many namespaces"})
+        peer = Peer.__new__(Peer)
+        peer.client = self
+        peer.session = self.session
+        peer.namespace = ns
+        if self.hub.registry is None:
+            auth = peer.assign_sid(auth)
+        if ns.name == "/":
+            self.main = peer
+        else:
+            if self.others is None:
+                self.others = {}
+            self.others[ns.name] = peer
+        if self.hub.registry is not None:
+            return peer.register_client(auth, size)
+        return peer.start(auth, size)
+
+    cdef int send_connect_error(self, str namespace, dict error) except -1:
+        # Revision 3 has the packet ERROR, which carries the data or the message alone.
+        cdef object data = error
+        if self.session.dialect & REVISION_3:
+            data = error.get("data") or error["message"]
+        self.session.send(self.hub.encode(SIO_CONNECT_ERROR, namespace, data, -1))
+        return 0
+
+    cdef int forget(self, PeerBase peer) except -1:
+        cdef str namespace = (<Peer> peer).namespace.name
+        if self.main is peer:
+            self.main = None
+        elif self.others is not None and self.others.get(namespace) is peer:
+            del self.others[namespace]
+        return 0
+
+    cdef int on_close(self, str reason) except -1:
+        cdef Peer peer
+        self.end_connect_deadline()
+        if self.incomplete is not None:
+            self._forget_incomplete(self.incomplete)
+        self.stalled = None
+        if self.progress_deadline is not None:
+            self.progress_deadline.cancel()
+            self.progress_deadline = None
+        for peer in self.all_peers():
+            try:
+                if peer.recovery is not None:
+                    peer.namespace.recovery.persist_session(peer)
+                peer.close(reason)
+            except BaseException as exc:
+                self.hub.failed(exc, "closing %s failed", (peer.sid,))
+        return 0
+
+    cdef bint awaits(self) except -1:
+        return self.outstanding > 0
+
+    cdef int on_slow(self, Py_ssize_t size) except -1:
+        cdef Peer peer
+        for peer in self.all_peers():
+            if peer.socket is not None and peer.state == CONNECTED:
+                peer.fire("slow", size)
+        return 0
+
+    cdef Py_ssize_t awaited(self) except -1:
+        return self.outstanding
+
+    cdef int end_connect_deadline(self) except -1:
+        if self.connect_deadline is not None:
+            self.connect_deadline.cancel()
+            self.connect_deadline = None
+        if self.session.pending:
+            self.session.pending = False
+            self.session.engine.limits.pending -= 1
+        return 0
+
+    cdef int on_deadline(self, int kind, double now) except -1:
+        if kind == PROGRESS:
+            return self._check_progress()
+        self.connect_deadline = None
+        self.session.engine.logger.info(
+            "session %s joined no namespace in %g s (connect_timeout)",
+            escaped(self.session.id), self.hub.connect_timeout,
+        )
+        return self.session.close("server disconnect")
+
+    cdef int _check_progress(self) except -1:
+        """Close a client that began a packet and has sent no attachment of it since the
+        last check."""
+        cdef Packet packet = self.incomplete
+        cdef Session session = self.session
+        cdef Engine engine = session.engine
+        self.progress_deadline = None
+        if packet is None:
+            self.stalled = None
+            return 0
+        if packet is not self.stalled or packet.missing != self.stalled_at:
+            return self._await_attachments(packet)
+        engine.counters["incomplete_packets"] += 1
+        return session.on_error(LimitError(
+            f"{packet.missing} of the attachments of a packet have not come in "
+            f"{self._progress_time():g} s", code=1008,
+        ))
+
+
+cdef int _read_query(Packet packet) except -1:
+    """Make `auth` of the query behind the namespace of a CONNECT of revision 3."""
+    name, _, query = packet.namespace.partition("?")
+    packet.namespace = name
+    try:
+        packet.data = dict(parse_qsl(query, keep_blank_values=True, max_num_fields=100))
+    except ValueError as exc:
+        raise PacketError(f"query of CONNECT: {exc}") from None
+    return 0
+
+
+@cython.final
+cdef class _Resolved(Outcome):
+    """The namespace that a client asks for, once of(pattern) knows it."""
+    cdef ConnectionHandler handler
+    cdef str name
+    cdef object auth
+    cdef Py_ssize_t size
+    cdef bint suspended
+
+    cdef int returned(self, object value) except -1:
+        cdef ConnectionHandler handler = self.handler
+        cdef Namespace ns = value
+        if self.suspended:
+            handler.session.leave(self.size)
+            if handler.session.handler is None:
+                # The connection has gone meanwhile.
+                return 0 if ns is None else handler.hub.end_if_empty(ns)
+            if handler.peer_in(self.name) is not None:
+                return 0  # the client asked twice, and has joined already
+        if ns is None:
+            ns = handler.hub.admitted(self.name)
+        return handler.enter(ns, self.name, self.auth, self.size)
+
+    cdef int raised(self, object error) except -1:
+        cdef ConnectionHandler handler = self.handler
+        log_failure(
+            handler.hub.logger, error, "namespace %.80r was not found", (self.name,)
+        )
+        if self.suspended:
+            handler.session.leave(self.size)
+            if handler.session.handler is None:
+                return 0
+        return handler.enter(None, self.name, self.auth, self.size)

@@ -1,0 +1,21 @@
+# The handlers of one namespace.
+
+# What a handler takes before the sid and the arguments of its event, flags.
+cdef enum Leading:
+    LEADING_NAMESPACE = 1
+    LEADING_EVENT = 2       # before the namespace
+
+
+cdef class Handlers:
+    cdef:
+        readonly str name               # of the namespace
+        readonly dict handlers          # event -> handler
+        readonly object any_handler     # of events without one; or None
+        readonly object connect_handler
+        readonly object disconnect_handler
+        readonly object trigger         # of events that no handler takes; or None
+
+    cdef object find_handler(self, object event, Handlers wildcard, int *leading)
+    cdef object _find_own(self, object event, Handlers wildcard, int *leading)
+    cdef object _find_trigger(self, Handlers wildcard, int *leading)
+    cdef int lead(self, list args, object event, int leading) except -1

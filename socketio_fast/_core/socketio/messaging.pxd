@@ -1,0 +1,67 @@
+# What a client in a namespace sends, and what it is sent: events, acknowledgements.
+from cpython.object cimport PyObject
+from libc.stdint cimport int64_t
+
+from socketio_fast._core.engine.listeners cimport Listeners
+from socketio_fast._core.protocol.outgoing cimport Outgoing
+from socketio_fast._core.socketio.acks cimport PendingAcks
+from socketio_fast._core.socketio.contracts cimport (
+    Connection,
+    ConnectionState,
+    PeerBase,
+)
+from socketio_fast._core.socketio.hub cimport Namespace
+from socketio_fast._core.socketio.outcomes cimport Step
+
+
+cdef enum PeerState:
+    CONNECTING      # the connect handler runs; what is sent is queued
+    CONNECTED
+    DISCONNECTING   # the disconnect handler runs; nothing is sent
+    DISCONNECTED
+
+
+cdef class MessagingPeer(PeerBase):
+    cdef:
+        readonly unsigned char state    # a PeerState
+        unsigned char busy          # its next event waits for a handler
+        unsigned char announced     # CONNECTING, but its CONNECT packet has been sent
+        unsigned char heard         # the client has sent a packet since its CONNECT
+        unsigned char accepted      # by its connect handler; with a registry
+        unsigned char completing    # the registry may accept it now
+        readonly bint leaving       # the registry unregisters it, or has
+        readonly Connection client
+        readonly Namespace namespace
+        PendingAcks acks            # None: the server has not asked for any
+        list queued                 # messages while CONNECTING; None: none
+        object queued_events        # a deque of packets that wait for a handler
+        str reason                  # why it ends; None while it does not
+        readonly Listeners socket   # what listens to this client; None: nothing does
+        ConnectionState recovery    # None: recovery is off
+
+    # Sending.
+    cdef int send(self, Outgoing m) except -1
+    cdef bint _writable(self) except -1
+    cdef list take_queued(self)
+    cdef int tell_outgoing(self, list data) except -1
+    cdef bint fire(self, object event, object arg) except -1
+    # Events.
+    cdef int on_event(self, list data, int64_t id, Py_ssize_t size) except -1
+    cdef int _run(
+        self, object handler, PyObject **args, size_t n, object event, int64_t id,
+        Py_ssize_t size
+    ) except -1
+    cdef int _on_socket_event(
+        self, object event, list data, int64_t id, Py_ssize_t size
+    ) except -1
+    cdef int middlewares_ended(self, Step step, object error) except -1
+    cdef int _run_handlers(
+        self, object event, list data, int64_t id, Py_ssize_t size
+    ) except -1
+    cdef int _event_refused(self, object event, object error) except -1
+    # Acknowledgements that the server asks for.
+    cdef int64_t new_ack(self, object callback) except -1
+    cdef object _take_ack(self, int64_t id)
+    cdef int _give_up_oldest_ack(self) except -1
+    cdef int give_up_acks(self) except -1
+    cdef int on_ack(self, list data, int64_t id) except -1

@@ -1,0 +1,490 @@
+"""What a client in a namespace sends, and what it is sent: events, acknowledgements.
+
+What is sent to a client that is CONNECTING follows its CONNECT packet, or is dropped
+if the client is refused. A volatile message is dropped for a client that could not get
+it at once.
+
+With `ordered`, a client's events wait in `queued_events` while a handler of it is
+suspended. Without it, each handler starts when its packet has come.
+"""
+import asyncio
+
+from cpython.dict cimport PyDict_Size
+from cpython.list cimport PyList_GET_SIZE
+from cpython.object cimport PyObject
+from libc.stdint cimport int64_t
+
+from socketio_fast._core.engine.contexts cimport copied
+from socketio_fast._core.engine.failures cimport log_failure
+from socketio_fast._core.engine.listeners cimport Listeners
+from socketio_fast._core.engine.observer cimport Observer
+from socketio_fast._core.engine.runner cimport Runner, handles_in
+from socketio_fast._core.engine.session cimport OPEN, Session
+from socketio_fast._core.protocol.outgoing cimport Outgoing
+from socketio_fast._core.protocol.sio cimport SIO_ACK, SIO_EVENT, Packet
+from socketio_fast._core.socketio.acks cimport (
+    AckCollector,
+    PendingAcks,
+    Reply,
+    give_up,
+)
+from socketio_fast._core.socketio.contracts cimport PeerBase
+from socketio_fast._core.socketio.hub cimport Hub
+from socketio_fast._core.socketio.outcomes cimport (
+    STEP_ACK,
+    STEP_EVENT,
+    STEP_EVENT_MIDDLEWARES,
+    EventAnswers,
+    Step,
+    Told,
+    new_answers,
+    new_step,
+    new_told,
+)
+
+from socketio_fast.exceptions import (
+    CallDisconnectedError,
+    InvalidPayloadError,
+    TimeoutError,
+)
+from socketio_fast.options.logs import escaped
+
+cdef extern from "Python.h":
+    PyObject **PySequence_Fast_ITEMS(object o)
+
+
+cdef class MessagingPeer(PeerBase):
+    """A client in a namespace: what it sends and is sent. `Peer` adds how it connects
+    and disconnects."""
+
+    cdef int send(self, Outgoing m) except -1:
+        cdef Session session = self.session
+        if m.volatile and not self._writable():
+            return session.dropped(m)
+        if self.state == CONNECTED or self.announced:
+            session.pass_on(m)
+        elif self.state == CONNECTING:
+            if self.queued is None:
+                self.queued = []
+            self.queued.append(m)
+            session.reserve(m.size())
+        return 0
+
+    cdef bint _writable(self) except -1:
+        """Whether a message that is sent now leaves at once."""
+        cdef Session session = self.session
+        return (
+            self.state == CONNECTED
+            and session.state == OPEN
+            and session.transport.writable()
+            and not (session.engine.drops_volatile and session.above())
+        )
+
+    cdef list take_queued(self):
+        """What was sent while CONNECTING: send it now, or drop it."""
+        cdef list queued = self.queued
+        cdef Outgoing m
+        self.queued = None
+        for m in queued or ():
+            self.session.reserve(-m.size())
+        return queued
+
+    # Its socket.
+
+    def attach(self, Listeners socket not None):
+        """Tell this socket from now on what happens to the client."""
+        self.socket = socket
+
+    def watch(self, bint watched):
+        """Tell the socket what is sent to the client, or do so no longer."""
+        if watched and self.state != DISCONNECTED:
+            if self.namespace.watched is None:
+                self.namespace.watched = {}
+            self.namespace.watched[self] = None
+        elif self.namespace.watched is not None:
+            self.namespace.watched.pop(self, None)
+            if not self.namespace.watched:
+                self.namespace.watched = None
+
+    cdef int tell_outgoing(self, list data) except -1:
+        """Call the listeners of all that is sent to this client."""
+        if self.socket is None or self.socket.any_out is None:
+            return 0
+        if self.state > CONNECTED:
+            return 0  # nothing is sent any more
+        return new_told(self, data[0]).call_all(
+            self.namespace.hub.runner, self.socket.any_out,
+            PySequence_Fast_ITEMS(data), PyList_GET_SIZE(data),
+        )
+
+    cdef bint fire(self, object event, object arg) except -1:
+        """Call the listeners of an event of the socket itself; False: it has none."""
+        cdef tuple functions = self.socket.take(event)
+        cdef list args = [arg]
+        if functions is None:
+            return False
+        new_told(self, event).call_all(
+            self.namespace.hub.runner, functions, PySequence_Fast_ITEMS(args), 1
+        )
+        return True
+
+    # Events.
+
+    cdef int on_event(self, list data, int64_t id, Py_ssize_t size) except -1:
+        """The client has sent an event.
+
+        Args:
+            data: `[name, *arguments]`. It becomes the arguments of the handler.
+            id: Of the acknowledgement that the client wants; -1: it wants none.
+            size: Bytes of the packet.
+        """
+        cdef Hub hub = self.namespace.hub
+        cdef object event = data[0], handler
+        cdef Observer observer
+        if hub.verbose:
+            hub.logger.info(
+                'received event "%s" from %s [%s]',
+                escaped(event), escaped(self.sid), escaped(self.namespace.name),
+            )
+        if hub.observer is not None and hub.observer.events:
+            observer = hub.observer
+            observer.event_received(self, data)
+        data[0] = self.sid
+        if self.socket is not None:
+            return self._on_socket_event(event, data, id, size)
+        handler = self.namespace.find(event, data)
+        if handler is None:
+            return self.send_error_ack("No handler for this event", id)
+        return self._run(
+            handler, PySequence_Fast_ITEMS(data), PyList_GET_SIZE(data), event, id, size
+        )
+
+    cdef int _run(
+        self, object handler, PyObject **args, size_t n, object event, int64_t id,
+        Py_ssize_t size
+    ) except -1:
+        """Run the one function that handles an event. (It makes a `Step` only for one
+        that suspends; most do not.)"""
+        cdef Hub hub = self.namespace.hub
+        cdef Runner runner = hub.runner
+        cdef Step step
+        try:
+            if not runner.call(handler, args, n, copied(self.context)):
+                step = new_step(self, STEP_EVENT, size)
+                step.event = event
+                step.id = id
+                runner.suspended.outcome = step
+                runner.suspended = None
+                step.begin()
+                self.busy = hub.ordered
+                return 0
+        except BaseException as exc:
+            return self.event_failed(event, exc, id)
+        value, runner.value = runner.value, None
+        if id >= 0:
+            self.send_ack(value, id)
+        return 0
+
+    cdef int _on_socket_event(
+        self, object event, list data, int64_t id, Py_ssize_t size
+    ) except -1:
+        """An event of a client that has a socket. The catch-all listeners hear it
+        first; the event middlewares may keep it from handlers and listeners."""
+        cdef Runner runner = self.namespace.hub.runner
+        cdef Listeners socket = self.socket
+        cdef Told told
+        cdef Step step
+        if socket.any_in is not None:
+            data[0] = event
+            told = new_told(self, event)
+            told.call_all(
+                runner, socket.any_in, PySequence_Fast_ITEMS(data),
+                PyList_GET_SIZE(data),
+            )
+            if told.left:
+                told.count(size)
+            data[0] = self.sid
+        if socket.event_middlewares is None:
+            return self._run_handlers(event, data, id, size)
+        step = new_step(self, STEP_EVENT_MIDDLEWARES, size)
+        step.event = event
+        step.id = id
+        step.args = data
+        data[0] = event
+        if runner.call_then(
+            socket.event_middlewares, data, copied(self.context), step
+        ) is not None:
+            step.begin()
+            self.busy = self.namespace.hub.ordered
+        return 0
+
+    cdef int middlewares_ended(self, Step step, object error) except -1:
+        """The event middlewares have let an event pass, or have refused it."""
+        cdef bint suspended = step.counted
+        if suspended and error is None:
+            self.busy = False
+            step.end()
+        if error is None:
+            step.args[0] = self.sid
+            self._run_handlers(step.event, step.args, step.id, step.size)
+        else:
+            self._event_refused(step.event, error)
+        if not suspended:
+            return 0
+        if error is not None:
+            step.end()
+            self.busy = False
+        if self.namespace.hub.ordered and not self.busy:
+            return self.start_next_event()
+        return 0
+
+    cdef int _run_handlers(
+        self, object event, list data, int64_t id, Py_ssize_t size
+    ) except -1:
+        """Run the handler of an event, and its listeners."""
+        cdef Runner runner = self.namespace.hub.runner
+        cdef tuple functions = None
+        cdef Py_ssize_t own = PyList_GET_SIZE(data) - 1  # what the client sent
+        cdef object handler
+        cdef PyObject **args
+        cdef Py_ssize_t n
+        cdef EventAnswers answers
+        if self.state != CONNECTED and not self.announced:
+            return 0  # it has gone while the event middlewares ran
+        if self.socket is not None:
+            functions = self.socket.take(event)
+        handler = self.namespace.find(event, data)
+        args = PySequence_Fast_ITEMS(data)
+        n = PyList_GET_SIZE(data)
+        if functions is None:
+            if handler is None:
+                return self.send_error_ack("No handler for this event", id)
+            return self._run(handler, args, n, event, id, size)
+        if handler is None and len(functions) == 1:
+            return self._run(functions[0], args + (n - own), own, event, id, size)
+        answers = new_answers(self, event, id, self.namespace.hub.not_handled)
+        if handler is not None:
+            answers.call(runner, handler, args, n)
+        answers.call_all(runner, functions, args + (n - own), own)
+        if answers.left:
+            self.busy = answers.holds = self.namespace.hub.ordered
+            answers.count(size)
+        return 0
+
+    cdef int start_next_event(self) except -1:
+        cdef Packet packet
+        self.busy = False
+        while self.queued_events and not self.busy and self.state == CONNECTED:
+            packet = self.queued_events.popleft()
+            self.session.leave(packet.size)
+            try:
+                self.on_event(<list> packet.data, packet.id, packet.size)
+            except BaseException as exc:
+                # As when it is read: the client is closed.
+                self.session.on_error(exc)
+        return 0
+
+    # What fails.
+
+    cdef int handler_failed(self, object event, object error) except -1:
+        log_failure(
+            self.namespace.hub.logger, error, "handler of %.80r {} for %s in %s",
+            (event, escaped(self.sid), escaped(self.namespace.name)),
+        )
+        if (
+            self.socket is not None and event != "error"
+            and not isinstance(error, asyncio.CancelledError)
+        ):
+            self.fire("error", error)
+        return 0
+
+    cdef int _event_refused(self, object event, object error) except -1:
+        """An event middleware has refused an event by raising this error."""
+        cdef Hub hub = self.namespace.hub
+        if not isinstance(error, Exception):
+            return self.handler_failed(event, error)
+        self.session.engine.counters["refused_events"] += 1
+        if not self.fire("error", error):
+            hub.logger.warning(
+                "event %.80r of %s in %s was refused: %r",
+                event, escaped(self.sid), escaped(self.namespace.name), error,
+            )
+        return 0
+
+    cdef int event_failed(self, object event, object error, int64_t id) except -1:
+        cdef Hub hub = self.namespace.hub
+        cdef dict answer
+        if not isinstance(error, InvalidPayloadError):
+            self.handler_failed(event, error)
+            return self.send_error_ack("The handler of this event failed", id)
+        hub.engine.counters["invalid_payloads"] += 1
+        hub.logger.info(
+            "event %.80r of %s in %s: %s", event, escaped(self.sid),
+            escaped(self.namespace.name), escaped(error),
+        )
+        if self.socket is not None and event != "error":
+            self.fire("error", error)
+        answer = {"message": error.message, "details": error.details}
+        if id >= 0:
+            return self.send_ack({"error": answer}, id)
+        if self.state != CONNECTED:
+            return 0
+        try:
+            self.session.send(hub.encode(
+                SIO_EVENT, self.namespace.name, ["error", {"event": event, **answer}],
+                -1,
+            ))
+        except BaseException as exc:
+            hub.failed(exc, "details for %s cannot be encoded", (escaped(self.sid),))
+        return 0
+
+    # Acknowledgements that the client asks for.
+
+    cdef int send_error_ack(self, str message, int64_t id) except -1:
+        # The client gets no reason: it may name what is not for it.
+        if id >= 0 and self.namespace.hub.error_acks:
+            self.send_ack({"error": message}, id)
+        return 0
+
+    cdef int send_ack(self, object value, int64_t id) except -1:
+        """Send what a handler returned: for None no arguments, for a tuple several."""
+        if value is self.namespace.hub.not_handled:
+            return 0
+        if value is None:
+            value = []
+        elif isinstance(value, tuple):
+            value = list(<tuple> value)
+        else:
+            value = [value]
+        if self.state != CONNECTED:
+            return 0
+        try:
+            self.session.send(
+                self.namespace.hub.encode(SIO_ACK, self.namespace.name, value, id)
+            )
+        except BaseException as exc:
+            self.namespace.hub.failed(
+                exc, "acknowledgement %d for %s could not be sent",
+                (id, escaped(self.sid)),
+            )
+        return 0
+
+    # Acknowledgements that the server asks for.
+
+    cdef int64_t new_ack(self, object callback) except -1:
+        """Await an acknowledgement; returns its id, for the packet.
+
+        Args:
+            callback: A function that gets the arguments, a `Reply` or an
+                `AckCollector`.
+        """
+        cdef int64_t id
+        if self.acks is None:
+            self.acks = PendingAcks.__new__(PendingAcks)
+        id = self.acks.add(callback)
+        self.client.outstanding += 1
+        if PyDict_Size(self.acks.callbacks) > self.namespace.hub.max_pending_acks:
+            self._give_up_oldest_ack()
+        self.session.expect()
+        return id
+
+    cdef object _take_ack(self, int64_t id):
+        """What awaits an acknowledgement, and no longer does; None if nothing does."""
+        cdef object callback = None
+        if self.acks is not None:
+            callback = self.acks.pop(id)
+            if callback is not None:
+                self.client.outstanding -= 1
+        return callback
+
+    cdef int _give_up_oldest_ack(self) except -1:
+        """Too many acknowledgements are awaited: give up the oldest."""
+        cdef Hub hub = self.namespace.hub
+        cdef object callback = self.acks.pop_oldest()
+        self.client.outstanding -= 1
+        hub.engine.counters["abandoned_acks"] += 1
+        if not self.acks.overflowed:
+            self.acks.overflowed = True
+            hub.logger.warning(
+                "%s in %s does not acknowledge what it is sent: more than "
+                "max_pending_acks=%d are waited for, the oldest are given up",
+                self.sid, self.namespace.name, hub.max_pending_acks,
+            )
+        return give_up(callback, self.sid, TimeoutError(
+            f"{self.sid} has not acknowledged, and the server waits for more than "
+            f"max_pending_acks={hub.max_pending_acks} acknowledgements of it"
+        ))
+
+    cdef int give_up_acks(self) except -1:
+        """The client has gone: it acknowledges nothing any more."""
+        cdef PendingAcks acks = self.acks
+        cdef dict callbacks
+        self.acks = None
+        if acks is None:
+            return 0
+        callbacks, acks.callbacks = acks.callbacks, {}
+        self.client.outstanding -= len(callbacks)
+        for callback in callbacks.values():
+            give_up(callback, self.sid, CallDisconnectedError(
+                f"{self.sid} disconnected before it acknowledged: {self.reason}"
+            ))
+        return 0
+
+    def check_ask(self):
+        """Raise RuntimeError if what would wait for an acknowledgement of this client
+        is its own connect handler, or a middleware: the client answers nothing before
+        it is told that it is connected, which that holds back."""
+        if self.state == CONNECTING and not self.announced and (
+            handles_in(self.context)
+        ):
+            raise RuntimeError(
+                f"{self.sid} cannot acknowledge anything before its connect handler, "
+                "which waits for that here, has ended: make the server with "
+                "always_connect=True, or ask in a background task"
+            )
+
+    def ask(self, collector):
+        """The id of an acknowledgement for a collector, see `Rooms.ask()`."""
+        cdef AckCollector asked = AckCollector.__new__(AckCollector)
+        asked.collector = collector
+        return self.new_ack(asked)
+
+    def forget_ack(self, int64_t id):
+        """Stop waiting for the acknowledgement with this id."""
+        self._take_ack(id)
+
+    def cancel_ack(self, Reply reply not None):
+        """Stop waiting for the acknowledgement that this reply is for."""
+        if self.acks is not None and self.acks.callbacks.get(reply.id) is reply:
+            self._take_ack(reply.id)
+
+    cdef int on_ack(self, list data, int64_t id) except -1:
+        """The client has acknowledged event `id`, with the arguments `data`."""
+        cdef Hub hub = self.namespace.hub
+        cdef object callback
+        cdef Step step
+        if hub.verbose:
+            hub.logger.info(
+                "received ack from %s [%s]",
+                escaped(self.sid), escaped(self.namespace.name),
+            )
+        callback = self._take_ack(id)
+        if callback is None:
+            hub.logger.debug(
+                "unknown acknowledgement %d from %s", id, escaped(self.sid)
+            )
+            return 0
+        if isinstance(callback, AckCollector):
+            (<AckCollector> callback).collector.answered(self.sid, data)
+            return 0
+        if isinstance(callback, Reply):
+            (<Reply> callback).answer(data)
+            return 0
+        step = new_step(self, STEP_ACK, 0)
+        step.event = "acknowledgement"
+        step.id = -1
+        if hub.runner.call_then(
+            callback, data, copied(self.context), step
+        ) is not None:
+            step.begin()
+        return 0
