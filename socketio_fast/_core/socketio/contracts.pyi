@@ -17,9 +17,7 @@ class PeerBase:
     def session(self) -> Session: ...
 
 @disjoint_base
-class Connection(SessionHandler):
-    @property
-    def peers(self) -> list[Peer]: ...  # of its one subclass
+class Connection(SessionHandler): ...
 
 @disjoint_base
 class Membership: ...
