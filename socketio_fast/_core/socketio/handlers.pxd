@@ -15,7 +15,7 @@ cdef class Handlers:
         readonly object disconnect_handler
         readonly object trigger         # of events that no handler takes; or None
 
-    cdef object find_handler(self, object event, Handlers wildcard, int *leading)
+    cdef object find_other(self, object event, Handlers wildcard, int *leading)
     cdef object _find_own(self, object event, Handlers wildcard, int *leading)
     cdef object _find_trigger(self, Handlers wildcard, int *leading)
     cdef int lead(self, list args, object event, int leading) except -1

@@ -32,16 +32,15 @@ cdef class Handlers:
         the name of the event first; None removes it."""
         self.trigger = trigger
 
-    cdef object find_handler(self, object event, Handlers wildcard, int *leading):
-        """The handler of an event, or None; and what it takes before the sid.
+    cdef object find_other(self, object event, Handlers wildcard, int *leading):
+        """What takes an event that is not in `handlers`, or None; and what it takes
+        before the sid.
 
-        The order is that of python-socketio: the namespace's own handler, its
-        catch-all, those of `"*"`, then the triggers.
+        The order is that of python-socketio: the namespace's catch-all, the handlers
+        of `"*"`, then the triggers.
         """
-        cdef PyObject *found = PyDict_GetItemWithError(self.handlers, event)
+        cdef PyObject *found
         leading[0] = 0
-        if found is not NULL:
-            return <object> found
         if event == "connect" or event == "disconnect":
             return self._find_own(event, wildcard, leading)
         if self.any_handler is not None:

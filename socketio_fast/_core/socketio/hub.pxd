@@ -31,6 +31,7 @@ cdef class Namespace(Handlers):
         readonly dict leaving       # sid -> Peer that it unregisters; or None
 
     cdef object find(self, object event, list args)
+    cdef object _find_handler(self, object event, list args)
 
 
 cdef class Hub(HandlerFactory):

@@ -47,14 +47,19 @@ cdef class Namespace(Handlers):
     cdef object find(self, object event, list args):
         """The handler of an event, or None. Puts what it takes first before `args`,
         which are `[sid, *arguments]`."""
-        cdef int leading
+        if self.hub.trigger is None:
+            return self._find_handler(event, args)
+        self.lead(args, event, LEADING_EVENT | LEADING_NAMESPACE)
+        return self.hub.trigger
+
+    cdef object _find_handler(self, object event, list args):
+        cdef PyObject *found = PyDict_GetItemWithError(self.handlers, event)
         cdef object handler
-        if self.hub.trigger is not None:
-            leading = LEADING_EVENT | LEADING_NAMESPACE
-            handler = self.hub.trigger
-        else:
-            handler = self.find_handler(event, self.hub.wildcard, &leading)
-        if leading and handler is not None:
+        cdef int leading
+        if found is not NULL:
+            return <object> found
+        handler = self.find_other(event, self.hub.wildcard, &leading)
+        if handler is not None:
             self.lead(args, event, leading)
         return handler
 
@@ -62,11 +67,7 @@ cdef class Namespace(Handlers):
         """The handler of an event that a client sends, or None, and its arguments;
         `args` are the sid and the arguments of the event."""
         cdef list arguments = list(args)
-        cdef int leading
-        cdef object handler = self.find_handler(event, self.hub.wildcard, &leading)
-        if handler is not None:
-            self.lead(arguments, event, leading)
-        return handler, arguments
+        return self._find_handler(event, arguments), arguments
 
 
 cdef class Hub(HandlerFactory):
