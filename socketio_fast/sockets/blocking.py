@@ -1,27 +1,38 @@
 """The socket API for threads: the same objects, with methods that wait.
 
-Each class here stands for one of asyncio's and has its methods: they run on the event
-loop of the server, and return what comes of them. Functions that listen run in the
-server's threads, as handlers do.
+Each class here is a facade of one of asyncio's, with the same methods: they run on the
+event loop of the server and return the result. Listeners run in the server's threads,
+as handlers do.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
 from socketio_fast.engineio.connection import Connection
 from socketio_fast.sockets import namespace as socket_namespace
 from socketio_fast.sockets import operators
 from socketio_fast.sockets import socket as sockets
 from socketio_fast.threads.facade import Finder, Threads, check_handler
+from socketio_fast.threads.methods import (
+    Facade,
+    calls,
+    changes,
+    like,
+    reads,
+    shown,
+    waits,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from socketio_fast.events import AnyEvent, EventName, Ts
     from socketio_fast.server import Server
+    from socketio_fast.threads.methods import Read
 
 __all__ = [
     "Adapter",
@@ -34,18 +45,69 @@ __all__ = [
     "SocketNamespace",
 ]
 
+C = TypeVar("C")
+F = TypeVar("F", bound=Callable[..., Any])
 P = ParamSpec("P")
 R = TypeVar("R")
-F = TypeVar("F", bound=Callable[..., Any])
 
 _END: Any = object()
 
 
-class _Blocking:
-    """What stands for an object of the event loop."""
+@overload
+def _begins(
+    method: Callable[Concatenate[Any, P], operators.BroadcastOperator],
+) -> Callable[Concatenate[Any, P], BroadcastOperator]: ...
 
-    _inner: Any
-    _threads: Threads
+
+@overload
+def _begins(
+    method: Callable[Concatenate[Any, P], sockets.SocketEmitter],
+) -> Callable[Concatenate[Any, P], SocketEmitter]: ...
+
+
+def _begins(method: Callable[..., Any]) -> Callable[..., Any]:
+    """The method of a facade that returns the facade of what this one returns."""
+    name = method.__name__
+
+    def begin(self: Facade, /, *args: Any, **kwargs: Any) -> Any:
+        made = getattr(self._inner, name)(*args, **kwargs)
+        if isinstance(made, sockets.SocketEmitter):
+            return SocketEmitter(made, self._threads)
+        return BroadcastOperator(made, self._threads)
+
+    return shown(begin, method)
+
+
+def _leads(
+    of: type[C], get: Callable[[C], operators.BroadcastOperator]
+) -> Read[BroadcastOperator]:
+    """As ``reads()``, for an operator."""
+    return reads(of, get, lambda self, made: BroadcastOperator(made, self._threads))
+
+
+def _listens(
+    method: Callable[Concatenate[Any, P], R], of_client: bool = True
+) -> Callable[Concatenate[Any, P], R]:
+    """The method of a facade that adds a listener, which then runs in threads.
+
+    Args:
+        method: The method of asyncio, which takes the listener and returns it.
+        of_client: Whether it takes one of the threads that its client may have.
+    """
+    name = method.__name__
+    signature = inspect.signature(method)
+
+    def listen(self: _Listening, /, *args: Any, **kwargs: Any) -> Any:
+        function = signature.bind(self, *args, **kwargs).args[1]
+        client = self._client_of(None) if of_client else None
+        self._change(getattr(self._inner, name), self._in_threads(function, client))
+        return function
+
+    return shown(listen, method)
+
+
+class _Blocking(Facade):
+    """The facade of an object that there may be several facades of."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Blocking) and other._inner is self._inner
@@ -57,36 +119,7 @@ class _Blocking:
         return repr(self._inner)
 
 
-def _waits(
-    method: Callable[Concatenate[Any, P], Awaitable[R]],
-) -> Callable[Concatenate[Any, P], R]:
-    """The method that waits for what this one returns."""
-
-    # Without its attributes: one may mark it as a coroutine function.
-    @functools.wraps(method, updated=())
-    def wait(self: _Blocking, /, *args: P.args, **kwargs: P.kwargs) -> Any:
-        async def call() -> Any:
-            return await getattr(self._inner, method.__name__)(*args, **kwargs)
-
-        return self._threads.wait(call())
-
-    return wait
-
-
-def _begins(
-    method: Callable[Concatenate[Any, P], operators.BroadcastOperator],
-) -> Callable[Concatenate[Any, P], BroadcastOperator]:
-    """The method that gives the operator for threads."""
-
-    @functools.wraps(method)
-    def begin(self: _Blocking, /, *args: P.args, **kwargs: P.kwargs) -> Any:
-        made = getattr(self._inner, method.__name__)(*args, **kwargs)
-        return BroadcastOperator(made, self._threads)
-
-    return begin
-
-
-class Broadcasting(_Blocking):
+class Broadcasting(Facade):
     """What begins with all clients of a namespace: operators and what they do."""
 
     to = _begins(operators.Broadcasting.to)
@@ -94,38 +127,30 @@ class Broadcasting(_Blocking):
     except_ = _begins(operators.Broadcasting.except_)
     compress = _begins(operators.Broadcasting.compress)
     timeout = _begins(operators.Broadcasting.timeout)
-    sockets_join = _waits(operators.Broadcasting.sockets_join)
-    sockets_leave = _waits(operators.Broadcasting.sockets_leave)
-    disconnect_sockets = _waits(operators.Broadcasting.disconnect_sockets)
-    server_side_emit = _waits(operators.Broadcasting.server_side_emit)
-    server_side_emit_with_ack = _waits(operators.Broadcasting.server_side_emit_with_ack)
+    local = _leads(operators.Broadcasting, lambda clients: clients.local)
+    volatile = _leads(operators.Broadcasting, lambda clients: clients.volatile)
+    sockets_join = waits(operators.Broadcasting.sockets_join)
+    sockets_leave = waits(operators.Broadcasting.sockets_leave)
+    disconnect_sockets = waits(operators.Broadcasting.disconnect_sockets)
+    server_side_emit = waits(operators.Broadcasting.server_side_emit)
+    server_side_emit_with_ack = waits(operators.Broadcasting.server_side_emit_with_ack)
 
-    @property
-    def local(self) -> BroadcastOperator:
-        """For what goes to clients of this process."""
-        return BroadcastOperator(self._inner.local, self._threads)
-
-    @property
-    def volatile(self) -> BroadcastOperator:
-        """For what is dropped for clients that it would have to wait for."""
-        return BroadcastOperator(self._inner.volatile, self._threads)
-
+    @like(operators.Broadcasting.fetch_sockets)
     def fetch_sockets(self) -> list[RemoteSocket]:
-        """All clients, of all processes."""
-        found = self._threads.wait(self._inner.fetch_sockets())
+        found = self._wait(self._inner.fetch_sockets())
         return [RemoteSocket(client, self._threads) for client in found]
 
 
-class BroadcastOperator(Broadcasting):
+class BroadcastOperator(Broadcasting, _Blocking):
     """See :class:`socketio_fast.sockets.operators.BroadcastOperator`."""
 
     def __init__(self, inner: operators.BroadcastOperator, threads: Threads) -> None:
         self._inner = inner
         self._threads = threads
 
-    emit = _waits(operators.BroadcastOperator.emit)
-    send = _waits(operators.BroadcastOperator.send)
-    emit_with_ack = _waits(operators.BroadcastOperator.emit_with_ack)
+    emit = waits(operators.BroadcastOperator.emit)
+    send = waits(operators.BroadcastOperator.send)
+    emit_with_ack = waits(operators.BroadcastOperator.emit_with_ack)
 
     def acks(
         self, event: EventName[Unpack[Ts]], *args: Unpack[Ts]
@@ -146,10 +171,10 @@ class BroadcastOperator(Broadcasting):
             return await anext(answers, _END)
 
         try:
-            while (answer := self._threads.wait(step())) is not _END:
+            while (answer := self._wait(step())) is not _END:
                 yield answer
         finally:
-            self._threads.wait(answers.aclose())
+            self._wait(answers.aclose())
 
 
 class RemoteSocket(_Blocking):
@@ -167,28 +192,19 @@ class RemoteSocket(_Blocking):
         #: The application's data of the client.
         self.data = inner.data
 
-    emit = _waits(operators.RemoteSocket.emit)
-    emit_with_ack = _waits(operators.RemoteSocket.emit_with_ack)
-    join = _waits(operators.RemoteSocket.join)
-    leave = _waits(operators.RemoteSocket.leave)
-    disconnect = _waits(operators.RemoteSocket.disconnect)
+    emit = waits(operators.RemoteSocket.emit)
+    emit_with_ack = waits(operators.RemoteSocket.emit_with_ack)
+    join = waits(operators.RemoteSocket.join)
+    leave = waits(operators.RemoteSocket.leave)
+    disconnect = waits(operators.RemoteSocket.disconnect)
 
 
 class _Listening(_Blocking):
     """What has listeners, which run in threads."""
 
-    def off(self, event: AnyEvent, listener: Callable[..., Any] | None = None) -> None:
-        """Remove a listener of an event, the one added last; all without it."""
-        self._change(self._inner.off, event, listener)
-
-    def listeners(self, event: AnyEvent) -> list[Callable[..., Any]]:
-        """The listeners of an event, in the order they are called."""
-        found: list[Callable[..., Any]] = self._inner.listeners(event)
-        return found
-
-    def remove_all_listeners(self, event: AnyEvent | None = None) -> None:
-        """Remove the listeners of an event, of all events without ``event``."""
-        self._change(self._inner.remove_all_listeners, event)
+    off = changes(sockets.EventEmitter.off)
+    listeners = calls(sockets.EventEmitter.listeners)
+    remove_all_listeners = changes(sockets.EventEmitter.remove_all_listeners)
 
     def _register(self, event: Any, listener: Any, once: bool = False) -> Any:
         add = self._inner.once if once else self._inner.on
@@ -199,13 +215,6 @@ class _Listening(_Blocking):
             return function
 
         return register if listener is None else register(listener)
-
-    def _change(self, method: Callable[..., Any], *args: Any) -> None:
-        # On the loop, if there is one by now: it reads what is changed.
-        if self._threads.running:
-            self._threads.ask(method, *args)
-        else:
-            method(*args)
 
     def _client_of(self, event: Any) -> Finder | None:
         """What finds whose call of a listener it is."""
@@ -239,54 +248,25 @@ class _Events(_Listening):
         return self._register(event, listener, once=True)
 
 
-class _WithMiddlewares(_Listening):
-    """What has functions that are asked first."""
-
-    def use(self, middleware: F) -> F:
-        """Ask a function first; see the class of asyncio."""
-        adapted = self._in_threads(middleware, self._client_of(None))
-        self._change(self._inner.use, adapted)
-        return middleware
-
-
 class _Emitting(_Blocking):
     """What sends to one client."""
 
-    emit_with_ack = _waits(sockets.SocketEmitter.emit_with_ack)
-    send = _waits(sockets.SocketEmitter.send)
+    emit_with_ack = waits(sockets.SocketEmitter.emit_with_ack)
+    send = waits(sockets.SocketEmitter.send)
 
+    timeout = _begins(sockets.SocketEmitter.timeout)
+    compress = _begins(sockets.SocketEmitter.compress)
+
+    @like(sockets.Socket.emit, "The ``callback`` is called in a thread of handlers.")
     def emit(
-        self,
-        event: EventName[Unpack[Ts]],
-        *args: Unpack[Ts],
-        callback: Callable[..., Any] | None = None,
+        self, event: Any, *args: Any, callback: Callable[..., Any] | None = None
     ) -> None:
-        """Send an event to this client.
-
-        Args:
-            event: The name.
-            *args: The arguments: what JSON knows, with bytes anywhere in it.
-            callback: Called, in a thread, with the arguments of the acknowledgement.
-
-        Raises:
-            ValueError: The name is one of
-                :data:`~socketio_fast.sockets.socket.RESERVED_EVENTS`.
-            TypeError: An argument is not JSON with bytes in it.
-        """
         adapted = None if callback is None else self._threads.adapt(callback)
 
         async def call() -> None:
             await self._inner.emit(event, *args, callback=adapted)
 
-        self._threads.run(call())
-
-    def timeout(self, seconds: float | None) -> SocketEmitter:
-        """For an :meth:`emit_with_ack` that waits so long, and not longer."""
-        return SocketEmitter(self._inner.timeout(seconds), self._threads)
-
-    def compress(self, compress: bool) -> SocketEmitter:
-        """For what may be compressed on its way, or may not."""
-        return SocketEmitter(self._inner.compress(compress), self._threads)
+        self._run(call())
 
     @property
     def volatile(self) -> SocketEmitter:
@@ -302,7 +282,7 @@ class SocketEmitter(_Emitting):
         self._threads = threads
 
 
-class Socket(_Emitting, _WithMiddlewares, sockets.SocketEvents):
+class Socket(_Emitting, _Listening, sockets.SocketEvents):
     """See :class:`socketio_fast.sockets.Socket`.
 
     Events that come while listeners of ``connection`` run wait until those have ended.
@@ -324,43 +304,20 @@ class Socket(_Emitting, _WithMiddlewares, sockets.SocketEvents):
         """The namespace."""
         return SocketNamespace(self._inner.nsp, self._server)
 
-    @property
-    def id(self) -> str:
-        """The ``sid``, which is the name of its own room too."""
-        return self._inner.id
-
-    @property
-    def connected(self) -> bool:
-        """Whether it is connected to the namespace."""
-        return self._inner.connected
-
-    @property
-    def recovered(self) -> bool:
-        """Whether it is the continuation of one that had lost its connection."""
-        return self._inner.recovered
-
-    @property
-    def environ(self) -> dict[str, Any]:
-        """The request that it connected with, as a WSGI environment."""
-        return self._inner.environ
-
+    id = reads(sockets.Socket, lambda socket: socket.id)
+    connected = reads(sockets.Socket, lambda socket: socket.connected)
+    recovered = reads(sockets.Socket, lambda socket: socket.recovered)
+    environ = reads(sockets.Socket, lambda socket: socket.environ)
     #: The same, by Node's name.
     request = environ
+    handshake = reads(sockets.Socket, lambda socket: socket.handshake)
+    rooms = reads(sockets.Socket, lambda socket: socket.rooms)
+    buffered_bytes = reads(sockets.Socket, lambda socket: socket.buffered_bytes)
 
     @property
     def conn(self) -> Connection:
         """The Engine.IO connection; its listeners run on the event loop."""
         return self._inner.conn
-
-    @property
-    def handshake(self) -> sockets.Handshake:
-        """The request that it connected with, and the ``auth`` of the client."""
-        return self._inner.handshake
-
-    @property
-    def rooms(self) -> set[Any]:
-        """The rooms that it is in, its own among them; a new set."""
-        return self._inner.rooms
 
     @property
     def data(self) -> dict[str, Any]:
@@ -371,67 +328,28 @@ class Socket(_Emitting, _WithMiddlewares, sockets.SocketEvents):
     def data(self, data: dict[str, Any]) -> None:
         self._inner.data = data
 
-    @property
-    def buffered_bytes(self) -> int:
-        """Bytes that wait for the client, of all its namespaces."""
-        return self._inner.buffered_bytes
+    use = _listens(sockets.Socket.use)
+    on_any = _listens(sockets.Socket.on_any)
+    prepend_any = _listens(sockets.Socket.prepend_any)
+    off_any = changes(sockets.Socket.off_any)
+    listeners_any = calls(sockets.Socket.listeners_any)
+    on_any_outgoing = _listens(sockets.Socket.on_any_outgoing, of_client=False)
+    prepend_any_outgoing = _listens(
+        sockets.Socket.prepend_any_outgoing, of_client=False
+    )
+    off_any_outgoing = changes(sockets.Socket.off_any_outgoing)
+    listeners_any_outgoing = calls(sockets.Socket.listeners_any_outgoing)
 
-    def on_any(self, listener: F) -> F:
-        """Listen to all events of the client: ``(event, *arguments)``."""
-        adapted = self._in_threads(listener, self._client_of(None))
-        self._change(self._inner.on_any, adapted)
-        return listener
-
-    def prepend_any(self, listener: F) -> F:
-        """As :meth:`on_any`, before all that are there."""
-        adapted = self._in_threads(listener, self._client_of(None))
-        self._change(self._inner.prepend_any, adapted)
-        return listener
-
-    def listeners_any(self) -> list[Callable[..., Any]]:
-        """Who listens to all events."""
-        return self._inner.listeners_any()
-
-    def prepend_any_outgoing(self, listener: F) -> F:
-        """As :meth:`on_any_outgoing`, before all that are there."""
-        self._change(self._inner.prepend_any_outgoing, self._in_threads(listener))
-        return listener
-
-    def listeners_any_outgoing(self) -> list[Callable[..., Any]]:
-        """Who listens to all that is sent."""
-        return self._inner.listeners_any_outgoing()
-
-    def off_any(self, listener: Callable[..., Any] | None = None) -> None:
-        """Remove a listener of all events; all of them without ``listener``."""
-        self._change(self._inner.off_any, listener)
-
-    def on_any_outgoing(self, listener: F) -> F:
-        """Listen to all that is sent to the client, broadcasts too."""
-        self._change(self._inner.on_any_outgoing, self._in_threads(listener))
-        return listener
-
-    def off_any_outgoing(self, listener: Callable[..., Any] | None = None) -> None:
-        """Remove a listener of all that is sent; all of them without ``listener``."""
-        self._change(self._inner.off_any_outgoing, listener)
-
-    join = _waits(sockets.Socket.join)
-    leave = _waits(sockets.Socket.leave)
-    disconnect = _waits(sockets.Socket.disconnect)
-    flushed = _waits(sockets.Socket.flushed)
+    join = waits(sockets.Socket.join)
+    leave = waits(sockets.Socket.leave)
+    disconnect = waits(sockets.Socket.disconnect)
+    flushed = waits(sockets.Socket.flushed)
 
     to = _begins(sockets.Socket.to)
     in_ = to
     except_ = _begins(sockets.Socket.except_)
-
-    @property
-    def local(self) -> BroadcastOperator:
-        """Clients of this process, but for this one."""
-        return BroadcastOperator(self._inner.local, self._threads)
-
-    @property
-    def broadcast(self) -> BroadcastOperator:
-        """All clients of the namespace but this one."""
-        return BroadcastOperator(self._inner.broadcast, self._threads)
+    local = _leads(sockets.Socket, lambda socket: socket.local)
+    broadcast = _leads(sockets.Socket, lambda socket: socket.broadcast)
 
 
 class Adapter(_Events):
@@ -441,18 +359,11 @@ class Adapter(_Events):
         self._inner: socket_namespace.Adapter = inner
         self._threads = threads
 
-    @property
-    def rooms(self) -> dict[Any, set[str]]:
-        """Which clients are in which room, now."""
-        return self._inner.rooms
-
-    @property
-    def sids(self) -> dict[str, set[Any]]:
-        """In which rooms each client is, now."""
-        return self._inner.sids
+    rooms = reads(socket_namespace.Adapter, lambda adapter: adapter.rooms)
+    sids = reads(socket_namespace.Adapter, lambda adapter: adapter.sids)
 
 
-class _Namespace(Broadcasting, _Events, _WithMiddlewares):
+class _Namespace(Broadcasting, _Events):
     def __init__(self, inner: Any, server: Server) -> None:
         self._inner = inner
         self._server = server
@@ -465,8 +376,9 @@ class _Namespace(Broadcasting, _Events, _WithMiddlewares):
         """The server."""
         return self._server
 
-    emit = _waits(socket_namespace.SocketNamespace.emit)
-    send = _waits(socket_namespace.SocketNamespace.send)
+    use = _listens(socket_namespace.SocketNamespace.use)
+    emit = waits(socket_namespace.SocketNamespace.emit)
+    send = waits(socket_namespace.SocketNamespace.send)
 
     def _client_of(self, event: Any) -> Finder | None:
         # Middlewares and these get the socket, those of other servers' events do not.
@@ -485,11 +397,12 @@ class _Namespace(Broadcasting, _Events, _WithMiddlewares):
 class SocketNamespace(_Namespace):
     """See :class:`socketio_fast.sockets.namespace.SocketNamespace`."""
 
-    @property
-    def params(self) -> dict[str, str]:
-        """What stands in the name in place of ``{…}`` or of groups with names."""
-        params: dict[str, str] = self._inner.params
-        return params
+    params = reads(
+        socket_namespace.SocketNamespace,
+        lambda nsp: nsp.params,
+        doc="What stands in the name in place of ``{…}`` or of groups with names.",
+    )
+    delete = changes(socket_namespace.SocketNamespace.delete)
 
     @property
     def sockets(self) -> Mapping[str, Socket]:
@@ -499,16 +412,12 @@ class SocketNamespace(_Namespace):
             found: Mapping[str, sockets.Socket] = self._inner.sockets
             return {sid: Socket(found[sid], self._server) for sid in list(found)}
 
-        return self._threads.run(look())
+        return self._run(look())
 
     @property
     def adapter(self) -> Adapter:
         """Its rooms."""
         return Adapter(self._inner.adapter, self._threads)
-
-    def delete(self) -> None:
-        """Disconnect all clients, and accept no more."""
-        self._threads.ask(self._inner.delete)
 
 
 class ParentNamespace(_Namespace):
