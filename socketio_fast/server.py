@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from socketio_fast._core.socketio.emitter import EmitCall
@@ -14,13 +14,12 @@ from socketio_fast.async_server import AsyncServer
 from socketio_fast.base_server import BaseServer, Handler
 from socketio_fast.engineio.base_server import AsyncHandlers
 from socketio_fast.engineio.server import Server as EngineServer
-from socketio_fast.engineio.server import check_async_mode
+from socketio_fast.engineio.server import check_async_mode, saved_afterwards
 from socketio_fast.events import name_of
 from socketio_fast.hosting.wsgi import Environ, StartResponse
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.sync import Manager, PubSubManager
-from socketio_fast.options.logs import AnyLogger, Logger
-from socketio_fast.serving.drain import DrainSummary
+from socketio_fast.options.logs import AnyLogger
 from socketio_fast.sockets.blocking import (
     Broadcasting,
     ParentNamespace,
@@ -32,6 +31,7 @@ from socketio_fast.sockets.namespace import SocketNamespace as AsyncNamespace
 from socketio_fast.sockets.socket import Socket as AsyncSocket
 from socketio_fast.threads.facade import MAX_WORKERS, Threads
 from socketio_fast.threads.loop import LoopThread
+from socketio_fast.threads.methods import like, reads, runs, waits
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from socketio_fast.admin.sync_admin import InstrumentedServer
     from socketio_fast.events import AnyEvent
     from socketio_fast.options.typed import AsyncServerOptions
+    from socketio_fast.threads.methods import Read
 
 __all__ = ["Server"]
 
@@ -151,40 +152,39 @@ class Server(Broadcasting, BaseServer):
         """Where the event loop runs that this server drives."""
         return self._threads.loop_thread
 
-    @property
-    def logger(self) -> Logger:
-        """Where events are logged."""
-        return self._server.logger
-
-    @property
-    def namespaces(self) -> Sequence[str]:
-        """Namespaces that accept clients although they have no handlers."""
-        return self._server.namespaces
-
-    @property
-    def packet_class(self) -> type[Any]:
-        """The class that encodes and decodes packets, or would."""
-        return self._server.packet_class
-
-    @property
-    def async_handlers(self) -> AsyncHandlers:
-        """Whether a client's next handler may start before its last has ended."""
-        return self._server.async_handlers
-
-    @property
-    def validate_handlers(self) -> bool:
-        """Whether handlers that are annotated with models get validated arguments."""
-        return self._server.validate_handlers
-
-    @property
-    def always_connect(self) -> bool:
-        """Whether clients are connected before their connect handler runs."""
-        return self._server.always_connect
-
-    @property
-    def manager_initialized(self) -> bool:
-        """Whether the manager has begun its work."""
-        return self._server.manager_initialized
+    logger = reads(
+        AsyncServer, lambda server: server.logger, doc="Where events are logged."
+    )
+    namespaces: Read[Sequence[str]] = reads(
+        AsyncServer,
+        lambda server: server.namespaces,
+        doc="Namespaces that accept clients although they have no handlers.",
+    )
+    packet_class = reads(
+        AsyncServer,
+        lambda server: server.packet_class,
+        doc="The class that encodes and decodes packets, or would.",
+    )
+    async_handlers: Read[AsyncHandlers] = reads(
+        AsyncServer,
+        lambda server: server.async_handlers,
+        doc="Whether a client's next handler may start before its last has ended.",
+    )
+    validate_handlers: Read[bool] = reads(
+        AsyncServer,
+        lambda server: server.validate_handlers,
+        doc="Whether handlers that are annotated with models get validated arguments.",
+    )
+    always_connect = reads(
+        AsyncServer,
+        lambda server: server.always_connect,
+        doc="Whether clients are connected before their connect handler runs.",
+    )
+    manager_initialized = reads(
+        AsyncServer,
+        lambda server: server.manager_initialized,
+        doc="Whether the manager has begun its work.",
+    )
 
     def is_asyncio_based(self) -> bool:
         """``False``."""
@@ -241,9 +241,7 @@ class Server(Broadcasting, BaseServer):
             return ParentNamespace(value, self)
         return value
 
-    def server_count(self) -> int:
-        """How many servers share the manager, this one included."""
-        return self._threads.run(self._server.server_count())
+    server_count = runs(AsyncServer.server_count)
 
     # Sending.
 
@@ -304,84 +302,41 @@ class Server(Broadcasting, BaseServer):
         else:
             self._threads.run(emission)
 
-    def send(
-        self,
-        data: Any,
-        to: Any = None,
-        room: Any = None,
-        skip_sid: str | Sequence[str] | None = None,
-        namespace: str | None = None,
-        callback: Handler | None = None,
-        ignore_queue: bool = False,
-    ) -> None:
-        """Send the event ``message``; see :meth:`emit`."""
-        self.emit(
-            "message", data, to, room, skip_sid, namespace, callback, ignore_queue
-        )
+    @like(AsyncServer.send)
+    def send(self, data: Any, *args: Any, **kwargs: Any) -> None:
+        self.emit("message", data, *args, **kwargs)
 
-    def call(
-        self,
-        event: AnyEvent,
-        data: Any = None,
-        to: str | None = None,
-        sid: str | None = None,
-        namespace: str | None = None,
-        timeout: float | None = 60,
-        ignore_queue: bool = False,
-    ) -> Any:
-        """Send an event to one client, and wait for its acknowledgement.
-
-        See :meth:`socketio_fast.AsyncServer.call` for arguments, results and errors.
-        A handler that waits here is not counted by ``max_workers``: what the client
-        does before it answers may need another one.
-        """
-        return self._threads.wait(
-            self._server.call(event, data, to, sid, namespace, timeout, ignore_queue)
-        )
+    call = waits(
+        AsyncServer.call,
+        "A handler that waits here is not counted by ``max_workers``: what the client\n"
+        "does before it answers may need another thread.",
+    )
 
     # Rooms.
 
+    @like(AsyncServer.enter_room)
     def enter_room(self, sid: str, room: Any, namespace: str | None = None) -> None:
-        """Put a client into a room (any hashable value but ``None``).
-
-        Raises:
-            ValueError: The client is not connected, or the room is another's ``sid``.
-        """
         self.manager.enter_room(sid, namespace or "/", room)
 
+    @like(AsyncServer.leave_room)
     def leave_room(self, sid: str, room: Any, namespace: str | None = None) -> None:
-        """Take a client out of a room; nothing happens if it is not in it."""
         self.manager.leave_room(sid, namespace or "/", room)
 
+    @like(AsyncServer.close_room)
     def close_room(self, room: Any, namespace: str | None = None) -> None:
-        """Take every client out of a room.
-
-        Raises:
-            ValueError: The room is a client's ``sid``.
-        """
         self.manager.close_room(room, namespace or "/")
 
     # Clients.
 
+    @like(AsyncServer.get_session)
     def get_session(self, sid: str, namespace: str | None = None) -> dict[str, Any]:
-        """The application's data of a client in a namespace, a dict.
-
-        It is kept while the client is there; changes to it last.
-
-        Raises:
-            KeyError: The client is not connected.
-        """
         with self.eio.lock:
             return self._get_session(sid, namespace)
 
+    @like(AsyncServer.save_session)
     def save_session(
         self, sid: str, session: dict[str, Any], namespace: str | None = None
     ) -> None:
-        """Replace the application's data of a client in a namespace.
-
-        Raises:
-            KeyError: The client is not connected.
-        """
         with self.eio.lock:
             self._save_session(sid, session, namespace)
 
@@ -399,32 +354,11 @@ class Server(Broadcasting, BaseServer):
         Raises:
             KeyError: The client is not connected.
         """
-        session = self.get_session(sid, namespace)
-        try:
-            yield session
-        except BaseException:
-            with suppress(KeyError):  # gone meanwhile: the block's own error matters
-                self.save_session(sid, session, namespace)
-            raise
-        self.save_session(sid, session, namespace)
+        yield from saved_afterwards(self, sid, namespace)
 
-    def disconnect(
-        self, sid: str, namespace: str | None = None, ignore_queue: bool = False
-    ) -> None:
-        """Disconnect a client from a namespace, and wait for the disconnect handler.
-
-        See :meth:`socketio_fast.AsyncServer.disconnect`.
-        """
-        self._threads.wait(self._server.disconnect(sid, namespace, ignore_queue))
-
-    def flushed(
-        self, sid: str, namespace: str | None = None, *, below: int = 0
-    ) -> None:
-        """Wait until what was sent to a client before has left.
-
-        See :meth:`socketio_fast.AsyncServer.flushed`.
-        """
-        self._threads.run(self._server.flushed(sid, namespace, below=below))
+    disconnect = waits(AsyncServer.disconnect)
+    flushed = runs(AsyncServer.flushed)
+    drain = waits(AsyncServer.drain)
 
     def handle_request(
         self, environ: Environ, start_response: StartResponse
@@ -435,16 +369,6 @@ class Server(Broadcasting, BaseServer):
         """
         return self.eio.handle_request(environ, start_response)
 
-    def drain(self, rate: float | None = None, timeout: float = 30) -> DrainSummary:
-        """Let no clients in, and wait until those that are there have left, in stages.
-
-        See :meth:`socketio_fast.engineio.AsyncServer.drain`.
-
-        Raises:
-            ValueError: ``rate`` is not positive, or ``timeout`` is negative.
-        """
-        return self.eio.drain(rate, timeout)
-
     def shutdown(self) -> None:
         """Disconnect every client, wait for handlers and connections (10 seconds at
         most), and stop the event loop; it starts again when it is needed.
@@ -453,30 +377,11 @@ class Server(Broadcasting, BaseServer):
         """
         self.eio.shutdown()
 
-    def instrument(
-        self,
-        auth: Any = None,
-        mode: str = "development",
-        read_only: bool = False,
-        server_id: str | None = None,
-        namespace: str = "/admin",
-        server_stats_interval: float = 2,
-    ) -> InstrumentedServer:
-        """Let the official Admin UI look on and act.
-
-        See :meth:`socketio_fast.AsyncServer.instrument` for arguments and errors.
-        """
+    @like(AsyncServer.instrument)
+    def instrument(self, *args: Any, **kwargs: Any) -> InstrumentedServer:
         from socketio_fast.admin.sync_admin import InstrumentedServer
 
-        return InstrumentedServer(
-            self,
-            auth,
-            mode,
-            read_only,
-            server_id,
-            namespace,
-            server_stats_interval,
-        )
+        return InstrumentedServer(self, *args, **kwargs)
 
     # Background tasks.
 

@@ -17,20 +17,20 @@ from socketio_fast.engineio.packet import Packet
 from socketio_fast.handlers.signatures import positional
 from socketio_fast.hosting.wsgi import Environ, Gateway, StartResponse
 from socketio_fast.options.logs import AnyLogger
-from socketio_fast.serving.drain import DrainSummary
 from socketio_fast.threads.facade import MAX_WORKERS, Threads
+from socketio_fast.threads.methods import Facade, like, runs, waits
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from socketio_fast.options.typed import MoreEngineOptions
 
-__all__ = ["Server", "check_async_mode"]
+__all__ = ["Server", "check_async_mode", "saved_afterwards"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Server(BaseServer):
+class Server(Facade, BaseServer):
     """An Engine.IO server for threads.
 
     It drives an :class:`~socketio_fast.engineio.AsyncServer` on an event loop of its
@@ -60,6 +60,8 @@ class Server(BaseServer):
         ValueError: An option has a value that is not allowed.
         RuntimeError: gevent or eventlet has patched the threads of this process.
     """
+
+    _inner: AsyncServer
 
     def __init__(
         self,
@@ -156,49 +158,30 @@ class Server(BaseServer):
     ) -> Callable[..., Any]:
         return self._threads.adapt(handler, client)
 
-    def send(self, sid: str, data: str | bytes | list[Any] | dict[str, Any]) -> None:
-        """Send a message; see :meth:`socketio_fast.engineio.AsyncServer.send`.
-
-        It is encoded before this returns, and sent soon: messages of one thread in
-        order.
-
-        Raises:
-            TypeError: ``data`` cannot be sent.
-        """
+    @like(
+        AsyncServer.send,
+        "It is encoded before this returns, and sent soon: messages of one thread in\n"
+        "order.",
+    )
+    def send(self, sid: str, data: Any) -> None:
         if self.engine.blocks:
-            self._threads.run(self._inner.send(sid, data))
+            self._run(self._inner.send(sid, data))
         else:
             self._threads.post(self._send, sid, self._encode(data))
 
-    def flushed(self, sid: str, below: int = 0) -> None:
-        """Wait until what was sent to a client before has left.
+    flushed = runs(AsyncServer.flushed)
 
-        See :meth:`socketio_fast.engineio.AsyncServer.flushed`.
-        """
-        self._threads.run(self._inner.flushed(sid, below))
-
+    @like(AsyncServer.send_packet)
     def send_packet(self, sid: str, pkt: Packet) -> None:
-        """Send a packet as it is, soon; nothing happens if the client has gone.
-
-        See :meth:`socketio_fast.engineio.AsyncServer.send_packet`.
-        """
         self._threads.post(self._send, sid, self._encode_packet(pkt))
 
+    @like(AsyncServer.get_session)
     def get_session(self, sid: str) -> dict[str, Any]:
-        """The application's data of a client, a dict that is kept while it is there.
-
-        Raises:
-            KeyError: The client is not connected.
-        """
         with self.lock:
             return self._get_session(sid)
 
+    @like(AsyncServer.save_session)
     def save_session(self, sid: str, session: dict[str, Any]) -> None:
-        """Replace the application's data of a client.
-
-        Raises:
-            KeyError: The client is not connected.
-        """
         with self.lock:
             self._save_session(sid, session)
 
@@ -209,18 +192,10 @@ class Server(BaseServer):
         Raises:
             KeyError: The client is not connected.
         """
-        session = self.get_session(sid)
-        try:
-            yield session
-        except BaseException:
-            with suppress(KeyError):  # gone meanwhile: the block's own error matters
-                self.save_session(sid, session)
-            raise
-        self.save_session(sid, session)
+        yield from saved_afterwards(self, sid)
 
-    def disconnect(self, sid: str | None = None) -> None:
-        """Disconnect a client, or all; what was sent before is delivered."""
-        self._threads.run(self._inner.disconnect(sid))
+    disconnect = runs(AsyncServer.disconnect)
+    drain = waits(AsyncServer.drain)
 
     def handle_request(
         self, environ: Environ, start_response: StartResponse
@@ -230,16 +205,6 @@ class Server(BaseServer):
         :class:`~socketio_fast.engineio.WSGIApp` calls it for its path.
         """
         return self._gateway.handle_request(environ, start_response)
-
-    def drain(self, rate: float | None = None, timeout: float = 30) -> DrainSummary:
-        """Let no clients in, and wait until those that are there have left, in stages.
-
-        See :meth:`socketio_fast.engineio.AsyncServer.drain`.
-
-        Raises:
-            ValueError: ``rate`` is not positive, or ``timeout`` is negative.
-        """
-        return self._threads.wait(self._inner.drain(rate, timeout))
 
     def shutdown(self) -> None:
         """Disconnect every client, wait for handlers and connections (10 seconds at
@@ -278,6 +243,24 @@ class Server(BaseServer):
     def create_event(self, *args: Any, **kwargs: Any) -> threading.Event:
         """A :class:`threading.Event`."""
         return threading.Event(*args, **kwargs)
+
+
+def saved_afterwards(server: Any, sid: str, *namespace: Any) -> Iterator[Any]:
+    """The application's data of a client, once, and then save it: for a ``session()``.
+
+    Args:
+        server: The server, whose methods may be overridden.
+        sid: The client.
+        *namespace: The other arguments of the server's ``get_session()``.
+    """
+    session = server.get_session(sid, *namespace)
+    try:
+        yield session
+    except BaseException:
+        with suppress(KeyError):  # gone meanwhile: the block's own error matters
+            server.save_session(sid, session, *namespace)
+        raise
+    server.save_session(sid, session, *namespace)
 
 
 def check_async_mode(async_mode: str | None) -> None:

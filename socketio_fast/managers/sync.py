@@ -12,7 +12,7 @@ import contextlib
 import os
 import threading
 import weakref
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar, TypeVar
 
@@ -25,6 +25,7 @@ from socketio_fast.managers.registry import REGISTRATION
 from socketio_fast.options.logs import AnyLogger, as_logger
 from socketio_fast.overrides import refuse_overrides
 from socketio_fast.threads.loop import LoopThread
+from socketio_fast.threads.methods import Facade, like, reads, runs
 
 __all__ = ["Manager", "PubSubManager"]
 
@@ -54,7 +55,7 @@ _ON_LOOP = dict.fromkeys(
 )
 
 
-class Manager(BaseManager):
+class Manager(Facade, BaseManager):
     """Clients of one process; the default of :class:`socketio_fast.Server`.
 
     Methods are those of :class:`socketio_fast.AsyncManager`, and wait for what they do.
@@ -71,65 +72,18 @@ class Manager(BaseManager):
         #: What this one drives, an ``AsyncManager``.
         self.async_manager: AsyncManager = AsyncManager()
 
-    def can_disconnect(self, sid: str, namespace: str) -> bool:
-        """Whether the server itself can disconnect this client."""
-        return self._run(self.async_manager.can_disconnect(sid, namespace))
+    can_disconnect = runs(AsyncManager.can_disconnect)
+    emit = runs(AsyncManager.emit)  # type: ignore[arg-type]
+    disconnect = runs(AsyncManager.disconnect)  # type: ignore[arg-type]
+    enter_room = runs(AsyncManager.enter_room)
+    leave_room = runs(AsyncManager.leave_room)
+    close_room = runs(AsyncManager.close_room)
+    trigger_callback = runs(AsyncManager.trigger_callback)
+    close = runs(AsyncManager.close)
 
-    def emit(
-        self,
-        event: str,
-        data: Any,
-        namespace: str,
-        room: Any = None,
-        skip_sid: str | Sequence[str] | None = None,
-        callback: Callable[..., Any] | None = None,
-        to: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        """Send an event; see :meth:`socketio_fast.Server.emit`.
-
-        Raises:
-            TypeError: ``data`` is not JSON with bytes in it.
-        """
-        self._run(
-            self.async_manager.emit(
-                event, data, namespace, room, skip_sid, callback, to, **kwargs
-            )
-        )
-
-    def disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
-        """Disconnect a client; nothing happens if it is not there."""
-        self._run(self.async_manager.disconnect(sid, namespace, **kwargs))
-
-    def enter_room(
-        self, sid: str, namespace: str, room: Any, eio_sid: str | None = None
-    ) -> None:
-        """Put a client into a room.
-
-        Raises:
-            ValueError: The client is not connected, or the room is another's ``sid``.
-        """
-        self._run(self.async_manager.enter_room(sid, namespace, room, eio_sid))
-
-    def leave_room(self, sid: str, namespace: str, room: Any) -> None:
-        """Take a client out of a room; nothing happens if it is not in it."""
-        self._run(self.async_manager.leave_room(sid, namespace, room))
-
-    def close_room(self, room: Any, namespace: str) -> None:
-        """Take every client out of a room.
-
-        Raises:
-            ValueError: The room is a client's ``sid``.
-        """
-        self._run(self.async_manager.close_room(room, namespace))
-
-    def trigger_callback(self, sid: Any, id: int, data: Sequence[Any]) -> None:
-        """See :meth:`socketio_fast.AsyncManager.trigger_callback`."""
-        self._run(self.async_manager.trigger_callback(sid, id, data))
-
-    def close(self) -> None:
-        """Close connections to a broker, if there are any."""
-        self._run(self.async_manager.close())
+    @property
+    def _inner(self) -> AsyncManager:
+        return self.async_manager
 
     @property
     def _hub(self) -> Hub | None:
@@ -197,20 +151,37 @@ class PubSubManager(Manager):
         # Set when what the running _listen() yields is not wanted any more.
         self._stop_listening = threading.Event()
 
-    @property
-    def host_id(self) -> str:
-        """Which process this is, to the others; a forked process is another."""
-        return self.async_manager.host_id
+    host_id = reads(AsyncPubSubManager, lambda manager: manager.host_id)
+    lost_messages = reads(
+        AsyncPubSubManager,
+        lambda manager: manager.lost_messages,
+        doc="Messages that could not be published.",
+    )
+
+    # Not by runs(): to mypy they would have the types of Manager's.
+
+    @like(AsyncPubSubManager.emit)  # type: ignore[arg-type]
+    def emit(self, *args: Any, **kwargs: Any) -> None:
+        super().emit(*args, **kwargs)
+
+    def disconnect(self, sid: str, namespace: str | None = None, **kwargs: Any) -> None:
+        """Disconnect a client of any process.
+
+        Args:
+            sid: The client.
+            namespace: The namespace, ``"/"`` by default.
+            **kwargs: ``ignore_queue=True`` is for clients of this process alone.
+        """
+        super().disconnect(sid, namespace or "/", **kwargs)
+
+    @like(AsyncPubSubManager.close_room)
+    def close_room(self, *args: Any, **kwargs: Any) -> None:
+        super().close_room(*args, **kwargs)
 
     def _new_async_manager(
         self, channel: str, write_only: bool, logger: AnyLogger | None, json: Any
     ) -> AsyncPubSubManager:
         return _InThreads(self, channel, write_only, logger, json)
-
-    @property
-    def lost_messages(self) -> int:
-        """Messages that could not be published."""
-        return self.async_manager.lost_messages
 
     def _publish(self, data: Message) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no _publish()")
@@ -237,44 +208,6 @@ class PubSubManager(Manager):
     def _encode(self, data: Message) -> bytes:
         """The JSON of a message, in UTF-8."""
         return self.async_manager._encode(data)
-
-    def emit(
-        self,
-        event: str,
-        data: Any,
-        namespace: str | None = None,
-        room: Any = None,
-        skip_sid: str | Sequence[str] | None = None,
-        callback: Callable[..., Any] | None = None,
-        to: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        """Send an event to clients of all processes.
-
-        See :meth:`AsyncPubSubManager.emit
-        <socketio_fast.async_pubsub_manager.AsyncPubSubManager.emit>`.
-        """
-        super().emit(
-            event, data, namespace or "/", room, skip_sid, callback, to, **kwargs
-        )
-
-    def disconnect(self, sid: str, namespace: str | None = None, **kwargs: Any) -> None:
-        """Disconnect a client of any process.
-
-        Args:
-            sid: The client.
-            namespace: The namespace, ``"/"`` by default.
-            **kwargs: ``ignore_queue=True`` is for clients of this process alone.
-        """
-        super().disconnect(sid, namespace or "/", **kwargs)
-
-    def close_room(self, room: Any, namespace: str | None = None) -> None:
-        """Take every client of every process out of a room.
-
-        Raises:
-            ValueError: The room is the ``sid`` of a client of this process.
-        """
-        super().close_room(room, namespace or "/")
 
 
 class _Ended:
