@@ -371,7 +371,46 @@ class Connection:
         task.add_done_callback(self._tasks.discard)
 
 
-class Client:
+class Listening:
+    """How a test listens to the events of a client, of any kind."""
+
+    _functions: dict[str, Callable[..., Any]]
+
+    @overload
+    def on(
+        self, event: TypedEvent[Unpack[Ts]], function: None = None
+    ) -> Callable[[Callable[[Unpack[Ts]], T]], Callable[[Unpack[Ts]], T]]: ...
+
+    @overload
+    def on(
+        self, event: TypedEvent[Unpack[Ts]], function: Callable[[Unpack[Ts]], T]
+    ) -> Callable[[Unpack[Ts]], T]: ...
+
+    @overload
+    def on(self, event: str, function: F) -> F: ...
+
+    @overload
+    def on(self, event: str, function: None = None) -> Callable[[F], F]: ...
+
+    def on(self, event: AnyEvent, function: Any = None) -> Any:
+        """Call a function with the arguments of each such event, or decorate it.
+
+        What the function returns is the acknowledgement, if the server asked for one:
+        ``None`` for no arguments, a tuple for several. It may be a coroutine function.
+        It runs on the event loop, of a :class:`SyncClient` too, and must not block.
+        What it raises is raised by the next method that the test calls, and nothing is
+        acknowledged. The events are in :attr:`received` all the same.
+        """
+        name = name_of(event)
+
+        def register(function: F) -> F:
+            self._functions[name] = function
+            return function
+
+        return register if function is None else register(function)
+
+
+class Client(Listening):
     """A client in a namespace; :func:`~socketio_fast.testing.client` makes one."""
 
     def __init__(self, connection: Connection, namespace: str) -> None:
@@ -392,7 +431,7 @@ class Client:
         #: The events that came, and that :meth:`expect` has not taken: a list of
         #: :class:`Event`.
         self.received: list[Event] = []
-        self._functions: dict[str, Callable[..., Any]] = {}
+        self._functions = {}
         self._acks: dict[int, asyncio.Future[Any]] = {}
         self._ids = 0
         loop = asyncio.get_running_loop()
@@ -483,39 +522,6 @@ class Client:
             deadline = max(
                 0.0, deadline - (self.connection._timers._real_time() - begun)
             )
-
-    @overload
-    def on(
-        self, event: TypedEvent[Unpack[Ts]], function: None = None
-    ) -> Callable[[Callable[[Unpack[Ts]], T]], Callable[[Unpack[Ts]], T]]: ...
-
-    @overload
-    def on(
-        self, event: TypedEvent[Unpack[Ts]], function: Callable[[Unpack[Ts]], T]
-    ) -> Callable[[Unpack[Ts]], T]: ...
-
-    @overload
-    def on(self, event: str, function: F) -> F: ...
-
-    @overload
-    def on(self, event: str, function: None = None) -> Callable[[F], F]: ...
-
-    def on(self, event: AnyEvent, function: Any = None) -> Any:
-        """Call a function with the arguments of each such event, or decorate it.
-
-        What it returns is the acknowledgement, if one was asked for: ``None`` is none
-        of arguments, a tuple several. It may be a coroutine function. What it raises
-        is raised by the next method that the test awaits, and nothing is acknowledged.
-        The events are in :attr:`received` all the same.
-        """
-
-        name = name_of(event)
-
-        def register(function: F) -> F:
-            self._functions[name] = function
-            return function
-
-        return register if function is None else register(function)
 
     async def join(
         self,

@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import Any
 
 from socketio_fast.server import Server
 from socketio_fast.testing.client import (
-    TIMEOUT,
     Client,
     Connection,
-    Event,
     Headers,
+    Listening,
     Query,
 )
 from socketio_fast.testing.clock import Clock
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from socketio_fast.events import AnyEvent, EventName, Ts
-    from socketio_fast.events import Event as TypedEvent
+from socketio_fast.threads.methods import Facade, like, reads, runs, waits
 
 __all__ = ["SyncClient", "SyncClock"]
 
-F = TypeVar("F", bound=Callable[..., Any])
-T = TypeVar("T")
 
-
-class SyncClient:
+class SyncClient(Facade, Listening):
     """A :class:`Client` of a :class:`~socketio_fast.Server`, on its event loop.
 
     Handlers run in threads, so that what they do may not have been done when a method
@@ -38,97 +28,48 @@ class SyncClient:
 
     def __init__(self, server: Server, client: Client) -> None:
         self._server = server
-        self._client = client
+        self._threads = server._threads
+        self._inner: Client = client
+        self._functions = client._functions
 
-    @property
-    def sid(self) -> str:
-        """Its id in the namespace."""
-        return self._client.sid
-
-    @property
-    def namespace(self) -> str:
-        """The namespace."""
-        return self._client.namespace
-
-    @property
-    def connected(self) -> bool:
-        """Whether it is connected."""
-        return self._client.connected
-
-    @property
-    def reason(self) -> str | None:
-        """Why it is not connected any more; see :attr:`Client.reason`."""
-        return self._client.reason
-
-    @property
-    def received(self) -> list[Event]:
-        """The events that came, and that :meth:`expect` has not taken."""
-        return self._client.received
+    sid = reads(Client, lambda client: client.sid, doc="Its id in the namespace.")
+    namespace = reads(Client, lambda client: client.namespace, doc="The namespace.")
+    connected = reads(
+        Client, lambda client: client.connected, doc="Whether it is connected."
+    )
+    reason = reads(
+        Client,
+        lambda client: client.reason,
+        doc="Why it is not connected any more; see :attr:`Client.reason`.",
+    )
+    received = reads(
+        Client,
+        lambda client: client.received,
+        doc="The events that came, and that :meth:`expect` has not taken.",
+    )
 
     @property
     def answers_pings(self) -> bool:
         """Whether pings are answered; see :attr:`Connection.answers_pings`."""
-        return self._client.connection.answers_pings
+        return self._inner.connection.answers_pings
 
     @answers_pings.setter
     def answers_pings(self, answers: bool) -> None:
-        self._client.connection.answers_pings = answers
+        self._inner.connection.answers_pings = answers
 
-    def emit(self, event: EventName[Unpack[Ts]], *args: Unpack[Ts]) -> None:
-        """See :meth:`Client.emit`."""
-        self._server._threads.wait(self._client.emit(event, *args))
+    emit = waits(Client.emit)
+    call = waits(Client.call)
+    expect = waits(Client.expect)
+    disconnect = waits(Client.disconnect)
 
-    def call(
-        self, event: EventName[Unpack[Ts]], *args: Unpack[Ts], timeout: float = TIMEOUT
-    ) -> Any:
-        """See :meth:`Client.call`."""
-        return self._server._threads.wait(
-            self._client.call(event, *args, timeout=timeout)
-        )
-
-    def expect(self, event: AnyEvent, *, timeout: float = TIMEOUT) -> Any:
-        """See :meth:`Client.expect`."""
-        return self._server._threads.wait(self._client.expect(event, timeout=timeout))
-
-    @overload
-    def on(
-        self, event: TypedEvent[Unpack[Ts]], function: None = None
-    ) -> Callable[[Callable[[Unpack[Ts]], T]], Callable[[Unpack[Ts]], T]]: ...
-
-    @overload
-    def on(
-        self, event: TypedEvent[Unpack[Ts]], function: Callable[[Unpack[Ts]], T]
-    ) -> Callable[[Unpack[Ts]], T]: ...
-
-    @overload
-    def on(self, event: str, function: F) -> F: ...
-
-    @overload
-    def on(self, event: str, function: None = None) -> Callable[[F], F]: ...
-
-    def on(self, event: AnyEvent, function: Any = None) -> Any:
-        """See :meth:`Client.on`; the function runs on the event loop, and may not
-        block."""
-        return self._client.on(event, function)
-
-    def join(
-        self,
-        namespace: str,
-        auth: dict[str, Any] | None = None,
-        *,
-        timeout: float = TIMEOUT,
-    ) -> SyncClient:
-        """See :meth:`Client.join`."""
-        joined = self._client.join(namespace, auth, timeout=timeout)
-        return SyncClient(self._server, self._server._threads.wait(joined))
-
-    def disconnect(self) -> None:
-        """See :meth:`Client.disconnect`."""
-        self._server._threads.wait(self._client.disconnect())
+    @like(Client.join)
+    def join(self, *args: Any, **kwargs: Any) -> SyncClient:
+        joined = self._wait(self._inner.join(*args, **kwargs))
+        return SyncClient(self._server, joined)
 
     def lose(self) -> None:
         """The network fails; see :meth:`Connection.lose`."""
-        self._server._threads.wait(self._client.connection.lose())
+        self._wait(self._inner.connection.lose())
 
 
 class SyncConnecting:
@@ -174,7 +115,7 @@ async def open_client(
         raise
 
 
-class SyncClock:
+class SyncClock(Facade):
     """A :class:`Clock` for the event loop of a :class:`~socketio_fast.Server`.
 
     ``time.sleep()`` in handlers is not its business.
@@ -190,21 +131,15 @@ class SyncClock:
     """
 
     def __init__(self, server: Server) -> None:
-        self._server = server
-        self._clock = Clock()
+        self._threads = server._threads
+        self._inner: Clock = Clock()
 
     def __enter__(self) -> SyncClock:
-        self._server._threads.run(self._clock.__aenter__())
+        self._run(self._inner.__aenter__())
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._server._threads.run(self._clock.__aexit__())
+        self._run(self._inner.__aexit__())
 
-    @property
-    def now(self) -> float:
-        """See :attr:`Clock.now`."""
-        return self._clock.now
-
-    def advance(self, seconds: float) -> None:
-        """See :meth:`Clock.advance`."""
-        self._server._threads.run(self._clock.advance(seconds))
+    now = reads(Clock, lambda clock: clock.now)
+    advance = runs(Clock.advance)
