@@ -44,6 +44,7 @@ from socketio_fast.options.serializers import choose_encoding
 from socketio_fast.overrides import is_overridden
 from socketio_fast.serving.client_files import choose_client_files
 from socketio_fast.serving.drain import DrainSummary
+from socketio_fast.sockets.ack import answer_to
 from socketio_fast.sockets.namespace import (
     Namespaces,
     ParentNamespace,
@@ -394,7 +395,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
             return await self._on_loop(
                 self.call(event, data, target, None, namespace, timeout, ignore_queue)
             )
-        event = name_of(event)
+        name = name_of(event)
         if not self.async_handlers:
             raise RuntimeError("Cannot use call() when async_handlers is False.")
         peer = self._peer(target, namespace)
@@ -406,33 +407,22 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         reply = Reply(asyncio.get_running_loop().create_future())
         try:
             if peer is not None and here and self._emits_itself:
-                peer.namespace.rooms.emit(_event(event, data), target, None, reply)
+                peer.namespace.rooms.emit(_event(name, data), target, None, reply)
             else:
                 await self.emit(
-                    event,
+                    name,
                     data,
                     to=target,
                     namespace=namespace,
                     callback=reply,
                     ignore_queue=ignore_queue,
                 )
-            answer = await asyncio.wait_for(reply.future, timeout)
-        except (asyncio.TimeoutError, TimeoutError) as exc:  # two in 3.10
-            if reply.future.done() and not reply.future.cancelled():
-                # It is given up, or has gone. Frames that know the future, which knows
-                # the exception, would be left to the garbage collector.
-                raise exc.with_traceback(None) from None
-            raise exceptions.TimeoutError(
-                f"{target} did not acknowledge {event!r} in {timeout} s"
-            ) from None
+            return await answer_to(reply, target, name, timeout)
         finally:
             self.manager._forget_callback(reply)
             if peer is not None:
                 peer.cancel_ack(reply)
-            del reply
-        if len(answer) > 1:
-            return tuple(answer)
-        return answer[0] if answer else None
+            del reply  # see answer_to()
 
     # Rooms.
 
@@ -570,10 +560,6 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         self, rate: float | None = None, timeout: float = 30
     ) -> DrainSummary:
         """Let no clients in, and ask those that are there to leave, in stages.
-
-        Example::
-
-            summary = await sio.drain(rate=100)
 
         See :meth:`socketio_fast.engineio.AsyncServer.drain`.
 

@@ -210,7 +210,7 @@ class _Namespace(Broadcasting, EventEmitter):
         order, all before the ``connect`` handler.
 
         Args:
-            middleware: A function or a coroutine function.
+            middleware: A function; with asyncio, a coroutine function too.
 
         Raises:
             TypeError: It cannot be called.

@@ -320,8 +320,8 @@ class Broadcasting:
     def to(self, *rooms: Any) -> BroadcastOperator:
         """For what goes to clients in any of these rooms.
 
-        ``await nsp.to("a").except_("b").emit("event")``: what it returns, a
-        :class:`BroadcastOperator`, has the same methods.
+        What it returns, a :class:`BroadcastOperator`, has the same methods:
+        ``nsp.to("a").except_("b").emit("event")``.
         """
         return self._broadcast().to(*rooms)
 

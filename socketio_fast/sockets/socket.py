@@ -23,6 +23,7 @@ from socketio_fast.events import name_of
 from socketio_fast.handlers.middlewares import added
 from socketio_fast.handlers.signatures import adapt
 from socketio_fast.handlers.validation import validated
+from socketio_fast.sockets.ack import answer_to
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -384,7 +385,7 @@ class Socket(EventEmitter, SocketEvents):
         it raises goes to listeners of ``error``. Several are asked in order.
 
         Args:
-            middleware: A function or a coroutine function.
+            middleware: A function; with asyncio, a coroutine function too.
         """
         self._set_event_middlewares(added(self._event_middlewares, _called(middleware)))
         return middleware
@@ -395,7 +396,7 @@ class Socket(EventEmitter, SocketEvents):
     def join(self, rooms: Any) -> Begun:
         """Enter a room, or each of a list, tuple or set of rooms.
 
-        It is done when this returns; the result may be awaited.
+        It is done when this returns; with asyncio, the result may be awaited.
 
         Raises:
             ValueError: The client is not connected, or the room is another's ``sid``.
@@ -411,7 +412,8 @@ class Socket(EventEmitter, SocketEvents):
     def disconnect(self, close: bool = False) -> Begun:
         """Disconnect the client from this namespace.
 
-        To await the result is to wait for listeners and the ``disconnect`` handler.
+        Whoever awaits the result waits for listeners and the ``disconnect`` handler; in
+        threads, this waits for them.
 
         Args:
             close: Whether the whole connection is closed, with all its namespaces.
@@ -439,7 +441,7 @@ class Socket(EventEmitter, SocketEvents):
     ) -> Begun:
         """Send an event to this client.
 
-        It is done when this returns; the result may be awaited. (With
+        It is done when this returns; with asyncio, the result may be awaited. (With
         ``slow_consumer="block"`` that waits while the client is slow.)
 
         Args:
@@ -524,20 +526,10 @@ class Socket(EventEmitter, SocketEvents):
         reply = Reply(asyncio.get_running_loop().create_future())
         try:
             self._emit(name, args, reply, compress)
-            answer = await asyncio.wait_for(reply.future, timeout)
-        except (asyncio.TimeoutError, TimeoutError) as exc:  # two in 3.10
-            if reply.future.done() and not reply.future.cancelled():
-                # See AsyncServer.call().
-                raise exc.with_traceback(None) from None
-            raise exceptions.TimeoutError(
-                f"{self.id} did not acknowledge {name!r} in {timeout} s"
-            ) from None
+            return await answer_to(reply, self.id, name, timeout)
         finally:
             self._peer.cancel_ack(reply)
-            del reply
-        if len(answer) > 1:
-            return tuple(answer)
-        return answer[0] if answer else None
+            del reply  # see answer_to()
 
     def timeout(self, seconds: float | None) -> SocketEmitter:
         """For an :meth:`emit_with_ack` that waits so long, and not longer."""
