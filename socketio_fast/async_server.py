@@ -5,20 +5,17 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import os
 import re
 from collections.abc import (
     AsyncIterator,
     Callable,
     Coroutine,
     Iterable,
-    Mapping,
     Sequence,
 )
 from contextlib import asynccontextmanager, suppress
-from difflib import get_close_matches
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, overload
 
 from socketio_fast import exceptions, hosting
 from socketio_fast._core.socketio.acks import Reply
@@ -33,14 +30,15 @@ from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.engineio.base_server import AsyncHandlers, is_ordered
 from socketio_fast.engineio.flow import wait_below
 from socketio_fast.events import name_of
-from socketio_fast.handlers.names import check_namespace
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.base import BaseManager
 from socketio_fast.managers.pubsub import AsyncPubSubManager
-from socketio_fast.options.amounts import real, whole
+from socketio_fast.options.config import EngineServerConfig
+from socketio_fast.options.declare import declared, known, takes
+from socketio_fast.options.encoding import choose_encoding
 from socketio_fast.options.logs import AnyLogger, choose_logger, escaped
 from socketio_fast.options.recovery import choose_recovery
-from socketio_fast.options.serializers import choose_encoding
+from socketio_fast.options.server import ServerConfig
 from socketio_fast.overrides import is_overridden
 from socketio_fast.serving.client_files import choose_client_files
 from socketio_fast.serving.drain import DrainSummary
@@ -58,13 +56,14 @@ if TYPE_CHECKING:
 
     from socketio_fast.admin.async_admin import InstrumentedAsyncServer
     from socketio_fast.events import AnyEvent
-    from socketio_fast.options.typed import AsyncEngineOptions
+    from socketio_fast.options.typed import ServerOptions
 
 __all__ = ["AsyncServer"]
 
 T = TypeVar("T")
 
 
+@takes(ServerConfig, EngineServerConfig)
 class AsyncServer(Emitter, Broadcasting, BaseServer):
     """A Socket.IO server for asyncio.
 
@@ -79,48 +78,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         socketio.run(sio, port=5000)
 
     Args:
-        client_manager: What tells other processes of events and rooms, one of
-            :mod:`socketio_fast.managers`; ``None`` for a single process.
-        logger: Whether events are logged, or the logger to use: of logging, loguru,
-            structlog, or any object with the methods ``info``, ``warning``, ``error``.
-        json: What reads and writes the JSON of packets: a module, or anything with
-            ``dumps`` and ``loads``; ``None`` for the built-in JSON.
-        async_handlers: Whether a client's next handler may start before its last has
-            ended (``True``). They start in the order its messages came. ``"ordered"``:
-            one client's handlers run one after another, those of different clients at
-            the same time. ``False``: the same, and :meth:`call` is refused, as in
-            python-socketio.
-        namespaces: Namespaces that accept clients although they have no handlers: a
-            list, or ``"*"`` for all, in a list too. ``None`` is ``["/"]``.
-        serializer: ``"default"``, JSON and attachments; ``"msgpack"``; or a packet
-            class: a subclass of :class:`socketio_fast.packet.Packet`, or one like it.
-        always_connect: Whether a client is told that it is connected before its connect
-            handler runs; if that refuses it, it is disconnected. For clients that need
-            this before the events which the handler sends them.
-        connect_timeout: Seconds for a client to join a namespace (45).
-        max_attachments: Binary attachments of one message, at most (10).
-        max_incomplete_bytes: Bytes of the messages of all clients whose binary
-            attachments have not all come, at most (64 MiB); with more the client whose
-            message was begun first is closed. ``max_pending_bytes`` and
-            ``max_http_buffer_size`` count instead where they are more.
-        max_pending_acks: Acknowledgements that are waited for, of one client in one
-            namespace, at most (10,000); with more the oldest is given up.
-        cleanup_empty_child_namespaces: Whether a namespace that :meth:`of` made for a
-            client goes with its last client (``False``).
-        validate_handlers: Whether handlers that are annotated with pydantic models,
-            msgspec structs or dataclasses get validated arguments (``True``); see
-            :mod:`socketio_fast.handlers.validation`.
-        connection_state_recovery: Whether a client that was cut off may go on where it
-            was, with what it has missed: ``True``, or a dict of the options of
-            :class:`socketio_fast.options.recovery.RecoveryOptions`. ``None`` for not.
-        error_acks: Whether an event whose handler raises, or that has none, is
-            acknowledged by ``{"error": …}`` if the client asks for it; else it is not
-            acknowledged. What was raised is not told.
-        serve_client: Whether the official JavaScript client is served where clients
-            connect, as ``/socket.io/socket.io.js``: the directory of its bundles, the
-            ``dist`` of the npm package ``socket.io-client``. ``None`` for not.
-        engineio_logger: Whether events of connections are logged, or the logger to use.
-        **options: Those of :class:`socketio_fast.engineio.AsyncServer`.
+        **options: Those of docs/options.md; ``help()`` shows them here.
 
     Raises:
         ValueError: An option has a value that is not allowed.
@@ -143,64 +101,45 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         *,
         serializer: str | type[Any] = "default",
         always_connect: bool = False,
-        engineio_logger: bool | AnyLogger | None = None,
-        connect_timeout: float = 45,
-        max_attachments: int = 10,
-        max_incomplete_bytes: int = 64 * 1024 * 1024,
-        max_pending_acks: int = 10_000,
-        cleanup_empty_child_namespaces: bool = False,
-        validate_handlers: bool = True,
-        connection_state_recovery: bool | Mapping[str, Any] | None = None,
-        error_acks: bool = False,
-        serve_client: str | os.PathLike[str] | bool | None = None,
-        **options: Unpack[AsyncEngineOptions],
+        async_mode: str | None = None,
+        **options: Unpack[ServerOptions],
     ) -> None:
-        seconds = real(connect_timeout)
-        if seconds is None or not seconds > 0:
-            raise ValueError(f"connect_timeout={connect_timeout!r}: seconds expected")
-        attachments = whole(max_attachments)
-        if attachments is None or attachments < 0:
-            raise ValueError(f"max_attachments={max_attachments!r}: a number expected")
-        acks = whole(max_pending_acks)
-        if acks is None or acks < 1:
-            raise ValueError(
-                f"max_pending_acks={max_pending_acks!r}: a number above 0 expected"
-            )
-        incomplete = whole(max_incomplete_bytes)
-        if incomplete is None or incomplete < 1:
-            raise ValueError(
-                f"max_incomplete_bytes={max_incomplete_bytes!r}: bytes greater than 0 "
-                "expected"
-            )
-        known: Any = _known(options)
-        if isinstance(namespaces, str) and namespaces != "*":
-            namespaces = [namespaces]
-        elif namespaces is not None and not isinstance(namespaces, Sequence):
-            namespaces = list(namespaces)
-        self.namespaces = namespaces or ["/"]
-        for name in self.namespaces:
-            check_namespace(name)
+        given: dict[str, Any] = known(
+            "AsyncServer", options, ServerConfig, EngineServerConfig
+        )
+        own = declared(ServerConfig)
+        config = ServerConfig(
+            client_manager=client_manager,
+            logger=logger,
+            json=json,
+            async_handlers=async_handlers,
+            namespaces=namespaces,
+            serializer=serializer,
+            always_connect=always_connect,
+            **{name: value for name, value in given.items() if name in own},
+        )
+        self.namespaces: Sequence[str] = cast("Sequence[str]", config.namespaces)
         self.logger = choose_logger(logger, "socketio_fast.server")
         self.async_handlers = async_handlers
         self.always_connect = always_connect
-        self.cleanup_empty_child_namespaces = cleanup_empty_child_namespaces
+        self.cleanup_empty_child_namespaces = config.cleanup_empty_child_namespaces
         self._namespaces: Namespaces = Namespaces(self)
         #: Whether handlers that are annotated with models get validated arguments.
-        self.validate_handlers: bool = validate_handlers
+        self.validate_handlers: bool = config.validate_handlers
         #: The class that encodes and decodes packets, or would.
         self.packet_class, encoding = choose_encoding(serializer, json)
-        recovery = choose_recovery(connection_state_recovery)
-        client_files = choose_client_files(serve_client)
+        recovery = choose_recovery(config.connection_state_recovery)
+        client_files = choose_client_files(config.serve_client)
         hub = ClientHub(
-            admit=None if "*" in self.namespaces else self.namespaces,
+            admit=config.admitted,
             new_rooms=Rooms,
             logger=self.logger,
-            connect_timeout=seconds,
-            max_attachments=attachments,
-            max_incomplete_bytes=incomplete,
-            max_pending_acks=acks,
+            connect_timeout=config.connect_timeout,
+            max_attachments=config.max_attachments,
+            max_incomplete_bytes=config.max_incomplete_bytes,
+            max_pending_acks=config.max_pending_acks,
             ordered=is_ordered(async_handlers),
-            error_acks=error_acks,
+            error_acks=config.error_acks,
             always_connect=always_connect,
             verbose=self.logger.isEnabledFor(logging.INFO),
             encoding=encoding,
@@ -211,7 +150,11 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         self._bind_hub(hub)
         super().__init__(
             EngineServer(
-                logger=engineio_logger or False, json=json, _factory=hub, **known
+                async_mode=async_mode,
+                logger=config.engineio_logger or False,
+                json=json,
+                _factory=hub,
+                **{name: value for name, value in given.items() if name not in own},
             )
         )
         self.eio.engine.client_files = client_files
@@ -661,24 +604,6 @@ def _manager(option: Any) -> AsyncManager:
             "socketio_fast's managers expected, or of a subclass of those"
         )
     return manager
-
-
-_OPTIONS = {
-    name
-    for function in (AsyncServer.__init__, EngineServer.__init__)
-    for name, parameter in inspect.signature(function).parameters.items()
-    if parameter.kind is not parameter.VAR_KEYWORD and name[0] != "_"
-} - {"self"}
-
-
-def _known(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that there are; of others, None asks for nothing."""
-    for name, value in options.items():
-        if name not in _OPTIONS and value is not None:
-            near = get_close_matches(name, _OPTIONS, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise TypeError(f"AsyncServer has no option {name!r}{hint}")
-    return {name: value for name, value in options.items() if name in _OPTIONS}
 
 
 def _event(event: str, data: Any) -> list[Any]:

@@ -16,7 +16,7 @@ from socketio_fast._core.protocol.sio import (
     reconstruct,
 )
 from socketio_fast.exceptions import PacketError
-from socketio_fast.options.encodings import UsesJSON
+from socketio_fast.options.json_module import UsesJSON
 
 __all__ = [
     "ACK",

@@ -19,7 +19,10 @@ from socketio_fast.events import name_of
 from socketio_fast.hosting.wsgi import Environ, StartResponse
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.sync import Manager, PubSubManager
+from socketio_fast.options.config import EngineServerConfig
+from socketio_fast.options.declare import takes
 from socketio_fast.options.logs import AnyLogger
+from socketio_fast.options.server import ServerConfig
 from socketio_fast.sockets.blocking import (
     Broadcasting,
     ParentNamespace,
@@ -38,12 +41,13 @@ if TYPE_CHECKING:
 
     from socketio_fast.admin.sync_admin import InstrumentedServer
     from socketio_fast.events import AnyEvent
-    from socketio_fast.options.typed import AsyncServerOptions
+    from socketio_fast.options.typed import ServerOptions
     from socketio_fast.threads.methods import Read
 
 __all__ = ["Server"]
 
 
+@takes(ServerConfig, EngineServerConfig)
 class Server(Broadcasting, BaseServer):
     """A Socket.IO server for threads.
 
@@ -64,23 +68,13 @@ class Server(Broadcasting, BaseServer):
         app = socketio.WSGIApp(sio, flask_app.wsgi_app)
 
     Args:
-        client_manager: What tells other processes of events and rooms, one of
-            :mod:`socketio_fast.managers`; ``None`` for a single process.
-        logger: See :class:`~socketio_fast.AsyncServer`, as for what follows.
-        serializer: See there.
-        json: See there.
-        async_handlers: Whether a client's next handler may start before its last has
-            ended (``True``); see there.
-        always_connect: See there.
-        namespaces: See there.
         async_mode: ``None`` or ``"threading"``; there is one mode.
         max_workers: Threads that handlers run in, at most (128). More handlers wait
             until one has ended.
         max_workers_per_client: Threads that the handlers of one client run in, at most;
             ``None`` for a quarter of ``max_workers``, rounded up. Its further events
             wait until one of its own handlers has ended.
-        **options: Those of :class:`~socketio_fast.AsyncServer` and of
-            :class:`socketio_fast.engineio.AsyncServer`.
+        **options: Those of docs/options.md; ``help()`` shows them here.
 
     Raises:
         ValueError: An option has a value that is not allowed.
@@ -96,7 +90,7 @@ class Server(Broadcasting, BaseServer):
         self,
         client_manager: Any = None,
         logger: bool | AnyLogger = False,
-        serializer: Any = "default",
+        serializer: str | type[Any] = "default",
         json: Any = None,
         async_handlers: AsyncHandlers = True,
         always_connect: bool = False,
@@ -105,7 +99,7 @@ class Server(Broadcasting, BaseServer):
         async_mode: str | None = None,
         max_workers: int = MAX_WORKERS,
         max_workers_per_client: int | None = None,
-        **options: Unpack[AsyncServerOptions],
+        **options: Unpack[ServerOptions],
     ) -> None:
         check_async_mode(async_mode)
         manager = Manager() if client_manager is None else client_manager

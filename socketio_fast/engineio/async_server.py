@@ -8,7 +8,7 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from socketio_fast import hosting
 from socketio_fast._core.engine.message_handlers import Callbacks
@@ -28,13 +28,17 @@ from socketio_fast.engineio.payload import server_limit
 from socketio_fast.exceptions import DisconnectedError
 from socketio_fast.handlers.signatures import positional
 from socketio_fast.handlers.slow import SlowHandlers
-from socketio_fast.options.config import EngineConfig
-from socketio_fast.options.encodings import json_functions
-from socketio_fast.options.limits import Limits
+from socketio_fast.options.config import EngineServerConfig
+from socketio_fast.options.declare import known, takes
+from socketio_fast.options.json_module import json_functions
 from socketio_fast.options.logs import AnyLogger, choose_logger
 from socketio_fast.serving.drain import DrainSummary, drain
-from socketio_fast.serving.proxies import TrustedProxies
 from socketio_fast.serving.refusals import Refusals
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from socketio_fast.options.typed import EngineKeywords
 
 __all__ = ["AsyncServer"]
 
@@ -45,6 +49,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _generate_id = BaseServer.generate_id
 
 
+@takes(EngineServerConfig)
 class AsyncServer(BaseServer):
     """An Engine.IO server for asyncio.
 
@@ -59,58 +64,7 @@ class AsyncServer(BaseServer):
         socketio.run(eio, port=5000)
 
     Args:
-        async_mode: ``None``, ``"asgi"``, ``"aiohttp"``, ``"sanic"`` or ``"tornado"``;
-            any of them can host it, whatever is given.
-        ping_interval: Seconds between a client's answer and the next ping (25).
-        ping_timeout: Seconds for a client to answer a ping (20).
-        max_http_buffer_size: Bytes of one message or POST body, at most (1,000,000).
-        allow_upgrades: Whether a client may go from polling to WebSocket.
-        http_compression: Whether poll responses are compressed.
-        compression_threshold: Bytes from which on they are (1024).
-        cookie: A cookie with the Engine.IO id: its name, or a dict; ``None`` for none.
-        cors_allowed_origins: Origins besides the server's own; ``"*"`` for all.
-        cors_credentials: Whether cookies may be sent from other origins.
-        logger: Whether events of connections are logged, or the logger to use: of
-            logging, loguru, structlog, or any object with the methods ``info``,
-            ``warning`` and ``error``.
-        json: What reads and writes messages that are lists or dicts: a module, or
-            anything with ``dumps`` and ``loads``; ``None`` for the built-in JSON.
-        async_handlers: Whether a client's next handler may start before its last has
-            ended. They start in the order its messages came. ``False`` or
-            ``"ordered"``: one after another.
-        monitor_clients: Accepted; clients are always monitored.
-        transports: ``None`` for ``"polling"`` and ``"websocket"``, or some of these and
-            ``"webtransport"``, see docs/webtransport.md.
-        upgrade_timeout: Seconds for an upgrade to WebSocket to complete (10).
-        max_buffer_bytes: Bytes that may wait for a client to read them (16 MiB).
-        high_water_mark: Bytes that wait for a client from which on it is slow (1 MiB).
-        slow_consumer: What becomes of a slow client, see docs/flow-control.md:
-            ``"close"``, nothing before ``max_buffer_bytes``; ``"drop_volatile"``;
-            ``"drop_oldest"``; ``"block"``.
-        per_message_deflate: Whether WebSocket messages are compressed (RFC 7692):
-            ``False``, ``True``, or a dict of
-            :class:`~socketio_fast.options.config.DeflateOptions`.
-        allow_request: Asked with the environ whether a client may connect; a function
-            or coroutine function, which returns a bool or raises
-            :class:`~socketio_fast.exceptions.RequestRefusedError`.
-        initial_packet: A message for each client, behind the open packet.
-        max_pending_events: Messages of one client whose handlers have not ended, before
-            its connection is not read any more (1000).
-        max_pending_bytes: Bytes of them, likewise (16 MiB).
-        limits: What clients and addresses may ask for, a
-            :class:`socketio_fast.options.limits.Limits`.
-        allow_eio3: Whether clients of revision 3 of the protocol are served too
-            (``False``).
-        allow_jsonp: Whether long-polling by scripts and forms (JSONP) is served;
-            ``None``: where clients of revision 3 are.
-        trusted_proxies: Whose ``X-Forwarded-*`` headers say who a client is: addresses
-            and networks, ``"unix"`` for Unix sockets, ``"*"`` for everybody; nobody's
-            by default. Or a :class:`socketio_fast.serving.proxies.TrustedProxies`,
-            which may name ``Forwarded`` instead.
-        slow_handler_threshold: Seconds that a handler may hold up the event loop before
-            a WARNING names it (0.1); ``None`` or 0 for no warnings.
-
-    :class:`socketio_fast.options.config.EngineConfig` says more.
+        **options: Those of docs/options.md; ``help()`` shows them here.
 
     Raises:
         ValueError: An option has a value that is not allowed.
@@ -134,21 +88,8 @@ class AsyncServer(BaseServer):
         monitor_clients: bool | None = None,
         transports: str | Sequence[str] | None = None,
         *,
-        upgrade_timeout: float = 10,
-        max_buffer_bytes: int = 16 * 1024 * 1024,
-        high_water_mark: int = 1024 * 1024,
-        slow_consumer: str = "close",
-        per_message_deflate: bool | Mapping[str, Any] = False,
-        max_pending_events: int = 1000,
-        max_pending_bytes: int = 16 * 1024 * 1024,
-        limits: Limits | None = None,
-        allow_eio3: bool = False,
-        allow_jsonp: bool | None = None,
-        trusted_proxies: str | Sequence[str] | TrustedProxies = (),
-        slow_handler_threshold: float | None = 0.1,
-        allow_request: Callable[..., Any] | None = None,
-        initial_packet: str | bytes | None = None,
         _factory: Hub | None = None,
+        **options: Unpack[EngineKeywords],
     ) -> None:
         if async_mode in SYNC_MODES:
             raise ValueError(
@@ -161,30 +102,23 @@ class AsyncServer(BaseServer):
             )
         super().__init__()
         self.async_mode = async_mode or "asgi"
-        config = EngineConfig(
+        config = EngineServerConfig(
+            async_mode=async_mode,
             ping_interval=ping_interval,
             ping_timeout=ping_timeout,
-            upgrade_timeout=upgrade_timeout,
             max_http_buffer_size=max_http_buffer_size,
-            max_buffer_bytes=max_buffer_bytes,
-            high_water_mark=high_water_mark,
-            slow_consumer=slow_consumer,
-            allow_eio3=allow_eio3,
-            allow_jsonp=allow_jsonp,
-            max_pending_events=max_pending_events,
-            max_pending_bytes=max_pending_bytes,
-            trusted_proxies=trusted_proxies,
-            slow_handler_threshold=slow_handler_threshold,
             allow_upgrades=allow_upgrades,
             http_compression=http_compression,
             compression_threshold=compression_threshold,
             cookie=cookie,
             cors_allowed_origins=cors_allowed_origins,
             cors_credentials=cors_credentials,
+            logger=logger,
+            json=json,
+            async_handlers=async_handlers,
+            monitor_clients=monitor_clients,
             transports=transports,
-            per_message_deflate=per_message_deflate,
-            initial_packet=initial_packet,
-            limits=limits,
+            **known("AsyncServer", options, EngineServerConfig),
         )
         self.start_service_task = monitor_clients is not False
         self.logger = choose_logger(logger, "socketio_fast.engineio")
@@ -203,12 +137,8 @@ class AsyncServer(BaseServer):
         self.engine.refusals = Refusals(self.logger)
         self._slow_handlers = SlowHandlers(self._factory.logger)
         self._hooks = Hooks(self.engine)
-        if allow_request is not None:
-            if not callable(allow_request):
-                raise ValueError(
-                    f"allow_request={allow_request!r}: a function or None expected"
-                )
-            self._hooks.allow_by(allow_request)
+        if config.allow_request is not None:
+            self._hooks.allow_by(config.allow_request)
         self._choose_ids(self.generate_id)
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:

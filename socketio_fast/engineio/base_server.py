@@ -14,8 +14,10 @@ from socketio_fast.engineio.hooks import EVENTS, Hooks
 from socketio_fast.engineio.packet import Packet
 from socketio_fast.handlers.signatures import adapt
 from socketio_fast.options.config import TRANSPORTS, EngineConfig
-from socketio_fast.options.encodings import JSON
+from socketio_fast.options.declare import Option, declared
+from socketio_fast.options.json_module import JSON
 from socketio_fast.options.logs import Logger, escaped
+from socketio_fast.options.typed import EngineAttributes
 from socketio_fast.overrides import refuse_overrides
 
 __all__ = ["BaseServer", "Reason", "is_ordered"]
@@ -79,11 +81,12 @@ class Reason:
     TRANSPORT_ERROR = "transport error"
 
 
-class _Option:
-    """An option, which may be set later: for what begins after that."""
+class _Property:
+    """An option, as servers show it. Set later, it holds for what begins after that."""
 
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
+    def __init__(self, option: Option) -> None:
+        self._name = option.name
+        self._settable = option.settable
 
     def __get__(self, server: Any, owner: type) -> Any:
         if server is None:
@@ -96,6 +99,8 @@ class _Option:
         return list(value) if self._name == "transports" else value
 
     def __set__(self, server: Any, value: Any) -> None:
+        if not self._settable:
+            raise AttributeError(f"{self._name}= is for the constructor of the server")
         given = dict(server.config.given)
         if self._name in given:
             given[self._name] = value
@@ -104,7 +109,7 @@ class _Option:
         )
 
 
-class BaseServer:
+class BaseServer(EngineAttributes):
     """The base of servers: what they were given, and what can be asked about clients.
 
     Every handler goes through :meth:`_adapt` on its way to the compiled core.
@@ -119,31 +124,6 @@ class BaseServer:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         refuse_overrides(cls, NEVER_CALLED)
-
-    ping_interval = _Option()
-    ping_timeout = _Option()
-    upgrade_timeout = _Option()
-    max_http_buffer_size = _Option()
-    max_buffer_bytes = _Option()
-    high_water_mark = _Option()
-    slow_consumer = _Option()
-    max_pending_events = _Option()
-    max_pending_bytes = _Option()
-    allow_upgrades = _Option()
-    http_compression = _Option()
-    compression_threshold = _Option()
-    per_message_deflate = _Option()
-    cookie = _Option()
-    cors_allowed_origins = _Option()
-    cors_credentials = _Option()
-    transports = _Option()
-    allow_eio3 = _Option()
-    allow_jsonp = _Option()
-
-    @property
-    def slow_handler_threshold(self) -> float | None:
-        """Seconds that a handler may hold up the event loop before it is warned of."""
-        return self.config.slow_handler_threshold
 
     #: Where events of connections are logged.
     logger: Logger
@@ -329,3 +309,7 @@ class BaseServer:
         made as by default.
         """
         return generate_id()
+
+
+for _each in declared(EngineConfig).values():
+    setattr(BaseServer, _each.name, _Property(_each))

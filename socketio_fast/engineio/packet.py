@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from socketio_fast._core.protocol.eio import decode_packet, encode_binary
-from socketio_fast.options.encodings import JSON, UsesJSON
+from socketio_fast.options.json_module import JSON, UsesJSON
 
 __all__ = [
     "CLOSE",

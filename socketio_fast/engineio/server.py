@@ -16,6 +16,8 @@ from socketio_fast.engineio.base_server import ASYNC_MODES, AsyncHandlers, BaseS
 from socketio_fast.engineio.packet import Packet
 from socketio_fast.handlers.signatures import positional
 from socketio_fast.hosting.wsgi import Environ, Gateway, StartResponse
+from socketio_fast.options.config import EngineServerConfig
+from socketio_fast.options.declare import takes
 from socketio_fast.options.logs import AnyLogger
 from socketio_fast.threads.facade import MAX_WORKERS, Threads
 from socketio_fast.threads.methods import Facade, like, runs, waits
@@ -23,13 +25,14 @@ from socketio_fast.threads.methods import Facade, like, runs, waits
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from socketio_fast.options.typed import MoreEngineOptions
+    from socketio_fast.options.typed import EngineKeywords
 
 __all__ = ["Server", "check_async_mode", "saved_afterwards"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+@takes(EngineServerConfig)
 class Server(Facade, BaseServer):
     """An Engine.IO server for threads.
 
@@ -53,8 +56,7 @@ class Server(Facade, BaseServer):
         max_workers: Threads that handlers run in, at most (128).
         max_workers_per_client: Threads that the handlers of one client run in, at most;
             ``None`` for a quarter of ``max_workers``, rounded up.
-
-    The others are those of :class:`~socketio_fast.engineio.AsyncServer`.
+        **options: Those of docs/options.md; ``help()`` shows them here.
 
     Raises:
         ValueError: An option has a value that is not allowed.
@@ -83,7 +85,7 @@ class Server(Facade, BaseServer):
         *,
         max_workers: int = MAX_WORKERS,
         max_workers_per_client: int | None = None,
-        **options: Unpack[MoreEngineOptions],
+        **options: Unpack[EngineKeywords],
     ) -> None:
         check_async_mode(async_mode)
         inner = AsyncServer(

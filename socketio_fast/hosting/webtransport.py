@@ -428,7 +428,7 @@ class Connection(QuicConnectionProtocol):
             return 404
         if server.closing:
             return 503
-        if "webtransport" not in server.eio.config.transports:
+        if not server.eio.config.has_webtransport:
             return 400
         # Proxies are believed once for each request: the open packet makes another.
         asked = _handshake(request, None)

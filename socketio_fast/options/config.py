@@ -1,229 +1,364 @@
-"""Configuration of the Engine.IO layer: validated once, then frozen."""
+"""The options of Engine.IO servers: checked once, then frozen."""
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from socketio_fast.options.amounts import real, whole
+from socketio_fast.options.amounts import real
+from socketio_fast.options.declare import (
+    as_options,
+    check_options,
+    declared,
+    number,
+    one_of,
+    option,
+    seconds,
+    size,
+    switch,
+    takes,
+)
 from socketio_fast.options.limits import Limits
 from socketio_fast.options.origins import ORIGIN, origin_pattern
 from socketio_fast.serving.proxies import TrustedProxies
 
-__all__ = ["DeflateOptions", "EngineConfig"]
+if TYPE_CHECKING:
+    from socketio_fast.engineio.base_server import AsyncHandlers
+    from socketio_fast.options.logs import AnyLogger
 
-# What there is, and what is served without being named.
+__all__ = ["DeflateOptions", "EngineConfig", "EngineServerConfig"]
+
+#: All transports.
 TRANSPORTS = ("polling", "websocket", "webtransport")
+#: Those of a server that names none.
 DEFAULT_TRANSPORTS = ("polling", "websocket")
-# Options that are asked for as they were given.
-GIVEN = ("cookie", "cors_allowed_origins")
-BYTES = "bytes greater than 0"
-COUNTS = (
-    ("max_http_buffer_size", 1, BYTES),
-    ("max_buffer_bytes", 1, BYTES),
-    ("high_water_mark", 1, BYTES),
-    ("max_pending_bytes", 1, BYTES),
-    ("max_pending_events", 1, "a number greater than 0"),
-    ("compression_threshold", 0, "0 bytes or more"),
-)
-SLOW_CONSUMER = ("close", "drop_volatile", "drop_oldest", "block")
+
+MiB = 1024 * 1024
+DEFLATE = "per_message_deflate: "
 
 
+@takes()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeflateOptions:
     """Options of permessage-deflate (RFC 7692).
 
     Args:
-        threshold: Bytes of a message from which on it is compressed (1024).
-        server_no_context_takeover: Whether each message is compressed by itself, so
-            that a broadcast is compressed once and no connection has a compressor
-            (True). A client that asks for it gets it in any case.
-        client_no_context_takeover: Whether clients are told to do the same (True).
-        server_max_window_bits: Window to compress with, at most, 9 to 15 (15).
-        client_max_window_bits: Window that clients may use, 9 to 15 (15). With less,
-            offers of clients that cannot limit theirs are declined.
-        level: Of zlib, 1 to 9 (1).
-        mem_level: Of zlib, 1 to 9 (8).
+        **options: See docs/options.md.
 
     Raises:
         ValueError: The option and the value that is not allowed.
     """
 
-    threshold: int = 1024
-    server_no_context_takeover: bool = True
-    client_no_context_takeover: bool = True
-    server_max_window_bits: int = 15
-    client_max_window_bits: int = 15
-    level: int = 1
-    mem_level: int = 8
+    threshold: int = option(
+        1024,
+        "Size of a message in bytes from which on it is compressed.",
+        number("0 or more", 0),
+        unit="bytes",
+    )
+    server_no_context_takeover: bool = option(
+        True,
+        "Whether each message is compressed by itself, so that a broadcast is "
+        "compressed once and no connection has a compressor. A client that asks for "
+        "this gets it in any case.",
+        switch(),
+    )
+    client_no_context_takeover: bool = option(
+        True, "Whether clients are told to compress each message by itself.", switch()
+    )
+    server_max_window_bits: int = option(
+        15,
+        "The largest window that the server compresses with, 9 to 15 bits.",
+        number("9 to 15", 9, 15),
+    )
+    client_max_window_bits: int = option(
+        15,
+        "The largest window that clients may compress with, 9 to 15 bits. With less "
+        "than 15, the offer of a client that cannot limit its window is declined.",
+        number("9 to 15", 9, 15),
+    )
+    level: int = option(
+        1,
+        "The level of compression, 1 (fast) to 9 (small), as zlib's.",
+        number("1 to 9", 1, 9),
+    )
+    mem_level: int = option(8, "zlib's ``memLevel``, 1 to 9.", number("1 to 9", 1, 9))
 
     def __post_init__(self) -> None:
-        for name in ("server_no_context_takeover", "client_no_context_takeover"):
-            if not isinstance(getattr(self, name), bool):
-                raise ValueError(
-                    f"per_message_deflate: {name}={getattr(self, name)!r}: "
-                    "True or False expected"
-                )
-        for name, least, most in (
-            ("threshold", 0, float("inf")),
-            ("server_max_window_bits", 9, 15),
-            ("client_max_window_bits", 9, 15),
-            ("level", 1, 9),
-            ("mem_level", 1, 9),
-        ):
-            value = getattr(self, name)
-            number = whole(value)
-            if number is None or not least <= number <= most:
-                between = f"{least} to {most}" if name != "threshold" else "0 or more"
-                raise ValueError(
-                    f"per_message_deflate: {name}={value!r}: {between} expected"
-                )
-            object.__setattr__(self, name, number)
+        check_options(self, DEFLATE)
 
 
+def _deflate(label: str, given: Any) -> DeflateOptions | None:
+    return as_options(DeflateOptions, label, given)
+
+
+def _initial_packet(label: str, packet: Any) -> str | bytes | None:
+    if not isinstance(packet, (str, bytes, type(None))):
+        raise ValueError(f"{label}={packet!r}: str, bytes or None expected")
+    return packet
+
+
+def _threshold(label: str, given: Any) -> float | None:
+    if given is None:
+        return None
+    expected = "seconds expected, 0 or None for no warnings"
+    try:
+        return seconds(zero=True)(label, given) or None
+    except ValueError:
+        raise ValueError(f"{label}={given!r}: {expected}") from None
+
+
+def _limits(label: str, limits: Any) -> Limits | None:
+    if limits is not None and not isinstance(limits, Limits):
+        raise ValueError(f"{label}={limits!r}: a socketio_fast.Limits expected")
+    return limits
+
+
+def _cookie(label: str, cookie: Any) -> dict[str, Any] | None:
+    if cookie is None:
+        return None
+    if isinstance(cookie, (str, Mapping)):
+        attributes = (
+            {"name": cookie, "path": "/", "SameSite": "Lax"}
+            if isinstance(cookie, str)
+            else dict(cookie)
+        )
+        for part in (*attributes, *attributes.values()):
+            if isinstance(part, str) and ("\r" in part or "\n" in part):
+                raise ValueError(
+                    f"{label}: {part!r} has a line break, which would end the header"
+                )
+        return attributes
+    raise ValueError(f"{label}={cookie!r}: None, a name or a dict expected")
+
+
+def _origins(label: str, origins: Any) -> tuple[str, ...] | Callable[..., bool] | None:
+    if origins is None:
+        return None
+    if isinstance(origins, str):
+        origins = (origins,)
+    if callable(origins):
+        try:
+            takes_environ = len(inspect.signature(origins).parameters) > 1
+        except ValueError:
+            takes_environ = True
+        if takes_environ:
+            return origins  # type: ignore[no-any-return]
+        return lambda origin, environ: origins(origin)
+    names = tuple(origins)
+    origin_pattern(names)  # which refuses patterns that match too much
+    return names
+
+
+def _proxies(label: str, proxies: Any) -> TrustedProxies | None:
+    if not proxies:
+        return None
+    if isinstance(proxies, TrustedProxies):
+        return proxies
+    try:
+        return TrustedProxies(proxies)
+    except (TypeError, ValueError) as exc:
+        raise ValueError(
+            f"{label}={proxies!r}: addresses, networks, 'unix' or '*' expected: {exc}"
+        ) from None
+
+
+def _transports(label: str, transports: Any) -> tuple[str, ...]:
+    if transports is None:
+        return DEFAULT_TRANSPORTS
+    names = (transports,) if isinstance(transports, str) else tuple(transports)
+    known = tuple(name for name in names if name in TRANSPORTS)
+    if not known:
+        raise ValueError(
+            f"{label}={transports!r}: no valid transports, known are {TRANSPORTS}"
+        )
+    return known
+
+
+def _allow_request(label: str, function: Any) -> Callable[..., Any] | None:
+    if function is not None and not callable(function):
+        raise ValueError(f"{label}={function!r}: a function or None expected")
+    return function  # type: ignore[no-any-return]
+
+
+@takes()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineConfig:
-    """Options of an Engine.IO server, with python-engineio's names and defaults.
+    """The options of Engine.IO that the compiled core reads.
+
+    Names and defaults are python-engineio's where it has the option.
 
     Args:
-        ping_interval: Seconds between a client's answer to a ping and the next ping
-            (25). A pair adds a grace period to what the client is told.
-        ping_timeout: Seconds for a client to answer a ping (20).
-        upgrade_timeout: Seconds for an upgrade to WebSocket to complete (10).
-        max_http_buffer_size: Bytes of one message or POST body, at most (1,000,000).
-        max_buffer_bytes: Bytes that may wait for a client to read them; with more it
-            is closed (16 MiB).
-        high_water_mark: Bytes that wait for a client from which on it is slow (1 MiB).
-        slow_consumer: What becomes of a slow client, see docs/flow-control.md:
-            ``"close"``, nothing before ``max_buffer_bytes``; ``"drop_volatile"``;
-            ``"drop_oldest"``; ``"block"``. It is closed beyond ``max_buffer_bytes`` in
-            any case.
-        max_pending_events: Events of one client whose handlers have not ended; with
-            more its connection is not read until half of them have (1000).
-        max_pending_bytes: Bytes of such events, likewise (16 MiB).
-        allow_upgrades: Whether a client may go from polling to WebSocket.
-        http_compression: Whether poll responses are compressed: with brotli if that
-            is installed, gzip, deflate.
-        compression_threshold: Bytes from which on they are (1024).
-        per_message_deflate: Whether WebSocket messages are compressed for clients that
-            offer it: ``False``, ``True``, or a dict of :class:`DeflateOptions`.
-        cookie: ``None``; the name of a cookie that holds the Engine.IO id, with path
-            ``/`` and ``SameSite=Lax``, and, as python-socketio's, without ``HttpOnly``
-            and ``Secure``; or a dict of its name (``io``) and attributes.
-        cors_allowed_origins: ``None`` for the server's own origin, ``"*"`` for all, an
-            origin, a list of them, or a callable ``(origin[, environ]) -> bool``. An
-            empty list switches the check off. ``"https://*.example.com"`` is every host
-            below ``example.com``.
-        cors_credentials: Whether cookies may be sent from other origins.
-        initial_packet: A message for each client, behind the open packet: ``str`` or
-            ``bytes``; ``None`` for none.
-        transports: ``None`` for ``"polling"`` and ``"websocket"``, or some of these and
-            ``"webtransport"``, see docs/webtransport.md.
-        limits: What clients and addresses may ask for, a
-            :class:`socketio_fast.options.limits.Limits`; ``None`` for its defaults.
-        allow_eio3: Whether clients of revision 3 of the protocol, Socket.IO 2, are
-            served too (``False``).
-        allow_jsonp: Whether long-polling by scripts and forms (JSONP) is served;
-            ``None``: where clients of revision 3 are.
-        trusted_proxies: Whose ``X-Forwarded-*`` headers say who a client is: addresses
-            and networks, ``"unix"``, ``"*"``; nobody's (``()``). Or a
-            :class:`socketio_fast.serving.proxies.TrustedProxies`, which it becomes, and
-            which may name ``Forwarded`` instead; ``None`` if there are none.
-        slow_handler_threshold: Seconds that a handler may hold up the event loop, from
-            its call to its first ``await`` or between two of them, before a WARNING
-            names it, once a minute (0.1). ``None`` or 0: nothing is said.
+        **options: See docs/options.md.
 
     Raises:
         ValueError: The option and the value that is not allowed.
     """
 
-    ping_interval: float | tuple[float, float] = 25
-    ping_timeout: float = 20
-    upgrade_timeout: float = 10
-    max_http_buffer_size: int = 1_000_000
-    max_buffer_bytes: int = 16 * 1024 * 1024
-    high_water_mark: int = 1024 * 1024
-    slow_consumer: str = "close"
-    max_pending_events: int = 1000
-    max_pending_bytes: int = 16 * 1024 * 1024
-    allow_upgrades: bool = True
-    http_compression: bool = True
-    compression_threshold: int = 1024
-    per_message_deflate: Any = None
-    cookie: Any = None
-    cors_allowed_origins: Any = None
-    cors_credentials: bool = True
-    initial_packet: str | bytes | None = None
-    transports: Any = None
-    limits: Limits | None = None
-    allow_eio3: bool = False
-    allow_jsonp: bool | None = None
-    trusted_proxies: Any = ()
-    slow_handler_threshold: float | None = 0.1
-    # Seconds that clients are told on top of ping_interval; not an option.
+    ping_interval: float | tuple[float, float] = option(
+        25,
+        "Seconds between a client's answer to a ping and the next ping. A pair adds a "
+        "grace period, in seconds, to the interval that the client is told.",
+        seconds(),
+        unit="s",
+    )
+    ping_timeout: float = option(
+        20, "Seconds that a client has to answer a ping.", seconds(), unit="s"
+    )
+    upgrade_timeout: float = option(
+        10,
+        "Seconds that an upgrade from polling to WebSocket may take.",
+        seconds(),
+        unit="s",
+    )
+    max_http_buffer_size: int = option(
+        1_000_000,
+        "The largest message and the largest body of a POST request, in bytes.",
+        size,
+        unit="bytes",
+    )
+    max_buffer_bytes: int = option(
+        16 * MiB,
+        "Bytes that may wait for a client to read them. A client for which more wait "
+        "is disconnected.",
+        size,
+        unit="bytes",
+    )
+    high_water_mark: int = option(
+        1 * MiB,
+        "Bytes that wait for a client from which on it counts as slow.",
+        size,
+        unit="bytes",
+    )
+    slow_consumer: Literal["close", "drop_volatile", "drop_oldest", "block"] = option(
+        "close",
+        "What is done about a slow client, see docs/flow-control.md. ``'close'``: "
+        "nothing until more than ``max_buffer_bytes`` wait. ``'drop_volatile'`` and "
+        "``'drop_oldest'`` drop messages, ``'block'`` lets senders wait.",
+        one_of("close", "drop_volatile", "drop_oldest", "block"),
+    )
+    max_pending_events: int = option(
+        1000,
+        "Events of one client whose handlers may be under way. With more, the "
+        "connection is not read until half of them have ended.",
+        number("a number greater than 0", 1),
+    )
+    max_pending_bytes: int = option(
+        16 * MiB,
+        "Bytes of events of one client whose handlers may be under way, likewise.",
+        size,
+        unit="bytes",
+    )
+    allow_upgrades: bool = option(
+        True, "Whether a client may go from polling to WebSocket."
+    )
+    http_compression: bool = option(
+        True,
+        "Whether responses to polls are compressed: with brotli if it is installed, "
+        "gzip or deflate.",
+    )
+    compression_threshold: int = option(
+        1024,
+        "Size of such a response in bytes from which on it is compressed.",
+        number("0 bytes or more", 0),
+        unit="bytes",
+    )
+    per_message_deflate: bool | Mapping[str, Any] | DeflateOptions | None = option(
+        False,
+        "Whether WebSocket messages are compressed (RFC 7692) for clients that offer "
+        "it: ``True``, or a dict of ``DeflateOptions``; see docs/compression.md.",
+        _deflate,
+    )
+    cookie: str | Mapping[str, Any] | None = option(
+        None,
+        "A cookie that holds the Engine.IO id: its name, which gives it the path ``/`` "
+        "and ``SameSite=Lax``, or a dict of its ``name`` (``io``) and attributes. "
+        "``None`` for no cookie.",
+        _cookie,
+        as_given=True,
+    )
+    cors_allowed_origins: str | Sequence[str] | Callable[..., bool] | None = option(
+        None,
+        "The origins whose pages may connect: ``None`` for the server's own, ``'*'`` "
+        "for all, an origin, a list of origins, or a function of the origin and the "
+        "environ. ``'https://*.example.com'`` stands for every host below "
+        "``example.com``. An empty list switches the check off.",
+        _origins,
+        as_given=True,
+    )
+    cors_credentials: bool = option(
+        True, "Whether pages of other origins may send cookies."
+    )
+    transports: str | Sequence[str] | None = option(
+        None,
+        "The transports that are served, of ``'polling'``, ``'websocket'`` and "
+        "``'webtransport'`` (docs/webtransport.md). ``None`` for the first two.",
+        _transports,
+    )
+    limits: Limits | None = option(
+        None,
+        "What clients and addresses may ask for, a ``socketio.Limits``. ``None`` for "
+        "its defaults.",
+        _limits,
+    )
+    allow_eio3: bool = option(
+        False,
+        "Whether clients of revision 3 of the protocol, Socket.IO 2, are served too; "
+        "see docs/old-clients.md.",
+        switch(),
+    )
+    allow_jsonp: bool | None = option(
+        None,
+        "Whether long-polling by scripts and forms (JSONP) is served. ``None``: where "
+        "``allow_eio3`` is set.",
+        switch(optional=True),
+    )
+    trusted_proxies: str | Sequence[str] | TrustedProxies | None = option(
+        (),
+        "The proxies whose ``X-Forwarded-*`` headers say who a client is: addresses "
+        "and networks, ``'unix'`` for Unix sockets, ``'*'`` for every peer; or a "
+        "``TrustedProxies``, which can name the header ``Forwarded`` instead. See "
+        "docs/deployment.md.",
+        _proxies,
+    )
+    slow_handler_threshold: float | None = option(
+        0.1,
+        "Seconds that a handler may hold up the event loop, from its call to its first "
+        "``await`` or between two of them, before a WARNING names it, once a minute. "
+        "``None`` or 0: no warnings.",
+        _threshold,
+        unit="s",
+        settable=False,
+    )
+    initial_packet: str | bytes | None = option(
+        None,
+        "A message that each client gets behind the open packet.",
+        _initial_packet,
+    )
+    # Seconds that clients are told on top of ping_interval, which sets it.
     ping_grace: float = 0
-    # What some options were before they became what they are here; not an option.
+    # Options that servers show as they were given; see Option.as_given.
     given: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.given is None:
-            self._set("given", {name: getattr(self, name) for name in GIVEN})
+            names = [
+                name for name, each in declared(EngineConfig).items() if each.as_given
+            ]
+            self._set("given", {name: getattr(self, name) for name in names})
         if isinstance(self.ping_interval, tuple):
             interval, grace = self.ping_interval
             self._set("ping_interval", interval)
             self._set("ping_grace", grace)
-        for name in ("ping_interval", "ping_timeout", "upgrade_timeout"):
-            value = getattr(self, name)
-            seconds = real(value)
-            if seconds is None or not 0 < seconds < float("inf"):
-                raise ValueError(f"{name}={value!r}: seconds greater than 0 expected")
-            self._set(name, seconds)
-        seconds = real(self.ping_grace)
-        if seconds is None or not 0 <= seconds < float("inf"):
+        more = real(self.ping_grace)
+        if more is None or not 0 <= more < float("inf"):
             raise ValueError(
                 f"ping_interval: grace {self.ping_grace!r}, 0 s or more expected"
             )
-        self._set("ping_grace", seconds)
-        for name, least, expected in COUNTS:
-            value = getattr(self, name)
-            number = whole(value)
-            if number is None or number < least:
-                raise ValueError(f"{name}={value!r}: {expected} expected")
-            self._set(name, number)
-        if self.slow_consumer not in SLOW_CONSUMER:
-            raise ValueError(
-                f"slow_consumer={self.slow_consumer!r}: one of {SLOW_CONSUMER} expected"
-            )
-        self._set("per_message_deflate", _deflate(self.per_message_deflate))
-        if not isinstance(self.allow_eio3, bool):
-            raise ValueError(f"allow_eio3={self.allow_eio3!r}: True or False expected")
-        if not isinstance(self.allow_jsonp, (bool, type(None))):
-            raise ValueError(
-                f"allow_jsonp={self.allow_jsonp!r}: True, False or None expected"
-            )
-        if not isinstance(self.initial_packet, (str, bytes, type(None))):
-            raise ValueError(
-                f"initial_packet={self.initial_packet!r}: str, bytes or None expected"
-            )
-        if self.slow_handler_threshold is not None:
-            value = real(self.slow_handler_threshold)
-            if value is None or not 0 <= value < float("inf"):
-                raise ValueError(
-                    f"slow_handler_threshold={self.slow_handler_threshold!r}: seconds "
-                    "expected, 0 or None for no warnings"
-                )
-            self._set("slow_handler_threshold", value or None)
-        self._set("cookie", _cookie(self.cookie))
-        self._set("cors_allowed_origins", _origins(self.cors_allowed_origins))
-        if isinstance(self.cors_allowed_origins, tuple):
-            origin_pattern(self.cors_allowed_origins)  # which may refuse them
-        self._set("transports", _transports(self.transports))
-        self._set("trusted_proxies", _proxies(self.trusted_proxies))
-        if self.limits is not None and not isinstance(self.limits, Limits):
-            raise ValueError(f"limits={self.limits!r}: a socketio_fast.Limits expected")
+        self._set("ping_grace", more)
+        check_options(self)
 
     @property
     def jsonp(self) -> bool:
@@ -235,6 +370,11 @@ class EngineConfig:
         """Namespaces that a connection may be in; -1: there is no limit."""
         most = (self.limits or Limits()).namespaces_per_connection
         return -1 if most is None else most
+
+    @property
+    def has_webtransport(self) -> bool:
+        """Whether WebTransport is one of the transports."""
+        return "webtransport" in (self.transports or ())
 
     @property
     def origin_pattern(self) -> re.Pattern[str] | None:
@@ -260,7 +400,7 @@ class EngineConfig:
                 "cookies of their visitors: name the origins, or pass "
                 "cors_credentials=False"
             )
-        cookie = _cookie(self.cookie)
+        cookie: Any = self.cookie
         if cookie is not None and "httponly" not in map(str.lower, cookie):
             name = cookie.get("name", "io")
             found.append(
@@ -274,81 +414,45 @@ class EngineConfig:
         object.__setattr__(self, name, value)
 
 
-def _deflate(options: Any) -> DeflateOptions | None:
-    if options is None or options is False:
-        return None
-    if options is True:
-        return DeflateOptions()
-    if isinstance(options, DeflateOptions):
-        return options
-    if not isinstance(options, Mapping):
-        raise ValueError(
-            f"per_message_deflate={options!r}: True, False or a dict expected"
-        )
-    known = DeflateOptions.__slots__
-    for name in options:
-        if name not in known:
-            raise ValueError(
-                f"per_message_deflate: {name!r} is not an option, those are {known}"
-            )
-    return DeflateOptions(**options)
+@takes()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineServerConfig(EngineConfig):
+    """All options of Engine.IO servers: the core's, and those that Python reads.
 
+    Args:
+        **options: See docs/options.md.
+    """
 
-def _cookie(cookie: str | Mapping[str, Any] | None) -> dict[str, Any] | None:
-    if cookie is None:
-        return None
-    if isinstance(cookie, (str, Mapping)):
-        attributes = (
-            {"name": cookie, "path": "/", "SameSite": "Lax"}
-            if isinstance(cookie, str)
-            else dict(cookie)
-        )
-        for part in (*attributes, *attributes.values()):
-            if isinstance(part, str) and ("\r" in part or "\n" in part):
-                raise ValueError(
-                    f"cookie: {part!r} has a line break, which would end the header"
-                )
-        return attributes
-    raise ValueError(f"cookie={cookie!r}: None, a name or a dict expected")
-
-
-def _origins(origins: Any) -> tuple[str, ...] | Callable[..., bool] | None:
-    if origins is None:
-        return None
-    if isinstance(origins, str):
-        return (origins,)
-    if callable(origins):
-        try:
-            takes_environ = len(inspect.signature(origins).parameters) > 1
-        except ValueError:
-            takes_environ = True
-        if takes_environ:
-            return origins  # type: ignore[no-any-return]
-        return lambda origin, environ: origins(origin)
-    return tuple(origins)
-
-
-def _proxies(proxies: Any) -> TrustedProxies | None:
-    if not proxies:
-        return None
-    if isinstance(proxies, TrustedProxies):
-        return proxies
-    try:
-        return TrustedProxies(proxies)
-    except (TypeError, ValueError) as exc:
-        raise ValueError(
-            f"trusted_proxies={proxies!r}: addresses, networks, 'unix' or '*' "
-            f"expected: {exc}"
-        ) from None
-
-
-def _transports(transports: Any) -> tuple[str, ...]:
-    if transports is None:
-        return DEFAULT_TRANSPORTS
-    names = (transports,) if isinstance(transports, str) else tuple(transports)
-    known = tuple(name for name in names if name in TRANSPORTS)
-    if not known:
-        raise ValueError(
-            f"transports={transports!r}: no valid transports, known are {TRANSPORTS}"
-        )
-    return known
+    async_mode: str | None = option(
+        None,
+        "``'asgi'``, ``'aiohttp'``, ``'sanic'`` or ``'tornado'``; ``None`` for "
+        "``'asgi'``. Each of them can host the server, whatever is given. Servers for "
+        "threads take ``'threading'`` or ``None``.",
+    )
+    logger: bool | AnyLogger = option(
+        False,
+        "Whether events of connections are logged, or the logger to use: of logging, "
+        "loguru, structlog, or any object with the methods ``info``, ``warning`` and "
+        "``error``.",
+    )
+    json: Any = option(
+        None,
+        "What reads and writes messages that are lists or dicts: a module, or anything "
+        "with ``dumps`` and ``loads``. ``None`` for the built-in JSON.",
+    )
+    async_handlers: AsyncHandlers = option(
+        True,
+        "Whether a client's next handler may start before its last has ended. Handlers "
+        "start in the order in which its messages came. ``False`` or ``'ordered'``: "
+        "one after another.",
+    )
+    monitor_clients: bool | None = option(
+        None, "Accepted as python-engineio's; clients are always monitored."
+    )
+    allow_request: Callable[..., Any] | None = option(
+        None,
+        "A function or coroutine function that is asked with the environ of a "
+        "handshake whether the client may connect. It returns a bool, or raises "
+        "``RequestRefusedError``.",
+        _allow_request,
+    )

@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from socketio_fast.options.amounts import real, whole
+from socketio_fast.options.amounts import real
+from socketio_fast.options.declare import (
+    check_options,
+    number,
+    one_of,
+    option,
+    takes,
+)
 
 __all__ = ["Limits", "Rate"]
 
@@ -25,92 +32,10 @@ class Rate(NamedTuple):
     burst: float | None = None
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What clients and addresses may ask for; ``None`` is no limit, and the default of
-    all but ``namespaces_per_connection``.
-
-    An address is an IPv4 address, or the first 64 bits of an IPv6 address: that of the
-    client behind a trusted proxy. A rate is a number for each second, or a
-    :class:`Rate` to say how many at once.
-
-    Args:
-        events: Events, and requests to join a namespace, of one connection a second.
-        bytes: Bytes of messages of one connection a second. A message larger than the
-            burst is taken when nothing was for long enough.
-        address_events: Such events of all connections of an address together.
-        address_bytes: Such bytes of all connections of an address together.
-        connections: New connections of an address a second.
-        connections_per_address: Connections of an address at a time.
-        tcp_connections_per_address: TCP connections of an address at a time, whatever
-            they are used for; a client has one, and by long-polling up to as many as
-            its browser opens. Counted by the compiled server, for who connects to it:
-            not for trusted proxies.
-        pending_handshakes: Connections at a time, of all addresses, that have not
-            joined a namespace yet.
-        rooms_per_socket: Rooms that a client may be in at a time, its own not counted.
-        namespaces_per_connection: Namespaces that a connection may be in at a time
-            (1,000, without ``limits`` too: clients choose their names where a server
-            takes all, or those of a pattern).
-        excess: What becomes of an event beyond its rate: ``"refuse"``, the client is
-            told and the event is dropped; ``"close"``, so is the connection, by
-            WebSocket with the code 1008.
-        exempt: Addresses and networks (``"10.0.0.0/8"``) to which what is counted by
-            address does not apply.
-
-    Raises:
-        ValueError: The limit and the value that is not allowed.
-    """
-
-    events: float | Rate | None = None
-    bytes: float | Rate | None = None
-    address_events: float | Rate | None = None
-    address_bytes: float | Rate | None = None
-    connections: float | Rate | None = None
-    connections_per_address: int | None = None
-    tcp_connections_per_address: int | None = None
-    pending_handshakes: int | None = None
-    rooms_per_socket: int | None = None
-    namespaces_per_connection: int | None = 1000
-    excess: str = "refuse"
-    exempt: Sequence[str] = ()
-
-    def __post_init__(self) -> None:
-        for name in RATES:
-            value = getattr(self, name)
-            if value is not None:
-                object.__setattr__(self, name, _rate(name, value))
-        for name in NUMBERS:
-            value = getattr(self, name)
-            if value is None:
-                continue
-            number = whole(value)
-            if number is None or number < 1:
-                raise ValueError(f"limits: {name}={value!r}: 1 or more expected")
-            object.__setattr__(self, name, number)
-        if self.excess not in ("refuse", "close"):
-            raise ValueError(
-                f"limits: excess={self.excess!r}: 'refuse' or 'close' expected"
-            )
-        for network in self.exempt:
-            try:
-                ipaddress.ip_network(network)
-            except ValueError as exc:
-                raise ValueError(f"limits: exempt: {exc}") from None
-
-
-RATES = ("events", "bytes", "address_events", "address_bytes", "connections")
-NUMBERS = (
-    "connections_per_address",
-    "tcp_connections_per_address",
-    "pending_handshakes",
-    "rooms_per_socket",
-    "namespaces_per_connection",
-)
-
-
-def _rate(name: str, value: Any) -> Rate:
-    """The rate with its burst."""
+def _rate(label: str, value: Any) -> Rate | None:
+    """A check for a rate, with or without its burst."""
+    if value is None:
+        return None
     given, given_burst = value if isinstance(value, tuple) else (value, None)
     per_second = real(given)
     if per_second is not None:
@@ -119,6 +44,100 @@ def _rate(name: str, value: Any) -> Rate:
             0 < per_second < float("inf") and 1 <= burst < float("inf")
         ):
             return Rate(per_second, burst)
-    raise ValueError(
-        f"limits: {name}={value!r}: more than 0 a second, a burst of 1 or more"
+    raise ValueError(f"{label}={value!r}: more than 0 a second, a burst of 1 or more")
+
+
+def _networks(label: str, networks: Sequence[str]) -> Sequence[str]:
+    for network in networks:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as exc:
+            raise ValueError(f"{label}: {exc}") from None
+    return networks
+
+
+_number = number("1 or more", 1, optional=True)
+
+
+@takes()
+@dataclass(frozen=True)
+class Limits:
+    """What clients and addresses may ask for; docs/options.md describes each.
+
+    ``None`` is no limit, and the default of all but ``namespaces_per_connection``. An
+    address is an IPv4 address, or the first 64 bits of an IPv6 address: that of the
+    client behind a trusted proxy. A rate is a number for each second, or a
+    :class:`Rate` to say how many at once.
+
+    Args:
+        **options: See docs/options.md.
+
+    Raises:
+        ValueError: The limit and the value that is not allowed.
+    """
+
+    events: float | Rate | None = option(
+        None,
+        "Events, and requests to join a namespace, of one connection a second.",
+        _rate,
     )
+    bytes: float | Rate | None = option(
+        None,
+        "Bytes of messages of one connection a second. A message larger than the burst "
+        "is taken when the bucket is full.",
+        _rate,
+    )
+    address_events: float | Rate | None = option(
+        None, "Such events of all connections of an address together.", _rate
+    )
+    address_bytes: float | Rate | None = option(
+        None, "Such bytes of all connections of an address together.", _rate
+    )
+    connections: float | Rate | None = option(
+        None, "New connections of an address a second.", _rate
+    )
+    connections_per_address: int | None = option(
+        None, "Connections of an address at a time.", _number
+    )
+    tcp_connections_per_address: int | None = option(
+        None,
+        "TCP connections of an address at a time, whatever they are used for. A client "
+        "has one, and by long-polling up to as many as its browser opens. The compiled "
+        "server counts those of peers that connect to it directly, other than trusted "
+        "proxies.",
+        _number,
+    )
+    pending_handshakes: int | None = option(
+        None,
+        "Connections at a time, of all addresses, that have not joined a namespace "
+        "yet.",
+        _number,
+    )
+    rooms_per_socket: int | None = option(
+        None,
+        "Rooms that a client may be in at a time, its own room not counted.",
+        _number,
+    )
+    namespaces_per_connection: int | None = option(
+        1000,
+        "Namespaces that a connection may be in at a time. It holds without ``limits`` "
+        "too: where a server accepts all namespaces, or those of a pattern, clients "
+        "choose the names.",
+        _number,
+    )
+    excess: str = option(
+        "refuse",
+        "What becomes of an event beyond its rate. ``'refuse'``: it is dropped and the "
+        "client is told. ``'close'``: the connection is closed too, by WebSocket with "
+        "the code 1008.",
+        one_of("refuse", "close", expected="'refuse' or 'close'"),
+    )
+    exempt: Sequence[str] = option(
+        (),
+        "Addresses and networks (``'10.0.0.0/8'``) to which what is counted by address "
+        "does not apply.",
+        _networks,
+    )
+
+    def __post_init__(self) -> None:
+        check_options(self, "limits: ")

@@ -2,58 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from difflib import get_close_matches
+from dataclasses import dataclass
 from typing import Any
 
 from socketio_fast._core.socketio.hub import Namespace
 from socketio_fast._core.socketio.recovery import Backlog, Kept
-from socketio_fast.options.amounts import real, whole
+from socketio_fast.options.declare import (
+    as_options,
+    check_options,
+    number,
+    option,
+    seconds,
+    switch,
+    takes,
+)
 
 __all__ = ["RecoveryOptions", "choose_recovery"]
 
 
+_number = number("a whole number above 0", 1)
+
+
+@takes()
 @dataclass(frozen=True)
 class RecoveryOptions:
-    """How clients that were cut off may go on where they were.
+    """How clients that were cut off may go on where they were; docs/options.md.
 
-    What is kept is bounded for all namespaces of a server together.
+    The maxima hold for all namespaces of a server together.
 
     Args:
-        max_disconnection_duration: Seconds that a client may be away (120).
-        skip_middlewares: Whether one that is recovered does not pass the middlewares of
-            its namespace again (``True``).
-        max_packets: Events that are kept, at most (10,000).
-        max_bytes: Memory for them, at most, in bytes (32 MiB): an event is counted as
-            512 bytes, its size, and 64 bytes for each binary attachment and room.
-        max_sessions: Clients that are away and waited for, at most (10,000):
-            one in several namespaces counts in each.
+        **options: See docs/options.md.
 
     Raises:
         ValueError: An option has a value that is not allowed.
     """
 
-    max_disconnection_duration: float = 120
-    skip_middlewares: bool = True
-    max_packets: int = 10_000
-    max_bytes: int = 32 * 1024 * 1024
-    max_sessions: int = 10_000
+    max_disconnection_duration: float = option(
+        120,
+        "Seconds that a client may be away.",
+        seconds("seconds above 0"),
+        unit="s",
+    )
+    skip_middlewares: bool = option(
+        True,
+        "Whether a client that is recovered skips the middlewares of its namespace.",
+        switch(),
+    )
+    max_packets: int = option(
+        10_000, "The largest number of events that are kept.", _number
+    )
+    max_bytes: int = option(
+        32 * 1024 * 1024,
+        "The largest memory for these events, in bytes. An event counts as 512 bytes, "
+        "its size, and 64 bytes for each binary attachment and room.",
+        _number,
+        unit="bytes",
+    )
+    max_sessions: int = option(
+        10_000,
+        "The largest number of clients that are away and waited for. A client in "
+        "several namespaces counts in each.",
+        _number,
+    )
 
     def __post_init__(self) -> None:
-        given = self.max_disconnection_duration
-        duration = real(given)
-        if duration is None or not 0 < duration < float("inf"):
-            raise _wrong("max_disconnection_duration", given, "seconds above 0")
-        object.__setattr__(self, "max_disconnection_duration", duration)
-        if not isinstance(self.skip_middlewares, bool):
-            raise _wrong("skip_middlewares", self.skip_middlewares, "True or False")
-        for name in ("max_packets", "max_bytes", "max_sessions"):
-            value = getattr(self, name)
-            number = whole(value)
-            if number is None or number < 1:
-                raise _wrong(name, value, "a whole number above 0")
-            object.__setattr__(self, name, number)
+        check_options(self, "connection_state_recovery: ")
 
     def new_backlog(self, kept: Kept, namespace: Namespace) -> Backlog:
         """What keeps the events and clients of a namespace.
@@ -83,24 +96,4 @@ def choose_recovery(option: Any) -> RecoveryOptions | None:
         ValueError: It is something else, or has an option that is not there, or one
             with a value that is not allowed.
     """
-    if option is None or option is False:
-        return None
-    if option is True:
-        return RecoveryOptions()
-    if not isinstance(option, Mapping):
-        raise ValueError(
-            f"connection_state_recovery={option!r}: True, False or a dict expected"
-        )
-    names = [field.name for field in fields(RecoveryOptions)]
-    for name in option:
-        if name not in names:
-            near = get_close_matches(str(name), names, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"connection_state_recovery has no {name!r}{hint}")
-    return RecoveryOptions(**option)
-
-
-def _wrong(name: str, value: Any, expected: str) -> ValueError:
-    return ValueError(
-        f"connection_state_recovery: {name}={value!r}, {expected} expected"
-    )
+    return as_options(RecoveryOptions, "connection_state_recovery", option)

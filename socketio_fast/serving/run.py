@@ -226,7 +226,7 @@ def _http3(
             "webtransport=True without ssl_certfile: QUIC has TLS, and takes it from "
             "the files, not from an ssl.SSLContext"
         )
-    if "webtransport" not in eio.config.transports:
+    if not eio.config.has_webtransport:
         raise ValueError(
             f"webtransport=True, and transports={eio.config.transports}: "
             '"webtransport" is to be in it'

@@ -163,7 +163,6 @@ DIFFERENT: dict[str, str] = {
     },
     "engineio.AsyncClient": LATER,
     "engineio.Client": LATER,
-    "engineio.AsyncServer.__init__": "an unknown option is an error that names it",
     "engineio.AsyncServer.create_event": "asyncio.Event takes no arguments",
     **{
         f"engineio.{server}.{name}": reason

@@ -14,8 +14,8 @@ import socketio
 import socketio_fast.engineio
 from socketio_fast import AsyncServer, Server
 from socketio_fast.msgpack_packet import MsgPackPacket
-from socketio_fast.options.encodings import BUILT_IN, json_functions
-from socketio_fast.options.serializers import choose_encoding
+from socketio_fast.options.encoding import choose_encoding
+from socketio_fast.options.json_module import BUILT_IN, json_functions
 from socketio_fast.packet import Packet
 
 

@@ -7,13 +7,13 @@ from typing_extensions import Self, disjoint_base
 class Encoding: ...
 
 @final
-class JsonCodec(Encoding):
+class JsonEncoding(Encoding):
     def __new__(
         cls, dumps: Callable[[Any], str | bytes], loads: Callable[[str], Any]
     ) -> Self: ...
 
 @final
-class PacketCodec(Encoding):
+class PacketEncoding(Encoding):
     def __new__(cls, packet_class: type[Any]) -> Self: ...
 
 def claims_fit(data: bytes) -> bool: ...

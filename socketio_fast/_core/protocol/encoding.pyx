@@ -1,7 +1,7 @@
 """Encodings of Socket.IO packets that an application has chosen.
 
 A hub has no encoding by default, and calls `sio.decode` and `outgoing.packet` itself. A
-`Encoding` stands in for these two: `JsonCodec` with another JSON, `PacketCodec` with a
+`Encoding` stands in for these two: `JsonEncoding` with another JSON, `PacketEncoding` with a
 packet class of python-socketio's kind, which makes of a packet what it likes.
 
 What a client sent is judged here as `sio` judges it, whoever decoded it.
@@ -53,7 +53,7 @@ cdef class Encoding:
 
 
 @cython.final
-cdef class JsonCodec(Encoding):
+cdef class JsonEncoding(Encoding):
     """The packets of the protocol, with another JSON.
 
     Args:
@@ -91,7 +91,7 @@ cdef class JsonCodec(Encoding):
 
 
 @cython.final
-cdef class PacketCodec(Encoding):
+cdef class PacketEncoding(Encoding):
     """Packets of a class with python-socketio's interface.
 
     `packet_class(type, data=…, namespace=…, id=…).encode()` gives a message, str or

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from socketio_fast._core.protocol.encoding import Encoding, JsonCodec, PacketCodec
-from socketio_fast.options.encodings import BUILT_IN, json_functions
+from socketio_fast._core.protocol.encoding import Encoding, JsonEncoding, PacketEncoding
+from socketio_fast.options.json_module import BUILT_IN, json_functions
 from socketio_fast.packet import Packet
 
 
@@ -39,9 +39,9 @@ def choose_encoding(
         # Of this server alone; python-socketio sets it for all that use the class.
         packet_class = type(packet_class.__name__, (packet_class,), {"json": json})
     if serializer != "default":
-        return packet_class, PacketCodec(packet_class)
+        return packet_class, PacketEncoding(packet_class)
     if json is None:
         functions = json_functions(Packet.json)
     if functions is BUILT_IN:
         return packet_class, None
-    return packet_class, JsonCodec(functions.dumps, functions.loads)
+    return packet_class, JsonEncoding(functions.dumps, functions.loads)

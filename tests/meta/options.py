@@ -1,0 +1,205 @@
+"""What is written from the declarations of options: types for editors, and tables.
+
+``python -m tests.meta.options`` writes ``socketio_fast/options/typed.py`` and the
+tables of ``docs/options.md``. A test holds both to the declarations.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import textwrap
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import socketio_fast as socketio
+from socketio_fast.options.config import (
+    DeflateOptions,
+    EngineConfig,
+    EngineServerConfig,
+)
+from socketio_fast.options.declare import Option, declared
+from socketio_fast.options.limits import Limits
+from socketio_fast.options.recovery import RecoveryOptions
+from socketio_fast.options.server import ServerConfig
+
+ROOT = Path(__file__).parents[2]
+TYPED = ROOT / "socketio_fast" / "options" / "typed.py"
+DOCUMENT = ROOT / "docs" / "options.md"
+
+#: The declarations, by the comment that stands before their table in docs/options.md.
+DECLARATIONS: Mapping[str, type[Any]] = {
+    "socketio": ServerConfig,
+    "engineio": EngineServerConfig,
+    "per_message_deflate": DeflateOptions,
+    "connection_state_recovery": RecoveryOptions,
+    "limits": Limits,
+}
+# What a Socket.IO server gives to the Engine.IO server below it.
+CHOSEN = {"logger", "json", "async_handlers"}
+
+HEAD = '''\
+"""The options of servers as types, for editors and type checkers.
+
+`python -m tests.meta.options` writes this file from the declarations in
+`options/config.py` and `options/server.py`, and from the signature of `serve()`.
+Change those, not this file. Nothing here is used when a program runs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+if TYPE_CHECKING:
+    import os
+    import socket
+    import ssl
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from socketio_fast.options.config import DeflateOptions
+    from socketio_fast.options.limits import Limits
+    from socketio_fast.options.logs import AnyLogger
+    from socketio_fast.serving.proxies import TrustedProxies
+
+__all__ = [
+    "EngineAttributes",
+    "EngineKeywords",
+    "EngineOptions",
+    "ServeOptions",
+    "ServerOptions",
+]
+'''
+
+
+def named(constructor: Any) -> set[str]:
+    """The parameters that a constructor names itself."""
+    code = constructor.__init__.__code__
+    return set(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
+
+
+def typed() -> str:
+    """The text of ``options/typed.py``."""
+    engine = declared(EngineServerConfig)
+    by_name = named(socketio.engineio.AsyncServer)
+    keywords = [each for name, each in engine.items() if name not in by_name]
+    others = [
+        each
+        for name, each in engine.items()
+        if name in by_name and name not in CHOSEN | named(socketio.AsyncServer)
+    ]
+    own = [
+        each
+        for name, each in declared(ServerConfig).items()
+        if name not in named(socketio.AsyncServer)
+    ]
+    return "\n\n".join(
+        [
+            HEAD,
+            _class(
+                "EngineAttributes",
+                "",
+                "The options of Engine.IO as attributes of its servers.",
+                declared(EngineConfig).values(),
+            ),
+            _class(
+                "EngineKeywords",
+                "TypedDict, total=False",
+                "Options that servers of Engine.IO take by keyword only.",
+                keywords,
+            ),
+            _class(
+                "EngineOptions",
+                "EngineKeywords, total=False",
+                "Options of Engine.IO that servers of Socket.IO take.",
+                others,
+            ),
+            _class(
+                "ServerOptions",
+                "EngineOptions, total=False",
+                "Options that servers of Socket.IO take by keyword only.",
+                own,
+            ),
+            _serve(),
+        ]
+    )
+
+
+def _class(name: str, bases: str, doc: str, options: Iterable[Option]) -> str:
+    lines = [f"class {name}({bases}):" if bases else f"class {name}:"]
+    lines += [f'    """{doc}"""', ""]
+    for each in options:
+        kind = each.kind.replace("'", '"')
+        lines.append(f"    {each.name}: {kind}")
+        if bases:
+            lines += _docstring(each.meaning)
+    return "\n".join(lines) + "\n"
+
+
+def _docstring(text: str) -> list[str]:
+    whole = f'    """{text}"""'
+    if len(whole) <= 88:
+        return [whole]
+    lines = textwrap.wrap(
+        f'"""{text}',
+        84,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [*(f"    {line}" for line in lines), '    """']
+
+
+def _serve() -> str:
+    parameters = list(inspect.signature(socketio.serve).parameters.values())
+    lines = [
+        "class ServeOptions(TypedDict, total=False):",
+        '    """Options of :func:`socketio_fast.serve`, which ``run()`` has too."""',
+        "",
+    ]
+    for each in parameters:
+        if each.kind is each.KEYWORD_ONLY:
+            kind = str(each.annotation).replace("_ssl.", "ssl.")
+            lines.append(f"    {each.name}: {kind}")
+    return "\n".join(lines) + "\n"
+
+
+def table(config: type[Any]) -> str:
+    """The rows of a table of docs/options.md."""
+    lines = ["| option | type | default | meaning |", "|---|---|---|---|"]
+    for each in declared(config).values():
+        kind = each.kind.replace("|", "\\|").replace("'", '"')
+        lines.append(
+            f"| `{each.name}` | `{kind}` | {_amount(each)} | {_markdown(each.doc)} |"
+        )
+    return "\n".join(lines)
+
+
+def _amount(each: Option) -> str:
+    value, unit = each.default, each.unit
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return f"`{value!r}`"
+    if unit == "bytes" and value >= 1024 * 1024 and value % (1024 * 1024) == 0:
+        return f"{value // (1024 * 1024)} MiB"
+    return f"{value:,} {unit}".rstrip()
+
+
+def _markdown(doc: str) -> str:
+    text = re.sub(r"\bdocs/([\w-]+\.md)", r"[\1](\1)", doc)
+    return text.replace("``", "`")
+
+
+def rendered(text: str) -> str:
+    """docs/options.md with its tables as they should be."""
+    for name, config in DECLARATIONS.items():
+        mark = f"<!-- {name} -->\n"
+        before, found, after = text.partition(mark)
+        assert found, f"docs/options.md has no {mark.strip()}"
+        after = re.sub(r"\A(?:\|.*\n)*", "", after)
+        text = f"{before}{mark}{table(config)}\n{after}"
+    return text
+
+
+if __name__ == "__main__":
+    TYPED.write_text(typed())
+    DOCUMENT.write_text(rendered(DOCUMENT.read_text()))
