@@ -33,7 +33,7 @@ from socketio_fast.events import name_of
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.base import BaseManager
 from socketio_fast.managers.pubsub import AsyncPubSubManager
-from socketio_fast.options.config import EngineServerConfig
+from socketio_fast.options.config import EngineConfig, EngineServerConfig
 from socketio_fast.options.declare import declared, known, takes
 from socketio_fast.options.encoding import choose_encoding
 from socketio_fast.options.logs import AnyLogger, choose_logger, escaped
@@ -63,7 +63,7 @@ __all__ = ["AsyncServer"]
 T = TypeVar("T")
 
 
-@takes(ServerConfig, EngineServerConfig)
+@takes(ServerConfig, EngineConfig, EngineServerConfig)
 class AsyncServer(Emitter, Broadcasting, BaseServer):
     """A Socket.IO server for asyncio.
 
@@ -105,7 +105,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         **options: Unpack[ServerOptions],
     ) -> None:
         given: dict[str, Any] = known(
-            "AsyncServer", options, ServerConfig, EngineServerConfig
+            "AsyncServer", options, ServerConfig, EngineConfig, EngineServerConfig
         )
         own = declared(ServerConfig)
         config = ServerConfig(

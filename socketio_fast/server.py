@@ -19,7 +19,7 @@ from socketio_fast.events import name_of
 from socketio_fast.hosting.wsgi import Environ, StartResponse
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.sync import Manager, PubSubManager
-from socketio_fast.options.config import EngineServerConfig
+from socketio_fast.options.config import EngineConfig, EngineServerConfig
 from socketio_fast.options.declare import takes
 from socketio_fast.options.logs import AnyLogger
 from socketio_fast.options.server import ServerConfig
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["Server"]
 
 
-@takes(ServerConfig, EngineServerConfig)
+@takes(ServerConfig, EngineConfig, EngineServerConfig)
 class Server(Broadcasting, BaseServer):
     """A Socket.IO server for threads.
 

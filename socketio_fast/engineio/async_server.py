@@ -28,7 +28,7 @@ from socketio_fast.engineio.payload import server_limit
 from socketio_fast.exceptions import DisconnectedError
 from socketio_fast.handlers.signatures import positional
 from socketio_fast.handlers.slow import SlowHandlers
-from socketio_fast.options.config import EngineServerConfig
+from socketio_fast.options.config import EngineConfig, EngineServerConfig
 from socketio_fast.options.declare import known, takes
 from socketio_fast.options.json_module import json_functions
 from socketio_fast.options.logs import AnyLogger, choose_logger
@@ -49,7 +49,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _generate_id = BaseServer.generate_id
 
 
-@takes(EngineServerConfig)
+@takes(EngineConfig, EngineServerConfig)
 class AsyncServer(BaseServer):
     """An Engine.IO server for asyncio.
 
@@ -102,8 +102,18 @@ class AsyncServer(BaseServer):
             )
         super().__init__()
         self.async_mode = async_mode or "asgi"
-        config = EngineServerConfig(
+        given: dict[str, Any] = known(
+            "AsyncServer", options, EngineConfig, EngineServerConfig
+        )
+        own = EngineServerConfig(
             async_mode=async_mode,
+            logger=logger,
+            json=json,
+            async_handlers=async_handlers,
+            monitor_clients=monitor_clients,
+            allow_request=given.pop("allow_request", None),
+        )
+        config = EngineConfig(
             ping_interval=ping_interval,
             ping_timeout=ping_timeout,
             max_http_buffer_size=max_http_buffer_size,
@@ -113,12 +123,8 @@ class AsyncServer(BaseServer):
             cookie=cookie,
             cors_allowed_origins=cors_allowed_origins,
             cors_credentials=cors_credentials,
-            logger=logger,
-            json=json,
-            async_handlers=async_handlers,
-            monitor_clients=monitor_clients,
             transports=transports,
-            **known("AsyncServer", options, EngineServerConfig),
+            **given,
         )
         self.start_service_task = monitor_clients is not False
         self.logger = choose_logger(logger, "socketio_fast.engineio")
@@ -137,8 +143,8 @@ class AsyncServer(BaseServer):
         self.engine.refusals = Refusals(self.logger)
         self._slow_handlers = SlowHandlers(self._factory.logger)
         self._hooks = Hooks(self.engine)
-        if config.allow_request is not None:
-            self._hooks.allow_by(config.allow_request)
+        if own.allow_request is not None:
+            self._hooks.allow_by(own.allow_request)
         self._choose_ids(self.generate_id)
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, ClassVar, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
 
 from socketio_fast._core.engine.message_handlers import Callbacks
 from socketio_fast._core.engine.session import Engine, Session, generate_id
@@ -17,8 +17,12 @@ from socketio_fast.options.config import TRANSPORTS, EngineConfig
 from socketio_fast.options.declare import Option, declared
 from socketio_fast.options.json_module import JSON
 from socketio_fast.options.logs import Logger, escaped
-from socketio_fast.options.typed import EngineAttributes
 from socketio_fast.overrides import refuse_overrides
+
+if TYPE_CHECKING:
+    from socketio_fast.options.typed import EngineAttributes
+else:
+    EngineAttributes = object
 
 __all__ = ["BaseServer", "Reason", "is_ordered"]
 

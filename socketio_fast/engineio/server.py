@@ -16,7 +16,7 @@ from socketio_fast.engineio.base_server import ASYNC_MODES, AsyncHandlers, BaseS
 from socketio_fast.engineio.packet import Packet
 from socketio_fast.handlers.signatures import positional
 from socketio_fast.hosting.wsgi import Environ, Gateway, StartResponse
-from socketio_fast.options.config import EngineServerConfig
+from socketio_fast.options.config import EngineConfig, EngineServerConfig
 from socketio_fast.options.declare import takes
 from socketio_fast.options.logs import AnyLogger
 from socketio_fast.threads.facade import MAX_WORKERS, Threads
@@ -32,7 +32,7 @@ __all__ = ["Server", "check_async_mode", "saved_afterwards"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@takes(EngineServerConfig)
+@takes(EngineConfig, EngineServerConfig)
 class Server(Facade, BaseServer):
     """An Engine.IO server for threads.
 

@@ -415,9 +415,9 @@ class EngineConfig:
 
 
 @takes()
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineServerConfig(EngineConfig):
-    """All options of Engine.IO servers: the core's, and those that Python reads.
+@dataclass(kw_only=True, eq=False, repr=False)
+class EngineServerConfig:
+    """The other options of Engine.IO servers, which their constructors read.
 
     Args:
         **options: See docs/options.md.
@@ -456,3 +456,6 @@ class EngineServerConfig(EngineConfig):
         "``RequestRefusedError``.",
         _allow_request,
     )
+
+    def __post_init__(self) -> None:
+        check_options(self)

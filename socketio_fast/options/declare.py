@@ -12,10 +12,10 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from difflib import get_close_matches
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from socketio_fast.options.amounts import real, whole
 
@@ -42,8 +42,7 @@ C = TypeVar("C")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(NamedTuple):
     """One option.
 
     Args:
@@ -280,8 +279,7 @@ def takes(*configs: type[Any]) -> Callable[[type[C]], type[C]]:
 
     def show(cls: type[C]) -> type[C]:
         if configs:
-            init: Any = cls.__init__
-            init.__signature__ = _signature(init, configs)
+            cls.__signature__ = _Signature(cls, configs)  # type: ignore[attr-defined]
         if cls.__doc__:
             cls.__doc__ = _Help(cls.__doc__, configs or (cls,))  # type: ignore[assignment]
         return cls
@@ -289,25 +287,37 @@ def takes(*configs: type[Any]) -> Callable[[type[C]], type[C]]:
     return show
 
 
-def _signature(
-    init: Callable[..., Any], configs: tuple[type[Any], ...]
-) -> inspect.Signature:
-    signature = inspect.signature(init)
-    own = [each for each in signature.parameters.values() if each.name[0] != "_"]
-    named = {each.name for each in own}
-    others = {
-        name: inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=each.default,
-            annotation=each.kind,
-        )
-        for config in configs
-        for name, each in declared(config).items()
-        if name not in named
-    }
-    # **options stays at the end: other names are accepted with the value None.
-    return signature.replace(parameters=[*own[:-1], *others.values(), own[-1]])
+class _Signature:
+    """The signature of a class, in which options stand before ``**options``.
+
+    It is made when somebody asks for it, and is not that of a subclass with a
+    constructor of its own.
+    """
+
+    def __init__(self, cls: type[Any], configs: tuple[type[Any], ...]) -> None:
+        self._init = cls.__init__
+        self._configs = configs
+
+    def __get__(self, instance: object, owner: type[Any]) -> inspect.Signature:
+        if instance is not None or owner.__init__ is not self._init:
+            raise AttributeError("__signature__")
+        signature = inspect.signature(self._init)
+        _, *own = signature.parameters.values()
+        own = [each for each in own if each.name[0] != "_"]
+        named = {each.name for each in own}
+        others = {
+            name: inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=each.default,
+                annotation=each.kind,
+            )
+            for config in self._configs
+            for name, each in declared(config).items()
+            if name not in named
+        }
+        # **options stays at the end: other names are accepted with the value None.
+        return signature.replace(parameters=[*own[:-1], *others.values(), own[-1]])
 
 
 class _Help:

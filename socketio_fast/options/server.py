@@ -36,7 +36,7 @@ def _namespaces(label: str, given: Any) -> Sequence[str]:
 
 
 @takes()
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(kw_only=True, eq=False, repr=False)
 class ServerConfig:
     """The options of Socket.IO servers.
 

@@ -29,12 +29,12 @@ TYPED = ROOT / "socketio_fast" / "options" / "typed.py"
 DOCUMENT = ROOT / "docs" / "options.md"
 
 #: The declarations, by the comment that stands before their table in docs/options.md.
-DECLARATIONS: Mapping[str, type[Any]] = {
-    "socketio": ServerConfig,
-    "engineio": EngineServerConfig,
-    "per_message_deflate": DeflateOptions,
-    "connection_state_recovery": RecoveryOptions,
-    "limits": Limits,
+DECLARATIONS: Mapping[str, tuple[type[Any], ...]] = {
+    "socketio": (ServerConfig,),
+    "engineio": (EngineConfig, EngineServerConfig),
+    "per_message_deflate": (DeflateOptions,),
+    "connection_state_recovery": (RecoveryOptions,),
+    "limits": (Limits,),
 }
 # What a Socket.IO server gives to the Engine.IO server below it.
 CHOSEN = {"logger", "json", "async_handlers"}
@@ -81,7 +81,7 @@ def named(constructor: Any) -> set[str]:
 
 def typed() -> str:
     """The text of ``options/typed.py``."""
-    engine = declared(EngineServerConfig)
+    engine = {**declared(EngineConfig), **declared(EngineServerConfig)}
     by_name = named(socketio.engineio.AsyncServer)
     keywords = [each for name, each in engine.items() if name not in by_name]
     others = [
@@ -164,10 +164,10 @@ def _serve() -> str:
     return "\n".join(lines) + "\n"
 
 
-def table(config: type[Any]) -> str:
+def table(configs: tuple[type[Any], ...]) -> str:
     """The rows of a table of docs/options.md."""
     lines = ["| option | type | default | meaning |", "|---|---|---|---|"]
-    for each in declared(config).values():
+    for each in (each for config in configs for each in declared(config).values()):
         kind = each.kind.replace("|", "\\|").replace("'", '"')
         lines.append(
             f"| `{each.name}` | `{kind}` | {_amount(each)} | {_markdown(each.doc)} |"
@@ -191,12 +191,12 @@ def _markdown(doc: str) -> str:
 
 def rendered(text: str) -> str:
     """docs/options.md with its tables as they should be."""
-    for name, config in DECLARATIONS.items():
+    for name, configs in DECLARATIONS.items():
         mark = f"<!-- {name} -->\n"
         before, found, after = text.partition(mark)
         assert found, f"docs/options.md has no {mark.strip()}"
         after = re.sub(r"\A(?:\|.*\n)*", "", after)
-        text = f"{before}{mark}{table(config)}\n{after}"
+        text = f"{before}{mark}{table(configs)}\n{after}"
     return text
 
 

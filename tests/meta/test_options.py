@@ -35,7 +35,7 @@ servers = pytest.mark.parametrize(
 
 def of(server: Any) -> dict[str, Any]:
     """The declarations of a server's options."""
-    found = dict(declared(EngineServerConfig))
+    found = {**declared(EngineConfig), **declared(EngineServerConfig)}
     if server in (socketio.AsyncServer, socketio.Server):
         found |= declared(ServerConfig)
     return found
@@ -104,7 +104,9 @@ def test_help_tells_of_each_option_once(server: Any) -> None:
         assert told.count(name) == 1, name
 
 
-@pytest.mark.parametrize("config", options.DECLARATIONS.values())
+@pytest.mark.parametrize(
+    "config", [each for configs in options.DECLARATIONS.values() for each in configs]
+)
 def test_each_option_has_a_meaning_in_sentences(config: type[Any]) -> None:
     for each in declared(config).values():
         assert re.match(r"[A-Z\"`z]", each.doc), each
@@ -157,6 +159,18 @@ def test_the_class_for_typing_has_no_values() -> None:
     for name in declared(EngineConfig):
         assert name in vars(BaseServer), name
     assert set(typed.EngineAttributes.__annotations__) == set(declared(EngineConfig))
+
+
+def test_a_constructor_of_a_subclass_has_its_own_signature() -> None:
+    class Own(socketio.AsyncServer):
+        def __init__(self, color: str) -> None:
+            super().__init__()
+
+    class Same(socketio.AsyncServer):
+        pass
+
+    assert list(inspect.signature(Own).parameters) == ["color"]
+    assert inspect.signature(Same) == inspect.signature(socketio.AsyncServer)
 
 
 def test_a_new_option_is_one_declaration() -> None:
