@@ -12,19 +12,9 @@ from pathlib import Path
 import pytest
 
 import socketio_fast as socketio
+from docs.pages import ROOT, fences
 
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-SNIPPET = re.compile(r"^```python\n(.*?)^```", re.M | re.S)
-
-SNIPPETS = [
-    pytest.param(
-        match[1],
-        id=f"{page.name}:{page.read_text()[: match.start()].count(chr(10)) + 1}",
-    )
-    for page in PAGES
-    for match in SNIPPET.finditer(page.read_text())
-]
+SNIPPETS = [pytest.param(fence.text, id=str(fence)) for fence in fences("python")]
 PROGRAMS = [p for p in SNIPPETS if "def test_" not in p.values[0]]
 TESTS = [p for p in SNIPPETS if "def test_" in p.values[0]]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import socketio_fast as socketio
 from meta import options
+from socketio_fast import __main__ as command
 from socketio_fast.engineio.base_server import BaseServer
 from socketio_fast.options import typed
 from socketio_fast.options.config import EngineConfig, EngineServerConfig
@@ -252,6 +252,18 @@ def test_instrument_takes_what_the_admin_ui_takes(cls: Any) -> None:
     }
 
 
-def test_the_page_of_options_is_in_the_list_of_pages() -> None:
-    readme = Path(options.ROOT / "README.md").read_text()
-    assert "(docs/options.md)" in readme
+def test_the_command_has_a_flag_for_what_serve_takes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        command.main(["run", "--help"])
+    flags = set(re.findall(r"--([\w-]+)", capsys.readouterr().out))
+    in_python = {"sock", "ssl"}
+    names = {"static" if name == "static_files" else name for name in typed_serve()}
+    assert {name.replace("_", "-") for name in names - in_python} == flags - {
+        *("help", "host", "port"),
+    }
+
+
+def typed_serve() -> set[str]:
+    return set(typed.ServeOptions.__annotations__)

@@ -1,0 +1,69 @@
+"""README.md and docs/ as the tests read them: fences, commands, links."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+FENCE = re.compile(r"^```(?P<language>.*)\n(?P<text>(?:.*\n)*?)```$", re.M)
+#: Where a command begins in a line; what stands before it is not ours to check.
+PROGRAMS = (
+    "socketio-fast",
+    "python -m socketio_fast",
+    "uvicorn",
+    "hypercorn",
+    "granian",
+    "gunicorn",
+)
+
+
+@dataclass(frozen=True)
+class Fence:
+    page: str
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}"
+
+
+def fences(*languages: str) -> list[Fence]:
+    """The fenced blocks of these languages; of all without arguments."""
+    found = []
+    for page in PAGES:
+        text = page.read_text()
+        for match in FENCE.finditer(text):
+            line = text[: match.start()].count("\n") + 1
+            fence = Fence(page.name, line, match["language"], match["text"])
+            if not languages or fence.language in languages:
+                found.append(fence)
+    return found
+
+
+def commands() -> Iterator[tuple[str, list[str]]]:
+    """Where commands of servers are told, and their words."""
+    for fence in fences("sh", "ini"):
+        for line in fence.text.replace("\\\n", " ").splitlines():
+            yield from _commands(str(fence), line.partition("  #")[0])
+    for fence in fences("yaml"):
+        for listed in re.findall(r"command: \[([^]]*)\]", fence.text):
+            yield from _commands(str(fence), re.sub(r'[",\n]', " ", listed))
+    for page in PAGES:
+        text = FENCE.sub("", page.read_text())
+        for code in re.findall(r"`([^`\n]+)`", text):
+            yield from _commands(page.name, code)
+
+
+def _commands(place: str, line: str) -> Iterator[tuple[str, list[str]]]:
+    for program in PROGRAMS:
+        match = re.search(rf"(?:^|[ =/]){re.escape(program)} (.*)", line)
+        if match is not None:
+            yield place, [program, *shlex.split(match[1])]
+            return
