@@ -24,6 +24,7 @@ from socketio_fast._core.socketio.emitter import Emitter
 from socketio_fast._core.socketio.hub import Namespace
 from socketio_fast._core.socketio.recovery import Kept
 from socketio_fast._core.socketio.rooms import Rooms
+from socketio_fast.arguments import arguments_of
 from socketio_fast.base_server import BaseServer, Handler
 from socketio_fast.coroutines import on_loop
 from socketio_fast.engineio.async_server import AsyncServer as EngineServer
@@ -42,14 +43,14 @@ from socketio_fast.options.server import ServerConfig
 from socketio_fast.overrides import is_overridden
 from socketio_fast.serving.client_files import choose_client_files
 from socketio_fast.serving.drain import DrainSummary
-from socketio_fast.sockets.ack import answer_to
+from socketio_fast.sockets.answers import wait_for_answer
+from socketio_fast.sockets.broadcast import Broadcasting, BroadcastOperator
 from socketio_fast.sockets.namespace import (
-    Namespaces,
     ParentNamespace,
     Predicate,
     SocketNamespace,
 )
-from socketio_fast.sockets.operators import Broadcasting, BroadcastOperator
+from socketio_fast.sockets.registry import Namespaces
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -164,11 +165,10 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         self.manager: AsyncManager = manager
         self.manager_initialized = False
         manager.set_server(self)
-        emit = type(manager).emit
-        # Whether nobody wants to know what is sent to clients of this process.
-        self._emits_itself = emit in (AsyncManager.emit, AsyncPubSubManager.emit)
+        # Whether the manager need not see what is sent to clients of this process.
+        self._emits_itself = not is_overridden(manager, "emit")
         self._distributed = isinstance(manager, AsyncPubSubManager)
-        if emit is not AsyncManager.emit:
+        if self._distributed or not self._emits_itself:
             self._bind_manager(manager)
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -350,7 +350,9 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         reply = Reply(asyncio.get_running_loop().create_future())
         try:
             if peer is not None and here and self._emits_itself:
-                peer.namespace.rooms.emit(_event(name, data), target, None, reply)
+                peer.namespace.rooms.emit(
+                    [name, *arguments_of(data)], target, None, reply
+                )
             else:
                 await self.emit(
                     name,
@@ -360,12 +362,12 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
                     callback=reply,
                     ignore_queue=ignore_queue,
                 )
-            return await answer_to(reply, target, name, timeout)
+            return await wait_for_answer(reply, target, name, timeout)
         finally:
             self.manager._forget_callback(reply)
             if peer is not None:
                 peer.cancel_ack(reply)
-            del reply  # see answer_to()
+            del reply  # see wait_for_answer()
 
     # Rooms.
 
@@ -604,11 +606,3 @@ def _manager(option: Any) -> AsyncManager:
             "socketio_fast's managers expected, or of a subclass of those"
         )
     return manager
-
-
-def _event(event: str, data: Any) -> list[Any]:
-    if data is None:
-        return [event]
-    if isinstance(data, tuple):
-        return [event, *data]
-    return [event, data]

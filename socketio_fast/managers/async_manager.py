@@ -8,10 +8,12 @@ from typing import Any
 
 from socketio_fast._core.socketio.acks import Reply
 from socketio_fast._core.socketio.rooms import check_sendable, one_or_several
+from socketio_fast.arguments import arguments_of
 from socketio_fast.managers.base import BaseManager
-from socketio_fast.managers.cluster import Scope, describe
-from socketio_fast.managers.messages import arguments
 from socketio_fast.options.logs import escaped
+from socketio_fast.overrides import is_overridden
+from socketio_fast.sockets.handshake import describe
+from socketio_fast.sockets.scope import Scope
 
 __all__ = ["AsyncManager"]
 
@@ -65,7 +67,9 @@ class AsyncManager(BaseManager):
         """
         to = one_or_several(room if to is None else to)
         skip_sid = one_or_several(skip_sid)
-        blocked = self._emit(event, arguments(data), namespace, to, skip_sid, callback)
+        blocked = self._emit(
+            event, arguments_of(data), namespace, to, skip_sid, callback
+        )
         if blocked is not None:
             await blocked
 
@@ -133,7 +137,7 @@ class AsyncManager(BaseManager):
             return None
         return ns.rooms.emit([event, *args], to, skip_sid, callback)
 
-    # What operators ask for, see socketio_fast.sockets.operators.
+    # What operators ask for, see socketio_fast.sockets.broadcast.
 
     async def _broadcast(
         self,
@@ -149,7 +153,7 @@ class AsyncManager(BaseManager):
         if ns is None:
             return
         skipped = scope.skipped(ns)
-        if type(self).emit is not AsyncManager.emit and not scope.local:
+        if not scope.local and is_overridden(self, "emit"):
             # A subclass wants to see what is sent.
             await self.emit(
                 event, tuple(args), namespace, room=scope.to, skip_sid=skipped

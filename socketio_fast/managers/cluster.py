@@ -22,21 +22,21 @@ import asyncio
 import inspect
 import itertools
 import weakref
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from socketio_fast import exceptions
 from socketio_fast._core.engine.failures import ends_task, log_failure
-from socketio_fast._core.socketio.rooms import one_or_several
 from socketio_fast.managers.lifetime import run_for
 from socketio_fast.managers.messages import unpack
+from socketio_fast.sockets.answers import Answers
+from socketio_fast.sockets.scope import Scope
 
 if TYPE_CHECKING:
     from socketio_fast._core.socketio.peer import Peer
     from socketio_fast.managers.pubsub import AsyncPubSubManager
 
-__all__ = ["Cluster", "Scope", "answer_of", "describe", "respond_to", "rooms_of"]
+__all__ = ["Cluster", "respond_to"]
 
 Message = dict[str, Any]
 
@@ -50,99 +50,6 @@ REQUEST_TIMEOUT = 5
 # Seconds that clients have here to acknowledge what another server has asked without a
 # limit of time.
 ASK_LIFETIME = 3600
-
-
-def rooms_of(rooms: Iterable[Any]) -> tuple[Any, ...]:
-    """Rooms, of which some may be lists of rooms."""
-    found: list[Any] = []
-    for room in map(one_or_several, rooms):
-        if isinstance(room, (list, tuple, set, frozenset)):
-            found.extend(room)
-        else:
-            found.append(room)
-    return tuple(found)
-
-
-def answer_of(arguments: list[Any]) -> Any:
-    """An acknowledgement: ``None``, its argument, or a tuple of several."""
-    if len(arguments) > 1:
-        return tuple(arguments)
-    return arguments[0] if arguments else None
-
-
-@dataclass(frozen=True)
-class Scope:
-    """Some of the clients of a namespace: in any of ``rooms``, all if there are none,
-    but in none of ``excepted``."""
-
-    rooms: tuple[Any, ...] = ()
-    excepted: tuple[Any, ...] = ()
-    local: bool = False
-
-    def with_rooms(self, rooms: Iterable[Any]) -> Scope:
-        """Those in these rooms too."""
-        return replace(self, rooms=(*self.rooms, *rooms_of(rooms)))
-
-    def without(self, rooms: Iterable[Any]) -> Scope:
-        """Without those in these rooms."""
-        return replace(self, excepted=(*self.excepted, *rooms_of(rooms)))
-
-    def locally(self) -> Scope:
-        """Those of this process."""
-        return replace(self, local=True)
-
-    @property
-    def to(self) -> list[Any] | None:
-        """The rooms, as ``emit()`` takes them."""
-        return list(self.rooms) if self.rooms else None
-
-    def skipped(self, ns: Any) -> list[str] | None:
-        """The clients that are excepted, as ``emit()`` takes them."""
-        if not self.excepted:
-            return None
-        skipped = [sid for room in self.excepted for sid in ns.rooms.members(room)]
-        if ns.recovery is not None:
-            # What they would miss is not for those who are away either.
-            away = ns.recovery.away_in
-            skipped += [sid for room in self.excepted for sid in away(room)]
-        return skipped
-
-    def peers(self, ns: Any) -> list[Peer]:
-        """The clients of a namespace, as they are now."""
-        skipped = set(self.skipped(ns) or ())
-        return [
-            ns.peers[sid]
-            for sid in ns.rooms.members(self.to)
-            if sid not in skipped and ns.peers[sid].connected
-        ]
-
-    @property
-    def message(self) -> list[Any]:
-        """As it stands in messages."""
-        return [list(self.rooms), list(self.excepted)]
-
-    @staticmethod
-    def of(message: Any) -> Scope:
-        """Of a message.
-
-        Raises:
-            ValueError: It is not what :attr:`message` gives.
-        """
-        rooms, excepted = message
-        return Scope(tuple(rooms), tuple(excepted), True)
-
-
-def describe(peer: Peer) -> dict[str, Any]:
-    """What others may know of a client: that of ``fetch_sockets()``."""
-    from socketio_fast.sockets.socket import handshake_of
-
-    data = peer.session.data or {}
-    return {
-        "id": peer.sid,
-        "handshake": handshake_of(peer),
-        "rooms": [peer.sid, *(peer.rooms or ())],
-        "data": data.get(peer.namespace.name, {}),
-    }
 
 
 async def respond_to(server: Any, namespace: str, event: str, args: list[Any]) -> Any:
@@ -306,6 +213,56 @@ class Cluster:
                 f"have not answered in {REQUEST_TIMEOUT} s",
             )
         return answers
+
+    async def ask(self, answers: Answers, **message: Any) -> None:
+        """Ask the clients of all other servers to acknowledge an event.
+
+        Args:
+            answers: It is told whom the others ask, and what these answer.
+            **message: What a request with the action ``ask`` has.
+        """
+        await self.discover()
+        clients: dict[str, list[str]] = {}  # whom each other server has asked
+        hosts = set(self.hosts)
+        answers.others(len(hosts))
+
+        def answered(host: str, answer: Any) -> None:
+            if "asked" in answer:
+                if host not in hosts:
+                    answers.others(1)
+                    hosts.add(host)
+                clients[host] = answer["asked"]
+                answers.of_host(answer["asked"])
+            elif "gone" in answer:
+                answers.gone(answer["gone"])
+            else:
+                answers.answered(answer["sid"], unpack(*answer["arguments"]))
+
+        def failed(host: str) -> None:
+            if host in hosts:
+                sids = clients.get(host)
+                why = "another server has gone"
+                answers.host_failed(why, sids or (), sids is not None)
+
+        number = self.open(answered, failed)
+        answers.on_close(lambda: self.forget(number))
+        await self._manager._send("request", id=number, action="ask", **message)
+
+    async def server_side_ask(self, **message: Any) -> list[Any]:
+        """What the first listener to an event on each other server returns.
+
+        Args:
+            **message: What a request with the action ``server_side_emit`` has.
+
+        Raises:
+            BroadcastTimeoutError: Some have not answered in time, or have gone.
+        """
+        try:
+            answers = await self.request("server_side_emit", **message)
+        except exceptions.BroadcastTimeoutError as exc:
+            exc.responses = [unpack(*answer)[0] for answer in exc.responses]
+            raise
+        return [(unpack(*answer) or [None])[0] for answer in answers]
 
     # Answering.
 

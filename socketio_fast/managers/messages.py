@@ -26,7 +26,7 @@ import orjson
 from socketio_fast._core.protocol.sio import dumps_json
 from socketio_fast.payloads import plain
 
-__all__ = ["JSON", "arguments", "pack", "unpack"]
+__all__ = ["JSON", "pack", "unpack"]
 
 
 class JSON:
@@ -52,13 +52,6 @@ class JSON:
             return orjson.loads(text)
         except orjson.JSONDecodeError:
             return json.loads(text, parse_constant=lambda name: None)
-
-
-def arguments(data: Any) -> list[Any]:
-    """The arguments of an event: ``None`` is none, a tuple several."""
-    if data is None:
-        return []
-    return list(data) if isinstance(data, tuple) else [data]
 
 
 def pack(args: list[Any], replace: bool = True) -> tuple[list[Any], bool]:

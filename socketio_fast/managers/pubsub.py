@@ -11,36 +11,34 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import time
 import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
-from socketio_fast._core.engine.failures import contain, defer_exit, ends_task
+from socketio_fast._core.engine.failures import defer_exit, ends_task
 from socketio_fast._core.socketio.acks import Reply
 from socketio_fast._core.socketio.rooms import one_or_several
+from socketio_fast.arguments import arguments_of
 from socketio_fast.engineio import json as engineio_json
-from socketio_fast.exceptions import BroadcastTimeoutError, TimeoutError
 from socketio_fast.managers.async_manager import AsyncManager
-from socketio_fast.managers.cluster import Cluster, Scope
+from socketio_fast.managers.cluster import Cluster
 from socketio_fast.managers.lifetime import run_for
-from socketio_fast.managers.messages import JSON, arguments, pack, unpack
+from socketio_fast.managers.messages import JSON, pack
 from socketio_fast.managers.outage import Outage
+from socketio_fast.managers.remote import RemoteCallbacks, receive_for
 from socketio_fast.options.logs import AnyLogger, as_logger
 from socketio_fast.overrides import refuse_overrides
+from socketio_fast.sockets.scope import Scope
 
 __all__ = ["AsyncPubSubManager"]
 
 Message = dict[str, Any]
 Callback = Callable[..., Any]
 
-# Seconds that other processes have for an acknowledgement: nobody tells that a client
-# of theirs has gone, and the callback would be kept for ever.
-CALLBACK_LIFETIME = 3600
-# Such acknowledgements that are waited for, at most.
-MAX_CALLBACKS = 100_000
+#: What managers had before a fork: it is kept, so that no destructor runs.
+abandoned: list[dict[str, Any]] = []
 
 # Messages that may wait for the end of an attempt to reach a broker that was away.
 OUTBOX_SIZE = 1000
@@ -125,10 +123,10 @@ class AsyncPubSubManager(AsyncManager):
         #: The other servers on the channel, and what they are asked.
         self.cluster = Cluster(self)
         self._ids = itertools.count(1)
-        self._first_callback = 1
-        self._given_up = 0
+        self._waiting = RemoteCallbacks(self)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = os.getpid()
+        #: Whether it has been logged that something is not a message.
         self._refused = False
         self._reset()
 
@@ -165,7 +163,7 @@ class AsyncPubSubManager(AsyncManager):
         self.thread = None
         self._use(loop)
         if not self.write_only:
-            self.thread = run_for(self, _receive_for, loop)
+            self.thread = run_for(self, receive_for, loop)
         self._get_logger().info("%s backend initialized.", self.name)
 
     def _use(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -276,7 +274,7 @@ class AsyncPubSubManager(AsyncManager):
             await super().emit(event, data, namespace, room, skip_sid, callback)
             return
         # What python-socketio takes for no argument.
-        args = [None] if data is None else arguments(data)
+        args = [None] if data is None else arguments_of(data)
         answer = None
         if callback is not None:
             if self.server is None:
@@ -288,7 +286,7 @@ class AsyncPubSubManager(AsyncManager):
             number = next(self._ids)
             answer = [_plain(room), namespace, number]
             if not self.is_sid_room(namespace, room):
-                self._expect(number, callback)
+                self._waiting.add(number, callback)
                 callback = partial(self.trigger_callback, room, number)
                 callback = partial(_spread, callback)
         own = [] if len(args) == 1 and args[0] is None else args
@@ -426,36 +424,9 @@ class AsyncPubSubManager(AsyncManager):
         )
         if scope.local:
             return
-        await self.cluster.discover()
-        clients: dict[str, list[str]] = {}  # of each other server
-        hosts = set(self.cluster.hosts)
-        answers.others(len(hosts))
-
-        def answered(host: str, answer: Any) -> None:
-            if "asked" in answer:
-                if host not in hosts:
-                    answers.others(1)
-                    hosts.add(host)
-                clients[host] = answer["asked"]
-                answers.of_host(answer["asked"])
-            elif "gone" in answer:
-                answers.gone(answer["gone"])
-            else:
-                answers.answered(answer["sid"], unpack(*answer["arguments"]))
-
-        def failed(host: str) -> None:
-            if host in hosts:
-                sids = clients.get(host)
-                why = "another server has gone"
-                answers.host_failed(why, sids or (), sids is not None)
-
-        number = self.cluster.open(answered, failed)
-        answers.on_close(lambda: self.cluster.forget(number))
         packed, binary = self._pack(args)
-        await self._send(
-            "request",
-            id=number,
-            action="ask",
+        await self.cluster.ask(
+            answers,
             event=event,
             data=packed,
             binary=binary,
@@ -502,15 +473,9 @@ class AsyncPubSubManager(AsyncManager):
         self, namespace: str, event: str, args: list[Any]
     ) -> list[Any]:
         packed, binary = self._pack(args)
-        message = {"namespace": namespace, "event": event}
-        try:
-            answers = await self.cluster.request(
-                "server_side_emit", data=packed, binary=binary, **message
-            )
-        except BroadcastTimeoutError as exc:
-            exc.responses = [unpack(*answer)[0] for answer in exc.responses]
-            raise
-        return [(unpack(*answer) or [None])[0] for answer in answers]
+        return await self.cluster.server_side_ask(
+            namespace=namespace, event=event, data=packed, binary=binary
+        )
 
     async def _server_count(self) -> int:
         await self.cluster.discover()
@@ -604,47 +569,6 @@ class AsyncPubSubManager(AsyncManager):
 
     # Acknowledgements of clients of other processes.
 
-    def _expect(self, number: int, callback: Callback) -> None:
-        now = time.monotonic()
-        # They are in the order in which they were made.
-        while self.callbacks:
-            oldest = self._oldest_callback()
-            if len(self.callbacks) >= MAX_CALLBACKS:
-                self._give_up(oldest)
-            elif self.callbacks[oldest][0] <= now:
-                del self.callbacks[oldest]
-            else:
-                break
-        self.callbacks[number] = (now + CALLBACK_LIFETIME, callback)
-        if isinstance(callback, Reply):
-            callback.number = number
-
-    def _oldest_callback(self) -> int:
-        # Not by iteration: in a dict that is a search, past all that have gone.
-        while self._first_callback not in self.callbacks:
-            self._first_callback += 1
-        return self._first_callback
-
-    def _give_up(self, number: int) -> None:
-        """Wait no more for an acknowledgement: there are too many."""
-        _, callback = self.callbacks.pop(number)
-        if not self._given_up:
-            self._get_logger().warning(
-                "more than %d acknowledgements of clients of other processes are "
-                "waited for on %s channel %r: the oldest are given up",
-                MAX_CALLBACKS,
-                self.name,
-                self.channel,
-            )
-        self._given_up += 1
-        if isinstance(callback, Reply):
-            callback.give_up(
-                TimeoutError(
-                    "another process has not acknowledged, and this one waits for "
-                    f"more than {MAX_CALLBACKS} acknowledgements"
-                )
-            )
-
     def _take_callback(self, sid: Any, id: int) -> Callback | None:
         entry: tuple[float, Callback] | None = self.callbacks.pop(id, None)
         return None if entry is None else entry[1]
@@ -671,151 +595,6 @@ class AsyncPubSubManager(AsyncManager):
             **message,
             host_id=host_id,
         )
-
-    # What others ask for.
-
-    def _stopped_receiving(self, error: BaseException) -> float:
-        """Seconds until it is tried again."""
-        defer_exit(asyncio.get_running_loop(), error)
-        self._subscribed.clear()
-        return self._receiving.failed(error, self._get_logger())
-
-    def _receive(self, message: Message | str | bytes) -> None:
-        logger = self._get_logger()
-        if not isinstance(message, dict):
-            try:
-                message = self.json.loads(message)
-            except Exception:  # RecursionError too, and whatever other JSON raises
-                message = {}
-        if not isinstance(message, dict) or "method" not in message:
-            if not self._refused:
-                self._refused = True
-                logger.warning(
-                    "what is not a JSON object with a method is ignored on %s channel "
-                    "%r, such as what python-socketio before 5.14 sends",
-                    self.name,
-                    self.channel,
-                )
-            return
-        method = message["method"]
-        logger.debug("pubsub message: %s", method)
-        own = message.get("host_id") == self.host_id
-        if own is not (method == "callback"):
-            return
-        try:
-            handle = _HANDLERS.get(method)
-            if handle is None:
-                logger.warning("unknown pubsub method %r", method)
-            else:
-                handle(self, message)
-        except (KeyError, TypeError, ValueError) as exc:
-            logger.warning("pubsub message %r refused: %r", method, exc)
-        except BaseException as exc:
-            loop = asyncio.get_running_loop()
-            contain(loop, logger, exc, "pubsub message %r failed", (method,))
-
-    def _on_emit(self, message: Message) -> None:
-        callback = None
-        if "excepted" in message:
-            ns = self._namespace(message.get("namespace") or "/")
-            if ns is not None:
-                scope = Scope.of([message.get("room") or [], message["excepted"]])
-                data = unpack(message["data"], message.get("binary"))
-                flags = message["volatile"], message["compress"]
-                self._broadcast_here(ns, [message["event"], *data], scope, *flags)
-            return
-        answer = message.get("callback")
-        if answer is not None:
-            room, namespace, number = answer
-            callback = partial(
-                self._return_callback, message["host_id"], room, namespace, number
-            )
-        self._emit(
-            message["event"],
-            unpack(message["data"], message.get("binary")),
-            message.get("namespace") or "/",
-            message.get("room"),
-            message.get("skip_sid"),
-            callback,
-        )
-
-    def _on_callback(self, message: Message) -> None:
-        args = message["args"]
-        if message.get("attachments"):
-            args = unpack([args, *message["attachments"]], True)
-        task = asyncio.ensure_future(
-            self.trigger_callback(message["sid"], message["id"], args)
-        )
-        self._answering.add(task)
-        task.add_done_callback(self._answered)
-
-    def _answered(self, task: asyncio.Future[Any]) -> None:
-        self._answering.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            self._get_logger().error(
-                "callback of an acknowledgement failed", exc_info=task.exception()
-            )
-
-    def _on_disconnect(self, message: Message) -> None:
-        self._disconnect_client(message["sid"], message.get("namespace") or "/")
-
-    def _on_enter_room(self, message: Message) -> None:
-        namespace = message.get("namespace") or "/"
-        if self.is_sid_room(namespace, message["sid"]):
-            self.basic_enter_room(message["sid"], namespace, message["room"])
-
-    def _on_leave_room(self, message: Message) -> None:
-        namespace = message.get("namespace") or "/"
-        self.basic_leave_room(message["sid"], namespace, message["room"])
-
-    def _on_close_room(self, message: Message) -> None:
-        self.basic_close_room(message["room"], message.get("namespace") or "/")
-
-
-async def _receive_for(found: Callable[[], AsyncPubSubManager | None]) -> None:
-    """Receive what others publish."""
-    while (manager := found()) is not None:
-        listening = manager._listen()
-        del manager
-        try:
-            async for message in listening:
-                if (manager := found()) is None:
-                    return
-                manager._on_subscribed()
-                manager._receive(message)
-                del manager
-            raise EOFError("the subscription has ended")
-        except BaseException as exc:
-            if ends_task(exc) or (manager := found()) is None:
-                raise
-            delay = manager._stopped_receiving(exc)
-            del manager
-        await asyncio.sleep(delay)
-
-
-#: What managers had before a fork.
-abandoned: list[dict[str, Any]] = []
-
-
-def _on_cluster(manager: AsyncPubSubManager, message: Message) -> None:
-    manager.cluster.receive(message)
-
-
-_HANDLERS: dict[str, Callable[[AsyncPubSubManager, Message], None]] = {
-    "bye": _on_cluster,
-    "change": _on_cluster,
-    "heartbeat": _on_cluster,
-    "hello": _on_cluster,
-    "request": _on_cluster,
-    "response": _on_cluster,
-    "server_side_emit": _on_cluster,
-    "callback": AsyncPubSubManager._on_callback,
-    "close_room": AsyncPubSubManager._on_close_room,
-    "disconnect": AsyncPubSubManager._on_disconnect,
-    "emit": AsyncPubSubManager._on_emit,
-    "enter_room": AsyncPubSubManager._on_enter_room,
-    "leave_room": AsyncPubSubManager._on_leave_room,
-}
 
 
 def _spread(callback: Callable[[Sequence[Any]], Awaitable[Any]], *args: Any) -> Any:

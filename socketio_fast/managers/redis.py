@@ -11,7 +11,7 @@ from socketio_fast.managers.lifetime import released
 from socketio_fast.managers.pubsub import AsyncPubSubManager
 from socketio_fast.managers.sync import PubSubManager
 from socketio_fast.options.logs import AnyLogger
-from socketio_fast.overrides import refuse_overrides
+from socketio_fast.overrides import is_overridden, refuse_overrides
 
 __all__ = ["AsyncRedisManager", "RedisManager", "parse_redis_sentinel_url"]
 
@@ -108,7 +108,7 @@ class AsyncRedisManager(AsyncPubSubManager):
         if scheme.endswith("+sentinel"):
             parse_redis_sentinel_url(url)  # so that it fails here
         super().__init__(channel, write_only, logger, json)
-        if type(self)._publish is AsyncRedisManager._publish:
+        if not is_overridden(self, "_publish"):
             self._batch = BATCH
 
     def _reset(self) -> None:

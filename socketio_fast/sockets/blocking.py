@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
 from socketio_fast.engineio.connection import Connection
+from socketio_fast.sockets import adapter as adapters
+from socketio_fast.sockets import broadcast as operators
+from socketio_fast.sockets import events as socket_events
 from socketio_fast.sockets import namespace as socket_namespace
-from socketio_fast.sockets import operators
 from socketio_fast.sockets import socket as sockets
 from socketio_fast.threads.facade import Finder, Threads, check_handler
 from socketio_fast.threads.methods import (
@@ -142,7 +144,7 @@ class Broadcasting(Facade):
 
 
 class BroadcastOperator(Broadcasting, _Blocking):
-    """See :class:`socketio_fast.sockets.operators.BroadcastOperator`."""
+    """See :class:`socketio_fast.sockets.broadcast.BroadcastOperator`."""
 
     def __init__(self, inner: operators.BroadcastOperator, threads: Threads) -> None:
         self._inner = inner
@@ -178,7 +180,7 @@ class BroadcastOperator(Broadcasting, _Blocking):
 
 
 class RemoteSocket(_Blocking):
-    """See :class:`socketio_fast.sockets.operators.RemoteSocket`."""
+    """See :class:`socketio_fast.sockets.broadcast.RemoteSocket`."""
 
     def __init__(self, inner: operators.RemoteSocket, threads: Threads) -> None:
         self._inner = inner
@@ -202,9 +204,9 @@ class RemoteSocket(_Blocking):
 class _Listening(_Blocking):
     """What has listeners, which run in threads."""
 
-    off = changes(sockets.EventEmitter.off)
-    listeners = calls(sockets.EventEmitter.listeners)
-    remove_all_listeners = changes(sockets.EventEmitter.remove_all_listeners)
+    off = changes(socket_events.EventEmitter.off)
+    listeners = calls(socket_events.EventEmitter.listeners)
+    remove_all_listeners = changes(socket_events.EventEmitter.remove_all_listeners)
 
     def _register(self, event: Any, listener: Any, once: bool = False) -> Any:
         add = self._inner.once if once else self._inner.on
@@ -282,7 +284,7 @@ class SocketEmitter(_Emitting):
         self._threads = threads
 
 
-class Socket(_Emitting, _Listening, sockets.SocketEvents):
+class Socket(_Emitting, _Listening, socket_events.SocketEvents):
     """See :class:`socketio_fast.sockets.Socket`.
 
     Events that come while listeners of ``connection`` run wait until those have ended.
@@ -355,12 +357,12 @@ class Socket(_Emitting, _Listening, sockets.SocketEvents):
 class Adapter(_Events):
     """See :class:`socketio_fast.sockets.namespace.Adapter`."""
 
-    def __init__(self, inner: socket_namespace.Adapter, threads: Threads) -> None:
-        self._inner: socket_namespace.Adapter = inner
+    def __init__(self, inner: adapters.Adapter, threads: Threads) -> None:
+        self._inner: adapters.Adapter = inner
         self._threads = threads
 
-    rooms = reads(socket_namespace.Adapter, lambda adapter: adapter.rooms)
-    sids = reads(socket_namespace.Adapter, lambda adapter: adapter.sids)
+    rooms = reads(adapters.Adapter, lambda adapter: adapter.rooms)
+    sids = reads(adapters.Adapter, lambda adapter: adapter.sids)
 
 
 class _Namespace(Broadcasting, _Events):

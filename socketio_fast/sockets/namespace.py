@@ -1,29 +1,27 @@
-"""The socket API: namespaces as objects, those that are made on demand too."""
+"""Namespaces as objects: one, and a family whose members are made on demand."""
 
 from __future__ import annotations
 
 import asyncio
-import inspect
-import re
-import weakref
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
 
 from socketio_fast._core.engine.failures import log_failure
-from socketio_fast._core.socketio.contracts import NamespaceListener, RoomListener
-from socketio_fast._core.socketio.hub import MAX_NAME, Namespace
+from socketio_fast._core.socketio.contracts import NamespaceListener
+from socketio_fast._core.socketio.hub import Namespace
 from socketio_fast._core.socketio.peer import Peer
 from socketio_fast.coroutines import DONE, Begun
 from socketio_fast.handlers.middlewares import Middlewares, added
-from socketio_fast.managers.async_manager import AsyncManager
-from socketio_fast.managers.pubsub import AsyncPubSubManager
 from socketio_fast.options.logs import escaped
-from socketio_fast.sockets.operators import (
+from socketio_fast.overrides import is_overridden
+from socketio_fast.sockets.adapter import Adapter
+from socketio_fast.sockets.broadcast import (
     Broadcasting,
     BroadcastOperator,
     RemoteSocket,
 )
-from socketio_fast.sockets.socket import EventEmitter, Listener, Socket
+from socketio_fast.sockets.events import EventEmitter, Listener
+from socketio_fast.sockets.socket import Socket
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -31,97 +29,11 @@ if TYPE_CHECKING:
     from socketio_fast.async_server import AsyncServer
     from socketio_fast.events import EventName, Ts
 
-__all__ = ["Adapter", "Namespaces", "ParentNamespace", "SocketNamespace"]
+__all__ = ["ParentNamespace", "Predicate", "SocketNamespace"]
 
 F = TypeVar("F", bound=Listener)
 C = TypeVar("C", bound=Callable[[Socket], Any])
 Predicate = Callable[[str, Any], bool | Awaitable[bool]]
-
-# For clients that are here, they are basic_enter_room() and basic_leave_room().
-_OWN_CHANGES = (
-    *(AsyncManager.enter_room, AsyncManager.leave_room),
-    *(AsyncPubSubManager.enter_room, AsyncPubSubManager.leave_room),
-)
-
-_FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
-
-
-class Adapter(EventEmitter):
-    """The rooms of a namespace: who is in them, and when that changes.
-
-    Its events are ``create-room(room)``, ``delete-room(room)``, ``join-room(room,
-    sid)`` and ``leave-room(room, sid)``. A client's own room, named by its ``sid``, is
-    a room like others.
-    """
-
-    _own_events: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "create-room": ("room",),
-        "delete-room": ("room",),
-        "join-room": ("room", "sid"),
-        "leave-room": ("room", "sid"),
-    }
-
-    def __init__(self, nsp: SocketNamespace) -> None:
-        self._nsp = nsp
-
-    @overload
-    def on(self, event: str, listener: None = None) -> Callable[[F], F]: ...
-
-    @overload
-    def on(self, event: str, listener: F) -> F: ...
-
-    def on(self, event: str, listener: Any = None) -> Any:
-        """Listen to a change of rooms, or decorate what does.
-
-        Raises:
-            ValueError: There is no such event, or the listener takes other arguments.
-        """
-        if event not in self._own_events:
-            known = ", ".join(self._own_events)
-            raise ValueError(f"rooms have no event {event!r}: one of {known} expected")
-        if self._nsp._core.rooms is not None:
-            self._nsp._core.rooms.listener = _AdapterEvents(self)
-        return self._register(event, listener)
-
-    @property
-    def rooms(self) -> dict[Any, set[str]]:
-        """The sids in each room, those of clients' own too; a new dict."""
-        core = self._nsp._core
-        found: dict[Any, set[str]] = {sid: {sid} for sid in core.peers}
-        if core.rooms is not None:  # else it has ended
-            for room, members in core.rooms.rooms.items():
-                found[room] = {peer.sid for peer in members}
-        return found
-
-    @property
-    def sids(self) -> dict[str, set[Any]]:
-        """The rooms of each client, its own too; a new dict."""
-        return {
-            sid: {sid, *(peer.rooms or ())}
-            for sid, peer in self._nsp._core.peers.items()
-        }
-
-    def _fire_own(self, event: EventName[Unpack[Ts]], *args: Unpack[Ts]) -> bool:
-        return self._nsp._fire_own(self, event, *args)
-
-
-class _AdapterEvents(RoomListener):
-    """Fires the events of an adapter."""
-
-    def __init__(self, adapter: Adapter) -> None:
-        self._adapter = adapter
-
-    def room_created(self, room: Any) -> None:
-        self._adapter._fire_own("create-room", room)
-
-    def room_deleted(self, room: Any) -> None:
-        self._adapter._fire_own("delete-room", room)
-
-    def room_joined(self, room: Any, sid: str) -> None:
-        self._adapter._fire_own("join-room", room, sid)
-
-    def room_left(self, room: Any, sid: str) -> None:
-        self._adapter._fire_own("leave-room", room, sid)
 
 
 class _Sockets(Mapping[str, Socket]):
@@ -320,7 +232,8 @@ class SocketNamespace(_Namespace):
         """
         manager = self.server.manager
         name = f"{change}_room"
-        if getattr(type(manager), name) in _OWN_CHANGES:
+        if not is_overridden(manager, name):
+            # For a client of this process our managers do no more than this.
             for room in rooms:
                 getattr(manager, f"basic_{name}")(sid, self.name, room)
             return DONE
@@ -345,7 +258,7 @@ class SocketNamespace(_Namespace):
 
         Raises:
             ValueError: The name is one of
-                :data:`~socketio_fast.sockets.socket.RESERVED_EVENTS`.
+                :data:`~socketio_fast.sockets.RESERVED_EVENTS`.
             TypeError: An argument is not JSON with bytes in it.
         """
         await self._broadcast().emit(event, *args)
@@ -426,124 +339,3 @@ class ParentNamespace(_Namespace):
     def _broadcast(self) -> BroadcastOperator:
         names = tuple(child.name for child in self.children)
         return BroadcastOperator(self.server, names)
-
-
-class Namespaces:
-    """The namespaces of a server that :meth:`of` has been asked for.
-
-    Args:
-        server: The server.
-    """
-
-    def __init__(self, server: AsyncServer) -> None:
-        self._of_server = weakref.ref(server)
-        self._known: dict[str, SocketNamespace] = {}
-        self._parents: dict[Any, ParentNamespace] = {}
-
-    @property
-    def _server(self) -> AsyncServer:
-        server = self._of_server()
-        assert server is not None
-        return server
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._known
-
-    def of(self, name: Any) -> Any:
-        """See :meth:`socketio_fast.AsyncServer.of`."""
-        if isinstance(name, str) and not _FIELD.search(name):
-            return self._named(name if name.startswith("/") else "/" + name)
-        if name in self._parents:
-            return self._parents[name]
-        if isinstance(name, str):
-            name = name if name.startswith("/") else "/" + name
-            match: Any = _pattern(name).fullmatch
-            shown = name
-        elif isinstance(name, re.Pattern):
-            match, shown = name.search, f"/{name.pattern}/"
-        elif callable(name):
-            match, shown = name, getattr(name, "__name__", repr(name))
-        else:
-            raise TypeError(
-                f"of({name!r}): a name, a pattern, a compiled regular expression or a "
-                "function (name, auth) expected"
-            )
-        parent = ParentNamespace(self._server, shown, match, name)
-        self._parents[name] = parent
-        self._server._hub.resolve = self._resolve
-        return parent
-
-    def _named(self, name: str) -> SocketNamespace:
-        nsp = self._known.get(name)
-        if nsp is not None:
-            return nsp
-        for parent in self._parents.values():
-            if isinstance(parent._key, (str, re.Pattern)):
-                found = parent._match(name)
-                if found:
-                    return self._born(parent._child(name, found.groupdict()))
-        return self._born(SocketNamespace(self._server, name))
-
-    def _born(self, nsp: SocketNamespace) -> SocketNamespace:
-        self._known[nsp.name] = nsp
-        main = self._known.get("/")
-        if nsp.name != "/" and main is not None:
-            main._fire_own(main, "new_namespace", nsp)
-        return nsp
-
-    def _has(self, nsp: SocketNamespace) -> bool:
-        return self._known.get(nsp.name) is nsp
-
-    def _forget(self, nsp: SocketNamespace) -> None:
-        if self._has(nsp):
-            del self._known[nsp.name]
-        if nsp.parent is not None:
-            nsp.parent.children.discard(nsp)
-
-    async def _resolve(self, name: str, auth: Any) -> Namespace | None:
-        """The namespace that a client asks for; None if no family has it.
-
-        One that only handlers of functions have made may be of a family, whose
-        middlewares guard it.
-        """
-        if name in self._known:
-            return self._known[name]._core
-        if len(name) > MAX_NAME:
-            return None
-        for parent in list(self._parents.values()):
-            params: Mapping[str, str] | None = None
-            if isinstance(parent._key, (str, re.Pattern)):
-                found = parent._match(name)
-                params = found.groupdict() if found else None
-            else:
-                found = parent._match(name, auth)
-                if inspect.isawaitable(found):
-                    found = await found
-            if found:
-                nsp = self._known.get(name)  # it may be there by now
-                if nsp is None:
-                    nsp = self._born(parent._child(name, params))
-                    # One with handlers of functions stays for those.
-                    nsp._core.member = not self._server._has_handlers(name)
-                return nsp._core
-        return None
-
-
-def _pattern(name: str) -> re.Pattern[str]:
-    """The regular expression of ``"/org/{org}/chat"``."""
-    parts = _FIELD.split(name)  # text, field, text, …
-    fields = parts[1::2]
-    if len(set(fields)) != len(fields):
-        raise ValueError(f"of({name!r}): a parameter is there twice")
-    for i in range(1, len(parts), 2):
-        text = parts[i + 1]
-        one = "[^/]"
-        if i + 2 < len(parts) and "/" not in text:
-            if not text:
-                raise ValueError(f"of({name!r}): two parameters need text between them")
-            # It ends where that text begins first. If each such place were tried, the
-            # time would grow with a power of the name's length.
-            one = f"(?:(?!{re.escape(text)})[^/])"
-        parts[i] = f"(?P<{parts[i]}>{one}+)"
-    parts[::2] = map(re.escape, parts[::2])
-    return re.compile("".join(parts))

@@ -1,238 +1,41 @@
-"""The socket API: clients as objects, with Node's names for what they do."""
+"""One client in one namespace as an object, with Node's names for what it does."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
-from urllib.parse import parse_qsl
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from socketio_fast import exceptions
-from socketio_fast._core.engine.listeners import Listeners
-from socketio_fast._core.protocol.sio import RESERVED_EVENTS
 from socketio_fast._core.socketio.acks import Reply
 from socketio_fast._core.socketio.peer import Peer
-from socketio_fast._core.socketio.rooms import one_or_several
 from socketio_fast.coroutines import DONE, Begun, returns_coroutine
 from socketio_fast.engineio.connection import Connection
 from socketio_fast.engineio.flow import wait_below
-from socketio_fast.events import name_of
 from socketio_fast.handlers.middlewares import added
-from socketio_fast.handlers.signatures import adapt
 from socketio_fast.handlers.validation import validated
-from socketio_fast.sockets.ack import answer_to
+from socketio_fast.sockets.answers import wait_for_answer
+from socketio_fast.sockets.events import (
+    EventEmitter,
+    Listener,
+    SocketEvents,
+    check_event,
+)
+from socketio_fast.sockets.handshake import Handshake, make_handshake
+from socketio_fast.sockets.scope import several
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from socketio_fast.events import AnyEvent, Event, EventName, Ts
+    from socketio_fast.events import AnyEvent, EventName, Ts
+    from socketio_fast.sockets.broadcast import BroadcastOperator
     from socketio_fast.sockets.namespace import SocketNamespace
-    from socketio_fast.sockets.operators import BroadcastOperator
 
-__all__ = ["RESERVED_EVENTS", "EventEmitter", "Handshake", "Socket", "SocketEmitter"]
+__all__ = ["Socket", "SocketEmitter"]
 
-Listener = Callable[..., Any]
 F = TypeVar("F", bound=Listener)
-T = TypeVar("T")
-R = TypeVar("R", bound=Callable[[str], Any] | Callable[[], Any])
-E = TypeVar("E", bound=Callable[[Any], Any] | Callable[[], Any])
-
-
-def check_event(event: AnyEvent) -> str:
-    """The name of an event; ValueError if it must not be sent."""
-    name = name_of(event)
-    if name in RESERVED_EVENTS:
-        raise ValueError(f"{name!r} is a reserved event name: it cannot be emitted")
-    return name
-
-
-class EventEmitter(Listeners):
-    """What has events, and several listeners for each."""
-
-    #: The arguments that listeners of these events get; they may leave out the last.
-    _own_events: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-
-    def _adapted(self, event: Any, listener: Listener) -> Listener:
-        if not callable(listener):
-            raise TypeError(f"listener of {event!r} is not callable: {listener!r}")
-        if event not in self._own_events:
-            return listener
-        return adapt(listener, event, self._own_events[event])
-
-    def _register(
-        self, event: Any, listener: Any, once: bool = False, first: bool = False
-    ) -> Any:
-        event = name_of(event)
-
-        def register(function: Any) -> Any:
-            adapted = self._adapted(event, function)
-            if adapted is not function:
-                plain = getattr(function, "_listener", function)
-                adapted._listener = plain  # type: ignore[attr-defined]
-            self._add(event, adapted, once, first)
-            return function
-
-        return register if listener is None else register(listener)
-
-    def off(self, event: AnyEvent, listener: Listener | None = None) -> None:
-        """Remove a listener of an event, the one added last; all without ``listener``.
-
-        Nothing happens if it is not there.
-        """
-        self._remove(event, listener)
-
-    def listeners(self, event: AnyEvent) -> list[Listener]:
-        """The listeners of an event, in the order they are called."""
-        return self._listeners(event)
-
-    def remove_all_listeners(self, event: AnyEvent | None = None) -> None:
-        """Remove the listeners of an event, of all events without ``event``."""
-        if event is None:
-            self._remove_all()
-        else:
-            self._remove(event, None)
-
-
-@dataclass(frozen=True)
-class Handshake:
-    """The request that a client connected with, and what it brought."""
-
-    #: The headers, names in lower case; those sent twice are joined.
-    headers: dict[str, str]
-    #: When the client joined the namespace, as ISO 8601 has it (UTC).
-    time: str
-    #: The address of the client.
-    address: str
-    #: Whether the request came from a page, which names its origin.
-    xdomain: bool
-    #: Whether it came by TLS.
-    secure: bool
-    #: When the client joined, in seconds since 1970.
-    issued: float
-    #: The target of the request: path and query.
-    url: str
-    #: The parameters of the query; of those sent twice, the last.
-    query: dict[str, str]
-    #: What the client sent along, ``{}`` for nothing.
-    auth: Any
-
-
-def make_handshake(environ: Mapping[str, Any], issued: float, auth: Any) -> Handshake:
-    """The handshake of a WSGI environment, and when the client joined."""
-    headers = {
-        key[5:].lower().replace("_", "-"): value
-        for key, value in environ.items()
-        if key.startswith("HTTP_")
-    }
-    for key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-        if environ.get(key):
-            headers[key.lower().replace("_", "-")] = environ[key]
-    query = environ.get("QUERY_STRING", "")
-    path = environ.get("PATH_INFO", "")
-    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(issued))
-    return Handshake(
-        headers=headers,
-        time=f"{whole}.{int(issued % 1 * 1000):03}Z",
-        address=environ.get("REMOTE_ADDR", ""),
-        xdomain="origin" in headers,
-        secure=environ.get("wsgi.url_scheme") in ("https", "wss"),
-        issued=issued,
-        url=environ.get("RAW_URI") or (f"{path}?{query}" if query else path),
-        query=dict(parse_qsl(query, keep_blank_values=True)),
-        auth={} if auth is None else auth,
-    )
-
-
-def handshake_of(peer: Peer) -> dict[str, Any]:
-    """The handshake of a client, as other processes get it: a dict."""
-    socket: Any = peer.socket
-    issued = time.time() if socket is None else socket._issued
-    return asdict(make_handshake(peer.session.environ, issued, peer.auth))
-
-
-def several(rooms: Any) -> Iterable[Any]:
-    """A room, or several, as rooms; see ``one_or_several()``."""
-    rooms = one_or_several(rooms)
-    return rooms if isinstance(rooms, (list, tuple, set, frozenset)) else (rooms,)
-
-
-class SocketEvents:
-    """How one listens to a socket, with its types; sockets for threads share it."""
-
-    __slots__ = ()
-
-    # Of the class that it is mixed into.
-    _register: Callable[..., Any]
-
-    @overload
-    def on(
-        self, event: Literal["disconnect", "disconnecting"], listener: None = None
-    ) -> Callable[[R], R]: ...
-
-    @overload
-    def on(
-        self, event: Literal["error"], listener: None = None
-    ) -> Callable[[E], E]: ...
-
-    @overload
-    def on(
-        self, event: Event[Unpack[Ts]], listener: None = None
-    ) -> Callable[[Callable[[Unpack[Ts]], T]], Callable[[Unpack[Ts]], T]]: ...
-
-    @overload
-    def on(
-        self, event: Event[Unpack[Ts]], listener: Callable[[Unpack[Ts]], T]
-    ) -> Callable[[Unpack[Ts]], T]: ...
-
-    @overload
-    def on(self, event: str, listener: None = None) -> Callable[[F], F]: ...
-
-    @overload
-    def on(self, event: str, listener: F) -> F: ...
-
-    def on(self, event: AnyEvent, listener: Any = None) -> Any:
-        """Listen to an event of the client, or decorate what does.
-
-        It gets the arguments that the client sent. The socket's own events are
-        ``disconnecting(reason)``, while the client is still in its rooms;
-        ``disconnect(reason)``; ``error(error)``, what a listener, a handler or one of
-        :meth:`use` has raised; and ``slow(bytes)``, when more than ``high_water_mark``
-        wait for the client, again after it has been below half.
-
-        Args:
-            event: The name.
-            listener: A function or another callable; of ``AsyncServer``, a coroutine
-                function too.
-
-        Raises:
-            TypeError: It cannot be called, or is a coroutine function and is to run in
-                a thread.
-            ValueError: A listener of the socket's own events takes other arguments.
-        """
-        return self._register(event, listener)
-
-    @overload
-    def once(
-        self, event: Event[Unpack[Ts]], listener: None = None
-    ) -> Callable[[Callable[[Unpack[Ts]], T]], Callable[[Unpack[Ts]], T]]: ...
-
-    @overload
-    def once(
-        self, event: Event[Unpack[Ts]], listener: Callable[[Unpack[Ts]], T]
-    ) -> Callable[[Unpack[Ts]], T]: ...
-
-    @overload
-    def once(self, event: str, listener: None = None) -> Callable[[F], F]: ...
-
-    @overload
-    def once(self, event: str, listener: F) -> F: ...
-
-    def once(self, event: AnyEvent, listener: Any = None) -> Any:
-        """Listen to the next such event, and no others; see :meth:`on`."""
-        return self._register(event, listener, once=True)
 
 
 class Socket(EventEmitter, SocketEvents):
@@ -526,10 +329,10 @@ class Socket(EventEmitter, SocketEvents):
         reply = Reply(asyncio.get_running_loop().create_future())
         try:
             self._emit(name, args, reply, compress)
-            return await answer_to(reply, self.id, name, timeout)
+            return await wait_for_answer(reply, self.id, name, timeout)
         finally:
             self._peer.cancel_ack(reply)
-            del reply  # see answer_to()
+            del reply  # see wait_for_answer()
 
     def timeout(self, seconds: float | None) -> SocketEmitter:
         """For an :meth:`emit_with_ack` that waits so long, and not longer."""

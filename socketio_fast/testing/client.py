@@ -14,6 +14,7 @@ from socketio_fast import exceptions
 from socketio_fast._core.engine.session import Engine
 from socketio_fast._core.http.foreign import HostedWebSocket
 from socketio_fast._core.http.handshake import make_request
+from socketio_fast.arguments import arguments_of, value_of
 from socketio_fast.async_server import AsyncServer
 from socketio_fast.events import name_of
 from socketio_fast.hosting.common import EnvironSource, ask, bind
@@ -479,7 +480,7 @@ class Client(Listening):
                     f"no acknowledgement of {event!r} in {timeout} s; "
                     f"{self._what_came()}"
                 )
-            return _value(future.result())
+            return value_of(future.result())
         finally:
             self._acks.pop(id, None)
 
@@ -505,7 +506,7 @@ class Client(Listening):
             for i, came in enumerate(self.received):
                 if came.name == event:
                     del self.received[i]
-                    return _value(came.args)
+                    return value_of(came.args)
             if not self.connected:
                 raise AssertionError(f"no event {event!r}; {self._what_came()}")
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -573,9 +574,7 @@ class Client(Listening):
             return
 
         def ack(value: Any) -> None:
-            if value is None:
-                value = ()
-            values = list(value) if isinstance(value, tuple) else [value]
+            values = arguments_of(value)
             self.connection._send_packet(ACK, self.namespace, values, id)
 
         self.connection._run(function, event.args, None if id is None else ack)
@@ -611,12 +610,6 @@ class Client(Listening):
         events = ", ".join(map(str, self.received))
         state = "connected" if self.connected else f"disconnected: {self.reason}"
         return f"received: {events or 'nothing'}; {state}"
-
-
-def _value(args: Any) -> Any:
-    if len(args) > 1:
-        return tuple(args)
-    return args[0] if args else None
 
 
 def _pairs(items: Any) -> list[tuple[str, Any]]:

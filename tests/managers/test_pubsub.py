@@ -17,7 +17,7 @@ import pytest
 from managers.app import Client, until, within
 from socketio_fast import AsyncServer, PubSubManager, exceptions
 from socketio_fast.async_pubsub_manager import AsyncPubSubManager
-from socketio_fast.managers import pubsub
+from socketio_fast.managers import remote as pubsub
 
 Node = Callable[[Any], Awaitable[tuple[AsyncServer, str]]]
 Connect = Callable[[str], Awaitable[Client]]

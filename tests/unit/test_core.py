@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import socketio_fast
+import socketio_fast.sockets as sockets
 from socketio_fast._core.protocol import sio
-from socketio_fast.sockets import socket as sockets
 from unit.processes import python
 
 

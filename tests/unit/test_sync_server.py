@@ -24,7 +24,8 @@ from socketio_fast import (
     engineio,
     exceptions,
 )
-from socketio_fast.sockets import blocking, operators
+from socketio_fast.sockets import blocking
+from socketio_fast.sockets import broadcast as operators
 from socketio_fast.sockets import namespace as socket_namespace
 from socketio_fast.sockets import socket as sockets
 from unit.processes import python

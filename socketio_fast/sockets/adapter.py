@@ -1,0 +1,97 @@
+"""The rooms of a namespace as an object: who is in them, and when that changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
+
+from socketio_fast._core.socketio.contracts import RoomListener
+from socketio_fast.sockets.events import EventEmitter, Listener
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from socketio_fast.events import EventName, Ts
+    from socketio_fast.sockets.namespace import SocketNamespace
+
+__all__ = ["Adapter"]
+
+F = TypeVar("F", bound=Listener)
+
+
+class Adapter(EventEmitter):
+    """The rooms of a namespace: who is in them, and when that changes.
+
+    Its events are ``create-room(room)``, ``delete-room(room)``, ``join-room(room,
+    sid)`` and ``leave-room(room, sid)``. A client's own room, named by its ``sid``, is
+    a room like others.
+    """
+
+    _own_events: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "create-room": ("room",),
+        "delete-room": ("room",),
+        "join-room": ("room", "sid"),
+        "leave-room": ("room", "sid"),
+    }
+
+    def __init__(self, nsp: SocketNamespace) -> None:
+        self._nsp = nsp
+
+    @overload
+    def on(self, event: str, listener: None = None) -> Callable[[F], F]: ...
+
+    @overload
+    def on(self, event: str, listener: F) -> F: ...
+
+    def on(self, event: str, listener: Any = None) -> Any:
+        """Listen to a change of rooms, or decorate what does.
+
+        Raises:
+            ValueError: There is no such event, or the listener takes other arguments.
+        """
+        if event not in self._own_events:
+            known = ", ".join(self._own_events)
+            raise ValueError(f"rooms have no event {event!r}: one of {known} expected")
+        if self._nsp._core.rooms is not None:
+            self._nsp._core.rooms.listener = _AdapterEvents(self)
+        return self._register(event, listener)
+
+    @property
+    def rooms(self) -> dict[Any, set[str]]:
+        """The sids in each room, those of clients' own too; a new dict."""
+        core = self._nsp._core
+        found: dict[Any, set[str]] = {sid: {sid} for sid in core.peers}
+        if core.rooms is not None:  # else it has ended
+            for room, members in core.rooms.rooms.items():
+                found[room] = {peer.sid for peer in members}
+        return found
+
+    @property
+    def sids(self) -> dict[str, set[Any]]:
+        """The rooms of each client, its own too; a new dict."""
+        return {
+            sid: {sid, *(peer.rooms or ())}
+            for sid, peer in self._nsp._core.peers.items()
+        }
+
+
+class _AdapterEvents(RoomListener):
+    """Fires the events of an adapter."""
+
+    def __init__(self, adapter: Adapter) -> None:
+        self._adapter = adapter
+
+    def _fire(self, event: EventName[Unpack[Ts]], *args: Unpack[Ts]) -> None:
+        self._adapter._nsp._fire_own(self._adapter, event, *args)
+
+    def room_created(self, room: Any) -> None:
+        self._fire("create-room", room)
+
+    def room_deleted(self, room: Any) -> None:
+        self._fire("delete-room", room)
+
+    def room_joined(self, room: Any, sid: str) -> None:
+        self._fire("join-room", room, sid)
+
+    def room_left(self, room: Any, sid: str) -> None:
+        self._fire("leave-room", room, sid)

@@ -1,0 +1,161 @@
+"""How sockets, namespaces and rooms have listeners, and which events they may send."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
+
+from socketio_fast._core.engine.listeners import Listeners
+from socketio_fast._core.protocol.sio import RESERVED_EVENTS
+from socketio_fast.events import name_of
+from socketio_fast.handlers.signatures import adapt
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from socketio_fast.events import AnyEvent, Event, Ts
+
+__all__ = [
+    "RESERVED_EVENTS",
+    "EventEmitter",
+    "Listener",
+    "SocketEvents",
+    "check_event",
+]
+
+Listener = Callable[..., Any]
+F = TypeVar("F", bound=Listener)
+T = TypeVar("T")
+R = TypeVar("R", bound=Callable[[str], Any] | Callable[[], Any])
+E = TypeVar("E", bound=Callable[[Any], Any] | Callable[[], Any])
+
+
+def check_event(event: AnyEvent) -> str:
+    """The name of an event; ValueError if it must not be sent."""
+    name = name_of(event)
+    if name in RESERVED_EVENTS:
+        raise ValueError(f"{name!r} is a reserved event name: it cannot be emitted")
+    return name
+
+
+class EventEmitter(Listeners):
+    """What has events, and several listeners for each."""
+
+    #: The arguments that listeners of these events get; they may leave out the last.
+    _own_events: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+
+    def _adapted(self, event: Any, listener: Listener) -> Listener:
+        if not callable(listener):
+            raise TypeError(f"listener of {event!r} is not callable: {listener!r}")
+        if event not in self._own_events:
+            return listener
+        return adapt(listener, event, self._own_events[event])
+
+    def _register(
+        self, event: Any, listener: Any, once: bool = False, first: bool = False
+    ) -> Any:
+        event = name_of(event)
+
+        def register(function: Any) -> Any:
+            adapted = self._adapted(event, function)
+            if adapted is not function:
+                plain = getattr(function, "_listener", function)
+                adapted._listener = plain  # type: ignore[attr-defined]
+            self._add(event, adapted, once, first)
+            return function
+
+        return register if listener is None else register(listener)
+
+    def off(self, event: AnyEvent, listener: Listener | None = None) -> None:
+        """Remove a listener of an event, the one added last; all without ``listener``.
+
+        Nothing happens if it is not there.
+        """
+        self._remove(event, listener)
+
+    def listeners(self, event: AnyEvent) -> list[Listener]:
+        """The listeners of an event, in the order they are called."""
+        return self._listeners(event)
+
+    def remove_all_listeners(self, event: AnyEvent | None = None) -> None:
+        """Remove the listeners of an event, of all events without ``event``."""
+        if event is None:
+            self._remove_all()
+        else:
+            self._remove(event, None)
+
+
+class SocketEvents:
+    """How one listens to a socket, with its types; sockets for threads share it."""
+
+    __slots__ = ()
+
+    # Of the class that it is mixed into.
+    _register: Callable[..., Any]
+
+    @overload
+    def on(
+        self, event: Literal["disconnect", "disconnecting"], listener: None = None
+    ) -> Callable[[R], R]: ...
+
+    @overload
+    def on(
+        self, event: Literal["error"], listener: None = None
+    ) -> Callable[[E], E]: ...
+
+    @overload
+    def on(
+        self, event: Event[Unpack[Ts]], listener: None = None
+    ) -> Callable[[Callable[[Unpack[Ts]], T]], Callable[[Unpack[Ts]], T]]: ...
+
+    @overload
+    def on(
+        self, event: Event[Unpack[Ts]], listener: Callable[[Unpack[Ts]], T]
+    ) -> Callable[[Unpack[Ts]], T]: ...
+
+    @overload
+    def on(self, event: str, listener: None = None) -> Callable[[F], F]: ...
+
+    @overload
+    def on(self, event: str, listener: F) -> F: ...
+
+    def on(self, event: AnyEvent, listener: Any = None) -> Any:
+        """Listen to an event of the client, or decorate what does.
+
+        It gets the arguments that the client sent. The socket's own events are
+        ``disconnecting(reason)``, while the client is still in its rooms;
+        ``disconnect(reason)``; ``error(error)``, what a listener, a handler or one of
+        :meth:`use` has raised; and ``slow(bytes)``, when more than ``high_water_mark``
+        wait for the client, again after it has been below half.
+
+        Args:
+            event: The name.
+            listener: A function or another callable; of ``AsyncServer``, a coroutine
+                function too.
+
+        Raises:
+            TypeError: It cannot be called, or is a coroutine function and is to run in
+                a thread.
+            ValueError: A listener of the socket's own events takes other arguments.
+        """
+        return self._register(event, listener)
+
+    @overload
+    def once(
+        self, event: Event[Unpack[Ts]], listener: None = None
+    ) -> Callable[[Callable[[Unpack[Ts]], T]], Callable[[Unpack[Ts]], T]]: ...
+
+    @overload
+    def once(
+        self, event: Event[Unpack[Ts]], listener: Callable[[Unpack[Ts]], T]
+    ) -> Callable[[Unpack[Ts]], T]: ...
+
+    @overload
+    def once(self, event: str, listener: None = None) -> Callable[[F], F]: ...
+
+    @overload
+    def once(self, event: str, listener: F) -> F: ...
+
+    def once(self, event: AnyEvent, listener: Any = None) -> Any:
+        """Listen to the next such event, and no others; see :meth:`on`."""
+        return self._register(event, listener, once=True)
