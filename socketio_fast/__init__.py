@@ -24,7 +24,8 @@ from socketio_fast.middleware import Middleware, WSGIApp
 from socketio_fast.namespace import AsyncNamespace, Namespace
 from socketio_fast.options.limits import Limits, Rate
 from socketio_fast.server import Server
-from socketio_fast.serving.run import RunningServer, run, serve
+from socketio_fast.serving.run import run
+from socketio_fast.serving.serve import RunningServer, serve
 from socketio_fast.sockets.broadcast import BroadcastOperator, RemoteSocket
 from socketio_fast.sockets.namespace import ParentNamespace, SocketNamespace
 from socketio_fast.sockets.socket import Socket

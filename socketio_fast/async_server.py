@@ -179,6 +179,10 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
             self.manager_initialized = True
             self.manager.initialize()
 
+    def is_bound(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Whether it runs on this event loop; hosts call it."""
+        return self.manager_initialized and self.eio.is_bound(loop)
+
     def _log(self, message: str, *args: Any) -> None:
         if self.logger.isEnabledFor(logging.INFO):
             self.logger.info(message, *map(escaped, args))

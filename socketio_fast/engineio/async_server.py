@@ -164,6 +164,18 @@ class AsyncServer(BaseServer):
         )
         self.engine.forget_lost()
 
+    def is_bound(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Whether it runs on this event loop; hosts call it."""
+        return self.engine.loop is loop
+
+    async def unbind(self) -> None:
+        """Let go of the event loop; an Engine.IO server has nothing to let go of."""
+
+    @property
+    def eio(self) -> AsyncServer:
+        """This server itself: hosts ask servers of Socket.IO likewise."""
+        return self
+
     def __setattr__(self, name: str, value: Any) -> None:
         # Ids are made by a function of the application's, which may be set later.
         super().__setattr__(name, value)

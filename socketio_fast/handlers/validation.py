@@ -7,75 +7,30 @@ the client sent must have the types of its fields. Other handlers are let alone.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import inspect
-import re
-import sys
 import types
 import typing
 from collections.abc import Awaitable, Callable
-from enum import Enum
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any
 
 from socketio_fast.exceptions import ConnectionRefusedError, InvalidPayloadError
+from socketio_fast.handlers.models import (
+    MAX_DETAILS,
+    Check,
+    Errors,
+    Loc,
+    check_of,
+    check_or_none,
+    is_model,
+    plain,
+)
 from socketio_fast.handlers.signatures import inner
 from socketio_fast.options.logs import Logger
 
 __all__ = ["plain", "validated", "validated_connect"]
 
 Handler = Callable[..., Any]
-Loc = tuple[int | str, ...]
-#: Makes an argument of what was received, and adds what is wrong to the errors.
-Check = Callable[[Any, Loc, "Errors"], Any]
-
-#: What one refusal tells at most: errors, names in the path to each, characters of a
-#: name and of a message.
-MAX_DETAILS = 20
-MAX_PATH = 32
-MAX_NAME = 64
-MAX_MESSAGE = 512
-#: With more errors pydantic is not asked for them: all are made before the first.
-MAX_ERRORS = 1000
-#: How often pydantic may look at the objects of a payload, all together: at each so
-#: often, and so often besides. See `_looks()`.
-LOOKS_AT_EACH = 64
-MORE_LOOKS = 20_000
-
-
-class Errors:
-    """What is wrong with a payload, and what is known of it.
-
-    Args:
-        most: With so many errors nothing else is looked at.
-        tried: For each union, what it made of the containers that it has met, by id.
-    """
-
-    __slots__ = ("details", "full", "most", "tried")
-
-    def __init__(
-        self, most: int = MAX_DETAILS, tried: dict[Check, dict[int, Any]] | None = None
-    ) -> None:
-        self.details: list[dict[str, Any]] = []
-        self.most = most
-        self.full = False
-        self.tried = {} if tried is None else tried
-
-    def add(self, loc: Loc, message: str) -> None:
-        """Add an error, with the path to what is wrong."""
-        # Names may be the client's: it gets back no more than it can do with.
-        names = [
-            part[:MAX_NAME] if isinstance(part, str) else part
-            for part in loc[:MAX_PATH]
-        ]
-        if len(loc) > MAX_PATH:
-            names.append("...")
-        self.append({"loc": names, "msg": message[:MAX_MESSAGE]})
-
-    def append(self, detail: dict[str, Any]) -> None:
-        """Add an error that another has found."""
-        self.details.append(detail)
-        self.full = len(self.details) >= self.most
 
 
 def validated(handler: Handler, before: int, logger: Logger) -> Handler:
@@ -100,7 +55,7 @@ def validated(handler: Handler, before: int, logger: Logger) -> Handler:
         return handler
     parameters = _parameters(handler)[before:]
     hints = [_resolve(handler, parameter, logger) for parameter in parameters]
-    if not any(map(_is_model, hints)):
+    if not any(map(is_model, hints)):
         return handler
     return _wrapped(handler, _Arguments(parameters, hints, before))
 
@@ -114,11 +69,9 @@ def validated_connect(handler: Handler, before: int, logger: Logger) -> Handler:
         logger: See :func:`validated`, as for the rest.
     """
     parameters = _parameters(handler)[before : before + 1]
-    if not parameters or not _is_model(
-        hint := _resolve(handler, parameters[0], logger)
-    ):
+    if not parameters or not is_model(hint := _resolve(handler, parameters[0], logger)):
         return handler
-    check = _check(hint)
+    check = check_of(hint)
 
     def arguments(args: tuple[Any, ...]) -> list[Any]:
         errors = Errors()
@@ -135,61 +88,6 @@ def validated_connect(handler: Handler, before: int, logger: Logger) -> Handler:
         return values
 
     return _wrapped(handler, arguments)
-
-
-def plain(value: Any) -> Any:
-    """A model as dicts and lists, bytes as they are; other values, and what is in
-    lists, tuples and dicts, likewise. What is no model is left to the encoding."""
-    kind = type(value)
-    if kind in _PLAIN:
-        return value
-    if kind is dict:
-        return {key: plain(item) for key, item in value.items()}
-    if kind is list:
-        return [plain(item) for item in value]
-    if kind is tuple:
-        return tuple([plain(item) for item in value])
-    return _dumper(kind)(value)  # type: ignore[arg-type]
-
-
-@functools.lru_cache(maxsize=1024)
-def _dumper(kind: type[Any]) -> Callable[[Any], Any]:
-    """What makes a plain value of one of this type, made once."""
-    if hasattr(kind, "__pydantic_validator__"):
-        from pydantic import TypeAdapter
-
-        adapter = TypeAdapter(kind)
-        return lambda value: _jsonable(adapter.dump_python(value, by_alias=True))
-    if hasattr(kind, "__struct_fields__"):
-        import msgspec
-
-        return functools.partial(msgspec.to_builtins, builtin_types=(bytes, bytearray))
-    if dataclasses.is_dataclass(kind):
-        names = [field.name for field in dataclasses.fields(kind)]
-        return lambda value: {name: plain(getattr(value, name)) for name in names}
-    if issubclass(kind, Enum):
-        return lambda value: plain(value.value)
-    return lambda value: value
-
-
-_PLAIN = frozenset((str, int, float, bool, type(None), bytes, bytearray))
-
-
-def _jsonable(value: Any) -> Any:
-    """What pydantic gives, but for bytes, as JSON has it."""
-    if type(value) in _PLAIN:
-        return value
-    if isinstance(value, dict):
-        return {_key(key): _jsonable(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [_jsonable(item) for item in value]
-    from pydantic_core import to_jsonable_python
-
-    return to_jsonable_python(value)
-
-
-def _key(key: Any) -> str:
-    return key if isinstance(key, str) else str(_jsonable(key))
 
 
 def _wrapped(
@@ -289,7 +187,7 @@ class _Arguments:
         self._most: int | None = len(parameters)
         self._end = before
         for parameter, hint in zip(parameters, hints, strict=True):
-            check = _check_or_none(hint)
+            check = check_or_none(hint)
             if parameter.kind is parameter.VAR_POSITIONAL:
                 self._rest = check
                 self._most = None
@@ -329,393 +227,3 @@ class _Arguments:
         if errors.details:
             raise InvalidPayloadError(errors.details[:MAX_DETAILS])
         return values
-
-
-# Types.
-
-
-def _library(hint: Any) -> str | None:
-    """Who knows this type: "pydantic", "msgspec", "dataclasses"; None for others."""
-    if isinstance(hint, type) and get_origin(hint) is None:
-        if hasattr(hint, "__pydantic_validator__"):
-            return "pydantic"
-        if hasattr(hint, "__struct_fields__"):
-            return "msgspec"
-        return "dataclasses" if dataclasses.is_dataclass(hint) else None
-    origin, args = get_origin(hint), get_args(hint)
-    if origin is Literal:
-        return None
-    found = {_library(arg) for arg in (args[:1] if origin is Annotated else args)}
-    if origin is Annotated:
-        for made in hint.__metadata__:
-            package = type(made).__module__.partition(".")[0]
-            found.add({"annotated_types": "pydantic"}.get(package, package))
-    elif isinstance(origin, type):
-        found.add(_library(origin))  # a generic model
-    for library in ("pydantic", "msgspec", "dataclasses"):
-        if library in found:
-            return library
-    return None
-
-
-def _is_model(hint: Any) -> bool:
-    return _library(hint) is not None
-
-
-def _check_or_none(hint: Any) -> Check | None:
-    """None for what is not checked beside models."""
-    try:
-        return _check(hint)
-    except TypeError:
-        if _is_model(hint):
-            raise
-        return None
-
-
-def _check(hint: Any) -> Check:
-    """The check of a type, made once."""
-    try:
-        return _checks(hint)
-    except TypeError:
-        return _new_check(hint)  # it cannot be hashed, or raises once more
-
-
-@functools.lru_cache(maxsize=1024)
-def _checks(hint: Any) -> Check:
-    return _new_check(hint)
-
-
-def _new_check(hint: Any) -> Check:
-    library = _library(hint)
-    if library == "pydantic":
-        return _pydantic(hint)
-    if library == "msgspec":
-        return _msgspec(hint)
-    return _standard(hint)
-
-
-def _pydantic(hint: Any) -> Check:
-    from pydantic import TypeAdapter, ValidationError
-
-    adapter: TypeAdapter[Any] = TypeAdapter(hint)
-    validate = adapter.validate_python
-    # Types that are recursive are definitions; others are as deep as they are written.
-    branches = _branches(adapter.core_schema.get("definitions", ()))
-
-    def check(value: Any, loc: Loc, errors: Errors) -> Any:
-        if branches > 1 and _looks(value, branches):
-            errors.add(
-                loc, "nested too deep for a union of models without a discriminator"
-            )
-            return None
-        try:
-            return validate(value)
-        except ValidationError as exc:
-            if exc.error_count() > MAX_ERRORS:
-                errors.add(loc, f"{exc.error_count()} errors")
-                return None
-            for error in exc.errors(
-                include_url=False, include_context=False, include_input=False
-            ):
-                errors.add((*loc, *error["loc"]), error["msg"])
-                if errors.full:
-                    break
-
-    return check
-
-
-def _branches(schema: Any) -> int:
-    """How often pydantic looks at a model that is inside another, each time that it
-    looks at that: once for each alternative of a union that has no discriminator."""
-    if isinstance(schema, (list, tuple)):
-        return max(map(_branches, schema), default=0)
-    if not isinstance(schema, dict):
-        return 0
-    if schema.get("type") == "definition-ref":
-        return 1
-    if schema.get("type") == "union":
-        return sum(map(_branches, schema["choices"]))
-    return max(
-        (
-            _branches(part)
-            for name, part in schema.items()
-            if name not in ("metadata", "serialization", "default")
-        ),
-        default=0,
-    )
-
-
-def _looks(value: Any, branches: int) -> bool:
-    """Whether pydantic would look at the objects in a value too often.
-
-    It looks at an object once for each alternative of the union around it, and that as
-    often as at what the union is in: their number grows with the power of the depth.
-    """
-    left = MORE_LOOKS
-    level, each = [value], 1
-    while level:
-        below: list[Any] = []
-        for item in level:
-            if type(item) is dict:
-                left += LOOKS_AT_EACH - each
-                below += item.values()
-            elif type(item) is list:
-                # An array is no model: what is in it is as deep as itself.
-                level += item
-        if left < 0:
-            return True
-        level, each = below, each * branches
-    return False
-
-
-# Messages of msgspec that go on with what was received.
-_ECHO = re.compile(r"(Invalid (?:enum )?value|Object contains unknown field)\b.*")
-_STEP = re.compile(r"\.([^.\[\]`]+)|\[(\d+|\.\.\.)\]")
-
-
-def _msgspec(hint: Any) -> Check:
-    import msgspec
-
-    convert = msgspec.convert
-    bytes_too = (bytes, bytearray)
-
-    def check(value: Any, loc: Loc, errors: Errors) -> Any:
-        try:
-            return convert(value, hint, builtin_types=bytes_too)
-        except msgspec.ValidationError as exc:
-            message, _, path = str(exc).partition(" - at `")
-            steps = [
-                int(index) if index.isdigit() else name or index
-                for name, index in _STEP.findall(path)
-            ]
-            errors.add((*loc, *steps), _ECHO.sub(r"\1", message))
-
-    return check
-
-
-_NAMES = {
-    str: "a string",
-    int: "an integer",
-    float: "a number",
-    bool: "true or false",
-    bytes: "binary data",
-    list: "an array",
-    dict: "an object",
-    type(None): "null",
-}
-
-
-def _standard(hint: Any) -> Check:
-    """Of builtins, dataclasses, Enum, Literal, Union, list, tuple, dict."""
-    origin, args = get_origin(hint), get_args(hint)
-    if origin is Annotated:
-        return _check(args[0])
-    if hint is Any or hint is object:
-        return lambda value, loc, errors: value
-    if hint is None:
-        return _builtin(type(None))
-    if origin is Literal:
-        return _one_of({(type(arg), arg): arg for arg in args})
-    if origin is Union or origin is types.UnionType:
-        return _union([_check(arg) for arg in args])
-    if origin is list:
-        return _array(_check(args[0]))
-    if origin is tuple:
-        return _tuple(args)
-    if origin is dict and args[0] in (str, Any):
-        return _object(_check(args[1]))
-    if hint in _NAMES:
-        return _builtin(hint)
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        return _one_of({(type(item.value), item.value): item for item in hint})
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return _dataclass(hint)
-    raise TypeError(
-        f"type {hint!r} cannot be validated in a dataclass: use pydantic or msgspec"
-    )
-
-
-def _builtin(kind: type) -> Check:
-    expected = f"{_NAMES[kind]} expected"
-
-    def check(value: Any, loc: Loc, errors: Errors) -> Any:
-        if type(value) is kind:
-            return value
-        if kind is float and type(value) is int:
-            return value  # JSON writes 1.0 as 1
-        errors.add(loc, expected)
-        return None
-
-    return check
-
-
-def _one_of(values: dict[tuple[type, Any], Any]) -> Check:
-    expected = "one of " + ", ".join(repr(value) for _, value in values) + " expected"
-
-    def check(value: Any, loc: Loc, errors: Errors) -> Any:
-        key = (type(value), value)
-        if isinstance(value, (list, dict)) or key not in values:
-            errors.add(loc, expected)
-            return None
-        return values[key]
-
-    return check
-
-
-def _union(checks: list[Check]) -> Check:
-    """The first alternative that fits; each is tried up to its first error.
-
-    Errors are told of the alternative that came the farthest.
-    """
-
-    def check(value: Any, loc: Loc, errors: Errors) -> Any:
-        found = _UNTRIED
-        tried = errors.tried.get(check)
-        if tried is not None:
-            found = tried.get(id(value), _UNTRIED)
-        if found is _UNTRIED:
-            found = _fit(checks, value, loc, errors)
-            if errors.most == 1 and isinstance(value, (dict, list)):
-                # The union around this one asks once for each of its alternatives.
-                errors.tried.setdefault(check, {})[id(value)] = found
-        if type(found) is not _Misfit:
-            return found
-        if errors.most == 1:
-            errors.append(found.error)
-        else:
-            found.check(value, loc, errors)
-        return None
-
-    return check
-
-
-_UNTRIED: Any = object()
-
-
-class _Misfit(typing.NamedTuple):
-    """A value that fits no alternative of a union."""
-
-    check: Check
-    error: dict[str, Any]
-
-
-def _fit(checks: list[Check], value: Any, loc: Loc, errors: Errors) -> Any:
-    """What the first alternative that fits makes of a value; if none does, a
-    `_Misfit`."""
-    misfits: list[_Misfit] = []
-    for check in checks:
-        wrong = Errors(1, errors.tried)
-        result = check(value, loc, wrong)
-        if not wrong.full:
-            return result
-        misfits.append(_Misfit(check, wrong.details[0]))
-    return max(misfits, key=_depth)
-
-
-def _depth(misfit: _Misfit) -> int:
-    return len(misfit.error["loc"])
-
-
-def _array(item: Check) -> Check:
-    def check(value: Any, loc: Loc, errors: Errors) -> Any:
-        if type(value) is not list:
-            errors.add(loc, "an array expected")
-            return None
-        values = []
-        for i, one in enumerate(value):
-            values.append(item(one, (*loc, i), errors))
-            if errors.full:
-                break
-        return values
-
-    return check
-
-
-def _tuple(args: tuple[Any, ...]) -> Check:
-    if len(args) == 2 and args[1] is Ellipsis:
-        array = _array(_check(args[0]))
-
-        def check_any(value: Any, loc: Loc, errors: Errors) -> Any:
-            return tuple(array(value, loc, errors) or ())
-
-        return check_any
-    checks = [_check(arg) for arg in args]
-
-    def check(value: Any, loc: Loc, errors: Errors) -> Any:
-        if type(value) is not list or len(value) != len(checks):
-            errors.add(loc, f"an array of {len(checks)} items expected")
-            return None
-        values = []
-        for i, (one, item) in enumerate(zip(checks, value, strict=True)):
-            values.append(one(item, (*loc, i), errors))
-            if errors.full:
-                break
-        return tuple(values)
-
-    return check
-
-
-def _object(item: Check) -> Check:
-    def check(value: Any, loc: Loc, errors: Errors) -> Any:
-        if type(value) is not dict:
-            errors.add(loc, "an object expected")
-            return None
-        values = {}
-        for key, one in value.items():
-            values[key] = item(one, (*loc, key), errors)
-            if errors.full:
-                break
-        return values
-
-    return check
-
-
-# Those that are being made: a dataclass may have fields of its own type.
-_dataclasses: dict[type, Check] = {}
-
-
-def _dataclass(kind: type) -> Check:
-    found = _dataclasses.get(kind)
-    if found is not None:
-        return found
-    fields: list[tuple[str, Check, bool]] = []
-
-    def check(value: Any, loc: Loc, errors: Errors) -> Any:
-        if type(value) is not dict:
-            errors.add(loc, "an object expected")
-            return None
-        before = len(errors.details)
-        values = {}
-        for name, one, required in fields:
-            if name in value:
-                values[name] = one(value[name], (*loc, name), errors)
-            elif required:
-                errors.add((*loc, name), "field required")
-            if errors.full:
-                return None
-        if len(errors.details) > before:
-            return None
-        try:
-            return kind(**values)
-        except ValueError as exc:  # of __post_init__
-            errors.add(loc, str(exc))
-            return None
-
-    _dataclasses[kind] = check
-    try:
-        space = vars(sys.modules[kind.__module__])
-        hints = typing.get_type_hints(kind, space, include_extras=True)
-        for field in dataclasses.fields(kind):
-            if field.init:
-                required = (
-                    field.default is dataclasses.MISSING
-                    and field.default_factory is dataclasses.MISSING
-                )
-                fields.append((field.name, _check(hints[field.name]), required))
-    except NameError as exc:
-        raise TypeError(
-            f"a field of {kind.__name__} cannot be resolved: {exc}"
-        ) from exc
-    finally:
-        del _dataclasses[kind]
-    return check

@@ -16,8 +16,6 @@ from aiohttp import web
 
 from socketio_fast._core.http.exchange import Body
 from socketio_fast._core.http.handshake import Request, make_request
-from socketio_fast.async_server import AsyncServer
-from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.hosting.common import (
     Answer,
     EnvironSource,
@@ -30,11 +28,12 @@ from socketio_fast.hosting.common import (
     text_headers,
     wants_websocket,
 )
+from socketio_fast.hosting.contracts import HostedEngine, HostedServer
 
 __all__ = ["attach", "handle"]
 
 
-def attach(server: AsyncServer | EngineServer, app: web.Application, path: str) -> None:
+def attach(server: HostedServer, app: web.Application, path: str) -> None:
     """Serve a path of an application, or sub-application, while that runs."""
 
     async def on_startup(app: web.Application) -> None:
@@ -52,9 +51,7 @@ def attach(server: AsyncServer | EngineServer, app: web.Application, path: str) 
     app.on_shutdown.append(on_shutdown)
 
 
-async def handle(
-    server: AsyncServer | EngineServer, web_request: web.Request
-) -> web.StreamResponse:
+async def handle(server: HostedServer, web_request: web.Request) -> web.StreamResponse:
     """Answer a request or WebSocket to Engine.IO."""
     eio = bind(server)
     request = request_of(web_request)
@@ -166,7 +163,7 @@ class Watch(asyncio.Protocol):
 
 
 async def _upgrade(
-    eio: EngineServer,
+    eio: HostedEngine,
     request: Request,
     environ_source: EnvironSource,
     web_request: web.Request,

@@ -9,14 +9,12 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMappi
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from socketio_fast._core.http.exchange import Body
 from socketio_fast._core.http.foreign import HostedWebSocket
 from socketio_fast._core.http.handshake import Request, make_request
-from socketio_fast.async_server import AsyncServer
-from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.hosting.checks import check_server
 from socketio_fast.hosting.common import (
     CLOSE_TIMEOUT,
@@ -27,7 +25,11 @@ from socketio_fast.hosting.common import (
     exchange,
     start,
 )
+from socketio_fast.hosting.contracts import HostedEngine, HostedServer
 from socketio_fast.serving.static import PIECE, OpenFile, served_files
+
+if TYPE_CHECKING:
+    from socketio_fast.async_server import AsyncServer
 
 __all__ = ["ASGIApp", "EngineASGIApp", "handle"]
 
@@ -66,7 +68,7 @@ def request_of(scope: Scope) -> Request:
 
 
 async def handle(
-    server: AsyncServer | EngineServer, scope: Scope, receive: Receive, send: Send
+    server: HostedServer, scope: Scope, receive: Receive, send: Send
 ) -> None:
     """Answer a request or WebSocket to Engine.IO."""
     eio = bind(server)
@@ -97,7 +99,7 @@ async def handle(
 
 
 async def _answer(
-    eio: EngineServer,
+    eio: HostedEngine,
     request: Request,
     environ_source: EnvironSource,
     receive: Receive,
@@ -220,7 +222,7 @@ class EngineASGIApp:
 
     def __init__(
         self,
-        engineio_server: AsyncServer | EngineServer,
+        engineio_server: HostedServer,
         other_asgi_app: Application | None = None,
         static_files: Mapping[str, str | Path | Mapping[str, Any]] | None = None,
         engineio_path: str | None = "engine.io",
@@ -336,8 +338,7 @@ class EngineASGIApp:
             logger.exception("on_shutdown failed")
             message = {"type": "lifespan.shutdown.failed", "message": str(exc)}
         finally:
-            if isinstance(self.engineio_server, AsyncServer):
-                await self.engineio_server.unbind()
+            await self.engineio_server.unbind()
         await send(message)
 
 

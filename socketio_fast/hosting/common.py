@@ -19,8 +19,7 @@ from socketio_fast._core.http.foreign import (
 )
 from socketio_fast._core.http.handshake import Admission, Request, consider, hooked
 from socketio_fast._core.http.websocket import Connections, WebSocket
-from socketio_fast.async_server import AsyncServer
-from socketio_fast.engineio.async_server import AsyncServer as EngineServer
+from socketio_fast.hosting.contracts import HostedEngine, HostedServer
 
 __all__ = [
     "CLOSE_TIMEOUT",
@@ -74,7 +73,7 @@ class EnvironSource:
         return environ
 
 
-def start(server: AsyncServer | EngineServer) -> None:
+def start(server: HostedServer) -> None:
     """Run on the running loop, as the host starts.
 
     The current context is that of what the server starts. Requests mostly have the
@@ -83,36 +82,30 @@ def start(server: AsyncServer | EngineServer) -> None:
     server.bind(asyncio.get_running_loop())
 
 
-def bind(server: AsyncServer | EngineServer) -> EngineServer:
+def bind(server: HostedServer) -> HostedEngine:
     """The Engine.IO server, which runs on the running loop from now on.
 
     Where it did not before, a request asks: what the server starts is not in that
     request's context, but in an empty one.
     """
-    if isinstance(server, AsyncServer):
-        eio, bound = server.eio, server.manager_initialized
-    else:
-        eio, bound = server, True
-    if eio.engine.loop is not asyncio.get_running_loop() or not bound:
+    if not server.is_bound(asyncio.get_running_loop()):
         contextvars.Context().run(start, server)
-    return eio
+    return server.eio
 
 
-def serves_client(server: AsyncServer | EngineServer) -> bool:
+def serves_client(server: HostedServer) -> bool:
     """Whether there are files of the JavaScript client below the server's path."""
-    eio = server.eio if isinstance(server, AsyncServer) else server
-    return eio.engine.client_files is not None
+    return server.eio.engine.client_files is not None
 
 
-async def disconnect_all(server: AsyncServer | EngineServer) -> None:
+async def disconnect_all(server: HostedServer) -> None:
     """Disconnect every client, as the host stops, and wait for handlers."""
     eio = bind(server)
     eio.engine.close_all(stopping=True)
     tasks = eio.handler_tasks()
     if tasks:
         await asyncio.wait(tasks, timeout=HANDLERS_TIMEOUT)
-    if isinstance(server, AsyncServer):
-        await server.unbind()
+    await server.unbind()
 
 
 async def ask(
@@ -141,7 +134,7 @@ def text_headers(headers: list[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
 
 
 async def exchange(
-    eio: EngineServer,
+    eio: HostedEngine,
     request: Request,
     environ_source: EnvironSource,
     read: Callable[[Body, int], Awaitable[bool]],
@@ -152,7 +145,7 @@ async def exchange(
     Args:
         eio: The server.
         request: The request.
-        environ_source: It again.
+        environ_source: What the session's environ is made of, from this request.
         read: Adds its body to what it is given, of which no more than a little above
             this many bytes is needed. False: the client has gone.
         watch: While it is entered, the future is done once the client has gone.
@@ -275,7 +268,7 @@ class Sender:
 
 
 async def take_over(
-    eio: EngineServer,
+    eio: HostedEngine,
     request: Request,
     environ_source: EnvironSource,
     transport: asyncio.Transport,
@@ -287,7 +280,7 @@ async def take_over(
     Args:
         eio: The server.
         request: The handshake request.
-        environ_source: It again.
+        environ_source: What the session's environ is made of, from this request.
         transport: That of the connection, of the running loop.
         rest: Called when the connection has been taken over: what the host had received
             behind the request.

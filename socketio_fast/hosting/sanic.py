@@ -18,8 +18,6 @@ from sanic.server import HttpProtocol
 
 from socketio_fast._core.http.exchange import Body
 from socketio_fast._core.http.handshake import Request, make_request
-from socketio_fast.async_server import AsyncServer
-from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.hosting.common import (
     Answer,
     EnvironSource,
@@ -32,12 +30,13 @@ from socketio_fast.hosting.common import (
     text_headers,
     wants_websocket,
 )
+from socketio_fast.hosting.contracts import HostedEngine, HostedServer
 
 __all__ = ["attach", "handle"]
 
 
 def attach(
-    server: AsyncServer | EngineServer,
+    server: HostedServer,
     app: sanic.Sanic[Any, Any] | sanic.Blueprint,
     path: str,
 ) -> None:
@@ -68,9 +67,7 @@ def attach(
     app.before_server_stop(before_stop)
 
 
-async def handle(
-    server: AsyncServer | EngineServer, sanic_request: sanic.Request
-) -> HTTPResponse:
+async def handle(server: HostedServer, sanic_request: sanic.Request) -> HTTPResponse:
     """Answer a request or WebSocket to Engine.IO."""
     eio = bind(server)
     request = request_of(sanic_request)
@@ -143,7 +140,7 @@ async def _read(sanic_request: sanic.Request, body: Body, limit: int) -> bool:
 
 
 async def _upgrade(
-    eio: EngineServer,
+    eio: HostedEngine,
     request: Request,
     environ_source: EnvironSource,
     sanic_request: sanic.Request,

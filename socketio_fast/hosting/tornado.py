@@ -21,8 +21,6 @@ except ImportError as exc:
 from socketio_fast._core.http.exchange import Body
 from socketio_fast._core.http.foreign import HostedWebSocket
 from socketio_fast._core.http.handshake import Request, make_request
-from socketio_fast.async_server import AsyncServer
-from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.hosting.common import (
     CLOSE_TIMEOUT,
     Answer,
@@ -34,12 +32,13 @@ from socketio_fast.hosting.common import (
     text_headers,
     wants_websocket,
 )
+from socketio_fast.hosting.contracts import HostedServer
 
 __all__ = ["get_tornado_handler", "handle"]
 
 
 def get_tornado_handler(
-    server: AsyncServer | EngineServer,
+    server: HostedServer,
 ) -> type[EngineHandler]:
     """A handler for the path where clients of a server connect."""
 
@@ -50,7 +49,7 @@ def get_tornado_handler(
     return Handler
 
 
-async def handle(server: AsyncServer | EngineServer, handler: RequestHandler) -> None:
+async def handle(server: HostedServer, handler: RequestHandler) -> None:
     """Answer a handler's request to Engine.IO.
 
     Not a WebSocket, which a handler of :func:`get_tornado_handler` opens by itself.
@@ -117,7 +116,7 @@ def _respond(handler: RequestHandler, answer: Answer) -> None:
 class EngineHandler(WebSocketHandler):
     """Requests and WebSockets of Engine.IO; see :func:`get_tornado_handler`."""
 
-    server: AsyncServer | EngineServer
+    server: HostedServer
 
     def initialize(self) -> None:
         """Called by tornado."""

@@ -46,9 +46,9 @@ except ImportError as exc:
 
 from socketio_fast._core.http.foreign import HostedWebSocket
 from socketio_fast._core.http.handshake import Request, make_request, origin_accepted
-from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.exceptions import ProtocolError
 from socketio_fast.hosting.common import CLOSE_TIMEOUT, Sender, ask
+from socketio_fast.hosting.contracts import HostedEngine
 from socketio_fast.hosting.webtransport_frames import FrameDecoder, encode_frame
 from socketio_fast.options.logs import escaped
 
@@ -496,7 +496,7 @@ class WebTransportServer:
 
     def __init__(
         self,
-        eio: EngineServer,
+        eio: HostedEngine,
         path: str,
         certfile: str | os.PathLike[str],
         keyfile: str | os.PathLike[str] | None,

@@ -25,8 +25,8 @@ from socketio_fast._core.http.exchange import Body
 from socketio_fast._core.http.foreign import HostedExchange, adopt_connection
 from socketio_fast._core.http.handshake import Request, consider, hooked, make_request
 from socketio_fast._core.http.websocket import Connections
-from socketio_fast.engineio.async_server import AsyncServer
 from socketio_fast.hosting.checks import check_server
+from socketio_fast.hosting.contracts import HostedEngine
 from socketio_fast.options.logs import Logger, escaped
 from socketio_fast.serving.static import OpenFile, served_files
 from socketio_fast.threads.facade import Threads, who_has_patched_threads
@@ -68,7 +68,7 @@ class Gateway:
         eio: The asynchronous server.
     """
 
-    def __init__(self, threads: Threads, eio: AsyncServer) -> None:
+    def __init__(self, threads: Threads, eio: HostedEngine) -> None:
         self._threads = threads
         self._eio = eio
         self._engine = eio.engine

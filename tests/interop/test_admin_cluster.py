@@ -137,7 +137,7 @@ async def test_who_was_there_before_is_shown_later(
     (found,) = await admin.next("all_sockets")
     assert [socket["id"] for socket in found] == [admin.sid]
     await admin.next("socket_connected")
-    monkeypatch.setattr("socketio_fast.admin.async_admin.ANNOUNCE_INTERVAL", 0)
+    monkeypatch.setattr("socketio_fast.admin.reporter.ANNOUNCE_INTERVAL", 0)
     found, _ = await admin.next("socket_connected")
     while found["id"] != client.sid:
         found, _ = await admin.next("socket_connected")

@@ -1,0 +1,413 @@
+"""Serving on an event loop that runs already."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import ssl as _ssl
+import sys
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from socketio_fast._core.http.http1 import Endpoint
+from socketio_fast.async_server import AsyncServer
+from socketio_fast.engineio.async_server import AsyncServer as EngineServer
+from socketio_fast.hosting.asgi import EngineASGIApp
+from socketio_fast.hosting.checks import suggestion
+from socketio_fast.hosting.common import bind, start
+from socketio_fast.hosting.contracts import HostedEngine, HostedServer
+from socketio_fast.options.amounts import whole
+from socketio_fast.options.logs import choose_logger
+from socketio_fast.serving.descriptors import DescriptorWatch
+from socketio_fast.serving.drain import check_rate, drain
+from socketio_fast.serving.proxy_protocol import ProxyListener
+from socketio_fast.serving.static import served_files
+
+if TYPE_CHECKING:
+    from socketio_fast.hosting.other_app import OtherApplication
+    from socketio_fast.hosting.webtransport import WebTransportServer
+
+__all__ = ["App", "RunningServer", "serve"]
+
+App = AsyncServer | EngineServer | EngineASGIApp
+
+# uvloop accepts one connection of a listening socket in a pass of its loop, so it is
+# given each socket this many times. Measured with 64 clients at a time that come and
+# go, us of CPU for each (medians of 9 alternating rounds): once 80, twice 73, 4 times
+# 66, 8 times 63.
+ACCEPTS = 4
+
+# How much of shutdown_timeout draining may take; the rest is for connections to close.
+DRAIN_SHARE = 0.9
+
+
+async def serve(
+    app: App,
+    host: str | None = "127.0.0.1",
+    port: int = 5000,
+    *,
+    path: str | None = None,
+    uds: str | os.PathLike[str] | None = None,
+    sock: socket.socket | None = None,
+    ssl_certfile: str | os.PathLike[str] | None = None,
+    ssl_keyfile: str | os.PathLike[str] | None = None,
+    ssl_keyfile_password: str | None = None,
+    ssl: _ssl.SSLContext | None = None,
+    static_files: Mapping[str, str | Path | Mapping[str, Any]] | None = None,
+    backlog: int = 2048,
+    shutdown_timeout: float = 10,
+    drain_rate: float | None = None,
+    access_log: bool = False,
+    proxy_protocol: bool = False,
+    webtransport: bool = False,
+) -> RunningServer:
+    """Serve an application on the running event loop.
+
+    Example::
+
+        async with await socketio.serve(sio, port=5000):
+            await forever
+
+    Args:
+        app: A ``socketio_fast.AsyncServer`` or ``socketio_fast.engineio.AsyncServer``;
+            or an ``ASGIApp`` of one, whose Engine.IO path is served like that server,
+            and everything else by the application and files beside it, through
+            uvicorn's protocols (the extra ``uvicorn``).
+        host: The address to listen on; ``None`` for all.
+        port: The TCP port; 0 for a free one.
+        path: Where clients connect: ``/socket.io/``, or ``/engine.io/`` for the latter.
+        uds: A Unix socket to listen on instead. It is removed at the end, unless
+            another process has made it anew.
+        sock: A bound socket to listen on instead.
+        ssl_certfile: A PEM file of the certificate chain, for TLS.
+        ssl_keyfile: The PEM file of its key, if that is not in the same.
+        ssl_keyfile_password: The password of the key.
+        ssl: An ``ssl.SSLContext``, instead of the files.
+        static_files: What other paths serve, see
+            :class:`socketio_fast.serving.static.StaticFiles`; without it they get 404.
+        backlog: Connections that the system may hold before they are accepted.
+        shutdown_timeout: Seconds that ``close()`` waits for handlers and connections.
+        drain_rate: How many clients ``close()`` asks to leave each second, before it
+            stops; ``float("inf")`` for all at once. ``None``: it does not wait for
+            what they have under way.
+        access_log: Whether requests are logged, by ``socketio_fast.access`` at INFO.
+        proxy_protocol: Whether connections begin with a header of the PROXY protocol,
+            version 1 or 2, by which a proxy says who the client is. Those without one
+            are closed: nobody but the proxy may reach this port. Not with TLS.
+        webtransport: Whether WebTransport is served too, by HTTP/3 on the UDP port of
+            the same number, with the certificate of ``ssl_certfile`` (the extra
+            ``webtransport``). The server's ``transports`` must name it.
+
+    Returns:
+        The server, listening.
+
+    Raises:
+        OSError: It cannot listen there.
+        ImportError: An ``ASGIApp`` is served, and uvicorn is not installed; or
+            ``webtransport``, and aioquic is not.
+        RuntimeError: The startup of the application beside it failed.
+        TypeError: ``app`` is something else.
+        ValueError: ``path`` is not a path, ``port`` is no port, a key has no
+            certificate, or ``drain_rate`` is not positive; an ``ASGIApp`` has its own
+            ``path`` and ``static_files``;
+            ``proxy_protocol`` with TLS; ``webtransport`` without ``ssl_certfile``, on a
+            Unix socket, or for a server that does not have it in ``transports``.
+    """
+    check_rate("drain_rate", drain_rate)
+    port = _port_of(port)
+    loop = asyncio.get_running_loop()
+    other = None
+    server: HostedServer
+    if isinstance(app, EngineASGIApp):
+        if path is not None or static_files is not None:
+            raise ValueError("path and static_files are those of the ASGIApp")
+        from socketio_fast.hosting.other_app import OtherApplication
+
+        other = OtherApplication(app, access_log)
+        server, location = app.engineio_server, app.engineio_path or "/"
+    elif isinstance(app, (AsyncServer, EngineServer)):
+        server = app
+        location = "/" + (path or app.default_path).strip("/") + "/"
+        if location == "//":
+            raise ValueError(f"path={path!r}: a path below / expected")
+    else:
+        raise TypeError(
+            f"app is {type(app).__name__}: socketio_fast.AsyncServer, "
+            "socketio_fast.engineio.AsyncServer or an ASGIApp of one expected"
+            f"{suggestion(app)}"
+        )
+    if ssl is None and ssl_certfile is not None:
+        for file in (ssl_certfile, ssl_keyfile):
+            if file is not None:
+                os.stat(file)  # its error names the file, OpenSSL's does not
+        ssl = _ssl.create_default_context(_ssl.Purpose.CLIENT_AUTH)
+        ssl.load_cert_chain(ssl_certfile, ssl_keyfile, ssl_keyfile_password)
+    elif ssl is None and ssl_keyfile is not None:
+        raise ValueError("ssl_keyfile without ssl_certfile: both, or neither")
+    if proxy_protocol and ssl is not None:
+        raise ValueError(
+            "proxy_protocol=True with TLS: the header comes before TLS, where asyncio "
+            "reads nothing; let the proxy end TLS"
+        )
+    start(server)
+    eio = bind(server)
+    http3 = None
+    if webtransport:
+        http3 = _http3(
+            eio, location, uds, ssl_certfile, ssl_keyfile, ssl_keyfile_password
+        )
+    descriptors = DescriptorWatch(loop, eio.engine.logger)
+    endpoint = Endpoint(
+        eio.engine,
+        loop,
+        location,
+        served_files(static_files, eio.logger),
+        choose_logger(True, "socketio_fast.access") if access_log else None,
+        ssl is not None,
+        other,
+        descriptors,
+    )
+    listener = ProxyListener(endpoint) if proxy_protocol else None
+    factory = endpoint.protocol if listener is None else listener.protocol
+    if other is not None:
+        other.share(endpoint)
+        await other.start()
+    servers: list[asyncio.AbstractServer] = []
+    try:
+        servers += await _listen(loop, factory, host, port, uds, sock, ssl, backlog)
+        if http3 is not None:
+            await http3.listen(servers[0].sockets)  # type: ignore[attr-defined]
+    except BaseException:
+        for listening in servers:
+            listening.close()
+        if other is not None:
+            await other.stop(0)
+        raise
+    return RunningServer(
+        eio,
+        endpoint,
+        other,
+        servers,
+        uds,
+        shutdown_timeout,
+        server.unbind,
+        listener,
+        drain_rate,
+        http3,
+        descriptors=descriptors,
+    )
+
+
+def _http3(
+    eio: HostedEngine,
+    location: str,
+    uds: str | os.PathLike[str] | None,
+    certfile: str | os.PathLike[str] | None,
+    keyfile: str | os.PathLike[str] | None,
+    password: str | None,
+) -> WebTransportServer:
+    if uds is not None:
+        raise ValueError(f"webtransport=True with uds={uds!r}: it goes by UDP")
+    if certfile is None:
+        raise ValueError(
+            "webtransport=True without ssl_certfile: QUIC has TLS, and takes it from "
+            "the files, not from an ssl.SSLContext"
+        )
+    if not eio.config.has_webtransport:
+        raise ValueError(
+            f"webtransport=True, and transports={eio.config.transports}: "
+            '"webtransport" is to be in it'
+        )
+    from socketio_fast.hosting.webtransport import WebTransportServer
+
+    return WebTransportServer(eio, location, certfile, keyfile, password)
+
+
+async def _listen(
+    loop: asyncio.AbstractEventLoop,
+    factory: Callable[[], asyncio.Protocol],
+    host: str | None,
+    port: int,
+    uds: str | os.PathLike[str] | None,
+    sock: socket.socket | None,
+    ssl: _ssl.SSLContext | None,
+    backlog: int,
+) -> list[asyncio.AbstractServer]:
+    options: dict[str, Any] = {"ssl": ssl, "backlog": backlog}
+    if uds is not None:
+        if sys.version_info >= (3, 13):
+            # It would remove the file of the socket, also in a forked process.
+            options["cleanup_socket"] = False
+        try:
+            server = await loop.create_unix_server(factory, str(uds), **options)
+        except OSError as exc:
+            raise OSError(exc.errno, exc.strerror, str(uds)) from None
+    elif sock is not None:
+        server = await loop.create_server(factory, sock=sock, **options)
+    else:
+        server = await loop.create_server(factory, host, port, **options)
+    servers: list[asyncio.AbstractServer] = [server]
+    if not isinstance(loop, asyncio.BaseEventLoop):
+        listen = loop.create_server if uds is None else loop.create_unix_server
+        for listening in server.sockets * (ACCEPTS - 1):
+            again = socket.socket(fileno=os.dup(listening.fileno()))
+            servers.append(await listen(factory, sock=again, **options))
+    return servers
+
+
+class RunningServer:
+    """A listening server, made by :func:`serve`. An async context manager."""
+
+    def __init__(
+        self,
+        eio: HostedEngine,
+        endpoint: Endpoint,
+        other: OtherApplication | None,
+        servers: Sequence[asyncio.AbstractServer],
+        uds: str | os.PathLike[str] | None,
+        shutdown_timeout: float,
+        unbind: Callable[[], Coroutine[Any, Any, None]] | None = None,
+        listener: ProxyListener | None = None,
+        drain_rate: float | None = None,
+        http3: WebTransportServer | None = None,
+        *,
+        descriptors: DescriptorWatch,
+    ) -> None:
+        self._eio = eio
+        self._http3 = http3
+        self._unbind = unbind
+        self._listener = listener
+        self._endpoint = endpoint
+        self._other = other
+        self._servers = servers
+        self._uds = uds
+        self._uds_identity = None if uds is None else _identity(uds)
+        self._descriptors = descriptors
+        self._timeout = shutdown_timeout
+        self._drain_rate = drain_rate
+        self._closed = False
+        self.host: str = ""
+        self.port: int = 0
+        if uds is None:
+            self.host, self.port = servers[0].sockets[0].getsockname()[:2]  # type: ignore[attr-defined]
+
+    @property
+    def url(self) -> str:
+        """Where it listens, ``http://127.0.0.1:5000`` or ``unix:/path``."""
+        if self._uds is not None:
+            return f"unix:{self._uds}"
+        scheme = "https" if self._endpoint.secure else "http"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{scheme}://{host}:{self.port}"
+
+    async def close(self) -> None:
+        """Stop: accept nothing more, disconnect all clients, wait for handlers.
+
+        Waits ``shutdown_timeout`` seconds for the handlers that still run, and for
+        clients to close their side; then cancels and aborts. With ``drain_rate`` its
+        clients leave in stages before it stops, within that time.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._timeout
+        if self._drain_rate is not None:
+            # It still listens: each poll may come by a new connection.
+            await drain(self._eio.engine, self._drain_rate, DRAIN_SHARE * self._timeout)
+        self._stop_listening()
+        self._eio.engine.close_all(stopping=True)
+        self._endpoint.close_idle()
+        if self._listener is not None:
+            self._listener.close()
+        tasks = self._eio.handler_tasks()
+        tasks -= {asyncio.current_task()}
+        if tasks:
+            await asyncio.wait(tasks, timeout=max(0, deadline - loop.time()))
+            for task in tasks:
+                task.cancel()
+        connections = self._endpoint.connections
+        await connections.wait_closed(max(0, deadline - loop.time()))
+        if self._http3 is not None:
+            await self._http3.wait_closed(max(0, deadline - loop.time()))
+        self._eio.engine.drop_all()
+        connections.abort_all()
+        if self._http3 is not None:
+            self._http3.close()
+        if self._other is not None:
+            await self._other.stop(max(0, deadline - loop.time()))
+        if self._unbind is not None:
+            await self._unbind()
+        for server in self._servers:
+            await server.wait_closed()
+        self._eio.engine.reopen()
+
+    def _stop_listening(self) -> None:
+        # The file of a Unix socket first: its inode is no other's while it is open. A
+        # server that was started meanwhile, or forked, has made its own.
+        made = self._uds_identity
+        if self._uds is not None and made is not None and made == _identity(self._uds):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._uds)
+        for server in self._servers:
+            server.close()
+        self._descriptors.close()
+
+    async def _abort(self) -> None:
+        """End at once: nothing is delivered any more, and nobody is waited for."""
+        self._closed = True
+        self._stop_listening()
+        if self._listener is not None:
+            self._listener.close()
+        self._eio.engine.drop_all()
+        self._endpoint.connections.abort_all()
+        if self._http3 is not None:
+            self._http3.close()
+        await asyncio.sleep(0)  # connections end in the next pass
+
+    async def __aenter__(self) -> RunningServer:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+def _identity(path: str | os.PathLike[str]) -> tuple[int, int, int] | None:
+    """Which file it is, for this process; ``None``: there is none."""
+    try:
+        found = os.stat(path, follow_symlinks=False)
+    except (OSError, ValueError):  # ValueError: Linux's names without a file
+        return None
+    return found.st_dev, found.st_ino, os.getpid()
+
+
+def _port_of(port: Any) -> Any:
+    """The number of a port, which may be text, or the name of a service.
+
+    Raises:
+        ValueError: There is no such port.
+    """
+    if port is None:
+        return None  # any that is free
+    number = whole(port)
+    if number is None and isinstance(port, str):
+        if port.isdecimal():
+            number = int(port)
+        else:
+            with contextlib.suppress(OSError, UnicodeError):
+                number = socket.getservbyname(port, "tcp")
+    if number is None or not 0 <= number <= 65535:
+        raise ValueError(
+            f"port={port!r:.80}: a number from 0 (any that is free) to 65535, or the "
+            "name of a service, expected"
+        )
+    return number
