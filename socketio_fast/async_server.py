@@ -33,7 +33,6 @@ from socketio_fast.engineio.flow import wait_below
 from socketio_fast.events import name_of
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.base import BaseManager
-from socketio_fast.managers.pubsub import AsyncPubSubManager
 from socketio_fast.options.config import EngineConfig, EngineServerConfig
 from socketio_fast.options.declare import declared, known, takes
 from socketio_fast.options.encoding import choose_encoding
@@ -41,16 +40,9 @@ from socketio_fast.options.logs import AnyLogger, choose_logger, escaped
 from socketio_fast.options.recovery import choose_recovery
 from socketio_fast.options.server import ServerConfig
 from socketio_fast.overrides import is_overridden
-from socketio_fast.serving.client_files import choose_client_files
 from socketio_fast.serving.drain import DrainSummary
 from socketio_fast.sockets.answers import wait_for_answer
 from socketio_fast.sockets.broadcast import Broadcasting, BroadcastOperator
-from socketio_fast.sockets.namespace import (
-    ParentNamespace,
-    Predicate,
-    SocketNamespace,
-)
-from socketio_fast.sockets.registry import Namespaces
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -58,6 +50,11 @@ if TYPE_CHECKING:
     from socketio_fast.admin.async_admin import InstrumentedAsyncServer
     from socketio_fast.events import AnyEvent
     from socketio_fast.options.typed import ServerOptions
+    from socketio_fast.sockets.namespace import (
+        ParentNamespace,
+        Predicate,
+        SocketNamespace,
+    )
 
 __all__ = ["AsyncServer"]
 
@@ -92,6 +89,9 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
     #: The Engine.IO server below, a :class:`socketio_fast.engineio.AsyncServer`.
     eio: EngineServer
 
+    # The namespaces as objects; they are made when of() is called first.
+    _namespaces: Any = ()
+
     def __init__(
         self,
         client_manager: BaseManager | None = None,
@@ -124,13 +124,16 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         self.async_handlers = async_handlers
         self.always_connect = always_connect
         self.cleanup_empty_child_namespaces = config.cleanup_empty_child_namespaces
-        self._namespaces: Namespaces = Namespaces(self)
         #: Whether handlers that are annotated with models get validated arguments.
         self.validate_handlers: bool = config.validate_handlers
         #: The class that encodes and decodes packets, or would.
         self.packet_class, encoding = choose_encoding(serializer, json)
         recovery = choose_recovery(config.connection_state_recovery)
-        client_files = choose_client_files(config.serve_client)
+        client_files = None
+        if config.serve_client is not None and config.serve_client is not False:
+            from socketio_fast.serving.client_files import choose_client_files
+
+            client_files = choose_client_files(config.serve_client)
         hub = ClientHub(
             admit=config.admitted,
             new_rooms=Rooms,
@@ -167,8 +170,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         manager.set_server(self)
         # Whether the manager need not see what is sent to clients of this process.
         self._emits_itself = not is_overridden(manager, "emit")
-        self._distributed = isinstance(manager, AsyncPubSubManager)
-        if self._distributed or not self._emits_itself:
+        if manager._distributed or not self._emits_itself:
             self._bind_manager(manager)
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -234,6 +236,10 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
             TypeError: It is something else.
             ValueError: There can be no such namespace.
         """
+        if not self._namespaces:
+            from socketio_fast.sockets.registry import Namespaces
+
+            self._namespaces = Namespaces(self)
         found: SocketNamespace | ParentNamespace = self._namespaces.of(name)
         return found
 
@@ -347,7 +353,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
             raise RuntimeError("Cannot use call() when async_handlers is False.")
         peer = self._peer(target, namespace)
         here = peer is not None and peer.reachable
-        if not here and (ignore_queue or not self._distributed):
+        if not here and (ignore_queue or not self.manager._distributed):
             raise exceptions.CallDisconnectedError(self._gone(target, namespace))
         if peer is not None and here:
             peer.check_ask()

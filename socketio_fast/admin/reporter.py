@@ -21,7 +21,7 @@ from socketio_fast._core.socketio.peer import Peer
 if TYPE_CHECKING:
     from socketio_fast.admin.async_admin import InstrumentedAsyncServer
 
-__all__ = ["ANNOUNCE_INTERVAL", "HOSTNAME", "Reporter", "peers_of", "timestamp"]
+__all__ = ["Reporter", "peers_of", "timestamp"]
 
 HOSTNAME = socket.gethostname()
 # Seconds after which UIs of other processes are told again who is here; python-socketio

@@ -13,10 +13,7 @@ from enum import Enum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 __all__ = [
-    "MAX_DETAILS",
-    "Check",
     "Errors",
-    "Loc",
     "check_of",
     "check_or_none",
     "is_model",

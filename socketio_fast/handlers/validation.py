@@ -11,20 +11,9 @@ import functools
 import inspect
 import types
 import typing
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
-from socketio_fast.exceptions import ConnectionRefusedError, InvalidPayloadError
-from socketio_fast.handlers.models import (
-    MAX_DETAILS,
-    Check,
-    Errors,
-    Loc,
-    check_of,
-    check_or_none,
-    is_model,
-    plain,
-)
 from socketio_fast.handlers.signatures import inner
 from socketio_fast.options.logs import Logger
 
@@ -55,9 +44,14 @@ def validated(handler: Handler, before: int, logger: Logger) -> Handler:
         return handler
     parameters = _parameters(handler)[before:]
     hints = [_resolve(handler, parameter, logger) for parameter in parameters]
-    if not any(map(is_model, hints)):
+    # Few programs have models: what checks them is imported when there are some.
+    from socketio_fast.handlers import models
+
+    if not any(map(models.is_model, hints)):
         return handler
-    return _wrapped(handler, _Arguments(parameters, hints, before))
+    from socketio_fast.handlers import checked
+
+    return checked.wrapped(handler, checked.Arguments(parameters, hints, before))
 
 
 def validated_connect(handler: Handler, before: int, logger: Logger) -> Handler:
@@ -68,52 +62,27 @@ def validated_connect(handler: Handler, before: int, logger: Logger) -> Handler:
         before: How many arguments come before ``auth``.
         logger: See :func:`validated`, as for the rest.
     """
-    parameters = _parameters(handler)[before : before + 1]
-    if not parameters or not is_model(hint := _resolve(handler, parameters[0], logger)):
+    if not _has_annotations(handler):
         return handler
-    check = check_of(hint)
+    parameters = _parameters(handler)[before : before + 1]
+    if not parameters:
+        return handler
+    hint = _resolve(handler, parameters[0], logger)
+    from socketio_fast.handlers import models
 
-    def arguments(args: tuple[Any, ...]) -> list[Any]:
-        errors = Errors()
-        values = list(args)
-        try:
-            values[before] = check(values[before], ("auth",), errors)
-        except RecursionError:
-            errors.add(("auth",), "nested too deep")
-        if errors.details:
-            error = InvalidPayloadError(errors.details)
-            raise ConnectionRefusedError(
-                error.message, {"details": error.details}
-            ) from error
-        return values
+    if not models.is_model(hint):
+        return handler
+    from socketio_fast.handlers import checked
 
-    return _wrapped(handler, arguments)
+    return checked.wrapped(handler, checked.checked_auth(hint, before))
 
 
-def _wrapped(
-    handler: Handler, arguments: Callable[[tuple[Any, ...]], list[Any]]
-) -> Handler:
-    if inspect.iscoroutinefunction(handler):
+def plain(value: Any) -> Any:
+    """A model as dicts and lists, bytes as they are; other values, and what is in
+    lists, tuples and dicts, likewise. What is no model is left to the encoding."""
+    from socketio_fast.handlers import models
 
-        @functools.wraps(handler)
-        async def run_async(*args: Any) -> Any:
-            return plain(await handler(*arguments(args)))
-
-        return run_async
-
-    @functools.wraps(handler)
-    def run(*args: Any) -> Any:
-        result = handler(*arguments(args))
-        return _awaited(result) if inspect.isawaitable(result) else plain(result)
-
-    return run
-
-
-async def _awaited(result: Awaitable[Any]) -> Any:
-    return plain(await result)
-
-
-# Signatures.
+    return models.plain(value)
 
 
 def _parameters(handler: Handler) -> list[inspect.Parameter]:
@@ -172,58 +141,3 @@ def _resolve(handler: Handler, parameter: inspect.Parameter, logger: Logger) -> 
             exc,
         )
         return Any
-
-
-class _Arguments:
-    """Makes the arguments of a handler of those that were received."""
-
-    def __init__(
-        self, parameters: list[inspect.Parameter], hints: list[Any], before: int
-    ) -> None:
-        self._before = before
-        self._checks: list[tuple[int, Loc, Check]] = []
-        self._rest: Check | None = None
-        self._least = 0
-        self._most: int | None = len(parameters)
-        self._end = before
-        for parameter, hint in zip(parameters, hints, strict=True):
-            check = check_or_none(hint)
-            if parameter.kind is parameter.VAR_POSITIONAL:
-                self._rest = check
-                self._most = None
-                continue
-            if check is not None:
-                self._checks.append((self._end, (self._end - before,), check))
-            self._end += 1
-            if parameter.default is parameter.empty:
-                self._least += 1
-
-    def __call__(self, args: tuple[Any, ...]) -> list[Any]:
-        before = self._before
-        errors = Errors()
-        count = len(args) - before
-        if count < self._least or (self._most is not None and count > self._most):
-            wanted = str(self._least)
-            if self._most is None:
-                wanted += " or more"
-            elif self._most != self._least:
-                wanted += f" to {self._most}"
-            errors.add((), f"{wanted} arguments expected, {count} received")
-            raise InvalidPayloadError(errors.details)
-        values = list(args)
-        loc: Loc = ()
-        try:
-            for place, loc, check in self._checks:
-                if place < len(args):
-                    values[place] = check(args[place], loc, errors)
-            if self._rest is not None:
-                for place in range(self._end, len(args)):
-                    loc = (place - before,)
-                    values[place] = self._rest(args[place], loc, errors)
-                    if errors.full:
-                        break
-        except RecursionError:
-            errors.add(loc, "nested too deep")
-        if errors.details:
-            raise InvalidPayloadError(errors.details[:MAX_DETAILS])
-        return values

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from socketio_fast._core.socketio.acks import Reply
 from socketio_fast._core.socketio.rooms import check_sendable, one_or_several
@@ -27,6 +27,9 @@ class AsyncManager(BaseManager):
     ``disconnect``, ``basic_disconnect``, ``basic_enter_room``, ``basic_leave_room``.
     These are called as python-socketio does, and have to call that of ``super()``.
     """
+
+    #: Whether it tells other processes what it is asked for.
+    _distributed: ClassVar[bool] = False
 
     async def pre_connect(self, eio_sid: str, namespace: str) -> Any:
         """Register a client that connects, before its connect handler runs.

@@ -95,6 +95,8 @@ class AsyncPubSubManager(AsyncManager):
 
     name: ClassVar[str] = "asyncpubsub"
 
+    _distributed: ClassVar[bool] = True
+
     # Messages that _publish_all() takes at once.
     _batch = 1
 

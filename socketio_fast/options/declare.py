@@ -13,7 +13,6 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field, fields
-from difflib import get_close_matches
 from functools import cache
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -262,6 +261,8 @@ def known(owner: str, given: Mapping[str, Any], *configs: type[Any]) -> dict[str
 
 
 def _hint(name: Any, names: Iterable[str]) -> str:
+    from difflib import get_close_matches  # only an error needs it
+
     near = get_close_matches(str(name), names, 1)
     return f"; did you mean {near[0]!r}?" if near else ""
 

@@ -11,17 +11,17 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from socketio_fast._version import __version__
-from socketio_fast.engineio.server import Server as SyncEngineServer
 from socketio_fast.hosting.asgi import EngineASGIApp
-from socketio_fast.hosting.wsgi import EngineWSGIApp
-from socketio_fast.server import Server
-from socketio_fast.serving.serve import App, RunningServer, serve
-from socketio_fast.threads.facade import Threads
+from socketio_fast.serving.serve import SERVERS, App, RunningServer, serve
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from socketio_fast.engineio.server import Server as SyncEngineServer
+    from socketio_fast.hosting.wsgi import EngineWSGIApp
     from socketio_fast.options.typed import ServeOptions
+    from socketio_fast.server import Server
+    from socketio_fast.threads.facade import Threads
 
 __all__ = ["run"]
 
@@ -168,6 +168,13 @@ def _serve_in_threads(
 
 def _threaded(app: Any) -> tuple[Threads | None, Any]:
     """The threads of a server for them, and the asynchronous application it drives."""
+    if isinstance(app, (*SERVERS, EngineASGIApp)):
+        return None, app
+    # A program that serves one of these has imported their modules already.
+    from socketio_fast.engineio.server import Server as SyncEngineServer
+    from socketio_fast.hosting.wsgi import EngineWSGIApp
+    from socketio_fast.server import Server
+
     server = app.server if isinstance(app, EngineWSGIApp) else app
     if isinstance(server, Server):
         inner: Any = server._server

@@ -31,9 +31,12 @@ if TYPE_CHECKING:
     from socketio_fast.hosting.other_app import OtherApplication
     from socketio_fast.hosting.webtransport import WebTransportServer
 
-__all__ = ["App", "RunningServer", "serve"]
+__all__ = ["RunningServer", "serve"]
 
 App = AsyncServer | EngineServer | EngineASGIApp
+
+#: The servers that are served as they are.
+SERVERS = (AsyncServer, EngineServer)
 
 # uvloop accepts one connection of a listening socket in a pass of its loop, so it is
 # given each socket this many times. Measured with 64 clients at a time that come and
@@ -129,7 +132,7 @@ async def serve(
 
         other = OtherApplication(app, access_log)
         server, location = app.engineio_server, app.engineio_path or "/"
-    elif isinstance(app, (AsyncServer, EngineServer)):
+    elif isinstance(app, SERVERS):
         server = app
         location = "/" + (path or app.default_path).strip("/") + "/"
         if location == "//":

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = [
     "RESERVED_EVENTS",
     "EventEmitter",
-    "Listener",
     "SocketEvents",
     "check_event",
 ]

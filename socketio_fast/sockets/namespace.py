@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from socketio_fast.async_server import AsyncServer
     from socketio_fast.events import EventName, Ts
 
-__all__ = ["ParentNamespace", "Predicate", "SocketNamespace"]
+__all__ = ["ParentNamespace", "SocketNamespace"]
 
 F = TypeVar("F", bound=Listener)
 C = TypeVar("C", bound=Callable[[Socket], Any])

@@ -1,0 +1,133 @@
+"""Handlers whose arguments are checked, and made models of, before the call."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from socketio_fast.exceptions import ConnectionRefusedError, InvalidPayloadError
+from socketio_fast.handlers.models import (
+    MAX_DETAILS,
+    Check,
+    Errors,
+    Loc,
+    check_of,
+    check_or_none,
+    plain,
+)
+
+__all__ = ["Arguments", "checked_auth", "wrapped"]
+
+Handler = Callable[..., Any]
+
+
+class Arguments:
+    """Makes the arguments of a handler of those that were received."""
+
+    def __init__(
+        self, parameters: list[inspect.Parameter], hints: list[Any], before: int
+    ) -> None:
+        self._before = before
+        self._checks: list[tuple[int, Loc, Check]] = []
+        self._rest: Check | None = None
+        self._least = 0
+        self._most: int | None = len(parameters)
+        self._end = before
+        for parameter, hint in zip(parameters, hints, strict=True):
+            check = check_or_none(hint)
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                self._rest = check
+                self._most = None
+                continue
+            if check is not None:
+                self._checks.append((self._end, (self._end - before,), check))
+            self._end += 1
+            if parameter.default is parameter.empty:
+                self._least += 1
+
+    def __call__(self, args: tuple[Any, ...]) -> list[Any]:
+        before = self._before
+        errors = Errors()
+        count = len(args) - before
+        if count < self._least or (self._most is not None and count > self._most):
+            wanted = str(self._least)
+            if self._most is None:
+                wanted += " or more"
+            elif self._most != self._least:
+                wanted += f" to {self._most}"
+            errors.add((), f"{wanted} arguments expected, {count} received")
+            raise InvalidPayloadError(errors.details)
+        values = list(args)
+        loc: Loc = ()
+        try:
+            for place, loc, check in self._checks:
+                if place < len(args):
+                    values[place] = check(args[place], loc, errors)
+            if self._rest is not None:
+                for place in range(self._end, len(args)):
+                    loc = (place - before,)
+                    values[place] = self._rest(args[place], loc, errors)
+                    if errors.full:
+                        break
+        except RecursionError:
+            errors.add(loc, "nested too deep")
+        if errors.details:
+            raise InvalidPayloadError(errors.details[:MAX_DETAILS])
+        return values
+
+
+def wrapped(
+    handler: Handler, arguments: Callable[[tuple[Any, ...]], list[Any]]
+) -> Handler:
+    """A handler that gets other arguments, and whose models are made plain.
+
+    Args:
+        handler: The handler, a coroutine function or not.
+        arguments: What makes its arguments of those that were received.
+    """
+    if inspect.iscoroutinefunction(handler):
+
+        @functools.wraps(handler)
+        async def run_async(*args: Any) -> Any:
+            return plain(await handler(*arguments(args)))
+
+        return run_async
+
+    @functools.wraps(handler)
+    def run(*args: Any) -> Any:
+        result = handler(*arguments(args))
+        return _awaited(result) if inspect.isawaitable(result) else plain(result)
+
+    return run
+
+
+async def _awaited(result: Awaitable[Any]) -> Any:
+    return plain(await result)
+
+
+def checked_auth(hint: Any, before: int) -> Callable[[tuple[Any, ...]], list[Any]]:
+    """What checks the ``auth`` among the arguments of a connect handler.
+
+    Args:
+        hint: The model.
+        before: How many arguments come before ``auth``.
+    """
+    check = check_of(hint)
+
+    def arguments(args: tuple[Any, ...]) -> list[Any]:
+        errors = Errors()
+        values = list(args)
+        try:
+            values[before] = check(values[before], ("auth",), errors)
+        except RecursionError:
+            errors.add(("auth",), "nested too deep")
+        if errors.details:
+            error = InvalidPayloadError(errors.details)
+            raise ConnectionRefusedError(
+                error.message, {"details": error.details}
+            ) from error
+        return values
+
+    return arguments
