@@ -31,7 +31,7 @@ from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.engineio.base_server import AsyncHandlers, is_ordered
 from socketio_fast.engineio.flow import wait_below
 from socketio_fast.events import name_of
-from socketio_fast.managers.async_manager import AsyncManager
+from socketio_fast.managers.async_manager import AsyncManager, choose_manager
 from socketio_fast.managers.base import BaseManager
 from socketio_fast.options.config import EngineConfig, EngineServerConfig
 from socketio_fast.options.declare import declared, known, takes
@@ -163,7 +163,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         )
         self.eio.engine.client_files = client_files
         self.async_mode = self.eio.async_mode
-        manager = _manager(client_manager)
+        manager = choose_manager(client_manager)
         #: Who is in which room, and what other processes are told.
         self.manager: AsyncManager = manager
         self.manager_initialized = False
@@ -594,25 +594,3 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
             return self.not_handled
         result = handler(*arguments)
         return await result if inspect.isawaitable(result) else result
-
-
-def _manager(option: Any) -> AsyncManager:
-    if option is None:
-        return AsyncManager()
-    # Those for programs that are not asyncio's have one for those that are.
-    manager = getattr(option, "async_manager", option)
-    if manager is not option:
-        for name in ("emit", "enter_room", "leave_room", "close_room", "get_rooms"):
-            if is_overridden(option, name):
-                raise TypeError(
-                    f"client_manager is a {type(option).__name__}, which overrides "
-                    f"{name}(): that is only called by Server. Use it, or a subclass "
-                    "of an asynchronous manager"
-                )
-    if not isinstance(manager, AsyncManager):
-        kind = type(option)
-        raise TypeError(
-            f"client_manager is a {kind.__module__}.{kind.__name__}: one of "
-            "socketio_fast's managers expected, or of a subclass of those"
-        )
-    return manager

@@ -153,6 +153,7 @@ def _library(hint: Any) -> str | None:
 
 
 def is_model(hint: Any) -> bool:
+    """Whether a type is a model, or has one in it, such as ``list[Model]``."""
     return _library(hint) is not None
 
 

@@ -15,7 +15,7 @@ from socketio_fast.overrides import is_overridden
 from socketio_fast.sockets.handshake import describe
 from socketio_fast.sockets.scope import Scope
 
-__all__ = ["AsyncManager"]
+__all__ = ["AsyncManager", "choose_manager"]
 
 
 class AsyncManager(BaseManager):
@@ -241,3 +241,31 @@ class AsyncManager(BaseManager):
 
     def _forget_callback(self, reply: Reply) -> None:
         """An acknowledgement is not waited for any more."""
+
+
+def choose_manager(option: Any) -> AsyncManager:
+    """What the option ``client_manager`` of an ``AsyncServer`` means.
+
+    Raises:
+        TypeError: It is no manager of this package, or one whose methods are only
+            called by ``Server``.
+    """
+    if option is None:
+        return AsyncManager()
+    # Those for programs that are not asyncio's have one for those that are.
+    manager = getattr(option, "async_manager", option)
+    if manager is not option:
+        for name in ("emit", "enter_room", "leave_room", "close_room", "get_rooms"):
+            if is_overridden(option, name):
+                raise TypeError(
+                    f"client_manager is a {type(option).__name__}, which overrides "
+                    f"{name}(): that is only called by Server. Use it, or a subclass "
+                    "of an asynchronous manager"
+                )
+    if not isinstance(manager, AsyncManager):
+        kind = type(option)
+        raise TypeError(
+            f"client_manager is a {kind.__module__}.{kind.__name__}: one of "
+            "socketio_fast's managers expected, or of a subclass of those"
+        )
+    return manager

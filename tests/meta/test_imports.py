@@ -20,16 +20,84 @@ def test_imports_alone(name: str, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("uvloop", "picows", "socketio", "engineio", "pytest"),
-        *("aiohttp", "sanic", "tornado", "uvicorn"),
-        "aioquic",
-        *("redis", "kombu", "aio_pika", "kafka", "zmq"),
-    ],
-)
-def test_what_is_not_imported_unless_it_is_used(name: str, tmp_path: Path) -> None:
-    program = f"import sys, socketio_fast; print({name!r} in sys.modules)"
-    done = python("-c", program, cwd=tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "False\n", "")
+#: Packages that are imported when a program uses what needs them.
+PACKAGES = [
+    *("uvloop", "picows", "socketio", "engineio", "pytest"),
+    *("aiohttp", "sanic", "tornado", "uvicorn"),
+    "aioquic",
+    *("redis", "kombu", "aio_pika", "kafka", "zmq"),
+    *("pydantic", "msgspec", "msgpack"),
+]
+
+#: Our own modules likewise, and what they would import of the standard library.
+NOT_FOR_EACH_SERVER = [
+    *(f"socketio_fast.{name}" for name in ("server", "admin", "testing", "alias")),
+    *("socketio_fast.threads", "socketio_fast.hosting.wsgi"),
+    *("socketio_fast.hosting.webtransport", "socketio_fast.hosting.other_app"),
+    *("socketio_fast.managers.pubsub", "socketio_fast.managers.sync"),
+    *("socketio_fast.handlers.models", "socketio_fast.serving.client_files"),
+    *("socketio_fast.sockets.namespace", "socketio_fast.sockets.registry"),
+    *("concurrent.futures.thread", "difflib"),
+]
+NOT_FOR_THE_PACKAGE = [
+    *("socketio_fast.async_server", "socketio_fast.base_server"),
+    *("socketio_fast.engineio.async_server", "socketio_fast.sockets.socket"),
+    *("socketio_fast.hosting", "socketio_fast.serving", "socketio_fast.managers"),
+    *(
+        "socketio_fast._core.engine.session",
+        "asyncio",
+        "ssl",
+        "email",
+        "http",
+        "orjson",
+    ),
+]
+
+
+def imported(program: str, names: list[str], tmp_path: Path) -> list[str]:
+    """Which of these modules a program has imported."""
+    text = f"import sys\n{program}\nprint(*[n for n in {names} if n in sys.modules])"
+    done = python("-c", text, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.split()
+
+
+def test_the_package_imports_nothing_that_is_not_used(tmp_path: Path) -> None:
+    names = [*PACKAGES, *NOT_FOR_EACH_SERVER, *NOT_FOR_THE_PACKAGE]
+    assert imported("import socketio_fast", names, tmp_path) == []
+
+
+def test_a_server_imports_what_it_needs(tmp_path: Path) -> None:
+    program = (
+        "import asyncio, socketio_fast\n"
+        "sio = socketio_fast.AsyncServer()\n"
+        "@sio.event\n"
+        "async def message(sid, data): ...\n"
+        "async def main():\n"
+        "    async with await socketio_fast.serve(sio, port=0): pass\n"
+        "asyncio.run(main())"
+    )
+    assert imported(program, [*PACKAGES, *NOT_FOR_EACH_SERVER], tmp_path) == []
+
+
+def test_all_names_import_no_packages_of_others(tmp_path: Path) -> None:
+    assert imported("from socketio_fast import *", PACKAGES, tmp_path) == []
+
+
+def test_requests_import_nothing_more(tmp_path: Path) -> None:
+    """What answers a request is there before the first."""
+    program = (
+        "import asyncio, socketio_fast\n"
+        "from urllib.request import urlopen\n"
+        "sio = socketio_fast.AsyncServer()\n"
+        "async def main():\n"
+        "    async with await socketio_fast.serve(sio, port=0) as server:\n"
+        "        url = server.url + '/socket.io/?EIO=4&transport=polling'\n"
+        "        before = set(sys.modules)\n"
+        "        answer = await asyncio.to_thread(lambda: urlopen(url).read())\n"
+        "        global more\n"
+        "        more = set(sys.modules) - before\n"
+        "asyncio.run(main())\n"
+        "assert not [n for n in more if n.startswith('socketio_fast')], more"
+    )
+    assert imported(program, [], tmp_path) == []
