@@ -27,19 +27,19 @@ __all__ = ["InstrumentedAsyncServer"]
 
 Rule = Callable[[Any], bool | Awaitable[bool]]
 
-# Seconds that a page may come back without a password: that of the Redis stores of the
-# reference implementation.
+# Seconds for which a page may connect again without the password; the reference
+# implementation's Redis store has the same figure.
 SESSION_DURATION = 86400
-# Such pages that are known, at most; of more that which came first asks again.
+# Pages that are remembered for that, at most; of more the oldest are forgotten.
 MAX_SESSIONS = 1000
-# Events that wait to be sent to UIs of other processes, at most.
+# Events that wait to be sent to UIs of other processes, at most; more are dropped.
 MAX_OUTBOX = 10_000
 # Seconds until a wrong password is refused.
 REFUSAL_DELAY = 0.5
 
 
 class InstrumentedAsyncServer:
-    """A server that the Admin UI can look at; made by ``sio.instrument()``.
+    """Lets the Admin UI watch and control a server; made by ``sio.instrument()``.
 
     Example::
 
@@ -94,7 +94,7 @@ class InstrumentedAsyncServer:
         self.admin_namespace = namespace
         self.read_only = read_only
         self._server_id = server_id
-        # Whether other processes have clients, and UIs, of this server's.
+        # Whether UIs may be connected to other processes.
         self._clustered = hasattr(sio.manager, "host_id")
         self.mode = mode
         self.server_stats_interval = server_stats_interval
@@ -106,7 +106,7 @@ class InstrumentedAsyncServer:
                 "socketio_fast.admin.scrypt_hash() or bcrypt can be given instead"
             )
         self._outbox: deque[tuple[str, tuple[Any, ...]]] = deque()
-        self._full = False  # which has been told
+        self._full = False  # whether it has been logged that events are dropped
         self._sending: asyncio.Task[None] | None = None
         self._reporter: Reporter | None = None
         self._handlers: dict[str, Callable[..., Any]] = {"connect": self.admin_connect}
@@ -121,7 +121,7 @@ class InstrumentedAsyncServer:
 
     @property
     def _features(self) -> list[str]:
-        """What the UI is told that it can do; the reference implementation's names."""
+        """What the UI may do, by the names of the reference implementation."""
         features = ["AGGREGATED_EVENTS"]
         if self.mode == "development":
             features.append("ALL_EVENTS")
@@ -132,12 +132,12 @@ class InstrumentedAsyncServer:
 
     @property
     def server_id(self) -> str:
-        """How the UI calls this server; a forked process is another."""
+        """The name of this server in the UI; a forked process has another."""
         own: str = getattr(self.sio.manager, "host_id", HOSTNAME)
         return self._server_id or own
 
     def instrument(self) -> None:
-        """Open the namespace, and look on; the constructor calls it.
+        """Open the namespace and start to report; the constructor calls it.
 
         Raises:
             RuntimeError: The server is instrumented already.
@@ -146,13 +146,13 @@ class InstrumentedAsyncServer:
             raise RuntimeError("the server is instrumented already: uninstrument() it")
         for event, handler in self._handlers.items():
             self.sio.on(event, handler, namespace=self.admin_namespace)
-        # Who has not logged in hears nothing, while `auth` is asked either.
+        # A UI gets nothing before it has logged in, nor while `auth` is awaited.
         self.sio._hub.namespace(self.admin_namespace).defer_connect = True
         self._reporter = Reporter(self)
         self.sio._hub.observe(self._reporter)
 
     def uninstrument(self) -> None:
-        """Look on no more: disconnect the UIs and close the namespace."""
+        """Stop to report, disconnect the UIs and close the namespace."""
         if self._reporter is None:
             return
         self.sio._hub.observe(None)
@@ -174,7 +174,7 @@ class InstrumentedAsyncServer:
         if self._reporter is not None:
             self._reporter.stop()
 
-    # Handlers of what the UI sends.
+    # Handlers of the UI's events.
 
     async def admin_connect(
         self, sid: str, environ: dict[str, Any], client_auth: Any
@@ -186,7 +186,7 @@ class InstrumentedAsyncServer:
         """
         if self._rule is None or self._knows_session(client_auth):
             return
-        # A page that has no password yet, or whose session is over, makes no attempt.
+        # A page without a password, or whose session is over, is no attempt to guess.
         guess = bool(client_auth) and not client_auth.keys() <= {"sessionId"}
         address = environ.get("REMOTE_ADDR", "")
         if guess:
@@ -195,7 +195,7 @@ class InstrumentedAsyncServer:
                 raise ConnectionRefusedError(
                     f"too many wrong passwords, try again in {math.ceil(wait)} s"
                 )
-            # It counts as wrong while it is looked at: others come meanwhile.
+            # It counts as wrong until it is checked, because others arrive meanwhile.
             self._attempts.failed(address)
         allowed = self._rule(client_auth)
         if inspect.isawaitable(allowed):
@@ -208,7 +208,7 @@ class InstrumentedAsyncServer:
             )
             await asyncio.sleep(REFUSAL_DELAY)
         if not allowed:
-            # These words make the UI ask for the password again.
+            # With this message the UI asks for the password again.
             raise ConnectionRefusedError("invalid credentials")
         self._answer(sid, "session", self._new_session())
 
@@ -281,7 +281,7 @@ class InstrumentedAsyncServer:
         since = 0.0 if self._reporter is None else self._reporter.since(sid)
         return {
             "id": sid,
-            # Not the whole: whoever knows that can take part in the session.
+            # Only its start: the whole id would let the reader send as this client.
             "clientId": session.id[:12],
             "transport": session.transport_name,
             "nsp": namespace,
@@ -309,11 +309,11 @@ class InstrumentedAsyncServer:
         return None if ns is None else ns.peers.get(sid)
 
     def _sids(self, namespace: str, room_filter: str | None) -> list[str]:
-        """The clients that a UI means: of a room, or one, or all."""
+        """The clients that a UI selects: those in a room, one, or all."""
         ns = self.sio._hub.namespaces.get(namespace)
         found = [] if ns is None else ns.rooms.members(room_filter or None)
         if not found and room_filter and self._clustered:
-            return [room_filter]  # maybe a client of another process
+            return [room_filter]  # it may be a client of another process
         return found
 
     def _answer(self, sid: str, event: str, *args: Any) -> None:
@@ -323,7 +323,7 @@ class InstrumentedAsyncServer:
 
     @property
     def _watched(self) -> bool:
-        """Whether there may be a UI: one of another process is not known of."""
+        """Whether a UI may be connected; those of other processes are not known."""
         ns = self.sio._hub.namespaces.get(self.admin_namespace)
         return self._clustered or (ns is not None and bool(ns.peers))
 
@@ -339,7 +339,7 @@ class InstrumentedAsyncServer:
                     )
                 self._full = True
                 return
-            # What comes from a client may change before it is sent.
+            # Copied, because handlers may change the arguments before they are sent.
             self._outbox.append((event, copy.deepcopy(args)))
             if self._sending is None or self._sending.done():
                 self._sending = self.sio.start_background_task(self._send_outbox)
@@ -347,7 +347,7 @@ class InstrumentedAsyncServer:
         try:
             self.sio._hub.namespace(self.admin_namespace).rooms.emit([event, *args])
         except BaseException as exc:
-            # A client sent what this server can read, but not write.
+            # A client has sent a value that this server can read but not write.
             defer_exit(self.sio.eio.engine.loop, exc)
             self.sio.logger.warning("the Admin UI was not told of %r: %r", event, exc)
 
@@ -364,7 +364,7 @@ class InstrumentedAsyncServer:
                 loop = self.sio.eio.engine.loop
                 contain(loop, self.sio.logger, exc, message, (event,))
 
-    # Sessions: a page that is loaded again need not ask for the password.
+    # Sessions: a page that is loaded again need not send the password.
 
     def _new_session(self) -> str:
         now = time.monotonic()
@@ -386,7 +386,7 @@ class InstrumentedAsyncServer:
 
 
 def _rule(auth: Any) -> Rule | None:
-    """Whether what a UI sends is right, as a function; None: all is."""
+    """A function that checks what a UI sends; ``None`` if everybody may log in."""
     if auth is False:
         return None
     if callable(auth):

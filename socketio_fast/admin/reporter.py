@@ -1,4 +1,4 @@
-"""Tells the Admin UIs what happens on a server, and figures of it."""
+"""Reports events and figures of a server to the Admin UIs."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 __all__ = ["Reporter", "peers_of", "timestamp"]
 
 HOSTNAME = socket.gethostname()
-# Seconds after which UIs of other processes are told again who is here; python-socketio
-# does it with each ping, by default as often.
+# Seconds after which UIs of other processes are sent the clients of this one again.
+# python-socketio does so with each ping, whose interval has the same default.
 ANNOUNCE_INTERVAL = 25
 
 
 def _told(method: Callable[..., None]) -> Callable[..., None]:
-    """What the core calls in the middle of something, and must raise nothing."""
+    """A method that the core calls amid other work: what it raises is logged."""
 
     @functools.wraps(method)
     def tell(self: Reporter, *args: Any) -> None:
         try:
             method(self, *args)
-        except BaseException as exc:  # rooms and data are the application's objects
+        except BaseException as exc:  # of rooms and data, which are the program's
             loop, logger = self._engine.loop, self._admin.sio.logger
             contain(loop, logger, exc, "the Admin UI was not told of what happened")
 
@@ -44,7 +44,7 @@ def _told(method: Callable[..., None]) -> Callable[..., None]:
 
 
 class Reporter(Observer):
-    """Tells the UIs what happens; in production mode figures alone."""
+    """Sends the UIs events and figures; in production mode only figures."""
 
     def __init__(self, admin: InstrumentedAsyncServer) -> None:
         development = admin.mode == "development"
@@ -57,7 +57,7 @@ class Reporter(Observer):
         self._started = self._announced = time.monotonic()
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        #: What has happened since the last figures: (second, type, reason) -> count.
+        #: Counts since the last figures, by second, type and reason.
         self._counts: dict[tuple[int, str, str | None], int] = {}
         self._traffic: dict[str, int] = {}
         self._polling = {
@@ -71,7 +71,7 @@ class Reporter(Observer):
             self._schedule()
 
     def since(self, sid: str) -> float:
-        """When a client connected; 0 if that was before anybody looked on."""
+        """When a client connected; 0 if that was before this reporter was made."""
         return self._since.get(sid, 0)
 
     def stop(self) -> None:
@@ -84,10 +84,10 @@ class Reporter(Observer):
 
     @property
     def _live(self) -> bool:
-        """Whether somebody wants to know what happens now."""
+        """Whether events are to be sent now."""
         return self._development and self._admin._watched
 
-    # What is told by the core.
+    # Called by the core.
 
     @_told
     def session_opened(self, session: Session) -> None:
@@ -196,9 +196,9 @@ class Reporter(Observer):
             self._schedule()
 
     def _announce(self) -> None:
-        """Tell the UIs of other processes who is here.
+        """Send the clients of this process to the UIs of other processes.
 
-        A UI gets `all_sockets` of the one process that it is connected to.
+        A UI gets `all_sockets` only from the process that it is connected to.
         """
         now = time.monotonic()
         if now - self._announced < ANNOUNCE_INTERVAL:
@@ -244,20 +244,24 @@ class Reporter(Observer):
 
 
 def peers_of(session: Session) -> list[Peer]:
-    """The client in each namespace."""
+    """The peers of a session, one in each namespace that the client has joined."""
     handler = session.handler
     return [] if handler is None else handler.peers  # type: ignore[attr-defined]
 
 
 def _send_stats(found: Callable[[], Reporter | None]) -> None:
-    # A timer would hold the server that nobody has any more.
+    # The timer has a weak reference: it would keep a dropped server alive.
     reporter = found()
     if reporter is not None:
         reporter._send_stats()
 
 
 def timestamp(seconds: float | None = None) -> str:
-    """A time, now by default, as JavaScript writes it."""
+    """A time in ISO 8601 as JavaScript writes it.
+
+    Args:
+        seconds: Seconds since 1970; ``None`` for now.
+    """
     moment = (
         datetime.now(timezone.utc)
         if seconds is None

@@ -1,4 +1,4 @@
-"""Handlers whose arguments are checked, and made models of, before the call."""
+"""Handlers whose arguments are checked before the call."""
 
 from __future__ import annotations
 
@@ -24,7 +24,13 @@ Handler = Callable[..., Any]
 
 
 class Arguments:
-    """Makes the arguments of a handler of those that were received."""
+    """Makes the arguments of a handler from those that were received.
+
+    Args:
+        parameters: The handler's positional parameters, without those before.
+        hints: Their types.
+        before: How many arguments come before those, such as the ``sid``.
+    """
 
     def __init__(
         self, parameters: list[inspect.Parameter], hints: list[Any], before: int

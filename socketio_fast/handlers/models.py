@@ -1,4 +1,4 @@
-"""Types of arguments: how a value is checked against one, and made plain again."""
+"""Checks values against types, makes models of them, and plain values of models."""
 
 from __future__ import annotations
 
@@ -21,29 +21,31 @@ __all__ = [
 ]
 
 Loc = tuple[int | str, ...]
-#: Makes an argument of what was received, and adds what is wrong to the errors.
+#: Makes a value of what was received; adds what does not fit to the errors.
 Check = Callable[[Any, Loc, "Errors"], Any]
 
-#: What one refusal tells at most: errors, names in the path to each, characters of a
-#: name and of a message.
+#: Errors that a client is told of one payload, at most.
 MAX_DETAILS = 20
+#: Names in the path to an error, at most.
 MAX_PATH = 32
+#: Characters of such a name, at most.
 MAX_NAME = 64
+#: Characters of the message of an error, at most.
 MAX_MESSAGE = 512
-#: With more errors pydantic is not asked for them: all are made before the first.
+#: With more errors pydantic is not asked for them, because it makes all at once.
 MAX_ERRORS = 1000
-#: How often pydantic may look at the objects of a payload, all together: at each so
-#: often, and so often besides. See `_looks()`.
+#: How often pydantic may look at each object of a payload, on average; see `_looks()`.
 LOOKS_AT_EACH = 64
+#: How often it may look at objects of a payload in addition to that.
 MORE_LOOKS = 20_000
 
 
 class Errors:
-    """What is wrong with a payload, and what is known of it.
+    """The errors of a payload.
 
     Args:
-        most: With so many errors nothing else is looked at.
-        tried: For each union, what it made of the containers that it has met, by id.
+        most: The number of errors at which checking stops.
+        tried: For each union, the results for containers that it has checked, by id.
     """
 
     __slots__ = ("details", "full", "most", "tried")
@@ -57,8 +59,8 @@ class Errors:
         self.tried = {} if tried is None else tried
 
     def add(self, loc: Loc, message: str) -> None:
-        """Add an error, with the path to what is wrong."""
-        # Names may be the client's: it gets back no more than it can do with.
+        """Add an error, with the path to the value that does not fit."""
+        # Names may come from the client, and are cut to a length that can be read.
         names = [
             part[:MAX_NAME] if isinstance(part, str) else part
             for part in loc[:MAX_PATH]
@@ -68,14 +70,16 @@ class Errors:
         self.append({"loc": names, "msg": message[:MAX_MESSAGE]})
 
     def append(self, detail: dict[str, Any]) -> None:
-        """Add an error that another has found."""
+        """Add an error that another ``Errors`` has."""
         self.details.append(detail)
         self.full = len(self.details) >= self.most
 
 
 def plain(value: Any) -> Any:
-    """A model as dicts and lists, bytes as they are; other values, and what is in
-    lists, tuples and dicts, likewise. What is no model is left to the encoding."""
+    """Makes dicts and lists of models, also inside lists, tuples and dicts.
+
+    Bytes stay as they are, and values of other types are left to the encoding.
+    """
     kind = type(value)
     if kind in _PLAIN:
         return value
@@ -90,7 +94,7 @@ def plain(value: Any) -> Any:
 
 @functools.lru_cache(maxsize=1024)
 def _dumper(kind: type[Any]) -> Callable[[Any], Any]:
-    """What makes a plain value of one of this type, made once."""
+    """The function that makes plain values of values of this type."""
     if hasattr(kind, "__pydantic_validator__"):
         from pydantic import TypeAdapter
 
@@ -112,7 +116,7 @@ _PLAIN = frozenset((str, int, float, bool, type(None), bytes, bytearray))
 
 
 def _jsonable(value: Any) -> Any:
-    """What pydantic gives, but for bytes, as JSON has it."""
+    """Makes JSON values of what pydantic returns; bytes stay as they are."""
     if type(value) in _PLAIN:
         return value
     if isinstance(value, dict):
@@ -129,7 +133,10 @@ def _key(key: Any) -> str:
 
 
 def _library(hint: Any) -> str | None:
-    """Who knows this type: "pydantic", "msgspec", "dataclasses"; None for others."""
+    """The library that checks a type: "pydantic", "msgspec" or "dataclasses".
+
+    ``None`` if the type has no model in it.
+    """
     if isinstance(hint, type) and get_origin(hint) is None:
         if hasattr(hint, "__pydantic_validator__"):
             return "pydantic"
@@ -158,7 +165,7 @@ def is_model(hint: Any) -> bool:
 
 
 def check_or_none(hint: Any) -> Check | None:
-    """None for what is not checked beside models."""
+    """The check of a type; ``None`` if it is no model and cannot be checked."""
     try:
         return check_of(hint)
     except TypeError:
@@ -168,11 +175,11 @@ def check_or_none(hint: Any) -> Check | None:
 
 
 def check_of(hint: Any) -> Check:
-    """The check of a type, made once."""
+    """The check of a type."""
     try:
         return _checks(hint)
     except TypeError:
-        return _new_check(hint)  # it cannot be hashed, or raises once more
+        return _new_check(hint)  # unhashable, or the error is raised again
 
 
 @functools.lru_cache(maxsize=1024)
@@ -194,7 +201,7 @@ def _pydantic(hint: Any) -> Check:
 
     adapter: TypeAdapter[Any] = TypeAdapter(hint)
     validate = adapter.validate_python
-    # Types that are recursive are definitions; others are as deep as they are written.
+    # Only recursive types have definitions. The depth of others is fixed.
     branches = _branches(adapter.core_schema.get("definitions", ()))
 
     def check(value: Any, loc: Loc, errors: Errors) -> Any:
@@ -220,8 +227,10 @@ def _pydantic(hint: Any) -> Check:
 
 
 def _branches(schema: Any) -> int:
-    """How often pydantic looks at a model that is inside another, each time that it
-    looks at that: once for each alternative of a union that has no discriminator."""
+    """How often pydantic looks at a nested model for each look at the outer one.
+
+    That is once for each alternative of a union without a discriminator.
+    """
     if isinstance(schema, (list, tuple)):
         return max(map(_branches, schema), default=0)
     if not isinstance(schema, dict):
@@ -243,8 +252,8 @@ def _branches(schema: Any) -> int:
 def _looks(value: Any, branches: int) -> bool:
     """Whether pydantic would look at the objects in a value too often.
 
-    It looks at an object once for each alternative of the union around it, and that as
-    often as at what the union is in: their number grows with the power of the depth.
+    For each look at an object it looks at an object inside once for each alternative of
+    the union between them. The number of looks grows exponentially with the depth.
     """
     left = MORE_LOOKS
     level, each = [value], 1
@@ -255,7 +264,7 @@ def _looks(value: Any, branches: int) -> bool:
                 left += LOOKS_AT_EACH - each
                 below += item.values()
             elif type(item) is list:
-                # An array is no model: what is in it is as deep as itself.
+                # An array is no model: its items are on the same level.
                 level += item
         if left < 0:
             return True
@@ -263,7 +272,7 @@ def _looks(value: Any, branches: int) -> bool:
     return False
 
 
-# Messages of msgspec that go on with what was received.
+# Messages of msgspec that end with a value that was received.
 _ECHO = re.compile(r"(Invalid (?:enum )?value|Object contains unknown field)\b.*")
 _STEP = re.compile(r"\.([^.\[\]`]+)|\[(\d+|\.\.\.)\]")
 
@@ -301,7 +310,7 @@ _NAMES = {
 
 
 def _standard(hint: Any) -> Check:
-    """Of builtins, dataclasses, Enum, Literal, Union, list, tuple, dict."""
+    """The check of a builtin, dataclass, Enum, Literal, Union, list, tuple or dict."""
     origin, args = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return check_of(args[0])
@@ -337,7 +346,7 @@ def _builtin(kind: type) -> Check:
         if type(value) is kind:
             return value
         if kind is float and type(value) is int:
-            return value  # JSON writes 1.0 as 1
+            return value  # JavaScript writes 1.0 as 1
         errors.add(loc, expected)
         return None
 
@@ -358,9 +367,10 @@ def _one_of(values: dict[tuple[type, Any], Any]) -> Check:
 
 
 def _union(checks: list[Check]) -> Check:
-    """The first alternative that fits; each is tried up to its first error.
+    """The check of a union: the first alternative that fits.
 
-    Errors are told of the alternative that came the farthest.
+    Each alternative is tried up to its first error. If none fits, the errors of the one
+    whose first error is the deepest are added.
     """
 
     def check(value: Any, loc: Loc, errors: Errors) -> Any:
@@ -371,7 +381,7 @@ def _union(checks: list[Check]) -> Check:
         if found is _UNTRIED:
             found = _fit(checks, value, loc, errors)
             if errors.most == 1 and isinstance(value, (dict, list)):
-                # The union around this one asks once for each of its alternatives.
+                # An outer union checks this value once for each of its alternatives.
                 errors.tried.setdefault(check, {})[id(value)] = found
         if type(found) is not _Misfit:
             return found
@@ -395,8 +405,7 @@ class _Misfit(typing.NamedTuple):
 
 
 def _fit(checks: list[Check], value: Any, loc: Loc, errors: Errors) -> Any:
-    """What the first alternative that fits makes of a value; if none does, a
-    `_Misfit`."""
+    """What the first alternative that fits makes of a value, or a `_Misfit`."""
     misfits: list[_Misfit] = []
     for check in checks:
         wrong = Errors(1, errors.tried)
@@ -465,7 +474,7 @@ def _object(item: Check) -> Check:
     return check
 
 
-# Those that are being made: a dataclass may have fields of its own type.
+# The checks that are being made: a dataclass may have fields of its own type.
 _dataclasses: dict[type, Check] = {}
 
 
@@ -492,7 +501,7 @@ def _dataclass(kind: type) -> Check:
             return None
         try:
             return kind(**values)
-        except ValueError as exc:  # of __post_init__
+        except ValueError as exc:  # raised by __post_init__
             errors.add(loc, str(exc))
             return None
 

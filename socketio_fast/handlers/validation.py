@@ -1,8 +1,8 @@
-"""Arguments of handlers that are annotated with models are validated before the call.
+"""Validates arguments of handlers that are annotated with models.
 
-Models are pydantic's (of which pydantic is asked), msgspec's structs (of which msgspec
-is) and dataclasses. A dataclass is checked here, the same whatever is installed: what
-the client sent must have the types of its fields. Other handlers are let alone.
+Models are pydantic's, which pydantic validates, msgspec's structs, which msgspec
+validates, and dataclasses, which are checked here: what the client sent must have the
+types of the fields. Handlers without models are left as they are.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def validated(handler: Handler, before: int, logger: Logger) -> Handler:
         return handler
     parameters = _parameters(handler)[before:]
     hints = [_resolve(handler, parameter, logger) for parameter in parameters]
-    # Few programs have models: what checks them is imported when there are some.
+    # Imported only where a handler has annotations; few programs have models.
     from socketio_fast.handlers import models
 
     if not any(map(models.is_model, hints)):
@@ -78,8 +78,10 @@ def validated_connect(handler: Handler, before: int, logger: Logger) -> Handler:
 
 
 def plain(value: Any) -> Any:
-    """A model as dicts and lists, bytes as they are; other values, and what is in
-    lists, tuples and dicts, likewise. What is no model is left to the encoding."""
+    """Makes dicts and lists of models, also inside lists, tuples and dicts.
+
+    Bytes stay as they are, and values of other types are left to the encoding.
+    """
     from socketio_fast.handlers import models
 
     return models.plain(value)
@@ -99,7 +101,11 @@ def _parameters(handler: Handler) -> list[inspect.Parameter]:
 
 
 def _has_annotations(handler: Handler) -> bool:
-    """Whether to look at the signature: sockets register listeners all the time."""
+    """Whether the signature may name models.
+
+    Asked first because sockets register listeners for each client, and signatures are
+    slow to read.
+    """
     if not inspect.isfunction(handler) or hasattr(handler, "__wrapped__"):
         return True
     return bool(handler.__annotations__)

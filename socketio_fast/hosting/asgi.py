@@ -41,9 +41,9 @@ Hook = Callable[[], Any]
 
 logger = logging.getLogger("socketio_fast.asgi")
 
-#: The extension of a WebSocket's scope by which a host lets go of the connection: an
-#: async function of the engine, the handshake request and its origin. It returns when
-#: the connection has closed.
+#: The extension of a WebSocket's scope by which a host hands its connection over: an
+#: async function that takes the engine, the handshake request and the source of its
+#: environ, and returns when the connection has closed.
 HANDOVER = "socketio_fast.handover"
 
 

@@ -1,4 +1,4 @@
-"""Errors for servers and applications that stand in each other's place."""
+"""Errors for servers and applications that are passed in each other's place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What hosts have in common: exchanges, WebSockets, and how they end."""
+"""What hosts have in common: they answer requests, and carry or adopt WebSockets."""
 
 from __future__ import annotations
 
@@ -42,22 +42,22 @@ Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 
 logger = logging.getLogger("socketio_fast.hosting")
 
-#: Seconds for a host to close a WebSocket, before it is left to itself.
+#: Seconds that a host has to close a WebSocket; then it is not waited for any more.
 CLOSE_TIMEOUT = 10.0
 
-#: Seconds for the body of a request to come, as by the compiled server.
+#: Seconds that a client has to send the body of a request, as by the compiled server.
 BODY_TIMEOUT = 300.0
 
-# Seconds that the end of a host waits for handlers.
+# Seconds that handlers have to end when the host stops.
 HANDLERS_TIMEOUT = 10.0
 
 
 class EnvironSource:
-    """A request of a host, as the environment of a session is made of it.
+    """Builds a session's environ from a request of a host.
 
     Args:
         request: The request.
-        host: What the host adds to the environment.
+        host: Keys that the host adds to the environ.
     """
 
     __slots__ = ("_host", "_request")
@@ -67,26 +67,26 @@ class EnvironSource:
         self._host = host
 
     def environ(self) -> dict[str, Any]:
-        """The WSGI environment, with what the host adds; a new dict."""
+        """The WSGI environ with the keys of the host; a new dict."""
         environ = self._request.environ()
         environ.update(self._host)
         return environ
 
 
 def start(server: HostedServer) -> None:
-    """Run on the running loop, as the host starts.
+    """Bind a server to the running event loop, when the host starts.
 
-    The current context is that of what the server starts. Requests mostly have the
-    same, and need not keep it.
+    What the server starts then runs in the current context. Requests mostly have an
+    equal context, so that their sessions need not keep one.
     """
     server.bind(asyncio.get_running_loop())
 
 
 def bind(server: HostedServer) -> HostedEngine:
-    """The Engine.IO server, which runs on the running loop from now on.
+    """The Engine.IO server of a server, which is bound to the running event loop.
 
-    Where it did not before, a request asks: what the server starts is not in that
-    request's context, but in an empty one.
+    If the host has no event for its start, the first request binds the server. What the
+    server starts then runs in an empty context, not in the request's.
     """
     if not server.is_bound(asyncio.get_running_loop()):
         contextvars.Context().run(start, server)
@@ -94,12 +94,12 @@ def bind(server: HostedServer) -> HostedEngine:
 
 
 def serves_client(server: HostedServer) -> bool:
-    """Whether there are files of the JavaScript client below the server's path."""
+    """Whether the server serves the JavaScript client below its path."""
     return server.eio.engine.client_files is not None
 
 
 async def disconnect_all(server: HostedServer) -> None:
-    """Disconnect every client, as the host stops, and wait for handlers."""
+    """Disconnect every client and wait for handlers, when the host stops."""
     eio = bind(server)
     eio.engine.close_all(stopping=True)
     tasks = eio.handler_tasks()
@@ -111,7 +111,7 @@ async def disconnect_all(server: HostedServer) -> None:
 async def ask(
     engine: Engine, request: Request, environ_source: Any, upgrade: bool
 ) -> Admission | None:
-    """What the application's hooks say of a request; ``None``: there are none."""
+    """Ask the application's hooks about a request; ``None`` if there are none."""
     if not hooked(engine, request):
         return None
     return await consider(engine, request, environ_source, upgrade)
@@ -125,7 +125,7 @@ def wants_websocket(request: Request) -> bool:
 
 
 def text_headers(headers: list[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
-    """The headers of an answer for a host that counts the body itself."""
+    """The headers of an answer as text, without Content-Length, which hosts add."""
     return [
         (name.decode(), value.decode("latin-1"))
         for name, value in headers
@@ -140,18 +140,23 @@ async def exchange(
     read: Callable[[Body, int], Awaitable[bool]],
     watch: Callable[[], AbstractContextManager[asyncio.Future[Any]]],
 ) -> Answer | None:
-    """Answer a request. Cancel it when its client has gone, or tell by `watch`.
+    """Answer a request.
+
+    If the client goes, the host cancels this coroutine or completes the future of
+    ``watch``.
 
     Args:
         eio: The server.
         request: The request.
-        environ_source: What the session's environ is made of, from this request.
-        read: Adds its body to what it is given, of which no more than a little above
-            this many bytes is needed. False: the client has gone.
-        watch: While it is entered, the future is done once the client has gone.
+        environ_source: Builds the session's environ from this request.
+        read: Adds the request's body to the ``Body`` that it gets. It may stop when it
+            has read more than the number of bytes that it gets. It returns False if the
+            client has gone.
+        watch: A context manager that gives a future, which is done when the client has
+            gone.
 
     Returns:
-        None: the client has gone.
+        The answer; ``None`` if the client has gone.
     """
     answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
@@ -191,7 +196,7 @@ async def _read_until(
     reading: Awaitable[bool],
     overdue: Callable[[], None],
 ) -> bool:
-    """Read a body, while nothing is answered without it; True in that case too."""
+    """Read a body until the request is answered; False if the client has gone."""
     task = asyncio.current_task()
     assert task is not None
 
@@ -215,13 +220,15 @@ async def _read_until(
 
 
 class Sender:
-    """Sends what a WebSocket says, while its host gives that what comes.
+    """Sends the messages of a WebSocket by its host, in a task.
 
     Args:
         websocket: The WebSocket, which the host has accepted.
         send: Sends a message, str or bytes.
         close: Closes, with a code or without.
         closing: Called once, when the WebSocket begins to close.
+
+    What the host receives it passes to the WebSocket itself.
     """
 
     def __init__(
@@ -241,7 +248,7 @@ class Sender:
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     def end(self) -> None:
-        """The connection has gone, or is about to."""
+        """Stop: the connection has gone, or is about to."""
         self._websocket.lost()
         self._task.cancel()
 
@@ -263,7 +270,7 @@ class Sender:
                     return
                 await self._awake.wait()
         except Exception as exc:
-            # Nobody is there any more; the host says so as well.
+            # The client has gone, which the host reports too.
             logger.debug("sending to a WebSocket failed: %r", exc)
 
 
@@ -275,20 +282,20 @@ async def take_over(
     rest: Callable[[], bytes],
     lost: Callable[[], None],
 ) -> Answer | None:
-    """Make a WebSocket of our own of a host's connection, and wait until it closes.
+    """Take a connection over from a host as a WebSocket, and wait until it closes.
 
     Args:
         eio: The server.
         request: The handshake request.
-        environ_source: What the session's environ is made of, from this request.
-        transport: That of the connection, of the running loop.
-        rest: Called when the connection has been taken over: what the host had received
-            behind the request.
-        lost: Called when it has closed, of which the host is not told otherwise.
+        environ_source: Builds the session's environ from this request.
+        transport: The transport of the connection, on the running event loop.
+        rest: Called when the connection has been taken over; returns what the host has
+            received behind the request.
+        lost: Called when the connection has closed, so that the host learns of it.
 
     Returns:
-        None; or the refusal that the host is to answer with, and the connection is its
-        own.
+        ``None``; or the refusal that the host is to send on the connection, which stays
+        with it.
     """
     connections = Connections()
     secure = transport.get_extra_info("sslcontext") is not None

@@ -1,9 +1,10 @@
-"""What servers of several processes ask each other, beyond python-socketio's messages.
+"""Requests between the servers of several processes, and who these servers are.
 
-On the same channel, where python-socketio's servers ignore it. Who there is, servers
-learn from each other once one of them has asked for anything: it publishes ``hello``
-and waits a moment, and from then on each publishes ``heartbeat`` now and then. Messages
-are JSON objects with ``method`` and ``host_id`` (who sends) and:
+python-socketio has no such messages: its servers, on the same channel, ignore them.
+Servers learn of each other when one has a request: it publishes ``hello`` and waits for
+``DISCOVERY_TIME``, and from then on each server publishes ``heartbeat`` every
+``HEARTBEAT_INTERVAL`` seconds. Messages are JSON objects with ``method``, ``host_id``
+(the sender) and:
 
 - ``hello``, ``heartbeat``, ``bye``: nothing else
 - ``change``: ``change`` (``join``, ``leave``, ``disconnect``), ``namespace``,
@@ -40,20 +41,21 @@ __all__ = ["Cluster", "respond_to"]
 
 Message = dict[str, Any]
 
-# Seconds: between two heartbeats; without one, after which a server is taken for gone;
-# that others have to tell that they are there; that they have to answer.
+# Seconds between two heartbeats of a server.
 HEARTBEAT_INTERVAL = 5
+# Seconds without a heartbeat after which a server is taken for gone.
 HEARTBEAT_TIMEOUT = 12
+# Seconds that other servers have to answer ``hello``.
 DISCOVERY_TIME = 0.5
+# Seconds that other servers have to answer a request.
 REQUEST_TIMEOUT = 5
-
-# Seconds that clients have here to acknowledge what another server has asked without a
-# limit of time.
+# Seconds that clients of this process have to acknowledge an event of another server,
+# if that server has set no limit.
 ASK_LIFETIME = 3600
 
 
 async def respond_to(server: Any, namespace: str, event: str, args: list[Any]) -> Any:
-    """What the first listener to an event of another server returns."""
+    """Call the listeners to another server's event; returns what the first returns."""
     if namespace not in server._namespaces:
         return None
     first: Any = None
@@ -67,10 +69,11 @@ async def respond_to(server: Any, namespace: str, event: str, args: list[Any]) -
 
 
 class Cluster:
-    """The other servers on a manager's channel, and what they are asked.
+    """The other servers on a manager's channel, and the requests to them.
 
     Args:
-        manager: It publishes, and gives :meth:`receive` what others do.
+        manager: Publishes the messages of this server, and passes those of others to
+            :meth:`receive`.
     """
 
     def __init__(self, manager: AsyncPubSubManager) -> None:
@@ -79,11 +82,12 @@ class Cluster:
         self.reset()
 
     def reset(self) -> None:
-        """Nobody is known, and nothing was asked: at first, and on another loop.
+        """Forget all servers and requests, at first and on another event loop.
 
-        Numbers go on: a late answer to a request before is no answer to one since.
+        The numbers of requests go on, so that a late answer to an earlier request is
+        not taken for an answer to a later one.
         """
-        #: When each of the others was last heard of, by the clock of the event loop.
+        #: When each server's last message came, by the clock of the event loop.
         self.hosts: dict[str, float] = {}
         self._requests: dict[int, Callable[[str, Any], None]] = {}
         self._failures: dict[int, Callable[[str], None]] = {}
@@ -92,7 +96,7 @@ class Cluster:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def close(self) -> None:
-        """Others learn that this server goes."""
+        """Tell the other servers that this one stops."""
         beating, self._beating = self._beating, None
         self._discovery = None
         if beating is not None:
@@ -102,10 +106,14 @@ class Cluster:
         for task in list(self._tasks):
             task.cancel()
 
-    # Who is there.
+    # Discovery.
 
     async def discover(self) -> None:
-        """Know the other servers."""
+        """Find the other servers, the first time that it is called.
+
+        Raises:
+            RuntimeError: The manager only writes.
+        """
         if self._manager.write_only:
             raise RuntimeError("a write_only manager receives no answers of servers")
         if self._discovery is None:
@@ -119,7 +127,7 @@ class Cluster:
             await self._manager._send("hello")
             await asyncio.sleep(DISCOVERY_TIME)
         except BaseException:
-            self._discovery = None  # who asks next tries again
+            self._discovery = None  # the next call tries again
             raise
 
     def _begin(self) -> None:
@@ -153,11 +161,11 @@ class Cluster:
     def open(
         self, answered: Callable[[str, Any], None], failed: Callable[[str], None]
     ) -> int:
-        """The number of a new request.
+        """Open a request; returns its number.
 
         Args:
-            answered: Called with who answers and each answer.
-            failed: Called with who has gone meanwhile.
+            answered: Called with the ``host_id`` of a server and its answer.
+            failed: Called with the ``host_id`` of a server that has gone.
         """
         number = next(self._numbers)
         self._requests[number] = answered
@@ -165,12 +173,12 @@ class Cluster:
         return number
 
     def forget(self, number: int) -> None:
-        """What is answered to a request does not matter any more."""
+        """Close a request: later answers to it are ignored."""
         self._requests.pop(number, None)
         self._failures.pop(number, None)
 
     async def request(self, action: str, **message: Any) -> list[Any]:
-        """Ask all other servers, and wait for one answer of each.
+        """Ask all other servers, and wait for an answer from each.
 
         Raises:
             BroadcastTimeoutError: Some have not answered in time, or have gone.
@@ -218,7 +226,7 @@ class Cluster:
         """Ask the clients of all other servers to acknowledge an event.
 
         Args:
-            answers: It is told whom the others ask, and what these answer.
+            answers: Collects the answers.
             **message: What a request with the action ``ask`` has.
         """
         await self.discover()
@@ -249,7 +257,10 @@ class Cluster:
         await self._manager._send("request", id=number, action="ask", **message)
 
     async def server_side_ask(self, **message: Any) -> list[Any]:
-        """What the first listener to an event on each other server returns.
+        """Call the listeners to an event on all other servers.
+
+        Returns:
+            What the first listener on each server returned.
 
         Args:
             **message: What a request with the action ``server_side_emit`` has.
@@ -267,7 +278,7 @@ class Cluster:
     # Answering.
 
     def receive(self, message: Message) -> None:
-        """A message of another server."""
+        """Handle a message of another server."""
         host = message["host_id"]
         method = message["method"]
         if method == "bye":
@@ -292,12 +303,12 @@ class Cluster:
         elif method == "request":
             self.spawn(self._answer(message))
         if method == "hello" or (new and method != "bye"):
-            # So that whoever comes later knows this one.
+            # A server that starts later learns of this one by its heartbeats.
             self._begin()
             self.spawn(self._manager._send("heartbeat"))
 
     def spawn(self, coroutine: Any) -> None:
-        """Run what answers; what it raises is logged."""
+        """Run a coroutine as a task, and log what it raises."""
         task = asyncio.ensure_future(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -338,8 +349,8 @@ class Cluster:
         )
 
     async def _ask(self, message: Message) -> None:
-        """Clients of this process are to acknowledge what another one sends."""
-        asked = _Asked(self, message)
+        """Send an event of another server to clients that are to acknowledge it."""
+        asked = _AckCollector(self, message)
         ns = self._manager._namespace(message["namespace"])
         clients = []
         if ns is not None:
@@ -357,7 +368,7 @@ class Cluster:
 
 
 async def _beat(found: Callable[[], Cluster | None]) -> None:
-    """Tell the others now and then that this server is there."""
+    """Publish heartbeats until the cluster object is gone."""
     while True:
         await asyncio.sleep(HEARTBEAT_INTERVAL)
         if (cluster := found()) is None:
@@ -366,8 +377,8 @@ async def _beat(found: Callable[[], Cluster | None]) -> None:
         del cluster
 
 
-class _Asked:
-    """Passes on what clients of this process acknowledge to who has asked."""
+class _AckCollector:
+    """Passes acknowledgements of clients of this process to the server that asked."""
 
     def __init__(self, cluster: Cluster, message: Message) -> None:
         self._cluster = cluster
@@ -377,7 +388,7 @@ class _Asked:
         self._timer: asyncio.TimerHandle | None = None
 
     def wait(self, clients: list[tuple[Peer, int]], seconds: float) -> None:
-        """Wait so long for these, of which some may have answered already."""
+        """Wait a number of seconds for clients, some of which may have answered."""
         self._left += len(clients)
         if self._left:
             self._clients = clients
@@ -397,8 +408,9 @@ class _Asked:
             self._timer.cancel()
 
 
-def _end_waiting(found: Callable[[], _Asked | None]) -> None:
-    # Its clients hold it. A timer would hold them, and with them their server.
+def _end_waiting(found: Callable[[], _AckCollector | None]) -> None:
+    # The clients refer to the collector. A timer that did would keep them, and with
+    # them their server, alive.
     asked = found()
     if asked is not None:
         for peer, id in asked._clients:

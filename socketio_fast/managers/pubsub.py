@@ -1,9 +1,10 @@
-"""Managers of several processes, which tell each other by messages on a channel.
+"""Managers of several processes, which exchange messages on a channel.
 
-Each has a ``host_id``. It does what it is asked for with its own clients, then
-publishes it for all others; :mod:`socketio_fast.managers.messages` has the messages.
-A broker that is away stops only that: this process's clients get their events, and what
-is not published is counted.
+Each process has a ``host_id``. A manager applies a call to the clients of its own
+process, then publishes a message for the others; the module
+:mod:`socketio_fast.managers.messages` describes these. While the broker is away only
+publishing fails: clients of this process get their events, and messages that could not
+be published are counted.
 """
 
 from __future__ import annotations
@@ -37,14 +38,15 @@ __all__ = ["AsyncPubSubManager"]
 Message = dict[str, Any]
 Callback = Callable[..., Any]
 
-#: What managers had before a fork: it is kept, so that no destructor runs.
+#: The attributes of managers before a fork. They are kept so that no destructor runs
+#: in the child process, whose connections are the parent's.
 abandoned: list[dict[str, Any]] = []
 
-# Messages that may wait for the end of an attempt to reach a broker that was away.
+# Messages that wait, at most, while it is tried to reach a broker that was away.
 OUTBOX_SIZE = 1000
 
 
-# What python-socketio calls for messages of other processes.
+# Methods that python-socketio calls for messages of other processes.
 NEVER_CALLED = dict.fromkeys(
     (
         "_handle_callback",
@@ -59,7 +61,7 @@ NEVER_CALLED = dict.fromkeys(
 
 
 class _Identity:
-    """An id that each process has of its own, also where they are forked later."""
+    """An id of the process; a forked process makes another one."""
 
     def __init__(self) -> None:
         self._pid = -1
@@ -97,7 +99,7 @@ class AsyncPubSubManager(AsyncManager):
 
     _distributed: ClassVar[bool] = True
 
-    # Messages that _publish_all() takes at once.
+    # How many messages _publish_all() takes at once.
     _batch = 1
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -138,7 +140,7 @@ class AsyncPubSubManager(AsyncManager):
         return self._host.id
 
     def _reset(self) -> None:
-        """Nothing is connected: at first, after :meth:`close`, on another loop."""
+        """Forget all connections: at first, after :meth:`close`, on another loop."""
         self._outbox: deque[tuple[Message, asyncio.Future[None] | None]] = deque()
         self._sending: asyncio.Task[None] | None = None
         self._answering: set[asyncio.Future[Any]] = set()
@@ -155,7 +157,7 @@ class AsyncPubSubManager(AsyncManager):
         """Called once by the server that is made with this manager."""
         super().set_server(server)
         json = getattr(server.packet_class, "json", engineio_json)
-        # By default that is slower than this manager's, and knows less.
+        # The server's default JSON is slower than this manager's, and has fewer types.
         if self.json is JSON and json is not engineio_json:
             self.json = json
 
@@ -179,19 +181,21 @@ class AsyncPubSubManager(AsyncManager):
             self._pid = os.getpid()
             self._abandon()
         if self._loop is not None:
-            # A connection is of no use without its loop, which may be closed.
+            # Connections belong to the earlier loop, which may be closed.
             self._reset()
         self._loop = loop
 
     def _abandon(self) -> None:
-        """The process was forked: what is connected is the parent's. Not even
-        destructors may run, since descriptors are shared."""
+        """Leave the connections to the parent process, after a fork.
+
+        They are kept: a destructor would close what both processes share.
+        """
         abandoned.append(self.__dict__.copy())
 
     async def close(self) -> None:
-        """Publish what waits for that, then disconnect from the broker.
+        """Publish all waiting messages, then disconnect from the broker.
 
-        Whoever publishes afterwards connects anew.
+        The next message that is published connects again.
         """
         await self.cluster.close()
         if self._sending is not None:
@@ -229,16 +233,16 @@ class AsyncPubSubManager(AsyncManager):
         """Close connections to the broker, if there are any."""
 
     def _on_subscribed(self) -> None:
-        """What others publish is received from now on: for ``_listen()`` to call.
+        """Note that messages are received from now on; a ``_listen()`` may call it.
 
-        Without that it is known by the first message.
+        If it does not, the first message shows it.
         """
         if not self._subscribed.is_set():
             self._subscribed.set()
             self._receiving.over(self._get_logger())
             self._publishing.try_now()
 
-    # What is asked for here.
+    # Calls of this process.
 
     async def emit(
         self,
@@ -275,7 +279,7 @@ class AsyncPubSubManager(AsyncManager):
         if kwargs.get("ignore_queue"):
             await super().emit(event, data, namespace, room, skip_sid, callback)
             return
-        # What python-socketio takes for no argument.
+        # python-socketio writes [None] for no arguments.
         args = [None] if data is None else arguments_of(data)
         answer = None
         if callback is not None:
@@ -400,7 +404,7 @@ class AsyncPubSubManager(AsyncManager):
             binary=binary,
             namespace=namespace,
             room=scope.to,
-            # All that python-socketio's servers know of what is excepted: clients.
+            # python-socketio's servers can leave out clients, but not rooms.
             skip_sid=[room for room in scope.excepted if isinstance(room, str)],
             callback=None,
             excepted=list(scope.excepted),
@@ -484,7 +488,7 @@ class AsyncPubSubManager(AsyncManager):
         return 1 + len(self.cluster.hosts)
 
     def _pack(self, args: list[Any]) -> tuple[list[Any], bool]:
-        # What replaces other types is the JSON of the program's own affair.
+        # A program's own JSON has to replace values of other types itself.
         return pack(args, self.json is JSON)
 
     # Publishing, in the order of the calls.
@@ -497,7 +501,7 @@ class AsyncPubSubManager(AsyncManager):
         if outage.lasts and (outage.waits or len(self._outbox) >= OUTBOX_SIZE):
             self._lose(1)
             return
-        # Nobody waits for an attempt that is likely to fail.
+        # While the broker is away the caller does not wait for the attempt.
         future = None if outage.lasts else loop.create_future()
         self._outbox.append((message, future))
         if self._sending is None:
@@ -528,7 +532,7 @@ class AsyncPubSubManager(AsyncManager):
             if ends_task(exc):
                 raise
             if len(taken) > 1 and isinstance(exc, Exception):
-                # One of them is not JSON, and none has been sent.
+                # One of them cannot be encoded, and none has been sent.
                 for one in taken:
                     await self._publish_taken([one])
                 return
@@ -555,7 +559,7 @@ class AsyncPubSubManager(AsyncManager):
             except (TypeError, ValueError):
                 raise
             except Exception:
-                # The connection may have broken while it was idle.
+                # The connection may have broken while it was idle: try once more.
                 await self._publish_all(messages)
         except (TypeError, ValueError):
             raise
@@ -583,11 +587,11 @@ class AsyncPubSubManager(AsyncManager):
     async def _return_callback(
         self, host_id: str, room: Any, namespace: str, number: int, *args: Any
     ) -> None:
-        """A client of this process acknowledges what another has sent."""
+        """Publish the acknowledgement of a client to the process that asked for it."""
         packed, binary = self._pack(list(args))
         message: Message = {"args": packed}
         if binary:
-            # Others leave it out; they have no way to return bytes.
+            # python-socketio has no such key: its acknowledgements cannot have bytes.
             message["args"], *message["attachments"] = packed
         await self._send(
             "callback",
@@ -604,5 +608,5 @@ def _spread(callback: Callable[[Sequence[Any]], Awaitable[Any]], *args: Any) -> 
 
 
 def _plain(value: Any) -> Any:
-    """Rooms or ids as JSON has them."""
+    """Rooms or ids as a type that JSON has."""
     return list(value) if isinstance(value, (set, frozenset, tuple)) else value

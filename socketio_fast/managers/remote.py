@@ -1,4 +1,4 @@
-"""What a manager gets from other processes: their messages, and acknowledgements."""
+"""Messages of other processes, and acknowledgements by their clients."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ __all__ = ["RemoteCallbacks", "receive", "receive_for"]
 Message = dict[str, Any]
 Callback = Callable[..., Any]
 
-# Seconds that other processes have for an acknowledgement: nobody tells that a client
-# of theirs has gone, and the callback would be kept for ever.
+# Seconds that clients of other processes have to acknowledge. Without a limit callbacks
+# would be kept for ever, since no message tells that such a client has disconnected.
 CALLBACK_LIFETIME = 3600
-# Such acknowledgements that are waited for, at most.
+# Acknowledgements by clients of other processes that are waited for, at most.
 MAX_CALLBACKS = 100_000
 
 
 class RemoteCallbacks:
-    """What waits for acknowledgements that clients of other processes send.
+    """Callbacks for acknowledgements by clients of other processes.
 
-    They are in the manager's ``callbacks``, each with the time until which it is kept.
+    The manager's ``callbacks`` has them, by number: the time until which each is kept,
+    and the function.
 
     Args:
         manager: The manager that sends the events.
@@ -40,15 +41,15 @@ class RemoteCallbacks:
 
     def __init__(self, manager: AsyncPubSubManager) -> None:
         self._manager = manager
-        #: No callback that is kept has a lower number.
+        # No callback that is still kept has a lower number.
         self._first = 1
         self._warned = False
 
     def add(self, number: int, callback: Callback) -> None:
-        """Keep a callback; drop those that have been kept too long or are too many."""
+        """Keep a callback; drop those that are too old, and the oldest of too many."""
         callbacks = self._manager.callbacks
         now = time.monotonic()
-        # They are in the order in which they were made.
+        # A dict has its items in the order in which they were added.
         while callbacks:
             oldest = self._oldest()
             if len(callbacks) >= MAX_CALLBACKS:
@@ -62,7 +63,7 @@ class RemoteCallbacks:
             callback.number = number
 
     def _oldest(self) -> int:
-        # The first key of a dict is found by a search past all that were deleted.
+        # next(iter(callbacks)) would search past the places of all deleted items.
         while self._first not in self._manager.callbacks:
             self._first += 1
         return self._first
@@ -90,7 +91,11 @@ class RemoteCallbacks:
 
 
 async def receive_for(found: Callable[[], AsyncPubSubManager | None]) -> None:
-    """Receive what others publish."""
+    """Receive messages of other processes until the manager is gone.
+
+    Args:
+        found: Returns the manager, or ``None`` when it is gone.
+    """
     while (manager := found()) is not None:
         listening = manager._listen()
         del manager
@@ -111,14 +116,14 @@ async def receive_for(found: Callable[[], AsyncPubSubManager | None]) -> None:
 
 
 def _delay_after(manager: AsyncPubSubManager, error: BaseException) -> float:
-    """Seconds until it is tried again to receive, after it has failed."""
+    """Log that receiving has failed; returns the seconds until the next attempt."""
     defer_exit(asyncio.get_running_loop(), error)
     manager._subscribed.clear()
     return manager._receiving.failed(error, manager._get_logger())
 
 
 def receive(manager: AsyncPubSubManager, message: Message | str | bytes) -> None:
-    """Do what a message of another process asks for, and log what is no message."""
+    """Do what a message asks for; something else than a message is logged once."""
     logger = manager._get_logger()
     if not isinstance(message, dict):
         try:

@@ -1,4 +1,4 @@
-"""Serving as a whole process: until a signal ends it."""
+"""``run()``: serves until a signal ends the process."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def run(
 ) -> None:
     """Serve an application until SIGINT or SIGTERM; with uvloop where there is one.
 
-    The first signal stops it gracefully, see :meth:`RunningServer.close`; the second
-    at once. Signals come to the main thread: in another one this serves until the
-    process ends, and to stop it before, use :func:`serve`.
+    The first signal stops it gracefully, see :meth:`RunningServer.close`; the second at
+    once. Signals reach only the main thread: in another thread this serves until the
+    process ends. Use :func:`serve` to stop earlier.
 
     Args:
         app: See :func:`serve`. Or a ``Server`` for threads, of Socket.IO or Engine.IO,
@@ -65,13 +65,13 @@ def run(
         pass
     except _CannotListenError as exc:
         if not _in_main_thread():
-            # SystemExit would end a thread without a word.
+            # A thread that SystemExit ends prints nothing.
             raise exc.reason from None
         raise SystemExit(f"socketio-fast: {exc.reason}") from exc.reason
 
 
 class _CannotListenError(Exception):
-    """serve() has failed so."""
+    """``serve()`` has raised an ``OSError``, which is told from those of handlers."""
 
     def __init__(self, reason: OSError) -> None:
         super().__init__(reason)
@@ -123,7 +123,7 @@ async def _serve_until_signal(
         stop.set()
 
     for number in (signal.SIGINT, signal.SIGTERM) if _in_main_thread() else ():
-        # Windows has no signal handlers on the loop: SIGINT ends it there.
+        # Event loops on Windows have no signal handlers: SIGINT ends the loop.
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, on_signal)
     _announce(server)
@@ -141,12 +141,12 @@ def _serve_in_threads(
     port: int,
     options: ServeOptions,
 ) -> None:
-    # The event loop is that of the server; this thread waits for signals.
+    # The server's event loop runs in another thread; this one waits for signals.
     stop = threading.Event()
 
     def on_signal(number: int, frame: object) -> None:
         if stop.is_set():
-            # Python would wait for every thread of a pool, whatever that waits for.
+            # At a regular exit Python would wait for every thread of the pool.
             os._exit(128 + number)
         stop.set()
 
@@ -167,7 +167,7 @@ def _serve_in_threads(
 
 
 def _threaded(app: Any) -> tuple[Threads | None, Any]:
-    """The threads of a server for them, and the asynchronous application it drives."""
+    """The threads of a server, ``None`` if it is asynchronous, and what to serve."""
     if isinstance(app, (*SERVERS, EngineASGIApp)):
         return None, app
     # A program that serves one of these has imported their modules already.
@@ -187,7 +187,7 @@ def _threaded(app: Any) -> tuple[Threads | None, Any]:
         if app.wsgi_app is not None:
             try:
                 from socketio_fast.hosting.other_app import in_threads
-            except ImportError as exc:  # it names the extra for ASGI alone
+            except ImportError as exc:  # its message names the extra for ASGI
                 raise ImportError(
                     "a WSGI application beside a Socket.IO server is served by uvicorn "
                     'and a2wsgi: pip install "socketio-fast[wsgi]"'
@@ -210,5 +210,5 @@ def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:
     try:
         import uvloop
     except ImportError:
-        return asyncio.run  # there is none for Windows
+        return asyncio.run  # as on Windows
     return uvloop.run

@@ -1,4 +1,4 @@
-"""Serving on an event loop that runs already."""
+"""``serve()``: a server that listens on the running event loop."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ App = AsyncServer | EngineServer | EngineASGIApp
 #: The servers that are served as they are.
 SERVERS = (AsyncServer, EngineServer)
 
-# uvloop accepts one connection of a listening socket in a pass of its loop, so it is
-# given each socket this many times. Measured with 64 clients at a time that come and
-# go, us of CPU for each (medians of 9 alternating rounds): once 80, twice 73, 4 times
-# 66, 8 times 63.
+# How often each socket is listened on by uvloop, which accepts one connection for each
+# listener in a pass of its loop. CPU for a connection with 64 clients at a time that
+# connect and disconnect, in us (medians of 9 alternating rounds): once 80, twice 73,
+# 4 times 66, 8 times 63.
 ACCEPTS = 4
 
-# How much of shutdown_timeout draining may take; the rest is for connections to close.
+# The share of shutdown_timeout that draining may take. Connections close in the rest.
 DRAIN_SHARE = 0.9
 
 
@@ -146,7 +146,7 @@ async def serve(
     if ssl is None and ssl_certfile is not None:
         for file in (ssl_certfile, ssl_keyfile):
             if file is not None:
-                os.stat(file)  # its error names the file, OpenSSL's does not
+                os.stat(file)  # raises an error that names the file, unlike OpenSSL
         ssl = _ssl.create_default_context(_ssl.Purpose.CLIENT_AUTH)
         ssl.load_cert_chain(ssl_certfile, ssl_keyfile, ssl_keyfile_password)
     elif ssl is None and ssl_keyfile is not None:
@@ -243,7 +243,7 @@ async def _listen(
     options: dict[str, Any] = {"ssl": ssl, "backlog": backlog}
     if uds is not None:
         if sys.version_info >= (3, 13):
-            # It would remove the file of the socket, also in a forked process.
+            # asyncio would remove the file of the socket, also in a forked process.
             options["cleanup_socket"] = False
         try:
             server = await loop.create_unix_server(factory, str(uds), **options)
@@ -308,11 +308,11 @@ class RunningServer:
         return f"{scheme}://{host}:{self.port}"
 
     async def close(self) -> None:
-        """Stop: accept nothing more, disconnect all clients, wait for handlers.
+        """Accept no more connections, disconnect all clients and wait for handlers.
 
-        Waits ``shutdown_timeout`` seconds for the handlers that still run, and for
-        clients to close their side; then cancels and aborts. With ``drain_rate`` its
-        clients leave in stages before it stops, within that time.
+        With ``drain_rate`` clients are asked to leave in stages first. After
+        ``shutdown_timeout`` seconds in all, handlers that still run are cancelled and
+        connections that are still open are aborted.
         """
         if self._closed:
             return
@@ -320,7 +320,7 @@ class RunningServer:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout
         if self._drain_rate is not None:
-            # It still listens: each poll may come by a new connection.
+            # It still listens, because a client may poll on a new connection.
             await drain(self._eio.engine, self._drain_rate, DRAIN_SHARE * self._timeout)
         self._stop_listening()
         self._eio.engine.close_all(stopping=True)
@@ -350,8 +350,9 @@ class RunningServer:
         self._eio.engine.reopen()
 
     def _stop_listening(self) -> None:
-        # The file of a Unix socket first: its inode is no other's while it is open. A
-        # server that was started meanwhile, or forked, has made its own.
+        # The file of a Unix socket is removed before the socket is closed: until then
+        # no other file can have its inode. If another server has replaced the file, or
+        # this process was forked from the one that made it, the file stays.
         made = self._uds_identity
         if self._uds is not None and made is not None and made == _identity(self._uds):
             with contextlib.suppress(FileNotFoundError):
@@ -361,7 +362,7 @@ class RunningServer:
         self._descriptors.close()
 
     async def _abort(self) -> None:
-        """End at once: nothing is delivered any more, and nobody is waited for."""
+        """Abort all connections at once; nothing more is sent or waited for."""
         self._closed = True
         self._stop_listening()
         if self._listener is not None:
@@ -385,16 +386,16 @@ class RunningServer:
 
 
 def _identity(path: str | os.PathLike[str]) -> tuple[int, int, int] | None:
-    """Which file it is, for this process; ``None``: there is none."""
+    """Identifies a file and this process; ``None`` if there is no such file."""
     try:
         found = os.stat(path, follow_symlinks=False)
-    except (OSError, ValueError):  # ValueError: Linux's names without a file
+    except (OSError, ValueError):  # ValueError: an abstract socket of Linux
         return None
     return found.st_dev, found.st_ino, os.getpid()
 
 
 def _port_of(port: Any) -> Any:
-    """The number of a port, which may be text, or the name of a service.
+    """The number of a port that is given as a number, as text or as a service's name.
 
     Raises:
         ValueError: There is no such port.

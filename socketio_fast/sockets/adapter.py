@@ -1,4 +1,4 @@
-"""The rooms of a namespace as an object: who is in them, and when that changes."""
+"""The rooms of a namespace as an object, with events when they change."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ F = TypeVar("F", bound=Listener)
 
 
 class Adapter(EventEmitter):
-    """The rooms of a namespace: who is in them, and when that changes.
+    """The rooms of a namespace and their clients, with events when they change.
 
     Its events are ``create-room(room)``, ``delete-room(room)``, ``join-room(room,
-    sid)`` and ``leave-room(room, sid)``. A client's own room, named by its ``sid``, is
-    a room like others.
+    sid)`` and ``leave-room(room, sid)``. Each client's own room, which has the ``sid``
+    as its name, is one of the rooms.
     """
 
     _own_events: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -44,7 +44,7 @@ class Adapter(EventEmitter):
     def on(self, event: str, listener: F) -> F: ...
 
     def on(self, event: str, listener: Any = None) -> Any:
-        """Listen to a change of rooms, or decorate what does.
+        """Add a listener to one of these events, or decorate one.
 
         Raises:
             ValueError: There is no such event, or the listener takes other arguments.
@@ -61,7 +61,7 @@ class Adapter(EventEmitter):
         """The sids in each room, those of clients' own too; a new dict."""
         core = self._nsp._core
         found: dict[Any, set[str]] = {sid: {sid} for sid in core.peers}
-        if core.rooms is not None:  # else it has ended
+        if core.rooms is not None:  # else the namespace has ended
             for room, members in core.rooms.rooms.items():
                 found[room] = {peer.sid for peer in members}
         return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from socketio_fast import exceptions
@@ -49,50 +49,63 @@ async def wait_for_answer(
 
 
 class Answers:
-    """Acknowledgements of many clients, as they come.
+    """Collects the acknowledgements of many clients.
 
-    The managers tell it whom they have asked; clients, or other processes for theirs,
-    tell it what came.
+    Managers report which clients were asked. The core, and other processes for their
+    clients, report each acknowledgement.
 
     Args:
-        timeout: Seconds from now that they have.
+        timeout: Seconds from now until the clients that have not answered are missing.
     """
 
     def __init__(self, timeout: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._deadline = self._loop.time() + timeout
+        #: The sids of clients that will not answer any more.
         self.missing: set[str] = set()
-        #: What is known to be wrong, beyond clients that are missing.
+        #: What failed beyond missing clients, as the end of an error message.
         self.incomplete = ""
+        # Clients of this process, with the numbers of their acknowledgements.
         self._asked: list[Any] = []
-        self._waiting: set[str] = set()  # clients
-        self._hosts = 0  # other processes that have not said whom they have asked
+        # The sids of clients that have not answered yet.
+        self._unanswered: set[str] = set()
+        # How many other processes have not reported yet whom they asked.
+        self._hosts = 0
+        # Answers that the consumer has not taken yet.
         self._came: deque[tuple[str, Any]] = deque()
         self._all_asked = False
-        self._wake: asyncio.Future[None] | None = None  # of who waits
-        self._wake_at_each = False  # answer, or when there are all
-        self._closing: list[Any] = []
+        # Future that the consumer awaits.
+        self._wake: asyncio.Future[None] | None = None
+        # True: wake the consumer for each answer. False: wake it once all have come.
+        self._wake_at_each = False
+        self._on_close: list[Callable[[], Any]] = []
 
-    # From managers.
+    # Called by managers.
 
     def asked(self, clients: Iterable[tuple[Any, int]]) -> None:
-        """Clients of this process, and the numbers of their acknowledgements."""
+        """Add clients of this process, with the numbers of their acknowledgements."""
         for peer, id in clients:
             self._asked.append((peer, id))
-            self._waiting.add(peer.sid)
+            self._unanswered.add(peer.sid)
 
     def others(self, count: int) -> None:
-        """So many other processes will say whom they have asked."""
+        """Wait for this many other processes to report whom they asked."""
         self._hosts += count
 
     def of_host(self, sids: Iterable[str]) -> None:
-        """One of them says so."""
+        """Add the clients that another process has asked."""
         self._hosts -= 1
-        self._waiting.update(sids)
+        self._unanswered.update(sids)
         self._check()
 
     def host_failed(self, why: str, sids: Iterable[str], counted: bool) -> None:
-        """One of them will not answer any more."""
+        """Stop waiting for another process and its clients.
+
+        Args:
+            why: What happened to it, for the error message.
+            sids: Its clients that were asked.
+            counted: Whether it has reported whom it asked.
+        """
         if not counted:
             self._hosts -= 1
         self.incomplete = f"; {why}"
@@ -100,33 +113,33 @@ class Answers:
             self.gone(sid)
         self._check()
 
-    def on_close(self, function: Any) -> None:
-        """Call this when nobody waits any more."""
-        self._closing.append(function)
+    def on_close(self, function: Callable[[], Any]) -> None:
+        """Call a function when the consumer stops waiting."""
+        self._on_close.append(function)
 
     def answered(self, sid: str, arguments: list[Any]) -> None:
-        """A client has acknowledged."""
-        if sid in self._waiting:
-            self._waiting.discard(sid)
+        """Add the acknowledgement of a client."""
+        if sid in self._unanswered:
+            self._unanswered.discard(sid)
             self._came.append((sid, value_of(arguments)))
-            if self._wake_at_each or not self._waiting:
+            if self._wake_at_each or not self._unanswered:
                 self._check()
 
     def gone(self, sid: str) -> None:
-        """A client has gone without that."""
-        if sid in self._waiting:
-            self._waiting.discard(sid)
+        """Stop waiting for a client that has disconnected."""
+        if sid in self._unanswered:
+            self._unanswered.discard(sid)
             self.missing.add(sid)
             self._check()
 
-    # From who waits.
+    # Called by the consumer.
 
     def all_asked(self) -> None:
-        """There will be no others."""
+        """Say that no more clients will be asked."""
         self._all_asked = True
 
     def _complete(self) -> bool:
-        return self._all_asked and not self._waiting and not self._hosts
+        return self._all_asked and not self._unanswered and not self._hosts
 
     def _check(self) -> None:
         if self._wake is None or self._wake.done():
@@ -135,7 +148,7 @@ class Answers:
             self._wake.set_result(None)
 
     async def _wait(self) -> None:
-        """Wait until there is more, or all; or no more time."""
+        """Wait for the next answer, or for all, until the deadline."""
         self._wake = self._loop.create_future()
         left = max(0, self._deadline - self._loop.time())
         try:
@@ -144,33 +157,37 @@ class Answers:
             if self._hosts:
                 self.incomplete = f"; {self._hosts} other processes have not answered"
                 self._hosts = 0
-            self.missing |= self._waiting
-            self._waiting.clear()
+            self.missing |= self._unanswered
+            self._unanswered.clear()
 
     async def next(self) -> tuple[str, Any] | None:
-        """The next answer; None if there is none any more, or in time."""
+        """The next answer; ``None`` after the last one or after the deadline."""
         self._wake_at_each = True
         if not self._came and not self._complete():
             await self._wait()
         return self._came.popleft() if self._came else None
 
     async def all(self) -> Iterable[tuple[str, Any]]:
-        """All answers, in the order they came."""
+        """Wait for all answers; returns those that came, in order of arrival."""
         if not self._complete():
             await self._wait()
         return self._came
 
     def check(self, event: str, responses: list[Any]) -> None:
-        """Raise BroadcastTimeoutError if not all have answered."""
+        """Check that every client has answered.
+
+        Raises:
+            BroadcastTimeoutError: Some have not.
+        """
         if self.missing or self.incomplete:
             raise exceptions.BroadcastTimeoutError(
                 event, len(self.missing), responses, self.incomplete
             )
 
     def close(self) -> None:
-        """Nobody waits any more."""
-        self._waiting.clear()
+        """Stop waiting: what still arrives is ignored."""
+        self._unanswered.clear()
         for peer, id in self._asked:
             peer.forget_ack(id)
-        for function in self._closing:
+        for function in self._on_close:
             function()

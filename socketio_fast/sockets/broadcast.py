@@ -1,4 +1,4 @@
-"""Broadcasts: whom they go to, and what is done with those clients.
+"""Broadcasts: sending to many clients, and changing them.
 
 ::
 
@@ -7,9 +7,9 @@
     async for sid, answer in sio.to("room").timeout(5).acks("question"): ...
     for client in await sio.in_("room").fetch_sockets(): ...
 
-All of it reaches the clients of all processes that share a manager, unless
-:attr:`BroadcastOperator.local` says otherwise; the messages between processes are in
-:mod:`socketio_fast.managers.cluster`.
+A broadcast reaches the clients of all processes that share a manager, or with
+:attr:`BroadcastOperator.local` those of this process. The messages between processes
+are in :mod:`socketio_fast.managers.cluster`.
 """
 
 from __future__ import annotations
@@ -31,23 +31,24 @@ if TYPE_CHECKING:
 
 __all__ = ["ACK_TIMEOUT", "BroadcastOperator", "Broadcasting", "RemoteSocket"]
 
-#: Seconds that acknowledgements of a broadcast have, unless ``timeout()`` says others.
+#: Seconds that clients have to acknowledge, unless ``timeout()`` sets others.
 ACK_TIMEOUT = 60.0
 
 
 class BroadcastOperator:
-    """Clients of a namespace, or of several: all, or those in some rooms.
+    """All clients of one or several namespaces, or those in some rooms.
 
-    Made by ``sio.to()`` and its like, by namespaces and by sockets.
+    ``to()``, ``except_()`` and the other methods of servers, namespaces and sockets
+    return such an operator.
 
     Args:
         server: The server.
         namespaces: The names of the namespaces.
-        scope: Who of their clients.
-        volatile: Whether what is sent is dropped for clients that it would have to
-            wait for.
-        compress: Whether it may be compressed on its way.
-        timeout: Seconds for acknowledgements.
+        scope: Which of their clients; ``None`` for all.
+        volatile: Whether an event is dropped for clients that it would have to wait
+            for (``False``).
+        compress: Whether an event may be compressed (``True``).
+        timeout: Seconds that clients have to acknowledge (60).
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class BroadcastOperator:
         self._timeout = timeout
 
     def _but(self, **changes: Any) -> BroadcastOperator:
-        """One that differs in this."""
+        """A copy with some attributes changed."""
         flags = {
             "volatile": self._volatile,
             "compress": self._compress,
@@ -79,34 +80,34 @@ class BroadcastOperator:
             self._server, self._namespaces, scope, **{**flags, **changes}
         )
 
-    # To whom, and how.
+    # Which clients, and how they are sent to.
 
     def to(self, *rooms: Any) -> BroadcastOperator:
-        """Clients in any of these rooms too (rooms, ``sid``\\ s, or lists of them)."""
+        """Add clients in any of these rooms (rooms, ``sid``\\ s, or lists of them)."""
         return self._but(scope=self._scope.with_rooms(rooms))
 
     in_ = to
 
     def except_(self, *rooms: Any) -> BroadcastOperator:
-        """Not those in any of these rooms (rooms, ``sid``\\ s, or lists of them)."""
+        """Leave out clients in any of these rooms (rooms, ``sid``\\ s, or lists)."""
         return self._but(scope=self._scope.without(rooms))
 
     @property
     def local(self) -> BroadcastOperator:
-        """Only clients of this process."""
+        """Leave out clients of other processes."""
         return self._but(scope=self._scope.locally())
 
     @property
     def volatile(self) -> BroadcastOperator:
-        """What is sent is dropped for clients that it would have to wait for."""
+        """Drop the event for clients that it would have to wait for."""
         return self._but(volatile=True)
 
     def compress(self, compress: bool) -> BroadcastOperator:
-        """Whether what is sent may be compressed on its way."""
+        """Whether the event may be compressed."""
         return self._but(compress=compress)
 
     def timeout(self, seconds: float) -> BroadcastOperator:
-        """How many seconds acknowledgements have (60).
+        """How many seconds clients have to acknowledge (60).
 
         Raises:
             ValueError: It is not more than 0.
@@ -149,8 +150,8 @@ class BroadcastOperator:
         """Send an event, and wait until all clients that got it have acknowledged.
 
         Returns:
-            Of each client ``None`` for an acknowledgement without arguments, the
-            argument for one, a tuple for several; in the order they came.
+            One value for each client, in the order in which the acknowledgements came:
+            ``None`` for one without arguments, the argument, or a tuple of several.
 
         Raises:
             BroadcastTimeoutError: Some did not in the seconds of :meth:`timeout`, or
@@ -198,7 +199,7 @@ class BroadcastOperator:
         answers.check(name, responses)
 
     async def _ask(self, name: str, args: tuple[Any, ...]) -> Answers:
-        """Send an event that is to be acknowledged; what comes of it."""
+        """Send an event that is to be acknowledged; returns what collects answers."""
         answers = Answers(self._timeout)
         try:
             for namespace in self._namespaces:
@@ -220,7 +221,7 @@ class BroadcastOperator:
     # Clients.
 
     async def fetch_sockets(self) -> list[RemoteSocket]:
-        """These clients, of all processes; a list.
+        """Look up these clients, of all processes.
 
         Raises:
             TimeoutError: Another process did not answer.
@@ -257,15 +258,15 @@ class BroadcastOperator:
 
 
 class RemoteSocket:
-    """A client of this process or of another, as it was when it was fetched."""
+    """A client of this or another process, as it was when it was looked up."""
 
     def __init__(
         self, server: AsyncServer, namespace: str, client: dict[str, Any]
     ) -> None:
         #: The ``sid``.
         self.id: str = client["id"]
-        #: The request that it connected with. If nothing has made a ``Socket`` of the
-        #: client, the times in it are those of the look-up.
+        #: The request that it connected with. The times in it are those of the look-up
+        #: if its process has made no ``Socket`` for the client.
         self.handshake = Handshake(**client["handshake"])
         #: The rooms that it is in, its own too.
         self.rooms: set[Any] = set(client["rooms"])
@@ -312,13 +313,13 @@ class RemoteSocket:
 
 
 class Broadcasting:
-    """What begins with all clients of a namespace: operators and what they do."""
+    """Methods of servers and namespaces that send to their clients, or change them."""
 
     def _broadcast(self) -> BroadcastOperator:
         raise NotImplementedError
 
     def to(self, *rooms: Any) -> BroadcastOperator:
-        """For what goes to clients in any of these rooms.
+        """The clients in any of these rooms, to send to.
 
         What it returns, a :class:`BroadcastOperator`, has the same methods:
         ``nsp.to("a").except_("b").emit("event")``.
@@ -328,25 +329,25 @@ class Broadcasting:
     in_ = to
 
     def except_(self, *rooms: Any) -> BroadcastOperator:
-        """For what goes to clients that are in none of these rooms."""
+        """The clients that are in none of these rooms, to send to."""
         return self._broadcast().except_(*rooms)
 
     @property
     def local(self) -> BroadcastOperator:
-        """For what goes to clients of this process."""
+        """The clients of this process, to send to."""
         return self._broadcast().local
 
     @property
     def volatile(self) -> BroadcastOperator:
-        """For what is dropped for clients that it would have to wait for."""
+        """All clients; an event is dropped for those that it would have to wait for."""
         return self._broadcast().volatile
 
     def compress(self, compress: bool) -> BroadcastOperator:
-        """For what may be compressed on its way, or may not."""
+        """All clients, with or without compression of what is sent."""
         return self._broadcast().compress(compress)
 
     def timeout(self, seconds: float) -> BroadcastOperator:
-        """For acknowledgements that have so many seconds."""
+        """All clients, with so many seconds to acknowledge."""
         return self._broadcast().timeout(seconds)
 
     async def fetch_sockets(self) -> list[RemoteSocket]:
@@ -362,15 +363,15 @@ class Broadcasting:
         await self._broadcast().sockets_leave(*rooms)
 
     async def disconnect_sockets(self, close: bool = False) -> None:
-        """Disconnect all; see :meth:`BroadcastOperator.disconnect_sockets`."""
+        """Disconnect all clients; see :meth:`BroadcastOperator.disconnect_sockets`."""
         await self._broadcast().disconnect_sockets(close)
 
     # Other servers.
 
     async def server_side_emit(self, event: str, *args: Any) -> None:
-        """Tell an event to the other servers that share the manager.
+        """Send an event to the other servers that share the manager.
 
-        Their listeners get it, ``@sio.of(namespace).on(event)``; clients do not.
+        Their listeners, ``@sio.of(namespace).on(event)``, get it; clients do not.
 
         Args:
             event: The name.
@@ -387,14 +388,15 @@ class Broadcasting:
             await manager._server_side_emit(namespace, event, list(args))
 
     async def server_side_emit_with_ack(self, event: str, *args: Any) -> list[Any]:
-        """The same, and wait for what the first listener of each server returns.
+        """Send an event to the other servers, and wait for their answers.
 
         Returns:
-            Of each other server that, ``None`` where nobody listens.
+            What the first listener on each other server returned; ``None`` for servers
+            without a listener.
 
         Raises:
-            BroadcastTimeoutError: A server has not answered in 5 s, or has gone. It has
-                the ``responses`` of others.
+            BroadcastTimeoutError: A server has not answered in 5 s, or has gone. The
+                error has the ``responses`` of the others.
             ValueError: It is an event that namespaces have themselves.
             TypeError: An argument is not JSON with bytes in it.
         """

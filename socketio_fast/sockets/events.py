@@ -1,4 +1,4 @@
-"""How sockets, namespaces and rooms have listeners, and which events they may send."""
+"""Listeners of sockets, namespaces and rooms; names of events that may be sent."""
 
 from __future__ import annotations
 
@@ -30,7 +30,11 @@ E = TypeVar("E", bound=Callable[[Any], Any] | Callable[[], Any])
 
 
 def check_event(event: AnyEvent) -> str:
-    """The name of an event; ValueError if it must not be sent."""
+    """The name of an event that is to be sent.
+
+    Raises:
+        ValueError: The name is one of :data:`RESERVED_EVENTS`.
+    """
     name = name_of(event)
     if name in RESERVED_EVENTS:
         raise ValueError(f"{name!r} is a reserved event name: it cannot be emitted")
@@ -38,7 +42,7 @@ def check_event(event: AnyEvent) -> str:
 
 
 class EventEmitter(Listeners):
-    """What has events, and several listeners for each."""
+    """An object with events, which may have several listeners each."""
 
     #: The arguments that listeners of these events get; they may leave out the last.
     _own_events: ClassVar[Mapping[str, tuple[str, ...]]] = {}
@@ -66,9 +70,10 @@ class EventEmitter(Listeners):
         return register if listener is None else register(listener)
 
     def off(self, event: AnyEvent, listener: Listener | None = None) -> None:
-        """Remove a listener of an event, the one added last; all without ``listener``.
+        """Remove a listener of an event; without ``listener``, all of them.
 
-        Nothing happens if it is not there.
+        Of a listener that was added twice the later one is removed. Nothing happens if
+        the listener is not there.
         """
         self._remove(event, listener)
 
@@ -85,11 +90,11 @@ class EventEmitter(Listeners):
 
 
 class SocketEvents:
-    """How one listens to a socket, with its types; sockets for threads share it."""
+    """``on()`` and ``once()`` of sockets and of sockets for threads, with types."""
 
     __slots__ = ()
 
-    # Of the class that it is mixed into.
+    # Defined by the classes that this one is mixed into.
     _register: Callable[..., Any]
 
     @overload
@@ -121,11 +126,14 @@ class SocketEvents:
     def on(self, event: AnyEvent, listener: Any = None) -> Any:
         """Listen to an event of the client, or decorate what does.
 
-        It gets the arguments that the client sent. The socket's own events are
-        ``disconnecting(reason)``, while the client is still in its rooms;
-        ``disconnect(reason)``; ``error(error)``, what a listener, a handler or one of
-        :meth:`use` has raised; and ``slow(bytes)``, when more than ``high_water_mark``
-        wait for the client, again after it has been below half.
+        A listener gets the arguments that the client sent. A socket also has events of
+        its own:
+
+        - ``disconnecting(reason)``: the client disconnects, and is still in its rooms;
+        - ``disconnect(reason)``: the client has disconnected;
+        - ``error(error)``: a listener, a handler or a function of :meth:`use` raised;
+        - ``slow(bytes)``: more than ``high_water_mark`` bytes wait for the client. It
+          is repeated only if fewer than half of that have waited in between.
 
         Args:
             event: The name.

@@ -16,7 +16,7 @@ __all__ = ["Handshake", "describe", "handshake_of", "make_handshake"]
 
 @dataclass(frozen=True)
 class Handshake:
-    """The request that a client connected with, and what it brought."""
+    """The request that a client connected with, and the ``auth`` that it sent."""
 
     #: The headers, names in lower case; those sent twice are joined.
     headers: dict[str, str]
@@ -24,9 +24,9 @@ class Handshake:
     time: str
     #: The address of the client.
     address: str
-    #: Whether the request came from a page, which names its origin.
+    #: Whether the request has an ``Origin`` header, as requests from web pages do.
     xdomain: bool
-    #: Whether it came by TLS.
+    #: Whether the connection is encrypted with TLS.
     secure: bool
     #: When the client joined, in seconds since 1970.
     issued: float
@@ -34,12 +34,18 @@ class Handshake:
     url: str
     #: The parameters of the query; of those sent twice, the last.
     query: dict[str, str]
-    #: What the client sent along, ``{}`` for nothing.
+    #: What the client sent as ``auth``; ``{}`` if it sent nothing.
     auth: Any
 
 
 def make_handshake(environ: Mapping[str, Any], issued: float, auth: Any) -> Handshake:
-    """The handshake of a WSGI environment, and when the client joined."""
+    """Builds the handshake of a client.
+
+    Args:
+        environ: The request as a WSGI environment.
+        issued: When the client joined the namespace, in seconds since 1970.
+        auth: What the client sent as ``auth``.
+    """
     headers = {
         key[5:].lower().replace("_", "-"): value
         for key, value in environ.items()
@@ -65,7 +71,7 @@ def make_handshake(environ: Mapping[str, Any], issued: float, auth: Any) -> Hand
 
 
 def handshake_of(peer: Peer) -> dict[str, Any]:
-    """The handshake of a client, as other processes get it: a dict."""
+    """The handshake of a client as a dict, which other processes can be sent."""
     socket: Any = peer.socket
     issued = time.time() if socket is None else socket._issued
     return asdict(make_handshake(peer.session.environ, issued, peer.auth))

@@ -37,7 +37,7 @@ Predicate = Callable[[str, Any], bool | Awaitable[bool]]
 
 
 class _Sockets(Mapping[str, Socket]):
-    """The sockets of a namespace's clients, by sid; each is made when it is wanted."""
+    """The sockets of a namespace's clients, by sid; each is made when it is read."""
 
     def __init__(self, nsp: SocketNamespace) -> None:
         self._nsp = nsp
@@ -56,7 +56,7 @@ class _Sockets(Mapping[str, Socket]):
 
 
 class _Namespace(Broadcasting, EventEmitter):
-    """What a namespace and a family of them have in common."""
+    """The base of namespaces and of families of namespaces."""
 
     _own_events: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "connection": ("socket",),
@@ -137,7 +137,7 @@ class _Namespace(Broadcasting, EventEmitter):
         self._middlewares = middlewares
 
     def _begin(self) -> None:
-        """It has something of its own now: a listener, a middleware."""
+        """A listener or a middleware is about to be added."""
 
 
 class SocketNamespace(_Namespace):
@@ -151,9 +151,9 @@ class SocketNamespace(_Namespace):
         parent: ParentNamespace | None = None,
     ) -> None:
         super().__init__(server, name)
-        #: What stands in the name in place of ``{…}`` or of groups with names.
+        #: The parts of the name that matched ``{…}`` or named groups of the pattern.
         self.params: dict[str, str] = dict(params or {})
-        #: The family that it was made by; ``None`` for none.
+        #: The family that it is a member of; ``None`` if it is none's.
         self.parent = parent
         self._adapter: Adapter | None = None
         self._core: Namespace = server._hub.namespace(name)
@@ -173,14 +173,14 @@ class SocketNamespace(_Namespace):
         return self._adapter
 
     def delete(self) -> None:
-        """Disconnect all clients, and accept no more; the object is of no use then.
+        """Disconnect all clients and accept no more; do not use the object afterwards.
 
-        A namespace that handlers of functions are registered for, or that the option
-        ``namespaces`` names, goes on without what this object has. A family may make
-        another one of the name.
+        If the namespace has function handlers, or if the option ``namespaces`` names
+        it, it goes on without the listeners and middlewares of this object. A family
+        may make another namespace of the same name.
         """
         if not self.server._namespaces._has(self):
-            return  # it has ended already
+            return  # deleted already
         core = self._core
         for peer in list(core.peers.values()):
             peer.disconnect()
@@ -192,7 +192,8 @@ class SocketNamespace(_Namespace):
     def _begin(self) -> None:
         if self._core.listener is None:
             self._core.listener = _Clients(self)
-        self._core.member = False  # it has what another one of its name would not have
+        # A namespace that clients come and go by would be made anew without these.
+        self._core.member = False
 
     def _socket(self, peer: Peer) -> Socket:
         socket: Any = peer.socket
@@ -212,7 +213,7 @@ class SocketNamespace(_Namespace):
     ) -> bool:
         runner = self.server._hub.runner
         if runner is None:
-            return False  # nothing happens before there is an event loop
+            return False  # without an event loop no listener can run
 
         def failed(error: BaseException) -> None:
             message = "listener of %r failed in %s"
@@ -221,19 +222,20 @@ class SocketNamespace(_Namespace):
         return source._fire(runner, failed, event, *args)
 
     def _on_end(self) -> None:
-        """The namespace is forgotten: its last client has left."""
+        """Forget this object: the core has dropped the namespace."""
         self.server._namespaces._forget(self)
-        self._adapter = None  # each knows the other
+        self._adapter = None  # a reference cycle otherwise
 
     def _change_rooms(self, change: str, sid: str, rooms: Iterable[Any]) -> Begun:
-        """Change the rooms of a client of this process, of which others need not know.
+        """Change the rooms of a client of this process.
 
-        A manager that wants to see it is asked at once, and may take its time.
+        It is done at once, unless the program's manager overrides the method: that one
+        is called, and may suspend.
         """
         manager = self.server.manager
         name = f"{change}_room"
         if not is_overridden(manager, name):
-            # For a client of this process our managers do no more than this.
+            # Other processes need not know the rooms of clients that are not theirs.
             for room in rooms:
                 getattr(manager, f"basic_{name}")(sid, self.name, room)
             return DONE
@@ -293,15 +295,15 @@ class _Clients(NamespaceListener):
 class ParentNamespace(_Namespace):
     """A family of namespaces, each made when a client first asks for it.
 
-    A member begins with the middlewares and listeners that the family has then. What is
-    sent by the family goes to all members.
+    A new member copies the middlewares and listeners of the family. What is sent to the
+    family goes to all its members.
     """
 
     def __init__(
         self, server: AsyncServer, name: str, match: Callable[..., Any], key: Any
     ) -> None:
         super().__init__(server, name)
-        #: The members that there are.
+        #: The members.
         self.children: set[SocketNamespace] = set()
         self._match = match
         self._key = key
@@ -314,7 +316,7 @@ class ParentNamespace(_Namespace):
             child._store(event, self._functions(event))
         self.children.add(child)
         if self.server.cleanup_empty_child_namespaces:
-            # One with handlers of functions stays for those.
+            # A namespace with function handlers outlives its last client.
             child._core.temporary = not self.server._has_handlers(name)
         return child
 

@@ -1,4 +1,4 @@
-"""The namespaces of a server as objects, and which are made when a client asks."""
+"""Finds the namespace that ``sio.of()`` or a client asks for, or makes it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 class Namespaces:
-    """The namespaces of a server that :meth:`of` has been asked for.
+    """The namespaces that :meth:`of` has returned, by name and by pattern.
 
     Args:
         server: The server.
@@ -92,10 +92,10 @@ class Namespaces:
             nsp.parent.children.discard(nsp)
 
     async def _resolve(self, name: str, auth: Any) -> Namespace | None:
-        """The namespace that a client asks for; None if no family has it.
+        """The namespace that a client asks for; ``None`` if no family matches its name.
 
-        One that only handlers of functions have made may be of a family, whose
-        middlewares guard it.
+        A namespace that only function handlers have made may match a family too: then
+        the middlewares of the family are asked about its clients.
         """
         if name in self._known:
             return self._known[name]._core
@@ -111,10 +111,10 @@ class Namespaces:
                 if inspect.isawaitable(found):
                     found = await found
             if found:
-                nsp = self._known.get(name)  # it may be there by now
+                nsp = self._known.get(name)  # made while a predicate was awaited
                 if nsp is None:
                     nsp = self._born(parent._child(name, params))
-                    # One with handlers of functions stays for those.
+                    # A namespace with function handlers outlives its last client.
                     nsp._core.member = not self._server._has_handlers(name)
                 return nsp._core
         return None
@@ -132,8 +132,8 @@ def _pattern(name: str) -> re.Pattern[str]:
         if i + 2 < len(parts) and "/" not in text:
             if not text:
                 raise ValueError(f"of({name!r}): two parameters need text between them")
-            # It ends where that text begins first. If each such place were tried, the
-            # time would grow with a power of the name's length.
+            # The parameter ends where that text first occurs. If the expression tried
+            # each occurrence, its time would grow with a power of the name's length.
             one = f"(?:(?!{re.escape(text)})[^/])"
         parts[i] = f"(?P<{parts[i]}>{one}+)"
     parts[::2] = map(re.escape, parts[::2])

@@ -1,4 +1,4 @@
-"""Which clients of a namespace are meant: those in some rooms, but not in others."""
+"""Selects clients of a namespace by their rooms."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["Scope", "rooms_of", "several"]
 
 
 def several(rooms: Any) -> Iterable[Any]:
-    """A room, or several, as rooms; see ``one_or_several()``."""
+    """The rooms that one argument names: one room, or a collection of rooms."""
     rooms = one_or_several(rooms)
     return rooms if isinstance(rooms, (list, tuple, set, frozenset)) else (rooms,)
 
 
 def rooms_of(rooms: Iterable[Any]) -> tuple[Any, ...]:
-    """Rooms, of which some may be lists of rooms."""
+    """The rooms that several arguments name, each one room or a collection of rooms."""
     found: list[Any] = []
     for room in map(one_or_several, rooms):
         if isinstance(room, (list, tuple, set, frozenset)):
@@ -33,43 +33,45 @@ def rooms_of(rooms: Iterable[Any]) -> tuple[Any, ...]:
 
 @dataclass(frozen=True)
 class Scope:
-    """Some of the clients of a namespace: in any of ``rooms``, all if there are none,
-    but in none of ``excepted``."""
+    """A selection of the clients of a namespace."""
 
+    #: Clients in any of these rooms are meant; without rooms, all clients.
     rooms: tuple[Any, ...] = ()
+    #: Clients in any of these rooms are left out.
     excepted: tuple[Any, ...] = ()
+    #: Whether clients of other processes are left out.
     local: bool = False
 
     def with_rooms(self, rooms: Iterable[Any]) -> Scope:
-        """Those in these rooms too."""
+        """The same scope with clients in these rooms added."""
         return replace(self, rooms=(*self.rooms, *rooms_of(rooms)))
 
     def without(self, rooms: Iterable[Any]) -> Scope:
-        """Without those in these rooms."""
+        """The same scope without clients in these rooms."""
         return replace(self, excepted=(*self.excepted, *rooms_of(rooms)))
 
     def locally(self) -> Scope:
-        """Those of this process."""
+        """The same scope without clients of other processes."""
         return replace(self, local=True)
 
     @property
     def to(self) -> list[Any] | None:
-        """The rooms, as ``emit()`` takes them."""
+        """The rooms, as ``to`` of ``emit()``; ``None`` for all clients."""
         return list(self.rooms) if self.rooms else None
 
     def skipped(self, ns: Any) -> list[str] | None:
-        """The clients that are excepted, as ``emit()`` takes them."""
+        """The sids to leave out, as ``skip_sid`` of ``emit()``; ``None`` for none."""
         if not self.excepted:
             return None
         skipped = [sid for room in self.excepted for sid in ns.rooms.members(room)]
         if ns.recovery is not None:
-            # What they would miss is not for those who are away either.
+            # Clients that are away would get the event when they are recovered.
             away = ns.recovery.away_in
             skipped += [sid for room in self.excepted for sid in away(room)]
         return skipped
 
     def peers(self, ns: Any) -> list[Peer]:
-        """The clients of a namespace, as they are now."""
+        """The clients of a namespace that are in this scope now."""
         skipped = set(self.skipped(ns) or ())
         return [
             ns.peers[sid]
@@ -79,15 +81,15 @@ class Scope:
 
     @property
     def message(self) -> list[Any]:
-        """As it stands in messages."""
+        """The scope as messages between processes have it."""
         return [list(self.rooms), list(self.excepted)]
 
     @staticmethod
     def of(message: Any) -> Scope:
-        """Of a message.
+        """The scope that a message names, of clients of this process.
 
         Raises:
-            ValueError: It is not what :attr:`message` gives.
+            ValueError: ``message`` is not what :attr:`message` returns.
         """
         rooms, excepted = message
         return Scope(tuple(rooms), tuple(excepted), True)

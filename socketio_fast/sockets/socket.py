@@ -41,17 +41,16 @@ F = TypeVar("F", bound=Listener)
 class Socket(EventEmitter, SocketEvents):
     """One client in one namespace.
 
-    Listeners may be functions or coroutine functions; all of an event start as soon as
-    it is received, in the order they were added. The server makes sockets: handlers of
-    ``connection`` get them, and ``nsp.sockets`` has them.
+    The server makes sockets: listeners of ``connection`` get them, and ``nsp.sockets``
+    has them. Listeners may be functions or coroutine functions. When an event arrives,
+    all its listeners start at once, in the order in which they were added.
 
-    What a listener returns is the acknowledgement that the client asked for: ``None``
-    is nothing, a tuple several arguments; of several listeners, the first that is not
-    ``None``, when all have ended. What one raises is logged, and told to listeners of
-    ``error``.
+    What a listener returns is the acknowledgement, if the client asked for one:
+    ``None`` for no arguments, a tuple for several. With several listeners it is the
+    first value that is not ``None``, sent when all have ended. What a listener raises
+    is logged and passed to listeners of ``error``.
 
-    When the client has gone and its ``disconnect`` listeners have been called, all
-    listeners are let go.
+    After the ``disconnect`` listeners have been called, all listeners are removed.
     """
 
     _own_events: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -90,7 +89,7 @@ class Socket(EventEmitter, SocketEvents):
 
     @property
     def recovered(self) -> bool:
-        """Whether it is the continuation of one that had lost its connection."""
+        """Whether the client was recovered after it had lost its connection."""
         return self._peer.recovered
 
     @property
@@ -113,7 +112,7 @@ class Socket(EventEmitter, SocketEvents):
 
     @property
     def rooms(self) -> set[Any]:
-        """The rooms that it is in, its own among them; a new set."""
+        """The rooms that it is in, with its own room; a new set."""
         if self.id not in self._peer.namespace.peers:
             return set()
         return {self.id, *(self._peer.rooms or ())}
@@ -140,7 +139,7 @@ class Socket(EventEmitter, SocketEvents):
     def on_any(self, listener: F) -> F:
         """Listen to all events of the client: ``(event, *arguments)``.
 
-        It hears them before any other; what it returns is ignored.
+        It is called before the listeners of the event; what it returns is ignored.
         """
         self._set_any_in([*self._any_in, _called(listener)])
         return listener
@@ -182,10 +181,11 @@ class Socket(EventEmitter, SocketEvents):
         self._peer.watch(bool(self._any_out))
 
     def use(self, middleware: F) -> F:
-        """Let a function see each event of the client before handlers and listeners do.
+        """Call a function with each event of the client before handlers and listeners.
 
-        It gets ``(event, *arguments)``, and keeps the event from them by raising; what
-        it raises goes to listeners of ``error``. Several are asked in order.
+        It gets ``(event, *arguments)``. If it raises, handlers and listeners do not get
+        the event, and listeners of ``error`` get what it raised. Several functions are
+        called in the order in which they were added.
 
         Args:
             middleware: A function; with asyncio, a coroutine function too.
@@ -269,7 +269,7 @@ class Socket(EventEmitter, SocketEvents):
         name = check_event(event)
         rooms = self._peer.namespace.rooms
         if rooms is None:
-            return DONE  # it ended with its last client
+            return DONE  # the namespace ended with its last client
         blocked = rooms.emit([name, *args], self.id, None, answer, compress, volatile)
         return DONE if blocked is None else Begun(blocked)
 
@@ -281,8 +281,8 @@ class Socket(EventEmitter, SocketEvents):
     async def flushed(self, below: int = 0) -> None:
         """Wait until what was sent to the client before has left.
 
-        That is, until no more than ``below`` bytes are left, of all its namespaces; it
-        does not wait for what is held back while a connect handler runs.
+        That is, until at most ``below`` bytes wait for the client, of all its
+        namespaces. Packets that are queued while a connect handler runs do not count.
 
         Raises:
             DisconnectedError: The client has gone.
@@ -300,7 +300,7 @@ class Socket(EventEmitter, SocketEvents):
     ) -> Any:
         """Send an event to this client, and wait for its acknowledgement.
 
-        It waits without limit, see :meth:`timeout`.
+        It waits without limit; :meth:`timeout` sets one.
 
         Returns:
             ``None`` for an acknowledgement without arguments, the argument for one, a
@@ -335,43 +335,43 @@ class Socket(EventEmitter, SocketEvents):
             del reply  # see wait_for_answer()
 
     def timeout(self, seconds: float | None) -> SocketEmitter:
-        """For an :meth:`emit_with_ack` that waits so long, and not longer."""
+        """The same with a limit of seconds for :meth:`emit_with_ack`."""
         return SocketEmitter(self, timeout=seconds)
 
     def compress(self, compress: bool) -> SocketEmitter:
-        """For what may be compressed on its way, or may not."""
+        """The same, with or without compression of what is sent."""
         return SocketEmitter(self, compress=compress)
 
     @property
     def volatile(self) -> SocketEmitter:
-        """For what is dropped if it cannot leave at once."""
+        """The same, but what cannot leave at once is dropped."""
         return SocketEmitter(self, volatile=True)
 
     def to(self, *rooms: Any) -> BroadcastOperator:
-        """For what goes to the others in any of these rooms."""
+        """The other clients in any of these rooms, to send to."""
         return self.broadcast.to(*rooms)
 
     in_ = to
 
     def except_(self, *rooms: Any) -> BroadcastOperator:
-        """For what goes to the others that are in none of these rooms."""
+        """The other clients that are in none of these rooms, to send to."""
         return self.broadcast.except_(*rooms)
 
     @property
     def local(self) -> BroadcastOperator:
-        """For what goes to the others of this process."""
+        """The other clients of this process, to send to."""
         return self.broadcast.local
 
     @property
     def broadcast(self) -> BroadcastOperator:
-        """For what goes to all clients of the namespace but this one."""
+        """All other clients of the namespace, to send to."""
         return self.nsp.except_(self.id)
 
 
 class SocketEmitter:
-    """Sends to one client, with flags: what :meth:`Socket.timeout` and others give.
+    """Sends to one client, with the flags that :meth:`Socket.timeout` and others set.
 
-    It has these methods too, so that they chain.
+    It has those methods too, so that calls can be chained.
     """
 
     def __init__(
@@ -412,16 +412,16 @@ class SocketEmitter:
         return await self._socket._ask(event, args, self._timeout, self._compress)
 
     def timeout(self, seconds: float | None) -> SocketEmitter:
-        """For an :meth:`emit_with_ack` that waits so long, and not longer."""
+        """The same with a limit of seconds for :meth:`emit_with_ack`."""
         return SocketEmitter(self._socket, seconds, self._compress, self._volatile)
 
     def compress(self, compress: bool) -> SocketEmitter:
-        """For what may be compressed on its way, or may not."""
+        """The same, with or without compression of what is sent."""
         return SocketEmitter(self._socket, self._timeout, compress, self._volatile)
 
     @property
     def volatile(self) -> SocketEmitter:
-        """For what is dropped if it cannot leave at once."""
+        """The same, but what cannot leave at once is dropped."""
         return SocketEmitter(self._socket, self._timeout, self._compress, True)
 
 
