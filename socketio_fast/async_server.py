@@ -170,6 +170,9 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         manager.set_server(self)
         # Whether the manager need not see what is sent to clients of this process.
         self._emits_itself = not is_overridden(manager, "emit")
+        # The methods by which the manager is to see the rooms of such clients change.
+        changes = ("enter_room", "leave_room")
+        self._seen_changes = [name for name in changes if is_overridden(manager, name)]
         if manager._distributed or not self._emits_itself:
             self._bind_manager(manager)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, MutableMapping
 from functools import partial
-from inspect import getattr_static
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 from socketio_fast._core.socketio.hub import Hub, Namespace
@@ -21,7 +20,7 @@ from socketio_fast.handlers.registration import (
 from socketio_fast.handlers.signatures import adapt, fit, takes_description
 from socketio_fast.handlers.validation import validated, validated_connect
 from socketio_fast.namespace import AsyncNamespace, BaseServerNamespace
-from socketio_fast.overrides import refuse_overrides
+from socketio_fast.overrides import is_overridden, refuse_overrides
 from socketio_fast.sockets.environs import Environs
 
 if TYPE_CHECKING:
@@ -106,8 +105,7 @@ class BaseServer:
         self.not_handled = self._hub.not_handled
         self._handlers = _Table(self._on_handlers, {})
         self._namespace_handlers = _Table(self._on_namespace_handler, {})
-        if not isinstance(getattr_static(self, "_trigger_event"), property):
-            # A subclass has one of its own.
+        if is_overridden(self, "_trigger_event"):
             self._hub.trigger = self._adapt(self._trigger_event, self._client_at(2))
 
     @property

@@ -156,8 +156,8 @@ class AsyncManager(BaseManager):
         if ns is None:
             return
         skipped = scope.skipped(ns)
-        if not scope.local and is_overridden(self, "emit"):
-            # A subclass wants to see what is sent.
+        if not scope.local and not self.server._emits_itself:
+            # A subclass is to see what is sent.
             await self.emit(
                 event, tuple(args), namespace, room=scope.to, skip_sid=skipped
             )

@@ -13,7 +13,6 @@ from socketio_fast._core.socketio.peer import Peer
 from socketio_fast.coroutines import DONE, Begun
 from socketio_fast.handlers.middlewares import Middlewares, added
 from socketio_fast.options.logs import escaped
-from socketio_fast.overrides import is_overridden
 from socketio_fast.sockets.adapter import Adapter
 from socketio_fast.sockets.broadcast import (
     Broadcasting,
@@ -234,7 +233,7 @@ class SocketNamespace(_Namespace):
         """
         manager = self.server.manager
         name = f"{change}_room"
-        if not is_overridden(manager, name):
+        if name not in self.server._seen_changes:
             # Other processes need not know the rooms of clients that are not theirs.
             for room in rooms:
                 getattr(manager, f"basic_{name}")(sid, self.name, room)
