@@ -28,6 +28,8 @@ MODULES = [
     "protocol.eio",
     "protocol.eio3",
     "protocol.jsonp",
+    "protocol.attachments",
+    "protocol.json_text",
     "protocol.sio",
     "protocol.outgoing",
     "protocol.deflate",

@@ -9,12 +9,8 @@ from __future__ import annotations
 import sys
 from typing import Any, ClassVar
 
-from socketio_fast._core.protocol.sio import (
-    decode_packet,
-    deconstruct,
-    encode_head,
-    reconstruct,
-)
+from socketio_fast._core.protocol.attachments import deconstruct, reconstruct
+from socketio_fast._core.protocol.sio import decode_packet, encode_head
 from socketio_fast.exceptions import PacketError
 from socketio_fast.options.json_module import UsesJSON
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import orjson
 
-from socketio_fast._core.protocol.sio import dumps_json
+from socketio_fast._core.protocol.json_text import dumps_json
 from socketio_fast.payloads import plain
 
 __all__ = ["JSON", "pack", "unpack"]

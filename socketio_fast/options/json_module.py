@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from socketio_fast._core.protocol.sio import dumps_json, loads_json
+from socketio_fast._core.protocol.json_text import dumps_json, loads_json
 from socketio_fast.engineio import json as engineio_json
 
 SAMPLE = ["event", 1, {"key": None}]

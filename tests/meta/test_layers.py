@@ -111,8 +111,10 @@ def test_rooms_stand_on_those_below(module: str) -> None:
         ("eio", {"wire"}),
         ("eio3", {"eio", "wire"}),
         ("jsonp", set()),
-        ("sio", {"wire"}),
-        ("outgoing", {"eio", "eio3", "sio"}),
+        ("attachments", set()),
+        ("json_text", {"attachments", "wire"}),
+        ("sio", {"attachments", "json_text", "wire"}),
+        ("outgoing", {"attachments", "eio", "eio3", "json_text", "sio"}),
         ("contexts", set()),
         ("deadlines", set()),
         ("deflate", {"eio", "outgoing", "wire"}),
@@ -140,7 +142,7 @@ def test_rooms_stand_on_those_below(module: str) -> None:
                 "writer",
             },
         ),
-        ("encoding", {"outgoing", "sio"}),
+        ("encoding", {"attachments", "outgoing", "sio"}),
         (
             "rooms",
             {
@@ -219,7 +221,11 @@ def test_who_knows_asyncio_transports(module: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["eio", "eio3", "jsonp", "sio", "outgoing", "deadlines", "session"]
+    "module",
+    [
+        *("eio", "eio3", "jsonp", "attachments", "json_text", "sio", "outgoing"),
+        *("deadlines", "session"),
+    ],
 )
 def test_these_know_no_asyncio(module: str) -> None:
     text = path_of(module, ".pyx").read_text()

@@ -461,10 +461,11 @@ def test_nothing_is_replaced_that_orjson_writes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The function for other types costs nothing where there are none."""
-    from socketio_fast._core.protocol import sio
+    from socketio_fast._core.protocol import attachments, json_text
 
     called: list[Any] = []
-    monkeypatch.setattr(sio, "plain", lambda value: called.append(value) or 1)
+    for module in (attachments, json_text):
+        monkeypatch.setattr(module, "plain", lambda value: called.append(value) or 1)
     native = ["e", 1, 1.5, "é", None, True, [1], (2,), {"k": {"l": ID}}, b"b", MOMENT]
     encode_packet(EVENT, [*native, Color.RED, Data(b"b")])
     assert called == []

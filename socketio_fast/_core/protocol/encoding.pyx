@@ -12,12 +12,12 @@ from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int64_t
 
 from socketio_fast._core.protocol cimport outgoing, sio
+from socketio_fast._core.protocol.attachments cimport Attachments, extract
 from socketio_fast._core.protocol.outgoing cimport Outgoing
 from socketio_fast._core.protocol.sio cimport (
     SIO_BINARY_ACK,
     SIO_BINARY_EVENT,
     SIO_EVENT,
-    Attachments,
     Packet,
 )
 
@@ -83,7 +83,7 @@ cdef class JsonEncoding(Encoding):
         if data is None:
             return outgoing.packet(type, namespace, None, id)
         attachments = Attachments.__new__(Attachments)
-        body = _utf8(self._dumps(sio.extract(data, attachments, 0, False)))
+        body = _utf8(self._dumps(extract(data, attachments, 0, False)))
         return outgoing.assembled(type, namespace, id, body, attachments)
 
     cdef Outgoing numbered(self, Outgoing m, str namespace, list data, int64_t id):

@@ -1,7 +1,7 @@
 # One encoded message, rendered at most once per kind of transport.
 from libc.stdint cimport int64_t
 
-from socketio_fast._core.protocol.sio cimport Attachments
+from socketio_fast._core.protocol.attachments cimport Attachments
 
 # What only some clients get: of revision 3, without binary frames, and of other
 # servers' WebSockets.

@@ -12,7 +12,8 @@ from cpython.bytes cimport (
 from libc.string cimport memcpy
 
 from socketio_fast._core.protocol cimport eio, eio3, sio
-from socketio_fast._core.protocol.sio cimport Attachments
+from socketio_fast._core.protocol.attachments cimport Attachments
+from socketio_fast._core.protocol.json_text cimport write_json
 
 
 @cython.final
@@ -176,7 +177,7 @@ cdef Outgoing packet(int type, str namespace, object data, int64_t id):
         m.head = sio.head(type, namespace, id, 0)
     else:
         attachments = Attachments.__new__(Attachments)
-        m.body = sio.dumps(data, attachments)
+        m.body = write_json(data, attachments)
         m.head = sio.head(type, namespace, id, attachments.count)
         m.attachments = attachments.found
     return m

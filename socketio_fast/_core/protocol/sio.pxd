@@ -1,4 +1,4 @@
-# Socket.IO protocol, revision 5: packets as text, attachments apart.
+# Socket.IO packets, protocol revision 5.
 from libc.stdint cimport int64_t
 
 cdef enum SioType:
@@ -13,22 +13,15 @@ cdef enum SioType:
 
 cdef class Packet:
     cdef:
-        readonly int type           # never BINARY_*: those are EVENT and ACK here
+        readonly int type           # EVENT and ACK also for BINARY_EVENT and BINARY_ACK
         readonly str namespace
-        readonly int64_t id         # -1 where there is none
-        readonly object data        # the decoded JSON, None where there is none
-        readonly int64_t missing    # attachments still to come
-        list attachments
-        Py_ssize_t size             # bytes received, with attachments
+        readonly int64_t id         # -1: there is none
+        readonly object data        # the decoded JSON; None: there is none
+        readonly int64_t missing    # attachments that have not come yet
+        list attachments            # those that have come, until all have
+        Py_ssize_t size             # bytes received, attachments included
 
     cdef int attach(self, bytes data) except -1
-
-
-cdef class Attachments:
-    # Those that dumps() has found.
-    cdef:
-        list found                  # None: there are none
-        Py_ssize_t count
 
 
 cdef Packet decode(const char *p, Py_ssize_t n, Py_ssize_t max_attachments)
@@ -36,7 +29,5 @@ cdef Packet decode_with(
     const char *p, Py_ssize_t n, Py_ssize_t max_attachments, object loads
 )
 cdef int check_data(int type, object data, bint present) except -1
-cdef object extract(object data, Attachments attachments, int depth, bint inside)
 cdef int check_namespace(str name) except -1
-cdef bytes dumps(object data, Attachments attachments)
 cdef bytes head(int type, str namespace, int64_t id, Py_ssize_t attachments)

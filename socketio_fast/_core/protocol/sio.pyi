@@ -1,7 +1,7 @@
 from collections.abc import Callable
 from typing import Any, NoReturn, final
 
-#: Events that nobody can send: they are what the library itself tells.
+#: Names of events that the library itself emits; nobody can send them.
 RESERVED_EVENTS: frozenset[str]
 
 @final
@@ -30,17 +30,6 @@ def decode_packet(
 def encode_head(
     type: int, namespace: str = "/", id: int | None = None, attachments: int = 0
 ) -> bytes: ...
-def deconstruct(data: Any, inside: bool = False) -> tuple[Any, list[bytes]]: ...
-def reconstruct(data: Any, attachments: list[bytes]) -> Any: ...
 def encode_packet(
     type: int, data: Any = None, namespace: str = "/", id: int | None = None
 ) -> list[bytes]: ...
-def dumps_json(data: Any) -> bytes: ...
-def loads_json(data: bytes) -> Any: ...
-
-@final
-class Attachments:
-    def __call__(self, value: Any) -> dict[str, Any]: ...
-
-@final
-class Placeholder: ...
