@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,18 +21,8 @@ except ImportError as error:
         "the checkout, after `python setup.py build_ext --inplace`"
     )
 
-# The clients of tests/interop are for other tests too.
-sys.path.append(str(Path(__file__).parent / "interop"))
-# Before a module of another folder imports what it shares with this one.
-pytest.register_assert_rewrite(
-    "admin_client",
-    "compat.harness",
-    "integration.raw",
-    "integration.webtransport",
-    "interop_support",
-    "js_client",
-    "python_client",
-)
+# Before a test imports them: what they assert is told as tests' own assertions are.
+pytest.register_assert_rewrite("compat.harness", "support")
 
 Serve = Callable[..., Awaitable[socketio_fast.RunningServer]]
 

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from browser_support import CLIENT_JS, Open, Record, Seen
 from playwright.async_api import Browser, Page, async_playwright
+from support.browser import CLIENT_JS, Open, Record, Seen
 
 CHROMIUM_ARGS = [
     "--no-sandbox",

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 import socketio as python_socketio
-from browser_support import ADMIN_UI, Open
 from playwright.async_api import Locator, Page, Route, expect
+from support.browser import ADMIN_UI, Open
 
 import socketio_fast
 import socketio_fast.engineio

@@ -11,8 +11,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from browser_support import CLIENT_JS, ROOT, Open, Record
 from playwright.async_api import Page, Route, WebSocketRoute, expect
+from support.browser import CLIENT_JS, ROOT, Open, Record
 
 
 def load_example() -> ModuleType:

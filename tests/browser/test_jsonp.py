@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from browser_support import CLIENT_JS, Open
+from support.browser import CLIENT_JS, Open
 
 import socketio_fast
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser_support import CLIENT_JS, Open
+from support.browser import CLIENT_JS, Open
 
 import socketio_fast
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser_support import CLIENT_JS, Open
-from integration.webtransport import certificate
+from support.browser import CLIENT_JS, Open
+from support.webtransport import certificate
 
 import socketio_fast
 

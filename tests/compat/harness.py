@@ -34,7 +34,7 @@ import aiohttp
 import engineio as python_engineio
 import socketio as python_socketio
 import uvicorn
-from integration import raw
+from support import raw
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 import socketio_fast

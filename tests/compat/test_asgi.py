@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from integration.raw import upgrade_request
+from support.raw import upgrade_request
 
 from compat.harness import HOSTS, Host, Record, Run, compiled, within
 

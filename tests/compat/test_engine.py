@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from integration.raw import polling
+from support.raw import polling
 
 from compat.harness import Host, Record, Run, Server
 

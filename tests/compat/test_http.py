@@ -9,7 +9,7 @@ import zlib
 from typing import Any
 
 import pytest
-from integration.raw import upgrade_request
+from support.raw import upgrade_request
 
 from compat.harness import Host, Record, Run, Server
 

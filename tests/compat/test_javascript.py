@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
-from js_client import Binary, JSClient, Refused
+from support.js_client import Binary, JSClient, Refused
 
 from compat.harness import Host, Record, Run, Server
 

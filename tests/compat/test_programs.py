@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from ports import free_port
+from support.ports import free_port
 
 import socketio_fast
 from compat.harness import Client, within

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from integration.raw import (
+from support.raw import (
     BINARY,
     CLOSE,
     CONT,

@@ -7,10 +7,10 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
-from hosts import HOSTS
+from support.hosts import HOSTS
+from support.http_clients import Http, cases, http
 
 import socketio_fast.engineio
-from conformance.clients import Http, cases, http
 
 PING_INTERVAL = 0.3
 PING_TIMEOUT = 0.2

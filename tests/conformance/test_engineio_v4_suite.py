@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from hosts import HOSTS
+from support.hosts import HOSTS
+from support.http_clients import SERVERS, Http, cases, check_open_packet, http
 
 import socketio_fast.engineio
-from conformance.clients import SERVERS, Http, cases, check_open_packet, http
 
 PING_INTERVAL = 0.3
 PING_TIMEOUT = 0.2

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-from integration.raw import (
+from support.raw import (
     Client,
     Response,
     WebSocket,

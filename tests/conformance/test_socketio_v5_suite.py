@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from hosts import HOSTS
+from support.hosts import HOSTS
+from support.http_clients import SERVERS, Http, Socket, cases, check_open_packet, http
 
 import socketio_fast
-from conformance.clients import SERVERS, Http, Socket, cases, check_open_packet, http
 
 PING_INTERVAL = 0.3
 PING_TIMEOUT = 0.2

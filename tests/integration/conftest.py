@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from support.raw import Client, within
 
 import socketio_fast.engineio
-from integration.raw import Client, within
 
 Start = Callable[..., Awaitable[tuple["Echo", Client]]]
 

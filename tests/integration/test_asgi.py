@@ -11,13 +11,13 @@ import aiohttp
 import pytest
 import socketio as python_socketio
 from fastapi import FastAPI
-from hosts import run_uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Mount
+from support.hosts import run_uvicorn
+from support.raw import within
 
 import socketio_fast
-from integration.raw import within
 
 COMPILED = "socketio_fast.uvicorn:WebSocketProtocol"
 TRANSPORTS = [

@@ -21,15 +21,14 @@ import django.urls
 import pytest
 import trustme
 from fastapi import FastAPI
-from hosts import compiled, run_uvicorn
 from litestar import Litestar, asgi, get
-from ports import free_port
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
-
-import socketio_fast
-from integration.processes import (
+from support.hosts import compiled, run_uvicorn
+from support.ports import free_port
+from support.raw import within
+from support.servers import (
     STOP_TIMEOUT,
     Server,
     connected,
@@ -37,7 +36,8 @@ from integration.processes import (
     process,
     waiting_poll,
 )
-from integration.raw import within
+
+import socketio_fast
 
 APP = """
 from contextlib import asynccontextmanager

@@ -13,10 +13,10 @@ from typing import Any
 
 import aiohttp
 import pytest
-from hosts import HOSTS
+from support.hosts import HOSTS
+from support.raw import Connection, polling, within
 
 import socketio_fast
-from integration.raw import Connection, polling, within
 from socketio_fast.options.limits import Limits
 from socketio_fast.serving import proxy_protocol
 from socketio_fast.serving.proxies import TrustedProxies

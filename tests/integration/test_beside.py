@@ -16,9 +16,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
-
-import socketio_fast
-from integration.raw import (
+from support.raw import (
     TEXT,
     Connection,
     chunk,
@@ -29,7 +27,9 @@ from integration.raw import (
     turns,
     within,
 )
-from integration.raw import WebSocket as WebSocketConnection
+from support.raw import WebSocket as WebSocketConnection
+
+import socketio_fast
 
 PATH = "/socket.io/"
 Serve = Callable[..., Awaitable[socketio_fast.RunningServer]]

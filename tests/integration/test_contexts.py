@@ -18,8 +18,8 @@ import socketio as python_socketio
 import tornado.web
 from aiohttp import web
 from fastapi import FastAPI
-from hosts import HOSTS as EVERY_HOST
-from hosts import (
+from support.hosts import HOSTS as EVERY_HOST
+from support.hosts import (
     compiled,
     compiled_beside,
     run_aiohttp,
@@ -28,10 +28,10 @@ from hosts import (
     run_uvicorn,
     sanic_app,
 )
-from wsgi_hosts import on_waitress, werkzeug
+from support.raw import within
+from support.wsgi_hosts import on_waitress, werkzeug
 
 import socketio_fast
-from integration.raw import within
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable")
 HEADER = "X-Request-Id"

@@ -7,9 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
-from integration.conftest import Start
-from integration.raw import (
+from support.raw import (
     Client,
     Response,
     polling,
@@ -18,6 +16,8 @@ from integration.raw import (
     upgrade_request,
     websocket,
 )
+
+from integration.conftest import Start
 
 SAME = "http://test.local"
 OTHER = "https://other.example"

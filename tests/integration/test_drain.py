@@ -10,10 +10,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from hosts import HOSTS
-
-import socketio_fast
-from integration.raw import (
+from support.hosts import HOSTS
+from support.raw import (
     Connection,
     WebSocket,
     polling,
@@ -21,6 +19,8 @@ from integration.raw import (
     websocket,
     within,
 )
+
+import socketio_fast
 from socketio_fast.serving.drain import DrainSummary
 
 PATH = "/socket.io/"

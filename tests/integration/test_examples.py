@@ -17,7 +17,7 @@ import aiohttp
 import pytest
 import requests
 import socketio as python_socketio
-from unit.processes import environment
+from support.processes import environment
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TIMEOUT = 20.0

@@ -9,10 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from hosts import HOSTS
-
-import socketio_fast
-from integration.raw import (
+from support.hosts import HOSTS
+from support.raw import (
     BINARY,
     Connection,
     WebSocket,
@@ -22,6 +20,8 @@ from integration.raw import (
     websocket,
     within,
 )
+
+import socketio_fast
 
 PATH = "/socket.io/"
 

@@ -19,12 +19,9 @@ import socketio as python_socketio
 import tornado.web
 import trustme
 from aiohttp import web
-from hosts import run_aiohttp, run_sanic, run_tornado, run_uvicorn, sanic_app
-from ports import free_port
-
-import socketio_fast
-from integration.processes import Server, connected, listens, process, waiting_poll
-from integration.raw import (
+from support.hosts import run_aiohttp, run_sanic, run_tornado, run_uvicorn, sanic_app
+from support.ports import free_port
+from support.raw import (
     TEXT,
     Connection,
     WebSocket,
@@ -34,6 +31,9 @@ from integration.raw import (
     websocket,
     within,
 )
+from support.servers import Server, connected, listens, process, waiting_poll
+
+import socketio_fast
 
 PATH = "/live/socket.io/"
 TRANSPORTS = ["polling", "websocket"]

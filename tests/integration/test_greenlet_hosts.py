@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unit.processes import python
+from support.processes import python
 
 import socketio_fast
 from socketio_fast.threads import facade as threads

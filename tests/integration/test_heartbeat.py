@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from support.raw import polling, websocket
 
 from integration.conftest import Start
-from integration.raw import polling, websocket
 
 # Loads of the machine may delay a ping, nothing may hurry it.
 INTERVAL = 0.2

@@ -11,11 +11,11 @@ from typing import Any
 
 import aiohttp
 import pytest
-from hosts import HOSTS
+from support.hosts import HOSTS
+from support.raw import Client, polling, turns, upgrade_request, websocket, within
+from support.raw import Connection as Raw
 
 import socketio_fast
-from integration.raw import Client, polling, turns, upgrade_request, websocket, within
-from integration.raw import Connection as Raw
 from socketio_fast import engineio
 from socketio_fast.engineio.connection import Connection
 from socketio_fast.exceptions import RequestRefusedError

@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
+from support.raw import Client, frame, polling, within
 
 import socketio_fast
 from integration.conftest import Start
-from integration.raw import Client, frame, polling, within
 
 Serve = Callable[..., Awaitable[Any]]
 

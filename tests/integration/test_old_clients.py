@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
-from hosts import HOSTS
+from support.hosts import HOSTS
 
 import socketio_fast
 import socketio_fast.engineio

@@ -9,10 +9,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from support.raw import TIMEOUT, Client, connections, websocket, within
 
 import socketio_fast as socketio
-
-from .raw import TIMEOUT, Client, connections, websocket, within
 
 PATH = "/socket.io/"
 

@@ -8,9 +8,7 @@ import re
 import zlib
 
 import pytest
-
-from integration.conftest import Start
-from integration.raw import (
+from support.raw import (
     Client,
     Connection,
     chunk,
@@ -20,6 +18,8 @@ from integration.raw import (
     turns,
     websocket,
 )
+
+from integration.conftest import Start
 
 OPEN = re.compile(
     r'0\{"sid":"([A-Za-z0-9_-]{20})","upgrades":\["websocket"\],'

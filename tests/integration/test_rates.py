@@ -9,8 +9,8 @@ from typing import Any
 
 import aiohttp
 import pytest
-from conformance.clients import Http, http
-from hosts import HOSTS
+from support.hosts import HOSTS
+from support.http_clients import Http, http
 
 import socketio_fast
 from socketio_fast.options.limits import Limits, Rate

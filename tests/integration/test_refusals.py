@@ -10,13 +10,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
-import hosts
 import pytest
+from support import hosts
+from support.raw import within
 
 import socketio_fast as socketio
 from socketio_fast.serving import refusals
-
-from .raw import within
 
 POLLING = "/socket.io/?EIO=4&transport=polling"
 WEBSOCKET = "/socket.io/?EIO=4&transport=websocket"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unit.processes import listening, python
+from support.processes import listening, python
 
 import socketio_fast
 

@@ -13,11 +13,8 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 import tornado.web
-from hosts import HOSTS, run_tornado
-from wsgi_hosts import Host, on_waitress, werkzeug
-
-import socketio_fast
-from integration.raw import (
+from support.hosts import HOSTS, run_tornado
+from support.raw import (
     Client,
     Response,
     connections,
@@ -25,6 +22,9 @@ from integration.raw import (
     request,
     upgrade_request,
 )
+from support.wsgi_hosts import Host, on_waitress, werkzeug
+
+import socketio_fast
 
 SOURCE = b"const io = {};" * 500
 PATH = "/socket.io/socket.io.js"

@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 import trustme
-from hosts import run_uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.routing import Mount
-from unit.sansio import Loop, Server
+from support.hosts import run_uvicorn
+from support.raw import Connection, WebSocket, polling, request, websocket, within
+from support.sansio import Loop, Server
 
 import socketio_fast
-from integration.raw import Connection, WebSocket, polling, request, websocket, within
 from socketio_fast.engineio import AsyncServer
 from socketio_fast.options.limits import Limits
 from socketio_fast.serving import descriptors

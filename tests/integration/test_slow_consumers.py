@@ -11,10 +11,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from hosts import HOSTS
-
-import socketio_fast
-from integration.raw import (
+from support.hosts import HOSTS
+from support.raw import (
     Connection,
     WebSocket,
     polling,
@@ -23,6 +21,8 @@ from integration.raw import (
     websocket,
     within,
 )
+
+import socketio_fast
 
 PATH = "/socket.io/"
 MARK = 200_000

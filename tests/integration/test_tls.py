@@ -10,10 +10,7 @@ from typing import Any
 
 import pytest
 import trustme
-
-import socketio_fast
-from integration.conftest import Echo
-from integration.raw import (
+from support.raw import (
     TIMEOUT,
     Connection,
     WebSocket,
@@ -24,6 +21,9 @@ from integration.raw import (
     websocket,
     within,
 )
+
+import socketio_fast
+from integration.conftest import Echo
 
 CLIENTS = 30
 

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
-from hosts import HOSTS
+from support.hosts import HOSTS
+from support.raw import request, within
 
 import socketio_fast
-from integration.raw import request, within
 
 # tornado reads a body before it asks anything.
 READ_HERE = sorted(HOSTS.keys() - {"tornado"})

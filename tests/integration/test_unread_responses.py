@@ -12,10 +12,10 @@ from typing import Any
 import aiohttp
 import pytest
 import trustme
-from hosts import run_uvicorn
+from support.hosts import run_uvicorn
+from support.raw import Connection, polling, request, within
 
 import socketio_fast
-from integration.raw import Connection, polling, request, within
 
 SIZE = 5_000_000
 CONTENT = bytes(range(256)) * (SIZE // 256)

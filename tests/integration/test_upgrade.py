@@ -6,9 +6,7 @@ import asyncio
 import json
 
 import pytest
-
-from integration.conftest import Start
-from integration.raw import (
+from support.raw import (
     PING,
     PONG,
     Client,
@@ -24,6 +22,8 @@ from integration.raw import (
     websocket,
     within,
 )
+
+from integration.conftest import Start
 
 
 async def session(client: Client) -> tuple[Connection, str]:

@@ -6,9 +6,7 @@ import struct
 from collections.abc import Iterable
 
 import pytest
-
-from integration.conftest import Start
-from integration.raw import (
+from support.raw import (
     BINARY,
     CLOSE,
     CONT,
@@ -29,6 +27,8 @@ from integration.raw import (
     upgrade_request,
     websocket,
 )
+
+from integration.conftest import Start
 
 # RFC 3629 §3, the Unicode standard table 3-7
 INVALID_UTF8 = [

@@ -13,12 +13,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from support.raw import Connection, WebSocket, polling, upgrade_request, within
+from support.webtransport import Client, Session, certificate, connected
 
 import socketio_fast
 import socketio_fast.engineio
 from integration.conftest import Echo
-from integration.raw import Connection, WebSocket, polling, upgrade_request, within
-from integration.webtransport import Client, Session, certificate, connected
 from socketio_fast.hosting import webtransport
 from socketio_fast.options.limits import Limits
 

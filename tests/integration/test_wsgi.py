@@ -19,7 +19,7 @@ import pytest
 import requests
 import trustme
 import websocket
-from wsgi_hosts import TIMEOUT, Host, gunicorn, on_waitress, werkzeug
+from support.wsgi_hosts import TIMEOUT, Host, gunicorn, on_waitress, werkzeug
 
 import socketio_fast
 from socketio_fast import engineio

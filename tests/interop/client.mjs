@@ -1,5 +1,5 @@
 // The official client, driven by JSON lines: commands come in on stdin, answers and
-// whatever happens go out on stdout (js_client.py is the other end). It decides
+// whatever happens go out on stdout (tests/support/js_client.py is the other end). It decides
 // nothing, so that what a test expects is written in the test.
 //
 //   in   {"id": 1, "do": "emit", "nsp": "/", "args": ["hi", {"$bin": "AQI="}]}

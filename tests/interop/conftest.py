@@ -5,9 +5,9 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
-from admin_client import Connect, Program
-from interop_support import TRANSPORTS, within
-from js_client import JSClient
+from support.admin_client import Connect, Program
+from support.interop import TRANSPORTS, within
+from support.js_client import JSClient
 
 import socketio_fast
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 import socketio as python_socketio
-from admin_client import LOGIN, Connect, Program, log_in, refusal
-from interop_support import Calls, record, record_disconnects, within
-from wsgi_hosts import werkzeug
+from support.admin_client import LOGIN, Connect, Program, log_in, refusal
+from support.interop import Calls, record, record_disconnects, within
+from support.wsgi_hosts import werkzeug
 
 import socketio_fast
 from socketio_fast import AsyncServer, exceptions

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-from admin_client import LOGIN, Connect, log_in
-from interop_support import record_disconnects, within
+from support.admin_client import LOGIN, Connect, log_in
+from support.interop import record_disconnects, within
 
 import socketio_fast
 from socketio_fast.async_pubsub_manager import AsyncPubSubManager

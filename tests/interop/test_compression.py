@@ -10,8 +10,8 @@ from typing import Any
 import aiohttp
 import pytest
 import websockets
-from interop_support import record, within
-from js_client import Binary, JSClient
+from support.interop import record, within
+from support.js_client import Binary, JSClient
 
 import socketio_fast
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from interop_support import within
+from support.interop import within
 
 import socketio_fast
 

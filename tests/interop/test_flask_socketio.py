@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 import requests
-from interop_support import WAIT
-from js_client import Refused
-from managers.brokers import Redis
-from unit.processes import TIMEOUT, environment, python
-from wsgi_hosts import gunicorn
+from support.brokers import Redis
+from support.interop import WAIT
+from support.js_client import Refused
+from support.processes import TIMEOUT, environment, python
+from support.wsgi_hosts import gunicorn
 
 TESTS = Path(__file__).parents[1]
 
@@ -26,7 +26,7 @@ async def get(url: str, session: Any = requests) -> Any:
 
 
 async def test_a_program_of_flask_socketio(js: Any) -> None:
-    with gunicorn("flask_socketio_program:app", TESTS) as url:
+    with gunicorn("support.flask_socketio_program:app", TESTS) as url:
         with requests.Session() as session:
             await get(f"{url}/login/ada", session)
             cookie = "; ".join(f"{c.name}={c.value}" for c in session.cookies)
@@ -55,7 +55,7 @@ async def test_a_program_of_flask_socketio(js: Any) -> None:
 
 
 async def test_a_client_that_flask_socketio_refuses(js: Any) -> None:
-    with gunicorn("flask_socketio_program:app", TESTS) as url:
+    with gunicorn("support.flask_socketio_program:app", TESTS) as url:
         client = await js(SimpleNamespace(url=url))
         with pytest.raises(Refused, match="not you"):
             await client.connect(auth={"refuse": True})
@@ -82,7 +82,7 @@ async def test_a_message_queue_joins_processes(
     js: Any, redis: Redis, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("MESSAGE_QUEUE", redis.url)
-    program = "flask_socketio_program:app"
+    program = "support.flask_socketio_program:app"
     with gunicorn(program, TESTS) as url, gunicorn(program, TESTS) as other:
         clients = []
         for place in (url, other):

@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import Any
 
 import pytest
-from interop_support import (
+from support.interop import (
     ARGUMENTS,
     BINARY_ARGUMENTS,
     LENGTHS,
@@ -23,7 +23,7 @@ from interop_support import (
     slow_websockets,
     within,
 )
-from js_client import Binary, JSClient, Refused
+from support.js_client import Binary, JSClient, Refused
 
 import socketio_fast
 from socketio_fast import exceptions

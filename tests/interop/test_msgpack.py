@@ -8,7 +8,7 @@ from typing import Any
 import msgpack
 import pytest
 import socketio as python_socketio
-from interop_support import (
+from support.interop import (
     ARGUMENTS,
     BINARY_ARGUMENTS,
     SETTLED,
@@ -17,8 +17,8 @@ from interop_support import (
     record_disconnects,
     returning,
 )
-from js_client import Binary, JSClient, Refused
-from python_client import PythonClient
+from support.js_client import Binary, JSClient, Refused
+from support.python_client import PythonClient
 
 import socketio_fast
 from socketio_fast import exceptions

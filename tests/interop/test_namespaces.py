@@ -6,8 +6,8 @@ import asyncio
 from typing import Any
 
 import pytest
-from interop_support import Calls, within
-from js_client import Refused
+from support.interop import Calls, within
+from support.js_client import Refused
 
 import socketio_fast
 from socketio_fast import exceptions

@@ -6,8 +6,8 @@ import asyncio
 from typing import Any
 
 import pytest
-from interop_support import within
-from js_client import JSClient
+from support.interop import within
+from support.js_client import JSClient
 
 import socketio_fast
 from socketio_fast import exceptions

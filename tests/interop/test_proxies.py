@@ -14,8 +14,8 @@ from typing import Any
 
 import aiohttp
 import pytest
-from interop_support import SETTLED, within
-from ports import free_port
+from support.interop import SETTLED, within
+from support.ports import free_port
 
 import socketio_fast
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import socketio as python_socketio
-from interop_support import (
+from support.interop import (
     ARGUMENTS,
     BINARY_ARGUMENTS,
     LENGTHS,
@@ -20,7 +20,7 @@ from interop_support import (
     returning,
     within,
 )
-from python_client import PythonClient
+from support.python_client import PythonClient
 
 import socketio_fast
 from socketio_fast import exceptions

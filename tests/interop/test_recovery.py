@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from interop_support import record_disconnects
+from support.interop import record_disconnects
 
 import socketio_fast
 

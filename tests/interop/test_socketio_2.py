@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
-from interop_support import (
+from support.interop import (
     ARGUMENTS,
     BINARY_ARGUMENTS,
     SETTLED,
@@ -17,7 +17,7 @@ from interop_support import (
     record_disconnects,
     returning,
 )
-from js_client import JSClient, Refused
+from support.js_client import JSClient, Refused
 
 import socketio_fast
 from socketio_fast import exceptions

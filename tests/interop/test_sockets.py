@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 import pytest
-from interop_support import WAIT, Calls, within
-from js_client import Refused
+from support.interop import WAIT, Calls, within
+from support.js_client import Refused
 
 import socketio_fast
 from socketio_fast.exceptions import ConnectionRefusedError

@@ -13,10 +13,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from interop_support import ARGUMENTS, BINARY_ARGUMENTS, SETTLED, WAIT, within
-from js_client import Refused
-from python_client import PythonClient
-from wsgi_hosts import werkzeug
+from support.interop import ARGUMENTS, BINARY_ARGUMENTS, SETTLED, WAIT, within
+from support.js_client import Refused
+from support.python_client import PythonClient
+from support.wsgi_hosts import werkzeug
 
 import socketio_fast
 from socketio_fast import exceptions

@@ -11,9 +11,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from interop_support import within
-from js_client import Refused
-from wsgi_hosts import werkzeug
+from support.interop import within
+from support.js_client import Refused
+from support.wsgi_hosts import werkzeug
 
 import socketio_fast
 from socketio_fast import exceptions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from js_client import JSClient, Refused
+from support.js_client import JSClient, Refused
 
 import socketio_fast
 

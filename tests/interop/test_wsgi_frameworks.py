@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import requests
-import wsgi_programs
-from interop_support import WAIT
-from wsgi_hosts import gunicorn, werkzeug
+from support import wsgi_programs
+from support.interop import WAIT
+from support.wsgi_hosts import gunicorn, werkzeug
 
 TESTS = Path(__file__).parents[1]
 
@@ -27,7 +27,7 @@ PROGRAMS = [
 
 def served(program: str, host: str) -> AbstractContextManager[str]:
     if host == "gunicorn":
-        return gunicorn(f"wsgi_programs:{program}()", TESTS)
+        return gunicorn(f"support.wsgi_programs:{program}()", TESTS)
     return werkzeug(getattr(wsgi_programs, program)())
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unit.processes import python
+from support.processes import python
 
 CYCLES = 10_000
 # A leak of 100 bytes per connection is half a megabyte behind 5,000 of them; without

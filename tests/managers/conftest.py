@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.brokers import RabbitMQ, Redis, ZeroMQ
 
 import socketio_fast
 from managers.app import Client, register, within
-from managers.brokers import RabbitMQ, Redis, ZeroMQ
 from socketio_fast.async_pubsub_manager import AsyncPubSubManager
 
 TESTS = Path(__file__).parents[1]

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.brokers import RabbitMQ, ZeroMQ
 
 from managers.app import within
-from managers.brokers import RabbitMQ, ZeroMQ
 from managers.conftest import Connect
 from managers.test_pubsub import Broker, Manager
 from socketio_fast import AsyncServer, KombuManager, ZmqManager

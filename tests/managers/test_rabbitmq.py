@@ -10,9 +10,9 @@ from typing import Any
 import aio_pika
 import kombu
 import pytest
+from support.brokers import RabbitMQ
 
 from managers.app import until, within
-from managers.brokers import RabbitMQ
 from managers.conftest import Connect
 from socketio_fast import AsyncAioPikaManager, AsyncServer, KombuManager
 

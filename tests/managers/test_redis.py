@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.brokers import Redis, Sentinel
 
 from managers.app import until, within
-from managers.brokers import Redis, Sentinel
 from managers.conftest import Connect
 from socketio_fast import ASGIApp, AsyncRedisManager, AsyncServer, RedisManager
 from socketio_fast.managers.redis import parse_redis_sentinel_url

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
+from support.brokers import Redis
 
 import socketio_fast
 from managers.app import within
-from managers.brokers import Redis
 from managers.conftest import Connect
 from managers.test_pubsub import Broker, Manager, Threaded
 from socketio_fast import AsyncRedisManager, RedisManager, Server

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import zmq
+from support.brokers import ZeroMQ
 
 from managers.app import until, within
-from managers.brokers import ZeroMQ
 from managers.conftest import Connect
 from socketio_fast import AsyncServer, ZmqManager
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from unit.processes import python
+from support.processes import python
 
 from meta.test_exports import PYTHON
 from meta.test_layers import ROOMS

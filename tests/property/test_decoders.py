@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
-from integration.raw import CONT, TEXT, frame
-from unit.sansio import Server, WebSocket, errors
+from support.raw import CONT, TEXT, frame
+from support.sansio import Server, WebSocket, errors
 
 from socketio_fast import AsyncServer, engineio
 from socketio_fast._core.http.polling import ENCODINGS, accepted_encoding

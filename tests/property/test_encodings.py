@@ -12,7 +12,7 @@ import msgpack
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
-from unit.sansio import Server
+from support.sansio import Server
 
 from property.test_decoders import (
     anything,

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from integration.raw import (
+from support.raw import (
     BINARY,
     SEPARATOR,
     TEXT,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from integration.raw import (
+from support.raw import (
     BINARY,
     CLOSE,
     CONT,

@@ -12,9 +12,9 @@ from typing import Any
 import engineio as python_engineio
 import pytest
 import socketio as python_socketio
+from support.processes import TIMEOUT, environment, python
 
 import socketio_fast
-from unit.processes import TIMEOUT, environment, python
 
 ROOT = Path(__file__).parents[2]
 INSTALL = "from socketio_fast import alias; alias.install()\n"

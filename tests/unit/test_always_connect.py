@@ -6,9 +6,9 @@ import asyncio
 from typing import Any
 
 import pytest
+from support.sansio import Server, WebSocket, errors
 
 from socketio_fast import AsyncServer, exceptions
-from unit.sansio import Server, WebSocket, errors
 
 
 class App:

@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from support.sansio import Server, WebSocket
 
 from socketio_fast import AsyncServer
 from socketio_fast.admin import passwords
 from socketio_fast.async_pubsub_manager import AsyncPubSubManager
-from unit.sansio import Server, WebSocket
 
 
 def instrumented(**options: Any) -> tuple[Server, AsyncServer, WebSocket]:

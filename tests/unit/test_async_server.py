@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import socketio
+from support.sansio import Server, errors
 
 import socketio_fast
 from socketio_fast import AsyncNamespace, AsyncServer, exceptions, testing
-from unit.sansio import Server, errors
 
 
 def make(**options: Any) -> tuple[Server, AsyncServer]:

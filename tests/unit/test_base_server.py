@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from support.sansio import Server, WebSocket, errors, join
 
 import socketio_fast
 from socketio_fast import AsyncNamespace, AsyncServer, Namespace, exceptions, testing
-from unit.sansio import Server, WebSocket, errors, join
 
 #: The places for a handler, in the order in which they are asked.
 PLACES = [

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from support.sansio import Server, join
 
 import socketio_fast
-from unit.sansio import Server, join
 
 
 @pytest.fixture

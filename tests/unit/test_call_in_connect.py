@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
+from support.sansio import Server, WebSocket
 
 import socketio_fast
 from socketio_fast import testing
-from unit.sansio import Server, WebSocket
 
 RULE = "cannot acknowledge anything before its connect handler"
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from integration.raw import polling, request
+from support.processes import Running, listening, python
+from support.raw import polling, request
 
 import socketio_fast
 from socketio_fast import __main__ as command
-from unit.processes import Running, listening, python
 
 APP = """
 import asyncio, sys

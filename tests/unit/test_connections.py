@@ -6,9 +6,9 @@ import gc
 import weakref
 
 import pytest
+from support.sansio import Server
 
 from socketio_fast import AsyncServer, engineio
-from unit.sansio import Server
 
 
 @pytest.mark.parametrize("name", ["close", "send", "queue", "poll", "receive"])

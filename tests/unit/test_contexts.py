@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 import socketio as python_socketio
+from support.sansio import Server, WebSocket, join
 
 import socketio_fast
 from socketio_fast import testing
 from socketio_fast._core.engine.contexts import compare
 from socketio_fast._core.engine.runner import Runner
-from unit.sansio import Server, WebSocket, join
 
 variable: contextvars.ContextVar[Any] = contextvars.ContextVar("variable")
 other: contextvars.ContextVar[Any] = contextvars.ContextVar("other")

@@ -6,10 +6,11 @@ import shutil
 import sys
 from pathlib import Path
 
+from support.processes import python
+
 import socketio_fast
 import socketio_fast.sockets as sockets
 from socketio_fast._core.protocol import sio
-from unit.processes import python
 
 
 def test_a_checkout_that_is_not_built_says_what_to_do(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import zlib
 from typing import Any
 
 import pytest
-from integration.raw import BINARY, CONT, PING, TEXT, frame, upgrade_request
+from support.raw import BINARY, CONT, PING, TEXT, frame, upgrade_request
+from support.sansio import Http, Server, errors
 
 from socketio_fast import AsyncServer
 from socketio_fast._core.protocol.deflate import Deflate, Extension, parse_extensions
@@ -15,7 +16,6 @@ from socketio_fast._core.protocol.outgoing import event_packet, message_packet
 from socketio_fast.engineio import AsyncServer as EngineServer
 from socketio_fast.exceptions import LimitError, ProtocolError
 from socketio_fast.options.config import DeflateOptions, EngineConfig
-from unit.sansio import Http, Server, errors
 
 RSV1 = 4
 OFFER = "permessage-deflate; client_max_window_bits"

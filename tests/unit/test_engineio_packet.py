@@ -10,12 +10,12 @@ import engineio.json
 import engineio.packet
 import engineio.payload
 import pytest
+from support.sansio import Server, WebSocket, errors
 
 import socketio_fast.engineio as ours
 from socketio_fast.engineio.packet import MESSAGE, Packet
 from socketio_fast.engineio.payload import Payload
 from socketio_fast.exceptions import PacketError
-from unit.sansio import Server, WebSocket, errors
 
 OPEN, CLOSE, PING, PONG, MESSAGE_, UPGRADE, NOOP = range(7)
 

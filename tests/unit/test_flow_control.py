@@ -10,12 +10,12 @@ import weakref
 from typing import Any
 
 import pytest
-from integration.raw import TEXT, frame, request
+from support.raw import TEXT, frame, request
+from support.sansio import Server
 
 import socketio_fast
 from socketio_fast._core.http.foreign import HostedWebSocket
 from socketio_fast._core.http.handshake import make_request
-from unit.sansio import Server
 
 
 @pytest.mark.parametrize("revision", [3, 4])

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.processes import python
 
 from socketio_fast.threads import pool as handler_pool
 from socketio_fast.threads.pool import HandlerPool
-from unit.processes import python
 
 TIMEOUT = 10.0
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from integration.raw import request
+from support.raw import request
+from support.sansio import Http, make_engine, open_session
 
 from socketio_fast._core.engine.session import Engine
 from socketio_fast._core.http.handshake import judge, make_request
 from socketio_fast._core.http.http1 import Endpoint
 from socketio_fast._core.http.polling import Polling
-from unit.sansio import Http, make_engine, open_session
 
 Headers = list[tuple[bytes, bytes]]
 

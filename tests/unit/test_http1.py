@@ -9,13 +9,13 @@ import weakref
 from typing import Any
 
 import pytest
-from integration.raw import chunked, request, upgrade_request
+from support.raw import chunked, request, upgrade_request
+from support.sansio import PEER, SERVER, Http, Server, errors, make_engine
 
 from socketio_fast._core.http.exchange import Body
 from socketio_fast._core.http.handshake import Request
 from socketio_fast._core.http.http1 import Endpoint
 from socketio_fast.engineio import AsyncServer
-from unit.sansio import PEER, SERVER, Http, Server, errors, make_engine
 
 POLL = "/engine.io/?EIO=4&transport=polling"
 

@@ -6,13 +6,13 @@ import logging
 from typing import Any
 
 import pytest
-from integration.raw import request, upgrade_request
+from support.raw import request, upgrade_request
+from support.sansio import Server
 
 import socketio_fast
 from socketio_fast import engineio
 from socketio_fast._core.http.foreign import HostedExchange
 from socketio_fast._core.http.handshake import make_request
-from unit.sansio import Server
 
 EVIL = "a\r\n\x1b[2JERROR b"
 ENCODED = "%61%0d%0a%1b[2JERROR%20b"

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.processes import python
 
 from socketio_fast.threads import loop as loop_thread
 from socketio_fast.threads.loop import LoopThread
-from unit.processes import python
 
 TIMEOUT = 10.0
 

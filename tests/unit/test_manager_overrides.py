@@ -7,10 +7,10 @@ import json
 from typing import Any
 
 import pytest
+from support.sansio import Server, WebSocket, errors
 
 import socketio_fast
 from socketio_fast.base_manager import BaseManager
-from unit.sansio import Server, WebSocket, errors
 
 REFUSED = '44{"message":"Connection rejected by server"}'
 

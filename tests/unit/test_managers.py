@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import socketio as python_socketio
+from support.sansio import Server, WebSocket
 
 from socketio_fast import AsyncServer
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.base import BaseManager
-from unit.sansio import Server, WebSocket
 
 
 class Fixture:

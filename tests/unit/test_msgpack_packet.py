@@ -10,12 +10,12 @@ from typing import Any
 import msgpack
 import pytest
 import socketio.msgpack_packet
+from support.processes import python
 
 from socketio_fast._core.protocol.encoding import claims_fit
 from socketio_fast.exceptions import PacketError
 from socketio_fast.msgpack_packet import MsgPackPacket
 from socketio_fast.packet import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT
-from unit.processes import python
 
 THEIRS = socketio.msgpack_packet.MsgPackPacket
 

@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 import pytest
+from support.sansio import Server, WebSocket, join, make_engine, open_session
 
 import socketio_fast
 from socketio_fast import AsyncServer
@@ -15,7 +16,6 @@ from socketio_fast._core.engine.observer import Observer
 from socketio_fast._core.engine.session import Session
 from socketio_fast._core.socketio.hub import Namespace
 from socketio_fast._core.socketio.peer import Peer
-from unit.sansio import Server, WebSocket, join, make_engine, open_session
 
 
 class Log(Observer):

@@ -21,6 +21,7 @@ import msgspec
 import numpy as np
 import pydantic
 import pytest
+from support.processes import python
 
 import socketio_fast
 from socketio_fast import testing
@@ -29,7 +30,6 @@ from socketio_fast.managers.messages import JSON, pack, unpack
 from socketio_fast.msgpack_packet import MsgPackPacket
 from socketio_fast.packet import EVENT, Packet
 from socketio_fast.payloads import plain
-from unit.processes import python
 
 DOCS = Path(__file__).parents[2] / "docs"
 ID = uuid.UUID(int=1)

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from integration.raw import request, upgrade_request
+from support.raw import request, upgrade_request
+from support.sansio import Server, WebSocket, errors, join
 
 import socketio_fast
 from socketio_fast import AsyncServer, exceptions
-from unit.sansio import Server, WebSocket, errors, join
 
 Log = list[tuple[Any, ...]]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from integration.raw import upgrade_request
+from support.raw import upgrade_request
+from support.sansio import Server, make_engine
 
 from socketio_fast._core.http.handshake import judge, make_request
 from socketio_fast.engineio import AsyncServer
 from socketio_fast.exceptions import ProtocolError
 from socketio_fast.options.config import EngineConfig
 from socketio_fast.serving.proxies import Client, TrustedProxies
-from unit.sansio import Server, make_engine
 
 PROXY = ("10.0.0.1", 5555)
 TRUSTED = ["10.0.0.0/8", "2001:db8:aaaa::/48"]

@@ -10,11 +10,11 @@ import tracemalloc
 from typing import Any
 
 import pytest
+from support.sansio import Http, Server, WebSocket, errors, join
 
 from socketio_fast import AsyncServer
 from socketio_fast._core.socketio.recovery import Backlog
 from socketio_fast.options.recovery import RecoveryOptions, choose_recovery
-from unit.sansio import Http, Server, WebSocket, errors, join
 
 
 class Fixture:

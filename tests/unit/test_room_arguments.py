@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
+from support.sansio import Server, WebSocket, join
 
 import socketio_fast as socketio
-
-from .sansio import Server, WebSocket, join
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from support.sansio import Server, WebSocket, join
 
 import socketio_fast
 from socketio_fast import AsyncServer
 from socketio_fast._core.socketio.rooms import Rooms
-from unit.sansio import Server, WebSocket, join
 
 
 class Fixture:

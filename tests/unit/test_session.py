@@ -11,11 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-import socketio_fast
-from socketio_fast._core.engine.session import Engine, Session, Transport, generate_id
-from unit.processes import python
-from unit.sansio import (
+from support.processes import python
+from support.sansio import (
     Http,
     Loop,
     Recorder,
@@ -25,6 +22,9 @@ from unit.sansio import (
     make_engine,
     open_session,
 )
+
+import socketio_fast
+from socketio_fast._core.engine.session import Engine, Session, Transport, generate_id
 
 OPENING, OPEN, CLOSING, CLOSED = range(4)
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.processes import python
 
 from socketio_fast._core.protocol.sio import Packet, decode_packet, encode_packet
 from socketio_fast.exceptions import LimitError, PacketError
-from unit.processes import python
 
 CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = range(7)
 MAX_ID = 2**53 - 1

@@ -10,13 +10,13 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from support.sansio import Server
 
 import socketio_fast
 import socketio_fast.testing
 from socketio_fast.handlers import slow as slow_handlers
 from socketio_fast.handlers.slow import SlowHandlers, name_of_handler
 from socketio_fast.options.config import EngineConfig
-from unit.sansio import Server
 
 #: Twice what is told of, with room for a clock that is 16 ms behind.
 THRESHOLD, BLOCKED = 0.04, 0.08

@@ -12,7 +12,8 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from integration.raw import request
+from support.raw import request
+from support.sansio import Loop, Server, WebSocket, errors, join
 
 import socketio_fast.engineio
 from socketio_fast import AsyncServer, exceptions
@@ -20,7 +21,6 @@ from socketio_fast.engineio.connection import Connection
 from socketio_fast.options.limits import Limits
 from socketio_fast.sockets.namespace import SocketNamespace
 from socketio_fast.sockets.socket import Socket
-from unit.sansio import Loop, Server, WebSocket, errors, join
 
 
 def make(**options: Any) -> tuple[Server, AsyncServer]:

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from integration.raw import connections, request
+from support.raw import connections, request
+from support.sansio import Server
 
 import socketio_fast
 from socketio_fast import AsyncServer
 from socketio_fast._core.http.handshake import make_request
 from socketio_fast.serving.static import StaticFiles
-from unit.sansio import Server
 
 JS = b"application/javascript"
 

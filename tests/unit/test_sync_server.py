@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.processes import python
 
 import socketio_fast
 from socketio_fast import (
@@ -28,7 +29,6 @@ from socketio_fast.sockets import blocking
 from socketio_fast.sockets import broadcast as operators
 from socketio_fast.sockets import namespace as socket_namespace
 from socketio_fast.sockets import socket as sockets
-from unit.processes import python
 
 TIMEOUT = 10.0
 

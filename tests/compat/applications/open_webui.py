@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import zipfile
 
-from managers.brokers import Redis
+from support.brokers import Redis
 
 from compat.applications.support import Environment, Skipped
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 import socketio as python_socketio
-from interop_support import Calls
+
+from support.interop import Calls
 
 LOGIN = {"username": "admin", "password": "secret"}
 

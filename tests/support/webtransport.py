@@ -26,8 +26,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from integration.raw import within
 from socketio_fast.hosting.webtransport_frames import FrameDecoder, encode_frame
+from support.raw import within
 
 
 def certificate(directory: Path) -> tuple[str, bytes]:

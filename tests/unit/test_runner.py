@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 import uvloop
+from support.processes import python
 
 from socketio_fast._core.engine.runner import Runner
-from unit.processes import python
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.new_event_loop,

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ports import free_port
+from support.ports import free_port
 
 #: Seconds that a broker has to start, or to end.
 WAIT = 60

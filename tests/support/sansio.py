@@ -16,7 +16,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from integration.raw import (
+import socketio_fast
+from socketio_fast._core.engine.message_handlers import Callbacks
+from socketio_fast._core.engine.session import Engine, Session, Transport
+from socketio_fast._core.http.http1 import Endpoint
+from socketio_fast._core.protocol.outgoing import Outgoing
+from socketio_fast.options.config import EngineConfig
+from support.raw import (
     BINARY,
     CLOSE,
     TEXT,
@@ -25,13 +31,6 @@ from integration.raw import (
     request,
     upgrade_request,
 )
-
-import socketio_fast
-from socketio_fast._core.engine.message_handlers import Callbacks
-from socketio_fast._core.engine.session import Engine, Session, Transport
-from socketio_fast._core.http.http1 import Endpoint
-from socketio_fast._core.protocol.outgoing import Outgoing
-from socketio_fast.options.config import EngineConfig
 
 # Seconds that pass at once: what is to be read apart is written so much later.
 MOMENT = 0.001

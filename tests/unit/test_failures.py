@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 import uvloop
-from integration.raw import TEXT, frame, request
+from support.processes import python
+from support.raw import TEXT, frame, request
+from support.sansio import Loop, Recorder, Server, WebSocket, join, make_engine
 
 import socketio_fast
 from socketio_fast._core.engine.runner import Runner
-from unit.processes import python
-from unit.sansio import Loop, Recorder, Server, WebSocket, join, make_engine
 
 Fail = pytest.fail.Exception
 
@@ -598,7 +598,7 @@ def test_sys_exit_in_a_handler_ends_asyncio_run(suspends: bool, tmp_path: Path) 
     program = f"""
 import asyncio, sys
 import socketio_fast
-from integration.raw import TEXT, frame
+from support.raw import TEXT, frame
 
 sio = socketio_fast.AsyncServer()
 

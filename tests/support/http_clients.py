@@ -10,7 +10,8 @@ from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import aiohttp
-from hosts import HOSTS
+
+from support.hosts import HOSTS
 
 #: Seconds for each step, as many as the suites give to a whole case.
 TIMEOUT = 2.0

@@ -9,7 +9,8 @@ import zlib
 from typing import Any
 
 import pytest
-from integration.raw import request
+from support.raw import request
+from support.sansio import Http, Server, WebSocket, errors, make_engine
 
 from socketio_fast._core.http.polling import (
     ENCODINGS,
@@ -19,7 +20,6 @@ from socketio_fast._core.http.polling import (
 )
 from socketio_fast._core.protocol.outgoing import event_packet, message_packet
 from socketio_fast.engineio import AsyncServer
-from unit.sansio import Http, Server, WebSocket, errors, make_engine
 
 
 def make(**options: Any) -> tuple[Server, Http, str, list[Any]]:

@@ -15,8 +15,9 @@ from typing import Any
 
 import aiohttp
 import socketio as python_socketio
-from conformance.clients import http
-from unit.processes import environment
+
+from support.http_clients import http
+from support.processes import environment
 
 # Seconds for a process to listen, and to end with a client connected.
 START_TIMEOUT = 30.0

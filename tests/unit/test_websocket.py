@@ -6,7 +6,7 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from integration.raw import (
+from support.raw import (
     BINARY,
     CLOSE,
     CONT,
@@ -18,12 +18,12 @@ from integration.raw import (
     header,
     upgrade_request,
 )
+from support.sansio import MOMENT, Loop, Server, WebSocket, errors
 
 from socketio_fast._core.http.handshake import make_request
 from socketio_fast._core.http.websocket import subprotocol_header, websocket_key
 from socketio_fast.engineio import AsyncServer
 from socketio_fast.exceptions import ProtocolError
-from unit.sansio import MOMENT, Loop, Server, WebSocket, errors
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 

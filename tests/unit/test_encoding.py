@@ -14,10 +14,10 @@ import orjson
 import pytest
 import socketio
 import socketio.msgpack_packet
+from support.sansio import Server, WebSocket, errors
 
 from socketio_fast import AsyncServer, exceptions
 from socketio_fast.packet import Packet
-from unit.sansio import Server, WebSocket, errors
 
 CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR = range(5)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from integration.raw import upgrade_request
+from support.raw import upgrade_request
+from support.sansio import Server
 
 from socketio_fast._core.engine import rate_limits as core
 from socketio_fast.engineio import AsyncServer
 from socketio_fast.options.limits import Limits, Rate
-from unit.sansio import Server
 
 
 def test_addresses_without_end_are_not_all_known(

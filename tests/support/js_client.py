@@ -12,7 +12,7 @@ The options are those of the client, but that ``parser="msgpack"`` names a parse
 
 One JSClient is one Manager, so one Engine.IO connection; ``client["/chat"]`` is one of
 its namespaces, and the client's own methods are those of "/". Every wait is bounded by
-:data:`interop_support.WAIT`, and the process ends with the block.
+:data:`support.interop.WAIT`, and the process ends with the block.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 import pytest
-from interop_support import WAIT, within
 
-HERE = Path(__file__).parent
+from support.interop import WAIT, within
+
+INTEROP = Path(__file__).parents[1] / "interop"
 
 
 class Refused(Exception):
@@ -180,11 +181,11 @@ class JSClient:
             pytest.fail(
                 "the interop tests need node, and `npm ci --prefix tests/interop`"
             )
-        if not (HERE / "node_modules" / self._package).is_dir():
+        if not (INTEROP / "node_modules" / self._package).is_dir():
             pytest.fail(f"no {self._package}: run `npm ci --prefix tests/interop`")
         self._process = await asyncio.create_subprocess_exec(
             node,
-            HERE / "client.mjs",
+            INTEROP / "client.mjs",
             self._package,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

@@ -14,7 +14,8 @@ import engineio
 import requests
 import socketio as python_socketio
 import websocket
-from interop_support import TRANSPORTS, WAIT, Calls, within
+
+from support.interop import TRANSPORTS, WAIT, Calls, within
 
 
 class InOrderEngine(engineio.Client):

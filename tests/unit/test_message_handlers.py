@@ -6,13 +6,13 @@ import asyncio
 from typing import Any
 
 import pytest
-from integration.raw import request
+from support.raw import request
+from support.sansio import Http, Server, WebSocket, errors
 
 import socketio_fast
 from socketio_fast.engineio import AsyncServer
 from socketio_fast.engineio.base_server import BaseServer
 from socketio_fast.engineio.packet import MESSAGE, Packet
-from unit.sansio import Http, Server, WebSocket, errors
 
 Log = list[tuple[Any, ...]]
 
