@@ -25,38 +25,24 @@ import contextlib
 import json
 import socket
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import aiohttp
 import engineio as python_engineio
 import socketio as python_socketio
 import uvicorn
 from support import raw
+from support.waiting import WAIT, within
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 import socketio_fast
 from compat.differences import DIFFERENCES
 
-T = TypeVar("T")
 Record = Callable[..., None]
 App = Callable[[Any, Record], Any]
-
-#: Seconds after which something that should have happened is missing.
-WAIT = 20.0
-
-
-async def within(awaitable: Awaitable[T], what: str) -> T:
-    """The awaitable's result, or a failure that names what did not happen."""
-    task = asyncio.ensure_future(awaitable)
-    # Not wait_for(): what is awaited may raise a TimeoutError of its own.
-    done, _ = await asyncio.wait({task}, timeout=WAIT)
-    if not done:
-        task.cancel()
-        raise AssertionError(f"{what}: not within {WAIT:g} s")
-    return task.result()
 
 
 class Uvicorn(uvicorn.Server):

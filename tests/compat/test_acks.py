@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from support.waiting import within
 
-from compat.harness import Host, Record, Run, within
+from compat.harness import Host, Record, Run
 
 RETURNED: list[tuple[Any, str]] = [
     (None, "[]"),

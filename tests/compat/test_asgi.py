@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from support.raw import upgrade_request
+from support.waiting import within
 
-from compat.harness import HOSTS, Host, Record, Run, compiled, within
+from compat.harness import HOSTS, Host, Record, Run, compiled
 
 BASE = "/socket.io/?EIO=4&transport=polling"
 

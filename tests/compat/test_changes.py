@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from support.waiting import within
 
-from compat.harness import Host, Record, Run, within
+from compat.harness import Host, Record, Run
 
 
 def answering(value: Any) -> Any:

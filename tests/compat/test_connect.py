@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from support.waiting import within
 
-from compat.harness import Host, Record, Run, within
+from compat.harness import Host, Record, Run
 
 TRANSPORTS = [["websocket"], ["polling"], ["polling", "websocket"]]
 

@@ -7,8 +7,9 @@ import functools
 from typing import Any
 
 import pytest
+from support.waiting import within
 
-from compat.harness import Host, Record, Run, within
+from compat.harness import Host, Record, Run
 
 ARGUMENTS: dict[str, list[Any]] = {
     "none": [],

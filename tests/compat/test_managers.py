@@ -6,8 +6,9 @@ import asyncio
 from typing import Any
 
 import pytest
+from support.waiting import within
 
-from compat.harness import Host, Record, Run, within
+from compat.harness import Host, Record, Run
 
 ALL = (
     *("pre_connect", "connect", "pre_disconnect", "disconnect", "basic_disconnect"),

@@ -8,8 +8,9 @@ import logging
 from typing import Any, ClassVar
 
 import pytest
+from support.waiting import within
 
-from compat.harness import Host, Record, Run, Server, within
+from compat.harness import Host, Record, Run, Server
 
 
 class Loose:

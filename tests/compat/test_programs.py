@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 from support.ports import free_port
+from support.waiting import within
 
 import socketio_fast
-from compat.harness import Client, within
+from compat.harness import Client
 
 IMPORTS = {
     "python-socketio": "import socketio",

@@ -8,8 +8,9 @@ from typing import Any
 
 import flask
 import pytest
+from support.waiting import within
 
-from compat.harness import THREADED, Host, Record, Run, within
+from compat.harness import THREADED, Host, Record, Run
 
 EVENTS: list[tuple[Any, ...]] = [
     (),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-from support.raw import Client, within
+from support.raw import TIMEOUT, Client
+from support.waiting import Changes
 
 import socketio_fast.engineio
 
@@ -23,32 +23,27 @@ class Echo:
         self.sids: list[str] = []
         self.environs: list[dict[str, Any]] = []
         self.ended: list[tuple[str, str]] = []
-        self._noted = asyncio.Event()
+        self._changes = Changes()
 
         @self.app.on("connect")
         async def connect(sid: str, environ: dict[str, Any]) -> None:
             self.sids.append(sid)
             self.environs.append(environ)
-            self._noted.set()
+            self._changes.note()
 
         @self.app.on("message")
         async def message(sid: str, data: str | bytes) -> None:
             self.got.append(data)
-            self._noted.set()
+            self._changes.note()
             await self.app.send(sid, data)
 
         @self.app.on("disconnect")
         async def disconnect(sid: str, reason: str) -> None:
             self.ended.append((sid, reason))
-            self._noted.set()
+            self._changes.note()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async def wait() -> None:
-            while not condition():
-                self._noted.clear()
-                await self._noted.wait()
-
-        await within(wait())
+        await self._changes.until(condition, seconds=TIMEOUT)
 
     async def received(self, *messages: str | bytes) -> None:
         """These messages came, in this order, and no others."""

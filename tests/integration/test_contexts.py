@@ -28,7 +28,8 @@ from support.hosts import (
     run_uvicorn,
     sanic_app,
 )
-from support.raw import within
+from support.raw import TIMEOUT, within
+from support.waiting import Changes
 from support.wsgi_hosts import on_waitress, werkzeug
 
 import socketio_fast
@@ -52,11 +53,11 @@ class Application:
         self.sio = sio
         self.seen: list[tuple[str, str | None]] = []
         self._loop = asyncio.get_running_loop()
-        self._noted = asyncio.Event()
+        self._changes = Changes()
 
     def note(self, where: str) -> None:
         self.seen.append((where, variable.get(None)))
-        self._loop.call_soon_threadsafe(self._noted.set)
+        self._loop.call_soon_threadsafe(self._changes.note)
 
     def add_handlers(self) -> None:
         sio, note = self.sio, self.note
@@ -109,12 +110,9 @@ class Application:
             await self.sio.disconnect(sid)
 
     async def until(self, where: str) -> None:
-        async def wait() -> None:
-            while where not in [name for name, _ in self.seen]:
-                self._noted.clear()
-                await self._noted.wait()
-
-        await within(wait())
+        await self._changes.until(
+            lambda: where in [name for name, _ in self.seen], seconds=TIMEOUT
+        )
 
 
 def take(found: str | None) -> None:

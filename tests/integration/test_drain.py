@@ -14,6 +14,7 @@ from support.hosts import HOSTS
 from support.raw import (
     Connection,
     WebSocket,
+    join,
     polling,
     upgrade_request,
     websocket,
@@ -64,14 +65,6 @@ async def compiled(program: Program) -> AsyncIterator[Any]:
     """The same, by the server of the package alone."""
     async with await socketio_fast.serve(program.sio, port=0) as running:
         yield running
-
-
-async def join(where: Any) -> WebSocket:
-    ws = await WebSocket.upgrade(where, websocket(path=PATH))
-    await ws.open_packet()
-    await ws.text("40")
-    assert str(await ws.message()).startswith("40")
-    return ws
 
 
 async def join_by_polling(connection: Connection) -> str:

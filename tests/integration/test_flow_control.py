@@ -15,11 +15,13 @@ from support.raw import (
     Connection,
     WebSocket,
     frame,
+    join,
     polling,
     text,
     websocket,
     within,
 )
+from support.waiting import Changes
 
 import socketio_fast
 
@@ -34,15 +36,15 @@ class Gate:
         self.begun: list[Any] = []
         self.ended: list[Any] = []
         self.open = asyncio.Event()
-        self._noted = asyncio.Event()
+        self._changes = Changes()
 
         @self.sio.event
         async def slow(sid: str, value: Any) -> Any:
             self.begun.append(value)
-            self._noted.set()
+            self._changes.note()
             await self.open.wait()
             self.ended.append(value)
-            self._noted.set()
+            self._changes.note()
             return value
 
         @self.sio.event
@@ -55,12 +57,7 @@ class Gate:
         return session
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async def wait() -> None:
-            while not condition():
-                self._noted.clear()
-                await self._noted.wait()
-
-        await within(wait(), 10)
+        await self._changes.until(condition, seconds=10)
 
 
 @pytest.fixture(params=list(HOSTS))
@@ -77,14 +74,6 @@ async def host(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
     yield start
     for context in contexts:
         await context.__aexit__(None, None, None)
-
-
-async def join(where: Any) -> WebSocket:
-    ws = await WebSocket.upgrade(where, websocket(path=PATH))
-    assert str(await ws.message()).startswith("0")
-    await ws.send(text("40"))
-    assert str(await ws.message()).startswith("40")
-    return ws
 
 
 async def test_a_websocket_is_not_read_while_handlers_have_too_much_to_do(

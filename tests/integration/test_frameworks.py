@@ -532,7 +532,7 @@ async def test_tornado_lets_go_of_a_client_that_does_not_read(
         while sio.eio.sockets:
             await sio.emit("e", "x" * 1_000_000)
             await asyncio.sleep(0)
-        await within(closed.wait(), 10)  # tornado takes five seconds
+        await within(closed.wait(), seconds=10)  # tornado takes five seconds
         await ws.close()
 
 

@@ -15,6 +15,7 @@ from support.hosts import HOSTS
 from support.raw import (
     Connection,
     WebSocket,
+    join,
     polling,
     text,
     turns,
@@ -51,14 +52,6 @@ def make(**options: Any) -> Any:
     )
     sio.on("connect", lambda sid, environ: None)
     return sio
-
-
-async def join(where: Any) -> WebSocket:
-    ws = await WebSocket.upgrade(where, websocket(path=PATH))
-    assert str(await ws.message()).startswith("0")
-    await ws.send(text("40"))
-    assert str(await ws.message()).startswith("40")
-    return ws
 
 
 async def join_by_polling(connection: Connection) -> str:

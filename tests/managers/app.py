@@ -3,25 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 import aiohttp
 import socketio as python_socketio
-
-WAIT = 20
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what tells nobody that it has happened."""
-    deadline = asyncio.get_running_loop().time() + WAIT
-    while not condition():
-        assert asyncio.get_running_loop().time() < deadline
-        await asyncio.sleep(0.01)
-
-
-async def within(coro: Coroutine[Any, Any, Any]) -> Any:
-    return await asyncio.wait_for(coro, WAIT)
+from support.waiting import WAIT, within
 
 
 def register(sio: Any) -> None:

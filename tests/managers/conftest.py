@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 from support.brokers import RabbitMQ, Redis, ZeroMQ
+from support.waiting import within
 
 import socketio_fast
-from managers.app import Client, register, within
+from managers.app import Client, register
 from socketio_fast.async_pubsub_manager import AsyncPubSubManager
 
 TESTS = Path(__file__).parents[1]

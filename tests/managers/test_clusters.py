@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 import socketio as python_socketio
+from support.waiting import within
 
 import socketio_fast
-from managers.app import Client, within
+from managers.app import Client
 from managers.conftest import Connect
 
 Kind = tuple[str, str, str]

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from support.brokers import RabbitMQ, ZeroMQ
+from support.waiting import within
 
-from managers.app import within
 from managers.conftest import Connect
 from managers.test_pubsub import Broker, Manager
 from socketio_fast import AsyncServer, KombuManager, ZmqManager

@@ -9,8 +9,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from support.waiting import until, within
 
-from managers.app import Client, until, within
+from managers.app import Client
 from managers.test_pubsub import Broker, Connect, Manager, Node, broker
 from socketio_fast import AsyncServer, exceptions
 from socketio_fast.managers import cluster

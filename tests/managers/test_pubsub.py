@@ -13,8 +13,9 @@ from queue import SimpleQueue
 from typing import Any
 
 import pytest
+from support.waiting import until, within
 
-from managers.app import Client, until, within
+from managers.app import Client
 from socketio_fast import AsyncServer, PubSubManager, exceptions
 from socketio_fast.async_pubsub_manager import AsyncPubSubManager
 from socketio_fast.managers import remote as pubsub

@@ -11,8 +11,8 @@ import aio_pika
 import kombu
 import pytest
 from support.brokers import RabbitMQ
+from support.waiting import until, within
 
-from managers.app import until, within
 from managers.conftest import Connect
 from socketio_fast import AsyncAioPikaManager, AsyncServer, KombuManager
 

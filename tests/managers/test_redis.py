@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from support.brokers import Redis, Sentinel
+from support.waiting import until, within
 
-from managers.app import until, within
 from managers.conftest import Connect
 from socketio_fast import ASGIApp, AsyncRedisManager, AsyncServer, RedisManager
 from socketio_fast.managers.redis import parse_redis_sentinel_url

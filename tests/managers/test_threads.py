@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from support.brokers import Redis
+from support.waiting import within
 
 import socketio_fast
-from managers.app import within
 from managers.conftest import Connect
 from managers.test_pubsub import Broker, Manager, Threaded
 from socketio_fast import AsyncRedisManager, RedisManager, Server

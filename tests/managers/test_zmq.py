@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import zmq
 from support.brokers import ZeroMQ
+from support.waiting import until, within
 
-from managers.app import until, within
 from managers.conftest import Connect
 from socketio_fast import AsyncServer, ZmqManager
 

@@ -31,6 +31,7 @@ from support.raw import (
     websocket,
     within,
 )
+from support.waiting import Changes
 
 import socketio_fast.engineio
 
@@ -60,7 +61,7 @@ class Application:
         self.eio = socketio_fast.engineio.AsyncServer()
         self.got: dict[str, list[Message]] = {}
         self.sent: dict[str, int] = {}
-        self.noted = asyncio.Event()
+        self.changes = Changes()
 
         @self.eio.on("connect")
         async def connect(sid: str, environ: Any) -> None:
@@ -70,7 +71,7 @@ class Application:
         @self.eio.on("message")
         async def on_message(sid: str, data: Message) -> None:
             self.got[sid].append(data)
-            self.noted.set()
+            self.changes.note()
 
     async def send(self, sid: str, count: int) -> None:
         for _ in range(count):
@@ -78,12 +79,7 @@ class Application:
             self.sent[sid] += 1
 
     async def received(self, sid: str, last: Message) -> None:
-        async def wait() -> None:
-            while last not in self.got[sid]:
-                self.noted.clear()
-                await self.noted.wait()
-
-        await within(wait(), 2)
+        await self.changes.until(lambda: last in self.got[sid], seconds=2)
 
 
 class CompliantClient:
@@ -128,7 +124,7 @@ class CompliantClient:
     async def take_frames(self, ws: WebSocket, last: Message) -> None:
         """Messages, and nothing but messages, until the last that was sent."""
         while last not in self.got:
-            packet = await within(ws.message(), 2)
+            packet = await within(ws.message(), seconds=2)
             if isinstance(packet, str):
                 assert packet[0] == "4", packet
                 packet = packet[1:]

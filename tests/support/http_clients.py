@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import aiohttp
 
+from support import waiting
 from support.hosts import HOSTS
 
 #: Seconds for each step, as many as the suites give to a whole case.
@@ -24,11 +26,8 @@ SERVERS = [
     ("uvicorn", True),
 ]
 
-T = TypeVar("T")
 
-
-async def within(awaitable: Awaitable[T]) -> T:
-    return await asyncio.wait_for(awaitable, TIMEOUT)
+within = functools.partial(waiting.within, seconds=TIMEOUT)
 
 
 class Polling:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import functools
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any, TypeVar
+from typing import Any
 
-T = TypeVar("T")
+from support import waiting
 
 #: Seconds after which something that should have happened is missing.
 WAIT = 10.0
@@ -70,12 +71,7 @@ BINARY_ARGUMENTS: dict[str, list[Any]] = {
 }
 
 
-async def within(awaitable: Awaitable[T], what: str) -> T:
-    """The awaitable's result, or a failure that names what did not happen."""
-    try:
-        return await asyncio.wait_for(awaitable, WAIT)
-    except asyncio.TimeoutError:
-        raise AssertionError(f"{what}: not within {WAIT:g} s") from None
+within = functools.partial(waiting.within, seconds=WAIT)
 
 
 @asynccontextmanager

@@ -10,17 +10,19 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import functools
 import hashlib
 import json
 import re
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
+
+from support import waiting
 
 TIMEOUT = 5.0
-T = TypeVar("T")
 
 SEPARATOR = "\x1e"
 WS_KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # RFC 6455 §1.3
@@ -43,8 +45,7 @@ MESSAGES = {
 }
 
 
-async def within(awaitable: Awaitable[T], timeout: float = TIMEOUT) -> T:
-    return await asyncio.wait_for(awaitable, timeout)
+within = functools.partial(waiting.within, seconds=TIMEOUT)
 
 
 async def turns(count: int = 5) -> None:
@@ -179,7 +180,7 @@ class Connection:
     async def close(self) -> None:
         self.writer.transport.abort()
         with contextlib.suppress(OSError, asyncio.TimeoutError):
-            await within(self.writer.wait_closed())
+            await asyncio.wait_for(self.writer.wait_closed(), TIMEOUT)
 
     async def send(self, data: bytes) -> None:
         self.writer.write(data)
@@ -511,6 +512,15 @@ async def connections(server: Any) -> AsyncIterator[Client]:
         yield client
     finally:
         await client.close()
+
+
+async def join(server: Any) -> WebSocket:
+    """A client of Socket.IO in the namespace "/"."""
+    ws = await WebSocket.upgrade(server, websocket(path="/socket.io/"))
+    await ws.open_packet()
+    await ws.text("40")
+    assert str(await ws.message()).startswith("40")
+    return ws
 
 
 class Client:

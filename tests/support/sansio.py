@@ -12,9 +12,9 @@ import itertools
 import json
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import socketio_fast
 from socketio_fast._core.engine.message_handlers import Callbacks
@@ -31,6 +31,8 @@ from support.raw import (
     request,
     upgrade_request,
 )
+
+T = TypeVar("T")
 
 # Seconds that pass at once: what is to be read apart is written so much later.
 MOMENT = 0.001
@@ -443,6 +445,15 @@ def open_session(
 ) -> tuple[Session, Recorder]:
     transport = Recorder(name)
     return engine.open_session(transport, request), transport
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine that does not suspend returns."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return stop.value
+    raise AssertionError("it has suspended")
 
 
 def errors(caplog: Any) -> list[str]:

@@ -140,7 +140,7 @@ class Session:
     async def receive(self) -> str | bytes:
         """The next packet."""
         while (packet := self.decoder.take()) is None:
-            event = await within(self.client.queue(self.stream_id).get(), 10)
+            event = await within(self.client.queue(self.stream_id).get(), seconds=10)
             assert isinstance(event, StreamDataReceived), event
             assert event.data or not event.end_stream, "the stream has ended"
             self.decoder.feed(event.data)
@@ -155,7 +155,7 @@ class Session:
         """The server closes the session; with the code and reason it says."""
         data = b""
         while True:
-            event = await within(self.client.queue(self.id).get(), 10)
+            event = await within(self.client.queue(self.id).get(), seconds=10)
             if isinstance(event, ConnectionTerminated):
                 raise AssertionError("the whole connection was closed")
             assert isinstance(event, DataReceived), event

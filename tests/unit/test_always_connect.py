@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from support.sansio import Server, WebSocket, errors
+from support.sansio import Server, WebSocket, errors, run
 
 from socketio_fast import AsyncServer, exceptions
 
@@ -54,8 +54,8 @@ class App:
 
     def run(self, coroutine: Any) -> None:
         """Of what does not suspend."""
-        with self.server.loop.running(), pytest.raises(StopIteration):
-            coroutine.send(None)
+        with self.server.loop.running():
+            run(coroutine)
 
 
 def test_the_client_is_connected_while_the_handler_runs() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import socketio
-from support.sansio import Server, errors
+from support.sansio import Server, errors, run
 
 import socketio_fast
 from socketio_fast import AsyncNamespace, AsyncServer, exceptions, testing
@@ -17,15 +17,6 @@ from socketio_fast import AsyncNamespace, AsyncServer, exceptions, testing
 def make(**options: Any) -> tuple[Server, AsyncServer]:
     sio = AsyncServer(**options)
     return Server(sio), sio
-
-
-def run(coroutine: Any) -> Any:
-    """What a coroutine that does not suspend returns."""
-    try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        return stop.value
-    raise AssertionError("it has suspended")
 
 
 # --- options --------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import orjson
 import pytest
 import socketio
 import socketio.msgpack_packet
-from support.sansio import Server, WebSocket, errors
+from support.sansio import Server, WebSocket, errors, run
 
 from socketio_fast import AsyncServer, exceptions
 from socketio_fast.packet import Packet
@@ -33,14 +33,6 @@ def make(**options: Any) -> tuple[Server, AsyncServer, list[tuple[Any, ...]]]:
         return args
 
     return Server(sio), sio, got
-
-
-def run(coroutine: Any) -> Any:
-    try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        return stop.value
-    raise AssertionError("it has suspended")
 
 
 def closed(client: WebSocket, caplog: pytest.LogCaptureFixture) -> str:

@@ -16,7 +16,7 @@ import pytest
 import uvloop
 from support.processes import python
 from support.raw import TEXT, frame, request
-from support.sansio import Loop, Recorder, Server, WebSocket, join, make_engine
+from support.sansio import Loop, Recorder, Server, WebSocket, join, make_engine, run
 
 import socketio_fast
 from socketio_fast._core.engine.runner import Runner
@@ -116,14 +116,6 @@ def test_the_result_of_a_cancelled_future_in_a_listener_of_slow() -> None:
         with server.loop.running():
             run(sio.emit("e", "x" * 11_000))
         assert len(other.messages()) == 1
-
-
-def run(coroutine: Any) -> Any:
-    try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        return stop.value
-    raise AssertionError("it suspends")
 
 
 def test_a_listener_of_close_keeps_nobody_from_being_pinged(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import socketio as python_socketio
-from support.sansio import Server, WebSocket
+from support.sansio import Server, WebSocket, run
 
 from socketio_fast import AsyncServer
 from socketio_fast.managers.async_manager import AsyncManager
@@ -29,11 +29,7 @@ class Fixture:
     def run(self, coro: Coroutine[Any, Any, Any]) -> Any:
         """What a coroutine that does not suspend returns."""
         with self.server.loop.running():
-            try:
-                coro.send(None)
-            except StopIteration as ended:
-                return ended.value
-        raise AssertionError("it suspends")
+            return run(coro)
 
     def enter(self, sid: str, room: Any) -> None:
         self.run(self.sio.enter_room(sid, room))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from support.raw import request
-from support.sansio import Http, Server, WebSocket, errors
+from support.sansio import Http, Server, WebSocket, errors, run
 
 import socketio_fast
 from socketio_fast.engineio import AsyncServer
@@ -529,15 +529,6 @@ def test_a_disconnect_handler_that_suspends_and_fails(
 
 
 # --- the application's names ----------------------------------------------------
-
-
-def run(coroutine: Any) -> Any:
-    """What a coroutine that does not suspend returns."""
-    try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        return stop.value
-    raise AssertionError("it has suspended")
 
 
 def test_sessions_of_the_application() -> None:

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 import pytest
-from support.sansio import Server, WebSocket, join, make_engine, open_session
+from support.sansio import Server, WebSocket, join, make_engine, open_session, run
 
 import socketio_fast
 from socketio_fast import AsyncServer
@@ -64,11 +64,6 @@ def make(*, events: bool = True, **options: Any) -> tuple[Server, AsyncServer, L
     log = Log(events=events)
     sio._hub.observe(log)
     return Server(sio), sio, log
-
-
-def run(coroutine: Any) -> None:
-    with pytest.raises(StopIteration):
-        coroutine.send(None)
 
 
 def test_a_client_that_comes_and_goes() -> None:

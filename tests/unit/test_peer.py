@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from support.raw import request, upgrade_request
-from support.sansio import Server, WebSocket, errors, join
+from support.sansio import Server, WebSocket, errors, join, run
 
 import socketio_fast
 from socketio_fast import AsyncServer, exceptions
@@ -39,15 +39,6 @@ def noting(sio: AsyncServer, namespace: str | None = None) -> Log:
         log.append(("disconnect", sid, reason))
 
     return log
-
-
-def run(coroutine: Any) -> Any:
-    """What a coroutine that does not suspend returns."""
-    try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        return stop.value
-    raise AssertionError("it has suspended")
 
 
 def peers(sio: AsyncServer, namespace: str = "/") -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.sansio import Server, WebSocket, join
+from support.sansio import Server, WebSocket, join, run
 
 import socketio_fast
 from socketio_fast import AsyncServer
@@ -354,14 +354,6 @@ def test_reserved_names_are_not_sent(event: str) -> None:
 
 
 # --- through the server ---------------------------------------------------------
-
-
-def run(coroutine: Any) -> Any:
-    try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        return stop.value
-    raise AssertionError("it has suspended")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from compat.applications.support import Environment, free_port, page_at
+from support.ports import free_port
+
+from compat.applications.support import Environment, page_at
 
 PACKAGE = "chainlit"
 REQUIREMENTS = ["chainlit"]

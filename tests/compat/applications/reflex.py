@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 import subprocess
 
-from compat.applications.support import Environment, Skipped, free_port, page_at
+from support.ports import free_port
+
+from compat.applications.support import Environment, Skipped, page_at
 
 PACKAGE = "reflex"
 REQUIREMENTS = ["reflex"]
