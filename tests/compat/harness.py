@@ -386,7 +386,10 @@ class Server:
         ws = Wire(await self.raw.session(path="/socket.io/"))
         if connect is not None:
             await ws.text(connect)
-            ws.joined = await ws.message()
+            packets = [await ws.message()]
+            while packets[-1] == "2":  # due before the server has read CONNECT
+                packets.append(await ws.message())
+            *ws.early, ws.joined = packets
             assert ws.joined.startswith("40")
         return ws
 
@@ -398,6 +401,8 @@ class Wire:
         self._ws = ws
         #: The answer to CONNECT.
         self.joined = ""
+        #: Pings that came before it.
+        self.early: list[str] = []
         self.text, self.binary = ws.text, ws.binary
         self.ends, self.close = ws.ends, ws.close
 
@@ -406,11 +411,11 @@ class Wire:
         await self._ws.send(raw.close_frame(1000))
 
     async def engine_message(self) -> str | bytes:
-        return await self._ws.message()
+        return self.early.pop() if self.early else await self._ws.message()
 
     async def message(self) -> str:
         """The next packet, which is text."""
-        packet = await self._ws.message()
+        packet = await self.engine_message()
         assert isinstance(packet, str)
         return packet
 

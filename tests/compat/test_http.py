@@ -132,8 +132,14 @@ async def test_parked_poll(run: Run) -> None:
 
 async def test_ping_by_polling(run: Run) -> None:
     server = await run(ping_interval=0.02)
-    sid = await opened(server)
-    assert (await server.get(f"{BASE}&sid={sid}")).text == "2"
+    sid = str(json.loads((await server.get(BASE)).text[1:])["sid"])
+    assert (await server.http("POST", f"{BASE}&sid={sid}", data="40")).status == 200
+    packets: list[str] = []
+    while len(packets) < 2:  # the ping may be due before CONNECT is answered
+        packets += (await server.get(f"{BASE}&sid={sid}")).text.split("\x1e")
+    ping, joined = sorted(packets)
+    assert ping == "2"
+    assert joined.startswith('40{"sid":"')
     assert (await server.http("POST", f"{BASE}&sid={sid}", data="3")).status == 200
     assert (await server.get(f"{BASE}&sid={sid}")).text == "2"
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -55,6 +55,7 @@ async def suite(request: pytest.FixtureRequest) -> AsyncIterator[Http]:
     """With the times of the suite, which most tests must not depend on."""
     sio = suite_server(ping_interval=PING_INTERVAL, ping_timeout=PING_TIMEOUT)
     async with HOSTS[request.param](sio) as url, http(url, PATH) as client:
+        client.sessions = lambda: sio.eio.sockets
         yield client
 
 
@@ -138,8 +139,10 @@ async def test_polling_exchanges_pings_and_pongs(suite: Http) -> None:
 
 
 async def test_polling_closes_upon_ping_timeout(suite: Http) -> None:
+    begun = time.monotonic()
     sid = await suite.open_session()
-    await asyncio.sleep(PING_INTERVAL + PING_TIMEOUT)
+    await suite.gone(sid)
+    assert time.monotonic() - begun > PING_INTERVAL + PING_TIMEOUT - 0.01
     assert (await suite.poll(sid))[0] == 400
 
 

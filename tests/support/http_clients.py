@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -88,6 +88,8 @@ class Http:
         self.session = session
         self.url = url + path
         self.sockets: list[aiohttp.ClientWebSocketResponse] = []
+        #: The server's sessions by their sids, for `gone`.
+        self.sessions: Callable[[], Mapping[str, Any]] = dict
 
     def query(self, transport: str, sid: str | None) -> str:
         query = f"?EIO={self.revision}&transport={transport}"
@@ -129,6 +131,10 @@ class Http:
         sid = json.loads(content[1:])["sid"]
         assert isinstance(sid, str)
         return sid
+
+    async def gone(self, sid: str) -> None:
+        """The server has ended this session."""
+        await waiting.until(lambda: sid not in self.sessions(), seconds=TIMEOUT)
 
     async def websocket(self, query: str | None = None, sid: str | None = None) -> Any:
         url = self.query("websocket", sid) if query is None else self.url + query
