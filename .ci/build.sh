@@ -19,9 +19,12 @@ main_python() { interpreter 3.11 || interpreter 3; }
 
 version_of() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])'; }
 
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+
 step_system() {
     local missing=() name
     command -v gcc >/dev/null || missing+=(gcc libc6-dev)
+    command -v debootstrap >/dev/null || [ -x /usr/sbin/debootstrap ] || missing+=(debootstrap)
     command -v npm >/dev/null || missing+=(nodejs npm)
     for name in chromium clang redis-server rabbitmq-server; do
         command -v "$name" >/dev/null || missing+=("$name")
@@ -30,10 +33,30 @@ step_system() {
     [ -n "$(PATH=$PATH:/usr/sbin command -v haproxy)" ] || missing+=(haproxy)
     main_python >/dev/null || missing+=(python3-venv python3-dev)
     ((${#missing[@]})) || return 0
-    local sudo
-    sudo=$([ "$(id -u)" = 0 ] || echo sudo)
-    $sudo apt-get update -q
-    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qy "${missing[@]}"
+    as_root apt-get update -q
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy "${missing[@]}"
+}
+
+# debian SUITE: a root of that Debian, with its Python and a compiler, in $WORK/SUITE. It
+# gets the name servers and the certificates of this machine.
+debian() {
+    local root=$WORK/$1 packages=ca-certificates,gcc,libc6-dev,python3-dev,python3-venv
+    if fresh "$root/made" "$packages"; then return; fi
+    as_root rm -rf "$root"
+    quietly "debootstrap-$1" as_root env PATH="$PATH:/usr/sbin" \
+        debootstrap --variant=minbase --include="$packages" "$1" "$root"
+    as_root cp -L /etc/resolv.conf "$root/etc/"
+    as_root cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
+    echo "$packages" | as_root tee "$root/made" >/dev/null
+}
+
+# inside SUITE SCRIPT: bash runs SCRIPT in that root, which has /proc and /dev meanwhile.
+inside() {
+    # shellcheck disable=SC2016
+    as_root unshare --mount --pid --fork bash -euc '
+        mount --rbind /dev "$0/dev"
+        mount -t proc proc "$0/proc"
+        exec chroot "$0" bash -euc "$1"' "$WORK/$1" "$2"
 }
 
 # What the package is made of, as one number.

@@ -140,7 +140,13 @@ others() {
     done
 }
 
-present_pythons() { local version; for version in $(others); do echo "python$version"; done; }
+# The steps of all versions but the main one that this machine has or can get.
+possible_pythons() {
+    local version
+    for version in "${VERSIONS[@]}"; do
+        [ "$version" = "$(version_of "$(main_python)")" ] || echo "python$version"
+    done
+}
 
 # The oldest or the newest Python of this machine, if that is not the main one.
 extreme() {
@@ -182,9 +188,34 @@ on_extreme() {
 step_oldest() { on_extreme oldest; }
 step_newest() { on_extreme newest; }
 
+# The Debian that has a Python, where this machine has not.
+declare -A SUITES=([3.13]=trixie [3.14]=sid)
+
+# on_debian VERSION: without Node.js and brokers, so only what a Python can break.
+on_debian() {
+    local suite=${SUITES[$1]}
+    debian "$suite"
+    as_root rm -rf "$WORK/$suite/src"
+    as_root mkdir "$WORK/$suite/src"
+    as_root tar xzf "$WORK"/dist/*.tar.gz --strip-components=1 -C "$WORK/$suite/src"
+    inside "$suite" "
+        export PATH=/usr/bin:/bin:/usr/sbin:/sbin HOME=/root
+        cd /src
+        python3 -c 'import sys; print(sys.version); assert sys.version.startswith(\"$1.\")'
+        [ -x /venv/bin/pip ] || python3 -m venv /venv
+        /venv/bin/pip install -q . -r tests/requirements.txt
+        PATH=/venv/bin:\$PATH
+        pytest -q -p no:cacheprovider ${WORKERS[*]} -m 'not alone and not prompt' ${REAL[*]}
+        pytest -q -p no:cacheprovider -m 'alone or prompt' ${REAL[*]}"
+}
+
 on_python() {
     if ! interpreter "$1" >/dev/null; then
-        echo "Python $1 is not on this machine: not tried"
+        if [ -n "${SUITES[$1]:-}" ]; then
+            on_debian "$1"
+        else
+            echo "Python $1 is not on this machine: not tried"
+        fi
         return
     fi
     install_on "$1"
@@ -196,7 +227,7 @@ for version in "${VERSIONS[@]}"; do
     eval "step_python$version() { on_python $version; }"
 done
 
-step_pythons() { local version; for version in $(others); do "step_python$version"; done; }
+step_pythons() { local step; for step in $(possible_pythons); do "step_$step"; done; }
 
 # Not from the checkout, whose package `python -m` would take for the installed one.
 step_soak() { (cd tests && python -m leaks.soak); }
