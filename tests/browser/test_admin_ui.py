@@ -14,6 +14,7 @@ import pytest
 import socketio as python_socketio
 from playwright.async_api import Locator, Page, Route, expect
 from support.browser import ADMIN_UI, Open
+from support.python_client import async_client
 
 import socketio_fast
 import socketio_fast.engineio
@@ -67,10 +68,7 @@ async def client(serve: Any) -> AsyncIterator[Client]:
         async def connect(
             program: Program, transport: str, *namespaces: str
         ) -> python_socketio.AsyncClient:
-            client = python_socketio.AsyncClient(
-                handle_sigint=False, reconnection=False
-            )
-            stack.push_async_callback(client.shutdown)
+            client = await stack.enter_async_context(async_client())
             await client.connect(
                 program.url, transports=[transport], namespaces=list(namespaces)
             )

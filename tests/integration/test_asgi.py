@@ -9,12 +9,12 @@ from typing import Any
 
 import aiohttp
 import pytest
-import socketio as python_socketio
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Mount
 from support.hosts import run_uvicorn
+from support.python_client import async_client
 from support.raw import within
 
 import socketio_fast
@@ -50,10 +50,11 @@ class Application:
 
 async def echoes(url: str, transport: str, path: str = "socket.io") -> None:
     """A client connects, gets its message back, and leaves."""
-    client = python_socketio.AsyncClient(handle_sigint=False)
-    await client.connect(url, transports=[transport], socketio_path=path)
-    assert await client.call("echo", {"a": [1, b"\x00\xff"]}) == {"a": [1, b"\x00\xff"]}
-    await client.disconnect()
+    data = {"a": [1, b"\x00\xff"]}
+    async with async_client() as client:
+        await client.connect(url, transports=[transport], socketio_path=path)
+        assert await client.call("echo", data) == data
+        await client.disconnect()
 
 
 @pytest.mark.parametrize(("transport", "ws"), TRANSPORTS)

@@ -125,11 +125,11 @@ async def start(name: str, cwd: Path, *options: str) -> AsyncIterator[Server]:
 async def echoes(url: str, path: str = "socket.io", **options: Any) -> None:
     """By polling, by WebSocket, and by the upgrade from one to the other."""
     for transports in (["polling"], ["websocket"], ["polling", "websocket"]):
-        client = await connected(url, transports, path, **options)
-        assert client.transport() == transports[-1]
         data = {"a": [1, b"\x00\xff"]}
-        assert await client.call("echo", data, timeout=5) == data
-        await client.disconnect()
+        async with connected(url, transports, path, **options) as client:
+            assert client.transport() == transports[-1]
+            assert await client.call("echo", data, timeout=5) == data
+            await client.disconnect()
 
 
 async def page(url: str, session: aiohttp.ClientSession | None = None) -> str:
@@ -151,10 +151,10 @@ async def test_a_server(name: str, folder: Path) -> None:
         await echoes(server.url)
         assert await page(server.url) == "page"
         assert notes(folder) == ["startup"]
-        client = await connected(server.url, ["websocket"])
-        _, seconds = await server.stop()
-        assert seconds < STOP_TIMEOUT
-        await within(client.wait())
+        async with connected(server.url, ["websocket"]) as client:
+            _, seconds = await server.stop()
+            assert seconds < STOP_TIMEOUT
+            await within(client.eio.wait())
         assert notes(folder) == ["startup", "shutdown"]
         # hypercorn has a traceback of its own, of a connection that it cancels.
         assert "socketio_fast/" not in (folder / "log").read_text()
@@ -198,10 +198,10 @@ async def test_run_over_tls(folder: Path) -> None:
             url = f"https://127.0.0.1:{port}"
             assert await page(url, session) == "page"
             await echoes(url, session=session)
-            client = await connected(url, ["websocket"], session=session)
-            _, seconds = await Server(running, port).stop()
-            assert seconds < STOP_TIMEOUT
-            await within(client.wait())
+            async with connected(url, ["websocket"], session=session) as client:
+                _, seconds = await Server(running, port).stop()
+                assert seconds < STOP_TIMEOUT
+                await within(client.eio.wait())
     assert notes(folder) == ["startup", "shutdown"]
 
 

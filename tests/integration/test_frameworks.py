@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 import sanic
-import socketio as python_socketio
 import tornado.web
 import trustme
 from aiohttp import web
 from support.hosts import run_aiohttp, run_sanic, run_tornado, run_uvicorn, sanic_app
 from support.ports import free_port
+from support.python_client import async_client
 from support.raw import (
     TEXT,
     Connection,
@@ -137,10 +137,11 @@ def at(url: str) -> Any:
 
 async def echoes(url: str, transports: list[str], path: str = PATH) -> None:
     """A client connects, gets its message back, and leaves."""
-    client = python_socketio.AsyncClient(handle_sigint=False)
-    await client.connect(url, transports=transports, socketio_path=path)
-    assert await client.call("echo", {"a": [1, b"\x00\xff"]}) == {"a": [1, b"\x00\xff"]}
-    await client.disconnect()
+    data = {"a": [1, b"\x00\xff"]}
+    async with async_client() as client:
+        await client.connect(url, transports=transports, socketio_path=path)
+        assert await client.call("echo", data) == data
+        await client.disconnect()
 
 
 @pytest.mark.parametrize(
@@ -366,13 +367,13 @@ async def test_over_tls(run: Run, application: Application, name: str) -> None:
         connector = aiohttp.TCPConnector(ssl=context)
         async with aiohttp.ClientSession(connector=connector) as http:
             for transport in TRANSPORTS:
-                client = python_socketio.AsyncClient(
-                    handle_sigint=False, http_session=http
-                )
-                await client.connect(url, transports=[transport], socketio_path=PATH)
-                data = b"x" * 300_000
-                assert await client.call("echo", data) == data
-                await client.disconnect()
+                async with async_client(http_session=http) as client:
+                    await client.connect(
+                        url, transports=[transport], socketio_path=PATH
+                    )
+                    data = b"x" * 300_000
+                    assert await client.call("echo", data) == data
+                    await client.disconnect()
     assert [e["wsgi.url_scheme"] for e in application.environs] == ["https"] * 2
 
 
@@ -624,10 +625,10 @@ async def test_a_program_that_is_told_to_stop(
             async with waiting_poll(server.url):
                 status, seconds = await server.stop()
         else:
-            client = await connected(server.url, [transport])
-            assert await client.call("echo", 1, timeout=5) == 1
-            status, seconds = await server.stop()
-            await within(client.wait())
+            async with connected(server.url, [transport]) as client:
+                assert await client.call("echo", 1, timeout=5) == 1
+                status, seconds = await server.stop()
+                await within(client.eio.wait())
         log = (tmp_path / "log").read_text()
         assert (status, seconds < 5) == (0, True), log
         assert log == "server disconnect\n"

@@ -45,7 +45,7 @@ async def connect(serve: Any) -> AsyncIterator[Connect]:
 
         async def start(server: Any, namespace: str = "/", **options: Any) -> Program:
             program = Program(namespace)
-            stack.push_async_callback(program.client.shutdown)
+            stack.push_async_callback(program.close)
             return await within(program.connect(server.url, **options), "connect")
 
         yield start

@@ -16,6 +16,7 @@ import pytest
 import socketio as python_socketio
 from support.admin_client import LOGIN, Connect, Program, log_in, refusal
 from support.interop import Calls, record, record_disconnects, within
+from support.python_client import async_client
 from support.wsgi_hosts import werkzeug
 
 import socketio_fast
@@ -142,7 +143,7 @@ async def test_who_is_not_logged_in_hears_and_does_nothing(
     with pytest.raises(python_socketio.exceptions.ConnectionError):
         await attempt
     assert intruder.events == {}
-    await intruder.client.shutdown()
+    await intruder.close()
 
 
 @pytest.mark.parametrize("auth", [{}, [], [{}], True, "secret", ["secret"], 5])
@@ -253,7 +254,7 @@ async def test_who_is_refused_is_not_shown(serve: Any, connect: Connect) -> None
     refused = Program("/")
     with pytest.raises(python_socketio.exceptions.ConnectionError):
         await refused.connect(server.url)
-    await refused.client.shutdown()
+    await refused.close()
     other = await log_in(connect, server)
     seen = await admin.calls("socket_connected").several(2)
     assert [args[0]["id"] for args in seen] == [admin.sid, other.sid]
@@ -400,15 +401,14 @@ async def test_disconnect_from_everything(serve: Any, connect: Connect) -> None:
     sio.instrument(auth=LOGIN)
     server = await serve(sio)
     admin = await log_in(connect, server)
-    client = python_socketio.AsyncClient(handle_sigint=False, reconnection=False)
-    await client.connect(server.url, namespaces=["/", "/chat"])
-    sid = client.get_sid("/")
-    await admin.emit("_disconnect", "/", True, sid)
-    assert await disconnects.next() == (sid, "server disconnect")
-    await others.next()
-    await within(client.wait(), "the end of the connection")
-    assert len(sio.eio.sockets) == 1
-    await client.shutdown()
+    async with async_client() as client:
+        await client.connect(server.url, namespaces=["/", "/chat"])
+        sid = client.get_sid("/")
+        await admin.emit("_disconnect", "/", True, sid)
+        assert await disconnects.next() == (sid, "server disconnect")
+        await others.next()
+        await within(client.wait(), "the end of the connection")
+        assert len(sio.eio.sockets) == 1
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import aiohttp
 import pytest
 import socketio as python_socketio
 
@@ -19,8 +20,10 @@ class Program:
     def __init__(self, namespace: str) -> None:
         self.namespace = namespace
         self.sid = ""  # once connected, and after
+        # The client leaves a session of its own open where connecting fails.
+        self._http = aiohttp.ClientSession()
         self.client = python_socketio.AsyncClient(
-            handle_sigint=False, reconnection=False
+            handle_sigint=False, reconnection=False, http_session=self._http
         )
         self.events: dict[str, Calls] = {}
         self.client.on("*", self._on_event, namespace=namespace)
@@ -50,6 +53,10 @@ class Program:
         self.sid = self.client.get_sid(self.namespace)
         return self
 
+    async def close(self) -> None:
+        await self.client.shutdown()
+        await self._http.close()
+
 
 Connect = Callable[..., Awaitable[Program]]
 
@@ -64,5 +71,5 @@ async def refusal(server: Any, auth: Any) -> Any:
     with pytest.raises(python_socketio.exceptions.ConnectionError):
         await program.connect(server.url, auth=auth)
     (reason,) = await program.refusal.next()
-    await program.client.shutdown()
+    await program.close()
     return reason

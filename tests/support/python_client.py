@@ -7,9 +7,12 @@ websocket-client) in threads, its handlers too.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Any, ClassVar
 
+import aiohttp
 import engineio
 import requests
 import socketio as python_socketio
@@ -37,6 +40,23 @@ class InOrderClient(python_socketio.Client):
         return InOrderEngine
 
 
+@asynccontextmanager
+async def async_client(**options: Any) -> AsyncIterator[python_socketio.AsyncClient]:
+    """The asyncio client, whose HTTP session ends with the block.
+
+    A session of its own stays open where connecting fails, and where the block ends
+    before the client has noticed that its connection has.
+    """
+    async with AsyncExitStack() as stack:
+        if options.get("http_session") is None:
+            http = await stack.enter_async_context(aiohttp.ClientSession())
+            options["http_session"] = http
+        options.setdefault("reconnection", False)
+        client = python_socketio.AsyncClient(handle_sigint=False, **options)
+        stack.push_async_callback(client.shutdown)
+        yield client
+
+
 class PythonClient:
     """What a client was told is in ``events[nsp]``, ``connects[nsp]`` and so on."""
 
@@ -56,10 +76,13 @@ class PythonClient:
         self._loop = asyncio.get_running_loop()
         self._sessions: list[requests.Session] = []
         self._websockets: list[websocket.WebSocket] = []
+        # These clients do not always close what they connected with.
+        self._http: aiohttp.ClientSession | None = None
         if self._in_threads:
-            # This client never closes what it connected with.
             options["http_session"] = self._new_session
             options["websocket_extra_options"] = {"class_": self._new_websocket}
+        else:
+            self._http = options["http_session"] = aiohttp.ClientSession()
         self.client = self.CLASSES[kind](
             handle_sigint=False,
             reconnection_delay=0.05,
@@ -129,6 +152,8 @@ class PythonClient:
                 session.close()
             for connection in self._websockets:
                 connection.shutdown()
+            if self._http is not None:
+                await self._http.close()
 
     async def do(self, method: str, *args: Any, **options: Any) -> Any:
         """Calls the client's method, in a thread if it blocks."""

@@ -18,6 +18,7 @@ import socketio as python_socketio
 
 from support.http_clients import http
 from support.processes import environment
+from support.python_client import async_client
 
 # Seconds for a process to listen, and to end with a client connected.
 START_TIMEOUT = 30.0
@@ -76,17 +77,19 @@ async def listens(
             return
 
 
+@asynccontextmanager
 async def connected(
     url: str,
     transports: list[str],
     path: str = "socket.io",
     session: aiohttp.ClientSession | None = None,
-) -> python_socketio.AsyncClient:
-    client = python_socketio.AsyncClient(
-        handle_sigint=False, reconnection=False, http_session=session
-    )
-    await client.connect(url, transports=transports, socketio_path=path, wait_timeout=5)
-    return client
+) -> AsyncIterator[python_socketio.AsyncClient]:
+    """A client of python-socketio, until the block ends."""
+    async with async_client(http_session=session) as client:
+        await client.connect(
+            url, transports=transports, socketio_path=path, wait_timeout=5
+        )
+        yield client
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import socketio as python_socketio
+from support.python_client import async_client
 from support.sansio import Server, WebSocket, join
 
 import socketio_fast
@@ -494,9 +494,9 @@ async def test_hooks_of_the_request_share_it_with_the_clients_handlers() -> None
 
     async with await socketio_fast.serve(app.sio, port=0) as running:
         for transport in ("polling", "websocket"):
-            client = python_socketio.AsyncClient(handle_sigint=False)
-            await client.connect(running.url, transports=[transport])
-            await client.disconnect()
+            async with async_client() as client:
+                await client.connect(running.url, transports=[transport])
+                await client.disconnect()
             assert app.take() == [("connect", "allowed")]
     assert variable.get(None) is None
 
