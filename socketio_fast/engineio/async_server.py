@@ -11,8 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from socketio_fast import hosting
+from socketio_fast._core.engine.engine import Engine
 from socketio_fast._core.engine.message_handlers import Callbacks
-from socketio_fast._core.engine.session import Engine
 from socketio_fast._core.socketio.hub import Hub
 from socketio_fast.engineio.base_server import (
     ASYNC_MODES,

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
 
+from socketio_fast._core.engine.engine import Engine
+from socketio_fast._core.engine.ids import generate_id
 from socketio_fast._core.engine.message_handlers import Callbacks
-from socketio_fast._core.engine.session import Engine, Session, generate_id
+from socketio_fast._core.engine.session import Session
 from socketio_fast._core.protocol.outgoing import Outgoing, message_packet, raw_packet
 from socketio_fast.engineio.hooks import EVENTS, Hooks
 from socketio_fast.engineio.packet import Packet

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
 from socketio_fast._core.engine.failures import contain
+from socketio_fast._core.engine.observer import ConnectionListener
 from socketio_fast._core.engine.session import Session
 from socketio_fast._core.protocol.outgoing import Outgoing
 from socketio_fast.options.logs import Logger
@@ -31,8 +32,8 @@ EVENTS = (
 TYPES = ("open", "close", "ping", "pong", "message", "upgrade", "noop")
 
 
-class _Listeners:
-    """Who listens to a session; the session has it as ``conn`` from the first on."""
+class _Listeners(ConnectionListener):
+    """The listeners of a session. It is ``Session.conn`` while there are any."""
 
     def __init__(self, session: Session, logger: Logger) -> None:
         self._session = session
@@ -55,7 +56,7 @@ class _Listeners:
                 contain(loop, self._logger, exc, message, (event,))
 
     def forget(self, event: str) -> None:
-        """Listeners of an event have been removed: is anybody left?"""
+        """Leave the session if the last listener has been removed."""
         if not self.by_event.get(event):
             self.by_event.pop(event, None)
         if not self.by_event and self._session.conn is self:
@@ -63,12 +64,12 @@ class _Listeners:
 
     # Called by the session.
 
-    def received(self, kind: int, data: bytes, binary: bool = False) -> None:
+    def received(self, type: int, data: bytes, binary: bool) -> None:
         payload: str | bytes = data if binary else data.decode("utf-8", "replace")
-        self.emit("packet", {"type": TYPES[kind], "data": payload})
-        if kind == 3:
+        self.emit("packet", {"type": TYPES[type], "data": payload})
+        if type == 3:
             self.emit("heartbeat")
-        elif kind == 4:
+        elif type == 4:
             self.emit("message", payload)
 
     def sending(self, message: Outgoing) -> None:
@@ -213,7 +214,7 @@ class Connection:
         """Remove a listener of an event, or all; one that is not there is no error."""
         _known(event)
         listeners = self._session.conn
-        if listeners is None:
+        if not isinstance(listeners, _Listeners):
             return
         listeners.by_event[event] = [
             entry
@@ -229,9 +230,11 @@ class Connection:
             session = self._session
             if session.closed:
                 return function  # nothing happens any more
-            if session.conn is None:
-                session.hear(_Listeners(session, session.engine.logger))
-            session.conn.by_event.setdefault(event, []).append((function, once))
+            listeners = session.conn
+            if not isinstance(listeners, _Listeners):
+                listeners = _Listeners(session, session.engine.logger)
+                session.hear(listeners)
+            listeners.by_event.setdefault(event, []).append((function, once))
             return function
 
         return register if listener is None else register(listener)

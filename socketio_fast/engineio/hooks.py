@@ -13,8 +13,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
+from socketio_fast._core.engine.engine import Engine
 from socketio_fast._core.engine.failures import contain, ends_task
-from socketio_fast._core.engine.session import Engine, Session
+from socketio_fast._core.engine.observer import RequestHooks
+from socketio_fast._core.engine.session import Session
 from socketio_fast.engineio.connection import Connection
 from socketio_fast.exceptions import RequestRefusedError
 from socketio_fast.handlers.signatures import positional
@@ -94,8 +96,8 @@ class Refusal:
         self.text = json.dumps(error.message)[1:-1].encode()
 
 
-class Hooks:
-    """The hooks of one server; the engine has it from the first hook on.
+class Hooks(RequestHooks):
+    """The hooks of one server. It is ``Engine.hooks`` from the first hook on.
 
     Args:
         engine: The engine.
@@ -103,7 +105,7 @@ class Hooks:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        #: Whether others than first requests concern it.
+        #: Whether not only the first request of a client concerns it.
         self.every_request = False
         self._middlewares: list[Callable[..., Any]] = []
         self._listeners: dict[str, list[Callable[..., Any]]] = {

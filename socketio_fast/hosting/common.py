@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from typing import Any, cast
 
-from socketio_fast._core.engine.session import Engine
+from socketio_fast._core.engine.engine import Engine
 from socketio_fast._core.http.exchange import Body
 from socketio_fast._core.http.foreign import (
     HostedExchange,

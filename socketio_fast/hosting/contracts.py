@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Protocol
 
-from socketio_fast._core.engine.session import Engine
+from socketio_fast._core.engine.engine import Engine
 from socketio_fast.options.config import EngineConfig
 from socketio_fast.options.logs import Logger
 

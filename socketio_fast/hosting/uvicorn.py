@@ -17,7 +17,7 @@ except ImportError as exc:
         'uvicorn is not installed: pip install "socketio-fast[uvicorn]"'
     ) from exc
 
-from socketio_fast._core.engine.session import Engine
+from socketio_fast._core.engine.engine import Engine
 from socketio_fast._core.http.foreign import adopt_connection
 from socketio_fast._core.http.handshake import Request
 from socketio_fast._core.http.websocket import Connections, WebSocket

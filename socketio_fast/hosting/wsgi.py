@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
+from socketio_fast._core.engine.engine import Engine
 from socketio_fast._core.engine.failures import contain
-from socketio_fast._core.engine.session import Engine
 from socketio_fast._core.http.exchange import Body
 from socketio_fast._core.http.foreign import HostedExchange, adopt_connection
 from socketio_fast._core.http.handshake import Request, consider, hooked, make_request

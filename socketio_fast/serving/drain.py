@@ -10,7 +10,8 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 
-from socketio_fast._core.engine.session import Engine, Session
+from socketio_fast._core.engine.engine import Engine
+from socketio_fast._core.engine.session import Session
 
 __all__ = ["DrainSummary", "check_rate", "drain"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 from urllib.parse import urlencode
 
 from socketio_fast import exceptions
-from socketio_fast._core.engine.session import Engine
+from socketio_fast._core.engine.engine import Engine
 from socketio_fast._core.http.foreign import HostedWebSocket
 from socketio_fast._core.http.handshake import make_request
 from socketio_fast.arguments import arguments_of, value_of

@@ -11,7 +11,7 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from socketio_fast._core.engine.session import Engine
+    from socketio_fast._core.engine.engine import Engine
 
 __all__ = ["Clock", "settle"]
 

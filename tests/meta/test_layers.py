@@ -23,14 +23,36 @@ def dotted() -> list[str]:
     raise AssertionError("setup.py has no MODULES")
 
 
-#: The room of each module.
-ROOMS = {module: room for room, module in (name.split(".") for name in dotted())}
-MODULES = list(ROOMS)
+#: `engine.session` and the others, in the order of the layers.
+MODULES = dotted()
 SOURCES = sorted([*CORE.glob("*/*.pyx"), *CORE.glob("*/*.pxd")])
 
 
+def full(name: str) -> str:
+    """`engine.session` for `session`; of two rooms' `contracts`, the room is named."""
+    found = [
+        module
+        for module in (*MODULES, "protocol.wire")
+        if name in (module, module.split(".")[1])
+    ]
+    assert len(found) == 1, f"{name} is {found}"
+    return found[0]
+
+
+def room_of(module: str) -> str:
+    return full(module).split(".")[0]
+
+
+def of_room(room: str) -> list[str]:
+    return [module for module in MODULES if room_of(module) == room]
+
+
 def path_of(module: str, suffix: str) -> Path:
-    return CORE / ROOMS.get(module, "protocol") / (module + suffix)
+    return CORE / (full(module).replace(".", "/") + suffix)
+
+
+def module_of(path: Path) -> str:
+    return f"{path.parent.name}.{path.stem}"
 
 
 def needs(path: Path) -> set[str]:
@@ -41,11 +63,15 @@ def needs(path: Path) -> set[str]:
         lambda match: "import " + " ".join(match[1].split()),
         path.read_text(),
     )
-    found = set(re.findall(rf"^\s*from {PACKAGE}\.\w+\.(\w+) c?import", text, re.M))
-    found |= set(re.findall(rf"^\s*c?import {PACKAGE}\.\w+\.(\w+)", text, re.M))
-    for names in re.findall(rf"^\s*from {PACKAGE}\.\w+ c?import ([\w, ]+)", text, re.M):
-        found |= {name.split()[0] for name in names.split(",") if name.strip()}
-    return found - {path.stem}
+    found = set(re.findall(rf"^\s*from {PACKAGE}\.(\w+\.\w+) c?import", text, re.M))
+    found |= set(re.findall(rf"^\s*c?import {PACKAGE}\.(\w+\.\w+)", text, re.M))
+    for room, names in re.findall(
+        rf"^\s*from {PACKAGE}\.(\w+) c?import ([\w, ]+)", text, re.M
+    ):
+        found |= {
+            f"{room}.{name.split()[0]}" for name in names.split(",") if name.strip()
+        }
+    return found - {module_of(path)}
 
 
 def closure(module: str) -> set[str]:
@@ -63,29 +89,53 @@ def closure(module: str) -> set[str]:
 
 
 def test_setup_knows_every_module() -> None:
-    assert sorted(MODULES) == sorted(path.stem for path in CORE.glob("*/*.pyx"))
+    assert sorted(MODULES) == sorted(map(module_of, CORE.glob("*/*.pyx")))
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_every_module_has_its_declarations_and_its_stub(module: str) -> None:
-    for suffix in (".pxd", ".pyi"):
-        assert path_of(module, suffix).exists()
+def test_every_module_has_its_declarations(module: str) -> None:
+    assert path_of(module, ".pxd").exists()
+
+
+def imported_by_python() -> set[str]:
+    """The modules of the core that Python modules of the package import."""
+    return {
+        name
+        for path in (ROOT / "socketio_fast").rglob("*.py")
+        for name in needs(path)
+        if name in MODULES
+    }
+
+
+def test_what_python_imports_has_a_stub() -> None:
+    """And what a stub imports has one: a type checker reads no `.pyx`."""
+    todo = imported_by_python()
+    assert {full(m) for m in ("engine.engine", "session", "peer", "http1")} <= todo
+    stubs: set[str] = set()
+    while todo:
+        module = todo.pop()
+        stub = path_of(module, ".pyi")
+        assert stub.exists(), f"{module} has no stub"
+        stubs.add(module)
+        todo |= needs(stub) & set(MODULES) - stubs
 
 
 def test_the_table_of_layers_has_every_module_once() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text()
     rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", text, re.M)
     named = [name for row in rows for name in re.findall(r"\w+", row)]
-    assert sorted(named) == sorted(MODULES)
+    assert sorted(named) == sorted(module.split(".")[1] for module in MODULES)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", SOURCES, ids=lambda path: f"{path.parent.name}/{path.name}"
+)
 def test_only_what_is_below_is_needed(path: Path) -> None:
     if path.stem == "wire":
         assert needs(path) == set()
         return
-    below = MODULES[: MODULES.index(path.stem)]
-    assert needs(path) <= {*below, "wire"}
+    below = MODULES[: MODULES.index(module_of(path))]
+    assert needs(path) <= {*below, "protocol.wire"}
 
 
 #: What each room stands on.
@@ -99,10 +149,9 @@ BELOW: dict[str, set[str]] = {
 
 @pytest.mark.parametrize("module", MODULES)
 def test_rooms_stand_on_those_below(module: str) -> None:
-    room = ROOMS[module]
+    room = room_of(module)
     needed = needs(path_of(module, ".pyx")) | needs(path_of(module, ".pxd"))
-    rooms = {ROOMS.get(name, "protocol") for name in needed}
-    assert rooms <= BELOW[room] | {room}
+    assert set(map(room_of, needed)) <= BELOW[room] | {room}
 
 
 @pytest.mark.parametrize(
@@ -123,69 +172,115 @@ def test_rooms_stand_on_those_below(module: str) -> None:
         ("runner", {"contexts", "failures", "wire"}),
         ("writer", {"wire"}),
         ("observer", set()),
-        ("send_queue", {"outgoing"}),
+        ("ids", {"wire"}),
+        (
+            "engine.contracts",
+            {
+                "deadlines",
+                "deflate",
+                "observer",
+                "outgoing",
+                "rate_limits",
+                "runner",
+                "writer",
+            },
+        ),
+        ("inflow", {"engine.contracts"}),
+        ("outflow", {"engine.contracts", "outgoing"}),
+        (
+            "heartbeat",
+            {"engine.contracts", "deadlines", "inflow", "outflow", "outgoing"},
+        ),
+        ("upgrade", {"engine.contracts", "deadlines", "eio", "observer", "outgoing"}),
+        ("session_api", {"contexts", "engine.contracts", "outgoing"}),
         (
             "session",
             {
                 "contexts",
+                "engine.contracts",
+                "deadlines",
+                "eio",
+                "heartbeat",
+                "inflow",
+                "observer",
+                "outflow",
+                "outgoing",
+                "session_api",
+                "upgrade",
+            },
+        ),
+        (
+            "engine.engine",
+            {
+                "engine.contracts",
                 "deadlines",
                 "deflate",
-                "eio",
-                "eio3",
                 "failures",
-                "rate_limits",
-                "observer",
+                "ids",
                 "outgoing",
+                "rate_limits",
                 "runner",
-                "send_queue",
-                "wire",
+                "session",
                 "writer",
             },
+        ),
+        ("message_transport", {"engine.contracts", "eio", "eio3"}),
+        (
+            "message_handlers",
+            {"contexts", "engine.contracts", "failures", "rate_limits", "runner"},
         ),
         ("encoding", {"attachments", "outgoing", "sio"}),
         (
             "rooms",
             {
+                "engine.contracts",
                 "encoding",
                 "rate_limits",
                 "observer",
                 "outgoing",
-                "contracts",
+                "socketio.contracts",
                 "hub",
                 "messaging",
                 "peer",
                 "recovery",
-                "session",
                 "sio",
             },
         ),
         (
             "recovery",
             {
-                "contracts",
+                "engine.contracts",
+                "ids",
+                "socketio.contracts",
                 "deadlines",
                 "hub",
                 "messaging",
                 "outgoing",
                 "peer",
-                "session",
                 "sio",
             },
         ),
         ("handlers", set()),
         ("acks", set()),
-        ("outcomes", {"contracts", "listeners", "runner"}),
+        ("outcomes", {"socketio.contracts", "listeners", "runner"}),
     ],
 )
 def test_direct_needs(module: str, allowed: set[str]) -> None:
     direct = needs(path_of(module, ".pyx")) | needs(path_of(module, ".pxd"))
-    assert direct <= allowed
+    assert direct <= set(map(full, allowed))
 
 
 @pytest.mark.parametrize(
     ("module", "forbidden"),
     [
-        ("session", {"polling", "websocket", "http1", "handshake", "peer", "rooms"}),
+        (
+            "engine.engine",
+            {"polling", "websocket", "http1", "handshake", "peer", "rooms"},
+        ),
+        (
+            "engine.contracts",
+            {"session", "engine.engine", "inflow", "outflow", "message_transport"},
+        ),
         ("peer", {"polling", "websocket", "http1", "handshake", "rooms"}),
         ("hub", {"peer", "connection_handler", "rooms", "recovery"}),
         ("messaging", {"peer", "connection_handler", "rooms", "recovery"}),
@@ -200,7 +295,7 @@ def test_direct_needs(module: str, allowed: set[str]) -> None:
 def test_what_must_not_be_known_even_indirectly(
     module: str, forbidden: set[str]
 ) -> None:
-    assert not closure(module) & forbidden
+    assert not closure(module) & set(map(full, forbidden))
 
 
 # `object` would hide an asyncio transport from the cimports; its methods show it.
@@ -211,7 +306,8 @@ ASYNCIO_TRANSPORT = re.compile(
 
 
 @pytest.mark.parametrize(
-    "module", [m for m in MODULES if m not in ("writer", "websocket", "http1")]
+    "module",
+    [m for m in MODULES if m.split(".")[1] not in ("writer", "websocket", "http1")],
 )
 def test_who_knows_asyncio_transports(module: str) -> None:
     for suffix in (".pyx", ".pxd"):
@@ -220,11 +316,29 @@ def test_who_knows_asyncio_transports(module: str) -> None:
         assert "httptools" not in text
 
 
+#: What a session consists of, and what others know of it.
+SESSIONS = [
+    "engine.contracts",
+    "inflow",
+    "outflow",
+    "heartbeat",
+    "upgrade",
+    "session_api",
+]
+SESSIONS += ["session", "engine.engine", "message_transport"]
+
+
+@pytest.mark.parametrize("module", [*of_room("socketio"), *of_room("http")])
+def test_sessions_and_the_engine_are_known_by_their_contracts(module: str) -> None:
+    parts = {*SESSIONS} - {"engine.contracts", "message_transport"}
+    assert not closure(module) & set(map(full, parts))
+
+
 @pytest.mark.parametrize(
     "module",
     [
         *("eio", "eio3", "jsonp", "attachments", "json_text", "sio", "outgoing"),
-        *("deadlines", "session"),
+        *("deadlines", *SESSIONS),
     ],
 )
 def test_these_know_no_asyncio(module: str) -> None:
@@ -232,12 +346,21 @@ def test_these_know_no_asyncio(module: str) -> None:
     assert not re.search(r"^\s*(from|c?import)\s+asyncio", text, re.M)
 
 
-@pytest.mark.parametrize("module", ["rooms", "session", "polling", "websocket"])
+@pytest.mark.parametrize("module", ["rooms", "polling", "websocket", *SESSIONS])
 def test_these_know_no_json_of_messages(module: str) -> None:
     text = path_of(module, ".pyx").read_text()
     assert "orjson.loads" not in text
-    # session writes one object, the open packet.
-    assert text.count("orjson.dumps") <= 2 * (module == "session")
+    # The engine writes one object, the open packet.
+    assert text.count("orjson.dumps") <= 2 * (module == "engine.engine")
+
+
+@pytest.mark.parametrize("module", [*of_room("engine"), *of_room("socketio")])
+def test_methods_of_other_modules_are_called_by_public_names(module: str) -> None:
+    text = path_of(module, ".pyx").read_text()
+    own = set(re.findall(r"def [^(\n]*?\b(_[a-z]\w*)\(", text))
+    own |= set(re.findall(r"\b_[a-z]\w*", path_of(module, ".pxd").read_text()))
+    called = set(re.findall(r"[\w)]\.(_[a-z]\w*)\(", text))
+    assert called <= own
 
 
 @pytest.mark.parametrize(
@@ -313,4 +436,4 @@ def test_needs_sees_every_form(tmp_path: Path) -> None:
         f"from {PACKAGE}.x.g import G\n"
         f"from {PACKAGE}.x cimport (\n    h,\n    i,\n)\n"
     )
-    assert needs(path) == set("abcdfghi")
+    assert needs(path) == {f"x.{name}" for name in "abcdfghi"}

@@ -17,8 +17,10 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import socketio_fast
+from socketio_fast._core.engine.contracts import Transport
+from socketio_fast._core.engine.engine import Engine
 from socketio_fast._core.engine.message_handlers import Callbacks
-from socketio_fast._core.engine.session import Engine, Session, Transport
+from socketio_fast._core.engine.session import Session
 from socketio_fast._core.http.http1 import Endpoint
 from socketio_fast._core.protocol.outgoing import Outgoing
 from socketio_fast.options.config import EngineConfig

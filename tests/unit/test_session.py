@@ -24,7 +24,10 @@ from support.sansio import (
 )
 
 import socketio_fast
-from socketio_fast._core.engine.session import Engine, Session, Transport, generate_id
+from socketio_fast._core.engine.contracts import Transport
+from socketio_fast._core.engine.engine import Engine
+from socketio_fast._core.engine.ids import generate_id
+from socketio_fast._core.engine.session import Session
 
 OPENING, OPEN, CLOSING, CLOSED = range(4)
 
@@ -42,7 +45,7 @@ def test_ids_are_20_url_safe_characters_that_differ() -> None:
 def test_a_forked_process_makes_ids_of_its_own(tmp_path: Path) -> None:
     program = (
         "import os\n"
-        "from socketio_fast._core.engine.session import generate_id\n"
+        "from socketio_fast._core.engine.ids import generate_id\n"
         "generate_id()\n"
         "child = os.fork()\n"
         "if child:\n"

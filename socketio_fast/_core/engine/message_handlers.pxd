@@ -1,6 +1,6 @@
 # Engine.IO without Socket.IO: messages go to an application's callbacks.
 from socketio_fast._core.engine.rate_limits cimport Limiter
-from socketio_fast._core.engine.session cimport HandlerFactory, Session, SessionHandler
+from socketio_fast._core.engine.contracts cimport HandlerFactory, SessionHandler
 from socketio_fast._core.engine.runner cimport Outcome, Runner
 
 

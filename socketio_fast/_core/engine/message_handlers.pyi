@@ -4,8 +4,9 @@ from typing import Any, final
 
 from typing_extensions import Self
 
+from socketio_fast._core.engine.contracts import HandlerFactory, SessionHandler
+from socketio_fast._core.engine.engine import Engine
 from socketio_fast._core.engine.runner import Runner
-from socketio_fast._core.engine.session import Engine, HandlerFactory, SessionHandler
 
 @final
 class Callbacks(HandlerFactory):

@@ -12,11 +12,11 @@ from cpython.unicode cimport PyUnicode_DecodeUTF8
 
 from socketio_fast._core.engine.contexts cimport copied
 from socketio_fast._core.engine.failures cimport log_failure
-from socketio_fast._core.engine.session cimport (
+from socketio_fast._core.engine.contracts cimport (
     CLOSED,
-    Engine,
+    EngineBase,
     HandlerFactory,
-    Session,
+    SessionBase,
     SessionHandler,
 )
 from socketio_fast._core.engine.runner cimport Outcome, Runner
@@ -43,11 +43,11 @@ cdef class Callbacks(HandlerFactory):
         self.ordered = ordered
         self.read_text = read_text
 
-    def bind(self, Engine engine not None):
+    def bind(self, EngineBase engine not None):
         """Run on the engine's event loop."""
         self.runner = engine.runner
 
-    cdef SessionHandler new_handler(self, Session session):
+    cdef SessionHandler new_handler(self, SessionBase session):
         cdef CallbackHandler handler = CallbackHandler.__new__(CallbackHandler)
         handler.callbacks = self
         return handler
@@ -59,7 +59,7 @@ cdef class CallbackHandler(SessionHandler):
 
     cdef int on_open(self) except -1:
         cdef Runner runner = self.callbacks.runner
-        cdef Engine engine = self.session.engine
+        cdef EngineBase engine = self.session.engine
         cdef list args
         if engine.limits is not None:
             self.limiter = engine.limits.limiter(self.session.visitor, engine.now())
@@ -81,7 +81,7 @@ cdef class CallbackHandler(SessionHandler):
         return self._connected(value)
 
     cdef int _connected(self, object value) except -1:
-        cdef Session session = self.session
+        cdef SessionBase session = self.session
         if session.context is not None:
             session.context = self.callbacks.runner.kept(session.context, None)
         if value is None or value is True:
@@ -94,7 +94,7 @@ cdef class CallbackHandler(SessionHandler):
         return 0
 
     cdef int _failed(self, str event, object error) except -1:
-        cdef Session session = self.session
+        cdef SessionBase session = self.session
         log_failure(
             self.callbacks.logger, error, "handler of %r {} for %s",
             (event, escaped(session.id)),
@@ -123,7 +123,7 @@ cdef class CallbackHandler(SessionHandler):
     cdef int _limited(self, Py_ssize_t n) except -1:
         """A message of a client that has limits. Engine.IO has no packet to refuse one
         with: the connection ends."""
-        cdef Engine engine = self.session.engine
+        cdef EngineBase engine = self.session.engine
         self.limiter.size += n
         if self.limiter.take(engine.now()) > 0:
             engine.counters["refused_events"] += 1

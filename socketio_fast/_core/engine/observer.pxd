@@ -1,4 +1,4 @@
-# What happens in a server, told to whoever looks on.
+# Who is told what happens in a server, on a connection, and to requests.
 from libc.stdint cimport int64_t
 
 
@@ -24,3 +24,19 @@ cdef class Observer:
     ) noexcept
     cpdef void room_joined(self, object peer, object room) noexcept
     cpdef void room_left(self, object peer, object room) noexcept
+
+
+cdef class ConnectionListener:
+    cpdef void received(self, int type, bytes data, bint binary) except *
+    cpdef void sending(self, object message) except *
+    cpdef void upgrading(self, str transport) except *
+    cpdef void upgraded(self, str transport) except *
+    cpdef void closed(self, str reason) except *
+
+
+cdef class RequestHooks:
+    cdef public bint every_request  # not only the first request of each client
+
+    cpdef void failed(self, dict environ, int code, str message, dict context) except *
+    cpdef void opened(self, object session) except *
+    cpdef void slow(self, str sid, Py_ssize_t size) except *

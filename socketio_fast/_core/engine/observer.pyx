@@ -1,9 +1,10 @@
-"""Looking on: connections, clients, rooms, events and traffic of a server.
+"""Who is told what happens: in a server, on a connection, and to requests.
 
-The layers above tell an `Observer`, if there is one, what has happened; what it does
-changes nothing in what they do. Without one that costs a comparison with None for each
-packet that is received, each emit(), and each client that comes or goes: a broadcast is
-told once, not once for each recipient.
+The layers above call these objects, if there are any. Where there is none, that costs a
+comparison with None: for an `Observer` at each packet that is received, each emit(),
+and each client that comes or goes (a broadcast is told once, not once for each
+recipient); for a `ConnectionListener` at each packet; for `RequestHooks` at each
+request and session.
 """
 
 cdef class Observer:
@@ -63,3 +64,65 @@ cdef class Observer:
 
     cpdef void room_left(self, object peer, object room) noexcept:
         """A client left a room, or went."""
+
+
+cdef class ConnectionListener:
+    """Is told what happens on one connection: `Session.conn`. Subclasses implement the
+    methods that they want.
+
+    Methods are called in the middle of what they tell, and may do anything, such as
+    close the session: it looks at its state afterwards.
+    """
+
+    cpdef void received(self, int type, bytes data, bint binary) except *:
+        """A packet has come. `type` is that of Engine.IO; `data` of a message that is
+        not `binary` is UTF-8, and not validated."""
+
+    cpdef void sending(self, object message) except *:
+        """An `Outgoing` is about to be sent."""
+
+    cpdef void upgrading(self, str transport) except *:
+        """The client has begun to upgrade to the transport of this name."""
+
+    cpdef void upgraded(self, str transport) except *:
+        """The transport of this name has taken over."""
+
+    cpdef void closed(self, str reason) except *:
+        """The session is over. Nothing is told afterwards."""
+
+
+cdef class RequestHooks:
+    """What an application wants to know and decide of requests: `Engine.hooks`.
+
+    Subclasses implement the methods that they want. A refusal has these attributes:
+    `code` and `status` (ints), `context` (a dict), `text` (bytes, inside the quotes of
+    a JSON string) and `lines` (bytes, header lines, each with its CRLF).
+    """
+
+    def new_headers(self):
+        """Return the headers of a response, which has none yet: an object with
+        `lines()`. Must be implemented."""
+        raise NotImplementedError
+
+    async def run_middlewares(self, dict environ, headers):
+        """Run the middlewares on a request. Returns None, or the refusal of one."""
+
+    async def allow(self, dict environ):
+        """Decide whether a client may connect. Returns None, or a refusal."""
+
+    async def new_id(self, dict environ):
+        """Return an id of a new session, or None for one of the server's; and None, or
+        a refusal."""
+        return None, None
+
+    async def on_headers(self, headers, dict environ, bint first):
+        """Change the headers of a response; `first`: it is the first to its client."""
+
+    cpdef void failed(self, dict environ, int code, str message, dict context) except *:
+        """A request was refused, with this code of Engine.IO."""
+
+    cpdef void opened(self, object session) except *:
+        """A session was accepted; it may be closed here."""
+
+    cpdef void slow(self, str sid, Py_ssize_t size) except *:
+        """`size` bytes wait for a client, more than the high-water mark."""

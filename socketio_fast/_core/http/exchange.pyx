@@ -5,7 +5,12 @@ from cpython.bytes cimport PyBytes_GET_SIZE
 from socketio_fast._core.http.handshake cimport Admission, cookie_header
 from socketio_fast._core.protocol.jsonp cimport script_head
 from socketio_fast._core.http.polling cimport Polling, Responder
-from socketio_fast._core.engine.session cimport JSONP, REVISION_3, Engine, Session
+from socketio_fast._core.engine.contracts cimport (
+    JSONP,
+    REVISION_3,
+    EngineBase as Engine,
+    SessionBase as Session,
+)
 
 from socketio_fast.exceptions import LimitError
 

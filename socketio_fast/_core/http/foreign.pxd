@@ -2,7 +2,11 @@
 from socketio_fast._core.http.exchange cimport Exchange
 from socketio_fast._core.http.handshake cimport Admission, Request
 from socketio_fast._core.protocol.outgoing cimport Outgoing
-from socketio_fast._core.engine.session cimport Engine, Session, Transport
+from socketio_fast._core.engine.contracts cimport (
+    EngineBase as Engine,
+    SessionBase as Session,
+)
+from socketio_fast._core.engine.message_transport cimport MessageTransport
 
 
 cdef class HostedExchange(Exchange):
@@ -12,7 +16,7 @@ cdef class HostedExchange(Exchange):
         Admission admission         # if it is judged already
 
 
-cdef class HostedWebSocket(Transport):
+cdef class HostedWebSocket(MessageTransport):
     cdef:
         readonly str name
         readonly int status         # 101, or that of a refusal

@@ -2,8 +2,9 @@ from asyncio import BaseTransport, Future
 from collections.abc import Callable
 from typing import Protocol, final
 
-from socketio_fast._core.engine.session import GOING_AWAY as GOING_AWAY
-from socketio_fast._core.engine.session import Engine, Transport
+from socketio_fast._core.engine.contracts import GOING_AWAY as GOING_AWAY
+from socketio_fast._core.engine.contracts import Transport
+from socketio_fast._core.engine.engine import Engine
 from socketio_fast._core.http.exchange import Exchange
 from socketio_fast._core.http.handshake import Admission, Request
 from socketio_fast._core.http.websocket import Connections

@@ -27,13 +27,13 @@ from socketio_fast._core.protocol.outgoing cimport (
     MESSAGES_BASE64,
     Outgoing,
 )
-from socketio_fast._core.engine.session cimport (
+from socketio_fast._core.engine.contracts cimport (
     BASE64,
     REVISION_3,
-    Engine,
-    Session,
-    Transport,
+    EngineBase as Engine,
+    SessionBase as Session,
 )
+from socketio_fast._core.engine.message_transport cimport MessageTransport
 from socketio_fast._core.http.websocket cimport (
     Connections,
     adopt,
@@ -43,7 +43,7 @@ from socketio_fast._core.http.websocket cimport (
 )
 from socketio_fast._core.engine.writer cimport Writer
 
-from socketio_fast._core.engine.session import GOING_AWAY
+from socketio_fast._core.engine.contracts import GOING_AWAY
 from socketio_fast.exceptions import LimitError, ProtocolError
 from socketio_fast.options.logs import escaped
 
@@ -161,7 +161,7 @@ cdef class HostedExchange(Exchange):
 
 
 @cython.final
-cdef class HostedWebSocket(Transport):
+cdef class HostedWebSocket(MessageTransport):
     """A WebSocket for Engine.IO that another server speaks, or a WebTransport session.
 
     The host looks at `status`: other than 101, it refuses with `body`. Else it accepts
@@ -274,7 +274,7 @@ cdef class HostedWebSocket(Transport):
                 return messages[self.position - 1]
             self.pending_bytes -= m.size()
             self.current = None
-            if session is not None and session.outflow is not None:
+            if session is not None:
                 session.flushed()
         if not self.pending:
             return None

@@ -1,6 +1,9 @@
 # HTTP requests to an Engine.IO path: what they are, whether they are admitted.
 from socketio_fast._core.engine.rate_limits cimport Visitor
-from socketio_fast._core.engine.session cimport Engine, Session
+from socketio_fast._core.engine.contracts cimport (
+    EngineBase as Engine,
+    SessionBase as Session,
+)
 
 
 cdef class Request:

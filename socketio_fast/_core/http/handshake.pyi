@@ -1,7 +1,8 @@
 from collections.abc import Iterable
 from typing import Any, Protocol, final
 
-from socketio_fast._core.engine.session import Engine, Session
+from socketio_fast._core.engine.engine import Engine
+from socketio_fast._core.engine.session import Session
 
 class _Environ(Protocol):
     def environ(self) -> dict[str, Any]: ...

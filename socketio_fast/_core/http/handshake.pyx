@@ -14,14 +14,14 @@ from cpython.unicode cimport PyUnicode_DecodeLatin1
 from libc.string cimport memchr
 
 from socketio_fast._core.engine.rate_limits cimport Limits
-from socketio_fast._core.engine.session cimport (
+from socketio_fast._core.engine.contracts cimport (
     BASE64,
     CLOSED,
     JSONP,
     OPENING,
     REVISION_3,
-    Engine,
-    Session,
+    EngineBase as Engine,
+    SessionBase as Session,
 )
 from socketio_fast._core.protocol.wire cimport (
     sf_find_header,

@@ -2,7 +2,10 @@
 from socketio_fast._core.engine.deadlines cimport Deadline, Timed
 from socketio_fast._core.http.exchange cimport Body, Exchange
 from socketio_fast._core.http.handshake cimport Admission, Request
-from socketio_fast._core.engine.session cimport Engine, Session
+from socketio_fast._core.engine.contracts cimport (
+    EngineBase as Engine,
+    SessionBase as Session,
+)
 from socketio_fast._core.http.websocket cimport Connections
 from socketio_fast._core.protocol.wire cimport sf_request
 from socketio_fast._core.engine.writer cimport Writer

@@ -6,7 +6,7 @@ from typing import Any, Protocol, final
 from typing_extensions import Self, disjoint_base
 
 from socketio_fast._core.engine.deadlines import Timed
-from socketio_fast._core.engine.session import Engine
+from socketio_fast._core.engine.engine import Engine
 from socketio_fast._core.http.exchange import Exchange
 from socketio_fast._core.http.handshake import Request
 from socketio_fast._core.http.websocket import Connections

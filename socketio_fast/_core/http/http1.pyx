@@ -37,7 +37,10 @@ from socketio_fast._core.http.handshake cimport (
     tell_refusal,
 )
 from socketio_fast._core.http.polling cimport Polling
-from socketio_fast._core.engine.session cimport Engine, Session
+from socketio_fast._core.engine.contracts cimport (
+    EngineBase as Engine,
+    SessionBase as Session,
+)
 from socketio_fast._core.http.websocket cimport (
     Connections,
     adopt,

@@ -1,6 +1,10 @@
 # HTTP long-polling, of whatever speaks HTTP: the transport, and what it answers to.
 from socketio_fast._core.protocol.outgoing cimport Outgoing
-from socketio_fast._core.engine.session cimport Engine, Session, Transport
+from socketio_fast._core.engine.contracts cimport (
+    EngineBase as Engine,
+    SessionBase as Session,
+)
+from socketio_fast._core.engine.message_transport cimport MessageTransport
 
 
 cdef class Responder:
@@ -11,7 +15,7 @@ cdef class Responder:
     cpdef bytes header(self, bytes name)
 
 
-cdef class Polling(Transport):
+cdef class Polling(MessageTransport):
     cdef:
         Engine engine
         Responder poll          # the GET that waits

@@ -2,7 +2,8 @@ from typing import ClassVar, final
 
 from typing_extensions import Self, disjoint_base
 
-from socketio_fast._core.engine.session import Engine, Transport
+from socketio_fast._core.engine.contracts import Transport
+from socketio_fast._core.engine.engine import Engine
 from socketio_fast._core.protocol.outgoing import Outgoing
 
 @disjoint_base

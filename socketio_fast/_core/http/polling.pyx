@@ -26,13 +26,13 @@ from socketio_fast._core.protocol.outgoing cimport (
     Outgoing,
     control,
 )
-from socketio_fast._core.engine.session cimport (
+from socketio_fast._core.engine.contracts cimport (
     BASE64,
     REVISION_3,
-    Engine,
-    Session,
-    Transport,
+    EngineBase as Engine,
+    SessionBase as Session,
 )
+from socketio_fast._core.engine.message_transport cimport MessageTransport
 
 from socketio_fast.exceptions import LimitError, PacketError, ProtocolError
 
@@ -78,7 +78,7 @@ cdef class Responder:
 
 
 @cython.final
-cdef class Polling(Transport):
+cdef class Polling(MessageTransport):
     """The polling side of one session."""
 
     name = "polling"
@@ -134,7 +134,7 @@ cdef class Polling(Transport):
         if self.closing and not last:
             self.pending.pop()  # the close packet comes at the end again
         self._answer(messages)
-        if session is not None and session.outflow is not None:
+        if session is not None:
             session.flushed()
         if last and session is not None:
             self.session = None
@@ -303,7 +303,7 @@ cdef class Polling(Transport):
             session.on_error(exc)
             post.respond(400, JSON, b'{"code":3,"message":"Bad request"}', b"")
             return 0
-        if session.flow is not None and session.flow.paused and not whole:
+        if session.is_paused() and not whole:
             self.rest = body
             self.rest_at = at
             self.post = post
@@ -339,7 +339,7 @@ cdef class Polling(Transport):
         cdef const char *stop
         cdef PacketView packet
         while True:
-            if session.flow is not None and session.flow.paused and not whole:
+            if session.is_paused() and not whole:
                 return p - start
             stop = packet_end(p, end)
             self.in_message = p < stop and (p[0] == c"4" or p[0] == c"b")
@@ -366,7 +366,7 @@ cdef class Polling(Transport):
         if p == end:
             raise PacketError("empty payload")
         while p < end:
-            if session.flow is not None and session.flow.paused and not whole:
+            if session.is_paused() and not whole:
                 return p - start
             count += 1
             self.in_message = False

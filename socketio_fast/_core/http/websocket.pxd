@@ -3,7 +3,11 @@ from socketio_fast._core.engine.deadlines cimport Deadline
 from socketio_fast._core.protocol.deflate cimport Deflate
 from socketio_fast._core.http.handshake cimport Request
 from socketio_fast._core.protocol.outgoing cimport Outgoing
-from socketio_fast._core.engine.session cimport Engine, Session, Transport
+from socketio_fast._core.engine.contracts cimport (
+    EngineBase as Engine,
+    SessionBase as Session,
+)
+from socketio_fast._core.engine.message_transport cimport MessageTransport
 from socketio_fast._core.protocol.wire cimport sf_frame, sf_utf8
 from socketio_fast._core.engine.writer cimport Writer
 
@@ -18,7 +22,7 @@ cdef class Connections:
     cdef int discard(self, object connection) except -1
 
 
-cdef class WebSocket(Transport):
+cdef class WebSocket(MessageTransport):
     cdef:
         Engine engine
         Writer writer

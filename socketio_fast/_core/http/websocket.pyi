@@ -1,8 +1,8 @@
 from asyncio import BaseTransport
 from typing import ClassVar, Protocol, final
 
-from socketio_fast._core.engine.session import GOING_AWAY as GOING_AWAY
-from socketio_fast._core.engine.session import Transport
+from socketio_fast._core.engine.contracts import GOING_AWAY as GOING_AWAY
+from socketio_fast._core.engine.contracts import Transport
 from socketio_fast._core.http.handshake import Request
 from socketio_fast._core.protocol.outgoing import Outgoing
 

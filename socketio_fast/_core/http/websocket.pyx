@@ -34,13 +34,13 @@ from socketio_fast._core.protocol.outgoing cimport (
     Outgoing,
 )
 from socketio_fast._core.engine.runner cimport Runner
-from socketio_fast._core.engine.session cimport (
+from socketio_fast._core.engine.contracts cimport (
     BASE64,
     REVISION_3,
-    Engine,
-    Session,
-    Transport,
+    EngineBase as Engine,
+    SessionBase as Session,
 )
+from socketio_fast._core.engine.message_transport cimport MessageTransport
 from socketio_fast._core.protocol.wire cimport (
     SF_BINARY,
     SF_CLOSE,
@@ -64,8 +64,8 @@ from socketio_fast._core.protocol.wire cimport (
 )
 from socketio_fast._core.engine.writer cimport Writer
 
-from socketio_fast._core.engine.session import GOING_AWAY
-from socketio_fast._core.engine.session import SERVER_DISCONNECT as _SERVER_DISCONNECT
+from socketio_fast._core.engine.contracts import GOING_AWAY
+from socketio_fast._core.engine.contracts import SERVER_DISCONNECT as _SERVER_DISCONNECT
 from socketio_fast.exceptions import LimitError, ProtocolError
 
 cdef extern from "Python.h":
@@ -126,7 +126,7 @@ cdef class Connections:
 
 
 @cython.final
-cdef class WebSocket(Transport):
+cdef class WebSocket(MessageTransport):
     """One WebSocket connection; an asyncio protocol."""
 
     name = "websocket"
@@ -336,7 +336,7 @@ cdef class WebSocket(Transport):
             self._write(pong)
         self.writer.resume()
         session = self.session
-        if session is not None and session.outflow is not None:
+        if session is not None:
             session.flushed()
 
     # Reading.

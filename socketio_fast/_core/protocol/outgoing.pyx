@@ -23,7 +23,7 @@ cdef class Outgoing:
     """A text packet, binary messages, or one followed by the others.
 
     `plain`: permessage-deflate and HTTP compression are kept away from it.
-    `droppable`: an event for which nobody waits; see `send_queue`.
+    `droppable`: an event for which nobody waits; see `outflow`.
     """
 
     cdef bytes frames(self):

@@ -16,11 +16,11 @@ from socketio_fast._core.engine.contexts cimport copied
 from socketio_fast._core.engine.failures cimport log_failure
 from socketio_fast._core.engine.rate_limits cimport Limiter, Limits
 from socketio_fast._core.engine.runner cimport Outcome
-from socketio_fast._core.engine.session cimport (
+from socketio_fast._core.engine.contracts cimport (
     OPEN,
     REVISION_3,
-    Engine,
-    Session,
+    EngineBase as Engine,
+    SessionBase as Session,
     SessionHandler,
 )
 from socketio_fast._core.protocol cimport sio

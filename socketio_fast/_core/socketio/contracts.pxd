@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t
 from socketio_fast._core.engine.deadlines cimport Timed
 from socketio_fast._core.engine.listeners cimport Listeners
 from socketio_fast._core.engine.runner cimport Outcome
-from socketio_fast._core.engine.session cimport Session, SessionHandler
+from socketio_fast._core.engine.contracts cimport SessionBase as Session, SessionHandler
 
 
 cdef class PeerBase:

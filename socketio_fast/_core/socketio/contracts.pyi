@@ -3,9 +3,10 @@ from typing import Any
 
 from typing_extensions import disjoint_base
 
+from socketio_fast._core.engine.contracts import SessionHandler
 from socketio_fast._core.engine.deadlines import Timed
 from socketio_fast._core.engine.listeners import Listeners
-from socketio_fast._core.engine.session import Session, SessionHandler
+from socketio_fast._core.engine.session import Session
 from socketio_fast._core.socketio.peer import Peer
 
 @disjoint_base

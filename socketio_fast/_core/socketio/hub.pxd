@@ -3,7 +3,11 @@ from libc.stdint cimport int64_t
 
 from socketio_fast._core.engine.observer cimport Observer
 from socketio_fast._core.engine.runner cimport Runner
-from socketio_fast._core.engine.session cimport Engine, HandlerFactory, SessionHandler
+from socketio_fast._core.engine.contracts cimport (
+    EngineBase as Engine,
+    HandlerFactory,
+    SessionHandler,
+)
 from socketio_fast._core.protocol.encoding cimport Encoding
 from socketio_fast._core.protocol.outgoing cimport Outgoing
 from socketio_fast._core.socketio.contracts cimport (

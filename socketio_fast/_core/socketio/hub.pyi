@@ -4,9 +4,11 @@ from typing import Any, final
 
 from typing_extensions import Self, disjoint_base
 
+from socketio_fast._core.engine.contracts import HandlerFactory
+from socketio_fast._core.engine.engine import Engine
 from socketio_fast._core.engine.observer import Observer
 from socketio_fast._core.engine.runner import Runner
-from socketio_fast._core.engine.session import Engine, HandlerFactory, Session
+from socketio_fast._core.engine.session import Session
 from socketio_fast._core.protocol.encoding import Encoding
 from socketio_fast._core.socketio.contracts import (
     ClientRegistry,

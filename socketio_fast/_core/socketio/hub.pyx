@@ -8,10 +8,10 @@ from libc.stdint cimport int64_t
 
 from socketio_fast._core.engine.failures cimport contain
 from socketio_fast._core.engine.observer cimport Observer
-from socketio_fast._core.engine.session cimport (
-    Engine,
+from socketio_fast._core.engine.contracts cimport (
+    EngineBase as Engine,
     HandlerFactory,
-    Session,
+    SessionBase as Session,
     SessionHandler,
 )
 from socketio_fast._core.protocol cimport outgoing, sio

@@ -19,7 +19,7 @@ from socketio_fast._core.engine.failures cimport log_failure
 from socketio_fast._core.engine.listeners cimport Listeners
 from socketio_fast._core.engine.observer cimport Observer
 from socketio_fast._core.engine.runner cimport Runner, handles_in
-from socketio_fast._core.engine.session cimport OPEN, Session
+from socketio_fast._core.engine.contracts cimport OPEN, SessionBase as Session
 from socketio_fast._core.protocol.outgoing cimport Outgoing
 from socketio_fast._core.protocol.sio cimport SIO_ACK, SIO_EVENT, Packet
 from socketio_fast._core.socketio.acks cimport (

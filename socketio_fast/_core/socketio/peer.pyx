@@ -25,7 +25,7 @@ from socketio_fast._core.engine.contexts cimport copied
 from socketio_fast._core.engine.listeners cimport Listeners
 from socketio_fast._core.engine.observer cimport Observer
 from socketio_fast._core.engine.runner cimport Outcome, Runner
-from socketio_fast._core.engine.session cimport REVISION_3, Session
+from socketio_fast._core.engine.contracts cimport REVISION_3, SessionBase as Session
 from socketio_fast._core.protocol.sio cimport (
     SIO_CONNECT,
     SIO_DISCONNECT,

@@ -4,7 +4,7 @@ A client's own room, named by its sid, and the room of all, None, are not stored
 namespace's table of peers is both. A room costs its members, a peer costs its rooms,
 so that a disconnect is O(rooms of that client).
 
-Sending only gathers (see session.Engine), so no membership changes during a fan-out,
+Sending only gathers (see engine.Engine), so no membership changes during a fan-out,
 unless somebody listens to what connections send (`Engine.packet_listeners`).
 """
 import asyncio
@@ -30,7 +30,7 @@ from socketio_fast._core.socketio.messaging cimport (
 )
 from socketio_fast._core.socketio.peer cimport Peer
 from socketio_fast._core.socketio.recovery cimport ClientState
-from socketio_fast._core.engine.session cimport Engine
+from socketio_fast._core.engine.contracts cimport EngineBase as Engine
 from socketio_fast._core.protocol.sio cimport SIO_EVENT
 
 from socketio_fast._core.protocol.sio import RESERVED_EVENTS as _RESERVED

@@ -1,3 +1,0 @@
-from contextvars import Context
-
-def compare(first: Context, second: Context) -> bool: ...
