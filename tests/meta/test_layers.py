@@ -335,6 +335,24 @@ def test_sessions_and_the_engine_are_known_by_their_contracts(module: str) -> No
 
 
 @pytest.mark.parametrize(
+    ("base", "modules"),
+    [("SessionBase", ["session_api", "session"]), ("EngineBase", ["engine.engine"])],
+)
+def test_contracts_are_implemented(base: str, modules: list[str]) -> None:
+    """A method of another name would compile, and fail when it is called."""
+    (declared,) = re.findall(
+        rf"^cdef class {base}\(.*?(?=^cdef class|\Z)",
+        path_of("engine.contracts", ".pxd").read_text(),
+        re.M | re.S,
+    )
+    method = re.compile(r"^    c(?:p)?def (?!inline)[^(\n]*?\b(\w+)\(\s*self", re.M)
+    methods = set(method.findall(declared))
+    assert len(methods) > 10
+    texts = [path_of(module, ".pyx").read_text() for module in modules]
+    assert methods <= {name for text in texts for name in method.findall(text)}
+
+
+@pytest.mark.parametrize(
     "module",
     [
         *("eio", "eio3", "jsonp", "attachments", "json_text", "sio", "outgoing"),

@@ -12,7 +12,11 @@ from support.sansio import Server, WebSocket, join, make_engine, open_session, r
 
 import socketio_fast
 from socketio_fast import AsyncServer
-from socketio_fast._core.engine.observer import Observer
+from socketio_fast._core.engine.observer import (
+    ConnectionListener,
+    Observer,
+    RequestHooks,
+)
 from socketio_fast._core.engine.session import Session
 from socketio_fast._core.socketio.hub import Namespace
 from socketio_fast._core.socketio.peer import Peer
@@ -377,3 +381,37 @@ def test_methods_that_are_not_wanted_do_nothing() -> None:
     run(sio.emit("e"))
     assert client.messages() == ['42["e"]']
     client.leave()
+
+
+def test_a_listener_of_a_connection_may_implement_nothing() -> None:
+    server, sio, log = make()
+    client = server.websocket()
+    sid = join(client)
+    (session,) = server.engine.sessions.values()
+    session.hear(ConnectionListener())
+    assert server.engine.packet_listeners == 1
+    client.text('42["x"]')
+    assert ("received", sid, ["x"]) in log.take()
+    run(sio.emit("y"))
+    assert client.messages() == ['42["y"]']
+    client.leave()
+    assert server.engine.packet_listeners == 0
+
+
+def test_hooks_may_implement_nothing() -> None:
+    server, _, log = make()
+    server.engine.hooks = RequestHooks()
+    server.engine.hooks.every_request = True
+    client = server.websocket()
+    sid = join(client)
+    assert ("connected", "/", sid) in log.take()
+
+
+def test_listeners_and_hooks_are_of_the_declared_classes() -> None:
+    """The core calls them through a table of C functions."""
+    engine, _, _ = make_engine()
+    session, _ = open_session(engine)
+    with pytest.raises(TypeError, match="ConnectionListener"):
+        session.hear(object())  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="RequestHooks"):
+        engine.hooks = object()  # type: ignore[assignment]

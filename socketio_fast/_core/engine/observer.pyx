@@ -6,6 +6,8 @@ and each client that comes or goes (a broadcast is told once, not once for each
 recipient); for a `ConnectionListener` at each packet; for `RequestHooks` at each
 request and session.
 """
+import cython
+
 
 cdef class Observer:
     """Is told what happens. Subclasses implement the methods that they want.
@@ -100,9 +102,9 @@ cdef class RequestHooks:
     """
 
     def new_headers(self):
-        """Return the headers of a response, which has none yet: an object with
-        `lines()`. Must be implemented."""
-        raise NotImplementedError
+        """Return the headers of a response, which has none yet. Their `lines()` returns
+        header lines, bytes, each with its CRLF."""
+        return _NoHeaders()
 
     async def run_middlewares(self, dict environ, headers):
         """Run the middlewares on a request. Returns None, or the refusal of one."""
@@ -126,3 +128,9 @@ cdef class RequestHooks:
 
     cpdef void slow(self, str sid, Py_ssize_t size) except *:
         """`size` bytes wait for a client, more than the high-water mark."""
+
+
+@cython.final
+cdef class _NoHeaders:
+    def lines(self):
+        return b""
