@@ -1,17 +1,17 @@
-# Contexts of context variables, compared by what they hold.
+# Contexts of context variables, compared by the identity of their values.
 cdef extern from "Python.h":
     object PyContext_Copy(object context)
 
 
 cdef inline object copied(object context):
-    # A copy of a context; None for None.
+    # Copies a context. None stays None.
     return None if context is None else PyContext_Copy(context)
 
 
 cdef extern from *:
     """
-    /* Copies share their table of variables until one of them sets a variable. The
-       structure is CPython's, 3.7 to 3.14; _has_layout() tries it. */
+    /* A copy shares the table of variables until one of them is set. This structure is
+       CPython's from 3.7 to 3.14; _has_layout() checks it at import. */
     typedef struct {
         PyObject_HEAD
         PyObject *previous;
@@ -31,7 +31,7 @@ cdef bint are_equal(object first, object second) except -1
 
 
 cdef inline bint same(object first, object second) except -1:
-    # Whether the same variables have the same values, objects that are identical.
+    # Whether the same variables have identical values.
     return (
         layout_known and sf_shares_variables(first, second)
         or are_equal(first, second)

@@ -1,8 +1,8 @@
-# Deadlines of many owners in one structure, without a timer for each.
+# Deadlines of many owners, without a timer for each.
 
 
 cdef class Timed:
-    # Whoever has deadlines; kinds are the owner's own numbers.
+    # An owner of deadlines. It numbers the kinds of its deadlines itself.
     cdef int on_deadline(self, int kind, double now) except -1
 
 
@@ -20,8 +20,8 @@ cdef class Deadline:
 
 cdef class Queue:
     cdef:
-        double late             # how much later than asked, at most
-        double early            # how much earlier it is due
+        double late             # how late its deadlines may be handled (seconds)
+        double early            # how early they may be (seconds)
         Deadline first
         Deadline last
 

@@ -1,39 +1,41 @@
-"""Deadlines: ping, pong, upgrade, connect, close, all of all connections.
+"""The deadlines of all connections: ping, pong, upgrade, connect, close.
 
-There are few different delays, and whatever starts later with the same delay ends
-later: so one first-in-first-out list for each delay keeps all deadlines sorted.
-Starting, moving and cancelling are O(1), the next deadline is O(delays). The clock is
-an argument; nothing here knows an event loop.
+There are few different delays, and of two deadlines with the same delay the one that
+starts later ends later. So a first-in-first-out list for each delay keeps all deadlines
+sorted. Starting, moving and cancelling are O(1); finding the next one is O(delays). The
+clock is an argument: nothing here knows an event loop.
 
-A deadline may be handled later than asked, together with others, so that the deadlines
-of many clients take few wake-ups: by SHARE of its delay, and LATE at most. A constant
-would be much of a short timeout.
+A deadline may be handled late, together with others, so that the event loop wakes
+rarely for the deadlines of many clients. It is late by SHARE of its delay, and by LATE
+at most: a constant would be a large part of a short timeout.
 """
 import cython
 
 cdef double NEVER = float("inf")
 
-# A ping and a timeout of 300 and 200 ms together are 1 ms late at most; delays from
-# 10 s on are LATE (seconds).
+# With ping_interval=0.3 and ping_timeout=0.2 a session ends 1 ms late at most. Delays
+# of 10 s and more reach LATE (seconds).
 cdef double SHARE = 0.002
 cdef double LATE = 0.02
-# uvloop rounds its timers to milliseconds: a deadline that is this near is due, or the
-# event loop would be woken for it again (seconds).
+# A deadline that is as near as this is due (seconds). uvloop rounds its timers to
+# milliseconds, and would wake again for the rest.
 cdef double EARLY = 0.0005
 
 
 cdef class Timed:
-    """Something that has deadlines. Abstract."""
+    """An owner of deadlines. Abstract."""
 
     cdef int on_deadline(self, int kind, double now) except -1:
+        """A deadline of this kind is due. It may be started again here."""
         raise NotImplementedError
 
 
 @cython.final
 cdef class Deadline:
-    """What happens (`kind`) to whom (`owner`) at `when`, unless cancelled."""
+    """At `when`, owner.on_deadline(kind) is called, unless it is cancelled before."""
 
     cdef int cancel(self) except -1:
+        """Do not call the owner, and forget it. Does nothing if it was called."""
         if self.queue is not None:
             self.queue.remove(self)
         self.owner = None
@@ -42,7 +44,7 @@ cdef class Deadline:
 
 @cython.final
 cdef class Queue:
-    """A doubly linked list through the deadlines themselves."""
+    """The deadlines of one delay: a linked list through the deadlines themselves."""
 
     cdef int append(self, Deadline d) except -1:
         d.queue = self
@@ -75,12 +77,15 @@ cdef class Timeline:
         self.queues = {}
 
     cdef Deadline start(self, double now, double delay, int kind, Timed owner):
+        """Start a deadline that is due `delay` seconds after `now`."""
         cdef Deadline d = Deadline.__new__(Deadline)
         d.owner = owner
         self.restart(d, now, delay, kind)
         return d
 
     cdef int restart(self, Deadline d, double now, double delay, int kind) except -1:
+        """Move a deadline to `delay` seconds after `now`, whether it is pending or not.
+        It is handled after those of the same delay that were started before."""
         cdef Queue queue = self.queues.get(delay)
         if queue is None:
             queue = Queue.__new__(Queue)
@@ -95,7 +100,7 @@ cdef class Timeline:
         return 0
 
     cdef double next(self):
-        """When the earliest deadline is; infinity if there is none."""
+        """Return when the earliest deadline is due; infinity if there is none."""
         cdef double earliest = NEVER
         cdef Queue queue
         for queue in self.queues.values():
@@ -104,7 +109,8 @@ cdef class Timeline:
         return earliest
 
     cdef double wake(self, double now):
-        """When to handle what is due next, after it was done now; infinity: never."""
+        """Return when to handle deadlines again, after that was done at `now`; infinity
+        if there is none."""
         cdef double earliest = NEVER, when
         cdef Queue queue
         for queue in self.queues.values():
@@ -116,7 +122,7 @@ cdef class Timeline:
         return earliest
 
     cdef Deadline pop(self, double now):
-        """Take a deadline that is due; None when there is none (left)."""
+        """Remove and return a deadline that is due; None if there is none."""
         cdef Queue queue
         cdef Deadline d
         for queue in self.queues.values():
@@ -126,29 +132,30 @@ cdef class Timeline:
                 return d
         return None
 
-    # For Python callers (tests).
+    # For tests.
+
     def add(self, double now, double delay, int kind=0, Timed owner=None):
         """Start a deadline and return it."""
         return self.start(now, delay, kind, owner)
 
     def move(self, Deadline d not None, double now, double delay, int kind=0):
-        """Start a deadline anew, whether or not it is pending."""
+        """See restart()."""
         self.restart(d, now, delay, kind)
 
     def cancel(self, Deadline d not None):
-        """Take a deadline back; nothing happens if it is not pending."""
+        """See Deadline.cancel()."""
         d.cancel()
 
     def earliest(self):
-        """When the earliest deadline is, in the clock's seconds; inf for none."""
+        """See next()."""
         return self.next()
 
     def next_wake(self, double now):
-        """When to handle what is due next, after it was done now; inf for never."""
+        """See wake()."""
         return self.wake(now)
 
     def due(self, double now):
-        """Take every deadline that is due, as a list."""
+        """Remove all deadlines that are due, and return them as a list."""
         cdef list taken = []
         cdef Deadline d = self.pop(now)
         while d is not None:

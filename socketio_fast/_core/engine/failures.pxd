@@ -1,4 +1,4 @@
-# What user code raises: logged, and kept from what is under way.
+# What becomes of an exception that user code raises.
 
 cpdef int log_failure(object logger, object error, str message, tuple args=*) except -1
 cpdef int defer_exit(object loop, object error) except -1

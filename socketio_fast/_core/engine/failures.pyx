@@ -1,13 +1,13 @@
-"""What user code raises: logged, and kept from what is under way.
+"""What becomes of an exception that user code raises.
 
 Handlers, listeners and hooks are called in the middle of passes that serve all clients.
-So whatever they raise, of any class, is logged where they are called, and the pass goes
-on. `.result()` of a cancelled future raises CancelledError, a test `Failed`: neither is
-an `Exception`.
+So an exception of any class is logged where they are called, and the pass goes on. That
+includes those that are no `Exception`: `.result()` of a cancelled future raises
+CancelledError, and pytest's fail() raises `Failed`.
 
 SystemExit and KeyboardInterrupt are logged as well, and keep their meaning: they leave
-the event loop, as from any callback of it. A callback of their own raises them, so that
-what was under way is done by then.
+the event loop, as from any of its callbacks. A callback of its own raises them later,
+when this pass has ended.
 """
 import asyncio
 import traceback
@@ -19,11 +19,11 @@ cdef tuple _EXITS = (SystemExit, KeyboardInterrupt)
 cpdef int log_failure(
     object logger, object error, str message, tuple args=()
 ) except -1:
-    """Log what was raised, with its traceback. Nothing is raised here.
+    """Log an exception with its traceback. Raises nothing.
 
-    `{}` in the message becomes "failed". Of a CancelledError it becomes "was
-    cancelled", in a warning without a traceback: whoever ends an event loop cancels
-    the handlers that run on it.
+    `{}` in the message becomes "failed". A CancelledError is a warning without a
+    traceback instead, and `{}` becomes "was cancelled": a program that ends its event
+    loop cancels the handlers that run on it.
     """
     try:
         if isinstance(error, _CancelledError) and "{}" in message:
@@ -31,13 +31,14 @@ cpdef int log_failure(
         else:
             logger.error(message.replace("{}", "failed"), *args, exc_info=error)
     except BaseException as exc:
-        # The logger is the application's, and may be anything.
+        # The logger is the application's: it may raise.
         traceback.print_exception(type(exc), exc, exc.__traceback__)
     return 0
 
 
 cpdef int defer_exit(object loop, object error) except -1:
-    """Let SystemExit or KeyboardInterrupt leave the event loop, soon; others do not."""
+    """Let SystemExit and KeyboardInterrupt leave the event loop in its next pass; does
+    nothing for other exceptions."""
     if isinstance(error, _EXITS) and loop is not None and not loop.is_closed():
         loop.call_soon(_raise, error)
     return 0
@@ -46,15 +47,16 @@ cpdef int defer_exit(object loop, object error) except -1:
 cpdef int contain(
     object loop, object logger, object error, str message, tuple args=()
 ) except -1:
-    """Log what was raised, and let it leave the event loop if it is to."""
+    """Log an exception, and let it leave the event loop if it must: both of above."""
     log_failure(logger, error, message, args)
     return defer_exit(loop, error)
 
 
 def ends_task(error):
-    """Whether this ends the current coroutine, and was not raised by what it calls.
+    """Whether an exception ends the current coroutine, a bool: then raise it again.
 
-    Python 3.10 does not say so of CancelledError; there each one is taken for that.
+    A CancelledError does if the current task was cancelled, and not if a future was
+    that the coroutine has awaited. Python 3.10 cannot tell which: there each one does.
     """
     if isinstance(error, GeneratorExit):
         return True

@@ -1,4 +1,4 @@
-# Several functions for an event, and what becomes of them when it happens.
+# Several functions for one event: the table of them, and their calls.
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 
@@ -9,10 +9,10 @@ cdef class Listeners:
     cdef:
         object __weakref__
         dict table              # event -> tuple of functions and Once
-        tuple any_in            # for every event that comes; None: none
-        tuple any_out           # for every event that is sent
-        object event_middlewares    # called before anybody hears of an event; or None
-        bint ended              # nothing happens any more: nothing is kept
+        tuple any_in            # functions for every event that comes; None: none
+        tuple any_out           # functions for every event that is sent; None: none
+        object event_middlewares    # called before all others; or None
+        bint ended              # nothing happens any more, and nothing is stored
 
     cdef tuple take(self, object event)
     cdef int end(self) except -1
@@ -23,14 +23,15 @@ cdef class Once:
 
 
 cdef class Group:
-    # Functions that are called for one event. All start at once, in order.
+    # All functions start in one pass, in order.
     cdef:
-        Py_ssize_t left         # have not ended; and one while they are being called
+        # Functions that have not ended, and 1 until all have been called.
+        Py_ssize_t left
         Py_ssize_t called
-        Py_ssize_t place        # whose value it is
+        Py_ssize_t place        # of the function that `value` is of
         object value            # the first that is not None
-        object context          # that they run in copies of; None: the Runner's
-        bint shares             # they run in `context` itself
+        object context          # each runs in a copy of it; None: of the Runner's
+        bint shares             # all run in `context` itself
 
     cdef int failed(self, object error) except -1
     cdef int ended(self) except -1

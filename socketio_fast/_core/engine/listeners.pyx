@@ -1,6 +1,7 @@
-"""Several functions for an event: the tables of them, and the calls.
+"""Several functions for one event: the table of them, and their calls.
 
-A table holds tuples, so that a listener may add or remove others while they are called.
+The table holds tuples. A call goes over the tuple that it began with, so that a
+listener may add or remove others meanwhile.
 """
 import types
 
@@ -19,24 +20,25 @@ cdef object _Function = types.FunctionType
 
 @cython.final
 cdef class Once:
-    """A listener that goes when it is first called."""
+    """A listener that is removed when it is called for the first time."""
 
     def __cinit__(self, function):
         self.function = function
 
 
 cdef class Listeners:
-    """What has events: the functions that listen to them.
+    """An object with events, and the functions that listen to them.
 
-    The base of `Socket` and others, which have the methods that people call.
+    It is the base class of `Socket` and others. Its methods have a leading underscore,
+    since programs see only the methods that subclasses add.
     """
 
     def __cinit__(self, *args, **kwargs):
         self.table = {}
 
     cdef tuple take(self, object event):
-        """The functions of an event that happens now, None for none; those that want it
-        once are taken out."""
+        """Return the functions of an event that happens now; None if there are none.
+        Those that listen once are removed."""
         cdef PyObject *found = PyDict_GetItemWithError(self.table, event)
         cdef tuple functions
         cdef bint once = False
@@ -55,7 +57,8 @@ cdef class Listeners:
         ])
 
     cdef int end(self) except -1:
-        """Nothing happens any more: let go of the functions, which know this."""
+        """Nothing happens any more: drop the functions, which may refer to this object
+        and would keep it in a cycle."""
         self.ended = True
         self.table = {}
         self.any_in = self.any_out = self.event_middlewares = None
@@ -76,7 +79,7 @@ cdef class Listeners:
         self.table[event] = (added, *before) if first else (*before, added)
 
     def _remove(self, event, wanted):
-        """Remove the function that was added last; all of the event for None."""
+        """Remove a function of an event, the one that was added last; None: all."""
         cdef list functions
         cdef Py_ssize_t i
         if wanted is None:
@@ -99,7 +102,7 @@ cdef class Listeners:
         ]
 
     def _functions(self, event):
-        """As they are kept, for another one's `_store()`."""
+        """The functions as they are stored, for _store() of another object."""
         return list(self.table.get(event, ()))
 
     @property
@@ -131,9 +134,9 @@ cdef class Listeners:
             self.event_middlewares = middlewares
 
     def _fire(self, Runner runner not None, failed, event, *args):
-        """Call the functions of an event; whether there are any.
+        """Call the functions of an event. Returns whether there are any.
 
-        `failed(error)` is called for each that raises.
+        `failed(error)` is called for each function that raises.
         """
         cdef tuple functions = self.take(event)
         cdef _Fired group
@@ -150,28 +153,29 @@ cdef class Listeners:
 
 cdef bint _is(object added, object wanted):
     cdef object function = (<Once> added).function if type(added) is Once else added
-    # Methods are made anew each time that they are looked up.
+    # A bound method is another object at each look-up, so `is` would not do.
     return function == wanted or _plain(function) == wanted
 
 
 cdef object _plain(object function):
-    """What was registered, where a server had to wrap it."""
-    if type(function) is _Function:  # others may have an attribute of any name
+    """Return the function that was registered, if a server has wrapped it."""
+    if type(function) is _Function:  # other callables may have any attributes
         return getattr(function, "_listener", function)
     return function
 
 
 cdef class Group:
-    """Functions that are called for one event. Abstract.
+    """One call of several functions for one event. Abstract.
 
-    What one raises is not the others' matter.
+    All are called, whether one raises or not.
     """
 
     cdef int failed(self, object error) except -1:
+        """A function has raised this."""
         raise NotImplementedError
 
     cdef int ended(self) except -1:
-        """All have ended."""
+        """All functions have ended."""
         return 0
 
     cdef int call(
@@ -199,11 +203,13 @@ cdef class Group:
     cdef int call_all(
         self, Runner runner, tuple functions, PyObject **args, size_t n
     ) except -1:
+        """Call the functions of the event, in order."""
         for function in functions:
             self.call(runner, function, args, n)
         return self.all_called()
 
     cdef int all_called(self) except -1:
+        """No further function is called."""
         if self.called == 0:
             return self.ended()
         return self.one_ended()
@@ -213,6 +219,7 @@ cdef class Group:
         return self.ended() if self.left == 0 else 0
 
     cdef int returned(self, Py_ssize_t place, object value) except -1:
+        """Keep the value of the first function, in their order, that returns one."""
         if value is not None and (self.value is None or place < self.place):
             self.value = value
             self.place = place
@@ -221,7 +228,7 @@ cdef class Group:
 
 @cython.final
 cdef class _Member(Outcome):
-    """A suspended function of a group."""
+    """What becomes of a function of a group that has suspended."""
     cdef Group group
     cdef Py_ssize_t place
 
@@ -243,6 +250,7 @@ cdef class _Member(Outcome):
 
 @cython.final
 cdef class _Fired(Group):
+    """A call of functions whose values nobody wants."""
     cdef object on_failed
 
     cdef int failed(self, object error) except -1:

@@ -1,4 +1,4 @@
-# Engine.IO without Socket.IO: messages go to an application's callbacks.
+# Engine.IO without Socket.IO: messages go to the functions of an application.
 from socketio_fast._core.engine.rate_limits cimport Limiter
 from socketio_fast._core.engine.contracts cimport HandlerFactory, SessionHandler
 from socketio_fast._core.engine.runner cimport Outcome, Runner
@@ -11,16 +11,16 @@ cdef class Callbacks(HandlerFactory):
         public object disconnect    # (sid, reason), or None
         readonly Runner runner
         readonly object logger
-        object read_text            # of text messages; None: they stay as they are
-        readonly bint ordered       # a client's next handler waits for its last
+        object read_text            # str -> what the handler gets; None: the str
+        readonly bint ordered       # a client's next handler waits for its last one
 
 
 cdef class CallbackHandler(SessionHandler):
     cdef:
         Callbacks callbacks
-        object waiting              # a deque of (message, size), if ordered
-        bint busy
-        Limiter limiter             # of what it sends; None: it may send anything
+        object waiting              # a deque of (message, size), while `ordered`
+        bint busy                   # a handler has not ended, while `ordered`
+        Limiter limiter             # of what the client sends; None: no limits
 
     cdef int _limited(self, Py_ssize_t n) except -1
     cdef int _message(self, object data, Py_ssize_t size) except -1

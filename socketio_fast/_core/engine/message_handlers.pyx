@@ -1,7 +1,7 @@
-"""Engine.IO without Socket.IO: messages go to an application's callbacks.
+"""Engine.IO without Socket.IO: messages go to the functions of an application.
 
-For `socketio_fast.engineio`. Handlers of one client start in the order its messages
-came; one that raises is logged, and the client stays.
+This is for `socketio_fast.engineio`. The handlers of one client start in the order in
+which its messages came. If one raises, that is logged, and the client stays.
 """
 from collections import deque
 
@@ -30,12 +30,14 @@ cdef extern from "Python.h":
 
 @cython.final
 cdef class Callbacks(HandlerFactory):
-    """The handlers that all sessions of one engine share.
+    """The functions that all sessions of one engine call.
 
     Args:
         logger: A ``logging.Logger``.
-        ordered: Whether a client's next handler waits until its last has ended.
-        read_text: Makes of a text message what its handler gets; None: the text.
+        ordered: Whether the next handler of a client starts only when its last one has
+            ended.
+        read_text: Called with a text message, a str; returns what the handler gets.
+            None: the handler gets the text.
     """
 
     def __cinit__(self, *, object logger, bint ordered=False, object read_text=None):
@@ -55,7 +57,7 @@ cdef class Callbacks(HandlerFactory):
 
 @cython.final
 cdef class CallbackHandler(SessionHandler):
-    """One session's way to the callbacks."""
+    """Calls the functions for one session."""
 
     cdef int on_open(self) except -1:
         cdef Runner runner = self.callbacks.runner
@@ -86,7 +88,8 @@ cdef class CallbackHandler(SessionHandler):
             session.context = self.callbacks.runner.kept(session.context, None)
         if value is None or value is True:
             if session.state == CLOSED and session.reason is not None:
-                # It went meanwhile; it was accepted, so the handlers pair up.
+                # The client has gone meanwhile. Its connect handler has accepted it,
+                # so its disconnect handler is called too.
                 return self.on_close(session.reason)
             session.accept()
         else:
@@ -121,8 +124,8 @@ cdef class CallbackHandler(SessionHandler):
         return self._message(data, PyBytes_GET_SIZE(data))
 
     cdef int _limited(self, Py_ssize_t n) except -1:
-        """A message of a client that has limits. Engine.IO has no packet to refuse one
-        with: the connection ends."""
+        """Take a message of `n` bytes from the client's limits. Raises LimitError if
+        they do not allow it: Engine.IO has no packet that refuses a message."""
         cdef EngineBase engine = self.session.engine
         self.limiter.size += n
         if self.limiter.take(engine.now()) > 0:
@@ -139,7 +142,7 @@ cdef class CallbackHandler(SessionHandler):
         return self._call("message", self.callbacks.message, data, size)
 
     cdef int _ended(self, Py_ssize_t size) except -1:
-        """A suspended handler of a message has ended."""
+        """A handler of a message that had suspended has ended: call the next."""
         self.session.leave(size)
         if not self.busy:
             return 0
@@ -177,7 +180,7 @@ cdef class CallbackHandler(SessionHandler):
 
 @cython.final
 cdef class _Outcome(Outcome):
-    """A handler that suspended."""
+    """What becomes of a handler that has suspended."""
     cdef CallbackHandler handler
     cdef str event
     cdef Py_ssize_t size

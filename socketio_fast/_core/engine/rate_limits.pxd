@@ -1,4 +1,4 @@
-# Token buckets, and what is counted by address.
+# Token buckets, and counts for each address.
 
 
 cdef class Bucket:
@@ -6,7 +6,7 @@ cdef class Bucket:
         double rate
         double burst
         double tokens
-        double at               # when tokens was right
+        double at               # when it was refilled
 
     @staticmethod
     cdef Bucket new(object rate, double now)
@@ -15,12 +15,11 @@ cdef class Bucket:
 
 
 cdef class Visitor:
-    # What an address does.
     cdef:
         readonly str address
         readonly Py_ssize_t connections
         set transports              # its TCP connections, and some that are closed
-        Py_ssize_t prune_at         # so many, and those that are closed are forgotten
+        Py_ssize_t prune_at         # how many `transports` to forget closed ones at
         Bucket connects
         Bucket events
         Bucket bytes
@@ -29,14 +28,13 @@ cdef class Visitor:
 
 
 cdef class Limiter:
-    # What one connection may send.
     cdef:
         Bucket events
         Bucket bytes
         Visitor visitor         # None: its address is exempt
-        Py_ssize_t size         # of the message that is coming in
-        double last_notice      # when its client was told last
-        readonly bint closes    # the connection ends, rather than an event
+        Py_ssize_t size         # bytes of the message that is coming in
+        double last_notice      # when the client was last told of a refusal
+        readonly bint closes    # an excess ends the connection, not only the event
 
     cdef double take(self, double now) except -1
 
@@ -46,7 +44,7 @@ cdef class Limits:
         readonly object config  # limits.Limits
         readonly dict visitors  # address -> Visitor
         readonly Py_ssize_t pending  # connections in no namespace yet
-        Py_ssize_t swept        # visitors, when those of the past were forgotten
+        Py_ssize_t swept        # how many visitors to _sweep() at
         tuple exempt
         Py_ssize_t rooms        # of a client; -1: any number
         Py_ssize_t transports   # TCP connections of an address; -1: any number

@@ -1,33 +1,32 @@
-"""Limits of what clients and addresses ask for: token buckets and counts.
+"""Limits of what clients and addresses may do: token buckets, and counts.
 
-A bucket holds tokens up to its burst; they come back with time. What costs more than a
-full bucket is let through when it is full, and leaves it in debt: large messages are
-slow then, and not impossible.
+A bucket holds tokens up to its burst, and is refilled at its rate. A message that costs
+more than a full bucket is let through when the bucket is full, and leaves it in debt.
+So a large message is slow, but not impossible.
 """
 import ipaddress
 
 import cython
 
-# TCP connections of an address that are known before those that are closed are
-# forgotten.
+# Closed TCP connections of an address are forgotten when it has at least this many.
 cdef Py_ssize_t FIRST_PRUNE = 8
 
-# Addresses that are known at least before those without a connection are forgotten.
+# Addresses without a connection are forgotten when at least this many are known.
 cdef Py_ssize_t FIRST_SWEEP = 1024
 
-# Addresses without a connection that are known at most, though they have not got back
-# yet what they used: who has a network of IPv6 addresses has them without end.
+# How many addresses without a connection are remembered because their buckets are not
+# full. An attacker with a network of IPv6 addresses has any number of them.
 MAX_ABSENT = 50_000
 
 
 @cython.final
 @cython.no_gc
 cdef class Bucket:
-    """Tokens that come back with time."""
+    """Tokens that are refilled as time passes."""
 
     @staticmethod
     cdef Bucket new(object rate, double now):
-        """A full one; None without a rate."""
+        """Make a full bucket of a `Rate`; None if that is None."""
         cdef Bucket self
         if rate is None:
             return None
@@ -38,12 +37,13 @@ cdef class Bucket:
         return self
 
     cdef int refill(self, double now) except -1:
+        """Add the tokens of the time since the last call."""
         self.tokens = min(self.burst, self.tokens + (now - self.at) * self.rate)
         self.at = now
         return 0
 
     cdef double lacks(self, double n, double now) except -1:
-        """Seconds until there is enough for `n` tokens; 0: there is."""
+        """Return the seconds until `n` tokens can be taken; 0 if they can now."""
         self.refill(now)
         n = min(n, self.burst)
         return 0 if self.tokens >= n else (n - self.tokens) / self.rate
@@ -51,10 +51,10 @@ cdef class Bucket:
 
 @cython.final
 cdef class Visitor:
-    """An address, and what it has left."""
+    """An address, its connections, and its buckets."""
 
     cdef int forget_closed(self) except -1:
-        """Forget its TCP connections that are closed."""
+        """Forget the TCP connections of the address that are closed."""
         if self.transports is not None:
             self.transports = {each for each in self.transports if each}
             self.prune_at = max(FIRST_PRUNE, 2 * len(self.transports))
@@ -63,11 +63,11 @@ cdef class Visitor:
 
 @cython.final
 cdef class Limiter:
-    """What a connection has left."""
+    """The buckets that the messages of one connection are taken from."""
 
     cdef double take(self, double now) except -1:
-        """Take what an event of `size` bytes costs, and return 0; or the seconds until
-        there is enough, with nothing taken."""
+        """Take the tokens for an event of `size` bytes, and return 0. If a bucket has
+        too few, take nothing, and return the seconds until it has enough."""
         cdef double wait = 0
         cdef double size = self.size
         cdef Visitor visitor = self.visitor
@@ -95,7 +95,7 @@ cdef class Limiter:
 
 @cython.final
 cdef class Limits:
-    """The limits of a server, and who has used what of them.
+    """The limits of a server, and what each address has used of them.
 
     Args:
         config: A `socketio_fast.options.limits.Limits`.
@@ -114,7 +114,8 @@ cdef class Limits:
             self.transports = config.tcp_connections_per_address
 
     cdef Visitor visitor(self, object peer, double now):
-        """Who an address is; None if nothing is counted for it."""
+        """Return the visitor of an address; None if it is exempt. An IPv6 network of 64
+        bits is one visitor: one client usually has all of it."""
         cdef Visitor visitor
         cdef str address
         if not isinstance(peer, tuple):
@@ -144,8 +145,8 @@ cdef class Limits:
         return visitor
 
     cdef int _sweep(self, double now) except -1:
-        """Forget addresses that have no connection, and nothing to be counted; of too
-        many others without a connection those that came first."""
+        """Forget addresses without a connection whose buckets are full. Of those whose
+        buckets are not, keep the last MAX_ABSENT."""
         cdef Visitor visitor
         cdef Bucket bucket
         cdef list absent = []
@@ -167,8 +168,8 @@ cdef class Limits:
         return 0
 
     cdef object refusal(self, Visitor visitor, double now):
-        """Why there is to be no further connection, `(status, message, seconds until
-        another attempt, the counter of it)`; None: there may be."""
+        """Count a new connection of a visitor. Returns None, or why it is refused:
+        `(status, message, seconds until the next attempt, name of the counter)`."""
         cdef double wait
         crowded = self.crowded(visitor)
         if crowded is not None or visitor is None:
@@ -184,8 +185,8 @@ cdef class Limits:
         return None
 
     cdef bint admits(self, object transport, object peer, double now) except -1:
-        """Whether an address may have this TCP connection too, which counts as its own
-        until it is closed: until `transport`, which can be hashed, is false."""
+        """Whether an address may open this TCP connection. It counts until it is
+        closed, that is until `transport` is false. `transport` must be hashable."""
         cdef Visitor visitor
         if self.transports < 0:
             return True
@@ -196,7 +197,7 @@ cdef class Limits:
             visitor.transports = set()
             visitor.prune_at = FIRST_PRUNE
         if transport in visitor.transports:
-            return True  # it is back from another application
+            return True  # another application has given it back
         if len(visitor.transports) >= min(visitor.prune_at, self.transports):
             visitor.forget_closed()
         if len(visitor.transports) >= self.transports:
@@ -205,7 +206,7 @@ cdef class Limits:
         return True
 
     cdef object crowded(self, Visitor visitor):
-        """The same, as far as there are too many already."""
+        """Like refusal(), but checks only the counts, and takes no token."""
         if (
             self.config.pending_handshakes is not None
             and self.pending >= self.config.pending_handshakes
@@ -224,17 +225,17 @@ cdef class Limits:
         return None
 
     cdef int entered(self, Visitor visitor) except -1:
-        """A connection is there."""
+        """A session of this visitor has begun."""
         visitor.connections += 1
         return 0
 
     cdef int left(self, Visitor visitor) except -1:
-        """It has gone."""
+        """A session of this visitor has ended."""
         visitor.connections -= 1
         return 0
 
     cdef Limiter limiter(self, Visitor visitor, double now):
-        """What a connection may send; None if that has no limit."""
+        """Make the limiter of a connection; None if it has no limits."""
         cdef Limiter limiter
         cdef object config = self.config
         if config.events is None and config.bytes is None and (

@@ -1,8 +1,8 @@
-# What is written to a connection: gathered, and sent once in a pass of the loop.
+# Writing to a connection: bytes are gathered, and sent once in a pass of the loop.
 
 
 cdef class Flusher:
-    # Who flushes writers at the end of the loop's pass; implemented by session.
+    # Calls flush() of writers; the engine implements it.
     cdef int mark_writer(self, Writer writer) except -1
     cdef int mark_apart(self, Writer writer) except -1
 
@@ -11,7 +11,7 @@ cpdef Py_ssize_t unread_bytes(object transport) except -1
 
 
 cdef class Opened:
-    # A connection, to be counted.
+    # A connection that counts for its address; see rate_limits.
     cdef readonly object transport
 
 
@@ -19,14 +19,16 @@ cdef class Writer:
     cdef:
         Flusher flusher
         readonly object transport   # the event loop's; None when the connection is lost
-        int fd                      # to send to directly; -1: not (TLS)
-        list pending                # bytes to write; None: nothing
-        readonly Py_ssize_t size    # bytes of them
-        Py_ssize_t handed           # bytes that the loop's transport was given last
-        bint parted                 # None in `pending`: what follows leaves later
-        bint marked                 # flush() is coming
-        bint loop_buffered          # the loop's transport may hold something
-        readonly bint paused        # it holds more than it can send
+        int fd                      # of the socket; -1: only the transport may write
+        # Bytes objects to send; None: there are none. What follows a None in this list
+        # leaves a moment later.
+        list pending
+        readonly Py_ssize_t size    # bytes in `pending`
+        Py_ssize_t handed           # bytes that the transport was given last
+        bint parted                 # `pending` has a None
+        bint marked                 # flush() follows
+        bint loop_buffered          # the transport may hold something
+        readonly bint paused        # the transport holds more than the kernel takes
 
     cdef int write(self, bytes data) except -1
     cdef int part(self) except -1

@@ -1,14 +1,15 @@
-"""Writing: what a connection has to write is gathered, and sent once in a loop's pass.
+"""Writing to a connection: bytes are gathered, and sent once in a pass of the loop.
 
-A `send` costs more than the rest of a message together, and the more of them follow
-each other the cheaper they are: while they do, the peers wake less often. So nothing is
-sent before all that was readable in this pass is handled. Measured beside a `send` at
-the end of each connection's burst (loopback, 100 connections with 8 messages in flight,
-medians of 9 alternating rounds): echo 3.28 us of CPU before, 2.93 after;
-acknowledgements 2.74 before, 2.37 after; echo with 1 in flight the same.
+The system call `send` costs more than all else that a message needs. Several in a row
+are cheaper, since peers wake less often meanwhile. So nothing is sent before everything
+that was readable in this pass is handled. Measured against a `send` at the end of each
+connection's burst (loopback, 100 connections with 8 messages in flight, medians of 9
+alternating rounds): echo 3.28 us of CPU before, 2.93 after; acknowledgements 2.74
+before, 2.37 after; echo with 1 message in flight the same.
 
-It goes straight to the socket while the event loop's transport holds nothing back, and
-by that transport when the kernel's buffer is full, and with TLS.
+Bytes go straight to the socket while the event loop's transport holds nothing back.
+They go by that transport with TLS, and while the kernel's buffer is full: what the
+transport holds must leave first.
 """
 import os
 
@@ -23,34 +24,36 @@ from socketio_fast._core.protocol.wire cimport (
     sf_unread,
 )
 
-# On Windows a socket is not a file descriptor: the event loop's transport writes.
+# On Windows a socket is no file descriptor: the event loop's transport writes there.
 cdef bint HAS_DESCRIPTORS = os.name != "nt"
 
 cdef enum:
-    # More is not gathered in the shared buffer.
+    # More bytes than these are not gathered in the shared buffer.
     GATHERED_SIZE = 65536
 
-# Shared by all connections: what is gathered is sent before any Python code runs.
+# All connections share this buffer: it is sent before any other Python code runs.
 cdef char gathered[GATHERED_SIZE]
 
 
 cdef class Flusher:
-    """Flushes writers at the end of the loop's pass. Abstract."""
+    """Calls flush() of writers when it is time. Abstract."""
 
     cdef int mark_writer(self, Writer writer) except -1:
+        """Call writer.flush() at the end of this pass of the event loop."""
         raise NotImplementedError
 
     cdef int mark_apart(self, Writer writer) except -1:
-        """flush() it a moment later: its peer is to read what it was sent before."""
+        """Call writer.flush() a moment later: the peer shall read what was sent before.
+        """
         raise NotImplementedError
 
 
 cpdef Py_ssize_t unread_bytes(object transport) except -1:
-    """Bytes that were written to a transport, and that the peer has not taken yet.
+    """Return how many bytes written to a transport the peer has not taken yet.
 
-    The kernel reports that a socket is writable only when a third of its buffer is
-    free, which may be a megabyte: that a slow peer reads is seen by what the kernel
-    still holds.
+    They include what the kernel holds, which shows that a slow peer reads: the kernel
+    reports a socket as writable only when a third of its buffer is free, which may be a
+    megabyte.
     """
     cdef object socket = transport.get_extra_info("socket")
     return transport.get_write_buffer_size() + (
@@ -60,8 +63,8 @@ cpdef Py_ssize_t unread_bytes(object transport) except -1:
 
 @cython.final
 cdef class Opened:
-    """A connection, whatever its protocol: true until it is closed, and until what it
-    had to write then has left."""
+    """A connection, whatever its protocol. It is true until it is closed and everything
+    that was written before has left."""
 
     def __cinit__(self, object transport):
         self.transport = transport
@@ -83,9 +86,9 @@ cdef class Writer:
     """The writing side of one connection, whatever its protocol.
 
     Args:
-        flusher: Calls `flush()` at the end of the pass.
-        transport: The event loop's.
-        secure: Whether it has TLS, so that nothing may go past it.
+        flusher: Calls `flush()`.
+        transport: The transport of the event loop.
+        secure: Whether it has TLS: then bytes must not go straight to the socket.
     """
 
     def __cinit__(self, Flusher flusher not None, object transport, bint secure=False):
@@ -98,14 +101,14 @@ cdef class Writer:
         self.fd = -1 if socket is None else socket.fileno()
         if self.fd >= 0:
             sf_no_sigpipe(self.fd)
-        # Where another protocol has written before, that leaves first.
+        # What another protocol has written before must leave first.
         self.loop_buffered = transport.get_write_buffer_size() != 0
-        # pause_writing() as soon as the transport holds anything back. (With 0, TLS of
-        # uvloop also pauses when it holds nothing.)
+        # Let the transport call pause_writing() as soon as it holds anything back. With
+        # high=0, uvloop's TLS transport also calls it when it holds nothing.
         transport.set_write_buffer_limits(high=1)
 
     cdef int write(self, bytes data) except -1:
-        """Take bytes; they leave at the end of the pass."""
+        """Take bytes, which leave at the end of this pass of the event loop."""
         if self.transport is None:
             return 0
         if self.pending is None:
@@ -119,16 +122,15 @@ cdef class Writer:
         return 0
 
     cdef int part(self) except -1:
-        """What is taken from here on leaves a moment later than what was taken before,
-        so that the peer reads it apart. Where nothing follows it costs nothing.
-        """
+        """Let what follows leave a moment later than what was taken before, so that the
+        peer reads both apart. It costs nothing if nothing follows."""
         if self.pending is not None and self.pending[-1] is not None:
             self.pending.append(None)
             self.parted = True
         return 0
 
     cdef int _flush_part(self) except -1:
-        """Hand over what was taken before part()."""
+        """Send what was taken before part(), and come back for the rest."""
         cdef list pending = self.pending, later
         cdef Py_ssize_t first = pending.index(None), size = 0
         cdef bytes data
@@ -149,14 +151,14 @@ cdef class Writer:
         return self.flusher.mark_apart(self)
 
     cdef int flush_all(self) except -1:
-        """flush(), whatever was to leave later."""
+        """Like flush(), and send what was to leave later as well."""
         if self.parted:
             self.parted = False
             self.pending = [data for data in self.pending if data is not None]
         return self.flush()
 
     cdef int flush(self) except -1:
-        """Hand over to the network what was taken."""
+        """Send what was taken, unless the connection is paused."""
         cdef Py_ssize_t size = self.size, sent = 0, offset = 0
         cdef list pending = self.pending
         cdef bytes data
@@ -190,13 +192,13 @@ cdef class Writer:
             if sent == size:
                 return 0
         if sent < 0:
-            # The connection is broken; the loop's transport will say so.
+            # The connection is broken: the transport will report that it is lost.
             self.transport.abort()
             return 0
-        # It may call pause_writing() before it returns.
+        # These come first: write() may call pause_writing() before it returns.
         self.loop_buffered = True
         self.handed = size - sent
-        # A copy of a small rest is cheaper than a view of it.
+        # A small rest is cheaper to copy than to refer to by a view.
         if sent and size - sent > GATHERED_SIZE:
             self.transport.write(memoryview(data)[sent:])
         else:
@@ -204,17 +206,17 @@ cdef class Writer:
         return 0
 
     cdef Py_ssize_t buffered(self) except -1:
-        """Bytes that wait for the peer to read."""
+        """Return how many bytes the kernel has not taken yet."""
         if self.loop_buffered and self.transport is not None:
             self.handed = self.transport.get_write_buffer_size()
         return self.size + self.handed
 
     cdef Py_ssize_t unread(self) except -1:
-        """Bytes that were handed over, and that the peer has not taken yet."""
+        """Return how many bytes that were sent the peer has not taken yet."""
         return 0 if self.transport is None else unread_bytes(self.transport)
 
     cdef bint writable(self) except -1:
-        """Whether the peer has taken all that was handed over."""
+        """Whether the kernel has taken everything that flush() has sent."""
         if self.transport is None:
             return False
         if self.loop_buffered:
@@ -222,15 +224,15 @@ cdef class Writer:
         return not self.loop_buffered
 
     cdef int close(self) except -1:
-        """Close the connection behind what was taken."""
+        """Close the connection when everything taken has left."""
         self.hand_over()
         if self.transport is not None:
             self.transport.close()
         return 0
 
     cdef int finish(self) except -1:
-        """close(), of a peer that sends nothing more: the last bytes and the end of the
-        stream leave in one segment, which makes up for the one that part() costs."""
+        """Like close(), of a peer that sends nothing more. The last bytes and the end
+        of the stream leave in one TCP segment, which makes up for that of part()."""
         cdef bytes data
         cdef Py_ssize_t sent
         if (
@@ -241,19 +243,21 @@ cdef class Writer:
             sent = sf_send_last(
                 self.fd, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)
             )
-            if sent > 0:  # else flush() sees why
+            if sent > 0:  # otherwise flush() finds out why not
                 self.size -= sent
                 self.pending = [data[sent:]] if self.size else None
         return self.close()
 
     cdef int hand_over(self) except -1:
-        """Another protocol writes from here on: nothing may stay here."""
-        # What pauses is that the transport holds something; it takes this behind it.
+        """Keep nothing back: another protocol writes to the connection from now on."""
+        # The connection is paused while the transport holds something. The transport
+        # takes these bytes behind that.
         self.paused = False
         return self.flush_all()
 
     cdef int write_eof(self) except -1:
-        """End the stream behind what was taken; close where that cannot be."""
+        """End the stream when everything taken has left. Closes the connection if its
+        transport cannot do that (TLS)."""
         cdef object transport = self.transport
         if transport is None or transport.is_closing():
             return 0
@@ -265,13 +269,13 @@ cdef class Writer:
         return 0
 
     cdef int resume(self) except -1:
-        """The loop's transport, which made it pause, holds nothing any more."""
+        """The loop's transport holds nothing any more: resume_writing() was called."""
         self.paused = False
         self.handed = 0
         return self.flush_all()
 
     cdef int lost(self) except -1:
-        """The connection has gone."""
+        """The connection is closed: forget what was taken."""
         self.transport = self.pending = None
         self.parted = False
         self.size = self.handed = 0
