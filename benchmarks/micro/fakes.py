@@ -15,7 +15,8 @@ import engineio.async_socket
 import socketio
 
 import socketio_fast
-from socketio_fast._core.http.http1 import Endpoint
+from socketio_fast._core.http.endpoint import Endpoint
+from socketio_fast._core.http.http1 import Http1Connection
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 UPGRADE = (
@@ -120,7 +121,7 @@ class Fast:
         """Connect clients: their sids."""
         sids = []
         for _ in range(count):
-            wire = Wire(self.endpoint.protocol(), self.tally)
+            wire = Wire(Http1Connection(self.endpoint), self.tally)
             wire.feed(UPGRADE)
             await asyncio.sleep(0)
             self.tally.count = 0

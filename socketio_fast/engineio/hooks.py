@@ -15,7 +15,7 @@ from typing import Any
 
 from socketio_fast._core.engine.engine import Engine
 from socketio_fast._core.engine.failures import contain, ends_task
-from socketio_fast._core.engine.observer import RequestHooks
+from socketio_fast._core.engine.request_hooks import HookRefusal, RequestHooks
 from socketio_fast._core.engine.session import Session
 from socketio_fast.engineio.connection import Connection
 from socketio_fast.exceptions import RequestRefusedError
@@ -84,29 +84,23 @@ def _is_latin_1(text: str) -> bool:
     return all(ord(c) < 256 for c in text)
 
 
-class Refusal:
-    """A refusal as the core answers it."""
-
-    def __init__(self, error: RequestRefusedError, context: dict[str, Any]) -> None:
-        self.code = error.code
-        self.status = error.status
-        self.context = context
-        self.lines = Headers(error.headers).lines()
-        # Inside the quotes of a JSON string.
-        self.text = json.dumps(error.message)[1:-1].encode()
+def _refusal(error: RequestRefusedError, context: dict[str, Any]) -> HookRefusal:
+    # The message without the quotes of its JSON string.
+    text = json.dumps(error.message)[1:-1].encode()
+    lines = Headers(error.headers).lines()
+    return HookRefusal(error.status, error.code, text, lines, context)
 
 
 class Hooks(RequestHooks):
-    """The hooks of one server. It is ``Engine.hooks`` from the first hook on.
+    """The hooks of one server; the engine has it from the first hook on.
 
     Args:
         engine: The engine.
     """
 
     def __init__(self, engine: Engine) -> None:
+        super().__init__()
         self._engine = engine
-        #: Whether not only the first request of a client concerns it.
-        self.every_request = False
         self._middlewares: list[Callable[..., Any]] = []
         self._listeners: dict[str, list[Callable[..., Any]]] = {
             event: [] for event in EVENTS
@@ -148,27 +142,31 @@ class Hooks(RequestHooks):
     # For the core.
 
     def new_headers(self) -> Headers:
-        """The headers of a response, none yet."""
+        """Headers for a response, none yet."""
         return Headers()
+
+    def header_lines(self, headers: Headers) -> bytes:
+        """The lines of these headers, each with its CRLF."""
+        return headers.lines()
 
     async def run_middlewares(
         self, environ: Environ, headers: Headers
-    ) -> Refusal | None:
+    ) -> HookRefusal | None:
         """Run the middlewares, in order; what the first that refuses says."""
         for middleware in self._middlewares:
             try:
                 await _result(middleware(environ, headers))
             except RequestRefusedError as exc:
-                return Refusal(exc, {"name": "MIDDLEWARE_FAILURE", "error": exc})
+                return _refusal(exc, {"name": "MIDDLEWARE_FAILURE", "error": exc})
             except BaseException as exc:
                 if ends_task(exc):
                     raise
                 self._failed(exc, "middleware %r failed", middleware)
                 error = RequestRefusedError("Bad request", code=BAD_REQUEST, status=400)
-                return Refusal(error, {"name": "MIDDLEWARE_FAILURE", "error": exc})
+                return _refusal(error, {"name": "MIDDLEWARE_FAILURE", "error": exc})
         return None
 
-    async def allow(self, environ: Environ) -> Refusal | None:
+    async def allow(self, environ: Environ) -> HookRefusal | None:
         """Whether a client may connect: None, or why not."""
         if self._allow_request is None:
             return None
@@ -183,9 +181,9 @@ class Hooks(RequestHooks):
                 raise
             self._failed(exc, "allow_request failed")
             error = RequestRefusedError()
-        return Refusal(error, {"message": error.message})
+        return _refusal(error, {"message": error.message})
 
-    async def new_id(self, environ: Environ) -> tuple[str | None, Refusal | None]:
+    async def new_id(self, environ: Environ) -> tuple[str | None, HookRefusal | None]:
         """A new id, or why there is none; neither: the server makes one."""
         if self._generate_id is None:
             return None, None
@@ -201,7 +199,7 @@ class Hooks(RequestHooks):
                 raise
             self._failed(exc, "generate_id failed")
             error = RequestRefusedError("Bad request", code=BAD_REQUEST, status=400)
-            return None, Refusal(error, {"name": "ID_GENERATION_ERROR", "error": exc})
+            return None, _refusal(error, {"name": "ID_GENERATION_ERROR", "error": exc})
         return made, None
 
     async def on_headers(self, headers: Headers, environ: Environ, first: bool) -> None:

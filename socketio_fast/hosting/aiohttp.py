@@ -15,7 +15,7 @@ from typing import Any
 from aiohttp import web
 
 from socketio_fast._core.http.exchange import Body
-from socketio_fast._core.http.handshake import Request, make_request
+from socketio_fast._core.http.request import Request, make_request
 from socketio_fast.hosting.common import (
     Answer,
     EnvironSource,

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from socketio_fast._core.http.exchange import Body
-from socketio_fast._core.http.foreign import HostedWebSocket
-from socketio_fast._core.http.handshake import Request, make_request
+from socketio_fast._core.http.foreign import ForeignWebSocket
+from socketio_fast._core.http.request import Request, make_request
 from socketio_fast.hosting.checks import check_server
 from socketio_fast.hosting.common import (
     CLOSE_TIMEOUT,
@@ -91,7 +91,7 @@ async def handle(
         await handover(eio.engine, request, environ_source)
         return
     admission = await ask(eio.engine, request, environ_source, True)
-    websocket = HostedWebSocket(eio.engine, request, environ_source, admission)
+    websocket = ForeignWebSocket(eio.engine, request, environ_source, admission)
     if websocket.status == 101:
         await _serve(websocket, receive, send)
     else:
@@ -144,7 +144,7 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-async def _refuse(websocket: HostedWebSocket, scope: Scope, send: Send) -> None:
+async def _refuse(websocket: ForeignWebSocket, scope: Scope, send: Send) -> None:
     if "websocket.http.response" in (scope.get("extensions") or {}):
         await send(
             {
@@ -159,7 +159,7 @@ async def _refuse(websocket: HostedWebSocket, scope: Scope, send: Send) -> None:
         await send({"type": "websocket.close"})
 
 
-async def _serve(websocket: HostedWebSocket, receive: Receive, send: Send) -> None:
+async def _serve(websocket: ForeignWebSocket, receive: Receive, send: Send) -> None:
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     assert task is not None
@@ -270,7 +270,7 @@ class EngineASGIApp:
     async def _serve_file(self, scope: Scope, send: Send) -> bool:
         if self._files is None or scope["method"] not in ("GET", "HEAD"):
             return False
-        found = await self._files(request_of(scope))
+        found = await self._files.handle(request_of(scope))
         if found is None:
             return False
         status, content_type, body, _ = found

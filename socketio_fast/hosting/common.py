@@ -11,14 +11,16 @@ from contextlib import AbstractContextManager
 from typing import Any, cast
 
 from socketio_fast._core.engine.engine import Engine
+from socketio_fast._core.http.admission import Admission, consider, hooked
+from socketio_fast._core.http.connections import Connections
 from socketio_fast._core.http.exchange import Body
 from socketio_fast._core.http.foreign import (
-    HostedExchange,
-    HostedWebSocket,
+    ForeignExchange,
+    ForeignWebSocket,
     adopt_connection,
 )
-from socketio_fast._core.http.handshake import Admission, Request, consider, hooked
-from socketio_fast._core.http.websocket import Connections, WebSocket
+from socketio_fast._core.http.request import Request
+from socketio_fast._core.http.websocket import WebSocket
 from socketio_fast.hosting.contracts import HostedEngine, HostedServer
 
 __all__ = [
@@ -169,7 +171,7 @@ async def exchange(
         answer(408, [(b"content-type", b"text/plain")], b"Request Timeout")
 
     admission = await ask(eio.engine, request, environ_source, False)
-    hosted = HostedExchange(
+    hosted = ForeignExchange(
         eio.engine, request, environ_source, answer, admission=admission
     )
     try:
@@ -233,7 +235,7 @@ class Sender:
 
     def __init__(
         self,
-        websocket: HostedWebSocket,
+        websocket: ForeignWebSocket,
         send: Callable[[str | bytes], Awaitable[None]],
         close: Callable[[int | None], Awaitable[None]],
         closing: Callable[[], None] = lambda: None,

@@ -26,14 +26,16 @@ except ImportError as exc:
     ) from exc
 
 from socketio_fast._core.engine.writer import unread_bytes
+from socketio_fast._core.http.endpoint import OtherServer
+from socketio_fast._core.http.http1 import Http1Connection
 from socketio_fast.hosting.asgi import Application
 from socketio_fast.hosting.common import EnvironSource
 from socketio_fast.hosting.uvicorn import WebSocketProtocol
 from socketio_fast.serving.proxy_protocol import NamedTransport
 
 if TYPE_CHECKING:
-    from socketio_fast._core.http.handshake import Request
-    from socketio_fast._core.http.http1 import Endpoint
+    from socketio_fast._core.http.endpoint import Endpoint
+    from socketio_fast._core.http.request import Request
 
 __all__ = ["OtherApplication"]
 
@@ -179,9 +181,9 @@ class Protocol(HttpToolsProtocol):
         self.connections.discard(self)
         # Both hold this; uvicorn lets go of them where a connection is lost.
         self.parser = self.cycle = None  # type: ignore[assignment]
-        protocol = self.endpoint.protocol()
+        protocol = Http1Connection(self.endpoint)
         if isinstance(self.transport, NamedTransport):
-            protocol.name(*self.transport.proxied_addresses)
+            protocol.set_proxied_addresses(*self.transport.proxied_addresses)
         transport = _bare(self.transport)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
@@ -193,7 +195,7 @@ def _bare(transport: Any) -> Any:
     return transport.transport if isinstance(transport, NamedTransport) else transport
 
 
-class OtherApplication:
+class OtherApplication(OtherServer):
     """Serves an application on connections that are handed over to it.
 
     Args:
@@ -202,6 +204,7 @@ class OtherApplication:
     """
 
     def __init__(self, app: Application, access_log: bool = False) -> None:
+        super().__init__(takes_connections=True)
         self._config = uvicorn.Config(
             app,
             http=Protocol,
@@ -229,13 +232,13 @@ class OtherApplication:
         """Give connections with requests to Engine.IO back to this endpoint."""
         self._endpoint = endpoint
 
-    def __call__(
+    def take_over(
         self,
         transport: asyncio.Transport,
         data: bytes,
-        proxied_addresses: tuple[Any, Any] | None = None,
+        proxied_addresses: tuple[Any, Any] | None,
     ) -> None:
-        """Take over a connection, from these bytes on, of a client that is named."""
+        """Serve a connection from these bytes on."""
         protocol = Protocol(self._config, self._state, self._lifespan.state)
         assert self._endpoint is not None
         protocol.endpoint = self._endpoint

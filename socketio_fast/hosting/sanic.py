@@ -17,7 +17,7 @@ from sanic.response import HTTPResponse
 from sanic.server import HttpProtocol
 
 from socketio_fast._core.http.exchange import Body
-from socketio_fast._core.http.handshake import Request, make_request
+from socketio_fast._core.http.request import Request, make_request
 from socketio_fast.hosting.common import (
     Answer,
     EnvironSource,

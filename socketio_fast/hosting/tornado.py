@@ -19,8 +19,8 @@ except ImportError as exc:
     ) from exc
 
 from socketio_fast._core.http.exchange import Body
-from socketio_fast._core.http.foreign import HostedWebSocket
-from socketio_fast._core.http.handshake import Request, make_request
+from socketio_fast._core.http.foreign import ForeignWebSocket
+from socketio_fast._core.http.request import Request, make_request
 from socketio_fast.hosting.common import (
     CLOSE_TIMEOUT,
     Answer,
@@ -121,7 +121,7 @@ class EngineHandler(WebSocketHandler):
     def initialize(self) -> None:
         """Called by tornado."""
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._websocket: HostedWebSocket | None = None
+        self._websocket: ForeignWebSocket | None = None
         self._sender: Sender | None = None
         self._overdue: asyncio.TimerHandle | None = None
 
@@ -134,7 +134,7 @@ class EngineHandler(WebSocketHandler):
         engine = bind(self.server).engine
         environ_source = _environ_source(request, self)
         admission = await ask(engine, request, environ_source, True)
-        websocket = HostedWebSocket(engine, request, environ_source, admission)
+        websocket = ForeignWebSocket(engine, request, environ_source, admission)
         if websocket.status != 101:
             body = websocket.body or b""
             _respond(self, (websocket.status, websocket.headers, body))

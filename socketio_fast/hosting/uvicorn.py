@@ -18,9 +18,10 @@ except ImportError as exc:
     ) from exc
 
 from socketio_fast._core.engine.engine import Engine
+from socketio_fast._core.http.connections import Connections
 from socketio_fast._core.http.foreign import adopt_connection
-from socketio_fast._core.http.handshake import Request
-from socketio_fast._core.http.websocket import Connections, WebSocket
+from socketio_fast._core.http.request import Request
+from socketio_fast._core.http.websocket import WebSocket
 from socketio_fast.hosting.asgi import HANDOVER
 from socketio_fast.hosting.common import EnvironSource, ask
 

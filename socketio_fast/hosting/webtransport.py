@@ -44,8 +44,9 @@ except ImportError as exc:
         'WebTransport is served by aioquic: pip install "socketio-fast[webtransport]"'
     ) from exc
 
-from socketio_fast._core.http.foreign import HostedWebSocket
-from socketio_fast._core.http.handshake import Request, make_request, origin_accepted
+from socketio_fast._core.http.cors import origin_accepted
+from socketio_fast._core.http.foreign import ForeignWebSocket
+from socketio_fast._core.http.request import Request, make_request
 from socketio_fast.exceptions import ProtocolError
 from socketio_fast.hosting.common import CLOSE_TIMEOUT, Sender, ask
 from socketio_fast.hosting.contracts import HostedEngine
@@ -111,7 +112,7 @@ class Session:
         self._eio = connection.server.eio
         self._request = request
         self._decoder = FrameDecoder(OPEN_PACKET)
-        self._websocket: HostedWebSocket | None = None
+        self._websocket: ForeignWebSocket | None = None
         self._sender: Sender | None = None
         self._opening: asyncio.Task[None] | None = None
         self._ended = False
@@ -202,7 +203,7 @@ class Session:
         engine = self._eio.engine
         request = _handshake(self._request, sid)
         admission = await ask(engine, request, request, True)
-        websocket = HostedWebSocket(engine, request, request, admission)
+        websocket = ForeignWebSocket(engine, request, request, admission)
         if websocket.status != 101:
             self._refuse(websocket.status, (websocket.body or b"").decode())
             return

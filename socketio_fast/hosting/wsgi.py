@@ -21,10 +21,11 @@ from urllib.parse import quote
 
 from socketio_fast._core.engine.engine import Engine
 from socketio_fast._core.engine.failures import contain
+from socketio_fast._core.http.admission import consider, hooked
+from socketio_fast._core.http.connections import Connections
 from socketio_fast._core.http.exchange import Body
-from socketio_fast._core.http.foreign import HostedExchange, adopt_connection
-from socketio_fast._core.http.handshake import Request, consider, hooked, make_request
-from socketio_fast._core.http.websocket import Connections
+from socketio_fast._core.http.foreign import ForeignExchange, adopt_connection
+from socketio_fast._core.http.request import Request, make_request
 from socketio_fast.hosting.checks import check_server
 from socketio_fast.hosting.contracts import HostedEngine
 from socketio_fast.options.logs import Logger, escaped
@@ -56,8 +57,8 @@ class EnvironSource:
 
     def environ(self) -> Environ:
         """The host's own environment, with what trusted proxies say."""
-        told = self._request.told()
-        return {**self._environ, **told} if told else self._environ
+        proxied = self._request.proxied_environ()
+        return {**self._environ, **proxied} if proxied else self._environ
 
 
 class Gateway:
@@ -200,7 +201,7 @@ async def _exchange(
         admission = await consider(
             engine, request, EnvironSource(environ, request), False
         )
-    exchange = HostedExchange(
+    exchange = ForeignExchange(
         engine,
         request,
         EnvironSource(environ, request),

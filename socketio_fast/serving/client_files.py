@@ -6,8 +6,12 @@ import hashlib
 import os
 from pathlib import Path
 
-from socketio_fast._core.http.handshake import Request
-from socketio_fast._core.http.polling import ENCODINGS, accepted_encoding, compressed
+from socketio_fast._core.http.compression import (
+    ENCODINGS,
+    accepted_encoding,
+    compressed,
+)
+from socketio_fast._core.http.request import Request
 
 __all__ = ["ClientFiles", "choose_client_files"]
 

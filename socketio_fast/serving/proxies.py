@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from socketio_fast.exceptions import ProtocolError
 
-__all__ = ["Client", "TrustedProxies"]
+__all__ = ["ForwardedClient", "TrustedProxies"]
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -37,7 +37,7 @@ HOST = re.compile(r"(?:[0-9A-Za-z._~-]{1,255}|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})
 SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 
 
-class Client(NamedTuple):
+class ForwardedClient(NamedTuple):
     """What trusted proxies say of a client; ``None`` where they say nothing."""
 
     #: The address and port, 0 if that is not known.
@@ -86,7 +86,7 @@ class TrustedProxies:
             ipaddress.ip_network(name) for name in names if name not in ("*", "unix")
         ]
 
-    def client(self, peer: Any, headers: Headers) -> Client | None:
+    def client(self, peer: Any, headers: Headers) -> ForwardedClient | None:
         """Who the client of a request is.
 
         The client is the rightmost entry of the header that is not a trusted proxy; if
@@ -124,7 +124,7 @@ class TrustedProxies:
         if hop is None:
             return None
         host = hop.host if HOST.fullmatch(hop.host) else None
-        return Client(client, SCHEMES.get(hop.proto.lower()), host)
+        return ForwardedClient(client, SCHEMES.get(hop.proto.lower()), host)
 
     def _walk(self, hops: Sequence[_Hop]) -> tuple[tuple[str, int] | None, _Hop | None]:
         """The client, and who says so: from the nearest proxy on."""

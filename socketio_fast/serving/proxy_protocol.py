@@ -8,10 +8,11 @@ import re
 import struct
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from socketio_fast._core.http.http1 import Http1Connection
 from socketio_fast.exceptions import ProtocolError
 
 if TYPE_CHECKING:
-    from socketio_fast._core.http.http1 import Endpoint
+    from socketio_fast._core.http.endpoint import Endpoint
 
 __all__ = ["Header", "NamedTransport", "ProxyListener", "read_header"]
 
@@ -185,9 +186,9 @@ class _Connection(asyncio.Protocol):
             self._begin(header)
 
     def _begin(self, header: Header) -> None:
-        protocol = self._listener.endpoint.protocol()
+        protocol = Http1Connection(self._listener.endpoint)
         if header.client is not None:
-            protocol.name(header.client, header.server)
+            protocol.set_proxied_addresses(header.client, header.server)
         self._transport.set_protocol(protocol)
         protocol.connection_made(self._transport)
         rest = self._data[header.size :]

@@ -9,11 +9,13 @@ import socket
 import ssl as _ssl
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from socketio_fast._core.http.http1 import Endpoint
+from socketio_fast._core.http.endpoint import Endpoint
+from socketio_fast._core.http.http1 import Http1Connection
 from socketio_fast.async_server import AsyncServer
 from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.hosting.asgi import EngineASGIApp
@@ -168,14 +170,17 @@ async def serve(
         eio.engine,
         loop,
         location,
-        served_files(static_files, eio.logger),
+        served_files(static_files, eio.logger) if other is None else other,
         choose_logger(True, "socketio_fast.access") if access_log else None,
         ssl is not None,
-        other,
         descriptors,
     )
     listener = ProxyListener(endpoint) if proxy_protocol else None
-    factory = endpoint.protocol if listener is None else listener.protocol
+    factory: Callable[[], asyncio.Protocol]
+    if listener is None:
+        factory = partial(Http1Connection, endpoint)
+    else:
+        factory = listener.protocol
     if other is not None:
         other.share(endpoint)
         await other.start()
@@ -324,7 +329,7 @@ class RunningServer:
             await drain(self._eio.engine, self._drain_rate, DRAIN_SHARE * self._timeout)
         self._stop_listening()
         self._eio.engine.close_all(stopping=True)
-        self._endpoint.close_idle()
+        self._endpoint.connections.close_idle()
         if self._listener is not None:
             self._listener.close()
         tasks = self._eio.handler_tasks()

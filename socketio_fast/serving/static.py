@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from socketio_fast._core.http.handshake import Request
+from socketio_fast._core.http.endpoint import OtherServer
+from socketio_fast._core.http.request import Request
 from socketio_fast.options.logs import Logger
 
 __all__ = ["OpenFile", "StaticFiles", "served_files"]
@@ -67,7 +68,7 @@ class OpenFile:
 Answer = tuple[int, bytes, bytes | OpenFile, bytes]
 
 
-class StaticFiles:
+class StaticFiles(OtherServer):
     """Answers GET and HEAD requests from files.
 
     Args:
@@ -79,6 +80,7 @@ class StaticFiles:
     """
 
     def __init__(self, mapping: Mapping[str, str | Path | Mapping[str, Any]]) -> None:
+        super().__init__()
         self._entries: dict[str, tuple[Path, str | None]] = {}
         for url, value in mapping.items():
             if isinstance(value, Mapping):
@@ -96,10 +98,10 @@ class StaticFiles:
             if url and not path.exists()  # "" has a name for those in directories
         ]
 
-    async def __call__(self, request: Request) -> Answer | None:
-        """The answer to a request; ``None`` if there is no such file.
+    async def handle(self, request: Request) -> Answer | None:
+        """The response to a request; ``None``: there is no such file.
 
-        A large file is an :class:`OpenFile`, which is to be closed.
+        The body of a large file is an :class:`OpenFile`, which must be closed.
         """
         return await asyncio.to_thread(self.answer, request.method, request.path)
 

@@ -12,8 +12,8 @@ from urllib.parse import urlencode
 
 from socketio_fast import exceptions
 from socketio_fast._core.engine.engine import Engine
-from socketio_fast._core.http.foreign import HostedWebSocket
-from socketio_fast._core.http.handshake import make_request
+from socketio_fast._core.http.foreign import ForeignWebSocket
+from socketio_fast._core.http.request import make_request
 from socketio_fast.arguments import arguments_of, value_of
 from socketio_fast.async_server import AsyncServer
 from socketio_fast.events import name_of
@@ -159,7 +159,7 @@ class Connection:
         )
         environ_source = EnvironSource(request, {})
         admission = await ask(engine, request, environ_source, True)
-        self._websocket = HostedWebSocket(engine, request, environ_source, admission)
+        self._websocket = ForeignWebSocket(engine, request, environ_source, admission)
         if self._websocket.status != 101:
             raise _refusal(self._websocket)
         self.response_headers = [
@@ -618,7 +618,7 @@ def _pairs(items: Any) -> list[tuple[str, Any]]:
     return list(items.items() if isinstance(items, Mapping) else items)
 
 
-def _refusal(websocket: HostedWebSocket) -> exceptions.ConnectionRefusedError:
+def _refusal(websocket: ForeignWebSocket) -> exceptions.ConnectionRefusedError:
     body = (websocket.body or b"").decode(errors="replace")
     try:
         said = json.loads(body)

@@ -30,6 +30,7 @@ from support.raw import (
 from support.raw import WebSocket as WebSocketConnection
 
 import socketio_fast
+from socketio_fast._core.http.http1 import Http1Connection
 
 PATH = "/socket.io/"
 Serve = Callable[..., Awaitable[socketio_fast.RunningServer]]
@@ -343,7 +344,7 @@ async def _write_behind_a_transport() -> None:
         # There is room again, which the transport is told in the next pass.
         theirs.setblocking(False)
         received = theirs.recv(size)
-        protocol = server._endpoint.protocol()
+        protocol = Http1Connection(server._endpoint)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         protocol.data_received(request("GET", polling(path=PATH)))

@@ -23,8 +23,9 @@ def dotted() -> list[str]:
     raise AssertionError("setup.py has no MODULES")
 
 
-#: `engine.session` and the others, in the order of the layers.
-MODULES = dotted()
+#: `engine.session` and the others, in the order of the layers. `_core/testing` is in no
+#: room: it is above all of them.
+MODULES = [name for name in dotted() if "." in name]
 SOURCES = sorted([*CORE.glob("*/*.pyx"), *CORE.glob("*/*.pxd")])
 
 
@@ -138,6 +139,18 @@ def test_only_what_is_below_is_needed(path: Path) -> None:
     assert needs(path) <= {*below, "protocol.wire"}
 
 
+def test_nothing_but_tests_needs_testing() -> None:
+    for path in [*SOURCES, *(ROOT / "socketio_fast").rglob("*.py")]:
+        assert "_core.testing" not in path.read_text(), path
+
+
+@pytest.mark.parametrize("room", ["http", "protocol"])
+def test_private_methods_are_called_on_self_alone(room: str) -> None:
+    for path in sorted((CORE / room).glob("*.pyx")):
+        found = re.findall(r"(?<!\bself)\._[a-z]\w*\(", path.read_text())
+        assert not found, path
+
+
 #: What each room stands on.
 BELOW: dict[str, set[str]] = {
     "protocol": set(),
@@ -183,6 +196,7 @@ def test_rooms_stand_on_those_below(module: str) -> None:
                 "rate_limits",
                 "runner",
                 "writer",
+                "request_hooks",
             },
         ),
         ("inflow", {"engine.contracts"}),
@@ -207,6 +221,7 @@ def test_rooms_stand_on_those_below(module: str) -> None:
                 "outgoing",
                 "session_api",
                 "upgrade",
+                "request_hooks",
             },
         ),
         (
@@ -230,6 +245,13 @@ def test_rooms_stand_on_those_below(module: str) -> None:
             {"contexts", "engine.contracts", "failures", "rate_limits", "runner"},
         ),
         ("encoding", {"attachments", "outgoing", "sio"}),
+        ("compression", set()),
+        ("connections", set()),
+        ("request", {"wire"}),
+        ("cors", {"engine.contracts", "request"}),
+        ("response", {"wire"}),
+        ("request_parser", {"deadlines", "request", "wire"}),
+        ("endpoint", {"connections", "engine.contracts", "request", "writer"}),
         (
             "rooms",
             {
@@ -275,21 +297,30 @@ def test_direct_needs(module: str, allowed: set[str]) -> None:
     [
         (
             "engine.engine",
-            {"polling", "websocket", "http1", "handshake", "peer", "rooms"},
+            {"polling", "websocket", "http1", "admission", "peer", "rooms"},
         ),
         (
             "engine.contracts",
             {"session", "engine.engine", "inflow", "outflow", "message_transport"},
         ),
-        ("peer", {"polling", "websocket", "http1", "handshake", "rooms"}),
+        ("peer", {"polling", "websocket", "http1", "admission", "rooms"}),
         ("hub", {"peer", "connection_handler", "rooms", "recovery"}),
         ("messaging", {"peer", "connection_handler", "rooms", "recovery"}),
         ("connection_handler", {"rooms", "recovery", "emitter"}),
-        ("rooms", {"polling", "websocket", "http1", "handshake"}),
+        ("rooms", {"polling", "websocket", "http1", "admission"}),
         ("message_handlers", {"peer", "rooms", "polling", "websocket", "http1"}),
-        ("polling", {"peer", "rooms", "message_handlers", "websocket", "http1"}),
-        ("websocket", {"peer", "rooms", "message_handlers", "polling"}),
-        ("http1", {"peer", "rooms", "message_handlers"}),
+        (
+            "polling",
+            {"peer", "rooms", "message_handlers", "websocket", "http1", "request"},
+        ),
+        (
+            "websocket",
+            {"peer", "rooms", "message_handlers", "polling", "admission", "request"},
+        ),
+        ("admission", {"polling", "websocket", "endpoint", "http1"}),
+        ("exchange", {"websocket", "endpoint", "http1"}),
+        ("foreign", {"endpoint", "request_parser", "http1"}),
+        ("http1", {"peer", "rooms", "message_handlers", "foreign"}),
     ],
 )
 def test_what_must_not_be_known_even_indirectly(
@@ -311,9 +342,12 @@ ASYNCIO_TRANSPORT = re.compile(
 )
 def test_who_knows_asyncio_transports(module: str) -> None:
     for suffix in (".pyx", ".pxd"):
-        text = path_of(module, suffix).read_text()
-        assert not ASYNCIO_TRANSPORT.search(text)
-        assert "httptools" not in text
+        assert not ASYNCIO_TRANSPORT.search(path_of(module, suffix).read_text())
+
+
+def test_one_module_knows_httptools() -> None:
+    found = [path for path in SOURCES if "import httptools" in path.read_text()]
+    assert [path.stem for path in found] == ["request_parser"]
 
 
 #: What a session consists of, and what others know of it.

@@ -14,7 +14,7 @@ from support.raw import CONT, TEXT, frame
 from support.sansio import Server, WebSocket, errors
 
 from socketio_fast import AsyncServer, engineio
-from socketio_fast._core.http.polling import ENCODINGS, accepted_encoding
+from socketio_fast._core.http.compression import ENCODINGS, accepted_encoding
 from socketio_fast._core.protocol.eio import decode_payload, encode_payload
 from socketio_fast._core.protocol.outgoing import event_packet, message_packet
 from socketio_fast._core.protocol.sio import Packet, decode_packet, encode_packet

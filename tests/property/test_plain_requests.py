@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from socketio_fast._core.http.http1 import plain_request
+from socketio_fast._core.testing import scan_request
 
 many = settings(max_examples=1000, deadline=None)
 
@@ -78,7 +78,7 @@ requests = st.builds(
     b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
 )
 def test_httptools_agrees(data: bytes) -> None:
-    found = plain_request(data)
+    found = scan_request(data)
     if found is None:
         return
     request, upgrade, body, taken = found
@@ -97,7 +97,7 @@ def test_httptools_agrees(data: bytes) -> None:
 @many
 @given(st.binary(max_size=80))
 def test_any_bytes(data: bytes) -> None:
-    assert plain_request(b"GET /" + data) is None or data.count(b"\r\n\r\n")
+    assert scan_request(b"GET /" + data) is None or data.count(b"\r\n\r\n")
 
 
 PLAIN = b"GET /socket.io/?EIO=4 HTTP/1.1\r\nHost: a\r\n"
@@ -124,21 +124,21 @@ PLAIN = b"GET /socket.io/?EIO=4 HTTP/1.1\r\nHost: a\r\n"
     ],
 )
 def test_what_is_left_to_httptools(more: bytes) -> None:
-    assert plain_request(PLAIN + b"\r\n") is not None
-    assert plain_request(PLAIN + more + b"\r\n") is None
+    assert scan_request(PLAIN + b"\r\n") is not None
+    assert scan_request(PLAIN + more + b"\r\n") is None
 
 
 def test_a_length_of_ten_digits_is_left_to_httptools() -> None:
     """Ten digits overflow a size_t of 32 bits: 4294967300 would be 4."""
     head = b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: "
-    assert plain_request(head + b"000000004\r\n\r\n4abc") is not None
-    assert plain_request(head + b"0000000004\r\n\r\n4abc") is None
+    assert scan_request(head + b"000000004\r\n\r\n4abc") is not None
+    assert scan_request(head + b"0000000004\r\n\r\n4abc") is None
 
 
 def test_nothing_but_the_whole_is_taken() -> None:
     data = b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n4abc"
     for n in range(len(data)):
-        assert plain_request(data[:n]) is None
-    request, _, body, taken = plain_request(data + b"more") or pytest.fail("declined")
+        assert scan_request(data[:n]) is None
+    request, _, body, taken = scan_request(data + b"more") or pytest.fail("declined")
     assert (request.method, request.target, body) == ("POST", b"/a", b"4abc")
     assert taken == len(data)

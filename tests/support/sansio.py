@@ -21,7 +21,8 @@ from socketio_fast._core.engine.contracts import Transport
 from socketio_fast._core.engine.engine import Engine
 from socketio_fast._core.engine.message_handlers import Callbacks
 from socketio_fast._core.engine.session import Session
-from socketio_fast._core.http.http1 import Endpoint
+from socketio_fast._core.http.endpoint import Endpoint, OtherServer
+from socketio_fast._core.http.http1 import Http1Connection
 from socketio_fast._core.protocol.outgoing import Outgoing
 from socketio_fast.options.config import EngineConfig
 from support.raw import (
@@ -286,7 +287,7 @@ class Http:
 
     def __init__(self, server: Server, **options: Any) -> None:
         with server.loop.running():
-            protocol = server.endpoint.protocol()
+            protocol = Http1Connection(server.endpoint)
         self.server = server
         self.wire = Wire(server.loop, protocol, **options)
 
@@ -370,6 +371,17 @@ class WebSocket(Http):
         self.send(close_frame(1000))
 
 
+class Fallback(OtherServer):
+    """Answers requests to other paths by a function."""
+
+    def __init__(self, answer: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self._answer = answer
+
+    async def handle(self, request: Any) -> Any:
+        return await self._answer(request)
+
+
 class Server:
     """A server on a `Loop`."""
 
@@ -377,6 +389,8 @@ class Server:
         self,
         app: socketio_fast.AsyncServer | socketio_fast.engineio.AsyncServer,
         loop: Loop | None = None,
+        fallback: Callable[[Any], Any] | None = None,
+        other: OtherServer | None = None,
         **options: Any,
     ) -> None:
         self.app = app
@@ -385,7 +399,9 @@ class Server:
         eio = app.eio if isinstance(app, socketio_fast.AsyncServer) else app
         self.engine = eio.engine
         self.path = app.default_path
-        self.endpoint = Endpoint(self.engine, self.loop, self.path, **options)  # type: ignore[arg-type]
+        if fallback is not None:
+            other = Fallback(fallback)
+        self.endpoint = Endpoint(self.engine, self.loop, self.path, other, **options)  # type: ignore[arg-type]
 
     def target(self, transport: str, sid: str | None = None, more: str = "") -> str:
         query = f"{self.path}?EIO=4&transport={transport}{more}"

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from socketio_fast import AsyncServer, Server
-from socketio_fast._core.http.handshake import make_request
-from socketio_fast._core.http.polling import ENCODINGS
+from socketio_fast._core.http.compression import ENCODINGS
+from socketio_fast._core.http.request import make_request
 from socketio_fast.serving.client_files import ClientFiles
 
 SOURCE = b"const io = {};" * 500

@@ -12,8 +12,8 @@ import pytest
 
 import socketio_fast
 from socketio_fast import engineio, testing
-from socketio_fast._core.http.foreign import HostedWebSocket
-from socketio_fast._core.http.handshake import make_request
+from socketio_fast._core.http.foreign import ForeignWebSocket
+from socketio_fast._core.http.request import make_request
 from socketio_fast.threads.loop import LoopThread
 
 TIMEOUT = 10.0
@@ -168,7 +168,7 @@ class Recorded:
     def _connect(self) -> None:
         target = b"/engine.io/?EIO=4&transport=websocket"
         request = make_request("GET", target, [(b"Host", b"x")])
-        self._websocket = HostedWebSocket(self._eio.engine, request, request)
+        self._websocket = ForeignWebSocket(self._eio.engine, request, request)
         self._websocket.begin(lambda: None)
 
     def say(self, text: str) -> None:

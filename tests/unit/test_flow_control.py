@@ -14,8 +14,8 @@ from support.raw import TEXT, frame, request
 from support.sansio import Server
 
 import socketio_fast
-from socketio_fast._core.http.foreign import HostedWebSocket
-from socketio_fast._core.http.handshake import make_request
+from socketio_fast._core.http.foreign import ForeignWebSocket
+from socketio_fast._core.http.request import make_request
 
 
 @pytest.mark.parametrize("revision", [3, 4])
@@ -424,7 +424,7 @@ def test_the_bound_of_incomplete_packets_holds_by_other_transports(
         assert http.post(target, "\x1e".join(["40", text])) == (200, b"ok")
         assert http.post(target, attachment) == (200, b"ok")
     else:
-        hosted = HostedWebSocket(
+        hosted = ForeignWebSocket(
             server.engine, make_request("GET", server.target("websocket").encode()), {}
         )
         hosted.begin(lambda: None)

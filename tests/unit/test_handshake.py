@@ -9,9 +9,10 @@ from support.raw import request
 from support.sansio import Http, make_engine, open_session
 
 from socketio_fast._core.engine.engine import Engine
-from socketio_fast._core.http.handshake import judge, make_request
-from socketio_fast._core.http.http1 import Endpoint
+from socketio_fast._core.http.endpoint import Endpoint
 from socketio_fast._core.http.polling import Polling
+from socketio_fast._core.http.request import make_request
+from socketio_fast._core.testing import judge
 
 Headers = list[tuple[bytes, bytes]]
 

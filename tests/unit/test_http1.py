@@ -12,9 +12,9 @@ import pytest
 from support.raw import chunked, request, upgrade_request
 from support.sansio import PEER, SERVER, Http, Server, errors, make_engine
 
+from socketio_fast._core.http.endpoint import Endpoint, OtherServer
 from socketio_fast._core.http.exchange import Body
-from socketio_fast._core.http.handshake import Request
-from socketio_fast._core.http.http1 import Endpoint
+from socketio_fast._core.http.request import Request
 from socketio_fast.engineio import AsyncServer
 
 POLL = "/engine.io/?EIO=4&transport=polling"
@@ -375,17 +375,15 @@ def test_a_fallback_that_answers_nobody() -> None:
     assert http.wire.take() == b""
 
 
-class Other:
-    """Takes connections over, and notes what it was given of them."""
+class Other(OtherServer):
+    """Takes connections over, and keeps what it is given of them."""
 
     def __init__(self) -> None:
+        super().__init__(takes_connections=True)
         self.got: list[bytes] = []
 
-    def __call__(self, transport: Any, data: bytes, named: Any) -> None:
+    def take_over(self, transport: Any, data: bytes, named: Any) -> None:
         self.got.append(data)
-
-    def environ_source(self, request: Request, websocket: bool) -> Request:
-        return request
 
 
 @pytest.mark.parametrize("before", [1, 16, 40])
@@ -790,7 +788,7 @@ def test_idle_connections_are_closed_and_others_answered() -> None:
     http, _ = parked(server)
     begun = server.http()
     begun.send(b"GET /x HTTP/1.1\r\n")
-    server.endpoint.close_idle()
+    server.endpoint.connections.close_idle()
     assert idle.wire.closed
     assert not http.wire.closed
     (session,) = server.engine.sessions.values()

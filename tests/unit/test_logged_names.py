@@ -11,8 +11,8 @@ from support.sansio import Server
 
 import socketio_fast
 from socketio_fast import engineio
-from socketio_fast._core.http.foreign import HostedExchange
-from socketio_fast._core.http.handshake import make_request
+from socketio_fast._core.http.foreign import ForeignExchange
+from socketio_fast._core.http.request import make_request
 
 EVIL = "a\r\n\x1b[2JERROR b"
 ENCODED = "%61%0d%0a%1b[2JERROR%20b"
@@ -59,7 +59,7 @@ def test_requests_of_hosts(
 ) -> None:
     server = Server(engineio.AsyncServer(logger=logger))
     answers: list[Any] = []
-    HostedExchange(
+    ForeignExchange(
         server.engine,
         make_request("EV\r\nIL", f"/engine.io/{ENCODED}".encode()),
         None,

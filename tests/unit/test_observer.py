@@ -12,11 +12,8 @@ from support.sansio import Server, WebSocket, join, make_engine, open_session, r
 
 import socketio_fast
 from socketio_fast import AsyncServer
-from socketio_fast._core.engine.observer import (
-    ConnectionListener,
-    Observer,
-    RequestHooks,
-)
+from socketio_fast._core.engine.observer import ConnectionListener, Observer
+from socketio_fast._core.engine.request_hooks import RequestHooks
 from socketio_fast._core.engine.session import Session
 from socketio_fast._core.socketio.hub import Namespace
 from socketio_fast._core.socketio.peer import Peer

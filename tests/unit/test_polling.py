@@ -12,12 +12,8 @@ import pytest
 from support.raw import request
 from support.sansio import Http, Server, WebSocket, errors, make_engine
 
-from socketio_fast._core.http.polling import (
-    ENCODINGS,
-    Polling,
-    Responder,
-    accepted_encoding,
-)
+from socketio_fast._core.http.compression import ENCODINGS, accepted_encoding
+from socketio_fast._core.http.polling import Polling, Responder
 from socketio_fast._core.protocol.outgoing import event_packet, message_packet
 from socketio_fast.engineio import AsyncServer
 

@@ -8,11 +8,13 @@ import pytest
 from support.raw import upgrade_request
 from support.sansio import Server, make_engine
 
-from socketio_fast._core.http.handshake import judge, make_request
+from socketio_fast._core.http.request import make_request
+from socketio_fast._core.testing import judge
 from socketio_fast.engineio import AsyncServer
 from socketio_fast.exceptions import ProtocolError
 from socketio_fast.options.config import EngineConfig
-from socketio_fast.serving.proxies import Client, TrustedProxies
+from socketio_fast.serving.proxies import ForwardedClient as Client
+from socketio_fast.serving.proxies import TrustedProxies
 
 PROXY = ("10.0.0.1", 5555)
 TRUSTED = ["10.0.0.0/8", "2001:db8:aaaa::/48"]
@@ -370,7 +372,7 @@ def test_the_environ() -> None:
         ],
         client_address=PROXY,
     )
-    assert request.told() == {}
+    assert request.proxied_environ() == {}
     judge(engine, request)
     told = {
         "REMOTE_ADDR": "2001:db8::7",
@@ -378,5 +380,5 @@ def test_the_environ() -> None:
         "wsgi.url_scheme": "https",
         "HTTP_HOST": "a.example",
     }
-    assert request.told() == told
+    assert request.proxied_environ() == told
     assert {**request.environ(), **told} == request.environ()

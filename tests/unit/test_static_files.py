@@ -11,7 +11,7 @@ from support.sansio import Server
 
 import socketio_fast
 from socketio_fast import AsyncServer
-from socketio_fast._core.http.handshake import make_request
+from socketio_fast._core.http.request import make_request
 from socketio_fast.serving.static import StaticFiles
 
 JS = b"application/javascript"
@@ -38,7 +38,7 @@ async def get(
     mapping: Mapping[str, Any], url: str | bytes, method: str = "GET"
 ) -> tuple[int, bytes, bytes] | None:
     target = url.encode() if isinstance(url, str) else url
-    answer = await StaticFiles(mapping)(make_request(method, target, []))
+    answer = await StaticFiles(mapping).handle(make_request(method, target, []))
     return None if answer is None else answer[:3]
 
 
@@ -214,7 +214,7 @@ async def test_other_methods(root: Path, method: str) -> None:
 
 async def test_the_methods_that_are_allowed_are_named(root: Path) -> None:
     files = StaticFiles({"/s": root / "public"})
-    answer = await files(make_request("POST", b"/s/app.js", []))
+    answer = await files.handle(make_request("POST", b"/s/app.js", []))
     assert answer is not None
     assert answer[3] == b"Allow: GET, HEAD\r\n"
 

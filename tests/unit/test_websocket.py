@@ -20,8 +20,8 @@ from support.raw import (
 )
 from support.sansio import MOMENT, Loop, Server, WebSocket, errors
 
-from socketio_fast._core.http.handshake import make_request
-from socketio_fast._core.http.websocket import subprotocol_header, websocket_key
+from socketio_fast._core.http.request import make_request
+from socketio_fast._core.http.websocket_handshake import subprotocol_line, websocket_key
 from socketio_fast.engineio import AsyncServer
 from socketio_fast.exceptions import ProtocolError
 
@@ -115,7 +115,7 @@ def test_a_key_twice() -> None:
 )
 def test_subprotocols(offered: list[bytes], line: bytes) -> None:
     lines = [(b"sec-websocket-protocol", value) for value in offered]
-    assert subprotocol_header(make_request("GET", b"/", lines)) == line
+    assert subprotocol_line(make_request("GET", b"/", lines)) == line
 
 
 def test_what_is_sent_in_a_pass_leaves_at_its_end_in_one_write() -> None:

@@ -1,11 +1,8 @@
 # The abstract classes between sessions, transports, handlers and the engine.
 from socketio_fast._core.engine.deadlines cimport Deadline, Timed
-from socketio_fast._core.engine.observer cimport (
-    ConnectionListener,
-    Observer,
-    RequestHooks,
-)
+from socketio_fast._core.engine.observer cimport ConnectionListener, Observer
 from socketio_fast._core.engine.rate_limits cimport Limits, Visitor
+from socketio_fast._core.engine.request_hooks cimport RequestHooks
 from socketio_fast._core.engine.runner cimport Runner
 from socketio_fast._core.engine.writer cimport Flusher
 from socketio_fast._core.protocol.deflate cimport Extension

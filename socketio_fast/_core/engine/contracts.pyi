@@ -9,12 +9,9 @@ from typing_extensions import disjoint_base
 
 from socketio_fast._core.engine.deadlines import Timed
 from socketio_fast._core.engine.engine import Engine
-from socketio_fast._core.engine.observer import (
-    ConnectionListener,
-    Observer,
-    RequestHooks,
-)
+from socketio_fast._core.engine.observer import ConnectionListener, Observer
 from socketio_fast._core.engine.rate_limits import Limits
+from socketio_fast._core.engine.request_hooks import RequestHooks
 from socketio_fast._core.engine.runner import Runner
 from socketio_fast._core.engine.session import Session
 from socketio_fast._core.engine.writer import Flusher

@@ -32,11 +32,3 @@ cdef class ConnectionListener:
     cpdef void upgrading(self, str transport) except *
     cpdef void upgraded(self, str transport) except *
     cpdef void closed(self, str reason) except *
-
-
-cdef class RequestHooks:
-    cdef public bint every_request  # not only the first request of each client
-
-    cpdef void failed(self, dict environ, int code, str message, dict context) except *
-    cpdef void opened(self, object session) except *
-    cpdef void slow(self, str sid, Py_ssize_t size) except *

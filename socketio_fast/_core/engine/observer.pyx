@@ -1,12 +1,10 @@
-"""Who is told what happens: in a server, on a connection, and to requests.
+"""Who is told what happens in a server and on a connection.
 
 The layers above call these objects, if there are any. Where there is none, that costs a
 comparison with None: for an `Observer` at each packet that is received, each emit(),
 and each client that comes or goes (a broadcast is told once, not once for each
-recipient); for a `ConnectionListener` at each packet; for `RequestHooks` at each
-request and session.
+recipient); for a `ConnectionListener` at each packet.
 """
-import cython
 
 
 cdef class Observer:
@@ -91,46 +89,3 @@ cdef class ConnectionListener:
 
     cpdef void closed(self, str reason) except *:
         """The session is over. Nothing is told afterwards."""
-
-
-cdef class RequestHooks:
-    """What an application wants to know and decide of requests: `Engine.hooks`.
-
-    Subclasses implement the methods that they want. A refusal has these attributes:
-    `code` and `status` (ints), `context` (a dict), `text` (bytes, inside the quotes of
-    a JSON string) and `lines` (bytes, header lines, each with its CRLF).
-    """
-
-    def new_headers(self):
-        """Return the headers of a response, which has none yet. Their `lines()` returns
-        header lines, bytes, each with its CRLF."""
-        return _NoHeaders()
-
-    async def run_middlewares(self, dict environ, headers):
-        """Run the middlewares on a request. Returns None, or the refusal of one."""
-
-    async def allow(self, dict environ):
-        """Decide whether a client may connect. Returns None, or a refusal."""
-
-    async def new_id(self, dict environ):
-        """Return an id of a new session, or None for one of the server's; and None, or
-        a refusal."""
-        return None, None
-
-    async def on_headers(self, headers, dict environ, bint first):
-        """Change the headers of a response; `first`: it is the first to its client."""
-
-    cpdef void failed(self, dict environ, int code, str message, dict context) except *:
-        """A request was refused, with this code of Engine.IO."""
-
-    cpdef void opened(self, object session) except *:
-        """A session was accepted; it may be closed here."""
-
-    cpdef void slow(self, str sid, Py_ssize_t size) except *:
-        """`size` bytes wait for a client, more than the high-water mark."""
-
-
-@cython.final
-cdef class _NoHeaders:
-    def lines(self):
-        return b""

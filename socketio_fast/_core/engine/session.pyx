@@ -48,11 +48,8 @@ from socketio_fast._core.engine.heartbeat cimport (
     start_heartbeat,
 )
 from socketio_fast._core.engine.inflow cimport Flow
-from socketio_fast._core.engine.observer cimport (
-    ConnectionListener,
-    Observer,
-    RequestHooks,
-)
+from socketio_fast._core.engine.observer cimport ConnectionListener, Observer
+from socketio_fast._core.engine.request_hooks cimport RequestHooks
 from socketio_fast._core.engine.outflow cimport Outflow, count_dropped
 from socketio_fast._core.engine.session_api cimport SessionApi
 from socketio_fast._core.engine.upgrade cimport Upgrade

@@ -1,6 +1,7 @@
 # One HTTP request to Engine.IO, of whatever server has received it, and its response.
-from socketio_fast._core.http.handshake cimport Admission, Request
+from socketio_fast._core.http.admission cimport Admission
 from socketio_fast._core.http.polling cimport Polling, Responder
+from socketio_fast._core.http.request cimport Request
 from socketio_fast._core.engine.contracts cimport EngineBase as Engine
 
 

@@ -2,8 +2,8 @@ from typing import final
 
 from typing_extensions import disjoint_base
 
-from socketio_fast._core.http.handshake import Request
 from socketio_fast._core.http.polling import Responder
+from socketio_fast._core.http.request import Request
 
 @final
 class Body:

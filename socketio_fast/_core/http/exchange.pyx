@@ -2,9 +2,10 @@
 import cython
 from cpython.bytes cimport PyBytes_GET_SIZE
 
-from socketio_fast._core.http.handshake cimport Admission, cookie_header
+from socketio_fast._core.http.admission cimport Admission, cookie_line
 from socketio_fast._core.protocol.jsonp cimport script_head
 from socketio_fast._core.http.polling cimport Polling, Responder
+from socketio_fast._core.http.request cimport Request
 from socketio_fast._core.engine.contracts cimport (
     JSONP,
     REVISION_3,
@@ -88,7 +89,7 @@ cdef class Exchange(Responder):
             if a.dialect & JSONP:
                 polling.jsonp = script_head(self.request.parameter(b"j"))
             session = engine.new_session(a.visitor, a.dialect, a.id)
-            self.headers = self.headers + cookie_header(engine, session)
+            self.headers = self.headers + cookie_line(engine, session)
             self.polling = polling
             session.open(polling, self.environ_source)
         else:

@@ -5,9 +5,10 @@ from typing import Protocol, final
 from socketio_fast._core.engine.contracts import GOING_AWAY as GOING_AWAY
 from socketio_fast._core.engine.contracts import Transport
 from socketio_fast._core.engine.engine import Engine
+from socketio_fast._core.http.admission import Admission
+from socketio_fast._core.http.connections import Connections
 from socketio_fast._core.http.exchange import Exchange
-from socketio_fast._core.http.handshake import Admission, Request
-from socketio_fast._core.http.websocket import Connections
+from socketio_fast._core.http.request import Request
 from socketio_fast._core.protocol.outgoing import Outgoing
 
 class _EnvironSource(Protocol):
@@ -16,7 +17,7 @@ class _EnvironSource(Protocol):
 _Headers = list[tuple[bytes, bytes]]
 
 @final
-class HostedExchange(Exchange):
+class ForeignExchange(Exchange):
     def __init__(
         self,
         engine: Engine,
@@ -34,7 +35,7 @@ class HostedExchange(Exchange):
     ) -> int: ...
 
 @final
-class HostedWebSocket(Transport):
+class ForeignWebSocket(Transport):
     def __init__(
         self,
         engine: Engine,

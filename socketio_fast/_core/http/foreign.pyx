@@ -1,8 +1,8 @@
-"""Engine.IO inside another server: ASGI, WSGI, aiohttp, and others.
+"""Engine.IO inside a foreign server: ASGI, WSGI, aiohttp, and others.
 
-Such a server has parsed an HTTP request already, and speaks WebSocket itself; it gives
-requests and messages, and takes responses and messages. Where it lets go of a socket,
-`adopt_connection()` makes a WebSocket of our own of it.
+A foreign server has parsed the HTTP request, and speaks WebSocket itself. Here its
+requests and messages come in, and responses and messages go out. If the server gives
+its socket away, `adopt_connection()` makes a `WebSocket` of the socket.
 
 Everything here runs on the event loop that the engine is bound to.
 """
@@ -11,15 +11,19 @@ from collections import deque
 import cython
 from cpython.bytes cimport PyBytes_GET_SIZE
 
-from socketio_fast._core.protocol.deflate cimport Deflate
-from socketio_fast._core.http.exchange cimport Exchange
-from socketio_fast._core.http.handshake cimport (
+from socketio_fast._core.http.admission cimport (
     Admission,
-    Request,
     admit,
-    cookie_header,
-    no_websocket,
+    cookie_line,
     tell_refusal,
+)
+from socketio_fast._core.http.connections cimport Connections
+from socketio_fast._core.http.exchange cimport Exchange
+from socketio_fast._core.http.request cimport Request
+from socketio_fast._core.http.websocket_handshake cimport (
+    begin_handshake,
+    subprotocol_line,
+    switch_protocols,
 )
 from socketio_fast._core.protocol.outgoing cimport (
     MESSAGES_3,
@@ -34,13 +38,6 @@ from socketio_fast._core.engine.contracts cimport (
     SessionBase as Session,
 )
 from socketio_fast._core.engine.message_transport cimport MessageTransport
-from socketio_fast._core.http.websocket cimport (
-    Connections,
-    adopt,
-    negotiated,
-    subprotocol_header,
-    websocket_key,
-)
 from socketio_fast._core.engine.writer cimport Writer
 
 from socketio_fast._core.engine.contracts import GOING_AWAY
@@ -65,18 +62,18 @@ cdef list _pairs(bytes lines):
 
 
 @cython.final
-cdef class HostedExchange(Exchange):
-    """One HTTP request for Engine.IO that another server has received.
+cdef class ForeignExchange(Exchange):
+    """One HTTP request to Engine.IO that a foreign server has received.
 
     Args:
         engine: The Engine.IO engine.
         request: The request, without its body.
-        environ_source: Has `environ()`, that of a new session.
-        answer: Called once with the response: its status, a list of header pairs
+        environ_source: Its `environ()` makes the environ of a new session.
+        answer: Is called once with the response: the status, a list of header pairs
             (bytes, names in lower case), and the body, bytes.
-        polling_only: Whether that server cannot open a WebSocket, so that a client is
-            not offered one.
-        admission: What `consider()` says of a request that is `hooked()`.
+        polling_only: Whether the server cannot open WebSockets. A client is not told to
+            upgrade then.
+        admission: The result of `consider()` for a request that is `hooked()`.
     """
 
     def __init__(
@@ -94,7 +91,8 @@ cdef class HostedExchange(Exchange):
         self._answer = answer
 
     def begin(self):
-        """Judge the request. True: it waits for its body, `finish()` comes."""
+        """Judge the request. Returns whether its body must be read and given to
+        `finish()`; if not, the response comes without it."""
         cdef Admission a
         try:
             a = self.admission
@@ -107,7 +105,7 @@ cdef class HostedExchange(Exchange):
         return self.wants_body
 
     def finish(self, bytes body not None):
-        """The whole body of the request."""
+        """The body of the request has come completely."""
         if PyBytes_GET_SIZE(body) > self.engine.max_payload:
             self.too_large(self.engine)
             return
@@ -117,7 +115,7 @@ cdef class HostedExchange(Exchange):
             self._fail(exc)
 
     def lost(self):
-        """The client has gone without waiting for the response."""
+        """The connection was lost before the response was sent."""
         polling, self.polling = self.polling, None
         self._answer = None
         if polling is not None:
@@ -161,20 +159,24 @@ cdef class HostedExchange(Exchange):
 
 
 @cython.final
-cdef class HostedWebSocket(MessageTransport):
-    """A WebSocket for Engine.IO that another server speaks, or a WebTransport session.
+cdef class ForeignWebSocket(MessageTransport):
+    """A WebSocket that a foreign server speaks, or a WebTransport session.
 
-    The host looks at `status`: other than 101, it refuses with `body`. Else it accepts
-    with `headers`, calls `begin()`, gives `receive()` what comes, sends what `take()`
-    gives whenever it is woken, closes with `code` when `take()` gives None while
-    `closing`, and calls `lost()` at the end. While `room` is a Future it receives
-    nothing more, before that is done.
+    What the server does:
+
+    1. It looks at `status`. If that is not 101, it refuses the client with `body`.
+    2. It accepts the client with `headers`, and calls `begin()`.
+    3. It gives each message of the client to `receive()`. While `room` is a Future, it
+       receives nothing more until that is done.
+    4. When it is woken, it sends what `take()` returns, until that is None. If
+       `closing` is true then, it closes the WebSocket with the code `code`.
+    5. It calls `lost()` at the end.
 
     Args:
         engine: The Engine.IO engine.
         request: The handshake request.
-        environ_source: Has `environ()`, that of a new session.
-        admission: What `consider()` says of a request that is `hooked()`.
+        environ_source: Its `environ()` makes the environ of a new session.
+        admission: The result of `consider()` for a request that is `hooked()`.
     """
 
     def __init__(
@@ -188,7 +190,7 @@ cdef class HostedWebSocket(MessageTransport):
         self.engine = engine
         self.request = request
         self.environ_source = environ_source
-        self.pending = deque()
+        self.queued = deque()
         try:
             a = admission
             if a is None:
@@ -209,29 +211,30 @@ cdef class HostedWebSocket(MessageTransport):
         if a.session is None:
             self.is_new = True
             self.joining = engine.new_session(a.visitor, a.dialect, a.id)
-            a.headers = a.headers + cookie_header(engine, self.joining)
+            a.headers = a.headers + cookie_line(engine, self.joining)
         self.headers = _pairs(a.headers)
 
     @property
     def subprotocol(self):
         """The subprotocol that the response chooses, a str, or None."""
-        cdef bytes line = subprotocol_header(self.request)
+        cdef bytes line = subprotocol_line(self.request)
         return line[24:-2].decode("latin-1") if line else None
 
     def begin(self, wake):
-        """The host has accepted; it is to call `take()` when `wake()` is called."""
+        """The server has accepted the client. `wake()` is called when `take()` has
+        something to send."""
         cdef Session session = self.joining
         self.joining = None
         self._wake = wake
         if self.is_new:
             session.open(self, self.environ_source)
         elif not session.begin_upgrade(self):
-            # It has a WebSocket, or another one tries.
+            # The session has a WebSocket, or another one is upgrading it.
             self._close(None)
         self.request = self.environ_source = None
 
     def receive(self, data):
-        """A message of the client: str or bytes."""
+        """The client has sent a message, str or bytes-like."""
         cdef const char *p
         cdef Py_ssize_t n
         if self.closing:
@@ -255,7 +258,7 @@ cdef class HostedWebSocket(MessageTransport):
             )
 
     def fail(self, exc):
-        """The client broke a rule: its session ends."""
+        """The client has broken a rule of the protocol: close its session."""
         cdef Session session = self.session
         if session is None or session.probe is self:
             self._close(exc.code if isinstance(exc, ProtocolError) else None)
@@ -263,7 +266,7 @@ cdef class HostedWebSocket(MessageTransport):
             session.on_error(exc)
 
     def take(self):
-        """The next message to send, str or bytes; None if there is none now."""
+        """The next message to send, str or bytes; None: there is none at the moment."""
         cdef Outgoing m = self.current
         cdef Session session = self.session
         cdef list messages
@@ -272,13 +275,13 @@ cdef class HostedWebSocket(MessageTransport):
             if self.position < len(messages):
                 self.position += 1
                 return messages[self.position - 1]
-            self.pending_bytes -= m.size()
+            self.queued_bytes -= m.size()
             self.current = None
             if session is not None:
                 session.flushed()
-        if not self.pending:
+        if not self.queued:
             return None
-        self.current = self.pending.popleft()
+        self.current = self.queued.popleft()
         self.position = 1
         return self._messages(self.current)[0]
 
@@ -290,12 +293,12 @@ cdef class HostedWebSocket(MessageTransport):
         return m.rendering(MESSAGES_BASE64) if self.dialect else m.messages()
 
     def lost(self):
-        """The connection has gone, or is about to."""
+        """The connection was lost, or is being closed."""
         cdef Session session = self.session
         self.closing = True
         self.resume()
         self._wake = self.session = self.current = None
-        self.pending.clear()
+        self.queued.clear()
         if session is not None:
             session.on_transport_close(self, "transport close")
 
@@ -304,9 +307,9 @@ cdef class HostedWebSocket(MessageTransport):
     cpdef int send(self, Outgoing m) except -1:
         if self.closing:
             return 0
-        self.pending.append(m)
-        self.pending_bytes += m.size()
-        if self.pending_bytes > self.engine.high_water_mark:
+        self.queued.append(m)
+        self.queued_bytes += m.size()
+        if self.queued_bytes > self.engine.high_water_mark:
             if self.session is not None:
                 self.engine.overflow(self.session)
         return self._mark()
@@ -362,7 +365,7 @@ cdef class HostedWebSocket(MessageTransport):
         return []
 
     cpdef Py_ssize_t buffered(self) except -1:
-        return self.pending_bytes
+        return self.queued_bytes
 
 
 def adopt_connection(
@@ -370,48 +373,27 @@ def adopt_connection(
     bint secure,
     Connections connections not None, Admission admission=None,
 ):
-    """Make a WebSocket of a connection whose handshake request has been read.
+    """Make a `WebSocket` of a connection whose handshake request has been read.
 
     Args:
         engine: The Engine.IO engine.
         request: The handshake request.
-        environ_source: Has `environ()`, that of a new session.
-        transport: Of the event loop that the engine is bound to.
+        environ_source: Its `environ()` makes the environ of a new session.
+        transport: The transport, of the event loop that the engine is bound to.
         secure: Whether it has TLS.
-        connections: Where the WebSocket is while it is open.
-        admission: What `consider()` says of a request that is `hooked()`.
+        connections: The WebSocket is one of these while it is open.
+        admission: The result of `consider()` for a request that is `hooked()`.
 
     Returns:
-        None; or, if it is refused, the status, header pairs and body for the host to
-        answer with.
+        None; if the request is refused, the status, header pairs and body of the
+        response that the server must send.
     """
     cdef Admission a = admission
-    cdef Session session
-    cdef bytes key
-    cdef Deflate deflate
     if a is None:
         a = admit(engine, request, True)
         tell_refusal(engine, request, a)
-    session = a.session
-    if a.environ_source is not None:
-        environ_source = a.environ_source
+    a = begin_handshake(engine, request, a, environ_source)
     if a.status:
         return a.status, [(b"content-type", JSON), *_pairs(a.headers)], a.body
-    try:
-        key = websocket_key(request)
-        deflate = negotiated(engine, request)
-    except ProtocolError as exc:
-        a = no_websocket(engine, request, exc)
-        return a.status, [(b"content-type", JSON)], a.body
-    a.headers = a.headers + subprotocol_header(request)
-    if session is None:
-        session = engine.new_session(a.visitor, a.dialect, a.id)
-        a.headers = a.headers + cookie_header(engine, session)
-    else:
-        environ_source = None
-    adopt(
-        Writer(engine, transport, secure), engine, session, environ_source, key,
-        a.headers,
-        b"", connections, deflate,
-    )
+    switch_protocols(engine, a, Writer(engine, transport, secure), b"", connections)
     return None

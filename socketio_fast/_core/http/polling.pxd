@@ -1,4 +1,4 @@
-# HTTP long-polling, of whatever speaks HTTP: the transport, and what it answers to.
+# The HTTP long-polling transport, and the requests that it answers.
 from socketio_fast._core.protocol.outgoing cimport Outgoing
 from socketio_fast._core.engine.contracts cimport (
     EngineBase as Engine,
@@ -8,7 +8,7 @@ from socketio_fast._core.engine.message_transport cimport MessageTransport
 
 
 cdef class Responder:
-    # One HTTP request that wants one response. Implemented by http1.
+    # One HTTP request, which must get one response. See exchange.
     cpdef int respond(
         self, int status, bytes content_type, bytes body, bytes headers
     ) except -1
@@ -18,21 +18,21 @@ cdef class Responder:
 cdef class Polling(MessageTransport):
     cdef:
         Engine engine
-        Responder poll          # the GET that waits
-        Responder post          # the POST that has begun and has no answer yet
-        # Its body while the session is paused, unread from `rest_at` on; else None.
+        Responder poll          # the GET that waits for something to send
+        Responder post          # the POST that has no answer yet
+        # Its body, not read from `rest_at` on; None unless the session is paused.
         bytes rest
         Py_ssize_t rest_at
-        list pending            # Outgoing
-        Py_ssize_t pending_bytes
-        bytes jsonp             # what scripts begin with; None without JSONP
-        bint marked             # flush() is coming
-        bint closing            # a close packet ends what is pending
-        bint discarded          # a WebSocket has taken over
-        bint refused            # by the handler
-        bint in_message         # what is read is a message, not a packet of Engine.IO
-        bint opens              # the next answer is the handshake's, of revision 3
-        Py_ssize_t max_answer   # packets of an answer; 0: all there are
+        list queued             # Outgoing, which no GET has taken
+        Py_ssize_t queued_bytes
+        bytes jsonp             # the beginning of a script; None: no JSONP
+        bint marked             # the engine will call flush()
+        bint closing            # a close packet follows what is queued
+        bint discarded          # a WebSocket has replaced this transport
+        bint refused            # by the application's handler
+        bint in_message         # the packet being read is a message
+        bint opens              # the next answer opens a session of revision 3
+        Py_ssize_t max_answer   # packets that an answer may have; 0: any number
 
     cdef int on_poll(self, Responder responder) except -1
     cdef int on_post(self, Responder responder) except -1

@@ -1,15 +1,14 @@
-"""HTTP long-polling.
+"""The HTTP long-polling transport.
 
-A GET waits until there is something, and takes all there is. A POST delivers. One of
-each at a time: another one breaks the protocol and closes the session. What is sent in
-one pass of the loop leaves in one payload.
+A GET waits until there is something to send, and is answered with all of it. A POST
+brings packets of the client. A session has one of each at a time: a second one breaks
+the protocol, and closes the session. What is sent in one pass of the event loop leaves
+in one payload.
 """
-import gzip
-import zlib
-
 import cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
+from socketio_fast._core.http.compression cimport compressed
 from socketio_fast._core.protocol.eio cimport (
     PacketView,
     count_packets,
@@ -34,27 +33,16 @@ from socketio_fast._core.engine.contracts cimport (
 )
 from socketio_fast._core.engine.message_transport cimport MessageTransport
 
+from socketio_fast._core.http.compression import accepted_encoding
 from socketio_fast.exceptions import LimitError, PacketError, ProtocolError
-
-try:
-    import brotli
-except ImportError:
-    try:
-        import brotlicffi as brotli
-    except ImportError:
-        brotli = None
-
-# What responses can be encoded with, the best first.
-ENCODINGS = (
-    (b"gzip", b"deflate") if brotli is None else (b"br", b"gzip", b"deflate")
-)
 
 cdef Outgoing NOOP = control(b"6")
 cdef Outgoing CLOSE = control(b"1")
 cdef bytes PLAIN = b"text/plain; charset=UTF-8"
 cdef bytes BINARY = b"application/octet-stream"
 cdef bytes SCRIPT = b"text/javascript; charset=UTF-8"
-# Not text/plain, which makes some browsers offer a download.
+# For "ok", as in the reference implementation: some browsers offer text/plain as a
+# download.
 cdef bytes HTML = b"text/html"
 cdef bytes TEXT = b"text/plain"
 cdef bytes JSON = b"application/json"
@@ -64,16 +52,16 @@ cdef bytes NO_SNIFFING = b"X-Content-Type-Options: nosniff\r\n"
 
 
 cdef class Responder:
-    """One HTTP request that wants one response. Abstract."""
+    """One HTTP request, which must get one response. Abstract."""
 
     cpdef int respond(
         self, int status, bytes content_type, bytes body, bytes headers
     ) except -1:
-        """Answer; `headers` are further header lines, each with its CRLF."""
+        """Send the response; `headers` are further lines, each with its CRLF."""
         raise NotImplementedError
 
     cpdef bytes header(self, bytes name):
-        """The value of a request header (name in lower case), None without it."""
+        """The value of a request header (name in lower case); None: it was not sent."""
         raise NotImplementedError
 
 
@@ -85,14 +73,14 @@ cdef class Polling(MessageTransport):
 
     def __cinit__(self, Engine engine not None):
         self.engine = engine
-        self.pending = []
+        self.queued = []
 
     # From session.
 
     cpdef int send(self, Outgoing m) except -1:
-        self.pending.append(m)
-        self.pending_bytes += self._size(m)
-        if self.pending_bytes > self.engine.high_water_mark:
+        self.queued.append(m)
+        self.queued_bytes += self._size(m)
+        if self.queued_bytes > self.engine.high_water_mark:
             if self.session is not None:
                 self.engine.overflow(self.session)
         if self.poll is not None and not self.marked:
@@ -105,22 +93,22 @@ cdef class Polling(MessageTransport):
 
     cpdef int flush(self) except -1:
         self.marked = False
-        if self.poll is not None and (self.pending or self.closing):
+        if self.poll is not None and (self.queued or self.closing):
             self._take()
         return 0
 
     cdef int _take(self) except -1:
-        """Answer the GET with all there is, or with as much as its client takes.
+        """Answer the GET with the queued messages, as many as its client accepts.
 
-        With a close packet the session ends.
+        The answer that carries the close packet ends the session.
         """
         cdef Session session = self.session
-        cdef list messages = self.pending
+        cdef list messages = self.queued
         cdef Py_ssize_t most = self.max_answer
         cdef bint last
         if self.opens:
-            # Of revision 3: the open packet, and an initial one, as in the reference
-            # implementation; old clients read nothing behind it.
+            # The first answer in revision 3 has the open packet, and the initial one,
+            # as in the reference implementation: old clients read no more of it.
             self.opens = False
             most = 1 if self.engine.initial_packet is None else 2
         if self.closing:
@@ -128,11 +116,11 @@ cdef class Polling(MessageTransport):
         if most and _count(messages) > most:
             messages = self._take_some(most)
         else:
-            self.pending = []
-            self.pending_bytes = 0
-        last = self.closing and not self.pending
+            self.queued = []
+            self.queued_bytes = 0
+        last = self.closing and not self.queued
         if self.closing and not last:
-            self.pending.pop()  # the close packet comes at the end again
+            self.queued.pop()  # the close packet; _take() appends it again
         self._answer(messages)
         if session is not None:
             session.flushed()
@@ -143,28 +131,30 @@ cdef class Polling(MessageTransport):
         return 0
 
     cdef list _take_some(self, Py_ssize_t most):
-        """So many packets, of those that wait."""
-        cdef list taken = [], pending = self.pending, parts
+        """Take `most` packets from the queue; there are more. A message of several
+        packets may be split."""
+        cdef list taken = [], queued = self.queued, parts
         cdef Py_ssize_t left = most
-        cdef Outgoing m = pending[0]
+        cdef Outgoing m = queued[0]
         while m.count() <= left:
             left -= m.count()
-            self.pending_bytes -= self._size(m)
+            self.queued_bytes -= self._size(m)
             taken.append(m)
-            m = pending[len(taken)]
+            m = queued[len(taken)]
         parts = m.apart() if left else [m]
-        self.pending_bytes -= self._size(m)
-        pending[:len(taken) + 1] = parts[left:]
+        self.queued_bytes -= self._size(m)
+        queued[:len(taken) + 1] = parts[left:]
         taken += parts[:left]
         for m in parts[left:]:
-            self.pending_bytes += self._size(m)
+            self.queued_bytes += self._size(m)
         return taken
 
     cdef int part(self) except -1:
         return self.flush()
 
     cpdef int close(self) except -1:
-        # Without a GET that waits, the next one gets it; the session has a deadline.
+        # If no GET waits, the next one gets the close packet. If none comes, a deadline
+        # ends the session.
         self.closing = True
         if self.rest is not None:
             self._let_go(200, HTML, b"ok")
@@ -186,7 +176,7 @@ cdef class Polling(MessageTransport):
         return 0
 
     cpdef int abort(self, object code) except -1:
-        self.pending = []
+        self.queued = []
         self.opens = False
         self.closing = self.discarded = True
         if self.poll is not None:
@@ -203,37 +193,38 @@ cdef class Polling(MessageTransport):
 
     cpdef int release(self) except -1:
         if self.poll is not None:
-            if self.pending:
+            if self.queued:
                 self._take()
             else:
                 self._answer([NOOP])
         return 0
 
     cpdef list handover(self):
-        cdef list pending
-        # What it has sent by this transport comes before what it sends by the other.
+        cdef list queued
+        # What the client has sent by this transport is read before what it sends by the
+        # WebSocket.
         self._read_rest(True)
-        pending = self.pending
-        self.pending = []
+        queued = self.queued
+        self.queued = []
         self.discarded = True
         if self.poll is not None:
             self._answer([NOOP])
-        return pending
+        return queued
 
     cpdef Py_ssize_t buffered(self) except -1:
-        return self.pending_bytes
+        return self.queued_bytes
 
     cpdef bint writable(self) except -1:
         return self.poll is not None
 
     cdef bint settled(self) except -1:
-        # What is pending needs a GET to leave by, a POST its answer.
-        return self.post is None and (self.poll is not None or not self.pending)
+        # Queued messages need a GET, and a POST needs its answer.
+        return self.post is None and (self.poll is not None or not self.queued)
 
     # From HTTP.
 
     cdef int on_poll(self, Responder responder) except -1:
-        """A GET."""
+        """A GET has come."""
         if self.refused:
             responder.respond(403, JSON, b'{"code":4,"message":"Forbidden"}', b"")
             return 0
@@ -241,12 +232,13 @@ cdef class Polling(MessageTransport):
             self._overlap(responder, "GET")
             return 0
         self.poll = responder
-        if self.pending or self.closing:
+        if self.queued or self.closing:
             self._take()
         return 0
 
     cdef int on_post(self, Responder responder) except -1:
-        """A POST has begun; its body is still to come. False if it may not."""
+        """The head of a POST has come. Returns whether its body is to be read; if not,
+        it has been answered."""
         if self.post is not None:
             self._overlap(responder, "POST")
             return False
@@ -260,7 +252,7 @@ cdef class Polling(MessageTransport):
         return True
 
     cdef int on_body(self, Responder responder, bytes body) except -1:
-        """The POST has come whole."""
+        """The body of the POST has come completely."""
         cdef Session session = self.session
         if session is None:
             self.post = None
@@ -281,9 +273,10 @@ cdef class Polling(MessageTransport):
         return self._take_post(body, 0, False)
 
     cdef int _take_post(self, bytes body, Py_ssize_t at, bint whole) except -1:
-        """Take the packets of a POST from `at` on, and answer it.
+        """Read the packets of a POST from `at` on, and answer the POST.
 
-        Both wait while the session is paused, unless the `whole` is to be read now.
+        While the session is paused, the rest of the packets and the answer are delayed.
+        `whole`: all packets are read now.
         """
         cdef Session session = self.session
         cdef Responder post = self.post
@@ -297,7 +290,8 @@ cdef class Polling(MessageTransport):
                 at = self._read(body, at, whole)
         except BaseException as exc:
             if self.in_message and isinstance(exc, ProtocolError):
-                # As in the reference implementation: what is queued reaches the client.
+                # As in the reference implementation, messages that are queued still
+                # reach the client.
                 session.on_bad_message(exc)
                 return post.respond(200, HTML, b"ok", self._headers(post))
             session.on_error(exc)
@@ -321,8 +315,7 @@ cdef class Polling(MessageTransport):
         return self._let_go(200, HTML, b"ok")
 
     cdef int _let_go(self, int status, bytes content_type, bytes text) except -1:
-        """Answer a POST of which nothing more is read: it waits for that, or its body
-        has not all come."""
+        """Answer a POST of which nothing more is read."""
         cdef Responder post = self.post
         self.post = self.rest = None
         if post is not None:
@@ -330,8 +323,8 @@ cdef class Polling(MessageTransport):
         return 0
 
     cdef Py_ssize_t _read(self, bytes body, Py_ssize_t at, bint whole) except -1:
-        """Take packets from `at` on; returns how far, which is not to the end where the
-        session pauses."""
+        """Read packets of a payload from `at` on; returns up to where. That is not the
+        end if the session pauses."""
         cdef Session session = self.session
         cdef const char *start = PyBytes_AS_STRING(body)
         cdef const char *p = start + at
@@ -355,7 +348,10 @@ cdef class Polling(MessageTransport):
     cdef Py_ssize_t _read_3(
         self, bytes body, Py_ssize_t at, bint binary, bint whole
     ) except -1:
-        """The same of a payload of revision 3; packets are as over WebSocket."""
+        """Read packets of a payload of revision 3, text or `binary`; see _read().
+
+        Packets of revision 3 are the same as over WebSocket.
+        """
         cdef Session session = self.session
         cdef const char *start = PyBytes_AS_STRING(body)
         cdef const char *p = start + at
@@ -417,12 +413,13 @@ cdef class Polling(MessageTransport):
         responder.respond(400, JSON, b'{"code":3,"message":"Bad request"}', b"")
 
     cdef bytes _headers(self, Responder responder):
-        """Header lines of responses to old clients."""
+        """Header lines for the response to an old client."""
         cdef bytes agent
         if not self.dialect:
             return b""
         agent = responder.header(b"user-agent") or b""
-        # Its filter took such responses for an attack (reference implementation).
+        # The filter of Internet Explorer takes such responses for an attack, so the
+        # reference implementation switches it off.
         if b";MSIE" in agent or b"Trident/" in agent:
             return NO_FILTER
         return b""
@@ -438,7 +435,7 @@ cdef class Polling(MessageTransport):
         return b"".join([m.rendering(TEXT_PAYLOAD_3) for m in messages])
 
     cdef bint _wants_binary(self, list messages) except -1:
-        """Whether the client of revision 3 gets these in a binary payload."""
+        """Whether a client of revision 3 gets these messages in a binary payload."""
         cdef Outgoing m
         if not self.dialect & BASE64:
             for m in messages:
@@ -472,7 +469,7 @@ cdef class Polling(MessageTransport):
 
 
 cdef Py_ssize_t _count(list messages) except -1:
-    """How many packets these are."""
+    """How many packets the messages have."""
     cdef Outgoing m
     cdef Py_ssize_t count = 0
     for m in messages:
@@ -487,42 +484,3 @@ cdef bint may_compress(list messages) except -1:
         if m.plain:
             return False
     return True
-
-
-cpdef bytes compressed(bytes body, bytes encoding):
-    """A body of a response in one of `ENCODINGS`."""
-    if encoding == b"br":
-        return brotli.compress(body, quality=5)
-    if encoding == b"gzip":
-        return gzip.compress(body, 6, mtime=0)
-    return zlib.compress(body)
-
-
-def accepted_encoding(bytes accept, tuple encodings=ENCODINGS):
-    """Which of `encodings` an Accept-Encoding prefers (RFC 9110, 12.5.3).
-
-    None if it accepts none of them, or there is no such header.
-    """
-    if accept is None:
-        return None
-    weights = {}
-    for item in accept.lower().split(b","):
-        name, _, parameters = item.partition(b";")
-        weight = 1.0
-        key, _, value = parameters.strip().partition(b"=")
-        if key.strip() == b"q":
-            try:
-                weight = float(value)
-            except ValueError:
-                weight = 0.0
-        weights[name.strip()] = weight
-    default = weights.get(b"*", 0.0)
-    best, chosen = 0.0, None
-    for name in encodings:
-        weight = weights.get(name, default)
-        if weight > best:
-            best, chosen = weight, name
-    # `identity` may be preferred, with a greater weight.
-    if weights.get(b"identity", 0.0) > best:
-        return None
-    return chosen

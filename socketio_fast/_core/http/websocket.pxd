@@ -1,7 +1,7 @@
-# WebSocket connections: the transport, and the adoption of a socket from HTTP.
+# The WebSocket transport: frames in and out.
 from socketio_fast._core.engine.deadlines cimport Deadline
 from socketio_fast._core.protocol.deflate cimport Deflate
-from socketio_fast._core.http.handshake cimport Request
+from socketio_fast._core.http.connections cimport Connections
 from socketio_fast._core.protocol.outgoing cimport Outgoing
 from socketio_fast._core.engine.contracts cimport (
     EngineBase as Engine,
@@ -10,16 +10,6 @@ from socketio_fast._core.engine.contracts cimport (
 from socketio_fast._core.engine.message_transport cimport MessageTransport
 from socketio_fast._core.protocol.wire cimport sf_frame, sf_utf8
 from socketio_fast._core.engine.writer cimport Writer
-
-
-cdef class Connections:
-    # The open connections of a server, HTTP or WebSocket.
-    cdef:
-        readonly set open
-        object waiter               # a Future of somebody who waits for none
-
-    cdef int add(self, object connection) except -1
-    cdef int discard(self, object connection) except -1
 
 
 cdef class WebSocket(MessageTransport):
@@ -41,7 +31,13 @@ cdef class WebSocket(MessageTransport):
         bint dead                   # nothing is read any more
         bint paused                 # nothing is read for now
 
-    cdef int begin(self, Session session, object environ_source) except -1
+    @staticmethod
+    cdef WebSocket new(
+        Engine engine, Writer writer, Deflate deflate, Connections connections
+    )
+    cdef int begin(
+        self, bytes response, Session session, object environ_source, bytes received
+    ) except -1
     cdef inline int _write(self, bytes data) except -1
     cdef int _send_close(self, object code) except -1
     cdef int _close_connection(self) except -1
@@ -54,12 +50,3 @@ cdef class WebSocket(MessageTransport):
     cdef int _on_packet(self, const char *p, Py_ssize_t n) except -1
     cdef int _on_fragment(self, const char *p, Py_ssize_t n, bint fin) except -1
     cdef int _on_close(self, const char *p, Py_ssize_t n) except -1
-
-
-cpdef bytes websocket_key(Request request)
-cpdef bytes subprotocol_header(Request request)
-cdef Deflate negotiated(Engine engine, Request request)
-cdef int adopt(
-    Writer writer, Engine engine, Session session, object environ_source, bytes key,
-    bytes headers, bytes tail, Connections connections, Deflate deflate,
-) except -1

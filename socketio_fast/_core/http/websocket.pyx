@@ -8,10 +8,6 @@ none. What is there of an incomplete frame waits, grown as it comes, never beyon
 Writing: `Outgoing` renders frames once for everybody, and `Writer` sends those of a
 pass of the loop at once.
 """
-import asyncio
-import re
-from hashlib import sha1
-
 import cython
 from cpython.bytearray cimport (
     PyByteArray_AS_STRING,
@@ -25,8 +21,8 @@ from cpython.bytes cimport (
 )
 from libc.string cimport memcpy
 
+from socketio_fast._core.http.connections cimport Connections
 from socketio_fast._core.protocol.deflate cimport Deflate
-from socketio_fast._core.http.handshake cimport Request
 from socketio_fast._core.protocol.outgoing cimport (
     FRAMES_3,
     FRAMES_3_BASE64,
@@ -53,8 +49,6 @@ from socketio_fast._core.protocol.wire cimport (
     SF_PING,
     SF_PONG,
     SF_TEXT,
-    sf_base64_decode,
-    sf_base64_encode,
     sf_frame,
     sf_frame_head,
     sf_scan_frame,
@@ -77,9 +71,6 @@ cdef enum:
     D_CLOSE = 0
     RSV1 = 0x40  # in an opcode: the message is compressed
 
-# The first of a list, if it is a token (RFC 9110, section 5.6.2).
-FIRST_TOKEN = re.compile(rb"[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*(?:,|\Z)")
-
 # How long a client has to answer a close frame (seconds).
 cdef double CLOSE_TIMEOUT = 10.0
 
@@ -96,48 +87,48 @@ cdef dict VIOLATIONS = {
 
 
 @cython.final
-cdef class Connections:
-    """The open connections of a server; each has `abort_connection()`."""
-
-    def __cinit__(self):
-        self.open = set()
-
-    cdef int add(self, object connection) except -1:
-        self.open.add(connection)
-        return 0
-
-    cdef int discard(self, object connection) except -1:
-        self.open.discard(connection)
-        if self.waiter is not None and not self.open and not self.waiter.done():
-            self.waiter.set_result(None)
-        return 0
-
-    async def wait_closed(self, timeout):
-        """Wait until all are closed, `timeout` seconds at most."""
-        if self.open:
-            self.waiter = asyncio.get_running_loop().create_future()
-            await asyncio.wait((self.waiter,), timeout=timeout)
-            self.waiter = None
-
-    def abort_all(self):
-        """Close all, now."""
-        for connection in list(self.open):
-            connection.abort_connection()
-
-
-@cython.final
 cdef class WebSocket(MessageTransport):
     """One WebSocket connection; an asyncio protocol."""
 
     name = "websocket"
 
-    cdef int begin(self, Session session, object environ_source) except -1:
-        """The handshake is done: open a session, or probe one for an upgrade."""
+    @staticmethod
+    cdef WebSocket new(
+        Engine engine, Writer writer, Deflate deflate, Connections connections
+    ):
+        """A WebSocket on a connection that has spoken HTTP so far."""
+        cdef WebSocket self = WebSocket.__new__(WebSocket)
+        self.engine = engine
+        self.writer = writer
+        self.deflate = deflate
+        self.connections = connections
+        connections.add(self)
+        writer.transport.set_protocol(self)
+        return self
+
+    cdef int begin(
+        self, bytes response, Session session, object environ_source, bytes received
+    ) except -1:
+        """Accept the handshake, then open the session or begin its upgrade.
+
+        Args:
+            response: The whole response, status 101.
+            session: A new session, or one that upgrades from polling.
+            environ_source: For a new session, its `environ()` makes the environ of the
+                session; None: the session upgrades.
+            received: What the client has sent behind the request.
+        """
+        self._write(response)
+        # The response leaves alone: there are clients that handle messages only after
+        # they have read the response.
+        self.writer.part()
         if environ_source is not None:
             session.open(self, environ_source)
         elif not session.begin_upgrade(self):
-            # It has a WebSocket, or another one tries.
+            # The session has a WebSocket, or another one is upgrading it.
             self._send_close(None)
+        if received:
+            self.data_received(received)
         return 0
 
     # From session.
@@ -261,8 +252,11 @@ cdef class WebSocket(MessageTransport):
         else:
             session.close(_SERVER_DISCONNECT)
 
+    def close_when_idle(self):
+        """A WebSocket is not closed for being idle."""
+
     def abort_connection(self):
-        """Close now, without a close frame."""
+        """Close without delay, and without a close frame."""
         if self.writer.transport is not None:
             self.writer.transport.abort()
 
@@ -310,7 +304,7 @@ cdef class WebSocket(MessageTransport):
         return False
 
     def connection_made(self, transport):
-        pass  # adopt() was before
+        pass  # new() was called with the connection
 
     def connection_lost(self, exc):
         cdef Session session = self.session
@@ -503,94 +497,3 @@ cdef class WebSocket(MessageTransport):
         if session is not None:
             session.on_transport_close(self, "transport close")
         return self.writer.finish()
-
-
-cpdef bytes websocket_key(Request request):
-    """The Sec-WebSocket-Key of a valid WebSocket handshake (RFC 6455, 4.2.1).
-
-    Raises ProtocolError that says what is missing.
-    """
-    cdef bytes key = request.header(b"sec-websocket-key")
-    if (
-        not request.has_token(b"upgrade", b"websocket")
-        or not request.has_token(b"connection", b"upgrade")
-    ):
-        raise ProtocolError("not an upgrade to websocket")
-    if request.header(b"sec-websocket-version") != b"13":
-        raise ProtocolError("Sec-WebSocket-Version is not 13")
-    # 16 bytes in base64 (RFC 4648): 22 characters, the last for two bits, and "==".
-    if (
-        key is None
-        or request.count(b"sec-websocket-key") != 1
-        or len(key) != 24
-        or key[22:] != b"=="
-        or sf_base64_decode(unmasked, PyBytes_AS_STRING(key), 24) != 16
-    ):
-        raise ProtocolError("Sec-WebSocket-Key is not 16 bytes in base64")
-    return key
-
-
-cpdef bytes subprotocol_header(Request request):
-    """The response line that chooses the first subprotocol offered, as ws for Node.js
-    does: browsers fail a connection for which none is chosen. Empty for no offer, or
-    one that is not a token (RFC 6455, section 4.1)."""
-    cdef bytes offered = request.header(b"sec-websocket-protocol")
-    match = None if offered is None else FIRST_TOKEN.match(offered)
-    return b"" if match is None else b"Sec-WebSocket-Protocol: %b\r\n" % match[1]
-
-
-cdef Deflate negotiated(Engine engine, Request request):
-    """The permessage-deflate of a handshake; None without it.
-
-    Raises ProtocolError if Sec-WebSocket-Extensions is malformed.
-    """
-    if engine.deflate is None:
-        return None
-    return engine.deflate.negotiate([
-        value for name, value in request.headers if name == b"sec-websocket-extensions"
-    ])
-
-
-cdef int adopt(
-    Writer writer, Engine engine, Session session, object environ_source, bytes key,
-    bytes headers, bytes tail, Connections connections, Deflate deflate,
-) except -1:
-    """Turn an HTTP connection into a WebSocket.
-
-    Args:
-        writer: Of the connection.
-        engine: Where a new session belongs.
-        session: The session that upgrades, or the new one.
-        environ_source: Of a new one, has environ(): the handshake; None for an upgrade.
-        key: Its valid Sec-WebSocket-Key.
-        headers: More lines for the response.
-        tail: Bytes behind the request.
-        connections: Those of the server.
-        deflate: What `negotiated()` gave.
-    """
-    cdef WebSocket ws = WebSocket.__new__(WebSocket)
-    cdef char accept[28]
-    cdef bytes digest = sha1(key + _GUID).digest()
-    sf_base64_encode(accept, PyBytes_AS_STRING(digest), 20)
-    ws.engine = engine
-    ws.writer = writer
-    ws.deflate = deflate
-    ws.connections = connections
-    connections.add(ws)
-    writer.transport.set_protocol(ws)
-    ws._write(b"".join((
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-        b"Connection: Upgrade\r\nSec-WebSocket-Accept: ",
-        accept[:28], b"\r\n", headers, b"" if deflate is None else deflate.header,
-        b"\r\n",
-    )))
-    # Clients may listen for messages only once they have read the response.
-    writer.part()
-    ws.begin(session, environ_source)
-    if tail:
-        ws.data_received(tail)
-    return 0
-
-
-# RFC 6455, section 1.3.
-cdef bytes _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"

@@ -14,7 +14,7 @@ cdef class Placeholder:
 cdef class Attachments:
     # The binary values of a packet that is being encoded.
     cdef:
-        list found                  # in the order of their numbers; None: there are none
+        list found                  # in the order of their numbers; None: none
         Py_ssize_t count
 
     cdef int collect(self, bytes value) except -1

@@ -1,10 +1,10 @@
 """Encodings of Socket.IO packets that an application has chosen.
 
-A hub has no encoding by default, and calls `sio.decode` and `outgoing.packet` itself. A
-`Encoding` stands in for these two: `JsonEncoding` with another JSON, `PacketEncoding` with a
-packet class of python-socketio's kind, which makes of a packet what it likes.
+A hub has no encoding by default: it calls `sio.decode` and `outgoing.packet`. An
+`Encoding` replaces these two: `JsonEncoding` uses another JSON module, `PacketEncoding`
+a packet class of python-socketio's kind, which defines the format itself.
 
-What a client sent is judged here as `sio` judges it, whoever decoded it.
+What a client has sent is checked here by the rules of `sio`, whoever decoded it.
 """
 import cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE

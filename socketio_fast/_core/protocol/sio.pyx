@@ -128,7 +128,7 @@ cdef Packet decode_with(
 cdef inline Packet _decode_head(
     const char *p, Py_ssize_t n, Py_ssize_t max_attachments, Py_ssize_t *json
 ):
-    """Decode all but the JSON, which begins at `json[0]`; that is `n` if there is none."""
+    """Decode a packet up to its JSON, which begins at `json[0]`; `n`: it has none."""
     cdef sf_head h = sf_scan_head(p, n)
     if h.error != SF_OK:
         _fail_head(h.error, p, n)

@@ -1,0 +1,10 @@
+# The open connections of a server, HTTP and WebSocket.
+
+
+cdef class Connections:
+    cdef:
+        readonly set open
+        object waiter               # a Future of wait_closed(); None: nobody waits
+
+    cdef int add(self, object connection) except -1
+    cdef int discard(self, object connection) except -1

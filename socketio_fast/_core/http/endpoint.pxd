@@ -1,0 +1,37 @@
+# What all connections of a listening server share, and what serves other paths.
+from socketio_fast._core.engine.contracts cimport EngineBase as Engine
+from socketio_fast._core.engine.writer cimport Opened
+from socketio_fast._core.http.connections cimport Connections
+from socketio_fast._core.http.request cimport Request
+
+
+cdef class OtherServer:
+    cdef:
+        readonly bint takes_connections
+
+    cpdef object environ_source(self, Request request, bint websocket)
+
+
+cdef class Endpoint:
+    cdef:
+        readonly Engine engine
+        readonly object loop
+        readonly Connections connections
+        readonly str path           # "/socket.io/"
+        readonly bint secure
+        OtherServer other           # None: other paths get 404
+        bint hands_over             # `other` takes connections
+        object access_log           # a logger, or None
+        object descriptors          # is told of connections with a high file descriptor
+        int few_from                # the first such descriptor; -1: there is none
+        set request_tasks              # Tasks of request hooks and of long responses
+        bytes prefix                # of the targets of Engine.IO's requests
+        # The Date line, and the time (s) until which it is right.
+        bytes date
+        double date_until
+
+    cdef bint admits(self, Opened connection, object address) except -1
+    cdef bytes date_line(self)
+    cdef object environ_source(self, Request request, bint websocket)
+    cdef int log_access(self, Request request, int status, Py_ssize_t size) except -1
+    cdef bint owns_target(self, bytes target) except -1
