@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.raw import request
+from support.raw import request, upgrade_request
 from support.sansio import Http, make_engine, open_session
 
 from socketio_fast._core.engine.engine import Engine
 from socketio_fast._core.http.endpoint import Endpoint
+from socketio_fast._core.http.foreign import ForeignWebSocket
 from socketio_fast._core.http.polling import Polling
 from socketio_fast._core.http.request import make_request
 from socketio_fast._core.testing import judge
@@ -463,6 +464,36 @@ def test_cookie(cookie: Any, line: str) -> None:
     assert http.response()[1]["set-cookie"] == line
     http.send(request("GET", "/engine.io/?EIO=4&transport=polling&sid=unknown"))
     assert "set-cookie" not in http.response()[1]
+
+
+def fails() -> str:
+    raise ValueError("no cookie today")
+
+
+@pytest.mark.parametrize("transport", ["polling", "websocket"])
+def test_a_cookie_that_fails_gets_500(
+    transport: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine, _, loop = make_engine(cookie={"name": "io", "x": fails})
+    http = Http(Bare(engine, loop))  # type: ignore[arg-type]
+    target = f"/engine.io/?EIO=4&transport={transport}"
+    http.send(
+        request("GET", target) if transport == "polling" else upgrade_request(target)
+    )
+    assert http.response()[::2] == (500, b"Internal Server Error")
+    assert not engine.sessions
+    assert "no cookie today" in caplog.text
+
+
+def test_a_cookie_that_fails_gets_500_from_a_foreign_server(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    engine, _, _ = make_engine(cookie={"name": "io", "x": fails})
+    asked = make_request("GET", b"/engine.io/?EIO=4&transport=websocket")
+    websocket = ForeignWebSocket(engine, asked, asked)
+    assert (websocket.status, websocket.body) == (500, b"Internal Server Error")
+    assert websocket.headers == [(b"content-type", b"text/plain; charset=UTF-8")]
+    assert "no cookie today" in caplog.text
 
 
 class Bare:

@@ -33,8 +33,8 @@ cdef class ForeignWebSocket(MessageTransport):
         object _wake                # called when there is something to take
         bint marked
         readonly object room        # a Future, while nothing is to be received
-        # What take() has not returned yet: messages of `current` from `position` on,
-        # then those of `queued`, a deque of Outgoing.
+        # What take() has not returned: messages of `current` from `position` on, and
+        # `queued`, a deque of Outgoing.
         object queued
         Outgoing current
         Py_ssize_t position

@@ -192,27 +192,20 @@ cdef class ForeignWebSocket(MessageTransport):
         self.environ_source = environ_source
         self.queued = deque()
         try:
-            a = admission
-            if a is None:
-                a = admit(engine, request, True)
-                tell_refusal(engine, request, a)
+            a = _judged(engine, request, admission)
+            if not a.status:
+                self.joining = a.session
+                if a.session is None:
+                    self.is_new = True
+                    self.joining = engine.new_session(a.visitor, a.dialect, a.id)
+                    a.headers = a.headers + cookie_line(engine, self.joining)
         except BaseException as exc:
-            engine.failed(exc, "%s failed", (escaped(request.path),))
-            self.status = 500
-            self.body = b"Internal Server Error"
-            self.headers = [(b"content-type", TEXT)]
-            return
+            a = _failed(engine, request, exc)
         self.status = a.status or 101
         self.body = a.body
-        if a.status:
-            self.headers = [(b"content-type", JSON), *_pairs(a.headers)]
-            return
-        self.joining = a.session
-        if a.session is None:
-            self.is_new = True
-            self.joining = engine.new_session(a.visitor, a.dialect, a.id)
-            a.headers = a.headers + cookie_line(engine, self.joining)
         self.headers = _pairs(a.headers)
+        if a.status:
+            self.headers.insert(0, (b"content-type", a.content_type or JSON))
 
     @property
     def subprotocol(self):
@@ -388,12 +381,35 @@ def adopt_connection(
         None; if the request is refused, the status, header pairs and body of the
         response that the server must send.
     """
-    cdef Admission a = admission
-    if a is None:
-        a = admit(engine, request, True)
-        tell_refusal(engine, request, a)
-    a = begin_handshake(engine, request, a, environ_source)
+    cdef Admission a
+    try:
+        a = _judged(engine, request, admission)
+        a = begin_handshake(engine, request, a, environ_source)
+    except BaseException as exc:
+        a = _failed(engine, request, exc)
     if a.status:
-        return a.status, [(b"content-type", JSON), *_pairs(a.headers)], a.body
+        content_type = a.content_type or JSON
+        return a.status, [(b"content-type", content_type), *_pairs(a.headers)], a.body
     switch_protocols(engine, a, Writer(engine, transport, secure), b"", connections)
     return None
+
+
+cdef Admission _judged(Engine engine, Request request, Admission admission):
+    """The admission of a request for a WebSocket, which hooks may have judged."""
+    if admission is None:
+        admission = admit(engine, request, True)
+        tell_refusal(engine, request, admission)
+    return admission
+
+
+cdef Admission _failed(Engine engine, Request request, object error):
+    """Judging a request has raised an error: log it, and answer with status 500."""
+    cdef Admission a = Admission.__new__(Admission)
+    engine.failed(
+        error, "%s %s failed", (escaped(request.method), escaped(request.path))
+    )
+    a.status = 500
+    a.content_type = TEXT
+    a.body = b"Internal Server Error"
+    a.headers = b""
+    return a
