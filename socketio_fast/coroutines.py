@@ -1,4 +1,4 @@
-"""What is a coroutine without being made by ``async def``, to all who ask.
+"""Objects that pass for coroutines without being made by ``async def``.
 
 A coroutine of Python costs a frame. :class:`Begun`, and what ``emit()`` returns, do
 without: they have a coroutine's methods and attributes, and name its type as their
@@ -68,7 +68,7 @@ def frame_of(started: bool) -> FrameType:
 
 
 class Begun(Coroutine[Any, Any, None]):
-    """A coroutine whose work has begun: whoever awaits it waits for the end of that.
+    """A coroutine whose work has begun already; awaiting it waits for the end.
 
     It need not be awaited, and may be more than once.
 
@@ -92,17 +92,17 @@ class Begun(Coroutine[Any, Any, None]):
 
     @property
     def cr_await(self) -> Any:
-        """What it waits for, or ``None``."""
+        """The object that it waits for, or ``None``."""
         return self._waiting
 
     @property
     def cr_suspended(self) -> bool:
-        """Whether it has been started as a task, and waits."""
+        """Whether it is suspended, after a task has started it."""
         return self._waiting is not None
 
     @property
     def cr_frame(self) -> FrameType | None:
-        """The frame of a coroutine in the same state; ``None`` if nothing is left."""
+        """The frame of a coroutine in the same state; ``None`` if it is complete."""
         return None if self._future is None else frame_of(self.cr_suspended)
 
     def __await__(self) -> Generator[Any, None, None]:
@@ -110,23 +110,23 @@ class Begun(Coroutine[Any, Any, None]):
             yield from self._future
 
     def send(self, value: None) -> Any:
-        """Go on; as of coroutines."""
+        """Resume it, like ``send()`` of coroutines."""
         if self._waiting is None:
             self._waiting = self.__await__()
         return self._waiting.send(value)
 
     def throw(self, *error: Any) -> Any:
-        """Raise this where it waits; as of coroutines."""
+        """Raise an exception where it waits, like ``throw()`` of coroutines."""
         if self._waiting is None:
             self._waiting = self.__await__()
         return self._waiting.throw(*error)
 
     def close(self) -> None:
-        """Wait no more; what has begun goes on."""
+        """Stop waiting; the work that has begun goes on."""
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             waiting.close()
 
 
-#: What has ended already.
+#: An awaitable that is complete; awaiting it returns None.
 DONE = Begun()

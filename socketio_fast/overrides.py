@@ -1,4 +1,4 @@
-"""Which methods a program overrides, and which of them would never be called."""
+"""Finds methods of this package that a program overrides."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ __all__ = ["is_overridden", "refuse_overrides"]
 
 
 def is_overridden(owner: Any, name: str) -> bool:
-    """Whether a method of this package is replaced, on an object or in a class.
+    """Whether a program overrides a method, on an object or in its class.
 
     Args:
         owner: The object or the class.
-        name: The method's.
+        name: The name of the method.
     """
     if isinstance(owner, type):
         classes = owner.__mro__
@@ -30,7 +30,7 @@ def is_overridden(owner: Any, name: str) -> bool:
 def refuse_overrides(
     cls: type[Any], remedies: Mapping[str, str], unless: Collection[str] = ()
 ) -> None:
-    """Refuse a class that overrides what would never be called.
+    """Refuse a class that overrides methods which are never called.
 
     Args:
         cls: The class, which is being made.

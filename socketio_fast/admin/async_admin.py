@@ -152,7 +152,7 @@ class InstrumentedAsyncServer:
         self.sio._hub.observe(self._reporter)
 
     def uninstrument(self) -> None:
-        """Stop to report, disconnect the UIs and close the namespace."""
+        """Stop reporting, disconnect the UIs and close the namespace."""
         if self._reporter is None:
             return
         self.sio._hub.observe(None)

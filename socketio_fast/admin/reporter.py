@@ -29,7 +29,7 @@ HOSTNAME = socket.gethostname()
 ANNOUNCE_INTERVAL = 25
 
 
-def _told(method: Callable[..., None]) -> Callable[..., None]:
+def _contained(method: Callable[..., None]) -> Callable[..., None]:
     """A method that the core calls amid other work: what it raises is logged."""
 
     @functools.wraps(method)
@@ -89,7 +89,7 @@ class Reporter(Observer):
 
     # Called by the core.
 
-    @_told
+    @_contained
     def session_opened(self, session: Session) -> None:
         self._count("rawConnection")
         if session.transport_name == "polling":
@@ -97,7 +97,7 @@ class Reporter(Observer):
         if self._timer is None or self._loop is not self._engine.loop:
             self._schedule()
 
-    @_told
+    @_contained
     def session_upgraded(self, session: Session) -> None:
         self._polling.discard(session.id)
         if self._live:
@@ -107,12 +107,12 @@ class Reporter(Observer):
                     "socket_updated", {**update, "transport": session.transport_name}
                 )
 
-    @_told
+    @_contained
     def session_closed(self, session: Session, reason: str) -> None:
         self._count("rawDisconnection", reason)
         self._polling.discard(session.id)
 
-    @_told
+    @_contained
     def peer_connected(self, peer: Peer) -> None:
         namespace = peer.namespace
         now = self._since[peer.sid] = time.time()
@@ -126,7 +126,7 @@ class Reporter(Observer):
             if self._development:
                 self._admin._answer(peer.sid, "all_sockets", self._all_sockets())
 
-    @_told
+    @_contained
     def peer_disconnected(self, peer: Peer, reason: str) -> None:
         self._since.pop(peer.sid, None)
         if self._live:
@@ -134,13 +134,13 @@ class Reporter(Observer):
             self._emit("socket_disconnected", name, peer.sid, reason, timestamp())
             self.room_left(peer, peer.sid)
 
-    @_told
+    @_contained
     def event_received(self, peer: Peer, event: list[Any]) -> None:
         if self._live and not self._is_admin(peer.namespace):
             name = peer.namespace.name
             self._emit("event_received", name, peer.sid, event, timestamp())
 
-    @_told
+    @_contained
     def event_sent(
         self, namespace: Namespace, event: list[Any], to: Any, skip: Any
     ) -> None:
@@ -152,13 +152,13 @@ class Reporter(Observer):
             if sid not in skipped and namespace.peers[sid].reachable:
                 self._emit("event_sent", namespace.name, sid, event, now)
 
-    @_told
+    @_contained
     def room_joined(self, peer: Peer, room: Any) -> None:
         if self._live:
             name = peer.namespace.name
             self._emit("room_joined", name, str(room), peer.sid, timestamp())
 
-    @_told
+    @_contained
     def room_left(self, peer: Peer, room: Any) -> None:
         if self._live:
             name = peer.namespace.name

@@ -1,4 +1,4 @@
-"""What is checked when a handler is registered: errors that name the right form."""
+"""Checks handlers when they are registered; errors name the right form."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def check_event(event: Any, logger: Logger) -> None:
 
 
 def check_name(event: Any, logger: Logger) -> None:
-    """Warn of the name of an event that is another's in the socket API."""
+    """Warn if the name of an event is one of the socket API."""
     if event == "connection":
         logger.warning(
             "a handler of 'connection' runs only if a client emits an event of that "
@@ -62,13 +62,13 @@ def check_callable(handler: Any, event: Any) -> None:
 def check_handler(
     handler: Callable[..., Any], event: Any, namespace: str, logger: Logger
 ) -> None:
-    """Check that a handler of an event takes what it will get.
+    """Check that a handler takes the arguments of its event.
 
     Raises:
         ValueError: It takes fewer arguments than it gets in any case.
     """
     if passes_on_arguments(handler):
-        return  # a decorator may give it others, as Flask-SocketIO's does
+        return  # a decorator may pass other arguments, as Flask-SocketIO's does
     before = []
     if event == "*":
         before.append("event")

@@ -1,4 +1,4 @@
-"""Warnings of handlers that hold up the event loop."""
+"""Warnings about handlers that block the event loop."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from socketio_fast.options.logs import Logger
 
 __all__ = ["SlowHandlers", "name_of_handler"]
 
-#: Seconds before a handler is named again.
+#: Seconds before the warning about a handler is repeated.
 AGAIN = 60.0
 
-#: Handlers whose last warning is known, at most: closures come and go.
+#: Handlers whose last warning is remembered, at most; there may be many closures.
 MAX_NAMES = 1000
 
 
 class SlowHandlers:
-    """Logs the handlers that took too long without an ``await``, each once in a while.
+    """Logs handlers that took too long without an ``await``, each once in a period.
 
     Args:
         logger: Where.

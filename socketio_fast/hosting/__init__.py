@@ -1,6 +1,7 @@
-"""Inside other servers and frameworks: one module for each.
+"""Hosts: other servers and frameworks that this package runs inside.
 
-What a framework calls or is attached to says which it is, so nothing has to be chosen.
+Each has a module of its own. The type of the request or of the application says which
+one is meant, so a program does not have to choose.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ ATTACHABLE = ("aiohttp", "sanic")
 
 
 async def handle_request(server: Any, *args: Any) -> Any:
-    """Answer a request in the way of the framework whose request it is.
+    """Answer a request that a framework has received.
 
     Args:
         server: An ``AsyncServer``, of Socket.IO or Engine.IO.
@@ -23,7 +24,7 @@ async def handle_request(server: Any, *args: Any) -> Any:
             a handler of tornado.
 
     Returns:
-        A response where the framework wants one.
+        The response, for frameworks whose handlers return one.
 
     Raises:
         TypeError: It is something else.

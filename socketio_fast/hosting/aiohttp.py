@@ -52,7 +52,7 @@ def attach(server: HostedServer, app: web.Application, path: str) -> None:
 
 
 async def handle(server: HostedServer, web_request: web.Request) -> web.StreamResponse:
-    """Answer a request or WebSocket to Engine.IO."""
+    """Answer an HTTP request to Engine.IO, or take a WebSocket over."""
     eio = bind(server)
     request = request_of(web_request)
     environ_source = EnvironSource(
@@ -72,13 +72,13 @@ async def handle(server: HostedServer, web_request: web.Request) -> web.StreamRe
             partial(_watch, web_request),
         )
         if answer is None:
-            return web.Response(status=400)  # nobody is there to read it
+            return web.Response(status=400)  # the client has gone
     status, headers, body = answer
     return web.Response(status=status, headers=text_headers(headers), body=body)
 
 
 def request_of(web_request: web.Request) -> Request:
-    """The same request, as ours."""
+    """Makes a request of the framework's request."""
     transport = web_request.transport
     peer = server = None
     if transport is not None:
@@ -86,7 +86,7 @@ def request_of(web_request: web.Request) -> Request:
         server = _address(transport.get_extra_info("sockname"))
     remote = web_request.remote
     if remote and (peer is None or peer[0] != remote):
-        peer = (remote, 0)  # as the application was told by a proxy
+        peer = (remote, 0)  # the address that middleware has set from a proxy's header
     major, minor = web_request.version
     return make_request(
         web_request.method,
@@ -114,7 +114,7 @@ async def _read(web_request: web.Request, body: Body, limit: int) -> bool:
 
 @contextmanager
 def _watch(web_request: web.Request) -> Iterator[asyncio.Future[None]]:
-    """A future that is done when the connection is lost, which aiohttp does not tell.
+    """A future that is done when the connection is lost; aiohttp has no event for it.
 
     Meanwhile, a protocol before aiohttp's is told by the event loop.
     """
@@ -133,7 +133,7 @@ def _watch(web_request: web.Request) -> Iterator[asyncio.Future[None]]:
 
 
 class Watch(asyncio.Protocol):
-    """Passes everything on to a protocol, and notes when the connection is lost."""
+    """Wraps a protocol, and completes a future when the connection is lost."""
 
     def __init__(self, protocol: Any, gone: asyncio.Future[None]) -> None:
         self._protocol = protocol
@@ -170,10 +170,11 @@ async def _upgrade(
 ) -> Answer | None:
     transport, protocol = web_request.transport, web_request.protocol
     if transport is None:
-        return 400, [], b""  # nobody is there to read it
+        return 400, [], b""  # the client has gone
 
     def rest() -> bytes:
-        # As aiohttp's own WebSockets do; it gives what has come, and reads no more.
+        # As aiohttp's own WebSockets do: aiohttp passes on the bytes that it has, and
+        # stops parsing.
         reader = Reader()
         protocol.set_parser(reader)  # type: ignore[arg-type]
         protocol.keep_alive(False)
@@ -186,7 +187,7 @@ async def _upgrade(
 
 
 class Reader:
-    """Takes what aiohttp has received behind a handshake."""
+    """Collects the bytes that aiohttp has received behind a handshake."""
 
     def __init__(self) -> None:
         self.data = bytearray()
@@ -201,7 +202,7 @@ class Reader:
 
 
 class Upgraded(web.StreamResponse):
-    """What is left to write when a WebSocket has closed: nothing."""
+    """The response after a WebSocket has closed, of which nothing is written."""
 
     def __init__(self) -> None:
         super().__init__(status=101)
@@ -209,7 +210,7 @@ class Upgraded(web.StreamResponse):
 
     @property
     def prepared(self) -> bool:
-        """That its head was sent, by the WebSocket."""
+        """``True``: the WebSocket has sent the head of the response."""
         return True
 
     async def prepare(self, request: web.BaseRequest) -> None:

@@ -48,7 +48,7 @@ HANDOVER = "socketio_fast.handover"
 
 
 def request_of(scope: Scope) -> Request:
-    """The request that a scope of HTTP or WebSocket describes."""
+    """Makes a request of an HTTP or WebSocket scope."""
     raw_path = scope.get("raw_path")
     target: bytes = (
         quote(scope["path"]).encode() if raw_path is None else raw_path.split(b"?")[0]
@@ -70,7 +70,7 @@ def request_of(scope: Scope) -> Request:
 async def handle(
     server: HostedServer, scope: Scope, receive: Receive, send: Send
 ) -> None:
-    """Answer a request or WebSocket to Engine.IO."""
+    """Answer an HTTP request to Engine.IO, or carry a WebSocket."""
     eio = bind(server)
     request = request_of(scope)
     environ_source = EnvironSource(
@@ -117,7 +117,7 @@ async def _answer(
         eio, request, environ_source, partial(_read, receive), watch
     )
     if answer is None:
-        # Hosts drop this, but a middleware may wait for a response all the same.
+        # The client has gone. Hosts drop this, but middleware may wait for a response.
         with suppress(OSError):
             await _respond(send, 400, b"text/plain", b"")
         return
@@ -128,7 +128,7 @@ async def _answer(
 
 
 async def _read(receive: Receive, body: Body, limit: int) -> bool:
-    """Read a request's body, a little more than the limit at most; False: the client
+    """Read a request's body, until it is longer than the limit; False if the client
     has gone."""
     while True:
         event = await receive()
@@ -194,7 +194,7 @@ async def _serve(websocket: ForeignWebSocket, receive: Receive, send: Send) -> N
             websocket.receive(event["bytes"] if text is None else text)
     except asyncio.CancelledError:
         if not overdue or loop.time() < overdue[0].when():
-            raise  # not for its closing
+            raise  # the error is not about a connection that closes
     finally:
         sender.end()
         for timer in overdue:
@@ -243,7 +243,7 @@ class EngineASGIApp:
         self._files = served_files(self.static_files, engineio_server.logger)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request, WebSocket or lifespan."""
+        """Serve one request, WebSocket or lifespan."""
         if scope["type"] == "lifespan":
             await self._lifespan(scope, receive, send)
         elif scope["type"] in ("http", "websocket") and self._owns(scope):

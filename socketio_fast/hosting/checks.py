@@ -54,7 +54,7 @@ def check_server(
 
 
 def _check_other(written: str, other: Any, asyncio_based: bool) -> None:
-    """Check that the application beside a server is not clearly of the other kind."""
+    """Refuse an application beside a server that is clearly of the other kind."""
     if not callable(other):
         return
     call = other if inspect.isroutine(other) else type(other).__call__

@@ -68,7 +68,7 @@ def attach(
 
 
 async def handle(server: HostedServer, sanic_request: sanic.Request) -> HTTPResponse:
-    """Answer a request or WebSocket to Engine.IO."""
+    """Answer an HTTP request to Engine.IO, or take a WebSocket over."""
     eio = bind(server)
     request = request_of(sanic_request)
     environ_source = EnvironSource(
@@ -80,7 +80,7 @@ async def handle(server: HostedServer, sanic_request: sanic.Request) -> HTTPResp
         if answer is None:
             return Upgraded()
     else:
-        # It is cancelled when the client goes.
+        # sanic cancels this handler when the client goes.
         gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         answer = await exchange(
             eio,
@@ -98,7 +98,7 @@ async def handle(server: HostedServer, sanic_request: sanic.Request) -> HTTPResp
 
 
 def request_of(sanic_request: sanic.Request) -> Request:
-    """The same request, as ours."""
+    """Makes a request of the framework's request."""
     connection = sanic_request.conn_info
     peer = server = None
     if connection is not None:
@@ -129,7 +129,7 @@ def _address(name: Any) -> tuple[str, int] | None:
 
 async def _read(sanic_request: sanic.Request, body: Body, limit: int) -> bool:
     if sanic_request.body:
-        body.add(sanic_request.body)  # the route is not a stream's
+        body.add(sanic_request.body)  # the route was made without stream=True
         return True
     stream: Any = sanic_request.stream
     async for piece in stream:
@@ -164,7 +164,7 @@ async def _upgrade(
 
 
 class Upgraded(HTTPResponse):
-    """What is left to write when a WebSocket has closed: nothing."""
+    """The response after a WebSocket has closed, of which nothing is written."""
 
     def __init__(self) -> None:
         super().__init__(status=101)

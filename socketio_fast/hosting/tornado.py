@@ -76,9 +76,9 @@ async def handle(server: HostedServer, handler: RequestHandler) -> None:
 
 
 def request_of(handler: RequestHandler) -> Request:
-    """The request of a handler, as ours."""
+    """Makes a request of the request of a handler."""
     request = handler.request
-    # Of a connection; a request of a test may have none.
+    # Requests of tests may have no connection.
     context = getattr(request.connection, "context", None)
     address = getattr(context, "address", None)
     peer = (request.remote_ip, 0)
@@ -110,7 +110,7 @@ def _respond(handler: RequestHandler, answer: Answer) -> None:
     handler.set_status(status)
     for name, value in text_headers(headers):
         handler.add_header(name, value)
-    handler.finish(body or None)  # also an empty one is refused with status 304
+    handler.finish(body or None)  # tornado refuses a body with status 304, even b""
 
 
 class EngineHandler(WebSocketHandler):
@@ -126,7 +126,7 @@ class EngineHandler(WebSocketHandler):
         self._overdue: asyncio.TimerHandle | None = None
 
     async def get(self, *args: Any, **kwargs: Any) -> None:
-        """A request, or the handshake of a WebSocket."""
+        """Answer a request, or the handshake of a WebSocket."""
         request = request_of(self)
         if not wants_websocket(request):
             await self.server.handle_request(self)
@@ -150,25 +150,25 @@ class EngineHandler(WebSocketHandler):
     head = post = options = put = patch = delete = _answer
 
     def open(self, *args: Any, **kwargs: Any) -> None:
-        """The handshake is done; called by tornado."""
+        """Called by tornado when the handshake is done."""
         assert self._websocket is not None
         self._sender = Sender(self._websocket, self._send, self._close, self._closing)
 
     def on_message(self, message: str | bytes) -> asyncio.Future[None] | None:
-        """A message of the client; called by tornado, which waits for the future."""
+        """Called by tornado with a message; tornado awaits what this returns."""
         assert self._websocket is not None
         self._websocket.receive(message)
         return self._websocket.room
 
     def on_close(self) -> None:
-        """The WebSocket has closed; called by tornado."""
+        """Called by tornado when the WebSocket has closed."""
         if self._overdue is not None:
             self._overdue.cancel()
         if self._sender is not None:
             self._sender.end()
 
     def on_connection_close(self) -> None:
-        """The client has gone; called by tornado."""
+        """Called by tornado when the client has gone."""
         if not self.gone.done():
             self.gone.set_result(None)
         super().on_connection_close()
@@ -180,31 +180,31 @@ class EngineHandler(WebSocketHandler):
         self.close(code)
 
     def _closing(self) -> None:
-        # tornado gives the client five seconds more, then lets go of it. A client that
-        # does not read would never be told to close.
+        # tornado waits five seconds for the client to close, then drops the connection.
+        # It would never send the close frame to a client that does not read.
         loop = asyncio.get_running_loop()
         self._overdue = loop.call_later(CLOSE_TIMEOUT, self.close)
 
-    # How tornado is told what Engine.IO decides.
+    # What tornado asks, answered by the rules of Engine.IO.
 
     def select_subprotocol(self, subprotocols: list[str]) -> str | None:
-        """The subprotocol of the WebSocket; called by tornado."""
+        """Called by tornado to select the subprotocol of the WebSocket."""
         assert self._websocket is not None
         return self._websocket.subprotocol
 
     @property
     def max_message_size(self) -> int:
-        """In bytes; asked by tornado."""
+        """The size of a message in bytes, at most; read by tornado."""
         return bind(self.server).config.max_http_buffer_size
 
     def check_origin(self, origin: str) -> bool:
-        """Whether an origin may connect: ``cors_allowed_origins`` has decided."""
+        """``True``: ``cors_allowed_origins`` has been applied already."""
         return True
 
     check_trusted_origin = check_origin
 
     def check_xsrf_cookie(self) -> None:
-        """Nothing: a client of Socket.IO has no form's token, and sends an origin."""
+        """Do nothing: the origin of clients is checked, they have no form token."""
 
     def compute_etag(self) -> None:
-        """None: every answer is another."""
+        """``None``: responses are not cached."""

@@ -39,7 +39,7 @@ StartResponse = Callable[..., Any]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 Response = tuple[int, list[tuple[bytes, bytes]], bytes | OpenFile]
 
-# Where hosts put the socket of a connection.
+# Keys of the environ with the socket of the connection, by host.
 SOCKETS = ("werkzeug.socket", "gunicorn.socket")
 
 # Seconds that shutdown() waits for handlers and connections.
@@ -47,7 +47,7 @@ SHUTDOWN_TIMEOUT = 10.0
 
 
 class EnvironSource:
-    """A request of WSGI, as the environment of a session is made of it."""
+    """Builds a session's environ from a WSGI request."""
 
     __slots__ = ("_environ", "_request")
 
@@ -56,13 +56,13 @@ class EnvironSource:
         self._request = request
 
     def environ(self) -> Environ:
-        """The host's own environment, with what trusted proxies say."""
+        """The host's environ, with the client's address that trusted proxies name."""
         proxied = self._request.proxied_environ()
         return {**self._environ, **proxied} if proxied else self._environ
 
 
 class Gateway:
-    """Gives an Engine.IO server what WSGI servers have received.
+    """Passes requests of a WSGI server to an Engine.IO server.
 
     Args:
         threads: Where the server's event loop runs.
@@ -122,13 +122,13 @@ class Gateway:
             body = self._body(environ)
         except ValueError as exc:
             return _message(400, str(exc))
-        # A client that connects keeps the host's context variables.
+        # The session of a client that connects keeps the context of this request.
         return self._threads.run(
             _exchange(self._engine, request, environ, body), contextvars.copy_context()
         )
 
     def _body(self, environ: Environ) -> bytes:
-        """The body of a request; not all of one that is too large."""
+        """The body of a request; only the start of one that is too large."""
         limit = self._engine.config.max_http_buffer_size
         length = str(environ.get("CONTENT_LENGTH") or "")
         if not length:
@@ -138,7 +138,7 @@ class Gateway:
         if not length.isdecimal():
             raise ValueError(f"Content-Length {length!r:.20} is not a number")
         if int(length) > limit:
-            return b""  # refused by its length
+            return b""  # the core refuses it by its length
         body = _read(environ.get("wsgi.input"), int(length))
         if len(body) < int(length):
             raise ValueError("the request ended before its body did")
@@ -157,11 +157,11 @@ class Gateway:
             contextvars.copy_context(),
         )
         if refusal is not None:
-            # The duplicate has become non-blocking, and so has this one.
+            # dup() shares the mode: the socket has become non-blocking too.
             found.settimeout(found.gettimeout())
             return refusal
         _leave_closed(found)
-        # The host finds that nobody is there to send this to.
+        # The host fails to send this, because its socket is closed.
         return 101, [], b""
 
     def shutdown(self) -> None:
@@ -225,7 +225,7 @@ async def _adopt(
     sock: socket.socket,
     connections: Connections,
 ) -> Response | None:
-    """Take over a connection; if it is refused, what the host is to answer."""
+    """Take a connection over; returns the response if it is refused."""
 
     admission = None
     if hooked(engine, request):
@@ -260,7 +260,7 @@ async def _adopt(
 
 
 class _Adoption(asyncio.Protocol):
-    """Has a connection until it is adopted: before anything is read of it."""
+    """The protocol of a connection until it is adopted, before anything is read."""
 
     refusal: Response | None = None
 
@@ -272,7 +272,7 @@ class _Adoption(asyncio.Protocol):
 
 
 def _greenlets(environ: Environ, start_response: StartResponse) -> str | None:
-    """The package on whose greenlets the host runs, if it has no threads."""
+    """The package whose greenlets run the host; ``None`` if the host has threads."""
     if "eventlet.input" in environ:
         return "eventlet"
     for part in (environ.get("wsgi.input"), getattr(start_response, "__self__", None)):
@@ -283,17 +283,17 @@ def _greenlets(environ: Environ, start_response: StartResponse) -> str | None:
 
 
 def _socket(environ: Environ) -> socket.socket | None:
-    """The socket that the host has the connection on; None if it cannot be had."""
+    """The socket of the host's connection; ``None`` if the host does not show it."""
     for name in SOCKETS:
         found = environ.get(name)
         if isinstance(found, socket.socket) and not isinstance(found, ssl.SSLSocket):
-            # dup2() below is for what is a file descriptor.
+            # dup2() below needs a file descriptor.
             return None if sys.platform == "win32" else found
     return None
 
 
 def _leave_closed(sock: socket.socket) -> None:
-    """Make a socket one whose peer has gone: reads end, writes fail."""
+    """Replace a socket by one whose peer has closed: reads end, writes fail."""
     here, there = socket.socketpair()
     there.close()
     with here:
@@ -301,7 +301,7 @@ def _leave_closed(sock: socket.socket) -> None:
 
 
 def _read(stream: Any, size: int) -> bytes:
-    """So many bytes, fewer if the stream ends, or there is none."""
+    """Read a number of bytes; fewer if the stream ends or there is none."""
     body = Body()
     while body.size < size and stream is not None:
         piece = stream.read(size - body.size)
@@ -312,7 +312,7 @@ def _read(stream: Any, size: int) -> bytes:
 
 
 def request_of(environ: Environ) -> Request:
-    """The request that a WSGI environment describes."""
+    """Makes a request of a WSGI environ."""
     target = quote(_path(environ, "SCRIPT_NAME", "PATH_INFO"))
     if environ.get("QUERY_STRING"):
         target += "?" + environ["QUERY_STRING"]
@@ -324,7 +324,7 @@ def request_of(environ: Environ) -> Request:
             name = key
         else:
             continue
-        # A line that was folded is one.
+        # A folded header is one line.
         line = str(value).replace("\r", " ").replace("\n", " ")
         headers.append(
             (name.replace("_", "-").lower().encode(), line.encode("latin-1", "replace"))
@@ -340,19 +340,19 @@ def request_of(environ: Environ) -> Request:
 
 
 def _method(environ: Environ) -> str:
-    """The method; test clients leave it out."""
+    """The method; GET if it is missing, as in environs of test clients."""
     return environ.get("REQUEST_METHOD") or "GET"
 
 
 def _peer(environ: Environ) -> tuple[str, int] | None:
-    """Who has connected; ``None``: by a Unix socket."""
+    """The address that has connected; ``None`` for a Unix socket."""
     port = str(environ.get("REMOTE_PORT", ""))
     address = environ.get("REMOTE_ADDR")
     return (address, int(port) if port.isdecimal() else 0) if address else None
 
 
 def _path(environ: Environ, *names: str) -> bytes:
-    """Parts of the path, joined; WSGI has bytes as latin-1."""
+    """Parts of the path, joined, as bytes; WSGI decodes them as latin-1."""
     return "".join(environ.get(name) or "" for name in names).encode("latin-1")
 
 
@@ -396,7 +396,7 @@ class EngineWSGIApp:
     def __call__(
         self, environ: Environ, start_response: StartResponse
     ) -> Iterable[bytes]:
-        """One request."""
+        """Serve one request."""
         path = environ.get("PATH_INFO") or ""
         if f"{path}/".startswith(self.path):
             return self.server.handle_request(environ, start_response)
@@ -408,7 +408,7 @@ class EngineWSGIApp:
         return self.not_found(start_response)
 
     def not_found(self, start_response: StartResponse) -> Iterable[bytes]:
-        """The response where there is nothing; a subclass may have another."""
+        """The response where nothing else answers; a subclass may override it."""
         return _respond(start_response, _message(404, "Not Found"))
 
     def _file(self, environ: Environ) -> Response | None:
@@ -430,7 +430,7 @@ class EngineWSGIApp:
 
 
 class EngineMiddleware(EngineWSGIApp):
-    """The same, by the name that python-engineio had for it first."""
+    """``WSGIApp`` by its earlier name in python-engineio, without static files."""
 
     def __init__(
         self,
@@ -474,7 +474,7 @@ class WSGIApp(EngineWSGIApp):
 
 
 class Middleware(WSGIApp):
-    """The same, by the name that python-socketio had for it first."""
+    """``WSGIApp`` by its earlier name in python-socketio, without static files."""
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ __all__ = ["AsyncAioPikaManager"]
 # Seconds to connect, and to get an answer.
 TIMEOUT = 5
 
-# What python-socketio's manager is made of.
+# Methods of python-socketio's manager.
 HELPERS = dict.fromkeys(
     ("_channel", "_connection", "_exchange", "_queue"),
     "override _publish() and _listen()",

@@ -28,7 +28,7 @@ class AsyncManager(BaseManager):
     These are called as python-socketio does, and have to call that of ``super()``.
     """
 
-    #: Whether it tells other processes what it is asked for.
+    #: Whether it shares clients and rooms with other processes.
     _distributed: ClassVar[bool] = False
 
     async def pre_connect(self, eio_sid: str, namespace: str) -> Any:
@@ -103,7 +103,7 @@ class AsyncManager(BaseManager):
         self.basic_close_room(room, namespace)
 
     async def trigger_callback(self, sid: Any, id: int, data: Sequence[Any]) -> None:
-        """Call what waits for an acknowledgement that another process reports.
+        """Call the callback of an acknowledgement that another process reports.
 
         Args:
             sid: The room that the event was sent to.
@@ -121,7 +121,7 @@ class AsyncManager(BaseManager):
             await result
 
     async def close(self) -> None:
-        """Let go of what :meth:`initialize` began; the server that stops calls it."""
+        """End what :meth:`initialize` has begun; called by a server that stops."""
 
     def _emit(
         self,
@@ -132,7 +132,7 @@ class AsyncManager(BaseManager):
         skip_sid: Any,
         callback: Callable[..., Any] | None,
     ) -> Awaitable[Any] | None:
-        """Send an event to clients of this process; a Future if that has to wait."""
+        """Send an event to clients of this process; returns a Future to wait for."""
         ns = self._namespace(namespace)
         if ns is None:
             if self.server is not None:
@@ -140,7 +140,7 @@ class AsyncManager(BaseManager):
             return None
         return ns.rooms.emit([event, *args], to, skip_sid, callback)
 
-    # What operators ask for, see socketio_fast.sockets.broadcast.
+    # Called by broadcasts, see socketio_fast.sockets.broadcast.
 
     async def _broadcast(
         self,
@@ -226,7 +226,7 @@ class AsyncManager(BaseManager):
     async def _server_side_emit(
         self, namespace: str, event: str, args: list[Any]
     ) -> None:
-        """There are no other servers."""
+        """Nothing: there are no other servers."""
 
     async def _server_side_ask(
         self, namespace: str, event: str, args: list[Any]
@@ -240,7 +240,7 @@ class AsyncManager(BaseManager):
         return None
 
     def _forget_callback(self, reply: Reply) -> None:
-        """An acknowledgement is not waited for any more."""
+        """Drop the callback of an acknowledgement."""
 
 
 def choose_manager(option: Any) -> AsyncManager:
@@ -252,7 +252,7 @@ def choose_manager(option: Any) -> AsyncManager:
     """
     if option is None:
         return AsyncManager()
-    # Those for programs that are not asyncio's have one for those that are.
+    # Managers for threads have an asynchronous one.
     manager = getattr(option, "async_manager", option)
     if manager is not option:
         for name in ("emit", "enter_room", "leave_room", "close_room", "get_rooms"):

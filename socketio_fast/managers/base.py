@@ -1,4 +1,4 @@
-"""What every client manager can tell of the clients of this process."""
+"""The base of client managers: look-ups and changes of clients of this process."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from socketio_fast.overrides import is_overridden, refuse_overrides
 
 __all__ = ["BaseManager"]
 
-# What python-socketio calls and this package does not: the compiled core knows clients
-# and rooms.
+# Methods that python-socketio calls. Here the compiled core knows clients and rooms.
 NEVER_CALLED = {
     **dict.fromkeys(
         (
@@ -37,7 +36,7 @@ NEVER_CALLED = {
 
 
 class BaseManager:
-    """Clients and rooms of this process, as python-socketio's managers tell of them.
+    """Clients and rooms of this process, by the methods of python-socketio's managers.
 
     Arguments are a ``sid``, a namespace by its full name, and a room: any hashable
     value, ``None`` for the room of all clients.
@@ -46,14 +45,14 @@ class BaseManager:
     def __init__(self) -> None:
         self.logger: Logger | None = None
         self.server: Any = None
-        #: A module, or what else has ``dumps`` and ``loads``.
+        #: What encodes messages: a module or an object with ``dumps`` and ``loads``.
         self.json: Any = JSON
-        #: What waits for an acknowledgement that another process will report. Those of
-        #: this process's clients are kept with the client.
+        #: Callbacks for acknowledgements by clients of other processes. The core has
+        #: those for clients of this process.
         self.callbacks: dict[Any, Any] = {}
         #: Always empty, as python-socketio's.
         self.eio_to_sid: dict[str, str] = {}
-        # Set if a subclass, or the program, overrides how clients are registered.
+        # Set if the program overrides a method by which clients are registered.
         self._registry: Registry | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -61,7 +60,7 @@ class BaseManager:
         refuse_overrides(cls, NEVER_CALLED)
 
     def set_server(self, server: Any) -> None:
-        """Called once by the server that is made with this manager."""
+        """Called once, by the server that is made with this manager."""
         self.server = server
         if any(is_overridden(self, name) for name in REGISTRATION):
             self._registry = Registry(self)
@@ -190,7 +189,7 @@ class BaseManager:
             for peer in list(ns.rooms.rooms.get(room, ())):
                 self.basic_leave_room(peer.sid, namespace, room)
             if room in ns.rooms.rooms:
-                return  # the override keeps some there
+                return  # an overriding basic_leave_room() keeps some there
         ns.rooms.close(room)
 
     def basic_disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
@@ -208,7 +207,7 @@ class BaseManager:
             self.basic_leave_room(sid, namespace, room)
 
     def _disconnect_client(self, sid: str, namespace: str, **kwargs: Any) -> None:
-        """Disconnect a client, or have one unregistered that has gone."""
+        """Disconnect a client, or unregister one that has gone."""
         peer = self._peer(sid, namespace)
         if peer is not None and peer.leaving:
             self.basic_disconnect(sid, namespace, **kwargs)
@@ -234,7 +233,7 @@ class BaseManager:
                 return None
             raise RuntimeError("clients are connected by the server alone")
         sid = peer.name()
-        # The last are those that it has been in, if it is recovered.
+        # The rooms that a recovered client was in come last.
         for room in [None, sid, *(peer.rooms or ())]:
             self.basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
         return sid
@@ -255,7 +254,7 @@ class BaseManager:
         return sid
 
     def pre_disconnect(self, sid: str, namespace: str) -> Any:
-        """The disconnect handler of a client is about to run.
+        """Called before the disconnect handler of a client runs.
 
         Returns:
             Its Engine.IO id.
@@ -269,7 +268,7 @@ class BaseManager:
         return peer.session.id
 
     def _joining(self, eio_sid: str, namespace: str) -> Peer | None:
-        """The client that connects, while it has no ``sid``."""
+        """The client that connects and has no ``sid`` yet."""
         hub = self._hub
         if hub is None or hub.engine is None:
             return None

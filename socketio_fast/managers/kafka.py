@@ -15,13 +15,13 @@ __all__ = ["KafkaManager"]
 
 SCHEME = "kafka://"
 
-# Seconds for a message to be taken.
+# Seconds for the broker to take a message.
 TIMEOUT = 5
 
-# Milliseconds after which a thread that waits for a message looks whether it is wanted.
+# Milliseconds between two checks of a waiting thread whether it is to end.
 POLL_INTERVAL = 1000
 
-# What python-socketio's manager is made of.
+# Methods of python-socketio's manager.
 HELPERS = dict.fromkeys(("_kafka_listen",), "override _publish() and _listen()")
 
 

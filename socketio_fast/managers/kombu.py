@@ -19,7 +19,7 @@ __all__ = ["KombuManager"]
 # Seconds to connect.
 TIMEOUT = 5
 
-# When a broker that is away is tried again is decided elsewhere.
+# The class Outage decides when a broker that is away is tried again.
 FAIL_AT_ONCE = {
     "max_retries": 1,
     "interval_start": 0,
@@ -29,12 +29,12 @@ FAIL_AT_ONCE = {
 
 AMQP = re.compile("(py)?amqps?:")
 
-# Seconds after which a thread that waits for a message looks whether it is wanted.
+# Seconds between two checks of a waiting thread whether it is to end.
 POLL_INTERVAL = 1
 
 HEARTBEAT = 30
 
-# What python-socketio's manager is made of.
+# Methods of python-socketio's manager.
 HELPERS = dict.fromkeys(("_producer_publish",), "override _publish() and _listen()")
 
 
@@ -87,8 +87,8 @@ class KombuManager(PubSubManager):
         options = {"connect_timeout": TIMEOUT, **defaults, **self.connection_options}
         options["transport_options"] = {
             **FAIL_AT_ONCE,
-            # Without it, what is written to a connection that has just broken would be
-            # lost silently.
+            # Without confirmations a message that is written to a connection that has
+            # just broken would be lost silently.
             **({"confirm_publish": True} if AMQP.match(self.url) else {}),
             **options.get("transport_options", {}),
         }
@@ -99,7 +99,7 @@ class KombuManager(PubSubManager):
         return self._kombu.Exchange(self.channel, **options)
 
     def _queue(self) -> Any:
-        # It goes with its connection, and does not fill while nobody reads it.
+        # The queue is deleted with its connection, so it cannot fill up unread.
         options = {"durable": False, "exclusive": True, **self.queue_options}
         name = f"socketio_fast.{uuid.uuid4()}"
         return self._kombu.Queue(name, self._exchange(), **options)
@@ -145,4 +145,4 @@ class KombuManager(PubSubManager):
         try:
             return message.payload
         except self._kombu.exceptions.KombuError:
-            return b""  # pickle, or something that is no text: not one of ours
+            return b""  # pickle or other bytes: not a message of ours

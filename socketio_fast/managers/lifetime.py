@@ -1,7 +1,8 @@
-"""Tasks and threads that wait for a manager's sake end with it.
+"""Tasks and threads that end with the object that they work for.
 
-Whoever drops a server without shutting it down drops its manager too. What the event
-loop waits for is reachable from the loop: if it held the manager, neither would end.
+A program may drop a server, and with it the manager, without shutting it down. The
+event loop refers to the tasks that wait: if these referred to the manager, it would
+never be collected, and they would never end.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def run_for(
     run: Callable[[Callable[[], T | None]], Coroutine[Any, Any, None]],
     loop: asyncio.AbstractEventLoop,
 ) -> asyncio.Task[None]:
-    """A task of an object, cancelled when that is gone.
+    """Run a task for an object, and cancel it when the object is gone.
 
     Args:
         owner: The object.
@@ -42,7 +43,7 @@ def run_for(
 
 
 def released(listen: L) -> L:
-    """A ``_listen()`` that does not hold its manager: its ``self`` is a weak proxy."""
+    """A ``_listen()`` whose ``self`` is a weak proxy of its manager."""
 
     @functools.wraps(listen)
     def listen_for(manager: Any) -> Any:

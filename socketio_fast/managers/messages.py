@@ -30,7 +30,7 @@ __all__ = ["JSON", "pack", "unpack"]
 
 
 class JSON:
-    """JSON as clients get it: what they can be sent, other processes can."""
+    """The JSON that clients get, with the same types."""
 
     @staticmethod
     def dumps(value: dict[str, Any]) -> str:
@@ -43,7 +43,7 @@ class JSON:
 
     @staticmethod
     def loads(text: str | bytes) -> Any:
-        """The value of JSON, and of what the standard library writes beyond that.
+        """The value of JSON, also with the extensions of the standard library.
 
         Raises:
             ValueError: It is not JSON.
@@ -55,7 +55,7 @@ class JSON:
 
 
 def pack(args: list[Any], replace: bool = True) -> tuple[list[Any], bool]:
-    """``data`` and ``binary`` of a message, of the arguments of an event.
+    """Encode arguments as ``data`` and ``binary`` of a message.
 
     Args:
         args: The arguments.
@@ -74,7 +74,7 @@ def pack(args: list[Any], replace: bool = True) -> tuple[list[Any], bool]:
 
 
 def unpack(data: Any, binary: Any) -> list[Any]:
-    """The arguments of an event, of what a message has.
+    """Decode the arguments that a message has.
 
     Raises:
         ValueError: It is not what :func:`pack` makes.
@@ -87,7 +87,7 @@ def unpack(data: Any, binary: Any) -> list[Any]:
             data = _with_bytes(data[0], attachments)
         except (binascii.Error, IndexError, TypeError) as exc:
             raise ValueError(f"binary data is not as expected: {exc}") from exc
-    # What python-socketio sends for no argument.
+    # python-socketio writes [None] for no arguments.
     return [] if data == [None] else data
 
 

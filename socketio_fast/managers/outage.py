@@ -1,4 +1,4 @@
-"""A broker that goes away: when it is tried again, and what is logged of that."""
+"""Outages of a broker: when the next attempt is due, and what is logged."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def _delays() -> Iterator[float]:
 
 
 class Outage:
-    """Times in which something fails: one warning when it begins, one when it is over.
+    """Periods in which something fails: one warning at the start, one at the end.
 
     Args:
         what: What fails, for the log: ``publish to redis``.
-        cost: What that means, for the log.
+        cost: What is lost meanwhile, for the log.
     """
 
     def __init__(self, what: str, cost: str) -> None:
@@ -32,21 +32,21 @@ class Outage:
         self._cost = cost
         self._delays: Iterator[float] | None = None
         self._again = 0.0
-        #: Messages lost in this one.
+        #: Messages lost in this outage.
         self.lost = 0
 
     @property
     def lasts(self) -> bool:
-        """Whether there is one now."""
+        """Whether there is an outage now."""
         return self._delays is not None
 
     @property
     def waits(self) -> bool:
-        """Whether there is one, and it is not yet time for the next attempt."""
+        """Whether there is an outage, and the next attempt is not due yet."""
         return self._delays is not None and time.monotonic() < self._again
 
     def failed(self, error: BaseException, logger: Logger) -> float:
-        """An attempt failed: the seconds until the next, 1, 2, 4 and so on to 60."""
+        """An attempt has failed; returns the seconds until the next: 1, 2, 4, … 60."""
         if self._delays is None:
             self._delays = _delays()
             logger.warning(
@@ -63,11 +63,11 @@ class Outage:
         return delay
 
     def try_now(self) -> None:
-        """There is reason to think that it is over: the next attempt need not wait."""
+        """Make the next attempt due, because the outage may be over."""
         self._again = 0.0
 
     def over(self, logger: Logger) -> None:
-        """An attempt succeeded."""
+        """An attempt has succeeded."""
         if self._delays is not None:
             self._delays = None
             lost, self.lost = self.lost, 0

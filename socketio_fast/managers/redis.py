@@ -27,11 +27,11 @@ PACKAGES = {
 
 SENTINEL_PORT = 26379
 
-# Messages that are published at once, if they are there.
+# Messages that are published in one round trip, at most.
 BATCH = 100
 
-# What python-socketio's manager is made of: for a subclass that overrides both
-# _publish() and _listen().
+# Methods of python-socketio's manager, which only a subclass that overrides both
+# _publish() and _listen() may override.
 HELPERS = dict.fromkeys(
     (
         "_get_redis_module",
@@ -106,7 +106,7 @@ class AsyncRedisManager(AsyncPubSubManager):
             )
         self._package = require(f"{package}.asyncio", package, type(self).__name__)
         if scheme.endswith("+sentinel"):
-            parse_redis_sentinel_url(url)  # so that it fails here
+            parse_redis_sentinel_url(url)  # raises if the URL is wrong
         super().__init__(channel, write_only, logger, json)
         if not is_overridden(self, "_publish"):
             self._batch = BATCH
@@ -177,7 +177,7 @@ class AsyncRedisManager(AsyncPubSubManager):
                     pipeline.publish(self.channel, text)
                 await pipeline.execute()
         except Exception:
-            # Others that are idle are likely to be broken as well.
+            # The other idle connections are likely to be broken too.
             await client.connection_pool.disconnect(inuse_connections=False)
             raise
 

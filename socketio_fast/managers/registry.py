@@ -1,4 +1,4 @@
-"""How managers that override the registration of clients are called.
+"""Calls managers that override the registration of clients.
 
 As python-socketio calls them: ``pre_connect`` before the connect handler, ``connect``
 when that has accepted (before it with ``always_connect``), ``pre_disconnect`` before
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["REGISTRATION", "Registry"]
 
-#: The methods that a client's connection and disconnection consist of.
+#: The methods that register and unregister clients.
 REGISTRATION = (
     "basic_disconnect",
     "basic_enter_room",
@@ -31,7 +31,7 @@ REGISTRATION = (
 
 
 class Registry(ClientRegistry):
-    """What the core asks, if a manager overrides any of :data:`REGISTRATION`.
+    """What the core calls if a manager overrides any of :data:`REGISTRATION`.
 
     Args:
         manager: An ``AsyncManager``.
@@ -41,20 +41,20 @@ class Registry(ClientRegistry):
         self._manager = manager
 
     async def register(self, peer: Peer) -> str | None:
-        """A client wants to connect: its ``sid``, ``None`` if it is refused."""
+        """Register a client that connects; its ``sid``, or ``None`` to refuse it."""
         sid: str | None = await self._manager.pre_connect(
             peer.session.id, peer.namespace.name
         )
         return sid
 
     async def complete(self, peer: Peer) -> None:
-        """A client is to be connected."""
+        """Complete the connection of a client."""
         await self._manager.connect(peer.sid, peer.namespace.name)
 
     def begin_to_leave(self, peer: Peer) -> None:
-        """The disconnect handler of a client is about to run."""
+        """Called before the disconnect handler of a client runs."""
         self._manager.pre_disconnect(peer.sid, namespace=peer.namespace.name)
 
     async def unregister(self, peer: Peer) -> None:
-        """A client has gone, or was refused."""
+        """Unregister a client that has gone or was refused."""
         await self._manager.disconnect(peer.sid, peer.namespace.name, ignore_queue=True)

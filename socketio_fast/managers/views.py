@@ -1,4 +1,4 @@
-"""The tables of rooms as python-socketio's managers have them: read-only mappings."""
+"""The tables of rooms of python-socketio's managers, as read-only mappings."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ V = TypeVar("V")
 
 
 class _View(Mapping[K, V]):
-    """A copy, also by :mod:`copy` or :mod:`pickle`, is a dict."""
+    """A mapping whose copies, also by :mod:`copy` or :mod:`pickle`, are dicts."""
 
     def copy(self) -> dict[K, V]:
-        """A dict of what is there now."""
+        """The items as a dict."""
         return dict(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -30,7 +30,7 @@ class _View(Mapping[K, V]):
 class RoomsByNamespace(_View[str, "NamespaceRooms"]):
     """Namespaces that have clients: ``rooms[namespace][room][sid]`` is an Engine.IO id.
 
-    A look at what is there now; nothing is copied before it is asked for.
+    It shows the current state, and copies nothing.
     """
 
     def __init__(self, hub: Hub | None) -> None:
@@ -84,7 +84,7 @@ class Members(_View[str, str]):
 
     def __getitem__(self, sid: str) -> str:
         room = self._room
-        # A client that leaves is still in those rooms that it has not left.
+        # A client that disconnects is in its rooms until it has left them.
         find = self._namespace.peers.get if room is None else self._namespace.rooms.find
         peer = find(sid)
         if peer is None or not (

@@ -16,7 +16,7 @@ __all__ = ["ZmqManager"]
 # Milliseconds to send a message.
 TIMEOUT = 2000
 
-# Milliseconds after which a thread that waits for a message looks whether it is wanted.
+# Milliseconds between two checks of a waiting thread whether it is to end.
 POLL_INTERVAL = 1000
 
 
@@ -71,7 +71,7 @@ class ZmqManager(PubSubManager):
             sink = zmq.Context.instance().socket(zmq.PUSH)
             sink.setsockopt(zmq.LINGER, TIMEOUT)
             sink.setsockopt(zmq.SNDTIMEO, TIMEOUT)
-            # Only to a broker that is there; else it is kept for one that may come.
+            # Fails if no broker is connected, instead of queueing for a later one.
             sink.setsockopt(zmq.IMMEDIATE, 1)
             sink.connect(self._sink_url)
             self._sink = sink
@@ -91,7 +91,7 @@ class ZmqManager(PubSubManager):
         zmq = self._zmq
         stop = self._stop_listening
         with zmq.Context.instance().socket(zmq.SUB) as source:
-            # ZeroMQ itself would connect again, and tell nobody.
+            # ZeroMQ would connect again without an error.
             gone = zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED
             monitor = source.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | gone)
             source.setsockopt(zmq.SUBSCRIBE, b"")
@@ -120,7 +120,7 @@ class ZmqManager(PubSubManager):
         try:
             message = self.json.loads(text)
         except Exception:  # RecursionError too, and whatever other JSON raises
-            return text  # to be refused as it is
+            return text  # it is refused as no message
         if not isinstance(message, dict) or message.get("type") != "message":
             return text
         return message.get("data") if message.get("channel") == self.channel else None

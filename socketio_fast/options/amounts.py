@@ -1,4 +1,4 @@
-"""Numbers as options take them: counts, bytes and seconds."""
+"""Reads the numbers of options: counts, bytes and seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a process runs out of file descriptors: each connection takes one."""
+"""Watches the number of file descriptors, of which each connection takes one."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ __all__ = ["DescriptorWatch"]
 #: Seconds between two warnings.
 INTERVAL = 60.0
 
-# So few free descriptors are none: the system gives the lowest that is free, so a
-# connection with a high one says that those below are in use.
+# With fewer free descriptors than this it warns. The system assigns the lowest free
+# one, so the number of a new connection's descriptor tells how many are in use.
 SPARE = 4
 
 
@@ -40,14 +40,14 @@ class DescriptorWatch:
 
     @property
     def few_from(self) -> int:
-        """The number of a descriptor from which on few are left; -1: never."""
+        """The lowest descriptor that calls for a warning; -1 for none."""
         if resource is None:
             return -1
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         return -1 if limit == resource.RLIM_INFINITY else max(1, limit - SPARE)
 
     def seen(self, number: int) -> None:
-        """A connection has got this descriptor."""
+        """Called with the descriptor of a new connection."""
         few_from = self.few_from
         if self._closed or self._timer is not None or not 0 <= few_from <= number:
             return
@@ -60,7 +60,7 @@ class DescriptorWatch:
         self._timer = self._loop.call_later(INTERVAL, self._look_again)
 
     def close(self) -> None:
-        """Warn no more."""
+        """Stop warning."""
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()

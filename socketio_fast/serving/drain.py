@@ -1,4 +1,4 @@
-"""Draining: the clients of a server leave it in stages, before it stops.
+"""Draining: clients are asked to leave in stages, before the server stops.
 
 A client whose connection a server closes connects again within seconds, to another
 server behind the same address. If all do so at once, that one is overrun.
@@ -15,13 +15,13 @@ from socketio_fast._core.engine.session import Session
 
 __all__ = ["DrainSummary", "check_rate", "drain"]
 
-# Seconds between two looks at clients that have something under way.
+# Seconds between two checks of clients that are busy.
 INTERVAL = 0.05
 
 
 @dataclass(frozen=True)
 class DrainSummary:
-    """What became of the clients of a server that was drained.
+    """How the clients of a server have left while it drained.
 
     Attributes:
         clients: Connections that were there at the beginning, or came after it because
@@ -41,7 +41,7 @@ class DrainSummary:
 
 
 def check_rate(name: str, rate: float | None) -> None:
-    """Raise ValueError for what is not a number of clients per second, or ``None``."""
+    """Raise ValueError unless a rate is a number of clients per second, or ``None``."""
     if rate is not None and not rate > 0:
         raise ValueError(
             f"{name}={rate!r}: clients per second, or None for no such limit, expected"
@@ -51,7 +51,7 @@ def check_rate(name: str, rate: float | None) -> None:
 async def drain(
     engine: Engine, rate: float | None = None, timeout: float = 30
 ) -> DrainSummary:
-    """Let no clients in, and ask those that are there to leave.
+    """Refuse new clients, and ask those that are connected to leave.
 
     Args:
         engine: The Engine.IO engine.
@@ -80,7 +80,7 @@ class _Drain:
         self._clients = self._closed = self._handlers = self._acks = 0
 
     async def run(self) -> DrainSummary:
-        # A client that was admitted before may come while others leave.
+        # Clients that were admitted before may still connect meanwhile.
         while self._engine.draining and (sessions := self._open_sessions()):
             self._clients += len(sessions)
             while sessions:
@@ -97,7 +97,7 @@ class _Drain:
         return deque(s for s in self._engine.sessions.values() if not s.closed)
 
     async def _ask(self, sessions: deque[Session]) -> deque[Session]:
-        """Ask each that has nothing under way; returns those that have."""
+        """Ask clients that are not busy to leave; returns those that are."""
         busy: deque[Session] = deque()
         while sessions:
             session = sessions.popleft()
@@ -118,7 +118,7 @@ class _Drain:
         self._handlers += handlers
         self._acks += acks
         self._closed += 1
-        # What a pass of the loop came too late for is made up for in the next.
+        # Turns that were missed while the loop was busy are made up for, up to INTERVAL.
         self._turn = max(self._turn, self._clock() - INTERVAL) + self._pause
         session.send_away()
 

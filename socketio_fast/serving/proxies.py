@@ -1,4 +1,4 @@
-"""Who a client is, as the proxies in front of a server say."""
+"""The address of a client, from headers of trusted proxies."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["ForwardedClient", "TrustedProxies"]
 
 Headers = Iterable[tuple[bytes, bytes]]
 
-# What may name a client.
+# Headers that may name a client.
 HEADERS = ("x-forwarded-for", "forwarded")
 
-# Entries of a header that are looked at, from the nearest on.
+# Entries of a header that are read, at most, from the nearest proxy on.
 MAX_HOPS = 64
 
 TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
@@ -38,18 +38,18 @@ SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 
 
 class ForwardedClient(NamedTuple):
-    """What trusted proxies say of a client; ``None`` where they say nothing."""
+    """A client as trusted proxies name it; ``None`` for what they do not tell."""
 
     #: The address and port, 0 if that is not known.
     peer: tuple[str, int] | None
     #: ``"http"`` or ``"https"``.
     scheme: str | None
-    #: The host that the client has asked for, with a port if it is not the usual one.
+    #: The host that the client has requested, with its port unless it is the default.
     host: str | None
 
 
 class _Hop(NamedTuple):
-    """What one proxy says of who has connected to it."""
+    """What one proxy tells of the peer that has connected to it."""
 
     node: str
     proto: str
@@ -57,7 +57,7 @@ class _Hop(NamedTuple):
 
 
 class TrustedProxies:
-    """Proxies whose headers are believed.
+    """The proxies whose headers are trusted.
 
     Args:
         proxies: Addresses and networks (``"10.0.0.0/8"``), ``"unix"`` for whoever
@@ -87,7 +87,7 @@ class TrustedProxies:
         ]
 
     def client(self, peer: Any, headers: Headers) -> ForwardedClient | None:
-        """Who the client of a request is.
+        """Find the client of a request.
 
         The client is the rightmost entry of the header that is not a trusted proxy; if
         all are, the leftmost. An entry on the way that is no address says nothing.
@@ -127,7 +127,7 @@ class TrustedProxies:
         return ForwardedClient(client, SCHEMES.get(hop.proto.lower()), host)
 
     def _walk(self, hops: Sequence[_Hop]) -> tuple[tuple[str, int] | None, _Hop | None]:
-        """The client, and who says so: from the nearest proxy on."""
+        """The client and the proxy that names it, from the nearest proxy on."""
         client = hop = None
         for hop in hops[: -MAX_HOPS - 1 : -1]:
             client = _node(hop.node)
@@ -136,8 +136,11 @@ class TrustedProxies:
         return (client, hop) if len(hops) <= MAX_HOPS else (None, None)
 
     def trusts(self, peer: Any) -> bool:
-        """Whether who has connected is such a proxy: an address and a port, or anything
-        else for a Unix socket."""
+        """Whether a peer is a trusted proxy.
+
+        Args:
+            peer: Its address and port, or anything else for a Unix socket.
+        """
         if not isinstance(peer, tuple):
             return self._unix
         return self._trusts_address(peer[0])
@@ -154,7 +157,7 @@ class TrustedProxies:
 
 
 def _node(text: str) -> tuple[str, int] | None:
-    """An address and a port; ``None`` for what is not one."""
+    """An address and a port; ``None`` if the text is none."""
     match = NODE.fullmatch(text)
     if match is None:
         return None
@@ -171,7 +174,7 @@ def _node(text: str) -> tuple[str, int] | None:
 
 
 def _forwarded(line: str) -> list[_Hop]:
-    """The entries of a line of ``Forwarded``; one that says nothing if it is broken."""
+    """The entries of a ``Forwarded`` header; one without content if it is malformed."""
     hops: list[_Hop] = []
     pairs: dict[str, str] = {}
     position = 0
@@ -195,7 +198,7 @@ def _forwarded(line: str) -> list[_Hop]:
 
 
 def _x_forwarded(found: dict[bytes, list[str]]) -> list[_Hop]:
-    """The entries of ``X-Forwarded-For``, with the others' that belong to them."""
+    """The entries of ``X-Forwarded-For``, with those of the other headers."""
 
     def values(name: bytes) -> list[str]:
         return [

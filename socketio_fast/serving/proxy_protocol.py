@@ -1,4 +1,4 @@
-"""The PROXY protocol, versions 1 and 2: what a proxy sends before a client's bytes."""
+"""The PROXY protocol, versions 1 and 2: a header before the client's bytes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Header", "NamedTransport", "ProxyListener", "read_header"]
 
-#: Seconds for a header to come.
+#: Seconds within which the header has to come.
 TIMEOUT = 10.0
 #: Bytes of a header of version 1, and of version 2 behind its first 16.
 MAX_1, MAX_2 = 107, 4096
@@ -42,9 +42,9 @@ class Header(NamedTuple):
 
     #: Its bytes.
     size: int
-    #: Who has connected to the proxy; ``None``: the header does not say.
+    #: The address of the client; ``None`` if the header does not name it.
     client: Address | None
-    #: Where.
+    #: The address that the client has connected to; likewise.
     server: Address | None
 
 
@@ -138,7 +138,7 @@ class ProxyListener:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        #: Connections whose header has not come.
+        #: Connections whose header is not complete.
         self.waiting: set[_Connection] = set()
 
     def protocol(self) -> asyncio.Protocol:
@@ -146,13 +146,13 @@ class ProxyListener:
         return _Connection(self)
 
     def close(self) -> None:
-        """Close the connections whose header has not come."""
+        """Close the connections whose header is not complete."""
         for connection in list(self.waiting):
             connection.abort()
 
 
 class _Connection(asyncio.Protocol):
-    """A connection before its header is all there."""
+    """The protocol of a connection until its header is complete."""
 
     _transport: asyncio.Transport
     _timer: asyncio.TimerHandle
@@ -196,7 +196,7 @@ class _Connection(asyncio.Protocol):
             protocol.data_received(rest)
 
     def _leave(self) -> bool:
-        """It waits no longer; whether it did."""
+        """Stop waiting for the header; returns whether it was awaited."""
         waits = self in self._listener.waiting
         self._listener.waiting.discard(self)
         self._timer.cancel()
@@ -215,7 +215,7 @@ class _Connection(asyncio.Protocol):
         )
 
     def abort(self) -> None:
-        """Close now."""
+        """Close the connection now."""
         self._leave()
         self._transport.abort()
 

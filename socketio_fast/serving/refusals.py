@@ -1,4 +1,4 @@
-"""Warnings of what a server refuses, with the option to change."""
+"""Warnings about refused requests, which name the option to change."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from socketio_fast.options.logs import Logger, escaped
 
 __all__ = ["Refusals"]
 
-#: Seconds before the same cause is told of the same address again.
+#: Seconds before a warning of the same cause and address is repeated.
 AGAIN = 60.0
 
-#: Causes and addresses whose last warning is known, at most: addresses come and go.
+#: Causes and addresses whose last warning is remembered, at most.
 MAX_TOLD = 1000
 
 
 class Refusals:
-    """Logs what is refused, once for each cause and address in a while.
+    """Logs refusals, each cause and address once in a period.
 
     Args:
         logger: Where.

@@ -15,14 +15,14 @@ from socketio_fast.options.logs import Logger
 
 __all__ = ["OpenFile", "StaticFiles", "served_files"]
 
-# Bytes of a file from which on it is sent in pieces of this size.
+# Bytes: larger files are sent in pieces of this size.
 PIECE = 131072
 
 TYPES = {"js": "application/javascript", "mjs": "application/javascript"}
 
 
 class OpenFile:
-    """A file that is sent in pieces, and closed by whoever sends it.
+    """A file that is sent in pieces; the sender closes it.
 
     Args:
         file: It, open for reading.
@@ -34,11 +34,11 @@ class OpenFile:
         self._size = size
 
     def __len__(self) -> int:
-        """Bytes to be sent, whether or not the file has grown meanwhile."""
+        """The number of bytes to send, even if the file has grown meanwhile."""
         return self._size
 
     async def read(self, size: int) -> bytes:
-        """The next bytes, so many at most, read by another thread.
+        """Read the next bytes, at most this many, in another thread.
 
         Raises:
             EOFError: The file has become shorter.
@@ -46,7 +46,7 @@ class OpenFile:
         return await asyncio.to_thread(self._read, size)
 
     def __iter__(self) -> Iterator[bytes]:
-        """All of it in pieces, read by this thread."""
+        """Read the file in pieces, in this thread."""
         left = self._size
         while left:
             piece = self._read(min(left, PIECE))
@@ -54,7 +54,7 @@ class OpenFile:
             yield piece
 
     def close(self) -> None:
-        """Close it, now or when a thread that reads it has done so."""
+        """Close the file, after a read in another thread has ended."""
         self._file.close()
 
     def _read(self, size: int) -> bytes:
@@ -64,7 +64,7 @@ class OpenFile:
         return piece
 
 
-# Status, content type, body, more header lines.
+# Status, content type, body, other header lines.
 Answer = tuple[int, bytes, bytes | OpenFile, bytes]
 
 
@@ -91,7 +91,7 @@ class StaticFiles(OtherServer):
         self._index = self._entries.get("", (Path("index.html"), None))[0].name
 
     def missing(self) -> list[str]:
-        """The entries whose file or directory is not there, as text."""
+        """The entries whose file or directory is missing, as text."""
         return [
             f"{url!r}: {os.path.abspath(path)}"
             for url, (path, _) in self._entries.items()
@@ -106,7 +106,7 @@ class StaticFiles(OtherServer):
         return await asyncio.to_thread(self.answer, request.method, request.path)
 
     def answer(self, method: str, path: str) -> Answer | None:
-        """The answer to a request, as read by this thread; ``None``: no such file."""
+        """The answer to a request, read in this thread; ``None`` for no such file."""
         found = self._read(path)
         if found is None or method in ("GET", "HEAD"):
             return found
@@ -141,7 +141,7 @@ class StaticFiles(OtherServer):
         return None
 
     def _inside(self, root: Path, rest: str) -> Path:
-        """The file below a directory; OSError if there is none."""
+        """The path of a file below a directory; OSError if there is none."""
         path = root / rest
         if path.is_dir():
             path = path / self._index
@@ -153,8 +153,10 @@ class StaticFiles(OtherServer):
 def served_files(
     mapping: Mapping[str, str | Path | Mapping[str, Any]] | None, logger: Logger
 ) -> StaticFiles | None:
-    """What answers from a mapping, ``None`` if that is empty; one WARNING tells of what
-    is not there."""
+    """The static files of a mapping; ``None`` if that is empty.
+
+    One WARNING names the entries whose file is missing.
+    """
     if not mapping:
         return None
     files = StaticFiles(mapping)
@@ -167,7 +169,7 @@ def served_files(
 
 
 def _open(path: Path) -> bytes | OpenFile:
-    """What a file has, or a large one itself."""
+    """The bytes of a file, or an ``OpenFile`` if it is large."""
     file = path.open("rb")
     try:
         size = os.fstat(file.fileno()).st_size
