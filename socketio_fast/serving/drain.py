@@ -118,7 +118,7 @@ class _Drain:
         self._handlers += handlers
         self._acks += acks
         self._closed += 1
-        # Turns that were missed while the loop was busy are made up for, up to INTERVAL.
+        # Turns that were missed while the loop was busy are caught up, up to INTERVAL.
         self._turn = max(self._turn, self._clock() - INTERVAL) + self._pause
         session.send_away()
 
