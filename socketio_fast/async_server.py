@@ -239,9 +239,10 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
             TypeError: It is something else.
             ValueError: There can be no such namespace.
         """
-        if not self._namespaces:
-            from socketio_fast.sockets.registry import Namespaces
+        # Before the check: another thread could pass it too while this one imports.
+        from socketio_fast.sockets.registry import Namespaces
 
+        if not self._namespaces:
             self._namespaces = Namespaces(self)
         found: SocketNamespace | ParentNamespace = self._namespaces.of(name)
         return found

@@ -37,7 +37,7 @@ NOT_FOR_EACH_SERVER = [
     *("socketio_fast.managers.pubsub", "socketio_fast.managers.sync"),
     *("socketio_fast.handlers.models", "socketio_fast.serving.client_files"),
     *("socketio_fast.sockets.namespace", "socketio_fast.sockets.registry"),
-    *("concurrent.futures.thread", "difflib"),
+    "concurrent.futures.thread",
 ]
 NOT_FOR_THE_PACKAGE = [
     *("socketio_fast.async_server", "socketio_fast.base_server"),
