@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from socketio_fast._core.socketio.emitter import NamespaceEmitter
 from socketio_fast.handlers.signatures import fit
@@ -13,11 +15,15 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncNamespace", "BaseServerNamespace", "Namespace"]
 
+# The server may be any, so that what its methods return is Any.
+# mypy: disable-error-code="no-any-return"
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
 
 class BaseServerNamespace:
     """The base of the namespaces of servers.
-
-    Its methods are those of the server with this namespace as the default.
 
     Args:
         namespace: Its name, ``"/"`` by default; ``"*"`` for all without handlers.
@@ -56,6 +62,33 @@ class BaseServerNamespace:
             args = fit(handler, args)
         return handler(*args)
 
+    def rooms(self, sid: str, namespace: str | None = None) -> list[Any]:
+        """The rooms that a client is in; the first is its own."""
+        rooms: list[Any] = self.server.rooms(sid, namespace or self.namespace)
+        return rooms
+
+    def session(self, sid: str, namespace: str | None = None) -> Any:
+        """The application's data of a client, as a context manager."""
+        return self.server.session(sid, namespace=namespace or self.namespace)
+
+
+class Namespace(BaseServerNamespace):
+    """A class-based namespace for :class:`~socketio_fast.Server`.
+
+    Its methods are those of the server with this namespace as the default.
+
+    Example::
+
+        class Chat(socketio.Namespace):
+            def on_connect(self, sid, environ, auth):
+                self.enter_room(sid, "lobby")
+
+            def on_message(self, sid, text):
+                self.emit("message", text, room="lobby", skip_sid=sid)
+
+        sio.register_namespace(Chat("/chat"))
+    """
+
     def emit(
         self,
         event: AnyEvent,
@@ -66,7 +99,7 @@ class BaseServerNamespace:
         namespace: str | None = None,
         callback: Any = None,
         ignore_queue: bool = False,
-    ) -> Any:
+    ) -> None:
         """Send an event; see :meth:`socketio_fast.AsyncServer.emit`."""
         return self.server.emit(
             event,
@@ -88,7 +121,7 @@ class BaseServerNamespace:
         namespace: str | None = None,
         callback: Any = None,
         ignore_queue: bool = False,
-    ) -> Any:
+    ) -> None:
         """Send the event ``message``; see :meth:`socketio_fast.AsyncServer.send`."""
         return self.server.send(
             data,
@@ -125,64 +158,54 @@ class BaseServerNamespace:
             ignore_queue=ignore_queue,
         )
 
-    def enter_room(self, sid: str, room: Any, namespace: str | None = None) -> Any:
+    def enter_room(self, sid: str, room: Any, namespace: str | None = None) -> None:
         """Put a client into a room."""
         return self.server.enter_room(sid, room, namespace=namespace or self.namespace)
 
-    def leave_room(self, sid: str, room: Any, namespace: str | None = None) -> Any:
+    def leave_room(self, sid: str, room: Any, namespace: str | None = None) -> None:
         """Take a client out of a room."""
         return self.server.leave_room(sid, room, namespace=namespace or self.namespace)
 
-    def close_room(self, room: Any, namespace: str | None = None) -> Any:
+    def close_room(self, room: Any, namespace: str | None = None) -> None:
         """Take every client out of a room."""
         return self.server.close_room(room, namespace=namespace or self.namespace)
 
-    def rooms(self, sid: str, namespace: str | None = None) -> list[Any]:
-        """The rooms that a client is in; the first is its own."""
-        rooms: list[Any] = self.server.rooms(sid, namespace or self.namespace)
-        return rooms
-
-    def get_session(self, sid: str, namespace: str | None = None) -> Any:
+    def get_session(self, sid: str, namespace: str | None = None) -> dict[str, Any]:
         """The application's data of a client, a dict."""
         return self.server.get_session(sid, namespace=namespace or self.namespace)
 
     def save_session(
         self, sid: str, session: dict[str, Any], namespace: str | None = None
-    ) -> Any:
+    ) -> None:
         """Replace the application's data of a client."""
         return self.server.save_session(
             sid, session, namespace=namespace or self.namespace
         )
 
-    def session(self, sid: str, namespace: str | None = None) -> Any:
-        """The application's data of a client, as a context manager."""
-        return self.server.session(sid, namespace=namespace or self.namespace)
-
-    def disconnect(self, sid: str, namespace: str | None = None) -> Any:
+    def disconnect(self, sid: str, namespace: str | None = None) -> None:
         """Disconnect a client; see :meth:`socketio_fast.AsyncServer.disconnect`."""
         return self.server.disconnect(sid, namespace=namespace or self.namespace)
 
 
-class Namespace(BaseServerNamespace):
-    """A class-based namespace for :class:`~socketio_fast.Server`.
+def _awaited(
+    method: Callable[Concatenate[Any, P], R],
+) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]:
+    """The coroutine function for :class:`AsyncNamespace` of a method of
+    :class:`Namespace`: what that returns of an ``AsyncServer`` is to be awaited."""
 
-    Example::
+    @functools.wraps(method)
+    async def wait(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        awaitable: Any = method(self, *args, **kwargs)
+        return await awaitable
 
-        class Chat(socketio.Namespace):
-            def on_connect(self, sid, environ, auth):
-                self.enter_room(sid, "lobby")
-
-            def on_message(self, sid, text):
-                self.emit("message", text, room="lobby", skip_sid=sid)
-
-        sio.register_namespace(Chat("/chat"))
-    """
+    return wait
 
 
 class AsyncNamespace(NamespaceEmitter, BaseServerNamespace):
     """A class-based namespace for :class:`~socketio_fast.AsyncServer`.
 
-    Its ``on_`` methods may be coroutine functions.
+    Its ``on_`` methods may be coroutine functions. The others are those of the server
+    with this namespace as the default.
 
     Example::
 
@@ -207,68 +230,11 @@ class AsyncNamespace(NamespaceEmitter, BaseServerNamespace):
         return await result if inspect.isawaitable(result) else result
 
     # emit() is compiled: socketio_fast/_core/socketio/emitter.pyx.
-
-    async def send(
-        self,
-        data: Any,
-        to: Any = None,
-        room: Any = None,
-        skip_sid: Any = None,
-        namespace: str | None = None,
-        callback: Any = None,
-        ignore_queue: bool = False,
-    ) -> None:
-        """Send the event ``message``; see :meth:`socketio_fast.AsyncServer.send`."""
-        await super().send(data, to, room, skip_sid, namespace, callback, ignore_queue)
-
-    async def call(
-        self,
-        event: AnyEvent,
-        data: Any = None,
-        to: str | None = None,
-        sid: str | None = None,
-        namespace: str | None = None,
-        timeout: float | None = None,
-        ignore_queue: bool = False,
-    ) -> Any:
-        """Send an event to one client, and wait for its acknowledgement.
-
-        See :meth:`socketio_fast.AsyncServer.call`; here it waits without limit unless
-        ``timeout``, in seconds, is given.
-        """
-        return await super().call(
-            event, data, to, sid, namespace, timeout, ignore_queue
-        )
-
-    async def enter_room(
-        self, sid: str, room: Any, namespace: str | None = None
-    ) -> None:
-        """Put a client into a room."""
-        await super().enter_room(sid, room, namespace)
-
-    async def leave_room(
-        self, sid: str, room: Any, namespace: str | None = None
-    ) -> None:
-        """Take a client out of a room."""
-        await super().leave_room(sid, room, namespace)
-
-    async def close_room(self, room: Any, namespace: str | None = None) -> None:
-        """Take every client out of a room."""
-        await super().close_room(room, namespace)
-
-    async def get_session(
-        self, sid: str, namespace: str | None = None
-    ) -> dict[str, Any]:
-        """The application's data of a client, a dict."""
-        session: dict[str, Any] = await super().get_session(sid, namespace)
-        return session
-
-    async def save_session(
-        self, sid: str, session: dict[str, Any], namespace: str | None = None
-    ) -> None:
-        """Replace the application's data of a client."""
-        await super().save_session(sid, session, namespace)
-
-    async def disconnect(self, sid: str, namespace: str | None = None) -> None:
-        """Disconnect a client; see :meth:`socketio_fast.AsyncServer.disconnect`."""
-        await super().disconnect(sid, namespace)
+    send = _awaited(Namespace.send)
+    call = _awaited(Namespace.call)
+    enter_room = _awaited(Namespace.enter_room)
+    leave_room = _awaited(Namespace.leave_room)
+    close_room = _awaited(Namespace.close_room)
+    get_session = _awaited(Namespace.get_session)
+    save_session = _awaited(Namespace.save_session)
+    disconnect = _awaited(Namespace.disconnect)
