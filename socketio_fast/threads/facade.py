@@ -1,4 +1,5 @@
-"""What a sync server drives the asynchronous one with: a loop, and handler threads."""
+"""An event loop on a thread, and the threads that run handlers: what a server for
+threads drives the asynchronous one with."""
 
 from __future__ import annotations
 
@@ -19,11 +20,11 @@ __all__ = ["MAX_WORKERS", "Threads"]
 
 T = TypeVar("T")
 Handler = Callable[..., Any]
-#: Whose call of a handler it is, by its arguments: the client, or None for nobody's.
+#: Finds, by the arguments of a handler, the client that the call is for, or None.
 Finder = Callable[..., "Owner | None"]
 
-#: Threads for the handlers of a server, at most, unless it is told otherwise. They may
-#: wait for databases and for each other, so that there are more than processors.
+#: The default of ``max_workers``. Handlers wait for databases and for each other, so
+#: there may be more of them than there are processors.
 MAX_WORKERS = 128
 
 
@@ -31,10 +32,10 @@ class Threads:
     """An event loop on a thread, and a pool of threads that run handlers.
 
     Args:
-        bind: Called with the event loop, on its thread, when it starts: for the first
-            time, after :meth:`stop`, and in a forked process.
+        bind: Called with the event loop, on its thread, each time that it starts: the
+            first time, after :meth:`stop`, and in a forked process.
         max_workers: Threads for handlers, at most.
-        logger: Where failures are logged that nobody can be told.
+        logger: Logs what handlers raise when the event loop has stopped.
         max_workers_per_client: Threads for the handlers of one client, at most; see
             :class:`~socketio_fast.threads.pool.HandlerPool`.
 
@@ -68,31 +69,41 @@ class Threads:
         )
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
-        # The last was closed with its loop. A forked process has no threads but the one
-        # that forked it.
+        # The pool before was closed with its loop. Of a forked process's threads only
+        # the one that called fork() is left.
         self.pool = self._new_pool()
         self._bind(loop)
 
     @property
     def running(self) -> bool:
-        """Whether the event loop has been used, and not stopped since."""
+        """Whether the event loop has been started, and not stopped since."""
         return self.loop_thread.running
 
     def run(
         self, coro: Coroutine[Any, Any, T], context: contextvars.Context | None = None
     ) -> T:
-        """Run a coroutine on the loop, in this context or the loop's, and wait for what
-        it returns or raises."""
+        """Run a coroutine on the loop, and wait for it.
+
+        Args:
+            coro: The coroutine.
+            context: Its context variables; ``None`` for those of the loop's thread.
+
+        Returns:
+            What the coroutine returns; what it raises is raised.
+        """
         return self.loop_thread.run(coro, context=context)
 
-    def ask(self, function: Callable[..., T], *args: Any) -> T:
+    def call(self, function: Callable[..., T], *args: Any) -> T:
         """Call a function on the loop's thread, and wait for what it returns."""
         return self.loop_thread.run(_call(function, *args))
 
     def wait(
         self, coro: Coroutine[Any, Any, T], context: contextvars.Context | None = None
     ) -> T:
-        """As :meth:`run`, for what ends only when handlers have run."""
+        """As :meth:`run`, for a coroutine that ends only when handlers have run.
+
+        A handler that waits here is not counted by ``max_workers`` meanwhile.
+        """
         task = getattr(_current, "task", None)
         with self.pool.waiting():
             return self.loop_thread.run(coro, context=context, acts_for=task)
@@ -102,11 +113,14 @@ class Threads:
         self.loop_thread.post(function, *args)
 
     def adapt(self, handler: Handler, client: Finder | None = None) -> Handler:
-        """A coroutine function that runs a handler in the pool, and shows as it does.
+        """A coroutine function that runs a handler in the pool.
+
+        It has the handler's name and signature.
 
         Args:
             handler: The handler.
-            client: Whose share of the threads it takes; ``None`` for nobody's.
+            client: Finds the client whose share of the threads a call takes; ``None``
+                if it takes no client's.
 
         Raises:
             TypeError: The handler is a coroutine function.
@@ -116,7 +130,7 @@ class Threads:
         @functools.wraps(handler)
         async def run(*args: Any) -> Any:
             if exiting():
-                return None  # threads end with the process, and so do handlers
+                return None  # the threads end with the process: none can run it
             owner = None if client is None else client(*args)
             job = _Job(self, handler, args)
             try:
@@ -126,8 +140,8 @@ class Threads:
                     self.pool.submit_of(owner, job)
                 return await job.future
             finally:
-                # What a connect handler sets is to reach the client's other handlers.
-                _adopt(job.context)
+                # The client's other handlers see what a connect handler has set.
+                _set_variables(job.context)
 
         return run
 
@@ -142,8 +156,8 @@ class Threads:
             self.pool.close()
 
 
-def _adopt(context: contextvars.Context) -> None:
-    """Set the variables that were set in a copy of the current context."""
+def _set_variables(context: contextvars.Context) -> None:
+    """Set here what has been set in this copy of the current context."""
     for variable, value in context.items():
         if variable.get(_UNSET) is not value:
             variable.set(value)
@@ -151,12 +165,12 @@ def _adopt(context: contextvars.Context) -> None:
 
 _UNSET = object()
 
-# Of a thread that runs a handler: the handler's task, in the event loop.
+# `task` is the task, on the event loop, of the handler that this thread runs.
 _current = threading.local()
 
 
 class _Job:
-    """A call of a handler in a thread, and the future of what it returns."""
+    """A call of a handler in a thread; its future gets what the handler returns."""
 
     def __init__(
         self, threads: Threads, handler: Handler, args: tuple[Any, ...]
@@ -183,8 +197,8 @@ class _Job:
         except Exception as exc:
             error = exc
         except BaseException as exc:
-            # As in any thread, SystemExit does not end the process; nor is the event
-            # loop to take it, or CancelledError, for its own.
+            # In a thread, SystemExit does not end the process. As it is, the event loop
+            # would take it, or CancelledError, for its own.
             error = RuntimeError(f"a handler raised {exc!r}")
             error.__cause__ = exc
         finally:
@@ -196,7 +210,7 @@ class _Job:
                 self._logger.error("handler %r failed", handler, exc_info=error)
 
     def cancel(self) -> object:
-        """It is not begun, because its client has left."""
+        """Its client has left before it began: it never will."""
         return self.future.cancel()
 
 
@@ -212,7 +226,7 @@ def _settle(
     if error is None:
         future.set_result(result)
     elif isinstance(error, StopIteration):
-        # A future takes all but this one.
+        # A future refuses this exception.
         wrapped = RuntimeError("a handler raised StopIteration")
         wrapped.__cause__ = error
         future.set_exception(wrapped)
@@ -221,7 +235,7 @@ def _settle(
 
 
 def check_handler(handler: Handler) -> None:
-    """Raise TypeError for what cannot run in a thread."""
+    """Raise TypeError for a coroutine function, which cannot run in a thread."""
     if inspect.iscoroutinefunction(handler):
         raise TypeError(
             f"handler {handler!r} is a coroutine function: use AsyncServer, or def"
@@ -229,7 +243,7 @@ def check_handler(handler: Handler) -> None:
 
 
 def refuse_patched_threads() -> None:
-    """Raise RuntimeError if threads are gevent's or eventlet's."""
+    """Raise RuntimeError if gevent or eventlet has replaced this process's threads."""
     package = who_has_patched_threads()
     if package is not None:
         raise RuntimeError(
@@ -240,7 +254,7 @@ def refuse_patched_threads() -> None:
 
 
 def who_has_patched_threads() -> str | None:
-    """``"gevent"`` or ``"eventlet"`` if threads are that package's."""
+    """``"gevent"`` or ``"eventlet"`` if that package has replaced the threads."""
     if _patched("gevent.monkey", "is_module_patched", "threading"):
         return "gevent"
     if _patched("eventlet.patcher", "is_monkey_patched", "thread"):

@@ -1,4 +1,4 @@
-"""An event loop on a thread of its own, for programs that are not asyncio's."""
+"""An event loop on a thread of its own, for programs that do not use asyncio."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ T = TypeVar("T")
 class LoopThread:
     """A daemon thread that runs an event loop (uvloop where there is one).
 
-    It starts when it is first used, once more after :meth:`stop`, and afresh in a
-    forked process. It stops when nobody has this object any more. What other threads
-    give it, by :meth:`run` or :meth:`post`, begins in the order they gave it; if it is
-    far behind, they wait.
+    It starts when it is first used, and again when it is used after :meth:`stop` or in
+    a forked process. It stops when this object is garbage. Whatever other threads give
+    it, by :meth:`run` or :meth:`post`, begins in the order in which they gave it; while
+    10,000 posts wait, those threads wait too.
 
     Example::
 
@@ -36,8 +36,8 @@ class LoopThread:
 
     Args:
         name: The name of the thread.
-        on_start: Called with the loop, on its thread, before anything else. What it
-            raises is raised where the thread was first used.
+        on_start: Called with the loop, on its thread, before anything else. If it
+            raises, so does the call that started the thread.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class LoopThread:
 
     @property
     def running(self) -> bool:
-        """Whether it has been used, and not stopped since."""
+        """Whether it has been started, and not stopped since."""
         return self._running is not None
 
     def run(
@@ -74,10 +74,10 @@ class LoopThread:
             coro: The coroutine.
             timeout: Seconds to wait, ``None`` without limit. Then, or if this thread
                 is interrupted, the coroutine is cancelled.
-            context: The coroutine's context variables, of which it has this object to
-                itself; ``None``: those of the loop's thread.
-            acts_for: The task of the handler that waits for it in this thread, if one
-                does.
+            context: The coroutine's context variables, which no other coroutine may
+                use at the same time; ``None`` for those of the loop's thread.
+            acts_for: The task of the handler that calls this, in its thread; ``None``
+                if none does.
 
         Raises:
             RuntimeError: This is the loop's own thread, which would wait for itself.
@@ -100,7 +100,7 @@ class LoopThread:
             return future.result(timeout)
         except concurrent.futures.TimeoutError:
             if not future.cancel():
-                return future.result()  # it has just ended, or raised this itself
+                return future.result()  # it has just ended, or raised TimeoutError
             raise TimeoutError(f"not done in {timeout} s") from None
         finally:
             future.cancel()
@@ -108,14 +108,14 @@ class LoopThread:
     def post(self, callback: Callable[..., object], *args: Any) -> None:
         """Call a function on the loop's thread, soon; do not wait for it.
 
-        What it raises goes to the loop's exception handler.
+        If it raises, the loop's exception handler is called.
         """
         self._started().post(callback, args)
 
     def poster(self) -> Callable[..., None]:
-        """:meth:`post` of the loop as it runs now.
+        """A :meth:`post` for the loop that runs now.
 
-        Where that would start a loop that has stopped again, this raises RuntimeError.
+        When that loop has stopped it raises RuntimeError, and starts no other.
         """
         running = self._started()
 
@@ -125,7 +125,7 @@ class LoopThread:
         return post
 
     def stop(self, timeout: float | None = None) -> None:
-        """Stop the loop after what was posted; cancel its tasks, and wait for them.
+        """Stop the loop after the posts that wait; cancel its tasks, and wait for them.
 
         Nothing happens if it does not run.
 
@@ -165,13 +165,14 @@ class LoopThread:
     def _after_fork(self) -> None:
         self._lock = threading.Lock()
         if self._running is not None:
-            # The parent's: not even its destructor may run, they share descriptors.
+            # It is the parent's. Its destructor must not run: both processes share the
+            # loop's descriptors.
             _abandoned.append(self._running)
             self._running = None
 
 
 class _Running:
-    """A loop, its thread, and what is waiting for it."""
+    """A loop, its thread, and the posts that wait."""
 
     def __init__(
         self,
@@ -210,18 +211,18 @@ class _Running:
         if behind:
             self._caught_up.clear()  # before _drain() sets it, which follows this post
         self._posts.append((callback, args))
-        # _main() looks for posts after it has set _closed, so none is missed.
+        # _main() runs posts once more after it has set _closed: none is missed.
         if self._closed:
             raise RuntimeError("the event loop has stopped")
         if not self._woken:
-            # One wake-up for all posts until then; two threads at once cost two.
+            # One wake-up serves all posts until the loop runs them.
             self._woken = True
             self.loop.call_soon_threadsafe(self._drain)
         if behind and threading.get_ident() != self.thread.ident:
             self._caught_up.wait()
 
     def _drain(self) -> None:
-        self._woken = False  # before it looks: who posts from now on wakes it again
+        self._woken = False  # first of all: a later post must wake the loop again
         for _ in range(len(self._posts)):
             callback, args = self._posts.popleft()
             try:
@@ -245,7 +246,7 @@ class _Running:
         if future.cancelled():
             coro.close()
             return
-        # At once: what is posted after it finds done what it does before it waits.
+        # It runs at once up to its first wait: later posts see what it has done.
         task = None
         with contextlib.suppress(asyncio.CancelledError):
             task = self._runner.run(_settle, coro, future, acts_for, context=context)
@@ -254,7 +255,7 @@ class _Running:
 
         def cancel(future: concurrent.futures.Future[T]) -> None:
             if future.cancelled():
-                with contextlib.suppress(RuntimeError):  # closed: it has ended
+                with contextlib.suppress(RuntimeError):  # the loop is closed
                     self.loop.call_soon_threadsafe(task.cancel)
 
         future.add_done_callback(cancel)
@@ -285,11 +286,11 @@ class _Running:
             try:
                 self.loop.run_forever()
             except (SystemExit, KeyboardInterrupt) as exc:
-                # In a thread they would end that alone; this one serves everybody.
+                # These would end this thread alone, and with it the whole server.
                 self._report(f"{exc!r} does not end the thread of an event loop", exc)
 
 
-# Posts that may wait before those who post do.
+# While so many posts wait, threads that post more wait too.
 MAX_POSTS = 10_000
 
 
@@ -307,7 +308,7 @@ async def _settle(
         future.cancel()
         raise
     except BaseException as exc:
-        # Who waits gets it, of whatever class, and the loop goes on.
+        # The waiting thread raises it, of whatever class; the loop goes on.
         if future.set_running_or_notify_cancel():
             future.set_exception(exc)
     else:
@@ -330,8 +331,8 @@ def _new_event_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-# At exit a daemon thread is frozen wherever it is, be it in the middle of libuv.
-# Seconds that a loop gets to stop before that.
+# Seconds for a loop to stop at exit. Python then freezes daemon threads wherever they
+# are, even inside libuv.
 EXIT_TIMEOUT = 2
 
 _threads: weakref.WeakSet[LoopThread] = weakref.WeakSet()
@@ -340,7 +341,7 @@ _exiting = False
 
 
 def exiting() -> bool:
-    """Whether the process ends: loops stop, and none starts again."""
+    """Whether the process is ending: loops stop, and none starts again."""
     return _exiting
 
 

@@ -66,7 +66,7 @@ class Facade:
         if kwargs:
             function = functools.partial(function, **kwargs)
         if self._threads.running:
-            return self._threads.ask(function, *args)
+            return self._threads.call(function, *args)
         return function(*args)
 
 

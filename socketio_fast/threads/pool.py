@@ -1,4 +1,4 @@
-"""Threads for handlers: as many as are busy, up to a limit, and a share per client."""
+"""Threads for handlers: up to a limit, of which one client gets a share."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from socketio_fast.options.logs import Logger
 
 __all__ = ["HandlerPool", "OwnedJob", "Owner"]
 
-# Seconds after which a thread that nobody needs ends.
+# Seconds without a job after which a thread ends.
 IDLE = 30.0
 
-# Seconds from one look for clients that have left to the next, while jobs wait.
+# While jobs wait: seconds between two searches for jobs of clients that have left.
 SWEEP_INTERVAL = 1.0
 
 
 class Owner(Protocol):
-    """A client, whose jobs together have a share of the threads."""
+    """A client: its jobs together get a share of the threads."""
 
     @property
     def id(self) -> str: ...
@@ -39,40 +39,40 @@ class OwnedJob(Protocol):
     def __call__(self) -> None: ...
 
     def cancel(self) -> object:
-        """It is not begun, because its client has left."""
+        """Its client has left before it began: it never will."""
 
 
 Job = Callable[[], None]
 
 
 class _Share:
-    """What one client has in the pool."""
+    """The jobs of one client."""
 
-    __slots__ = ("active", "held", "owner", "waiting")
+    __slots__ = ("active", "owner", "queued", "waiting")
 
     def __init__(self, owner: Owner) -> None:
         self.owner = owner
         self.active = 0  # jobs that run, or that the next free thread may begin
-        self.held: deque[OwnedJob] | None = None  # the others
-        self.waiting = 0  # jobs that wait for other threads
+        self.queued: deque[OwnedJob] | None = None  # jobs beyond the share
+        self.waiting = 0  # jobs in waiting(): they count in neither
 
 
 class HandlerPool:
     """Runs functions in daemon threads, and starts them in the order they came.
 
-    A thread is started when all are busy and there are fewer than the limit. Unlike
-    those of ``concurrent.futures``, they do not keep a program from ending.
+    It starts a thread when all are busy and there are fewer than the limit. Unlike the
+    threads of ``concurrent.futures``, these do not keep a program from ending.
 
-    One client gets no more than its share of the threads; what it has beyond that
-    waits until one of its own jobs has ended, and holds up nobody else. While all
-    threads are busy, jobs of clients that have left are not begun.
+    One client gets no more than its share of the threads. Its jobs beyond that wait
+    until one of its own has ended; those of other clients do not wait for them. While
+    all threads are busy, the pool drops jobs of clients that have left.
 
     Args:
         max_workers: Threads, at most.
         name: The threads' names begin with it.
         max_per_client: Threads that the jobs of one client get, at most; ``None`` for
             a quarter of ``max_workers``, rounded up.
-        logger: Where it is told, once, that jobs wait.
+        logger: Gets one WARNING when jobs wait.
 
     Raises:
         ValueError: ``max_workers`` or ``max_per_client`` is not a positive number.
@@ -105,15 +105,15 @@ class HandlerPool:
         self._swept = 0.0
 
     def submit(self, job: Job) -> None:
-        """Run a function, which is to raise nothing, in one of the threads.
+        """Run a function, which must raise nothing, in one of the threads.
 
         Raises:
             RuntimeError: The system has no thread for it.
         """
         with self._lock:
-            self._release(job, None)
+            self._queue_job(job, None)
         if self._unfinished > self.max_workers:
-            self._look_for_exhaustion()
+            self._check_exhaustion()
 
     def submit_of(self, owner: Owner, job: OwnedJob) -> None:
         """Run a function for a client, within its share of the threads.
@@ -127,12 +127,12 @@ class HandlerPool:
                 share = self._shares[owner] = _Share(owner)
             full = share.active >= self.max_per_client
             if full:
-                if share.held is None:
-                    share.held = deque()
-                share.held.append(job)
+                if share.queued is None:
+                    share.queued = deque()
+                share.queued.append(job)
             else:
                 try:
-                    self._release(job, share)
+                    self._queue_job(job, share)
                 except BaseException:
                     self._forget(share)
                     raise
@@ -146,12 +146,12 @@ class HandlerPool:
                 self.max_per_client,
             )
         if self._unfinished > self.max_workers:
-            self._look_for_exhaustion()
+            self._check_exhaustion()
 
     def close(self) -> None:
-        """End every thread once the jobs that are there have run; do not wait.
+        """Have every thread end after the jobs that are there; do not wait for it.
 
-        What is submitted later may never run.
+        A job that is submitted later may never run.
         """
         self._jobs.put((None, None))
 
@@ -162,10 +162,10 @@ class HandlerPool:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """In this block, the current thread waits for what other threads do.
+        """In this block, the current thread waits for other threads.
 
-        If it is one of the pool's, neither the limit nor the share of its client counts
-        it meanwhile: threads that wait for handlers leave some to run them.
+        A thread of the pool counts neither against the limit nor against the share of
+        its client meanwhile, so that there are threads for the handlers it waits for.
         """
         if not self.inside:
             yield
@@ -175,7 +175,7 @@ class HandlerPool:
             self._waiting += 1
             if share is not None:
                 share.waiting += 1
-                self._end(share)
+                self._job_ended(share)
             self._grow()
         try:
             yield
@@ -189,8 +189,8 @@ class HandlerPool:
     def _limit(self) -> int:
         return self.max_workers + self._waiting
 
-    def _release(self, job: Job, share: _Share | None) -> None:
-        """The next free thread may begin it."""
+    def _queue_job(self, job: Job, share: _Share | None) -> None:
+        """Let the next free thread begin a job."""
         self._unfinished += 1
         try:
             self._grow()
@@ -199,19 +199,19 @@ class HandlerPool:
             raise
         self._jobs.put((job, share))
 
-    def _end(self, share: _Share) -> None:
-        """A job of a client runs no more; its next may begin."""
+    def _job_ended(self, share: _Share) -> None:
+        """A job of a client has ended, or waits: the client's next may begin."""
         share.active -= 1
-        if share.held and share.active < self.max_per_client:
+        if share.queued and share.active < self.max_per_client:
             share.active += 1
             self._unfinished += 1
             self._grow()
-            self._jobs.put((share.held.popleft(), share))
+            self._jobs.put((share.queued.popleft(), share))
         else:
             self._forget(share)
 
     def _forget(self, share: _Share) -> None:
-        if not (share.active or share.held or share.waiting):
+        if not (share.active or share.queued or share.waiting):
             self._shares.pop(share.owner, None)
 
     def _grow(self) -> None:
@@ -246,22 +246,22 @@ class HandlerPool:
             self._local.share = share
             try:
                 job()
-            except BaseException:  # or the pool would have a thread less
+            except BaseException:  # the thread must go on
                 traceback.print_exc()
-            del job  # which holds what a handler was given
+            del job  # while the thread waits, it would keep the handler's arguments
             self._local.share = None
             with self._lock:
                 self._unfinished -= 1
                 if share is not None:
-                    self._end(share)
-                    share = None  # which knows a client, and so its server
+                    self._job_ended(share)
+                    share = None  # likewise, the client and its server
                 if self._threads > self._limit():
                     self._threads -= 1
                     return
 
     # All threads are busy.
 
-    def _look_for_exhaustion(self) -> None:
+    def _check_exhaustion(self) -> None:
         if self._unfinished <= self._limit():
             return
         self._warn(
@@ -275,12 +275,12 @@ class HandlerPool:
             return
         self._swept = now
         with self._lock:
-            left = self._take_left()
+            left = self._take_jobs_of_absent()
         for job in left:
             job.cancel()
 
-    def _take_left(self) -> list[OwnedJob]:
-        """The jobs that are not begun of clients that have left, taken out."""
+    def _take_jobs_of_absent(self) -> list[OwnedJob]:
+        """Take out the jobs, not yet begun, of clients that have left."""
         left: list[OwnedJob] = []
         for _ in range(self._jobs.qsize()):
             try:
@@ -294,14 +294,14 @@ class HandlerPool:
             share.active -= 1
             left.append(job)  # type: ignore[arg-type]
         for share in list(self._shares.values()):
-            if share.held and share.owner.closed:
-                left += share.held
-                share.held.clear()
+            if share.queued and share.owner.closed:
+                left += share.queued
+                share.queued.clear()
                 self._forget(share)
         return left
 
     def _warn(self, message: str, *args: object) -> None:
-        """Say so once."""
+        """Log a message the first time."""
         if message not in self._warned:
             self._warned.add(message)
             if self._logger is not None:

@@ -163,7 +163,7 @@ class Recorded:
 
     def __init__(self, eio: engineio.Server) -> None:
         self._eio = eio
-        eio._threads.ask(self._connect)
+        eio._threads.call(self._connect)
 
     def _connect(self) -> None:
         target = b"/engine.io/?EIO=4&transport=websocket"
@@ -172,7 +172,7 @@ class Recorded:
         self._websocket.begin(lambda: None)
 
     def say(self, text: str) -> None:
-        self._eio._threads.ask(self._websocket.receive, "4" + text)
+        self._eio._threads.call(self._websocket.receive, "4" + text)
 
 
 def test_a_client_can_be_given_more_threads(
