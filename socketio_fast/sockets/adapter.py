@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from socketio_fast._core.socketio.contracts import RoomListener
 from socketio_fast.sockets.events import EventEmitter, Listener
@@ -37,24 +37,13 @@ class Adapter(EventEmitter):
     def __init__(self, nsp: SocketNamespace) -> None:
         self._nsp = nsp
 
-    @overload
-    def on(self, event: str, listener: None = None) -> Callable[[F], F]: ...
-
-    @overload
-    def on(self, event: str, listener: F) -> F: ...
-
-    def on(self, event: str, listener: Any = None) -> Any:
-        """Add a listener to one of these events, or decorate one.
-
-        Raises:
-            ValueError: There is no such event, or the listener takes other arguments.
-        """
+    def _register(self, event: Any, *args: Any, **kwargs: Any) -> Any:
         if event not in self._own_events:
             known = ", ".join(self._own_events)
             raise ValueError(f"rooms have no event {event!r}: one of {known} expected")
         if self._nsp._core.rooms is not None:
             self._nsp._core.rooms.listener = _AdapterEvents(self)
-        return self._register(event, listener)
+        return super()._register(event, *args, **kwargs)
 
     @property
     def rooms(self) -> dict[Any, set[str]]:

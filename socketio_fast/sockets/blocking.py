@@ -32,7 +32,7 @@ from socketio_fast.threads.methods import (
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from socketio_fast.events import AnyEvent, EventName, Ts
+    from socketio_fast.events import EventName, Ts
     from socketio_fast.server import Server
     from socketio_fast.threads.methods import Read
 
@@ -238,18 +238,6 @@ class _Listening(_Blocking):
         return function
 
 
-class _Events(_Listening):
-    """What tells of events of its own."""
-
-    def on(self, event: AnyEvent, listener: Any = None) -> Any:
-        """Listen to an event, or decorate what does; see the class of asyncio."""
-        return self._register(event, listener)
-
-    def once(self, event: AnyEvent, listener: Any = None) -> Any:
-        """Listen to the next such event, and no others."""
-        return self._register(event, listener, once=True)
-
-
 class _Emitting(_Blocking):
     """What sends to one client."""
 
@@ -284,7 +272,7 @@ class SocketEmitter(_Emitting):
         self._threads = threads
 
 
-class Socket(_Emitting, _Listening, socket_events.SocketEvents):
+class Socket(_Emitting, socket_events.SocketEvents, _Listening):
     """See :class:`socketio_fast.sockets.Socket`.
 
     Events that come while listeners of ``connection`` run wait until those have ended.
@@ -342,6 +330,7 @@ class Socket(_Emitting, _Listening, socket_events.SocketEvents):
     off_any_outgoing = changes(sockets.Socket.off_any_outgoing)
     listeners_any_outgoing = calls(sockets.Socket.listeners_any_outgoing)
 
+    emit_with_ack = waits(sockets.Socket.emit_with_ack)
     join = waits(sockets.Socket.join)
     leave = waits(sockets.Socket.leave)
     disconnect = waits(sockets.Socket.disconnect)
@@ -354,7 +343,7 @@ class Socket(_Emitting, _Listening, socket_events.SocketEvents):
     broadcast = _leads(sockets.Socket, lambda socket: socket.broadcast)
 
 
-class Adapter(_Events):
+class Adapter(socket_events.Events, _Listening):
     """See :class:`socketio_fast.sockets.namespace.Adapter`."""
 
     def __init__(self, inner: adapters.Adapter, threads: Threads) -> None:
@@ -365,7 +354,7 @@ class Adapter(_Events):
     sids = reads(adapters.Adapter, lambda adapter: adapter.sids)
 
 
-class _Namespace(Broadcasting, _Events):
+class _Namespace(Broadcasting, socket_events.Events, _Listening):
     def __init__(self, inner: Any, server: Server) -> None:
         self._inner = inner
         self._server = server

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "RESERVED_EVENTS",
     "EventEmitter",
+    "Events",
     "SocketEvents",
     "check_event",
 ]
@@ -41,7 +42,46 @@ def check_event(event: AnyEvent) -> str:
     return name
 
 
-class EventEmitter(Listeners):
+class Events:
+    """``on()`` and ``once()``; classes for threads share them."""
+
+    __slots__ = ()
+
+    # Of the class that it is mixed into.
+    _register: Callable[..., Any]
+
+    @overload
+    def on(self, event: str, listener: None = None) -> Callable[[F], F]: ...
+
+    @overload
+    def on(self, event: str, listener: F) -> F: ...
+
+    def on(self, event: str, listener: Any = None) -> Any:
+        """Listen to an event, or decorate what does; the class says which there are.
+
+        Args:
+            event: The name.
+            listener: A function; with asyncio, a coroutine function too.
+
+        Raises:
+            TypeError: It cannot be called, or is a coroutine function and is to run in
+                a thread.
+            ValueError: There is no such event, or the listener takes other arguments.
+        """
+        return self._register(event, listener)
+
+    @overload
+    def once(self, event: str, listener: None = None) -> Callable[[F], F]: ...
+
+    @overload
+    def once(self, event: str, listener: F) -> F: ...
+
+    def once(self, event: str, listener: Any = None) -> Any:
+        """Listen to the next such event, and no others; see :meth:`on`."""
+        return self._register(event, listener, once=True)
+
+
+class EventEmitter(Events, Listeners):
     """An object with events, which may have several listeners each."""
 
     #: The arguments that listeners of these events get; they may leave out the last.
@@ -89,15 +129,12 @@ class EventEmitter(Listeners):
             self._remove(event, None)
 
 
-class SocketEvents:
+class SocketEvents(Events):
     """``on()`` and ``once()`` of sockets and of sockets for threads, with types."""
 
     __slots__ = ()
 
-    # Defined by the classes that this one is mixed into.
-    _register: Callable[..., Any]
-
-    @overload
+    @overload  # type: ignore[override]  # these listeners take what is sent to them
     def on(
         self, event: Literal["disconnect", "disconnecting"], listener: None = None
     ) -> Callable[[R], R]: ...

@@ -73,7 +73,7 @@ class _Namespace(Broadcasting, EventEmitter):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
 
-    @overload
+    @overload  # type: ignore[override]  # these listeners take a socket
     def on(
         self, event: Literal["connection", "connect"], listener: None = None
     ) -> Callable[[C], C]: ...
@@ -99,19 +99,11 @@ class _Namespace(Broadcasting, EventEmitter):
             TypeError: It cannot be called.
             ValueError: A listener of these events takes other arguments.
         """
+        return super().on(event, listener)
+
+    def _register(self, *args: Any, **kwargs: Any) -> Any:
         self._begin()
-        return self._register(event, listener)
-
-    @overload
-    def once(self, event: str, listener: None = None) -> Callable[[F], F]: ...
-
-    @overload
-    def once(self, event: str, listener: F) -> F: ...
-
-    def once(self, event: str, listener: Any = None) -> Any:
-        """Listen to the next such event, and no others; see :meth:`on`."""
-        self._begin()
-        return self._register(event, listener, once=True)
+        return super()._register(*args, **kwargs)
 
     def use(self, middleware: F) -> F:
         """Let a function see each new client before it is accepted.

@@ -38,7 +38,7 @@ __all__ = ["Socket", "SocketEmitter"]
 F = TypeVar("F", bound=Listener)
 
 
-class Socket(EventEmitter, SocketEvents):
+class Socket(SocketEvents, EventEmitter):
     """One client in one namespace.
 
     The server makes sockets: listeners of ``connection`` get them, and ``nsp.sockets``

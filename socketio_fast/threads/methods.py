@@ -82,12 +82,10 @@ def waits(
         method: The method of the object that the facade stands for.
         more: A paragraph for the docstring: what is different in threads.
     """
-    name = method.__name__
+    name, begin = method.__name__, _beginning(method)
 
     def wait(self: Facade, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        awaited: Coroutine[Any, Any, R]
-        awaited = _awaited(getattr(self._inner, name), args, kwargs)
-        return self._wait(awaited)
+        return self._wait(begin(getattr(self._inner, name), args, kwargs))
 
     return shown(wait, method, more)
 
@@ -96,12 +94,10 @@ def runs(
     method: Callable[Concatenate[Any, P], Awaitable[R]], more: str = ""
 ) -> Callable[Concatenate[Any, P], R]:
     """As :func:`waits`, for what waits for no handler."""
-    name = method.__name__
+    name, begin = method.__name__, _beginning(method)
 
     def run(self: Facade, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        awaited: Coroutine[Any, Any, R]
-        awaited = _awaited(getattr(self._inner, name), args, kwargs)
-        return self._run(awaited)
+        return self._run(begin(getattr(self._inner, name), args, kwargs))
 
     return shown(run, method, more)
 
@@ -206,10 +202,21 @@ def reads(
     )
 
 
-async def _awaited(
-    method: Callable[..., Awaitable[R]], args: Any, kwargs: dict[str, Any]
-) -> R:
-    # Called here, on the event loop: some do their work before they are awaited.
+def _beginning(
+    method: Callable[Concatenate[Any, P], Awaitable[R]],
+) -> Callable[[Any, Any, Any], Coroutine[Any, Any, R]]:
+    """What makes, in any thread, the coroutine of a call of a method."""
+    code = getattr(method, "__code__", None)
+    defined_async = code is not None and code.co_flags & inspect.CO_COROUTINE
+    return _called if defined_async else _called_on_loop
+
+
+def _called(method: Any, args: Any, kwargs: Any) -> Any:
+    return method(*args, **kwargs)
+
+
+async def _called_on_loop(method: Any, args: Any, kwargs: Any) -> Any:
+    # Not before: it does its work when it is called, not when it is awaited.
     return await method(*args, **kwargs)
 
 

@@ -17,7 +17,7 @@ from socketio_fast.sockets.blocking import (
     Socket,
     SocketEmitter,
 )
-from socketio_fast.sockets.socket import Handshake
+from socketio_fast.sockets import Handshake
 
 sio = socketio.Server()
 assert_type(sio.namespaces, Sequence[str])

@@ -254,3 +254,12 @@ def test_listeners_by_keyword(server: socketio.Server) -> None:
 
         @server.of("/").use
         async def no(socket: blocking.Socket) -> None: ...
+
+
+@pytest.mark.parametrize("kind", [socketio.AsyncServer, socketio.Server])
+def test_rooms_tell_the_next_change_once(kind: Any) -> None:
+    adapter = kind().of("/").adapter
+    assert adapter.once("join-room", print) is print
+    assert adapter.listeners("join-room") == [print]
+    with pytest.raises(ValueError, match="rooms have no event 'created'"):
+        adapter.once("created", print)
