@@ -1,4 +1,4 @@
-"""The Socket.IO server (revision 5) for programs that are not asyncio's."""
+"""The Socket.IO server (revision 5) for programs that do not use asyncio."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ class Server(Broadcasting, BaseServer):
     """A Socket.IO server for threads.
 
     It drives an :class:`~socketio_fast.AsyncServer` on an event loop of its own, which
-    starts when it is first needed. Every method may be called from any thread, those of
-    handlers and of a program that runs asyncio too. Handlers run in threads: a client's
-    ``connect`` handler before its others, and those one after the other with
-    ``async_handlers=False``.
+    starts when it is first needed. Every method may be called from any thread: from
+    handlers, and also where an asyncio program runs. Handlers run in threads. A
+    client's ``connect`` handler ends before its other handlers start; with
+    ``async_handlers=False`` those run one after another.
 
     Example::
 
@@ -69,7 +69,7 @@ class Server(Broadcasting, BaseServer):
 
     Args:
         async_mode: ``None`` or ``"threading"``; there is one mode.
-        max_workers: Threads that handlers run in, at most (128). More handlers wait
+        max_workers: Threads that handlers run in, at most (128). Further handlers wait
             until one has ended.
         max_workers_per_client: Threads that the handlers of one client run in, at most;
             ``None`` for a quarter of ``max_workers``, rounded up. Its further events
@@ -109,7 +109,7 @@ class Server(Broadcasting, BaseServer):
                 "Manager, RedisManager or another for threads expected"
             )
         self._server = AsyncServer(
-            # Anything else is refused there.
+            # AsyncServer refuses anything else.
             client_manager=getattr(manager, "async_manager", manager),
             logger=logger,
             json=json,
@@ -129,9 +129,10 @@ class Server(Broadcasting, BaseServer):
         self.async_mode = self.eio.async_mode
         manager.set_server(self)
         self._predicates: dict[Any, Any] = {}
-        # New sockets get no events before their listeners, in threads, are there.
+        # A new socket's events wait until the listeners of "connection", which run in
+        # threads, have added theirs.
         self._hub.holds_events = True
-        # Whether a subclass wants to see or change what is sent.
+        # Whether a subclass overrides emit(), to see or change what is sent.
         self._asks_manager = type(manager).emit not in (
             Manager.emit,
             PubSubManager.emit,
@@ -143,7 +144,7 @@ class Server(Broadcasting, BaseServer):
 
     @property
     def loop_thread(self) -> LoopThread:
-        """Where the event loop runs that this server drives."""
+        """The thread that runs this server's event loop."""
         return self._threads.loop_thread
 
     logger = reads(
@@ -226,7 +227,7 @@ class Server(Broadcasting, BaseServer):
         return found
 
     def _blocking(self, value: Any) -> Any:
-        """What stands in threads for a namespace or socket; other values stay."""
+        """The facade of a namespace or socket; other values as they are."""
         if isinstance(value, AsyncSocket):
             return Socket(value, self)
         if isinstance(value, AsyncNamespace):
@@ -250,22 +251,22 @@ class Server(Broadcasting, BaseServer):
         callback: Handler | None = None,
         ignore_queue: bool = False,
     ) -> None:
-        """Send an event to everybody, a client, a room, or several of them.
+        """Send an event to all clients, to a client, a room, or several of them.
 
-        It is encoded before this returns, and sent soon: events of one thread in order,
-        and after what that thread has done to rooms. With a manager of several
-        processes, this returns when the manager has it; with ``slow_consumer="block"``,
-        when its clients are not slow any more.
+        The event is encoded before this returns, and sent soon after. Events that one
+        thread sends keep their order, and see the changes that it has made to rooms
+        before. With a manager of several processes this returns when the manager has
+        the event; with ``slow_consumer="block"``, when its clients are no longer slow.
 
         Args:
             event: The name.
-            data: See :meth:`socketio_fast.AsyncServer.emit`, as for what follows.
+            data: See :meth:`socketio_fast.AsyncServer.emit`, also for the next ones.
             to: See there.
             room: See there.
             skip_sid: See there.
             namespace: See there.
-            callback: Called, in a thread of handlers, with the arguments of the
-                acknowledgement, once for each client that answers.
+            callback: Called with the arguments of the acknowledgement, in a thread of
+                handlers, once for each client that answers.
             ignore_queue: See there.
 
         Raises:
@@ -310,14 +311,17 @@ class Server(Broadcasting, BaseServer):
 
     @like(AsyncServer.enter_room)
     def enter_room(self, sid: str, room: Any, namespace: str | None = None) -> None:
+        self._server._log("%s is entering room %s [%s]", sid, room, namespace or "/")
         self.manager.enter_room(sid, namespace or "/", room)
 
     @like(AsyncServer.leave_room)
     def leave_room(self, sid: str, room: Any, namespace: str | None = None) -> None:
+        self._server._log("%s is leaving room %s [%s]", sid, room, namespace or "/")
         self.manager.leave_room(sid, namespace or "/", room)
 
     @like(AsyncServer.close_room)
     def close_room(self, room: Any, namespace: str | None = None) -> None:
+        self._server._log("room %s is closing [%s]", room, namespace or "/")
         self.manager.close_room(room, namespace or "/")
 
     # Clients.
@@ -398,5 +402,5 @@ class Server(Broadcasting, BaseServer):
         handler, arguments = found.handler_of(event, *args)
         if handler is None:
             return self.not_handled
-        # What _adapt() was given, in this thread.
+        # The handler itself, which runs in this thread.
         return handler.__wrapped__(*arguments)  # type: ignore[attr-defined]

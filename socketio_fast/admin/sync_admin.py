@@ -1,4 +1,4 @@
-"""The server side of the Admin UI, for programs that are not asyncio's."""
+"""The server side of the Admin UI, for programs that do not use asyncio."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class InstrumentedServer(Facade):
     Args:
         sio: The :class:`socketio_fast.Server`.
         auth: Who may log in, see :class:`~socketio_fast.admin.async_admin.\
-InstrumentedAsyncServer`, as for what follows. A function is called in a thread of
-            handlers.
+InstrumentedAsyncServer`, also for the next ones. A function is called in a thread
+            of handlers.
         mode: See there.
         read_only: See there.
         server_id: See there.

@@ -1,4 +1,4 @@
-"""An Engine.IO server (revision 4) for programs that are not asyncio's."""
+"""An Engine.IO server (revision 4) for programs that do not use asyncio."""
 
 from __future__ import annotations
 
@@ -137,13 +137,13 @@ class Server(Facade, BaseServer):
         self._choose_ids(self.generate_id)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # As that of AsyncServer: it may be set later.
+        # As in AsyncServer: a program may set it later.
         super().__setattr__(name, value)
         if name == "generate_id":
             self._choose_ids(value)
 
     def _choose_ids(self, make: Callable[..., Any]) -> None:
-        # One that wants the environ may ask a database: it runs in a thread.
+        # A function that takes the environ may ask a database: it runs in a thread.
         chosen = self._threads.adapt(make) if positional(make)[0] else make
         self._inner.generate_id = chosen  # type: ignore[method-assign]
 

@@ -1,7 +1,8 @@
-"""Managers for programs that are not asyncio's: they drive asynchronous ones.
+"""Managers for programs that do not use asyncio: each drives an asynchronous one.
 
-Those run on an event loop on a thread: the server's, or without a server one that all
-managers of the process share. Methods may be called from any thread.
+That one runs on the event loop of the server, which has a thread of its own. Managers
+without a server share one event loop and thread per process. Methods may be called from
+any thread.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ EXIT_TIMEOUT = 2
 _open: weakref.WeakSet[AsyncManager] = weakref.WeakSet()
 
 
-# What AsyncServer calls, of its manager.
+# Methods that AsyncServer calls: of the asynchronous manager, never of this one.
 _ON_LOOP = dict.fromkeys(
     (
         *REGISTRATION,
@@ -58,9 +59,9 @@ _ON_LOOP = dict.fromkeys(
 class Manager(Facade, BaseManager):
     """Clients of one process; the default of :class:`socketio_fast.Server`.
 
-    Methods are those of :class:`socketio_fast.AsyncManager`, and wait for what they do.
-    A subclass may override ``emit``, ``enter_room``, ``leave_room``, ``close_room`` and
-    ``get_rooms``; to override another is a ``TypeError``.
+    The methods are those of :class:`socketio_fast.AsyncManager`; they return when it is
+    done. A subclass may override ``emit``, ``enter_room``, ``leave_room``,
+    ``close_room`` and ``get_rooms``; to override another is a ``TypeError``.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -69,7 +70,7 @@ class Manager(Facade, BaseManager):
 
     def __init__(self) -> None:
         super().__init__()
-        #: What this one drives, an ``AsyncManager``.
+        #: The manager that this one drives.
         self.async_manager: AsyncManager = AsyncManager()
 
     can_disconnect = runs(AsyncManager.can_disconnect)
@@ -96,7 +97,7 @@ class Manager(Facade, BaseManager):
         return _loop_thread.run(coro)
 
 
-# Of AsyncPubSubManager, which a subclass of that may override.
+# Methods that a subclass of AsyncPubSubManager may override, but not one of these.
 _ON_LOOP_ONLY = dict.fromkeys(
     ("_thread", "_return_callback"),
     "its server is driven on an event loop; override _publish() and _listen()",
@@ -109,8 +110,8 @@ class PubSubManager(Manager):
     A subclass knows a broker. It has two methods, which are called in threads:
 
     - ``_publish(self, data)`` sends ``data``, a dict of JSON values, to all processes.
-      It is called for one message at a time. What it raises is taken as the broker
-      being away, but ``TypeError`` and ``ValueError`` are raised to the caller.
+      It is called for one message at a time. ``TypeError`` and ``ValueError`` reach
+      the caller of ``emit()``; any other exception means that the broker is away.
     - ``_listen(self)``, a generator, yields such dicts, or their JSON. When it returns
       or raises it is called again, later and later up to a minute.
 
@@ -148,7 +149,7 @@ class PubSubManager(Manager):
         self.async_manager: AsyncPubSubManager = manager
         self.callbacks = manager.callbacks
         self.json = manager.json
-        # Set when what the running _listen() yields is not wanted any more.
+        # Set when nobody wants what the running _listen() yields.
         self._stop_listening = threading.Event()
 
     host_id = reads(AsyncPubSubManager, lambda manager: manager.host_id)
@@ -197,9 +198,9 @@ class PubSubManager(Manager):
         it was opened, and it is the parent's. It must not be closed."""
 
     def _on_subscribed(self) -> None:
-        """What others publish is received from now on: for ``_listen()`` to call.
+        """Tell that messages are received from now on; ``_listen()`` calls it.
 
-        Without that it is known by the first message.
+        If it does not, the first message tells it.
         """
         loop = self.async_manager._loop
         if loop is not None:
@@ -211,7 +212,7 @@ class PubSubManager(Manager):
 
 
 class _Ended:
-    """``_listen()`` has ended with this."""
+    """The error that ``_listen()`` has ended with."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
@@ -238,7 +239,7 @@ class _InThreads(AsyncPubSubManager):
         await self._in_thread(self._owner._publish, data)
 
     async def _in_thread(self, function: Callable[..., Any], *args: Any) -> None:
-        # One thread: a connection is seldom made for several at once.
+        # One thread: most connections are not made for several at once.
         if self._executor is None:
             self._executor = ThreadPoolExecutor(1, f"socketio_fast-{self.name}")
         loop = asyncio.get_running_loop()
@@ -258,7 +259,7 @@ class _InThreads(AsyncPubSubManager):
 
         def listen() -> None:
             error: BaseException = EOFError("_listen() has returned")
-            # A loop that is closed wants nothing.
+            # RuntimeError: the loop is closed.
             with contextlib.suppress(RuntimeError):
                 try:
                     for message in owner._listen():
@@ -295,8 +296,8 @@ def _at_exit() -> None:
             _loop_thread.run(_close(managers), EXIT_TIMEOUT)
 
 
-# The thread stops after this: it was registered before.
+# This runs before LoopThread's own function, which was registered earlier.
 atexit.register(_at_exit)
 if hasattr(os, "register_at_fork"):
-    # What is open is the parent's.
+    # Open connections are the parent's.
     os.register_at_fork(after_in_child=_open.clear)

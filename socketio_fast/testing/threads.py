@@ -1,4 +1,4 @@
-"""The same for servers with threads: a test that waits instead of awaiting."""
+"""The test client and clock for servers with threads: their methods wait."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ __all__ = ["SyncClient", "SyncClock"]
 class SyncClient(Facade, Listening):
     """A :class:`Client` of a :class:`~socketio_fast.Server`, on its event loop.
 
-    Handlers run in threads, so that what they do may not have been done when a method
-    returns; :meth:`expect` and :meth:`call` wait for it.
+    Handlers run in threads. When a method returns they may not have ended:
+    :meth:`expect` and :meth:`call` wait for what they send.
     """
 
     def __init__(self, server: Server, client: Client) -> None:
@@ -118,7 +118,7 @@ async def open_client(
 class SyncClock(Facade):
     """A :class:`Clock` for the event loop of a :class:`~socketio_fast.Server`.
 
-    ``time.sleep()`` in handlers is not its business.
+    It does not move ``time.sleep()`` in handlers.
 
     Example::
 

@@ -263,3 +263,25 @@ def test_rooms_tell_the_next_change_once(kind: Any) -> None:
     assert adapter.listeners("join-room") == [print]
     with pytest.raises(ValueError, match="rooms have no event 'created'"):
         adapter.once("created", print)
+
+
+def test_changes_of_rooms_are_logged_in_threads_too() -> None:
+    lines: list[str] = []
+
+    class Logger:
+        def info(self, text: str) -> None:
+            lines.append(text)
+
+        warning = error = info
+
+    sio = socketio.Server(logger=Logger())
+    with testing.client(sio) as client:
+        sio.enter_room(client.sid, "a")
+        sio.leave_room(client.sid, "a")
+        sio.close_room("b", namespace="/chat")
+    assert [line for line in lines if "room" in line] == [
+        f"{client.sid} is entering room a [/]",
+        f"{client.sid} is leaving room a [/]",
+        "room b is closing [/chat]",
+    ]
+    sio.shutdown()
