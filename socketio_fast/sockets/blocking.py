@@ -68,7 +68,7 @@ def _begins(
 
 
 def _begins(method: Callable[..., Any]) -> Callable[..., Any]:
-    """The method of a facade that returns the facade of what this one returns."""
+    """Make the method that returns the facade of what this one returns."""
     name = method.__name__
 
     def begin(self: Facade, /, *args: Any, **kwargs: Any) -> Any:
@@ -83,18 +83,18 @@ def _begins(method: Callable[..., Any]) -> Callable[..., Any]:
 def _leads(
     of: type[C], get: Callable[[C], operators.BroadcastOperator]
 ) -> Read[BroadcastOperator]:
-    """As ``reads()``, for an operator."""
+    """Make the property that returns the facade of an operator."""
     return reads(of, get, lambda self, made: BroadcastOperator(made, self._threads))
 
 
 def _listens(
     method: Callable[Concatenate[Any, P], R], of_client: bool = True
 ) -> Callable[Concatenate[Any, P], R]:
-    """The method of a facade that adds a listener, which then runs in threads.
+    """Make the method that adds a listener, which then runs in threads.
 
     Args:
-        method: The method of asyncio, which takes the listener and returns it.
-        of_client: Whether it takes one of the threads that its client may have.
+        method: The method for asyncio; it takes the listener and returns it.
+        of_client: Whether a call counts against ``max_workers_per_client``.
     """
     name = method.__name__
     signature = inspect.signature(method)
@@ -109,7 +109,7 @@ def _listens(
 
 
 class _Blocking(Facade):
-    """The facade of an object that there may be several facades of."""
+    """A facade that is equal to the other facades of its object."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Blocking) and other._inner is self._inner
@@ -122,7 +122,7 @@ class _Blocking(Facade):
 
 
 class Broadcasting(Facade):
-    """What begins with all clients of a namespace: operators and what they do."""
+    """Sends to all clients of a namespace, or by operators to some of them."""
 
     to = _begins(operators.Broadcasting.to)
     in_ = to
@@ -202,7 +202,7 @@ class RemoteSocket(_Blocking):
 
 
 class _Listening(_Blocking):
-    """What has listeners, which run in threads."""
+    """An object whose listeners run in threads."""
 
     off = changes(socket_events.EventEmitter.off)
     listeners = calls(socket_events.EventEmitter.listeners)
@@ -219,13 +219,13 @@ class _Listening(_Blocking):
         return register if listener is None else register(listener)
 
     def _client_of(self, event: Any) -> Finder | None:
-        """What finds whose call of a listener it is."""
+        """What finds the client that a call of a listener is for; None for none."""
         return None
 
     def _in_threads(
         self, function: Callable[..., Any], client: Finder | None = None
     ) -> Callable[..., Any]:
-        """A coroutine function that runs this one in a thread."""
+        """The coroutine function that runs a function in a thread."""
         if not callable(function):
             raise TypeError(f"{function!r} is not callable")
         check_handler(function)
@@ -234,12 +234,12 @@ class _Listening(_Blocking):
         return adapted
 
     def _given(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, given what is for threads."""
+        """The function, which gets facades of the listener's arguments."""
         return function
 
 
 class _Emitting(_Blocking):
-    """What sends to one client."""
+    """Sends to one client."""
 
     emit_with_ack = waits(sockets.SocketEmitter.emit_with_ack)
     send = waits(sockets.SocketEmitter.send)

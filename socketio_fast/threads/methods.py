@@ -1,14 +1,14 @@
-"""Methods of classes for threads, made of those of the classes for asyncio.
+"""Methods for threads, declared once with those for asyncio.
 
-A class for threads is a facade: each of its objects stands for one of the event loop.
-What the two have in common is declared once, with the class for asyncio::
+A class for threads is a facade: each of its objects stands for an object that lives on
+an event loop. Its methods are made from those of that object's class::
 
     class Server(Facade):
         disconnect = waits(AsyncServer.disconnect)
-        logger = reads(AsyncServer, lambda server: server.logger, "Where it logs.")
+        logger = reads(AsyncServer, lambda server: server.logger, doc="The logger.")
 
-Type checkers, ``inspect.signature()`` and ``help()`` show arguments, types and
-docstrings of the method for asyncio; what that returns to ``await`` is returned.
+Type checkers, ``inspect.signature()`` and ``help()`` show the arguments and the
+docstring of the method for asyncio, and the result that awaiting it has.
 """
 
 from __future__ import annotations
@@ -42,27 +42,29 @@ T = TypeVar("T")
 
 
 class Facade:
-    """What stands, in threads, for an object of the event loop.
+    """The base of classes whose objects stand for one on an event loop.
 
-    Its methods are made by :func:`waits`, :func:`runs`, :func:`changes` and
-    :func:`calls`, its properties by :func:`reads`.
+    :func:`waits`, :func:`runs`, :func:`changes` and :func:`calls` make their methods,
+    :func:`reads` their properties.
     """
 
-    #: The object.
+    #: The object on the event loop.
     _inner: Any
     _threads: Threads
 
     def _run(self, coro: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the event loop, and wait for what it returns."""
+        """Run a coroutine on the event loop, and return its result."""
         return self._threads.run(coro)
 
     def _wait(self, coro: Coroutine[Any, Any, T]) -> T:
-        """As :meth:`_run`, for what ends only when handlers have run."""
+        """As :meth:`_run`, for a coroutine that ends only when handlers have run."""
         return self._threads.wait(coro)
 
     def _change(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """Call a function where nothing else reads what it changes: on the event loop,
-        or here if there is none yet."""
+        """Call a function on the event loop, or here if that has not been started.
+
+        Nothing reads what the function changes at the same time, therefore.
+        """
         if kwargs:
             function = functools.partial(function, **kwargs)
         if self._threads.running:
@@ -73,19 +75,20 @@ class Facade:
 def waits(
     method: Callable[Concatenate[Any, P], Awaitable[R]], more: str = ""
 ) -> Callable[Concatenate[Any, P], R]:
-    """The method of a facade that waits for what this one returns.
+    """Make the method of a facade that runs this one on the event loop, and waits.
 
-    It runs on the event loop. A handler that calls it does not count against
-    ``max_workers`` meanwhile, so that it may wait for other handlers.
+    A handler that calls it does not count against ``max_workers`` meanwhile: this is
+    for methods that end only when other handlers have run.
 
     Args:
         method: The method of the object that the facade stands for.
-        more: A paragraph for the docstring: what is different in threads.
+        more: A paragraph that the docstring gets after its first: what is different in
+            threads.
     """
-    name, begin = method.__name__, _beginning(method)
+    name, make = method.__name__, _coroutine_maker(method)
 
     def wait(self: Facade, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return self._wait(begin(getattr(self._inner, name), args, kwargs))
+        return self._wait(make(getattr(self._inner, name), args, kwargs))
 
     return shown(wait, method, more)
 
@@ -93,11 +96,11 @@ def waits(
 def runs(
     method: Callable[Concatenate[Any, P], Awaitable[R]], more: str = ""
 ) -> Callable[Concatenate[Any, P], R]:
-    """As :func:`waits`, for what waits for no handler."""
-    name, begin = method.__name__, _beginning(method)
+    """As :func:`waits`, for a method that does not wait for handlers."""
+    name, make = method.__name__, _coroutine_maker(method)
 
     def run(self: Facade, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return self._run(begin(getattr(self._inner, name), args, kwargs))
+        return self._run(make(getattr(self._inner, name), args, kwargs))
 
     return shown(run, method, more)
 
@@ -105,8 +108,8 @@ def runs(
 def changes(
     method: Callable[Concatenate[Any, P], R], more: str = ""
 ) -> Callable[Concatenate[Any, P], R]:
-    """The method of a facade that calls this one, a plain function, on the event loop;
-    where it is called if there is no event loop yet."""
+    """Make the method of a facade that calls this one, which is not a coroutine
+    function, on the event loop; in the calling thread if that has not been started."""
     name = method.__name__
 
     def change(self: Facade, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -119,7 +122,7 @@ def changes(
 def calls(
     method: Callable[Concatenate[Any, P], R], more: str = ""
 ) -> Callable[Concatenate[Any, P], R]:
-    """The method of a facade that calls this one, which any thread may call."""
+    """Make the method of a facade that calls this one in the calling thread."""
     name = method.__name__
 
     def call(self: Facade, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -134,8 +137,8 @@ def like(
 ) -> Callable[[Callable[..., R]], Callable[Concatenate[Any, P], R]]:
     """Decorate a method that has the arguments of this one, but a body of its own.
 
-    It gets the signature, and the docstring unless it has one; what it returns is its
-    own.
+    The method gets the signature, but for the return type, and the docstring unless it
+    has one.
     """
 
     def decorate(function: Callable[..., R]) -> Callable[Concatenate[Any, P], R]:
@@ -177,15 +180,15 @@ def reads(
     turn: Callable[[Any, Any], Any] | None = None,
     doc: str | None = None,
 ) -> Any:
-    """The property of a facade that reads one of the object, in any thread.
+    """Make the property of a facade that reads an attribute in the calling thread.
 
-    ``id = reads(Socket, lambda socket: socket.id)``: by the function type checkers know
-    what it gives.
+    ``id = reads(Socket, lambda socket: socket.id)``: type checkers take the type from
+    the function.
 
     Args:
-        of: The class of the object.
-        get: Reads an attribute of the object.
-        turn: Makes what the property gives of the facade and the attribute.
+        of: The class of the object that the facade stands for.
+        get: Reads the attribute of such an object.
+        turn: Called with the facade and the attribute; returns the property's value.
         doc: The docstring; by default that of the attribute.
     """
     name = get.__code__.co_names[0]
@@ -202,10 +205,10 @@ def reads(
     )
 
 
-def _beginning(
+def _coroutine_maker(
     method: Callable[Concatenate[Any, P], Awaitable[R]],
 ) -> Callable[[Any, Any, Any], Coroutine[Any, Any, R]]:
-    """What makes, in any thread, the coroutine of a call of a method."""
+    """What makes, in the calling thread, the coroutine that calls a method."""
     code = getattr(method, "__code__", None)
     defined_async = code is not None and code.co_flags & inspect.CO_COROUTINE
     return _called if defined_async else _called_on_loop
@@ -216,21 +219,27 @@ def _called(method: Any, args: Any, kwargs: Any) -> Any:
 
 
 async def _called_on_loop(method: Any, args: Any, kwargs: Any) -> Any:
-    # Not before: it does its work when it is called, not when it is awaited.
+    # The method does its work when it is called, not when its result is awaited.
     return await method(*args, **kwargs)
 
 
 def shown(
     function: F, method: Callable[..., Any], more: str = "", returns: str | None = None
 ) -> F:
-    """A function that shows as a method does, by its name, signature and docstring.
+    """Give a function the name, signature and docstring of a method.
 
-    It has no ``__wrapped__``: that would be a coroutine function, which it is not.
+    It gets no ``__wrapped__``: tools that follow that would find a coroutine function.
+
+    Args:
+        function: The function, which is returned.
+        method: The method.
+        more: A paragraph for the docstring, after the first.
+        returns: The annotation of what it returns; by default the method's.
     """
     signature = inspect.signature(method)
     if returns is None:
         returns = signature.return_annotation
-        if returns == "Begun":  # what is awaited of it is None
+        if returns == "Begun":  # an awaitable of None
             returns = "None"
     function.__name__ = function.__qualname__ = method.__name__
     vars(function)["__signature__"] = signature.replace(return_annotation=returns)
