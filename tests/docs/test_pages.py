@@ -71,6 +71,10 @@ def test_commands_of_this_package_are_understood(
     monkeypatch.setattr(command, "run", lambda app, **options: served.append(app))
     monkeypatch.setattr(command, "_load", lambda parser, place: place)
     arguments = [re.sub("^%i$", "5000", word) for word in words[1:]]
+    if "--help" in arguments:
+        with pytest.raises(SystemExit, match="^0$"):
+            command.main(arguments)
+        return
     command.main(arguments if len(arguments) > 1 else [*arguments, "module:app"])
     assert served
 
