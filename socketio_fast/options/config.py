@@ -20,6 +20,7 @@ from socketio_fast.options.declare import (
     size,
     switch,
     takes,
+    texts,
 )
 from socketio_fast.options.limits import Limits
 from socketio_fast.options.origins import ORIGIN, origin_pattern
@@ -137,8 +138,6 @@ def _cookie(label: str, cookie: Any) -> dict[str, Any] | None:
 def _origins(label: str, origins: Any) -> tuple[str, ...] | Callable[..., bool] | None:
     if origins is None:
         return None
-    if isinstance(origins, str):
-        origins = (origins,)
     if callable(origins):
         try:
             takes_environ = len(inspect.signature(origins).parameters) > 1
@@ -147,7 +146,7 @@ def _origins(label: str, origins: Any) -> tuple[str, ...] | Callable[..., bool] 
         if takes_environ:
             return origins  # type: ignore[no-any-return]
         return lambda origin, environ: origins(origin)
-    names = tuple(origins)
+    names = texts(label, origins, "None, an origin, a list of origins or a function")
     origin_pattern(names)  # which refuses patterns that match too much
     return names
 
@@ -168,7 +167,7 @@ def _proxies(label: str, proxies: Any) -> TrustedProxies | None:
 def _transports(label: str, transports: Any) -> tuple[str, ...]:
     if transports is None:
         return DEFAULT_TRANSPORTS
-    names = (transports,) if isinstance(transports, str) else tuple(transports)
+    names = texts(label, transports, f"None, or some of {TRANSPORTS}")
     known = tuple(name for name in names if name in TRANSPORTS)
     if not known:
         raise ValueError(
@@ -349,6 +348,11 @@ class EngineConfig:
             ]
             self._set("given", {name: getattr(self, name) for name in names})
         if isinstance(self.ping_interval, tuple):
+            if len(self.ping_interval) != 2:
+                raise ValueError(
+                    f"ping_interval={self.ping_interval!r}: seconds, or a pair of the "
+                    "interval and its grace period expected"
+                )
             interval, grace = self.ping_interval
             self._set("ping_interval", interval)
             self._set("ping_grace", grace)

@@ -32,6 +32,7 @@ __all__ = [
     "size",
     "switch",
     "takes",
+    "texts",
 ]
 
 #: Gets the option's name, as errors show it, and the value that was given. Returns the
@@ -204,6 +205,21 @@ def one_of(*values: str, expected: str = "") -> Check:
         return value
 
     return check
+
+
+def texts(label: str, given: Any, expected: str) -> tuple[str, ...]:
+    """The texts of an option that takes one text or several.
+
+    Raises:
+        ValueError: The value is something else; what is expected.
+    """
+    found = (given,) if isinstance(given, str) else given
+    if not isinstance(found, Iterable):
+        raise ValueError(f"{label}={given!r}: {expected} expected")
+    found = tuple(found)
+    if not all(isinstance(each, str) for each in found):
+        raise ValueError(f"{label}={given!r}: {expected} expected")
+    return found
 
 
 def switch(*, optional: bool = False) -> Check:

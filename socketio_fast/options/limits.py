@@ -14,6 +14,7 @@ from socketio_fast.options.declare import (
     one_of,
     option,
     takes,
+    texts,
 )
 
 __all__ = ["Limits", "Rate"]
@@ -47,13 +48,14 @@ def _rate(label: str, value: Any) -> Rate | None:
     raise ValueError(f"{label}={value!r}: more than 0 a second, a burst of 1 or more")
 
 
-def _networks(label: str, networks: Sequence[str]) -> Sequence[str]:
-    for network in networks:
+def _networks(label: str, given: Any) -> tuple[str, ...]:
+    found = texts(label, given, "addresses and networks, such as '10.0.0.0/8',")
+    for network in found:
         try:
             ipaddress.ip_network(network)
         except ValueError as exc:
-            raise ValueError(f"{label}: {exc}") from None
-    return networks
+            raise ValueError(f"{label}={given!r}: {exc}") from None
+    return found
 
 
 _number = number("1 or more", 1, optional=True)
@@ -132,7 +134,7 @@ class Limits:
         "the code 1008.",
         one_of("refuse", "close", expected="'refuse' or 'close'"),
     )
-    exempt: Sequence[str] = option(
+    exempt: str | Sequence[str] = option(
         (),
         "Addresses and networks (``'10.0.0.0/8'``) to which what is counted by address "
         "does not apply.",

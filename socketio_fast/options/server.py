@@ -14,6 +14,7 @@ from socketio_fast.options.declare import (
     option,
     seconds,
     size,
+    switch,
     takes,
 )
 
@@ -26,13 +27,18 @@ __all__ = ["ServerConfig"]
 
 
 def _namespaces(label: str, given: Any) -> Sequence[str]:
-    if isinstance(given, str) and given != "*":
-        given = [given]
-    elif given is not None and not isinstance(given, Sequence):
-        given = list(given)
-    for name in given or ():
+    if given is None:
+        return ["/"]
+    if isinstance(given, str):
+        return given if given == "*" else [check_namespace(given)]
+    if not isinstance(given, Iterable):
+        raise ValueError(
+            f"{label}={given!r}: None, '*', a name or a list of names expected"
+        )
+    names = given if isinstance(given, Sequence) else list(given)
+    for name in names:
         check_namespace(name)
-    return given or ["/"]
+    return names or ["/"]
 
 
 @takes()
@@ -125,11 +131,13 @@ class ServerConfig:
         False,
         "Whether a namespace that ``of()`` has made for a client goes with its last "
         "client.",
+        switch(),
     )
     validate_handlers: bool = option(
         True,
         "Whether handlers that are annotated with pydantic models, msgspec structs or "
         "dataclasses get validated arguments; see docs/validation.md.",
+        switch(),
     )
     connection_state_recovery: bool | Mapping[str, Any] | None = option(
         None,
@@ -142,6 +150,7 @@ class ServerConfig:
         "Whether an event whose handler raises, or that has no handler, is "
         "acknowledged by ``{'error': ...}`` if the client asks for an acknowledgement. "
         "Otherwise it is not acknowledged. The client is not told what was raised.",
+        switch(),
     )
     serve_client: str | os.PathLike[str] | bool | None = option(
         None,

@@ -72,8 +72,9 @@ def test_commands_of_this_package_are_understood(
     monkeypatch.setattr(command, "_load", lambda parser, place: place)
     arguments = [re.sub("^%i$", "5000", word) for word in words[1:]]
     if "--help" in arguments:
-        with pytest.raises(SystemExit, match="^0$"):
+        with pytest.raises(SystemExit) as ended:
             command.main(arguments)
+        assert ended.value.code == 0
         return
     command.main(arguments if len(arguments) > 1 else [*arguments, "module:app"])
     assert served

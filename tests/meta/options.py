@@ -170,13 +170,33 @@ def table(configs: tuple[type[Any], ...]) -> str:
     for each in (each for config in configs for each in declared(config).values()):
         kind = each.kind.replace("|", "\\|").replace("'", '"')
         lines.append(
-            f"| `{each.name}` | `{kind}` | {_amount(each)} | {_markdown(each.doc)} |"
+            f"| `{each.name}` | `{kind}` | {_shown(each.default, each.unit)} | {_markdown(each.doc)} |"
         )
     return "\n".join(lines)
 
 
-def _amount(each: Option) -> str:
-    value, unit = each.default, each.unit
+def serve_table() -> str:
+    """The rows of the table of what ``serve()`` takes, by keyword."""
+    lines = ["| argument | type | default | meaning |", "|---|---|---|---|"]
+    text = inspect.getdoc(socketio.serve) or ""
+    _, _, text = text.partition("Args:\n")
+    text, _, _ = text.partition("\n\n")
+    meanings = {
+        name: " ".join(meaning.split())
+        for name, meaning in re.findall(r"^    (\w+): (.*(?:\n     .*)*)", text, re.M)
+    }
+    for each in inspect.signature(socketio.serve).parameters.values():
+        if each.kind is each.KEYWORD_ONLY:
+            kind = str(each.annotation).replace("_ssl.", "ssl.").replace("|", "\\|")
+            meaning = re.sub(r":\w+:`~?(?:\w+\.)*(\w+)`", r"`\1`", meanings[each.name])
+            default = _shown(each.default, "s" if "timeout" in each.name else "")
+            lines.append(
+                f"| `{each.name}` | `{kind}` | {default} | {_markdown(meaning)} |"
+            )
+    return "\n".join(lines)
+
+
+def _shown(value: Any, unit: str) -> str:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return f"`{value!r}`"
     if unit == "bytes" and value >= 1024 * 1024 and value % (1024 * 1024) == 0:
@@ -191,12 +211,13 @@ def _markdown(doc: str) -> str:
 
 def rendered(text: str) -> str:
     """docs/options.md with its tables as they should be."""
-    for name, configs in DECLARATIONS.items():
+    tables = {name: table(configs) for name, configs in DECLARATIONS.items()}
+    for name, rows in (tables | {"serve": serve_table()}).items():
         mark = f"<!-- {name} -->\n"
         before, found, after = text.partition(mark)
         assert found, f"docs/options.md has no {mark.strip()}"
         after = re.sub(r"\A(?:\|.*\n)*", "", after)
-        text = f"{before}{mark}{table(configs)}\n{after}"
+        text = f"{before}{mark}{rows}\n{after}"
     return text
 
 
