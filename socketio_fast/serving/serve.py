@@ -84,28 +84,32 @@ async def serve(
             uvicorn's protocols (the extra ``uvicorn``).
         host: The address to listen on; ``None`` for all.
         port: The TCP port; 0 for a free one.
-        path: Where clients connect: ``/socket.io/``, or ``/engine.io/`` for the latter.
-        uds: A Unix socket to listen on instead. It is removed at the end, unless
-            another process has made it anew.
-        sock: A bound socket to listen on instead.
+        path: Where clients connect. ``None`` for ``/socket.io/``, or ``/engine.io/``
+            with a server of Engine.IO alone.
+        uds: A path for a Unix socket to listen on, instead of host and port. The file
+            is removed at the end, unless another process has made a new one there.
+        sock: A bound socket to listen on, instead of host and port.
         ssl_certfile: A PEM file of the certificate chain, for TLS.
-        ssl_keyfile: The PEM file of its key, if that is not in the same.
+        ssl_keyfile: The PEM file of the certificate's key, if that is in another file.
         ssl_keyfile_password: The password of the key.
         ssl: An ``ssl.SSLContext``, instead of the files.
-        static_files: What other paths serve, see
-            :class:`socketio_fast.serving.static.StaticFiles`; without it they get 404.
-        backlog: Connections that the system may hold before they are accepted.
-        shutdown_timeout: Seconds that ``close()`` waits for handlers and connections.
-        drain_rate: How many clients ``close()`` asks to leave each second, before it
-            stops; ``float("inf")`` for all at once. ``None``: it does not wait for
-            what they have under way.
+        static_files: The files that other paths serve, see
+            :class:`socketio_fast.serving.static.StaticFiles`. Without it, other paths
+            get 404.
+        backlog: The largest number of connections that the system holds before they are
+            accepted.
+        shutdown_timeout: The longest time in seconds that ``close()`` waits for
+            handlers and connections.
+        drain_rate: The number of clients that ``close()`` asks to leave each second,
+            before it stops; ``float("inf")`` for all at once. ``None``: clients are
+            closed at once, whatever they have under way.
         access_log: Whether requests are logged, by ``socketio_fast.access`` at INFO.
         proxy_protocol: Whether connections begin with a header of the PROXY protocol,
-            version 1 or 2, by which a proxy says who the client is. Those without one
-            are closed: nobody but the proxy may reach this port. Not with TLS.
+            version 1 or 2, by which a proxy names the client. Connections without it
+            are closed. Only the proxy may be able to reach this port. It excludes TLS.
         webtransport: Whether WebTransport is served too, by HTTP/3 on the UDP port of
             the same number, with the certificate of ``ssl_certfile`` (the extra
-            ``webtransport``). The server's ``transports`` must name it.
+            ``webtransport``). The server's ``transports`` must include it.
 
     Returns:
         The server, listening.

@@ -169,9 +169,8 @@ def table(configs: tuple[type[Any], ...]) -> str:
     lines = ["| option | type | default | meaning |", "|---|---|---|---|"]
     for each in (each for config in configs for each in declared(config).values()):
         kind = each.kind.replace("|", "\\|").replace("'", '"')
-        lines.append(
-            f"| `{each.name}` | `{kind}` | {_shown(each.default, each.unit)} | {_markdown(each.doc)} |"
-        )
+        default, meaning = _shown(each.default, each.unit), _markdown(each.doc)
+        lines.append(f"| `{each.name}` | `{kind}` | {default} | {meaning} |")
     return "\n".join(lines)
 
 
