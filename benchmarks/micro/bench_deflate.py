@@ -11,6 +11,7 @@ import pytest
 
 from socketio_fast._core.protocol.deflate import Deflate, Extension
 from socketio_fast._core.protocol.outgoing import message_packet
+from socketio_fast._core.testing import inflate, render_compressed, render_frames
 from socketio_fast.options.config import DeflateOptions
 
 OFFER = [b"permessage-deflate; client_max_window_bits"]
@@ -50,15 +51,15 @@ def bench_echo(benchmark: Any, options: str) -> None:
     benchmark.group = "permessage-deflate: echo of 4 KiB of JSON"
     text = rows()
     if options == "none":
-        assert benchmark(lambda: message_packet(text).render_frames())
+        assert benchmark(lambda: render_frames(message_packet(text)))
         return
     deflate = negotiated(Extension(DeflateOptions(**OPTIONS[options])))
     compressor = zlib.compressobj(6, wbits=-15)
     data = compressor.compress(text.encode()) + compressor.flush(zlib.Z_SYNC_FLUSH)
 
     def echo() -> bytes:
-        message = deflate.read(data[:-4], 10_000)
-        return deflate.render(message_packet(message.decode()))
+        message = inflate(deflate, data[:-4], 10_000)
+        return render_compressed(deflate, message_packet(message.decode()))
 
     assert 0 < len(benchmark(echo)) < 4096
 
@@ -72,7 +73,7 @@ def bench_broadcast(benchmark: Any, options: str) -> None:
 
         def plain() -> int:
             message = message_packet(text)
-            return sum(len(message.render_frames()) for _ in range(RECIPIENTS))
+            return sum(len(render_frames(message)) for _ in range(RECIPIENTS))
 
         assert benchmark(plain) > 4096 * RECIPIENTS
         return
@@ -81,6 +82,6 @@ def bench_broadcast(benchmark: Any, options: str) -> None:
 
     def broadcast() -> int:
         message = message_packet(text)
-        return sum(len(client.render(message)) for client in clients)
+        return sum(len(render_compressed(client, message)) for client in clients)
 
     assert 0 < benchmark(broadcast) < 4096 * RECIPIENTS

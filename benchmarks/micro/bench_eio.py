@@ -8,8 +8,8 @@ import pytest
 from engineio import packet as peer_packet
 from engineio import payload as peer_payload
 
-from socketio_fast._core.protocol.eio import decode_payload, encode_payload
 from socketio_fast._core.protocol.outgoing import message_packet
+from socketio_fast._core.testing import decode_payload, encode_payload, render_packets
 
 MESSAGE, BINARY = 4, 7
 IMPLEMENTATIONS = ("socketio_fast", "python-engineio")
@@ -23,7 +23,7 @@ implementation = pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 def bench_encode_packet(benchmark: Any, implementation: str) -> None:
     benchmark.group = "Engine.IO packet: encode"
     if implementation == "socketio_fast":
-        result = benchmark(lambda: message_packet(TEXT).render_packets())
+        result = benchmark(lambda: render_packets(message_packet(TEXT)))
         assert result == b"4" + TEXT.encode()
     else:
         result = benchmark(lambda: peer_packet.Packet(MESSAGE, TEXT).encode())
@@ -52,7 +52,7 @@ def bench_encode_payload(benchmark: Any, implementation: str, count: int) -> Non
 
         def encode() -> bytes:
             return encode_payload(
-                [message_packet(TEXT).render_packets() for _ in range(count)]
+                [render_packets(message_packet(TEXT)) for _ in range(count)]
             )
 
         assert benchmark(encode) == wanted.encode()
@@ -88,7 +88,7 @@ def bench_encode_binary(benchmark: Any, implementation: str) -> None:
         b"Njc4OTo7PD0+Pw=="
     )
     if implementation == "socketio_fast":
-        assert benchmark(lambda: message_packet(DATA).render_packets()) == wanted
+        assert benchmark(lambda: render_packets(message_packet(DATA))) == wanted
     else:
         result = benchmark(lambda: peer_packet.Packet(MESSAGE, DATA).encode(b64=True))
         assert result == wanted.decode()
@@ -97,7 +97,7 @@ def bench_encode_binary(benchmark: Any, implementation: str) -> None:
 @implementation
 def bench_decode_binary(benchmark: Any, implementation: str) -> None:
     benchmark.group = "Engine.IO payload of 1, binary: decode"
-    encoded = message_packet(DATA).render_packets()
+    encoded = render_packets(message_packet(DATA))
     if implementation == "socketio_fast":
         assert benchmark(decode_payload, encoded) == [(BINARY, DATA)]
     else:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from websockets.frames import Frame, Opcode
 
-from socketio_fast._core.protocol.eio import encode_frames
 from socketio_fast._core.protocol.outgoing import event_packet
+from socketio_fast._core.testing import encode_frames, render_frames
 
 IMPLEMENTATIONS = ("socketio_fast", "websockets")
 HEADS = {
@@ -38,5 +38,5 @@ def bench_frame(benchmark: Any, implementation: str, size: int) -> None:
 def bench_event_to_frame(benchmark: Any) -> None:
     """What `emit` does before it sends: from arguments to the bytes of a frame."""
     benchmark.group = "From an event's arguments to its frame"
-    result = benchmark(lambda: event_packet("echo", ["x" * 32]).render_frames())
+    result = benchmark(lambda: render_frames(event_packet("echo", ["x" * 32])))
     assert result == b'\x81\x2d42["echo","' + b"x" * 32 + b'"]'

@@ -5,11 +5,31 @@ from socketio_fast._core.engine.contracts cimport EngineBase as Engine
 from socketio_fast._core.http.admission cimport Admission, admit
 from socketio_fast._core.http.request cimport Request
 from socketio_fast._core.http.request_parser cimport MAX_HEAD, scanned_request
+from socketio_fast._core.protocol.deflate cimport Deflate
+from socketio_fast._core.protocol.eio cimport (
+    binary_frame,
+    join_payload,
+    packet_end,
+    text_frame,
+    unpacked,
+)
+from socketio_fast._core.protocol.eio3 cimport (
+    binary_end,
+    binary_payload,
+    decode_base64_message,
+    decode_binary_message,
+    text_end,
+    text_payload,
+)
+from socketio_fast._core.protocol.jsonp cimport form_payload, script, script_head
+from socketio_fast._core.protocol.outgoing cimport Outgoing
 from socketio_fast._core.protocol.wire cimport (
     SF_DECLINED,
     sf_request,
     sf_scan_request,
 )
+
+from socketio_fast.exceptions import PacketError
 
 
 def scan_request(bytes data not None):
@@ -32,3 +52,110 @@ def judge(Engine engine not None, Request request not None, upgrade=False):
     """Judge a request: (status, body, header lines, session); status 0 admits it."""
     cdef Admission a = admit(engine, request, upgrade)
     return a.status, a.body, a.headers, a.session
+
+
+# The protocol.
+
+def decode_payload(bytes payload not None):
+    """The packets of a long-polling payload of revision 4, as a list of (type, data).
+
+    Raises PacketError at the first packet that is malformed.
+    """
+    cdef const char *p = PyBytes_AS_STRING(payload)
+    cdef const char *end = p + PyBytes_GET_SIZE(payload)
+    cdef const char *stop
+    cdef list packets = []
+    while True:
+        stop = packet_end(p, end)
+        packets.append(unpacked(p, stop))
+        if stop == end:
+            return packets
+        p = stop + 1
+
+
+def encode_payload(list packets not None):
+    """Join packets, bytes each, to a long-polling payload of revision 4."""
+    if not all(isinstance(packet, bytes) for packet in packets):
+        raise TypeError("packets are bytes")
+    return join_payload(packets)
+
+
+def encode_payload_3(
+    bytes packet=None, list attachments=None, bint binary=False
+):
+    """The payload of revision 3 of a text packet and the binary messages behind it."""
+    if binary:
+        return binary_payload(packet, b"", attachments)
+    return text_payload(packet, b"", attachments)
+
+
+def decode_payload_3(bytes payload not None, bint binary=False):
+    """The packets of a payload of revision 3: str for text, bytes for binary messages.
+
+    Raises PacketError at the first that is malformed.
+    """
+    cdef const char *p = PyBytes_AS_STRING(payload)
+    cdef const char *end = p + PyBytes_GET_SIZE(payload)
+    cdef const char *packet
+    cdef bint is_binary = False
+    cdef list packets = []
+    while p < end:
+        if binary:
+            p = binary_end(p, end, &packet, &is_binary)
+        else:
+            p = text_end(p, end, &packet)
+        if is_binary:
+            packets.append(decode_binary_message(packet[:p - packet]))
+        elif p > packet and packet[0] == c"b":
+            packets.append(decode_base64_message(packet, p - packet))
+        else:
+            try:
+                packets.append(packet[:p - packet].decode())
+            except UnicodeDecodeError:
+                raise PacketError("text is not UTF-8", code=1007) from None
+    return packets
+
+
+def encode_frames(bytes packet=None, list attachments=None):
+    """The WebSocket frames of a text packet and the binary messages behind it."""
+    cdef list frames = []
+    if packet is not None:
+        frames.append(text_frame(packet, b""))
+    for data in attachments or ():
+        frames.append(binary_frame(data))
+    return b"".join(frames)
+
+
+def encode_script(str index not None, bytes payload not None):
+    """The script with a payload, for the callback of this index."""
+    return script(script_head(index), payload)
+
+
+def decode_form(bytes form not None):
+    """The payload in a form that was posted."""
+    return form_payload(form)
+
+
+def render_frames(Outgoing m not None):
+    """The bytes that every WebSocket client gets."""
+    return m.frames()
+
+
+def render_packets(Outgoing m not None):
+    """The bytes in the payload of every long-polling client."""
+    return m.packets()
+
+
+def render(Outgoing m not None, int kind):
+    """What some clients get: a `Rendering`."""
+    return m.rendering(kind)
+
+
+def render_compressed(Deflate deflate not None, Outgoing m not None):
+    """The frames of a message, compressed."""
+    return deflate.frames(m)
+
+
+def inflate(Deflate deflate not None, bytes payload not None, Py_ssize_t limit):
+    """The message of a compressed frame."""
+    return deflate.inflate(PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload), limit)

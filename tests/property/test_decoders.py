@@ -15,9 +15,14 @@ from support.sansio import Server, WebSocket, errors
 
 from socketio_fast import AsyncServer, engineio
 from socketio_fast._core.http.compression import ENCODINGS, accepted_encoding
-from socketio_fast._core.protocol.eio import decode_payload, encode_payload
 from socketio_fast._core.protocol.outgoing import event_packet, message_packet
 from socketio_fast._core.protocol.sio import Packet, decode_packet, encode_packet
+from socketio_fast._core.testing import (
+    decode_payload,
+    encode_payload,
+    render_frames,
+    render_packets,
+)
 from socketio_fast.exceptions import PacketError, ProtocolError
 
 EVENT, ACK = 2, 3
@@ -278,7 +283,7 @@ def replace(value: Any, attachments: list[bytes]) -> Any:
     )
 )
 def test_messages_come_back_through_a_payload(messages: list[str | bytes]) -> None:
-    payload = encode_payload([message_packet(m).render_packets() for m in messages])
+    payload = encode_payload([render_packets(message_packet(m)) for m in messages])
     assert [
         data.decode() if kind == 4 else data for kind, data in decode_payload(payload)
     ] == messages
@@ -291,9 +296,9 @@ def test_a_payload_and_frames_say_the_same(
 ) -> None:
     message = event_packet(name, [argument], namespace, id)
     head, *attachments = encode_packet(EVENT, [name, argument], namespace, id)
-    packets = decode_payload(message.render_packets())
+    packets = decode_payload(render_packets(message))
     assert packets == [(4, head), *((7, data) for data in attachments)]
-    assert frames(message.render_frames()) == [
+    assert frames(render_frames(message)) == [
         (1, b"4" + head),
         *((2, data) for data in attachments),
     ]

@@ -24,6 +24,7 @@ from socketio_fast._core.engine.session import Session
 from socketio_fast._core.http.endpoint import Endpoint, OtherServer
 from socketio_fast._core.http.http1 import Http1Connection
 from socketio_fast._core.protocol.outgoing import Outgoing
+from socketio_fast._core.testing import render_packets
 from socketio_fast.options.config import EngineConfig
 from support.raw import (
     BINARY,
@@ -156,7 +157,7 @@ class Recorder(Transport):
         self.ends_at_once = False
 
     def send(self, m: Outgoing) -> int:
-        self.sent.append(m.render_packets())
+        self.sent.append(render_packets(m))
         return 0
 
     def flush(self) -> int:

@@ -11,13 +11,13 @@ import socketio_fast as socketio
 from socketio_fast import engineio, testing
 from socketio_fast.admin import InstrumentedServer
 from socketio_fast.serving.drain import DrainSummary
+from socketio_fast.sockets import Handshake
 from socketio_fast.sockets.blocking import (
     BroadcastOperator,
     RemoteSocket,
     Socket,
     SocketEmitter,
 )
-from socketio_fast.sockets import Handshake
 
 sio = socketio.Server()
 assert_type(sio.namespaces, Sequence[str])

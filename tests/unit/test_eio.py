@@ -5,11 +5,7 @@ from typing import Any
 
 import pytest
 
-from socketio_fast._core.protocol.eio import (
-    decode_payload,
-    encode_frames,
-    encode_payload,
-)
+from socketio_fast._core.testing import decode_payload, encode_frames, encode_payload
 from socketio_fast.exceptions import PacketError
 
 MESSAGE, BINARY = 4, 7

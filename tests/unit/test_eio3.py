@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from socketio_fast._core.protocol.eio3 import decode_payload, encode_payload
 from socketio_fast._core.protocol.outgoing import (
     event_packet,
     message_packet,
     raw_packet,
+)
+from socketio_fast._core.testing import (
+    decode_payload_3,
+    encode_payload_3,
+    render,
+    render_frames,
 )
 from socketio_fast.exceptions import PacketError
 
@@ -30,32 +35,32 @@ TEXTS = [
 @pytest.mark.parametrize(("packet", "payload"), TEXTS)
 def test_text(packet: bytes, payload: bytes) -> None:
     """P3: a length is counted in UTF-16 code units, as JavaScript's."""
-    assert encode_payload(packet) == payload
-    assert decode_payload(payload) == [packet.decode()]
+    assert encode_payload_3(packet) == payload
+    assert decode_payload_3(payload) == [packet.decode()]
     # One behind the other, without a separator.
-    assert decode_payload(payload * 3) == [packet.decode()] * 3
+    assert decode_payload_3(payload * 3) == [packet.decode()] * 3
 
 
 def test_base64() -> None:
     """P3: a client that reads no binary (b64=1) gets base64 with the type 4."""
-    payload = encode_payload(b"4hello", [b"\x01\x02\x03\x04", b""])
+    payload = encode_payload_3(b"4hello", [b"\x01\x02\x03\x04", b""])
     assert payload == b"6:4hello10:b4AQIDBA==2:b4"
-    assert decode_payload(payload) == ["4hello", b"\x01\x02\x03\x04", b""]
+    assert decode_payload_3(payload) == ["4hello", b"\x01\x02\x03\x04", b""]
 
 
 def test_binary() -> None:
     """P3: the binary payload counts bytes, each digit a byte of that value."""
-    payload = encode_payload(b"4hello", [b"\x01\x02\x03\x04"], binary=True)
+    payload = encode_payload_3(b"4hello", [b"\x01\x02\x03\x04"], binary=True)
     assert payload == bytes(
         [0, 6, 255, 52, 104, 101, 108, 108, 111, 1, 5, 255, 4, 1, 2, 3, 4]
     )
-    assert decode_payload(payload, binary=True) == ["4hello", b"\x01\x02\x03\x04"]
+    assert decode_payload_3(payload, binary=True) == ["4hello", b"\x01\x02\x03\x04"]
     text = "4é😀".encode()
-    payload = encode_payload(text, [b"x" * 1023], binary=True)
+    payload = encode_payload_3(text, [b"x" * 1023], binary=True)
     assert payload == (
         b"\x00\x07\xff" + text + b"\x01\x01\x00\x02\x04\xff\x04" + b"x" * 1023
     )
-    assert decode_payload(payload, binary=True) == ["4é😀", b"x" * 1023]
+    assert decode_payload_3(payload, binary=True) == ["4é😀", b"x" * 1023]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +84,7 @@ def test_binary() -> None:
 def test_malformed_text(payload: bytes) -> None:
     """P3: what does not add up is refused."""
     with pytest.raises(PacketError):
-        decode_payload(payload)
+        decode_payload_3(payload)
 
 
 @pytest.mark.parametrize(
@@ -100,20 +105,20 @@ def test_malformed_text(payload: bytes) -> None:
 def test_malformed_binary(payload: bytes) -> None:
     """P3: the same of binary payloads."""
     with pytest.raises(PacketError):
-        decode_payload(payload, binary=True)
+        decode_payload_3(payload, binary=True)
 
 
 def test_every_prefix_is_refused() -> None:
     """P3: nothing is read beyond the end."""
     for binary in (False, True):
-        payload = encode_payload("4h😀".encode(), [b"\x01" * 20], binary)
+        payload = encode_payload_3("4h😀".encode(), [b"\x01" * 20], binary)
         for n in range(1, len(payload)):
             try:
-                packets = decode_payload(payload[:n], binary)
+                packets = decode_payload_3(payload[:n], binary)
             except PacketError:
                 continue
             assert packets == ["4h😀"]
-            assert n == len(encode_payload("4h😀".encode(), binary=binary))
+            assert n == len(encode_payload_3("4h😀".encode(), binary=binary))
 
 
 def test_renderings_of_a_message_with_binary() -> None:
@@ -122,25 +127,27 @@ def test_renderings_of_a_message_with_binary() -> None:
     text = '451-["é",{"_placeholder":true,"num":0}]'
     raw = text.encode()
     frame = bytes([0x81, len(raw)]) + raw
-    assert m.render(FRAMES) == frame + b"\x82\x03\x04\x01\x02"
-    assert m.render(FRAMES_BASE64) == frame + b"\x81\x06b4AQI="
-    assert m.render(MESSAGES) == [text, b"\x04\x01\x02"]
-    assert m.render(MESSAGES_BASE64) == [text, "b4AQI="]
-    assert m.render(TEXT) == b"%d:" % len(text) + raw + b"6:b4AQI="
-    assert m.render(BINARY) == (b"\x00\x04\x00\xff" + raw + b"\x01\x03\xff\x04\x01\x02")
+    assert render(m, FRAMES) == frame + b"\x82\x03\x04\x01\x02"
+    assert render(m, FRAMES_BASE64) == frame + b"\x81\x06b4AQI="
+    assert render(m, MESSAGES) == [text, b"\x04\x01\x02"]
+    assert render(m, MESSAGES_BASE64) == [text, "b4AQI="]
+    assert render(m, TEXT) == b"%d:" % len(text) + raw + b"6:b4AQI="
+    assert render(m, BINARY) == (
+        b"\x00\x04\x00\xff" + raw + b"\x01\x03\xff\x04\x01\x02"
+    )
     for kind in range(6):
-        assert m.render(kind) is m.render(kind)
+        assert render(m, kind) is render(m, kind)
 
 
 def test_text_is_the_same_for_websockets_of_both_revisions() -> None:
     """P3: a broadcast of text is framed once for both."""
     m = event_packet("x", ["y"])
-    assert m.render(FRAMES) is m.render(FRAMES_BASE64) is m.render_frames()
-    assert m.render(MESSAGES) == ['42["x","y"]']
+    assert render(m, FRAMES) is render(m, FRAMES_BASE64) is render_frames(m)
+    assert render(m, MESSAGES) == ['42["x","y"]']
 
 
 def test_renderings_of_other_packets() -> None:
     """P3: packets of the protocol, and messages of Engine.IO alone."""
-    assert raw_packet(b"6").render(TEXT) == b"1:6"
-    assert message_packet(b"\x05").render(TEXT) == b"6:b4BQ=="
-    assert message_packet(b"\x05").render(FRAMES) == b"\x82\x02\x04\x05"
+    assert render(raw_packet(b"6"), TEXT) == b"1:6"
+    assert render(message_packet(b"\x05"), TEXT) == b"6:b4BQ=="
+    assert render(message_packet(b"\x05"), FRAMES) == b"\x82\x02\x04\x05"

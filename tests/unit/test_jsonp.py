@@ -7,7 +7,7 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from socketio_fast._core.protocol.jsonp import decode_form, encode_script
+from socketio_fast._core.testing import decode_form, encode_script
 from socketio_fast.exceptions import PacketError
 
 

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from socketio_fast._core.protocol.eio import decode_payload
 from socketio_fast._core.protocol.outgoing import (
     Outgoing,
     event_packet,
     message_packet,
     raw_packet,
 )
+from socketio_fast._core.testing import decode_payload, render_frames, render_packets
 
 MESSAGE, BINARY = 4, 7
 
@@ -32,8 +32,8 @@ MESSAGE, BINARY = 4, 7
     ],
 )  # fmt: skip
 def test_rendering(message: Outgoing, frames: bytes, packets: bytes) -> None:
-    assert message.render_frames() == frames
-    assert message.render_packets() == packets
+    assert render_frames(message) == frames
+    assert render_packets(message) == packets
 
 
 def test_attachments_follow_their_packet() -> None:
@@ -41,10 +41,10 @@ def test_attachments_follow_their_packet() -> None:
     text = (
         b'452-["a",{"_placeholder":true,"num":0},{"k":{"_placeholder":true,"num":1}}]'
     )
-    assert message.render_frames() == (
+    assert render_frames(message) == (
         b"\x81" + bytes([len(text)]) + text + b"\x82\x01\1\x82\x01\2"
     )
-    assert decode_payload(message.render_packets()) == [
+    assert decode_payload(render_packets(message)) == [
         (MESSAGE, text[1:]),
         (BINARY, b"\1"),
         (BINARY, b"\2"),
@@ -55,15 +55,15 @@ def test_attachments_follow_their_packet() -> None:
     "message", [event_packet("a", [1, b"x"]), message_packet("a"), message_packet(b"a")]
 )
 def test_each_kind_is_rendered_once(message: Outgoing) -> None:
-    assert message.render_frames() is message.render_frames()
-    assert message.render_packets() is message.render_packets()
+    assert render_frames(message) is render_frames(message)
+    assert render_packets(message) is render_packets(message)
 
 
 def test_data_is_taken_when_the_message_is_made() -> None:
     arguments = [{"k": 1}]
     message = event_packet("a", arguments)
     arguments[0]["k"] = 2
-    assert message.render_packets() == b'42["a",{"k":1}]'
+    assert render_packets(message) == b'42["a",{"k":1}]'
 
 
 @pytest.mark.parametrize("data", [None, 1, ["a"], {"a": 1}])

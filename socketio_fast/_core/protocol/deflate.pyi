@@ -2,7 +2,6 @@ from typing import final
 
 from typing_extensions import Self
 
-from socketio_fast._core.protocol.outgoing import Outgoing
 from socketio_fast.options.config import DeflateOptions
 
 @final
@@ -17,8 +16,6 @@ class Deflate:
     def server_takeover(self) -> bool: ...
     @property
     def client_takeover(self) -> bool: ...
-    def render(self, m: Outgoing) -> bytes: ...
-    def read(self, payload: bytes, limit: int) -> bytes: ...
 
 @final
 class Extension:

@@ -270,13 +270,3 @@ cdef class Deflate:
                     "compressed message: something follows its final block", code=1007
                 )
         return message
-
-    def render(self, Outgoing m not None):
-        """The frames of a message."""
-        return self.frames(m)
-
-    def read(self, bytes payload not None, Py_ssize_t limit):
-        """The message of a payload."""
-        return self.inflate(
-            PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload), limit
-        )

@@ -19,6 +19,7 @@ cdef struct PacketView:
 cdef int scan_packet(const char *p, Py_ssize_t n, PacketView *view) except -1
 cdef const char *packet_end(const char *p, const char *end) noexcept
 cdef Py_ssize_t count_packets(const char *p, const char *end) noexcept
+cdef tuple unpacked(const char *p, const char *stop)
 cdef bytes decode_base64(const char *p, Py_ssize_t n)
 cdef bytes text_frame(bytes head, bytes body)
 cdef bytes binary_frame(bytes data)

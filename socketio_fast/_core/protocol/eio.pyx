@@ -71,7 +71,8 @@ cdef Py_ssize_t count_packets(const char *p, const char *end) noexcept:
     return count
 
 
-cdef tuple _packet(const char *p, const char *stop):
+cdef tuple unpacked(const char *p, const char *stop):
+    """The packet of a payload from `p` to `stop`, as (type, data)."""
     cdef PacketView view
     if p < stop and p[0] == c"b":
         return EIO_BINARY, decode_base64(p + 1, stop - p - 1)
@@ -86,36 +87,12 @@ def decode_packet(bytes packet not None):
     if it is malformed.
     """
     cdef const char *p = PyBytes_AS_STRING(packet)
-    return _packet(p, p + PyBytes_GET_SIZE(packet))
-
-
-def decode_payload(bytes payload not None):
-    """The packets of a polling payload, as a list of (type, data).
-
-    Raises PacketError at the first packet that is malformed.
-    """
-    cdef const char *p = PyBytes_AS_STRING(payload)
-    cdef const char *end = p + PyBytes_GET_SIZE(payload)
-    cdef const char *stop
-    cdef list packets = []
-    while True:
-        stop = packet_end(p, end)
-        packets.append(_packet(p, stop))
-        if stop == end:
-            return packets
-        p = stop + 1
+    return unpacked(p, p + PyBytes_GET_SIZE(packet))
 
 
 def encode_binary(bytes data not None):
     """The packet of a binary message, as it is in a polling payload."""
     return base64_packet(data)
-
-
-def encode_payload(list packets not None):
-    """Join packets, as `bytes` each, to one polling payload."""
-    if not all(isinstance(packet, bytes) for packet in packets):
-        raise TypeError("packets are bytes")
-    return join_payload(packets)
 
 
 cdef bytes join_payload(list packets):
@@ -164,13 +141,3 @@ cdef bytes binary_frame(bytes data):
     cdef char *out = sf_frame_head(PyBytes_AS_STRING(frame), SF_BINARY, n)
     memcpy(out, PyBytes_AS_STRING(data), n)
     return frame
-
-
-def encode_frames(bytes packet=None, list attachments=None):
-    """The WebSocket frames of a text packet and the binary messages behind it."""
-    cdef list frames = []
-    if packet is not None:
-        frames.append(text_frame(packet, b""))
-    for data in attachments or ():
-        frames.append(binary_frame(data))
-    return b"".join(frames)

@@ -1,6 +1,0 @@
-def encode_payload(
-    packet: bytes | None = None,
-    attachments: list[bytes] | None = None,
-    binary: bool = False,
-) -> bytes: ...
-def decode_payload(payload: bytes, binary: bool = False) -> list[str | bytes]: ...

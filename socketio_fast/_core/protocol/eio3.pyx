@@ -139,39 +139,3 @@ cdef bytes binary_payload(bytes head, bytes body, list attachments):
         size = PyBytes_GET_SIZE(data) + 1
         parts += (b"\x01", _digits(size), b"\xff\x04", data)
     return b"".join(parts)
-
-
-def encode_payload(
-    bytes packet=None, list attachments=None, bint binary=False
-):
-    """The payload of a text packet and the binary messages behind it."""
-    if binary:
-        return binary_payload(packet, b"", attachments)
-    return text_payload(packet, b"", attachments)
-
-
-def decode_payload(bytes payload not None, bint binary=False):
-    """The packets of a payload: str for text, bytes for binary messages.
-
-    Raises PacketError at the first that is malformed.
-    """
-    cdef const char *p = PyBytes_AS_STRING(payload)
-    cdef const char *end = p + PyBytes_GET_SIZE(payload)
-    cdef const char *packet
-    cdef bint is_binary = False
-    cdef list packets = []
-    while p < end:
-        if binary:
-            p = binary_end(p, end, &packet, &is_binary)
-        else:
-            p = text_end(p, end, &packet)
-        if is_binary:
-            packets.append(decode_binary_message(packet[:p - packet]))
-        elif p > packet and packet[0] == c"b":
-            packets.append(decode_base64_message(packet, p - packet))
-        else:
-            try:
-                packets.append(packet[:p - packet].decode())
-            except UnicodeDecodeError:
-                raise PacketError("text is not UTF-8", code=1007) from None
-    return packets

@@ -46,13 +46,3 @@ cdef bytes form_payload(bytes form):
         return _newlines(_unescape, fields["d"][0]).encode()
     except (KeyError, ValueError):
         raise PacketError(f"JSONP form without a field d: {form[:32]!r}") from None
-
-
-def encode_script(str index not None, bytes payload not None):
-    """The script with a payload, for the callback of this index."""
-    return script(script_head(index), payload)
-
-
-def decode_form(bytes form not None):
-    """The payload in a form that was posted."""
-    return form_payload(form)

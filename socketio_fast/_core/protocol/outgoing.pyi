@@ -4,9 +4,6 @@ from typing import Any, final
 class Outgoing:
     compress: bool
     volatile: bool
-    def render_frames(self) -> bytes: ...
-    def render_packets(self) -> bytes: ...
-    def render(self, kind: int) -> Any: ...
 
 def event_packet(
     name: str, args: list[Any], namespace: str = "/", id: int | None = None

@@ -141,18 +141,6 @@ cdef class Outgoing:
             parts.append(part)
         return parts
 
-    def render_frames(self):
-        """The bytes that every WebSocket recipient gets."""
-        return self.frames()
-
-    def render_packets(self):
-        """The bytes that go into the payload of every polling recipient."""
-        return self.packets()
-
-    def render(self, int kind):
-        """What some clients get, of a `Rendering`."""
-        return self.rendering(kind)
-
     @property
     def compress(self):
         """Whether it may be compressed on its way to those who ask for that."""
