@@ -28,12 +28,16 @@ from socketio_fast.arguments import arguments_of
 from socketio_fast.base_server import BaseServer, Handler
 from socketio_fast.coroutines import on_loop
 from socketio_fast.engineio.async_server import AsyncServer as EngineServer
-from socketio_fast.engineio.base_server import AsyncHandlers, is_ordered
 from socketio_fast.engineio.flow import wait_below
 from socketio_fast.events import name_of
 from socketio_fast.managers.async_manager import AsyncManager, choose_manager
 from socketio_fast.managers.base import BaseManager
-from socketio_fast.options.config import EngineConfig, EngineServerConfig
+from socketio_fast.options.config import (
+    AsyncHandlers,
+    EngineConfig,
+    EngineServerConfig,
+    is_ordered,
+)
 from socketio_fast.options.declare import declared, known, takes
 from socketio_fast.options.encoding import choose_encoding
 from socketio_fast.options.logs import AnyLogger, choose_logger, escaped

@@ -12,14 +12,13 @@ from socketio_fast._core.socketio.emitter import EmitCall
 from socketio_fast._core.socketio.hub import Hub, Namespace
 from socketio_fast.async_server import AsyncServer
 from socketio_fast.base_server import BaseServer, Handler
-from socketio_fast.engineio.base_server import AsyncHandlers
 from socketio_fast.engineio.server import Server as EngineServer
 from socketio_fast.engineio.server import check_async_mode, saved_afterwards
 from socketio_fast.events import name_of
 from socketio_fast.hosting.wsgi import Environ, StartResponse
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.sync import Manager, PubSubManager
-from socketio_fast.options.config import EngineConfig, EngineServerConfig
+from socketio_fast.options.config import AsyncHandlers, EngineConfig, EngineServerConfig
 from socketio_fast.options.declare import takes
 from socketio_fast.options.logs import AnyLogger
 from socketio_fast.options.server import ServerConfig

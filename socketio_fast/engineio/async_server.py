@@ -17,9 +17,7 @@ from socketio_fast._core.socketio.hub import Hub
 from socketio_fast.engineio.base_server import (
     ASYNC_MODES,
     SYNC_MODES,
-    AsyncHandlers,
     BaseServer,
-    is_ordered,
 )
 from socketio_fast.engineio.flow import wait_below
 from socketio_fast.engineio.hooks import Hooks
@@ -28,7 +26,12 @@ from socketio_fast.engineio.payload import server_limit
 from socketio_fast.exceptions import DisconnectedError
 from socketio_fast.handlers.signatures import positional
 from socketio_fast.handlers.slow import SlowHandlers
-from socketio_fast.options.config import EngineConfig, EngineServerConfig
+from socketio_fast.options.config import (
+    AsyncHandlers,
+    EngineConfig,
+    EngineServerConfig,
+    is_ordered,
+)
 from socketio_fast.options.declare import known, takes
 from socketio_fast.options.json_module import json_functions
 from socketio_fast.options.logs import AnyLogger, choose_logger

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 from socketio_fast._core.engine.engine import Engine
 from socketio_fast._core.engine.ids import generate_id
@@ -15,7 +15,7 @@ from socketio_fast._core.protocol.outgoing import Outgoing, message_packet, raw_
 from socketio_fast.engineio.hooks import EVENTS, Hooks
 from socketio_fast.engineio.packet import Packet
 from socketio_fast.handlers.signatures import adapt
-from socketio_fast.options.config import TRANSPORTS, EngineConfig
+from socketio_fast.options.config import TRANSPORTS, AsyncHandlers, EngineConfig
 from socketio_fast.options.declare import Option, declared
 from socketio_fast.options.json_module import JSON
 from socketio_fast.options.logs import Logger, escaped
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 else:
     EngineAttributes = object
 
-__all__ = ["BaseServer", "Reason", "is_ordered"]
+__all__ = ["BaseServer", "Reason"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -57,24 +57,6 @@ NEVER_CALLED = {
     **dict.fromkeys(("_deflate", "_gzip"), "set http_compression="),
     "_log_error_once": "set logger=",
 }
-
-
-#: Whether a client's next handler may start before its last has ended; ``"ordered"``
-#: says no, as ``False`` does, and that a handler may wait for an acknowledgement.
-AsyncHandlers = bool | Literal["ordered"]
-
-
-def is_ordered(async_handlers: AsyncHandlers) -> bool:
-    """Whether the handlers of one client run one after another.
-
-    Raises:
-        ValueError: It is a string, but not ``"ordered"``.
-    """
-    if isinstance(async_handlers, str) and async_handlers != "ordered":
-        raise ValueError(
-            f"async_handlers={async_handlers!r}: True, False or 'ordered' expected"
-        )
-    return not async_handlers or async_handlers == "ordered"
 
 
 class Reason:

@@ -12,11 +12,11 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from socketio_fast.engineio.async_server import AsyncServer
-from socketio_fast.engineio.base_server import ASYNC_MODES, AsyncHandlers, BaseServer
+from socketio_fast.engineio.base_server import ASYNC_MODES, BaseServer
 from socketio_fast.engineio.packet import Packet
 from socketio_fast.handlers.signatures import positional
 from socketio_fast.hosting.wsgi import Environ, Gateway, StartResponse
-from socketio_fast.options.config import EngineConfig, EngineServerConfig
+from socketio_fast.options.config import AsyncHandlers, EngineConfig, EngineServerConfig
 from socketio_fast.options.declare import takes
 from socketio_fast.options.logs import AnyLogger
 from socketio_fast.threads.facade import MAX_WORKERS, Threads

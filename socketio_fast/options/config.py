@@ -27,15 +27,22 @@ from socketio_fast.options.origins import ORIGIN, origin_pattern
 from socketio_fast.serving.proxies import TrustedProxies
 
 if TYPE_CHECKING:
-    from socketio_fast.engineio.base_server import AsyncHandlers
     from socketio_fast.options.logs import AnyLogger
 
-__all__ = ["DeflateOptions", "EngineConfig", "EngineServerConfig"]
+__all__ = [
+    "DeflateOptions",
+    "EngineConfig",
+    "EngineServerConfig",
+    "is_ordered",
+]
 
 #: All transports.
 TRANSPORTS = ("polling", "websocket", "webtransport")
 #: Those of a server that names none.
 DEFAULT_TRANSPORTS = ("polling", "websocket")
+
+#: A type of ``async_handlers``; ``"ordered"`` is ``False``, but allows ``call()``.
+AsyncHandlers = bool | Literal["ordered"]
 
 MiB = 1024 * 1024
 DEFLATE = "per_message_deflate: "
@@ -174,6 +181,18 @@ def _transports(label: str, transports: Any) -> tuple[str, ...]:
             f"{label}={transports!r}: no valid transports, known are {TRANSPORTS}"
         )
     return known
+
+
+def check_async_handlers(label: str, given: Any) -> AsyncHandlers:
+    """A check for ``async_handlers``."""
+    if isinstance(given, str) and given != "ordered":
+        raise ValueError(f"{label}={given!r}: True, False or 'ordered' expected")
+    return given  # type: ignore[no-any-return]
+
+
+def is_ordered(async_handlers: AsyncHandlers) -> bool:
+    """Whether the handlers of one client run one after another."""
+    return not async_handlers or async_handlers == "ordered"
 
 
 def _allow_request(label: str, function: Any) -> Callable[..., Any] | None:
@@ -449,6 +468,7 @@ class EngineServerConfig:
         "Whether a client's next handler may start before its last has ended. Handlers "
         "start in the order in which its messages came. ``False`` or ``'ordered'``: "
         "one after another.",
+        check_async_handlers,
     )
     monitor_clients: bool | None = option(
         None, "Accepted as python-engineio's; clients are always monitored."

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from socketio_fast.handlers.names import check_namespace
+from socketio_fast.options.config import AsyncHandlers, check_async_handlers
 from socketio_fast.options.declare import (
     check_options,
     number,
@@ -19,7 +20,6 @@ from socketio_fast.options.declare import (
 )
 
 if TYPE_CHECKING:
-    from socketio_fast.engineio.base_server import AsyncHandlers
     from socketio_fast.managers.base import BaseManager
     from socketio_fast.options.logs import AnyLogger
 
@@ -77,6 +77,7 @@ class ServerConfig:
         "start in the order in which its messages came. ``'ordered'``: the handlers of "
         "one client run one after another, those of different clients at the same "
         "time. ``False``: the same, and ``call()`` is refused, as in python-socketio.",
+        check_async_handlers,
     )
     namespaces: Iterable[str] | str | None = option(
         None,

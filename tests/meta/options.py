@@ -36,6 +36,8 @@ DECLARATIONS: Mapping[str, tuple[type[Any], ...]] = {
     "connection_state_recovery": (RecoveryOptions,),
     "limits": (Limits,),
 }
+#: What names of types mean that the package alone has.
+ALIASES = {"AsyncHandlers": "bool | Literal['ordered']", "AnyLogger": "logging.Logger"}
 # What a Socket.IO server gives to the Engine.IO server below it.
 CHOSEN = {"logger", "json", "async_handlers"}
 
@@ -168,7 +170,10 @@ def table(configs: tuple[type[Any], ...]) -> str:
     """The rows of a table of docs/options.md."""
     lines = ["| option | type | default | meaning |", "|---|---|---|---|"]
     for each in (each for config in configs for each in declared(config).values()):
-        kind = each.kind.replace("|", "\\|").replace("'", '"')
+        kind = each.kind
+        for name, meant in ALIASES.items():
+            kind = kind.replace(name, meant)
+        kind = kind.replace("|", "\\|").replace("'", '"')
         default, meaning = _shown(each.default, each.unit), _markdown(each.doc)
         lines.append(f"| `{each.name}` | `{kind}` | {default} | {meaning} |")
     return "\n".join(lines)
