@@ -460,8 +460,8 @@ class EngineServerConfig:
     )
     json: Any = option(
         None,
-        "What reads and writes messages that are lists or dicts: a module, or anything "
-        "with ``dumps`` and ``loads``. ``None`` for the built-in JSON.",
+        "A module, or any object with ``dumps`` and ``loads``, that writes and reads "
+        "messages that are lists or dicts. ``None`` for the built-in JSON.",
     )
     async_handlers: AsyncHandlers = option(
         True,

@@ -57,8 +57,8 @@ class ServerConfig:
 
     client_manager: BaseManager | None = option(
         None,
-        "What tells other processes of events and rooms, one of "
-        "``socketio_fast.managers``. ``None`` for a single process.",
+        "The client manager, one of ``socketio_fast.managers``, by which several "
+        "processes act as one server; see docs/scaling.md. ``None`` for a single process.",
     )
     logger: bool | AnyLogger = option(
         False,
@@ -68,8 +68,8 @@ class ServerConfig:
     )
     json: Any = option(
         None,
-        "What reads and writes the JSON of packets: a module, or anything with "
-        "``dumps`` and ``loads``. ``None`` for the built-in JSON.",
+        "A module, or any object with ``dumps`` and ``loads``, that writes and reads the "
+        "JSON of packets; see docs/encodings.md. ``None`` for the built-in JSON.",
     )
     async_handlers: AsyncHandlers = option(
         True,
