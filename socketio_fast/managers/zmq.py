@@ -64,11 +64,14 @@ class ZmqManager(PubSubManager):
         self._sink_url = f"{match[1]}:{match[2]}"
         self._source_url = f"{match[1]}:{match[3]}"
         self._sink: Any = None
+        # Of its own, so that _disconnect() may wait for what it has to send.
+        self._context: Any = None
 
     def _publish(self, data: dict[str, Any]) -> None:
         zmq = self._zmq
         if self._sink is None:
-            sink = zmq.Context.instance().socket(zmq.PUSH)
+            self._context = zmq.Context()
+            sink = self._context.socket(zmq.PUSH)
             sink.setsockopt(zmq.LINGER, TIMEOUT)
             sink.setsockopt(zmq.SNDTIMEO, TIMEOUT)
             # Fails if no broker is connected, instead of queueing for a later one.
@@ -79,12 +82,14 @@ class ZmqManager(PubSubManager):
         self._sink.send(self._encode(message))
 
     def _after_fork(self) -> None:
-        self._sink = None
+        self._sink = self._context = None
 
     def _disconnect(self) -> None:
+        """Returns when all has left, after ``TIMEOUT`` milliseconds at the latest."""
         sink, self._sink = self._sink, None
         if sink is not None:
             sink.close()
+            self._context.term()
 
     @released
     def _listen(self) -> Iterator[Any]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import zmq
 from support.brokers import ZeroMQ
+from support.processes import python
 from support.waiting import until, within
 
 from managers.conftest import Connect
@@ -77,3 +81,32 @@ async def test_a_broker_that_goes_away(
     assert manager.lost_messages == 3
     assert caplog.text.count("cannot publish to zmq") == 1
     assert caplog.text.count("cannot receive from zmq") == 1
+
+
+PUBLISHER = """
+import os, sys
+import socketio_fast
+
+for number in range(30):
+    if not os.fork():
+        manager = socketio_fast.ZmqManager(sys.argv[1], write_only=True)
+        manager.emit("said", number)
+        manager.close()
+        os._exit(manager.lost_messages)
+    assert os.wait()[1] == 0
+"""
+
+
+async def test_what_was_published_leaves_before_close_returns(tmp_path: Path) -> None:
+    """Of processes that end at once: some of them lost it."""
+    with zmq.Context() as context, context.socket(zmq.PULL) as broker:
+        broker.setsockopt(zmq.RCVTIMEO, 10_000)
+        port = broker.bind_to_random_port("tcp://127.0.0.1")
+        url = f"zmq+tcp://127.0.0.1:{port}+{port}"
+        arguments = ("-c", PUBLISHER, url)
+        done = await asyncio.to_thread(python, *arguments, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+        got = [json.loads(await asyncio.to_thread(broker.recv)) for _ in range(30)]
+    assert sorted(message["data"]["data"] for message in got) == [
+        [number] for number in range(30)
+    ]
