@@ -70,12 +70,21 @@ def test_a_snippet_runs_as_it_stands(folder: Path, code: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("code", TESTS)
-def test_a_snippet_of_tests_passes(folder: Path, code: str) -> None:
-    (folder / "test_snippet.py").write_text(code)
-    done = run(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider")
-    assert done.returncode == 0, done.stdout
-    assert re.search(r"\d+ passed", done.stdout)
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What pytest says of all snippets of tests, which are a file each."""
+    folder = tmp_path_factory.mktemp("snippets")
+    for number, snippet in enumerate(TESTS):
+        (folder / f"test_snippet_{number}.py").write_text(str(snippet.values[0]))
+    return run(folder, "-m", "pytest", "-rA", "-p", "no:cacheprovider").stdout
+
+
+@pytest.mark.parametrize(
+    "number", [pytest.param(i, id=str(p.id)) for i, p in enumerate(TESTS)]
+)
+def test_a_snippet_of_tests_passes(outcomes: str, number: int) -> None:
+    found = re.findall(rf"^([A-Z]+) test_snippet_{number}\.py", outcomes, re.M)
+    assert set(found) == {"PASSED"}, outcomes
 
 
 @pytest.mark.parametrize("code", SNIPPETS)

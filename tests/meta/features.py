@@ -7,6 +7,7 @@ A test proves the rows that its docstring begins with, ``E6: …`` or ``E6, E7: 
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -40,6 +41,7 @@ def parse(line: str) -> Row | None:
     return Row(*cells)
 
 
+@functools.cache
 def proved() -> dict[str, list[str]]:
     """The numbers of rows, and the files of the tests that name them."""
     found: dict[str, list[str]] = {}

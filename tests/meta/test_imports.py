@@ -1,23 +1,73 @@
-"""Each module alone in a fresh interpreter: no cycle, no hidden order, no warning."""
+"""Each module after the package alone: no cycle, no hidden order, no warning."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.processes import python
 
 from meta.test_exports import PYTHON
-from meta.test_layers import ROOMS
+from meta.test_layers import MODULES
+
+NAMES = [
+    *PYTHON,
+    *(f"socketio_fast._core.{module}" for module in MODULES),
+]
+
+# Nine seconds of one core in all, which others may use too.
+pytestmark = pytest.mark.timeout(300)
+
+# Whatever module is imported, its package is imported first: from there on, each has a
+# process of its own, which begins as a fresh one would go on.
+PROGRAM = """
+import os, json, sys, tempfile
+import socketio_fast
+
+told = {"": [0, sorted(sys.modules)]}
+for name in json.loads(sys.argv[1]):
+    if name in sys.modules:
+        told[name] = [0, ""]
+        continue
+    with tempfile.TemporaryFile() as output:
+        pid = os.fork()
+        if not pid:
+            os.dup2(output.fileno(), 1)
+            os.dup2(output.fileno(), 2)
+            exec(f"import {name}")
+            sys.exit()  # as a program does, with what it says then
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        output.seek(0)
+        told[name] = [status, output.read().decode()]
+print(json.dumps(told))
+"""
 
 
-@pytest.mark.parametrize(
-    "name",
-    [*PYTHON, *(f"socketio_fast._core.{ROOMS[module]}.{module}" for module in ROOMS)],
-)
-def test_imports_alone(name: str, tmp_path: Path) -> None:
-    done = python("-c", f"import {name}", cwd=tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """For each name the status and the output of its process; for "" all modules that
+    are there after the package was imported."""
+    folder = tmp_path_factory.mktemp("imports")
+    done = python("-c", PROGRAM, json.dumps(NAMES), cwd=folder, timeout=250)
+    assert (done.returncode, done.stderr) == (0, "")
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_imports_alone(name: str, told: dict[str, Any]) -> None:
+    assert told[name] == [0, ""]
+
+
+def test_a_module_that_fails_to_import_is_seen(tmp_path: Path) -> None:
+    names = ["wave", "not_there"]
+    done = python("-c", PROGRAM, json.dumps(names), cwd=tmp_path)
+    told = json.loads(done.stdout)
+    assert told["wave"] == [0, ""]
+    assert told["not_there"][0] == 1
+    assert "No module named 'not_there'" in told["not_there"][1]
 
 
 #: Packages that are imported when a program uses what needs them.

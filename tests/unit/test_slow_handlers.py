@@ -22,6 +22,11 @@ from socketio_fast.options.config import EngineConfig
 THRESHOLD, BLOCKED = 0.04, 0.08
 
 
+@pytest.fixture(autouse=True)
+def no_handler_is_slow() -> None:
+    """Here they are."""
+
+
 @pytest.fixture
 def warned(caplog: pytest.LogCaptureFixture) -> Any:
     """The names of handlers that were warned of since the last time."""
