@@ -24,7 +24,7 @@ except ImportError as error:
 # Before a test imports them: what they assert is told as tests' own assertions are.
 pytest.register_assert_rewrite("compat.harness", "support")
 
-from socketio_fast.handlers.slow import SlowHandlers
+from socketio_fast.handlers.slow import SlowHandlers  # noqa: E402
 
 Serve = Callable[..., Awaitable[socketio_fast.RunningServer]]
 

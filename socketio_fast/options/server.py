@@ -58,7 +58,8 @@ class ServerConfig:
     client_manager: BaseManager | None = option(
         None,
         "The client manager, one of ``socketio_fast.managers``, by which several "
-        "processes act as one server; see docs/scaling.md. ``None`` for a single process.",
+        "processes act as one server; see docs/scaling.md. ``None`` for a single "
+        "process.",
     )
     logger: bool | AnyLogger = option(
         False,
@@ -68,8 +69,8 @@ class ServerConfig:
     )
     json: Any = option(
         None,
-        "A module, or any object with ``dumps`` and ``loads``, that writes and reads the "
-        "JSON of packets; see docs/encodings.md. ``None`` for the built-in JSON.",
+        "A module, or any object with ``dumps`` and ``loads``, that writes and reads "
+        "the JSON of packets; see docs/encodings.md. ``None`` for the built-in JSON.",
     )
     async_handlers: AsyncHandlers = option(
         True,

@@ -14,7 +14,7 @@ from support.brokers import RabbitMQ, ZeroMQ
 from support.waiting import within
 
 from managers.conftest import Connect
-from managers.test_pubsub import Broker, Manager
+from managers.in_process import Broker, Manager
 from socketio_fast import AsyncServer, KombuManager, ZmqManager
 
 HERE = Path(__file__).parent

@@ -12,7 +12,7 @@ import pytest
 from support.waiting import until, within
 
 from managers.app import Client
-from managers.test_pubsub import Broker, Connect, Manager, Node, broker
+from managers.in_process import Broker, Connect, Manager, Node, broker
 from socketio_fast import AsyncServer, exceptions
 from socketio_fast.managers import cluster
 

@@ -13,7 +13,7 @@ from support.waiting import within
 
 import socketio_fast
 from managers.conftest import Connect
-from managers.test_pubsub import Broker, Manager, Threaded
+from managers.in_process import Broker, Manager, Threaded
 from socketio_fast import AsyncRedisManager, RedisManager, Server
 
 Start = Callable[[Any], Awaitable[tuple[Server, str]]]

@@ -1,7 +1,6 @@
 """Handlers whose arguments are validated, and what a client gets that sends others."""
 
 import dataclasses
-import enum
 import functools
 import logging
 import re
@@ -10,12 +9,13 @@ import tracemalloc
 import types
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Optional
+from typing import Annotated, Any
 
 import msgspec
 import pydantic
 import pytest
 import typing_extensions
+from support.validated import LOGGER, SECRET, Colour, Deep, Item, Numbers, one, wrong
 
 import socketio_fast
 from socketio_fast import testing
@@ -23,31 +23,6 @@ from socketio_fast.exceptions import ConnectionRefusedError, InvalidPayloadError
 from socketio_fast.handlers.validation import plain, validated
 
 ROOT = Path(__file__).parents[2]
-LOGGER = logging.getLogger("test")
-
-
-class Colour(enum.Enum):
-    RED = "red"
-    BLUE = "blue"
-
-
-@dataclasses.dataclass
-class Item:
-    name: str
-    price: float = 0.0
-    colour: Colour = Colour.RED
-    tags: list[str] = dataclasses.field(default_factory=list)
-    parent: Optional["Item"] = None
-    size: Literal["s", "m"] | int | None = None
-    data: bytes = b""
-    extra: dict[str, int] = dataclasses.field(default_factory=dict)
-    pair: tuple[int, bool] = (0, False)
-    many: tuple[int, ...] = ()
-    anything: Any = None
-
-    def __post_init__(self) -> None:
-        if self.price < 0:
-            raise ValueError("the price is negative")
 
 
 class Struct(msgspec.Struct):
@@ -83,26 +58,7 @@ class Unknown:
     path: Path
 
 
-@dataclasses.dataclass
-class Deep:
-    inside: Optional["Deep"] = None
-
-
-SECRET = "a secret that must not come back"
-
-
-def one(kind: Any) -> Callable[..., Any]:
-    def handler(sid: str, item: kind) -> Any:
-        return item
-
-    return validated(handler, 1, LOGGER)
-
-
-def wrong(kind: Any, *args: Any) -> list[dict[str, Any]]:
-    with pytest.raises(InvalidPayloadError) as caught:
-        one(kind)("sid", *args)
-    assert SECRET not in repr(caught.value.details)
-    return caught.value.details
+# --- handlers -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", [Item, Struct, Model])
@@ -119,13 +75,6 @@ def test_each_library_makes_its_objects(kind: type[Any]) -> None:
     )  # fmt: skip
     expected = kind(name="a", price=1, colour=Colour.BLUE, data=b"\0")
     assert seen == ["sid", expected, [kind(name="b")], None]
-
-
-@dataclasses.dataclass
-class Numbers:
-    numbers: list[int] = dataclasses.field(default_factory=list)
-    by_name: dict[str, int] = dataclasses.field(default_factory=dict)
-    items: list[Item] = dataclasses.field(default_factory=list)
 
 
 class ManyNumbers(pydantic.BaseModel):
@@ -509,233 +458,3 @@ async def test_the_examples_of_the_documentation() -> None:
                 pass
     finally:
         del sys.modules["docs_validation"]
-
-
-@dataclasses.dataclass
-class KindFirstA:
-    kind: Literal["a"]
-    child: "KindFirstA | KindFirstB | None" = None
-
-
-@dataclasses.dataclass
-class KindFirstB:
-    kind: Literal["b"]
-    child: "KindFirstA | KindFirstB | None" = None
-
-
-@dataclasses.dataclass
-class KindLastA:
-    child: "KindLastA | KindLastB | None"
-    kind: Literal["a"]
-
-
-@dataclasses.dataclass
-class KindLastB:
-    child: "KindLastA | KindLastB | None"
-    kind: Literal["b"]
-
-
-@dataclasses.dataclass
-class ListsA:
-    children: "list[ListsA | ListsB] | dict[str, ListsA | ListsB]"
-    kind: Literal["a"]
-
-
-@dataclasses.dataclass
-class ListsB:
-    children: "list[ListsA | ListsB] | dict[str, ListsA | ListsB]"
-    kind: Literal["b"]
-
-
-class ModelA(pydantic.BaseModel):
-    kind: Literal["a"]
-    child: "ModelA | ModelB | None" = None
-
-
-class ModelB(pydantic.BaseModel):
-    kind: Literal["b"]
-    child: "ModelA | ModelB | None" = None
-
-
-class TaggedA(pydantic.BaseModel):
-    kind: Literal["a"]
-    child: (
-        Annotated["TaggedA | TaggedB", pydantic.Field(discriminator="kind")] | None
-    ) = None
-
-
-class TaggedB(pydantic.BaseModel):
-    kind: Literal["b"]
-    child: (
-        Annotated["TaggedA | TaggedB", pydantic.Field(discriminator="kind")] | None
-    ) = None
-
-
-class StructA(msgspec.Struct, tag_field="kind", tag="a"):
-    child: "StructA | StructB | None" = None
-
-
-class StructB(msgspec.Struct, tag_field="kind", tag="b"):
-    child: "StructA | StructB | None" = None
-
-
-def chain(depth: int, end: Any = None) -> Any:
-    value = end
-    for _ in range(depth):
-        value = {"kind": "b", "child": value}
-    return value
-
-
-def nested_lists(depth: int, end: Any) -> Any:
-    value = end
-    for _ in range(depth):
-        value = {"kind": "b", "children": [value]}
-    return value
-
-
-def calls_of(function: Callable[[], Any]) -> int:
-    """How many functions are called, of Python and of C: what the time goes by."""
-    calls = 0
-
-    def count(frame: types.FrameType, event: str, arg: object) -> None:
-        nonlocal calls
-        calls += event in ("call", "c_call")
-        if calls > 1_000_000:
-            sys.setprofile(None)
-            raise AssertionError("more than a million calls")
-
-    sys.setprofile(count)
-    try:
-        function()
-    finally:
-        sys.setprofile(None)
-    return calls
-
-
-@pytest.mark.parametrize(
-    ("kind", "payload"),
-    [
-        (KindFirstA | KindFirstB, chain),
-        (KindLastA | KindLastB, chain),
-        (TaggedA | TaggedB, chain),
-        (StructA | StructB, chain),
-        (
-            list[KindLastA | KindLastB],
-            lambda depth, end=None: [chain(depth, end) for _ in range(2)],
-        ),
-        (
-            ListsA | ListsB,
-            lambda depth, end=None: nested_lists(
-                depth, {"kind": "b", "children": [] if end is None else end}
-            ),
-        ),
-    ],
-    ids=["kind first", "kind last", "discriminator", "msgspec", "list", "lists"],
-)
-@pytest.mark.parametrize("end", [None, 5], ids=["valid", "invalid"])
-def test_nested_unions_take_time_in_proportion_to_the_payload(
-    kind: Any, payload: Callable[..., Any], end: Any
-) -> None:
-    handler = one(kind)
-
-    def run(depth: int) -> int:
-        value = payload(depth, end)
-        if end is None:
-            return calls_of(lambda: handler("sid", value))
-
-        def refused() -> None:
-            with pytest.raises(InvalidPayloadError):
-                handler("sid", value)
-
-        return calls_of(refused)
-
-    run(1)
-    assert run(40) < 4 * run(20)
-
-
-def test_what_nested_unions_make_is_right() -> None:
-    made = one(KindLastA | KindLastB)("sid", chain(3, {"kind": "a", "child": None}))
-    assert made == chain(3, {"kind": "a", "child": None})
-    seen = []
-
-    def handler(sid: str, item: KindLastA | KindLastB) -> None:
-        seen.append(item)
-
-    validated(handler, 1, LOGGER)("sid", chain(2, {"kind": "a", "child": None}))
-    assert seen == [KindLastB(KindLastB(KindLastA(None, "a"), "b"), "b")]
-
-
-def test_an_error_in_nested_unions_is_told_of_the_alternative_that_came_farthest() -> (
-    None
-):
-    details = wrong(KindFirstA | KindFirstB, chain(2, {"kind": "c"}))
-    assert details == [
-        {"loc": [0, "child", "child", "kind"], "msg": "one of 'a' expected"}
-    ]
-    details = wrong(KindFirstA | KindFirstB, chain(2, {"child": None}))
-    assert details == [{"loc": [0, "child", "child", "kind"], "msg": "field required"}]
-
-
-def test_all_errors_of_the_alternative_that_came_farthest_are_told() -> None:
-    item = {"name": 5, "tags": [1], "parent": {"name": 6}, "numbers": 7}
-    details = wrong(Item | Numbers, item)
-    assert [detail["loc"] for detail in details] == [
-        [0, "name"], [0, "tags", 0], [0, "parent", "name"],
-    ]  # fmt: skip
-
-
-def test_pydantic_is_not_asked_for_what_would_take_it_without_end() -> None:
-    """It looks at each level once for each alternative of the level above."""
-    assert one(ModelA | ModelB)("sid", chain(12))["kind"] == "b"
-    (detail,) = wrong(ModelA | ModelB, chain(60))
-    assert detail == {
-        "loc": [0],
-        "msg": "nested too deep for a union of models without a discriminator",
-    }
-    wide = {"kind": "b", "child": None}
-    assert len(one(list[ModelA | ModelB])("sid", [wide] * 50_000)) == 50_000
-    assert one(TaggedA)("sid", {"kind": "a", "child": chain(60)})
-
-
-@pytest.mark.parametrize("kind", [Deep, StructA, TaggedA])
-def test_what_is_nested_too_deep_is_refused(kind: Any) -> None:
-    value: Any = None
-    for _ in range(1000):
-        value = {"kind": "a", "child": value, "inside": value}
-    if kind is StructA and sys.version_info >= (3, 12):
-        one(kind)("sid", value)  # there C code may nest deeper than Python's
-        return
-    details = wrong(kind, value)
-    assert len(details) == 1
-
-
-@dataclasses.dataclass
-class Tree:
-    below: "dict[str, Tree]" = dataclasses.field(default_factory=dict)
-    number: int = 0
-
-
-def test_details_are_short_whatever_was_sent() -> None:
-    value: Any = {"number": "x"}
-    for _ in range(100):
-        value = {"below": {"k" * 1000: value}}
-    (detail,) = wrong(Tree, value)
-    assert len(detail["loc"]) == 33
-    assert detail["loc"][-1] == "..."
-    assert max(len(str(part)) for part in detail["loc"]) == 64
-
-    class Tags(pydantic.BaseModel):
-        item: Annotated[TaggedA | TaggedB, pydantic.Field(discriminator="kind")]
-
-    (detail,) = wrong(Tags, {"item": {"kind": "x" * 10_000}})
-    assert len(detail["msg"]) <= 512
-
-
-def test_details_of_auth_are_bounded() -> None:
-    def connect(sid: str, environ: Any, auth: Numbers) -> None: ...
-
-    handler = socketio_fast.handlers.validation.validated_connect(connect, 2, LOGGER)
-    auth = {"numbers": ["x"] * 30, "by_name": {str(n): "x" for n in range(30)}}
-    with pytest.raises(ConnectionRefusedError) as caught:
-        handler("sid", {}, auth)
-    assert len(caught.value.error_args["data"]["details"]) == 20
