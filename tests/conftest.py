@@ -12,6 +12,7 @@ import uvloop
 
 try:
     import socketio_fast
+    from socketio_fast.handlers.slow import SlowHandlers
 except ImportError as error:
     if error.name != "socketio_fast._core.engine.session":
         raise
@@ -23,8 +24,6 @@ except ImportError as error:
 
 # Before a test imports them: what they assert is told as tests' own assertions are.
 pytest.register_assert_rewrite("compat.harness", "support")
-
-from socketio_fast.handlers.slow import SlowHandlers  # noqa: E402
 
 Serve = Callable[..., Awaitable[socketio_fast.RunningServer]]
 
