@@ -12,6 +12,19 @@ cdef extern from "Python.h":
     unsigned long PyThread_get_thread_ident()
 
 
+# Reasons of a disconnect, as python-socketio has them.
+cdef str SERVER_DISCONNECT
+cdef str CLIENT_DISCONNECT
+cdef str PING_TIMEOUT
+cdef str TRANSPORT_CLOSE
+cdef str TRANSPORT_ERROR
+
+
+cdef enum:
+    # The WebSocket close code of a server that drains (RFC 6455, section 7.4.1).
+    GOING_AWAY = 1001
+
+
 cdef enum SessionState:
     OPENING     # the handler has not accepted the client yet
     OPEN

@@ -19,13 +19,6 @@ from socketio_fast._core.protocol.deflate import Extension
 from socketio_fast._core.protocol.outgoing import Outgoing
 from socketio_fast.options.config import EngineConfig
 
-SERVER_DISCONNECT: str
-CLIENT_DISCONNECT: str
-PING_TIMEOUT: str
-TRANSPORT_CLOSE: str
-TRANSPORT_ERROR: str
-GOING_AWAY: int
-
 @disjoint_base
 class Transport(Timed):
     session: Session | None

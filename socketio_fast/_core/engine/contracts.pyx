@@ -8,15 +8,11 @@ implements them. Fields are here if another module reads them.
 A method that raises NotImplementedError must be implemented; any other is a default.
 """
 
-# Reasons of a disconnect, as python-socketio has them.
-SERVER_DISCONNECT = "server disconnect"
-CLIENT_DISCONNECT = "client disconnect"
-PING_TIMEOUT = "ping timeout"
-TRANSPORT_CLOSE = "transport close"
-TRANSPORT_ERROR = "transport error"
-
-# The WebSocket close code of a server that drains (RFC 6455, section 7.4.1).
-GOING_AWAY = 1001
+cdef str SERVER_DISCONNECT = "server disconnect"
+cdef str CLIENT_DISCONNECT = "client disconnect"
+cdef str PING_TIMEOUT = "ping timeout"
+cdef str TRANSPORT_CLOSE = "transport close"
+cdef str TRANSPORT_ERROR = "transport error"
 
 
 cdef class Transport(Timed):

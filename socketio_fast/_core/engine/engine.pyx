@@ -12,6 +12,7 @@ import orjson
 
 from socketio_fast._core.engine.contracts cimport (
     REVISION_3,
+    SERVER_DISCONNECT,
     EngineBase,
     HandlerFactory,
     SessionBase,
@@ -27,8 +28,6 @@ from socketio_fast._core.engine.writer cimport Writer
 from socketio_fast._core.protocol cimport outgoing
 from socketio_fast._core.protocol.deflate cimport Extension
 from socketio_fast._core.protocol.outgoing cimport Outgoing
-
-from socketio_fast._core.engine.contracts import SERVER_DISCONNECT
 
 cdef extern from "Python.h":
     object PyContext_CopyCurrent()

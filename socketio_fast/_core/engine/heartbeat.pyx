@@ -9,7 +9,9 @@ A session has one deadline, whose kind is a `Beat`. These functions are given it
 from time import time as wall_clock
 
 from socketio_fast._core.engine.contracts cimport (
+    PING_TIMEOUT,
     REVISION_3,
+    TRANSPORT_ERROR,
     EngineBase,
     SessionBase,
     Transport,
@@ -20,7 +22,6 @@ from socketio_fast._core.engine.outflow cimport Outflow
 from socketio_fast._core.protocol cimport outgoing
 from socketio_fast._core.protocol.outgoing cimport Outgoing
 
-from socketio_fast._core.engine.contracts import PING_TIMEOUT, TRANSPORT_ERROR
 from socketio_fast.options.logs import escaped
 
 # How late a ping may leave without shortening its timeout: a share of the timeout, and

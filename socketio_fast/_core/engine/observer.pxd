@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t
 cdef class Observer:
     cdef:
         readonly bint events        # whether events are told
-        # Engine.IO packets, but for pings and pongs, and their bytes.
+        # Packets of Engine.IO without pings and pongs, and their bytes.
         readonly int64_t packets_in
         readonly int64_t bytes_in
         readonly int64_t packets_out

@@ -8,12 +8,13 @@ recipient); for a `ConnectionListener` at each packet.
 
 
 cdef class Observer:
-    """Is told what happens. Subclasses implement the methods that they want.
+    """Is told what happens in a server. Subclasses implement the methods they want.
 
-    Methods are called in the middle of what they tell: they may send, which only
-    gathers, or take this observer away, but must not close or disconnect anybody, nor
-    change rooms. They must raise nothing: it would be printed, and SystemExit would end
-    the process at once. Messages are counted, without a call of Python.
+    Methods are called in the middle of what they tell. They may send messages, which
+    leave later, and may remove this observer. They must not close or disconnect a
+    client, nor change rooms. They must raise nothing: an exception would be printed and
+    forgotten, and SystemExit would end the process at once. Messages are counted
+    without a call of Python.
 
     Args:
         events: Whether `event_received()` and `event_sent()` are called.
@@ -23,11 +24,13 @@ cdef class Observer:
         self.events = events
 
     cdef int count_in(self, Py_ssize_t size) except -1:
+        """A packet of `size` bytes has come."""
         self.packets_in += 1
         self.bytes_in += size
         return 0
 
     cdef int count_out(self, Py_ssize_t packets, Py_ssize_t size) except -1:
+        """A message is sent: so many packets, of `size` bytes together."""
         self.packets_out += packets
         self.bytes_out += size
         return 0
@@ -49,7 +52,7 @@ cdef class Observer:
         """A client was accepted in a namespace, and has been told."""
 
     cpdef void peer_disconnected(self, object peer, str reason) noexcept:
-        """Such a client leaves; its disconnect handler has not run yet."""
+        """A connected client leaves; its disconnect handler has not run yet."""
 
     cpdef void event_received(self, object peer, list event) noexcept:
         """A client sent `[name, *arguments]`; its handler has not run yet."""
@@ -57,13 +60,13 @@ cdef class Observer:
     cpdef void event_sent(
         self, object namespace, list event, object to, object skip
     ) noexcept:
-        """emit() was called, with such a `to` and `skip`; once for all recipients."""
+        """emit() was called with these arguments; once for all recipients."""
 
     cpdef void room_joined(self, object peer, object room) noexcept:
-        """A client entered a room; its own is not told."""
+        """A client entered a room other than its own."""
 
     cpdef void room_left(self, object peer, object room) noexcept:
-        """A client left a room, or went."""
+        """A client left such a room, or was disconnected while in it."""
 
 
 cdef class ConnectionListener:

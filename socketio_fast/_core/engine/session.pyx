@@ -27,11 +27,14 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from socketio_fast._core.protocol cimport outgoing
 from socketio_fast._core.engine.contexts cimport same
 from socketio_fast._core.engine.contracts cimport (
+    CLIENT_DISCONNECT,
     CLOSED,
     CLOSING,
     OPEN,
     OPENING,
     REVISION_3,
+    TRANSPORT_CLOSE,
+    TRANSPORT_ERROR,
     EngineBase,
     SessionHandler,
     Transport,
@@ -61,11 +64,6 @@ from socketio_fast._core.protocol.eio cimport (
 )
 from socketio_fast._core.protocol.outgoing cimport Outgoing
 
-from socketio_fast._core.engine.contracts import (
-    CLIENT_DISCONNECT,
-    TRANSPORT_CLOSE,
-    TRANSPORT_ERROR,
-)
 from socketio_fast.exceptions import LimitError, ProtocolError
 from socketio_fast.options.logs import escaped
 
@@ -155,6 +153,7 @@ cdef class Session(SessionApi):
             return self.refuse()
         if self.state != OPEN:
             return 0
+        # The state comes first: the transport may call finished() at once.
         self.state = CLOSING
         self.reason = reason
         self.engine.restart(self.heartbeat, CLOSE_TIMEOUT, CLOSE_DUE)
@@ -174,12 +173,14 @@ cdef class Session(SessionApi):
         cdef int before = self.state
         if before == CLOSED:
             return 0
+        # The state comes first: the transport may report at once that it is closed.
         self.state = CLOSED
         self.reason = reason
         try:
             transport.abort(code)
         except BaseException as exc:
             self.closing_failed(exc)
+        # Before anybody is told: disconnect handlers do not find the session any more.
         self.finished()
         if before == OPEN:
             self._end(reason)
@@ -238,6 +239,7 @@ cdef class Session(SessionApi):
         # Nothing is left to deliver: leave the table, and every cycle.
         cdef Transport probe = self.probe
         self.state = CLOSED
+        # Before the probe is closed: that is reported for a probe only.
         self.end_upgrade()
         if probe is not None:
             probe.abort(None)
@@ -251,7 +253,7 @@ cdef class Session(SessionApi):
         return self._leave()
 
     cdef int _leave(self) except -1:
-        """It counts no longer as a connection of its visitor."""
+        """Stop counting as a connection of the visitor."""
         if self.visitor is not None:
             self.engine.limits.left(self.visitor)
             self.visitor = None

@@ -8,12 +8,11 @@ from socketio_fast._core.engine.contracts cimport (
     OPEN,
     OPENING,
     REVISION_3,
+    SERVER_DISCONNECT,
     SessionBase,
 )
 from socketio_fast._core.protocol cimport outgoing
 from socketio_fast._core.protocol.outgoing cimport Outgoing
-
-from socketio_fast._core.engine.contracts import SERVER_DISCONNECT
 
 # What python-engineio's Socket has besides, and what to use instead.
 cdef dict _NOT_HERE = {

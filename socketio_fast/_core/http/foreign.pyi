@@ -2,7 +2,6 @@ from asyncio import BaseTransport, Future
 from collections.abc import Callable
 from typing import Protocol, final
 
-from socketio_fast._core.engine.contracts import GOING_AWAY as GOING_AWAY
 from socketio_fast._core.engine.contracts import Transport
 from socketio_fast._core.engine.engine import Engine
 from socketio_fast._core.http.admission import Admission

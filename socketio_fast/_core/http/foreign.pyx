@@ -33,6 +33,7 @@ from socketio_fast._core.protocol.outgoing cimport (
 )
 from socketio_fast._core.engine.contracts cimport (
     BASE64,
+    GOING_AWAY,
     REVISION_3,
     EngineBase as Engine,
     SessionBase as Session,
@@ -40,7 +41,6 @@ from socketio_fast._core.engine.contracts cimport (
 from socketio_fast._core.engine.message_transport cimport MessageTransport
 from socketio_fast._core.engine.writer cimport Writer
 
-from socketio_fast._core.engine.contracts import GOING_AWAY
 from socketio_fast.exceptions import LimitError, ProtocolError
 from socketio_fast.options.logs import escaped
 

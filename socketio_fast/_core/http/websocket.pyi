@@ -1,7 +1,6 @@
 from asyncio import BaseTransport
 from typing import ClassVar, final
 
-from socketio_fast._core.engine.contracts import GOING_AWAY as GOING_AWAY
 from socketio_fast._core.engine.contracts import Transport
 from socketio_fast._core.protocol.outgoing import Outgoing
 

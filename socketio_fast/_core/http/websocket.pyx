@@ -32,7 +32,9 @@ from socketio_fast._core.protocol.outgoing cimport (
 from socketio_fast._core.engine.runner cimport Runner
 from socketio_fast._core.engine.contracts cimport (
     BASE64,
+    GOING_AWAY,
     REVISION_3,
+    SERVER_DISCONNECT,
     EngineBase as Engine,
     SessionBase as Session,
 )
@@ -58,8 +60,6 @@ from socketio_fast._core.protocol.wire cimport (
 )
 from socketio_fast._core.engine.writer cimport Writer
 
-from socketio_fast._core.engine.contracts import GOING_AWAY
-from socketio_fast._core.engine.contracts import SERVER_DISCONNECT as _SERVER_DISCONNECT
 from socketio_fast.exceptions import LimitError, ProtocolError
 
 cdef extern from "Python.h":
@@ -250,7 +250,7 @@ cdef class WebSocket(MessageTransport):
         if session is None or session.probe is self:
             self._send_close(None)
         else:
-            session.close(_SERVER_DISCONNECT)
+            session.close(SERVER_DISCONNECT)
 
     def close_when_idle(self):
         """A WebSocket is not closed for being idle."""

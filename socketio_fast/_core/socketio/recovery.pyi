@@ -2,7 +2,6 @@ from typing import Any, final
 
 from typing_extensions import Self
 
-from socketio_fast._core.engine.contracts import TRANSPORT_CLOSE as TRANSPORT_CLOSE
 from socketio_fast._core.socketio.contracts import ConnectionState, Recovery
 from socketio_fast._core.socketio.hub import Namespace
 

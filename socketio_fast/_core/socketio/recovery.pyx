@@ -33,13 +33,13 @@ from socketio_fast._core.socketio.hub cimport Namespace
 from socketio_fast._core.socketio.messaging cimport CONNECTED
 from socketio_fast._core.socketio.peer cimport Peer
 from socketio_fast._core.engine.contracts cimport (
+    TRANSPORT_CLOSE,
     EngineBase as Engine,
     SessionBase as Session,
 )
+from socketio_fast._core.engine.ids cimport generate_id
 from socketio_fast._core.protocol.sio cimport SIO_EVENT
 
-from socketio_fast._core.engine.contracts import TRANSPORT_CLOSE
-from socketio_fast._core.engine.ids import generate_id
 
 cdef enum:
     ENTRY_SIZE = 512    # bytes of a packet that has none, about
