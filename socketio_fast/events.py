@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["Event"]
 
 if TYPE_CHECKING:
-    # A str it must not be to type checkers: what takes any name as str would take it
-    # with any arguments.
+    # Type checkers must not see a str: functions that take any name as a str would
+    # accept an Event with any arguments.
 
     class Event(Generic[Unpack[Ts]]):
         """The name of an event, and the types of its arguments.
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
         def name(self) -> str:
             """The name."""
 
-    # What functions take that are given the arguments one by one.
+    # The type of an event for functions that take its arguments one by one.
     EventName = str | Event[Unpack[Ts]]
     AnyEvent = EventName[Unpack[tuple[Any, ...]]]
 else:

@@ -67,7 +67,7 @@ class MsgPackPacket(Packet):
             "type": self.packet_type,
             "nsp": self.namespace,
         }
-        # The JavaScript parser refuses a DISCONNECT whose data is there and null.
+        # The JavaScript parser refuses a DISCONNECT whose data is null.
         if self.data is not None:
             packet["data"] = self.data
         if self.id is not None:
@@ -118,5 +118,5 @@ class MsgPackPacket(Packet):
     def _extension(self, code: int, data: bytes) -> Any:
         if (code, data) == _UNDEFINED:
             return None
-        # Of the class: functions are not to become methods.
+        # Read from the class, where functions do not become methods.
         return type(self).ext_hook(code, data)

@@ -1,4 +1,4 @@
-"""What stands for values of types that neither JSON nor MessagePack has.
+"""Replaces values of types that neither JSON nor MessagePack has.
 
 The table of docs/encodings.md. What is not of the standard library is recognised by
 what it has, and never imported.
@@ -23,10 +23,10 @@ __all__ = ["plain"]
 
 _PLAIN = (str, int, float, list, tuple, dict, bytes, bytearray, memoryview)
 
-# What msgspec leaves as it is; the rest becomes what JSON has.
+# Types that msgspec is to leave as they are; it replaces others by JSON's.
 _KEPT = (bytes, bytearray, memoryview, datetime, date, time, UUID, Decimal)
 
-_FINE_UNITS = {"ns", "ps", "fs", "as"}  # that datetime has not
+_FINE_UNITS = {"ns", "ps", "fs", "as"}  # units that datetime does not have
 
 
 def plain(value: Any) -> Any:
@@ -74,7 +74,7 @@ def _replace(value: Any) -> Any:
     if hasattr(kind, "model_dump"):
         return value.model_dump()
     if kind.__module__.partition(".")[0] in ("pydantic", "pydantic_core"):
-        # Addresses, secrets: not of the standard library, and models have them.
+        # Types of pydantic that fields of models have, such as URLs and secrets.
         return sys.modules["pydantic_core"].to_jsonable_python(value)
     numpy = sys.modules.get("numpy")
     if numpy is not None and isinstance(value, (numpy.ndarray, numpy.generic)):
@@ -105,7 +105,7 @@ def _numbers(numpy: Any, value: Any) -> Any:
     if dtype.kind == "m":
         raise _refused(type(value))
     if dtype.kind == "M" and numpy.datetime_data(dtype)[0] in _FINE_UNITS:
-        value = value.astype("M8[us]")  # tolist() would make int of it
+        value = value.astype("M8[us]")  # tolist() would return an int
     elif dtype.kind == "f" and dtype.itemsize > 8:
-        value = value.astype("f8")  # tolist() would leave it as it is
+        value = value.astype("f8")  # tolist() would return it unchanged
     return value.tolist()

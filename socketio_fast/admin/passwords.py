@@ -1,4 +1,4 @@
-"""Passwords of the Admin UI: plain or hashed, and how often they may be wrong."""
+"""Checks passwords of the Admin UI, plain or hashed, and limits the attempts."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from weakref import WeakKeyDictionary
 
 __all__ = ["Attempts", "fits_any", "has_plain_password", "scrypt_hash"]
 
-# Wrong passwords after which an address, and after which everybody, has to wait; and
-# seconds after which one does not count any more.
+# Wrong passwords after which an address has to wait.
 MAX_WRONG = 5
+# Wrong passwords after which everybody has to wait.
 MAX_WRONG_OF_ALL = 100
+# Seconds after which a wrong password does not count any more.
 LOCK_OUT = 60.0
 
 #: Memory that scrypt may take, in bytes.
@@ -26,8 +27,8 @@ MAX_MEMORY = 256 * 1024 * 1024
 #: Characters of a password that is hashed, at most.
 MAX_LENGTH = 1024
 
-# Whose turn it is to look at a hash: one at a time, since each takes a core and memory,
-# and anybody may send passwords.
+# Hashes are computed one at a time, since each takes a core and memory, and anybody may
+# send passwords.
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
 _BCRYPT = re.compile(r"\$2[abxy]\$\d\d\$[./A-Za-z0-9]{53}")
@@ -62,7 +63,7 @@ def _scrypt(password: str, salt: bytes, n: int, r: int, p: int) -> bytes:
 
 
 def _utf8(text: str) -> bytes:
-    # JSON may have lone surrogates.
+    # Strings of JSON may have lone surrogates, which UTF-8 has not.
     return text.encode("utf-8", "surrogatepass")
 
 
@@ -108,7 +109,7 @@ def _check_hash(hashed: str) -> None:
 
 
 async def fits_any(client_auth: Any, rules: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether what a UI sends is equal to one of these, of which hashes are hashed.
+    """Whether what a UI sends is equal to one of these, whose passwords may be hashes.
 
     It takes as long whichever it is, and whatever is wrong.
     """
@@ -120,10 +121,10 @@ async def fits_any(client_auth: Any, rules: Iterable[Mapping[str, Any]]) -> bool
         for name, wanted in rule.items():
             sent = client_auth.get(name)
             if name == "password" and _is_hash(wanted):
-                # To the hashes a NUL is an end, or nothing.
+                # A hash function may stop at a NUL, so a password with one is wrong.
                 text = sent if isinstance(sent, str) else "\0"
                 valid = "\0" not in text and len(text) <= MAX_LENGTH
-                # A hash takes long on purpose: not on the event loop.
+                # A hash takes long on purpose, so a thread computes it.
                 async with _turn():
                     right = await asyncio.to_thread(
                         _fits, text if valid else "", wanted
@@ -145,7 +146,7 @@ def _fits(password: str, hashed: str) -> bool:
     if hashed.startswith("$2"):
         import bcrypt  # type: ignore[import-not-found, unused-ignore]
 
-        # It looks at no more than 72 bytes.
+        # bcrypt reads no more than 72 bytes.
         return bool(bcrypt.checkpw(_utf8(password)[:72], hashed.encode()))
     n, r, p, salt, wanted = _SCRYPT.fullmatch(hashed).groups()  # type: ignore[union-attr]
     found = _scrypt(password, base64.b64decode(salt), int(n), int(r), int(p))
@@ -153,10 +154,10 @@ def _fits(password: str, hashed: str) -> bool:
 
 
 class Attempts:
-    """Wrong passwords of the last minute, by address."""
+    """The wrong passwords of the last minute, by address."""
 
     def __init__(self) -> None:
-        # Few: none is let in beyond MAX_WRONG_OF_ALL.
+        # There are at most MAX_WRONG_OF_ALL.
         self._wrong: list[tuple[float, str]] = []
 
     def wait(self, address: str) -> float:
@@ -171,11 +172,11 @@ class Attempts:
         return 0
 
     def failed(self, address: str) -> None:
-        """A password was wrong."""
+        """Count a wrong password."""
         self._wrong.append((time.monotonic(), address))
 
     def succeeded(self, address: str) -> None:
-        """The one that was taken for wrong last was right."""
+        """Take back the last count: the password was right."""
         for i in range(len(self._wrong) - 1, -1, -1):
             if self._wrong[i][1] == address:
                 del self._wrong[i]

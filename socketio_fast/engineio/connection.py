@@ -1,4 +1,4 @@
-"""The connection below a client, as an object with events."""
+"""The Engine.IO connection of a client as an object with events."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ TYPES = ("open", "close", "ping", "pong", "message", "upgrade", "noop")
 
 
 class _Listeners(ConnectionListener):
-    """The listeners of a session. It is ``Session.conn`` while there are any."""
+    """The listeners of a session, which has them as ``conn`` once there is one."""
 
     def __init__(self, session: Session, logger: Logger) -> None:
         self._session = session
         self._logger = logger
-        self._sent: list[Outgoing] = []  # in this pass of the loop
+        self._sent: list[Outgoing] = []  # sent in this pass of the loop
         self.by_event: dict[str, list[tuple[Callable[..., Any], bool]]] = {}
 
     def emit(self, event: str, *args: Any) -> None:
@@ -56,7 +56,7 @@ class _Listeners(ConnectionListener):
                 contain(loop, self._logger, exc, message, (event,))
 
     def forget(self, event: str) -> None:
-        """Leave the session if the last listener has been removed."""
+        """Drop what no listener needs, after listeners have been removed."""
         if not self.by_event.get(event):
             self.by_event.pop(event, None)
         if not self.by_event and self._session.conn is self:
@@ -84,7 +84,7 @@ class _Listeners(ConnectionListener):
         sent, self._sent = self._sent, []
         self.emit("flush", sent)
         if self.by_event.get("drain"):
-            # Handed over by this; or it will be, when the client has read more.
+            # below() hands these messages over, now or when the client has read more.
             left = self._session.below(0)
             if left is None:
                 self.emit("drain")
@@ -140,7 +140,7 @@ class Connection:
 
     @property
     def upgraded(self) -> bool:
-        """Whether it has gone from polling to WebSocket."""
+        """Whether it was upgraded from polling to WebSocket."""
         return self._session.upgraded
 
     @property
@@ -150,28 +150,28 @@ class Connection:
 
     @property
     def environ(self) -> dict[str, Any]:
-        """The request that opened it, a WSGI environment; always the same dict."""
+        """The request that opened it, as a WSGI environ; always the same dict."""
         return self._session.environ
 
     request = environ
 
     @property
     def remote_address(self) -> str:
-        """The address of the client, or of the last proxy that is not trusted."""
+        """The address of the client, or of the nearest proxy that is not trusted."""
         address: str = self.environ.get("REMOTE_ADDR", "")
         return address
 
     @property
     def buffered_bytes(self) -> int:
-        """Bytes that wait for the client."""
+        """Bytes that wait for the client to read them."""
         return self._session.buffered_bytes
 
     def send(self, data: str | bytes) -> None:
-        """Send an Engine.IO message: not one of Socket.IO."""
+        """Send an Engine.IO message, which is no packet of Socket.IO."""
         self._session.send_message(data)
 
     def close(self) -> None:
-        """Close the connection; what was sent before is delivered."""
+        """Close the connection, after all that was sent before."""
         self._session.disconnect()
 
     @overload
@@ -207,11 +207,11 @@ class Connection:
     def once(self, event: str, listener: F) -> F: ...
 
     def once(self, event: str, listener: F | None = None) -> F | Callable[[F], F]:
-        """As :meth:`on`, for the next such event only."""
+        """Call a function at the next such event only; see :meth:`on`."""
         return self._add(event, listener, True)
 
     def off(self, event: str, listener: Callable[..., Any] | None = None) -> None:
-        """Remove a listener of an event, or all; one that is not there is no error."""
+        """Remove a listener of an event, or all of them, if it is there."""
         _known(event)
         listeners = self._session.conn
         if not isinstance(listeners, _Listeners):
@@ -229,7 +229,7 @@ class Connection:
         def register(function: F) -> F:
             session = self._session
             if session.closed:
-                return function  # nothing happens any more
+                return function  # the session is closed: no event will come
             listeners = session.conn
             if not isinstance(listeners, _Listeners):
                 listeners = _Listeners(session, session.engine.logger)

@@ -1,4 +1,4 @@
-"""Waiting for clients to read what they are sent."""
+"""Waits until clients have read what they were sent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["wait_below"]
 
 
 async def wait_below(session: Session, limit: int) -> bool:
-    """Wait until so many bytes wait for a client, or less; False if it has gone."""
+    """Wait until at most ``limit`` bytes wait for a client; False if it has gone."""
     bytes_left = whole(limit)
     if bytes_left is None:
         raise ValueError(f"below={limit!r}: bytes expected")

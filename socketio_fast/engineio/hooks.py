@@ -1,4 +1,4 @@
-"""What an application wants to know and decide of requests to Engine.IO.
+"""Hooks of an application: middlewares, events and decisions about requests.
 
 The core asks a :class:`Hooks` object, if a server has one, about each request that it
 concerns; see docs/engine.md.
@@ -36,7 +36,7 @@ Environ = dict[str, Any]
 
 
 class Headers(MutableMapping[str, str | list[str]]):
-    """Headers of a response, by names in any case; a list is a line for each item.
+    """Headers of a response; names ignore case, and a list is a line for each item.
 
     Raises:
         ValueError: A name or value cannot be sent, or is the server's own matter.
@@ -92,7 +92,7 @@ def _refusal(error: RequestRefusedError, context: dict[str, Any]) -> HookRefusal
 
 
 class Hooks(RequestHooks):
-    """The hooks of one server; the engine has it from the first hook on.
+    """The hooks of one server; the engine refers to it once there is a hook.
 
     Args:
         engine: The engine.
@@ -109,7 +109,7 @@ class Hooks(RequestHooks):
         self._generate_id: Callable[..., Any] | None = None
         self._running: set[asyncio.Future[Any]] = set()
 
-    # For servers.
+    # Called by servers.
 
     def use(self, middleware: Callable[..., Any]) -> None:
         """Add a middleware."""
@@ -124,25 +124,25 @@ class Hooks(RequestHooks):
         self._engine.hooks = self
 
     def allow_by(self, allow_request: Callable[..., Any]) -> None:
-        """Ask this whether a client may connect."""
+        """Set the function that decides whether a client may connect."""
         self._allow_request = allow_request
         self._engine.hooks = self
 
     def generate_by(self, generate_id: Callable[..., Any] | None) -> None:
-        """Make ids by this, which gets the environ if it wants an argument."""
+        """Set the function that makes ids, from the environ if it takes one."""
         self._generate_id = generate_id
         if generate_id is not None:
             self._engine.hooks = self
 
     def adapt(self, adapt: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
-        """Run what there is already in another way, as a server for threads does."""
+        """Wrap all hooks that were added before, as a server for threads does."""
         if self._allow_request is not None:
             self._allow_request = adapt(self._allow_request)
 
-    # For the core.
+    # Called by the core.
 
     def new_headers(self) -> Headers:
-        """Headers for a response, none yet."""
+        """An empty set of headers for a response."""
         return Headers()
 
     def header_lines(self, headers: Headers) -> bytes:
@@ -152,7 +152,7 @@ class Hooks(RequestHooks):
     async def run_middlewares(
         self, environ: Environ, headers: Headers
     ) -> HookRefusal | None:
-        """Run the middlewares, in order; what the first that refuses says."""
+        """Run the middlewares in order; returns the first refusal."""
         for middleware in self._middlewares:
             try:
                 await _result(middleware(environ, headers))
@@ -167,7 +167,7 @@ class Hooks(RequestHooks):
         return None
 
     async def allow(self, environ: Environ) -> HookRefusal | None:
-        """Whether a client may connect: None, or why not."""
+        """Decide whether a client may connect; returns ``None`` or the refusal."""
         if self._allow_request is None:
             return None
         try:
@@ -184,7 +184,7 @@ class Hooks(RequestHooks):
         return _refusal(error, {"message": error.message})
 
     async def new_id(self, environ: Environ) -> tuple[str | None, HookRefusal | None]:
-        """A new id, or why there is none; neither: the server makes one."""
+        """Make an id; returns it or a refusal, or neither: the server makes one."""
         if self._generate_id is None:
             return None, None
         try:
@@ -203,7 +203,7 @@ class Hooks(RequestHooks):
         return made, None
 
     async def on_headers(self, headers: Headers, environ: Environ, first: bool) -> None:
-        """Let the listeners change the headers of a response."""
+        """Call the listeners that may change the headers of a response."""
         if first:
             for listener in self._listeners["initial_headers"]:
                 await _result(listener(headers, environ))
@@ -213,7 +213,7 @@ class Hooks(RequestHooks):
     def failed(
         self, environ: Environ, code: int, message: str, context: dict[str, Any]
     ) -> None:
-        """A request was refused."""
+        """Report that a request was refused."""
         error = {
             "environ": environ,
             "code": code,
@@ -223,12 +223,12 @@ class Hooks(RequestHooks):
         self._tell("connection_error", error)
 
     def opened(self, session: Session) -> None:
-        """A connection has begun."""
+        """Report a new connection."""
         if self._listeners["connection"]:
             self._tell("connection", Connection(session))
 
     def slow(self, sid: str, size: int) -> None:
-        """So many bytes wait for a client."""
+        """Report how many bytes wait for a slow client."""
         self._tell("slow", sid, size)
 
     def _tell(self, event: str, *args: Any) -> None:
@@ -251,7 +251,7 @@ class Hooks(RequestHooks):
             self._failed(exc, "%s listener failed", event)
 
     def _failed(self, error: BaseException, message: str, *args: Any) -> None:
-        """What serves all clients goes on although a hook has raised this."""
+        """Log what a hook has raised; the server goes on."""
         contain(self._engine.loop, self._engine.logger, error, message, args)
 
 

@@ -94,7 +94,7 @@ class Packet(UsesJSON):
 
 
 def read_text(text: str, json: JSON) -> Any:
-    """What the text of a message is: the array or object of its JSON, or itself."""
+    """The array or object whose JSON a text is; any other text itself."""
     if text[:1] in ("[", "{"):
         try:
             return json.loads(text)

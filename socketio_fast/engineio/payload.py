@@ -77,7 +77,7 @@ class Payload:
 
 
 def server_limit() -> int:
-    """How many packets the application lets a POST have; 0 without a limit."""
+    """How many packets a POST may have, as the program has set it; 0: no limit."""
     limit = whole(Payload.max_decode_packets)
     if limit is None:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""How many positional arguments a handler takes: looked at once, when registered."""
+"""Counts the positional arguments of handlers, once, when they are registered."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _partial_method(function: Any) -> functools.partialmethod[Any] | None:
 
 
 def _without_copies(function: FunctionType, decorated: Any) -> Callable[..., Any]:
-    """A decorator's function without what it has of the decorated one."""
+    """The function of a decorator without what ``functools.wraps`` copied onto it."""
     own = FunctionType(
         function.__code__,
         function.__globals__,
@@ -70,7 +70,7 @@ def _without_copies(function: FunctionType, decorated: Any) -> Callable[..., Any
         function.__closure__,
     )
     own.__kwdefaults__ = function.__kwdefaults__
-    # Since 3.14 a function that makes the annotations is what is copied.
+    # Since Python 3.14 wraps() copies a function that makes the annotations.
     name = "__annotate__" if hasattr(function, "__annotate__") else "__annotations__"
     if getattr(function, name) is not getattr(decorated, name, None):
         setattr(own, name, getattr(function, name))
@@ -84,7 +84,7 @@ def _passes_on(function: Callable[..., Any]) -> bool:
     try:
         parameters = inspect.signature(function, follow_wrapped=False).parameters
     except (TypeError, ValueError):
-        return True  # a builtin that does not tell
+        return True  # a builtin without a signature
     return any(p.kind is p.VAR_POSITIONAL for p in parameters.values())
 
 
@@ -96,7 +96,7 @@ def positional(function: Callable[..., Any]) -> tuple[int, int | None]:
     try:
         parameters = inspect.signature(inner(function), follow_wrapped=False).parameters
     except (TypeError, ValueError):
-        return 0, None  # a builtin that does not tell
+        return 0, None  # a builtin without a signature
     count = least = 0
     for parameter in parameters.values():
         if parameter.kind is parameter.VAR_POSITIONAL:
@@ -119,7 +119,7 @@ def names_of(function: Callable[..., Any]) -> list[str]:
     try:
         parameters = inspect.signature(inner(function), follow_wrapped=False).parameters
     except (TypeError, ValueError):
-        return []  # a builtin that does not tell
+        return []  # a builtin without a signature
     return [
         parameter.name
         for parameter in parameters.values()
@@ -134,7 +134,7 @@ def takes_description(function: Callable[..., Any], place: int) -> bool:
 
 
 def fit(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """These arguments, or all but the last if only that many are taken."""
+    """The arguments, without the last one if the function takes one less."""
     if not _takes(function, len(args)) and _takes(function, len(args) - 1):
         return args[:-1]
     return args
@@ -148,7 +148,7 @@ def _takes(function: Callable[..., Any], count: int) -> bool:
     return least <= count + 1 and (most is None or count + 1 <= most)
 
 
-# Methods are asked at each connect; what one takes is looked at once.
+# Cached, because methods are asked at each connect.
 @functools.lru_cache(maxsize=1024)
 def _of_method(function: Callable[..., Any]) -> tuple[int, int | None]:
     return positional(function)
@@ -186,7 +186,7 @@ def _without_last(function: Callable[..., Any], count: int) -> Callable[..., Any
     def handler(*args: Any) -> Any:
         return function(*args[: count - 1])
 
-    # Its name, for the log; its signature is its own.
+    # It has the name of the function, for logs, but its own signature.
     functools.update_wrapper(handler, function, _NAMES, ())
     del handler.__wrapped__  # type: ignore[attr-defined]
     return handler
@@ -217,5 +217,5 @@ def _range(least: int, most: int | None) -> str:
 
 
 def counted(number: int) -> str:
-    """So many positional arguments, in words."""
+    """A number of positional arguments in words."""
     return f"{number} positional argument{'' if number == 1 else 's'}"

@@ -62,7 +62,7 @@ def in_threads(app: Any) -> Application:
 
 
 class State(ServerState):
-    """What uvicorn's protocols share; the Date header is made when it is asked for."""
+    """The state that uvicorn's protocols share; it makes the Date header when read."""
 
     def __init__(self) -> None:
         self._headers: list[tuple[bytes, bytes]] = []
@@ -84,7 +84,7 @@ class State(ServerState):
 
 
 class Parser(httptools.HttpRequestParser):
-    """Keeps what comes behind the request for an upgrade, in the same piece."""
+    """A parser that keeps the bytes behind a request for an upgrade."""
 
     rest: bytes = b""
 
@@ -102,20 +102,21 @@ class Protocol(HttpToolsProtocol):
 
     endpoint: Endpoint
     _inside = False
-    # While the client does not read: when it is closed, and what it had to read.
+    # While the client does not read: the timer that closes the connection, and the
+    # bytes that were unread when it was started.
     _stalled: asyncio.TimerHandle | None = None
     _unread = 0
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.parser = Parser(self)
-        # As uvicorn has it.
+        # As in uvicorn's own protocol.
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called with the connection that is handed over."""
         super().connection_made(cast(asyncio.Transport, transport))
-        # So that it pauses as soon as something is held back.
+        # The transport then calls pause_writing() as soon as it buffers a byte.
         self.transport.set_write_buffer_limits(high=1)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -124,12 +125,12 @@ class Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """The client does not read as fast as it is answered; called by the loop."""
+        """Called by the event loop when the client reads too slowly."""
         super().pause_writing()
         self._expect_reading()
 
     def resume_writing(self) -> None:
-        """It has read what was held back; called by the event loop."""
+        """Called by the event loop when the client has read what was buffered."""
         self._stop_expecting()
         super().resume_writing()
 
@@ -152,7 +153,7 @@ class Protocol(HttpToolsProtocol):
         self.transport.abort()
 
     def handle_websocket_upgrade(self) -> None:
-        """A request was the handshake of a WebSocket; called by uvicorn."""
+        """Called by uvicorn when a request is the handshake of a WebSocket."""
         self._stop_expecting()
         self.transport.set_write_buffer_limits()
         super().handle_websocket_upgrade()
@@ -161,17 +162,17 @@ class Protocol(HttpToolsProtocol):
             cast(asyncio.Protocol, self.transport.get_protocol()).data_received(rest)
 
     def on_message_begin(self) -> None:
-        """A request begins; called by httptools."""
+        """Called by httptools when a request begins."""
         self._inside = True
         super().on_message_begin()
 
     def on_message_complete(self) -> None:
-        """A request is all there; called by httptools."""
+        """Called by httptools when a request is complete."""
         self._inside = False
         super().on_message_complete()
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of the client; called by the event loop."""
+        """Called by the event loop with bytes of the client."""
         idle = not self._inside and (self.cycle is None or self.cycle.response_complete)
         if not (idle and self.endpoint.takes(data)):
             super().data_received(data)
@@ -179,7 +180,7 @@ class Protocol(HttpToolsProtocol):
         self._stop_expecting()
         self._unset_keepalive_if_required()
         self.connections.discard(self)
-        # Both hold this; uvicorn lets go of them where a connection is lost.
+        # Both refer to this protocol. uvicorn drops them when a connection is lost.
         self.parser = self.cycle = None  # type: ignore[assignment]
         protocol = Http1Connection(self.endpoint)
         if isinstance(self.transport, NamedTransport):
@@ -251,7 +252,7 @@ class OtherApplication(OtherServer):
         protocol.data_received(data)
 
     def environ_source(self, request: Request, websocket: bool) -> EnvironSource:
-        """A request of the compiled server, with the scope that ASGI has of it."""
+        """Makes a request of the compiled server from an ASGI scope."""
         scheme = request.scheme
         if websocket:
             scheme = "wss" if scheme == "https" else "ws"

@@ -1,4 +1,4 @@
-"""For uvicorn: WebSockets of Engine.IO without leaving it, at compiled speed.
+"""A WebSocket class for uvicorn that hands Engine.IO's connections to the core.
 
 ``uvicorn --ws socketio_fast.uvicorn:WebSocketProtocol module:app``, where ``app`` is an
 :class:`socketio_fast.ASGIApp` or has one mounted. When that is asked for a WebSocket,
@@ -57,11 +57,11 @@ class WebSocketProtocol(_Base):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # That connection, when it has been handed over.
+        # The connection, after it has been handed over.
         self._adopted: Connections | None = None
 
     async def run_asgi(self) -> None:
-        """Run the application; called by uvicorn."""
+        """Called by uvicorn to run the application."""
         self.scope["extensions"][HANDOVER] = self._hand_over
         await super().run_asgi()
 
@@ -95,7 +95,7 @@ class WebSocketProtocol(_Base):
             await self.send({"type": "websocket.http.response.body", "body": body})
             return
         self._adopted = adopted
-        # So that uvicorn's side neither writes nor reads any more.
+        # With this uvicorn neither reads nor writes any more.
         self.handshake_complete = self.disconnected = True
         try:
             await adopted.wait_closed(None)
@@ -104,12 +104,12 @@ class WebSocketProtocol(_Base):
             self.connections.discard(self)
 
     def send_500_response(self) -> None:
-        """Answer that the application has failed; called by uvicorn."""
+        """Called by uvicorn to answer that the application has failed."""
         if self._adopted is None:
             super().send_500_response()
 
     def shutdown(self) -> None:
-        """The server stops; called by uvicorn."""
+        """Called by uvicorn when the server stops."""
         if self._adopted is None:
             super().shutdown()
             return

@@ -57,13 +57,13 @@ __all__ = ["WebTransportServer"]
 
 logger = logging.getLogger("socketio_fast.webtransport")
 
-# Bytes that a client may send without being asked for more, and that may be on their
-# way to it.
+# Bytes that a client may send before it gets credit for more, and bytes that may be on
+# their way to it.
 WINDOW = 256 * 1024
-# Seconds for a client to close a session whose stream the server has ended; a browser
-# drops what was not read yet when the session closes.
+# Seconds for a client to close a session whose stream the server has ended. The server
+# does not close it at once, because a browser drops what it has not read by then.
 LINGER = 1.0
-# Seconds after which a connection that is silent has gone, at least.
+# Seconds, at least, after which a silent connection is taken for gone.
 IDLE_TIMEOUT = 60.0
 # Bytes of a stream before a session is open: {"sid": ...}.
 OPEN_PACKET = 1024
@@ -73,12 +73,12 @@ CLOSE_SESSION = b"\x68\x43"
 REQUEST_REJECTED = 0x010B
 BUFFERED_STREAM_REJECTED = 0x3994BD84
 
-# What the open packet says; in the query of the URL it would be another opinion.
+# Parameters that the open packet has; in the query of the URL they are ignored.
 HANDSHAKE_PARAMETERS = ("EIO", "transport", "sid")
 
 
 class Window:
-    """How far a client may send on a stream, in place of aioquic's own account.
+    """How far a client may send on a stream; it replaces aioquic's own account.
 
     That doubles with what was received, whether it has been taken or not.
     """
@@ -124,29 +124,29 @@ class Session:
         loop = asyncio.get_running_loop()
         return loop.call_later(delay, self.close, 408, "timeout")
 
-    # From the connection.
+    # Called by the connection.
 
     def receive(self, data: bytes) -> None:
-        """Bytes of its stream."""
+        """Take bytes of the session's stream."""
         if not self._ended:
             self._decoder.feed(data)
             self._read()
 
     def delivered(self) -> None:
-        """The client may have acknowledged something."""
+        """Note that the client may have acknowledged bytes."""
         self._delivered.set()
 
     def stop(self) -> None:
-        """The server stops: what is not open yet will not be."""
+        """Note that the server stops: a session that is not open yet is refused."""
         if self._websocket is None:
             self.close(503, "the server stops")
 
     async def wait(self) -> None:
-        """Wait until it is over."""
+        """Wait until the session is over."""
         await self._over.wait()
 
     def end(self) -> None:
-        """It is over: closed by either side, or its connection lost."""
+        """End the session: a side has closed it, or its connection is lost."""
         if self._ended:
             return
         self._ended = True
@@ -160,7 +160,7 @@ class Session:
 
     @property
     def full(self) -> bool:
-        """Whether the client is to send no more for now."""
+        """Whether the client gets no more credit for now."""
         return self._websocket is None or self._websocket.room is not None
 
     # Reading.
@@ -230,7 +230,7 @@ class Session:
             self._connection.write(self.stream_id, encode_frame(message))
 
     async def _room(self, limit: int) -> None:
-        """Wait until no more than so many bytes are on their way."""
+        """Wait until at most this many bytes are on their way."""
         while not self._ended and self._connection.unread(self.stream_id) > limit:
             self._delivered.clear()
             await self._delivered.wait()
@@ -246,7 +246,7 @@ class Session:
         self.close(code or 0)
 
     def close(self, code: int = 0, reason: str = "") -> None:
-        """Close the session: the client is told, and drops what it has not read."""
+        """Close the session; the client drops what it has not read."""
         if not self._ended:
             self._connection.close_session(self, code, reason)
             self.end()
@@ -272,7 +272,7 @@ def _sid_of(packet: str | bytes) -> str | None:
 
 
 def _handshake(request: Request, sid: str | None) -> Request:
-    """The CONNECT request and the open packet, as one request like any other's.
+    """Makes one request of the CONNECT request and the open packet.
 
     Hooks, limits and handlers look at it as at the request of a WebSocket.
     """
@@ -298,7 +298,7 @@ def _handshake(request: Request, sid: str | None) -> Request:
 
 
 class Connection(QuicConnectionProtocol):
-    """A QUIC connection: HTTP/3, and sessions by it."""
+    """A QUIC connection with HTTP/3 and its sessions."""
 
     def __init__(
         self, quic: QuicConnection, server: WebTransportServer, **options: Any
@@ -309,15 +309,15 @@ class Connection(QuicConnectionProtocol):
         self._sessions: dict[int, Session] = {}
         self._streams: dict[int, Session] = {}
         self._windows: dict[int, Window] = {}
-        self._peer: Any = None  # whom the handshake was with
+        self._peer: Any = None  # the address of the client during the handshake
         self._confirmed = False
         self._grant = quic._write_stream_limits
         quic._write_stream_limits = self._limit_stream  # type: ignore[method-assign]
 
-    # For sessions.
+    # Called by sessions.
 
     def write(self, stream_id: int | None, data: bytes, end: bool = False) -> None:
-        """Send on a stream."""
+        """Send bytes on a stream."""
         if stream_id in self._streams:
             self._quic.send_stream_data(stream_id, data, end)
             self.transmit_soon()
@@ -330,11 +330,11 @@ class Connection(QuicConnectionProtocol):
         return len(stream.sender._buffer)
 
     def transmit_soon(self) -> None:
-        """Send what there is to send, in the next pass of the loop."""
+        """Send all that waits, in the next pass of the loop."""
         self._transmit_soon()
 
     def close_session(self, session: Session, code: int, reason: str) -> None:
-        """End a session: what it has to say goes by the stream of its request."""
+        """End a session, by a capsule on the stream of its request."""
         text = reason.encode()[:1024]
         value = code.to_bytes(4, "big") + text
         capsule = CLOSE_SESSION + (0x4000 | len(value)).to_bytes(2, "big") + value
@@ -344,29 +344,29 @@ class Connection(QuicConnectionProtocol):
         self.transmit_soon()
 
     def forget(self, session: Session) -> None:
-        """A session has ended."""
+        """Forget a session that has ended."""
         self._sessions.pop(session.id, None)
         if session.stream_id is not None:
             self._streams.pop(session.stream_id, None)
             self._windows.pop(session.stream_id, None)
         self.server.sessions.discard(session)
 
-    # From aioquic.
+    # Called by aioquic.
 
     def datagram_received(self, data: bytes | str, addr: Any) -> None:
-        """A datagram of the client; called by the event loop."""
+        """Called by the event loop with a datagram of the client."""
         if self._peer is None:
             self._peer = addr
         elif addr != self._peer and not self._confirmed:
-            # Who can write any address on a datagram, and has only been heard, could
-            # pass for another client: the whole handshake goes by one.
+            # The whole handshake has to come from one address: a sender of datagrams
+            # may write any address on them.
             return
         super().datagram_received(data, addr)
         for session in list(self._streams.values()):
             session.delivered()
 
     def quic_event_received(self, event: QuicEvent) -> None:
-        """Something has happened; called by aioquic."""
+        """Called by aioquic with an event."""
         if isinstance(event, ConnectionTerminated):
             for session in list(self._sessions.values()):
                 session.end()
@@ -431,7 +431,7 @@ class Connection(QuicConnectionProtocol):
             return 503
         if not server.eio.config.has_webtransport:
             return 400
-        # Proxies are believed once for each request: the open packet makes another.
+        # A request reads the proxies' headers once; the open packet makes another one.
         asked = _handshake(request, None)
         return 200 if origin_accepted(server.eio.engine, asked) else 403
 
@@ -456,10 +456,10 @@ class Connection(QuicConnectionProtocol):
                 self._quic.reset_stream(stream_id, BUFFERED_STREAM_REJECTED)
 
     def _limit_stream(self, builder: Any, space: Any, stream: Any) -> None:
-        """Say how far the client may send on a stream, in place of aioquic's method."""
+        """Send how far the client may send on a stream; replaces aioquic's method."""
         window = self._windows.get(stream.stream_id)
         if window is None:
-            # Requests and HTTP/3's own streams are short; others are refused.
+            # Streams of requests and of HTTP/3 itself are short; others are refused.
             return
         received = stream.receiver.highest_offset
         if not self._streams[stream.stream_id].full and (
@@ -549,7 +549,7 @@ class WebTransportServer:
             self._servers.append(server)
 
     async def wait_closed(self, timeout: float) -> None:
-        """Accept no more, and let sessions end, so many seconds at most."""
+        """Accept no more sessions, and wait until all have ended or time is over."""
         self.closing = True
         for session in list(self.sessions):
             session.stop()

@@ -29,7 +29,7 @@ def encode_frame(message: str | bytes) -> bytes:
 
 
 class FrameDecoder:
-    """Takes the bytes of a stream as they come, and gives packets.
+    """Reads packets from the bytes of a stream.
 
     Args:
         limit: Bytes of one packet, at most.
@@ -43,11 +43,11 @@ class FrameDecoder:
 
     @property
     def waiting(self) -> int:
-        """Bytes that were fed and not given yet."""
+        """How many bytes were fed and belong to no packet yet."""
         return len(self._received)
 
     def feed(self, data: bytes) -> None:
-        """Bytes of the stream."""
+        """Add bytes of the stream."""
         self._received += data
 
     def take(self) -> str | bytes | None:

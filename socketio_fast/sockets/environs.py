@@ -28,11 +28,11 @@ class Environs(MutableMapping[str, Environ]):
     def __init__(self, eio: Any) -> None:
         self._eio = eio
         self._deleted: WeakSet[Session] = WeakSet()
-        # Of ids that are no connection's.
+        # Environs of ids that are no connection's.
         self._others: dict[str, Environ] = {}
 
     def of(self, session: Session) -> Environ | None:
-        """That of a connection, ``None`` if it was deleted."""
+        """The environ of a connection; ``None`` if the program has deleted it."""
         if self._deleted and session in self._deleted:
             return None
         return session.environ
@@ -76,7 +76,7 @@ class Environs(MutableMapping[str, Environ]):
         return repr(dict(self))
 
     def copy(self) -> dict[str, Environ]:
-        """A dict of them."""
+        """A copy as a dict."""
         return dict(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
