@@ -300,7 +300,7 @@ class Socket(SocketEvents, EventEmitter):
     ) -> Any:
         """Send an event to this client, and wait for its acknowledgement.
 
-        It waits without limit; :meth:`timeout` sets one.
+        It waits without limit; for a limit see :meth:`timeout`.
 
         Returns:
             ``None`` for an acknowledgement without arguments, the argument for one, a
