@@ -171,6 +171,7 @@ def main(flavour: str) -> None:
     rarely_collect()
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
+    listening.listen()  # who reads the port may connect before the server is made
     threading.Thread(target=obey, daemon=True).start()
     print(listening.getsockname()[1], flush=True)
     if flavour == "threads":
