@@ -87,6 +87,31 @@ def test_a_snippet_of_tests_passes(outcomes: str, number: int) -> None:
     assert set(found) == {"PASSED"}, outcomes
 
 
+@pytest.mark.timeout(150)
+def test_what_handlers_of_snippets_name_is_there(tmp_path: Path) -> None:
+    """Running a snippet defines its handlers; mypy looks into them."""
+    pytest.importorskip("mypy")
+    for fence in fences("python"):
+        name = re.sub(r"\W", "_", str(fence))
+        (tmp_path / f"{name}.py").write_text(fence.text)
+    # The snippets have no annotations, where these would ask for some.
+    unlike = ("assignment", "index", "method-assign", "var-annotated")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "mypy", "--check-untyped-defs"),
+            *("--ignore-missing-imports", "--cache-dir", tmp_path / "cache"),
+            *(f"--disable-error-code={code}" for code in unlike),
+            *sorted(tmp_path.glob("*.py")),
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "MYPYPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=140,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("code", SNIPPETS)
 def test_the_package_has_one_name(code: str) -> None:
     assert not re.search(r"^import socketio_fast$", code, re.M)
