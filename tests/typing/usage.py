@@ -41,6 +41,10 @@ socketio.Server(max_atachments=1)  # type: ignore[call-arg]
 socketio.Server(slow_consumer="panic")  # type: ignore[arg-type]
 socketio.engineio.Server(allow_eio3=1)  # type: ignore[arg-type]
 
+assert_type(sio.eio.max_buffer_bytes, int)
+assert_type(sio.eio.ping_interval, float | tuple[float, float])
+sio.eio.slow_consumer = "panic"  # type: ignore[assignment]
+
 by_msgpack = socketio.AsyncServer(serializer="msgpack", json=json)
 assert_type(by_msgpack.packet_class, type[Any])
 socketio.AsyncServer(serializer=MsgPackPacket.configure(dumps_default=str))
