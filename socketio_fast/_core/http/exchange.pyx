@@ -1,4 +1,4 @@
-"""Requests to Engine.IO by HTTP long-polling: from what was judged to its session."""
+"""One HTTP request to Engine.IO, whatever server has received it, and its session."""
 import cython
 from cpython.bytes cimport PyBytes_GET_SIZE
 
@@ -15,8 +15,9 @@ from socketio_fast._core.engine.contracts cimport (
 
 from socketio_fast.exceptions import LimitError
 
-# python-engineio's clients drop an answer of more (`Payload.max_decode_packets`).
 cdef enum:
+    # Packets of one answer that python-engineio's clients accept: they drop a larger
+    # one (`Payload.max_decode_packets`).
     PYTHON_PACKETS = 16
 
 cdef bytes JSON = b"application/json"
@@ -25,11 +26,14 @@ cdef bytes TEXT = b"text/plain; charset=UTF-8"
 
 @cython.final
 cdef class Body:
-    """The body of a request, as it comes: a bytes for each of many small pieces would
-    take many times what they carry."""
+    """Collects the body of a request while it comes.
+
+    Several pieces are joined to one buffer: a list of many small `bytes` would take
+    many times the memory of their data.
+    """
 
     cpdef int add(self, object piece) except -1:
-        """The next piece, bytes-like."""
+        """Add the next piece, bytes-like."""
         cdef bytes data = bytes(piece)
         self.size += PyBytes_GET_SIZE(data)
         if self.joined is not None:
@@ -43,7 +47,7 @@ cdef class Body:
         return 0
 
     cpdef bytes take(self):
-        """What has come; that is forgotten."""
+        """Return what has come, and forget it."""
         cdef bytes body = self.first or b""
         if self.joined is not None:
             body = bytes(self.joined)
@@ -52,14 +56,17 @@ cdef class Body:
 
 
 cdef class Exchange(Responder):
-    """One request and its response. Subclasses implement respond()."""
+    """One request and its response. Subclasses implement respond() and send_file()."""
 
     cpdef bytes header(self, bytes name):
         return self.request.header(name)
 
     cdef int route(self, Engine engine, Admission a) except -1:
-        """Answer a judged request, let it wait for its body (`wants_body`), or for
-        something to be sent."""
+        """Go on with a request that has been judged.
+
+        It gets its response now, or when its body has come (then `wants_body` is true),
+        or when there is something to send.
+        """
         cdef Session session = a.session
         cdef Polling polling
         cdef bint post = self.request.method == "POST"
@@ -99,11 +106,11 @@ cdef class Exchange(Responder):
         return 0
 
     cdef int send_file(self, Admission a) except -1:
-        """Answer with a file, which may be kept; its lines are in `headers`."""
+        """Answer with a file, which caches may store; its lines are in `headers`."""
         raise NotImplementedError
 
     cdef int deliver(self, bytes body) except -1:
-        """The body of the request is all there."""
+        """The body of the request has come completely."""
         cdef Polling polling = self.polling
         self.wants_body = False
         if self.awaiting_hooks:
@@ -113,10 +120,10 @@ cdef class Exchange(Responder):
         return 0
 
     cdef int too_large(self, Engine engine) except -1:
-        """The body is larger than may be: the session ends."""
+        """The body is larger than the limit: refuse it, and end the session."""
         cdef Polling polling = self.polling
         cdef Session session = None if polling is None else polling.session
-        # Without a body: clients of the reference implementation find none.
+        # As in the reference implementation, the response has no body.
         self.respond(413, TEXT, b"", b"")
         if session is not None:
             session.on_error(LimitError(
@@ -126,8 +133,11 @@ cdef class Exchange(Responder):
 
 
 cdef bint _is_python(Request request) except -1:
-    """Whether python-engineio's client asks: by requests or aiohttp, or, where a
-    program has given it another User-Agent, with its time, seconds with a fraction."""
+    """Whether the client is python-engineio's.
+
+    It sends the User-Agent of requests or aiohttp. If a program has set another one,
+    its parameter `t` shows it: seconds with a fraction.
+    """
     cdef bytes agent = request.header(b"user-agent")
     cdef str time
     if agent is not None and (b"python-requests/" in agent or b"aiohttp/" in agent):

@@ -16,20 +16,21 @@ cdef class WebSocket(MessageTransport):
     cdef:
         Engine engine
         Writer writer
-        Deflate deflate             # permessage-deflate; None: not negotiated
-        Connections connections     # this one is among them while it is open
+        Deflate deflate             # None: permessage-deflate was not negotiated
+        Connections connections     # the server's: this is one of them while open
         Deadline close_deadline
-        # Reading: an incomplete frame, and how long it must get to be read on.
+        # The bytes of an incomplete frame, and how many it needs to be read on.
         bytearray partial
         Py_ssize_t needed
-        # Reading: a fragmented message, what has come of it, and the check of its text.
-        int fragment_type           # 0: none; with RSV1 if it is compressed
+        # A fragmented message: its opcode (0: there is none), with RSV1 if it is
+        # compressed; the fragments so far; the state of its check for UTF-8.
+        int fragment_type
         bytearray fragments
         sf_utf8 utf8
-        bytes pong                  # the last one, while the writer is paused
-        bint close_sent
-        bint dead                   # nothing is read any more
-        bint paused                 # nothing is read for now
+        bytes pong                  # the last one, while the client does not read
+        bint close_sent             # nothing more is sent
+        bint dead                   # nothing more is read
+        bint paused                 # the session has paused reading
 
     @staticmethod
     cdef WebSocket new(

@@ -1,12 +1,17 @@
 """The WebSocket transport (RFC 6455), server side.
 
-Reading: a burst comes from the event loop as one `bytes`; frames are scanned where they
-lie, and unmasked into one buffer for all connections, so that an idle connection holds
-none. What is there of an incomplete frame waits, grown as it comes, never beyond
-`max_http_buffer_size` and a head: sizes are checked before a payload is buffered.
+Reading: the event loop gives what was in the socket as one `bytes`. Frames are scanned
+where they lie, and unmasked into a buffer that all connections share, so an idle
+connection has no buffer. The bytes of an incomplete frame are kept until the rest has
+come. The size of a frame is checked before its payload is kept, so they are never more
+than `max_http_buffer_size` and a head.
 
-Writing: `Outgoing` renders frames once for everybody, and `Writer` sends those of a
-pass of the loop at once.
+Writing: `Outgoing` renders the frames of a message once for all connections, and
+`Writer` sends what was written in one pass of the event loop by one system call.
+
+The closing handshake (section 5.5.1): after a close frame was sent (`close_sent`),
+nothing is sent, and all frames but the client's close frame are ignored. After that has
+come, or a violation, the connection is `dead`: nothing is read.
 """
 import cython
 from cpython.bytearray cimport (
@@ -66,15 +71,16 @@ cdef extern from "Python.h":
     Py_ssize_t PY_SSIZE_T_MAX
 
 cdef enum:
-    # A larger payload is not unmasked into the shared buffer.
+    # Bytes of the largest payload that is unmasked into the shared buffer.
     SCRATCH_SIZE = 65536
     D_CLOSE = 0
     RSV1 = 0x40  # in an opcode: the message is compressed
 
-# How long a client has to answer a close frame (seconds).
+# Seconds in which a client must answer a close frame.
 cdef double CLOSE_TIMEOUT = 10.0
 
-# Shared by all connections: what is unmasked is decoded before any Python code runs.
+# All connections share it. A payload in it must be decoded before any Python code runs,
+# which could receive another frame.
 cdef char unmasked[SCRATCH_SIZE]
 
 cdef dict VIOLATIONS = {
@@ -175,8 +181,8 @@ cdef class WebSocket(MessageTransport):
         return 0
 
     cpdef int abort(self, object code) except -1:
-        # The close frame leaves behind what is pending; nothing more is read or waited
-        # for but the answer to it. Who does not read gets none.
+        # The close frame leaves behind what was written before. A client that does not
+        # read would never get it.
         self.session = None
         if self.writer.paused:
             self.abort_connection()
@@ -194,7 +200,7 @@ cdef class WebSocket(MessageTransport):
         if self.paused or self.dead or self.close_sent:
             return 0
         self.paused = True
-        # What the event loop still gives is kept, unread.
+        # What the event loop gives although reading is paused is kept in `partial`.
         self.needed = PY_SSIZE_T_MAX
         if self.partial is None:
             self.partial = bytearray()
@@ -230,22 +236,23 @@ cdef class WebSocket(MessageTransport):
             self._write(frame[:4])
         self.close_sent = True
         self.close_deadline = self.engine.start(CLOSE_TIMEOUT, D_CLOSE, self)
-        # The client's close frame is read.
+        # Reading goes on: the client's close frame must be seen.
         return self.resume() if self.paused else 0
 
     cdef int _close_connection(self) except -1:
-        """The closing handshake is over, or there can be none."""
+        """Close the connection: the closing handshake is over, or impossible."""
         cdef Writer writer = self.writer
         self.dead = True
         self.partial = None
         if writer.fd >= 0:
-            # Closed when the client closes, or late. To close it now, with something
-            # unread, would reset it, and the client could lose the close frame.
+            # The socket is closed when the client closes, or by the deadline. To close
+            # it while something is unread would reset the connection, and the client
+            # could lose the close frame.
             return writer.write_eof()
         return writer.close()
 
     def close_connection(self):
-        """The server stops: end the session, and close."""
+        """End the session and close, because the server stops."""
         cdef Session session = self.session
         if session is None or session.probe is self:
             self._send_close(None)
@@ -289,7 +296,8 @@ cdef class WebSocket(MessageTransport):
                 if joined is None:
                     joined = bytearray(p[taken:n])
                 else:
-                    # Moves no bytes: the next pause may come behind one frame.
+                    # This moves no bytes, so it is cheap even if reading pauses behind
+                    # every frame.
                     del joined[:taken]
                 self.partial = joined
         except BaseException as exc:
@@ -336,9 +344,10 @@ cdef class WebSocket(MessageTransport):
     # Reading.
 
     cdef Py_ssize_t _read(self, const char *p, Py_ssize_t n, bint own) except -1:
-        """Read frames; returns how many bytes, the rest is an incomplete frame.
+        """Read the complete frames of `n` bytes; returns how many bytes they have.
 
-        `own`: the memory is nobody else's, and may be written to.
+        `own`: the memory belongs to this connection, so a payload may be unmasked in
+        place.
         """
         cdef Py_ssize_t i = 0, size
         cdef bytes large
@@ -375,7 +384,7 @@ cdef class WebSocket(MessageTransport):
         return i
 
     def _fail(self, exc):
-        """The client broke a rule: its session ends, with a close frame."""
+        """The client has broken a rule: end its session, with a close frame."""
         cdef Session session = self.session
         if session is None or session.probe is self:
             self._send_close(exc.code if isinstance(exc, ProtocolError) else None)
@@ -383,7 +392,10 @@ cdef class WebSocket(MessageTransport):
             session.on_error(exc)
 
     cdef int _check_frame(self, const sf_frame *f) except -1:
-        """Rules that the head of a frame breaks, as soon as they can be seen."""
+        """Raise ProtocolError for a rule that the head of a frame breaks.
+
+        It is called as soon as the size of the frame is known, or earlier.
+        """
         cdef Py_ssize_t limit = self.engine.max_payload
         if f.error:
             raise ProtocolError(VIOLATIONS[f.error], code=1002)
@@ -426,7 +438,7 @@ cdef class WebSocket(MessageTransport):
             payload = sf_frame_head(out, SF_PONG, n)
             memcpy(payload, p, n)
             if self.writer.paused:
-                # Who pings and does not read gets one answer (section 5.5.3).
+                # A client that pings and does not read gets one pong (section 5.5.3).
                 self.pong = out[:payload - out + n]
                 return 0
             return self._write(out[:payload - out + n])
@@ -444,7 +456,9 @@ cdef class WebSocket(MessageTransport):
         )
 
     cdef int _on_packet(self, const char *p, Py_ssize_t n) except -1:
-        # A message is checked for UTF-8 by whoever decodes it, once. The rest here.
+        # The decoder of a message checks it for UTF-8. Other packets are checked here,
+        # and so is a message that the decoder refuses: invalid UTF-8 has the close code
+        # 1007 whatever else is wrong.
         cdef sf_utf8 state = sf_utf8(0, 0, 0)
         if n == 0 or p[0] != c"4":
             if not sf_utf8_feed(&state, p, n) or state.need:
@@ -491,7 +505,8 @@ cdef class WebSocket(MessageTransport):
                 raise ProtocolError(f"invalid close code {code}", code=1002)
             if not sf_utf8_feed(&state, p + 2, n - 2) or state.need:
                 raise ProtocolError("close reason is not UTF-8", code=1007)
-        # The same code back, and the server is the first to close the connection.
+        # The answer has the same code. Then the server closes the TCP connection first
+        # (section 7.1.1).
         self._send_close(code)
         self.dead = True
         if session is not None:

@@ -1,9 +1,9 @@
-"""permessage-deflate (RFC 7692): negotiation, and what it does to messages.
+"""permessage-deflate (RFC 7692): negotiation, compression and decompression.
 
-Without context takeover, the default in both directions, parameters are all there is:
-connections share them, an idle one costs nothing, and a broadcast is compressed once
-for each window size. With it a connection has a compressor and a decompressor, made
-with the first message that needs them.
+By default there is no context takeover in either direction. Then connections that have
+negotiated the same parameters share one `Deflate`, an idle connection needs no memory,
+and a broadcast is compressed once for each window size. With context takeover, each
+connection has a compressor and a decompressor, made when the first message needs them.
 """
 import re
 import zlib
@@ -36,7 +36,7 @@ cdef enum:
     RSV1 = 0x40
     TAIL_SIZE = 4
 
-# What ends each compressed message, and is not sent (section 7.2.1).
+# The end of each compressed message, which is not sent (section 7.2.1).
 cdef bytes TAIL = b"\0\0\xff\xff"
 
 cdef object _decompressobj = zlib.decompressobj
@@ -53,9 +53,9 @@ cdef object _BITS = re.compile(r"8|9|1[0-5]")
 
 
 def parse_extensions(str header not None):
-    """Sec-WebSocket-Extensions as [(name, [(parameter, value or None), …]), …].
+    """Parse Sec-WebSocket-Extensions: [(name, [(parameter, value or None), …]), …].
 
-    Raises ProtocolError if it is not what RFC 6455, section 9.1, says.
+    Raises ProtocolError if it is malformed (RFC 6455, section 9.1).
     """
     cdef list found = [], parameters
     cdef Py_ssize_t i = 0, n = len(header)
@@ -88,7 +88,7 @@ def parse_extensions(str header not None):
 
 @cython.final
 cdef class Extension:
-    """What a server accepts of permessage-deflate.
+    """Negotiates permessage-deflate for a server.
 
     Args:
         options: A config.DeflateOptions.
@@ -99,8 +99,10 @@ cdef class Extension:
         self.shared = {}
 
     cpdef Deflate negotiate(self, list values):
-        """Answer the values of Sec-WebSocket-Extensions: the first offer that can be
-        accepted; None if there is none. Raises ProtocolError if they are malformed."""
+        """Accept the first acceptable offer in the values of Sec-WebSocket-Extensions.
+
+        None: there is none. Raises ProtocolError if a value is malformed.
+        """
         cdef Deflate found
         if not values:
             return None
@@ -112,7 +114,7 @@ cdef class Extension:
         return None
 
     cdef Deflate _accept(self, list parameters):
-        """Section 7.1: the answer to one offer, None to decline it."""
+        """The parameters that answer one offer (section 7.1); None: decline it."""
         cdef Deflate d
         cdef dict offer = dict(parameters)
         cdef object options = self.options
@@ -136,11 +138,11 @@ cdef class Extension:
         if "server_max_window_bits" in offer:
             server_bits = min(server_bits, int(offer["server_max_window_bits"]))
             if server_bits < 9:
-                return None  # zlib compresses with no window of 256 bytes
+                return None  # zlib cannot compress with a window of 256 bytes
         if "client_max_window_bits" in offer:
             client_bits = min(client_bits, int(offer["client_max_window_bits"] or 15))
         elif client_bits < 15:
-            return None  # it does not know how to use a smaller window
+            return None  # the client cannot be told to use a smaller window
         server_takeover = not (
             options.server_no_context_takeover or "server_no_context_takeover" in offer
         )
@@ -169,7 +171,7 @@ cdef class Extension:
         d.threshold = options.threshold
         d.level = options.level
         d.mem_level = options.mem_level
-        # At level 1 ISA-L makes the same size in less time; it knows no higher ones.
+        # ISA-L compresses to the same size in less time, but has no levels above 1.
         d.compressobj = (
             isal_zlib.compressobj if isal_zlib is not None and options.level == 1
             else zlib.compressobj
@@ -184,7 +186,7 @@ cdef class Deflate:
     """Compresses and decompresses the messages of a connection."""
 
     cdef bytes frames(self, Outgoing m):
-        """The WebSocket frames of a message, compressed where that is worth it."""
+        """The WebSocket frames of a message, compressed from `threshold` bytes on."""
         cdef bytes frames
         cdef list parts
         if m.size() < self.threshold:
@@ -219,11 +221,12 @@ cdef class Deflate:
             begin = compressor.compress(head + body)
             end = compressor.flush(_SYNC)
             n = PyBytes_GET_SIZE(begin) + PyBytes_GET_SIZE(end) - TAIL_SIZE
-            # What a takeover goes on from must be sent.
+            # With context takeover the client's window must match ours, so the
+            # compressed frame is sent even if it is larger.
             if n < size or self.server_takeover:
                 frame = PyBytes_FromStringAndSize(NULL, sf_frame_head_size(n) + n)
                 out = sf_frame_head(PyBytes_AS_STRING(frame), opcode | RSV1, n)
-                # The tail may lie in both pieces.
+                # TAIL may begin in the first piece.
                 begin = (begin + end)[:n]
                 memcpy(out, PyBytes_AS_STRING(begin), n)
                 return frame
@@ -232,17 +235,17 @@ cdef class Deflate:
         return eio.binary_frame(head)
 
     cdef bytes inflate(self, const char *p, Py_ssize_t n, Py_ssize_t limit):
-        """The message of a compressed payload.
+        """Decompress a message of `limit` bytes at most.
 
-        Never more than a byte above `limit` is decompressed. Raises LimitError above
-        it, ProtocolError if the payload is not compressed.
+        No more than `limit` + 1 bytes are decompressed. Raises LimitError for a larger
+        message, ProtocolError if the payload cannot be decompressed.
         """
         cdef object decompressor = self.decompressor
         cdef bytes message, rest
         if n == 0:
             return b""
         if decompressor is None:
-            # zlib made before 1.2.9 a window of 9 bits where 8 was asked for.
+            # A client with zlib before 1.2.9 uses 9 bits when 8 are negotiated.
             decompressor = _decompressobj(-max(self.client_bits, 9))
             if self.client_takeover:
                 self.decompressor = decompressor
@@ -262,8 +265,9 @@ cdef class Deflate:
                 code=1009,
             )
         if decompressor.eof:
-            # A final block (section 7.2.3.4): the next message begins anew. Only the
-            # head of the block that TAIL completes may follow.
+            # The message has ended with a final block (section 7.2.3.4), so the next
+            # one starts with an empty window. Only the head of the block that TAIL
+            # completes may follow.
             self.decompressor = None
             if decompressor.unused_data not in (b"", b"\0", TAIL):
                 raise ProtocolError(

@@ -43,7 +43,8 @@ cdef int scan_packet(const char *p, Py_ssize_t n, PacketView *view) except -1:
 
 
 cdef bytes decode_base64(const char *p, Py_ssize_t n):
-    """The bytes of a `b` packet; Java's clients break it into lines (RFC 2045)."""
+    """Decode the base64 of a `b` packet. The Java client breaks it into lines, as
+    RFC 2045 has it; line breaks are ignored."""
     cdef bytes out = PyBytes_FromStringAndSize(NULL, n // 4 * 3 + 2), tidy
     cdef Py_ssize_t size = sf_base64_decode(PyBytes_AS_STRING(out), p, n)
     if size < 0:
@@ -56,7 +57,7 @@ cdef bytes decode_base64(const char *p, Py_ssize_t n):
 
 
 cdef const char *packet_end(const char *p, const char *end) noexcept:
-    """Where the packet at p ends, in a payload that ends at `end`."""
+    """Where the packet at `p` ends, in a payload that ends at `end`."""
     cdef const char *stop = <const char *> memchr(p, SEPARATOR, end - p)
     return end if stop is NULL else stop
 
@@ -81,7 +82,7 @@ cdef tuple unpacked(const char *p, const char *stop):
 
 
 def decode_packet(bytes packet not None):
-    """One packet as it is in a polling payload, as (type, data).
+    """Decode one packet of a long-polling payload as (type, data).
 
     `data` is bytes; the type of a binary message is EIO_BINARY (7). Raises PacketError
     if it is malformed.
@@ -91,11 +92,12 @@ def decode_packet(bytes packet not None):
 
 
 def encode_binary(bytes data not None):
-    """The packet of a binary message, as it is in a polling payload."""
+    """Encode a binary message as a packet of a long-polling payload."""
     return base64_packet(data)
 
 
 cdef bytes join_payload(list packets):
+    """Join packets to a payload."""
     cdef Py_ssize_t size = len(packets) - 1
     cdef bytes packet
     for packet in packets:
@@ -114,6 +116,7 @@ cdef bytes join_payload(list packets):
 
 
 cdef bytes base64_packet(bytes data):
+    """Encode a binary message as a `b` packet."""
     cdef Py_ssize_t n = PyBytes_GET_SIZE(data)
     cdef bytes packet = PyBytes_FromStringAndSize(NULL, 1 + sf_base64_size(n))
     cdef char *out = PyBytes_AS_STRING(packet)
@@ -123,7 +126,7 @@ cdef bytes base64_packet(bytes data):
 
 
 cdef bytes text_frame(bytes head, bytes body):
-    """One WebSocket text frame of a packet given in two pieces."""
+    """Encode a packet, given in two pieces, as one WebSocket text frame."""
     cdef Py_ssize_t h = PyBytes_GET_SIZE(head), b = PyBytes_GET_SIZE(body)
     cdef bytes frame = PyBytes_FromStringAndSize(
         NULL, sf_frame_head_size(h + b) + h + b
@@ -135,7 +138,7 @@ cdef bytes text_frame(bytes head, bytes body):
 
 
 cdef bytes binary_frame(bytes data):
-    """One WebSocket binary frame."""
+    """Encode data as one WebSocket binary frame."""
     cdef Py_ssize_t n = PyBytes_GET_SIZE(data)
     cdef bytes frame = PyBytes_FromStringAndSize(NULL, sf_frame_head_size(n) + n)
     cdef char *out = sf_frame_head(PyBytes_AS_STRING(frame), SF_BINARY, n)

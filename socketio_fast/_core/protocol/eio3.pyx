@@ -5,8 +5,8 @@
     payload =/ *( %x00 digits %xFF packet )     binary; bytes are counted, and a digit
                *( %x01 digits %xFF %x04 data )  is a byte of that value
 
-A binary payload is for clients that can read one, and only where there is something
-binary to send. A binary message over WebSocket begins with its type, a byte: 4.
+A client gets a binary payload only if it can read one and there is a binary message to
+send. Over WebSocket, a binary message begins with a byte of its type: 4.
 """
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
@@ -17,7 +17,7 @@ from socketio_fast.exceptions import PacketError
 
 cdef enum:
     MESSAGE = 4
-    # A length of more digits is larger than any payload.
+    # Digits of a length: with more of them it is larger than any payload.
     MAX_DIGITS = 15
 
 
@@ -44,9 +44,10 @@ cdef Py_ssize_t code_units(bytes text):
 cdef const char *text_end(
     const char *p, const char *end, const char **packet
 ) except NULL:
-    """Where the packet of a text payload at `p` ends, and where it begins.
+    """Find the packet of a text payload whose length begins at `p`.
 
-    Raises PacketError if it is malformed.
+    Returns where the packet ends; `packet[0]` is where it begins. Raises PacketError if
+    it is malformed.
     """
     cdef Py_ssize_t length = 0, count = 0
     cdef const char *start = p
@@ -72,7 +73,10 @@ cdef const char *text_end(
 cdef const char *binary_end(
     const char *p, const char *end, const char **packet, bint *binary
 ) except NULL:
-    """The same of a binary payload; and whether the packet is a binary one."""
+    """Find the packet of a binary payload that begins at `p`; see text_end().
+
+    `binary[0]` is whether it is a binary message.
+    """
     cdef Py_ssize_t length = 0
     cdef const char *start
     if p[0] != 0 and p[0] != 1:
@@ -93,26 +97,27 @@ cdef const char *binary_end(
 
 
 cdef bytes decode_base64_message(const char *p, Py_ssize_t n):
-    """The binary message of a text packet that begins with "b"."""
+    """Decode the binary message of a text packet that begins with "b"."""
     if n < 2 or p[1] != c"4":
         raise PacketError("binary packet of revision 3 that is not a message")
     return decode_base64(p + 2, n - 2)
 
 
 cdef bytes decode_binary_message(bytes data):
-    """The binary message of a packet whose first byte is its type."""
+    """Decode the binary message of a packet whose first byte is its type."""
     if PyBytes_GET_SIZE(data) == 0 or PyBytes_AS_STRING(data)[0] != MESSAGE:
         raise PacketError("binary packet of revision 3 that is not a message")
     return data[1:]
 
 
 cdef bytes base64_message(bytes data):
-    """A binary message as a text packet."""
+    """Encode a binary message as a text packet."""
     return b"b4" + base64_packet(data)[1:]
 
 
 cdef bytes text_payload(bytes head, bytes body, list attachments):
-    """A text packet in two pieces (None: there is none), and binary messages."""
+    """Encode a text payload: a text packet in two pieces, or None, and binary messages.
+    """
     cdef list parts = []
     cdef bytes data
     if head is not None:
@@ -128,7 +133,7 @@ cdef bytes _digits(Py_ssize_t n):
 
 
 cdef bytes binary_payload(bytes head, bytes body, list attachments):
-    """The same as binary."""
+    """Encode a binary payload of the same; see text_payload()."""
     cdef list parts = []
     cdef bytes data
     cdef Py_ssize_t size

@@ -27,16 +27,16 @@ cdef object MAX_ID = 2**53 - 1  # ids are JavaScript numbers for the clients
 
 
 cdef class Encoding:
-    """How packets are read and written. Abstract."""
+    """Decodes and encodes packets. Abstract."""
 
     cdef Packet decode_text(
         self, const char *p, Py_ssize_t n, Py_ssize_t max_attachments
     ):
-        """The packet of a text message; `missing` says what has to follow."""
+        """Decode a text message; `missing` attachments follow the packet."""
         raise NotImplementedError
 
     cdef Packet decode_binary(self, bytes data, Py_ssize_t max_attachments):
-        """The packet of a binary message that is no attachment."""
+        """Decode a binary message that is not an attachment."""
         raise NotImplementedError
 
     cdef int attach(self, Packet packet, bytes data) except -1:
@@ -44,11 +44,11 @@ cdef class Encoding:
         raise NotImplementedError
 
     cdef Outgoing encode(self, int type, str namespace, object data, int64_t id):
-        """A packet to send; `id` is -1 for none."""
+        """Encode a packet; `id` is -1 for none."""
         raise NotImplementedError
 
     cdef Outgoing numbered(self, Outgoing m, str namespace, list data, int64_t id):
-        """The event `m`, of this data, but with an acknowledgement asked for."""
+        """The event `m`, which has this data, with a request for an acknowledgement."""
         raise NotImplementedError
 
 
@@ -171,7 +171,8 @@ cdef class PacketEncoding(Encoding):
         return 0
 
     cdef int _complete(self, Packet packet, object made) except -1:
-        """Take over the data; a list of our own, because arguments are put into it."""
+        """Take the data of a complete packet. A list is copied: arguments are added to
+        it."""
         cdef object data
         try:
             data = made.data
@@ -220,7 +221,8 @@ cdef class PacketEncoding(Encoding):
 
 
 cdef str _shown(object value):
-    """The beginning of a value that a client chose, which may be nested too deep."""
+    """The beginning of the repr() of a value that a client has sent. The repr() may
+    fail, as the value may be nested too deep."""
     try:
         return f"{value!r:.80}"
     except Exception:
@@ -228,16 +230,18 @@ cdef str _shown(object value):
 
 
 def claims_fit(bytes data not None):
-    """Whether MessagePack can have as many items as its arrays and maps claim.
+    """Whether MessagePack data is long enough for the items that its arrays and maps
+    announce.
 
-    Without this, every one of a thousand nested arrays, of five bytes each, gets a list
-    of as many items as there are bytes, before it is known that there are too few.
+    A decoder allocates an array of the announced size before it reads the items. A
+    thousand nested arrays, of five bytes each, would each allocate as many items as the
+    data has bytes.
     """
     cdef const unsigned char *p = <const unsigned char *> PyBytes_AS_STRING(data)
     cdef int64_t n = PyBytes_GET_SIZE(data), i = 0, awaited = 1, size
     cdef int kind, width
     while awaited > 0:
-        # Each takes a byte at least.
+        # Each item takes at least one byte.
         if awaited > n - i:
             return False
         kind = p[i]

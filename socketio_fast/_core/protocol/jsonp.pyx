@@ -1,4 +1,4 @@
-"""Payloads of HTTP long-polling by JSONP: a script that comes, a form that is posted.
+"""Payloads of HTTP long-polling by JSONP: scripts to the client, forms from it.
 
 A response is `___eio[index]("payload");`. A POST has the payload in its field `d`,
 with newlines as `\\n` and `\\n` as `\\\\n`: browsers change newlines in forms.
@@ -10,7 +10,7 @@ import orjson
 
 from socketio_fast.exceptions import PacketError
 
-# What is valid in JSON but not in every JavaScript, and what ends a script element.
+# Text that is valid in JSON but not in every JavaScript; the end of a script element.
 cdef tuple ESCAPES = (
     ("\u2028".encode(), b"\\u2028"),
     ("\u2029".encode(), b"\\u2029"),
@@ -21,14 +21,14 @@ cdef object _newlines = re.compile(r"(\\)?\\n").sub
 
 
 cdef bytes script_head(str index):
-    """What a script begins with; `index` is what the client gave, of which digits are
-    kept."""
+    """The beginning of a script. Of `index`, which the client chose, only digits are
+    used."""
     digits = "".join([c for c in index if c in "0123456789"])
     return b"___eio[" + digits.encode() + b"]("
 
 
 cdef bytes script(bytes head, bytes payload):
-    """The script that calls the client with a payload, text in UTF-8."""
+    """A script that passes a payload, text in UTF-8, to the client's function."""
     cdef bytes text = orjson.dumps(payload.decode())
     for plain, escaped in ESCAPES:
         text = text.replace(plain, escaped)
@@ -40,7 +40,7 @@ def _unescape(match):
 
 
 cdef bytes form_payload(bytes form):
-    """The payload in a form. Raises PacketError if there is none."""
+    """Decode the payload in a form; raises PacketError if the form has none."""
     try:
         fields = parse_qs(form.decode(), errors="strict", max_num_fields=8)
         return _newlines(_unescape, fields["d"][0]).encode()

@@ -1,7 +1,7 @@
-"""Outgoing: one encoded message, whoever gets it, by whatever transport.
+"""Outgoing: one encoded message for any number of clients, on any transport.
 
-Server frames are unmasked, so one rendering is valid for every recipient: N recipients
-cost one serialisation, one framing, and N references.
+A server does not mask its frames, so all clients get the same bytes: N recipients cost
+one serialisation, one framing, and N references.
 """
 import cython
 from cpython.bytes cimport (
@@ -20,10 +20,10 @@ from socketio_fast._core.protocol.json_text cimport write_json
 @cython.no_gc  # bytes and str alone, and what holds them
 @cython.freelist(64)
 cdef class Outgoing:
-    """A text packet, binary messages, or one followed by the others.
+    """A text packet, binary messages, or a text packet followed by binary messages.
 
-    `plain`: permessage-deflate and HTTP compression are kept away from it.
-    `droppable`: an event for which nobody waits; see `outflow`.
+    `plain`: it is never compressed, neither by permessage-deflate nor by HTTP.
+    `droppable`: an event without an acknowledgement; see `outflow`.
     """
 
     cdef bytes frames(self):
@@ -42,7 +42,7 @@ cdef class Outgoing:
         return self._frames
 
     cdef bytes packets(self):
-        """The packets of a polling payload, joined already."""
+        """The packets of a long-polling payload, joined."""
         cdef list parts
         if self._packets is None:
             parts = []
@@ -58,7 +58,7 @@ cdef class Outgoing:
         return self.rendering(MESSAGES)
 
     cdef object rendering(self, int kind):
-        """What some clients get, of a `Rendering`: bytes, or messages."""
+        """What some clients get, by a `Rendering`: bytes, or a list of messages."""
         cdef object made = self.rendered(kind)
         if made is None:
             made = self._render(kind)
@@ -66,11 +66,11 @@ cdef class Outgoing:
         return made
 
     cdef object rendered(self, int kind):
-        """A rendering that has been made; None if it has not."""
+        """A rendering that was made before; None: it was not."""
         return None if self._renderings is None else self._renderings.get(kind)
 
     cdef int keep(self, int kind, object rendering) except -1:
-        """The rendering is for others too."""
+        """Keep a rendering for other clients."""
         if self._renderings is None:
             self._renderings = {}
         self._renderings[kind] = rendering
@@ -109,7 +109,7 @@ cdef class Outgoing:
         return [part.decode() for part in parts]
 
     cdef Py_ssize_t size(self) except -1:
-        """Bytes of what is sent, but for frame heads."""
+        """The size in bytes, without the heads of frames."""
         cdef Py_ssize_t n = 0
         cdef bytes data
         if self.head is not None:
@@ -120,14 +120,14 @@ cdef class Outgoing:
         return n
 
     cdef Py_ssize_t count(self) except -1:
-        """How many packets, or frames, it is."""
+        """How many packets, or frames, it has."""
         cdef Py_ssize_t attachments = (
             0 if self.attachments is None else len(self.attachments)
         )
         return attachments + (self.head is not None)
 
     cdef list apart(self):
-        """Its packets, each as a message of its own."""
+        """Split it into messages of one packet each."""
         cdef list parts = []
         cdef Outgoing part
         if self.head is not None:
@@ -143,7 +143,7 @@ cdef class Outgoing:
 
     @property
     def compress(self):
-        """Whether it may be compressed on its way to those who ask for that."""
+        """Whether it may be compressed for clients that have negotiated compression."""
         return not self.plain
 
     @compress.setter
@@ -157,7 +157,7 @@ cdef Outgoing event(str namespace, list data, int64_t id):
 
 
 cdef Outgoing packet(int type, str namespace, object data, int64_t id):
-    """A Socket.IO packet, encoded now."""
+    """A Socket.IO packet; `id` is -1 for none."""
     cdef Outgoing m = Outgoing.__new__(Outgoing)
     cdef Attachments attachments
     if data is None:
@@ -174,7 +174,7 @@ cdef Outgoing packet(int type, str namespace, object data, int64_t id):
 cdef Outgoing assembled(
     int type, str namespace, int64_t id, bytes body, Attachments attachments
 ):
-    """A Socket.IO packet whose JSON is there."""
+    """A Socket.IO packet whose JSON is encoded already."""
     cdef Outgoing m = Outgoing.__new__(Outgoing)
     m.head = sio.head(type, namespace, id, attachments.count)
     m.body = body
@@ -183,7 +183,7 @@ cdef Outgoing assembled(
 
 
 cdef Outgoing numbered(Outgoing m, str namespace, int64_t id):
-    """The EVENT `m` with an acknowledgement asked for; they share the JSON."""
+    """A copy of the EVENT `m` that asks for an acknowledgement. They share the JSON."""
     cdef Outgoing own = unrendered(m)
     own.head = sio.head(
         sio.SIO_EVENT, namespace, id,
@@ -194,7 +194,7 @@ cdef Outgoing numbered(Outgoing m, str namespace, int64_t id):
 
 
 cdef Outgoing unrendered(Outgoing m):
-    """The same message, which has not been rendered; they share the text and data."""
+    """A copy of a message without its renderings. They share text and attachments."""
     cdef Outgoing own = Outgoing.__new__(Outgoing)
     own.head = m.head
     own.body = m.body
@@ -206,7 +206,7 @@ cdef Outgoing unrendered(Outgoing m):
 
 
 cdef Outgoing with_last(Outgoing m, bytes text):
-    """The EVENT `m` with one more argument, a string that needs no escapes."""
+    """A copy of the EVENT `m` with one more argument, a string without escapes."""
     cdef Outgoing own = unrendered(m)
     cdef Py_ssize_t n = PyBytes_GET_SIZE(m.body) - 1, added = PyBytes_GET_SIZE(text)
     cdef bytes body = PyBytes_FromStringAndSize(NULL, n + added + 4)
