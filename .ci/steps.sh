@@ -22,7 +22,7 @@ step_lint() {
 step_types() {
     mypy
     local modules
-    modules=$(cd socketio_fast/_core && ls -- */*.pyi | sed 's/\.pyi$//; s|/|.|; s/^/socketio_fast._core./')
+    modules=$(cd socketio_fast/_core && ls -- *.pyi */*.pyi | sed 's/\.pyi$//; s|/|.|; s/^/socketio_fast._core./')
     # From elsewhere, so that the installed package is the one that is looked at.
     # shellcheck disable=SC2086
     (cd "$WORK" && python -m mypy.stubtest --mypy-config-file "$ROOT/pyproject.toml" \
