@@ -47,16 +47,16 @@ for part in browser compat conformance docs integration interop leaks managers m
     eval "step_$part() { pytest -q ${WORKERS[*]} tests/$part; }"
 done
 
-# Each Python in a process of its own: these tests wait, and must not wait for long.
+# Each Python in two processes of its own: these tests wait, and must not wait for long.
 step_prompt() {
     local version failed=0
     declare -A running
-    pytest -q -m prompt >"$WORK/log/prompt-main" 2>&1 &
+    pytest -q -n 2 --dist loadfile -m prompt >"$WORK/log/prompt-main" 2>&1 &
     running[main]=$!
     for version in $(extreme oldest) $(extreme newest); do
         # `.ci/run prompt` does not build for other Pythons.
         [ -x "$WORK/python$version/bin/pytest" ] || continue
-        tests_on "$version" -m prompt "${REAL[@]}" >"$WORK/log/prompt-$version" 2>&1 &
+        tests_on "$version" -n 2 --dist loadfile -m prompt "${REAL[@]}" >"$WORK/log/prompt-$version" 2>&1 &
         running[$version]=$!
     done
     for version in "${!running[@]}"; do
@@ -69,15 +69,24 @@ step_prompt() {
 
 step_alone() { pytest -q -m alone; }
 
+# What benchmarks compare with, in an environment of its own: what its requirements pin is
+# not for the other steps.
+step_rivals() {
+    local wanted
+    wanted=$(cat benchmarks/requirements.txt "$WORK/dist/made")
+    if fresh "$WORK/benchmarks/made" "$wanted"; then return; fi
+    "$(main_python)" -m venv --clear "$WORK/benchmarks"
+    "$WORK/benchmarks/bin/pip" install -q -r benchmarks/requirements.txt \
+        pydantic pytest pytest-benchmark "$WORK"/dist/*.whl
+    made "$WORK/benchmarks/made" "$wanted"
+}
+
 step_benchmarks() {
     if (($(nproc) < 2)); then
         echo "one core: the benchmark's guard is not tried"
         return
     fi
-    # What the requirements pin is not for the other steps.
-    "$(main_python)" -m venv --clear "$WORK/benchmarks"
-    "$WORK/benchmarks/bin/pip" install -q -r benchmarks/requirements.txt \
-        pydantic pytest pytest-benchmark "$WORK"/dist/*.whl
+    step_rivals
     "$WORK/benchmarks/bin/python" benchmarks/run.py --quick --check
     env -u PYTEST_ADDOPTS "$WORK/benchmarks/bin/pytest" -q benchmarks/micro --benchmark-disable
 }

@@ -1,4 +1,4 @@
-"""The tests of a compiled module are found by its name, and no file of tests is long."""
+"""A compiled module's tests are found by its name, and no file of tests is long."""
 
 from __future__ import annotations
 
