@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -100,28 +101,38 @@ def node(serve: Any) -> Callable[[Any], Awaitable[Any]]:
     return start
 
 
+@pytest.fixture(scope="module")
+def their_servers() -> Iterator[Callable[[str, str], str]]:
+    """The port of python-socketio's server with this manager, started once."""
+    running: dict[tuple[str, str], tuple[subprocess.Popen[str], str]] = {}
+
+    def port(*arguments: str) -> str:
+        if arguments not in running:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "managers.python_socketio_server", *arguments],
+                env={**os.environ, "PYTHONPATH": str(TESTS)},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            assert process.stdout is not None
+            running[arguments] = process, process.stdout.readline().strip()
+        return running[arguments][1]
+
+    yield port
+    for process, _ in running.values():
+        process.kill()
+        process.communicate()
+
+
 @pytest.fixture
-async def their_node() -> AsyncIterator[Callable[[str, str], Awaitable[str]]]:
+def their_node(
+    their_servers: Callable[[str, str], str],
+) -> Callable[[str, str], Awaitable[str]]:
     """A factory: ``url = await their_node("AsyncRedisManager", broker.url)``."""
-    processes: list[asyncio.subprocess.Process] = []
 
     async def start(manager: str, url: str) -> str:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "managers.python_socketio_server",
-            manager,
-            url,
-            env={**os.environ, "PYTHONPATH": str(TESTS)},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        processes.append(process)
-        assert process.stdout is not None
-        port = int(await within(process.stdout.readline()))
-        return f"http://127.0.0.1:{port}"
+        port = await within(asyncio.to_thread(their_servers, manager, url))
+        return f"http://127.0.0.1:{int(port)}"
 
-    yield start
-    for process in processes:
-        process.kill()
-        await process.wait()
+    return start
