@@ -19,56 +19,70 @@ from support.processes import TIMEOUT, environment, python
 from support.wsgi_hosts import gunicorn
 
 TESTS = Path(__file__).parents[1]
+PROGRAM = "support.flask_socketio_program:app"
 
 
 async def get(url: str, session: Any = requests) -> Any:
     return await asyncio.to_thread(session.get, url, timeout=WAIT)
 
 
-async def test_a_program_of_flask_socketio(js: Any) -> None:
-    with gunicorn("support.flask_socketio_program:app", TESTS) as url:
-        with requests.Session() as session:
-            await get(f"{url}/login/ada", session)
-            cookie = "; ".join(f"{c.name}={c.value}" for c in session.cookies)
-        client = await js(SimpleNamespace(url=url), extraHeaders={"Cookie": cookie})
-        await client.connect(auth={"a": 1})
-        assert await client.expect("welcome") == [["ada", {"a": 1}]]
-        data = [1, {"b": b"\x00"}]
-        assert await client.emit_with_ack("count", data) == [data, 1, True]
-        assert await client.emit_with_ack("count", 2) == [2, 2, True]
-        assert await client.expect("counted") == [data]
-        assert await client.expect("counted") == [2]
-        await client.emit("json", {"x": 1})
-        assert await client.expect("json") == [{"x": 1}]
-        asked = asyncio.ensure_future(client.emit_with_ack("ask"))
-        assert await client.expect_and_answer("question", 21) == [20]
-        assert await asked == [21]
-        assert await client.emit_with_ack("fail") == ["failed"]
-        chat = await client.connect("/chat")
-        assert await chat.emit_with_ack("say", "hello") == ["said"]
-        assert await chat.expect("said") == ["hello"]
-        await client.emit("leave")
-        assert await client.disconnected() == "io server disconnect"
-        await chat.disconnect()
-        gone = (await get(f"{url}/gone/2")).json()
-        assert gone == [[2, "server disconnect"], ["chat", "client disconnect"]]
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with gunicorn(PROGRAM, TESTS) as url:
+        yield url
 
 
-async def test_a_client_that_flask_socketio_refuses(js: Any) -> None:
-    with gunicorn("support.flask_socketio_program:app", TESTS) as url:
-        client = await js(SimpleNamespace(url=url))
-        with pytest.raises(Refused, match="not you"):
-            await client.connect(auth={"refuse": True})
+async def test_a_program_of_flask_socketio(js: Any, url: str) -> None:
+    with requests.Session() as session:
+        await get(f"{url}/login/ada", session)
+        cookie = "; ".join(f"{c.name}={c.value}" for c in session.cookies)
+    client = await js(SimpleNamespace(url=url), extraHeaders={"Cookie": cookie})
+    await client.connect(auth={"a": 1})
+    assert await client.expect("welcome") == [["ada", {"a": 1}]]
+    data = [1, {"b": b"\x00"}]
+    assert await client.emit_with_ack("count", data) == [data, 1, True]
+    assert await client.emit_with_ack("count", 2) == [2, 2, True]
+    assert await client.expect("counted") == [data]
+    assert await client.expect("counted") == [2]
+    await client.emit("json", {"x": 1})
+    assert await client.expect("json") == [{"x": 1}]
+    asked = asyncio.ensure_future(client.emit_with_ack("ask"))
+    assert await client.expect_and_answer("question", 21) == [20]
+    assert await asked == [21]
+    assert await client.emit_with_ack("fail") == ["failed"]
+    chat = await client.connect("/chat")
+    assert await chat.emit_with_ack("say", "hello") == ["said"]
+    assert await chat.expect("said") == ["hello"]
+    await client.emit("leave")
+    assert await client.disconnected() == "io server disconnect"
+    await chat.disconnect()
+    gone = (await get(f"{url}/gone/2")).json()
+    assert gone == [[2, "server disconnect"], ["chat", "client disconnect"]]
 
 
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[Redis]:
+async def test_a_client_that_flask_socketio_refuses(js: Any, url: str) -> None:
+    client = await js(SimpleNamespace(url=url))
+    with pytest.raises(Refused, match="not you"):
+        await client.connect(auth={"refuse": True})
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
     if Redis.PROGRAM is None:
         pytest.skip("redis-server is not installed")
-    broker = Redis(tmp_path)
+    broker = Redis(tmp_path_factory.mktemp("redis"))
     broker.start()
     yield broker
     broker.stop()
+
+
+@pytest.fixture(scope="module")
+def pair(redis: Redis) -> Iterator[list[str]]:
+    """Two processes that share a queue."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MESSAGE_QUEUE", redis.url)
+        with gunicorn(PROGRAM, TESTS) as one, gunicorn(PROGRAM, TESTS) as other:
+            yield [one, other]
 
 
 PUBLISHER = """
@@ -79,34 +93,31 @@ SocketIO(message_queue=sys.argv[1]).emit("counted", "from outside", to="room")
 
 
 async def test_a_message_queue_joins_processes(
-    js: Any, redis: Redis, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    js: Any, redis: Redis, pair: list[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("MESSAGE_QUEUE", redis.url)
-    program = "support.flask_socketio_program:app"
-    with gunicorn(program, TESTS) as url, gunicorn(program, TESTS) as other:
-        clients = []
-        for place in (url, other):
-            client = await js(SimpleNamespace(url=place))
-            await client.connect()
-            await client.expect("welcome")
-            await client.emit_with_ack("count", place)
-            clients.append(client)
-        # The first is told of itself and of the second, by way of Redis.
-        assert await clients[0].expect("counted") == [url]
-        assert await clients[0].expect("counted") == [other]
-        (tmp_path / "publisher.py").write_text(PUBLISHER)
-        await asyncio.to_thread(
-            subprocess.run,
-            [sys.executable, "-m", "socketio_fast.alias", "publisher.py", redis.url],
-            cwd=tmp_path,
-            env=environment(),
-            check=True,
-            timeout=TIMEOUT,
-        )
-        for client in clients:
-            while (event := await client["/"].next_event()).args != ["from outside"]:
-                assert event.name in ("counted", "others")
-            assert event.name == "counted"
+    clients = []
+    for place in pair:
+        client = await js(SimpleNamespace(url=place))
+        await client.connect()
+        await client.expect("welcome")
+        await client.emit_with_ack("count", place)
+        clients.append(client)
+    # The first is told of itself and of the second, by way of Redis.
+    assert await clients[0].expect("counted") == [pair[0]]
+    assert await clients[0].expect("counted") == [pair[1]]
+    (tmp_path / "publisher.py").write_text(PUBLISHER)
+    await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "socketio_fast.alias", "publisher.py", redis.url],
+        cwd=tmp_path,
+        env=environment(),
+        check=True,
+        timeout=TIMEOUT,
+    )
+    for client in clients:
+        while (event := await client["/"].next_event()).args != ["from outside"]:
+            assert event.name in ("counted", "others")
+        assert event.name == "counted"
 
 
 TEST_CLIENT = r"""
