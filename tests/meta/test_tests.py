@@ -1,4 +1,4 @@
-"""A compiled module's tests are found by its name, and no file of tests is long."""
+"""A compiled module's tests are found by its name; no file of tests is long."""
 
 from __future__ import annotations
 
@@ -6,30 +6,55 @@ from pathlib import Path
 
 import pytest
 
-from meta.test_layers import ROOMS
+from meta.test_layers import MODULES
 
 TESTS = Path(__file__).parents[1]
 LINES = 700
 
-#: Modules that need others around them: where they are tested.
+#: Modules that have no file of their own: where they are tested.
 ELSEWHERE = {
-    "exchange": "integration/test_polling.py",
-    "foreign": "unit/test_flow_control.py",
-    "listeners": "unit/test_socket_listeners.py",
-    "send_queue": "integration/test_slow_consumers.py",
-    "writer": "unit/test_http1.py",
+    "protocol.attachments": "unit/test_sio.py",
+    "protocol.json_text": "unit/test_sio.py",
+    "engine.contracts": "meta/test_layers.py",
+    "engine.engine": "unit/test_session.py",
+    "engine.heartbeat": "unit/test_session.py",
+    "engine.ids": "unit/test_session.py",
+    "engine.listeners": "unit/test_socket_listeners.py",
+    "engine.message_transport": "unit/test_websocket.py",
+    "engine.outflow": "integration/test_slow_consumers.py",
+    "engine.session_api": "unit/test_session.py",
+    "engine.writer": "unit/test_http1.py",
+    "socketio.connection_handler": "unit/test_peer.py",
+    "socketio.contracts": "meta/test_layers.py",
+    "socketio.handlers": "unit/test_base_server.py",
+    "socketio.hub": "unit/test_peer.py",
+    "socketio.outcomes": "unit/test_messaging.py",
+    "http.compression": "integration/test_polling_http.py",
+    "http.cors": "unit/test_admission.py",
+    "http.endpoint": "unit/test_http1.py",
+    "http.exchange": "integration/test_polling.py",
+    "http.foreign": "unit/test_inflow.py",
+    "http.http1_exchange": "unit/test_http1.py",
+    "http.request": "unit/test_admission.py",
+    "http.request_parser": "unit/test_http1.py",
+    "http.response": "unit/test_http1.py",
+    "http.websocket_handshake": "unit/test_admission.py",
 }
 
 
-@pytest.mark.parametrize("module", ROOMS)
+def file_of(module: str) -> str:
+    return f"unit/test_{module.split('.')[1]}.py"
+
+
+@pytest.mark.parametrize("module", MODULES)
 def test_a_compiled_module_has_its_tests(module: str) -> None:
-    assert (TESTS / ELSEWHERE.get(module, f"unit/test_{module}.py")).is_file()
+    assert (TESTS / ELSEWHERE.get(module, file_of(module))).is_file()
 
 
 def test_what_is_tested_elsewhere_is_there_and_not_here_too() -> None:
     for module in ELSEWHERE:
-        assert module in ROOMS
-        assert not (TESTS / f"unit/test_{module}.py").exists(), module
+        assert module in MODULES
+        assert not (TESTS / file_of(module)).exists(), module
 
 
 def test_no_file_is_long() -> None:

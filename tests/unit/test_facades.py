@@ -14,7 +14,7 @@ from socketio_fast import admin, engineio, testing
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.pubsub import AsyncPubSubManager
 from socketio_fast.managers.sync import Manager, PubSubManager
-from socketio_fast.sockets import blocking, namespace, operators
+from socketio_fast.sockets import adapter, blocking, broadcast, namespace
 from socketio_fast.sockets import socket as sockets
 from socketio_fast.threads import methods
 
@@ -27,10 +27,10 @@ PAIRS = {
     admin.InstrumentedServer: admin.InstrumentedAsyncServer,
     testing.SyncClient: testing.Client,
     testing.SyncClock: testing.Clock,
-    blocking.Adapter: namespace.Adapter,
-    blocking.BroadcastOperator: operators.BroadcastOperator,
+    blocking.Adapter: adapter.Adapter,
+    blocking.BroadcastOperator: broadcast.BroadcastOperator,
     blocking.ParentNamespace: namespace.ParentNamespace,
-    blocking.RemoteSocket: operators.RemoteSocket,
+    blocking.RemoteSocket: broadcast.RemoteSocket,
     blocking.Socket: sockets.Socket,
     blocking.SocketEmitter: sockets.SocketEmitter,
     blocking.SocketNamespace: namespace.SocketNamespace,

@@ -56,12 +56,7 @@ from socketio_fast._core.engine.request_hooks cimport RequestHooks
 from socketio_fast._core.engine.outflow cimport Outflow, count_dropped
 from socketio_fast._core.engine.session_api cimport SessionApi
 from socketio_fast._core.engine.upgrade cimport Upgrade
-from socketio_fast._core.protocol.eio cimport (
-    EIO_CLOSE,
-    EIO_MESSAGE,
-    EIO_PING,
-    EIO_PONG,
-)
+from socketio_fast._core.protocol.eio cimport EIO_CLOSE, EIO_MESSAGE, EIO_PING, EIO_PONG
 from socketio_fast._core.protocol.outgoing cimport Outgoing
 
 from socketio_fast.exceptions import LimitError, ProtocolError

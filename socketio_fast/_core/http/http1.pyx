@@ -38,18 +38,13 @@ from socketio_fast._core.http.websocket_handshake cimport (
     begin_handshake,
     switch_protocols,
 )
-from socketio_fast._core.protocol.wire cimport (
-    SF_DECLINED,
-    sf_request,
-    sf_scan_request,
-)
+from socketio_fast._core.protocol.wire cimport SF_DECLINED, sf_request, sf_scan_request
 
 from socketio_fast._core.http.admission import consider
 
 cdef enum:
     MAX_PIPELINED = 16      # requests without a response on one connection
-
-cdef enum:
+    # Deadlines.
     D_READ      # the client must send a request, or the rest of one
     D_WRITE     # it must read something of what was written
 

@@ -14,12 +14,7 @@ from socketio_fast._core.engine.contracts cimport (
     SessionBase as Session,
 )
 from socketio_fast._core.engine.writer cimport Writer
-from socketio_fast._core.http.admission cimport (
-    Admission,
-    admit,
-    hooked,
-    tell_refusal,
-)
+from socketio_fast._core.http.admission cimport Admission, admit, hooked, tell_refusal
 from socketio_fast._core.http.endpoint cimport Endpoint
 from socketio_fast._core.http.exchange cimport Exchange
 from socketio_fast._core.http.polling cimport Polling

@@ -22,12 +22,7 @@ from socketio_fast._core.engine.runner cimport Runner, handles_in
 from socketio_fast._core.engine.contracts cimport OPEN, SessionBase as Session
 from socketio_fast._core.protocol.outgoing cimport Outgoing
 from socketio_fast._core.protocol.sio cimport SIO_ACK, SIO_EVENT, Packet
-from socketio_fast._core.socketio.acks cimport (
-    AckCollector,
-    PendingAcks,
-    Reply,
-    give_up,
-)
+from socketio_fast._core.socketio.acks cimport AckCollector, PendingAcks, Reply, give_up
 from socketio_fast._core.socketio.contracts cimport PeerBase
 from socketio_fast._core.socketio.hub cimport Hub
 from socketio_fast._core.socketio.outcomes cimport (

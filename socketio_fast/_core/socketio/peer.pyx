@@ -26,15 +26,8 @@ from socketio_fast._core.engine.listeners cimport Listeners
 from socketio_fast._core.engine.observer cimport Observer
 from socketio_fast._core.engine.runner cimport Outcome, Runner
 from socketio_fast._core.engine.contracts cimport REVISION_3, SessionBase as Session
-from socketio_fast._core.protocol.sio cimport (
-    SIO_CONNECT,
-    SIO_DISCONNECT,
-    Packet,
-)
-from socketio_fast._core.socketio.contracts cimport (
-    ConnectionState,
-    NamespaceListener,
-)
+from socketio_fast._core.protocol.sio cimport SIO_CONNECT, SIO_DISCONNECT, Packet
+from socketio_fast._core.socketio.contracts cimport ConnectionState, NamespaceListener
 from socketio_fast._core.socketio.hub cimport Hub, Namespace
 from socketio_fast._core.socketio.messaging cimport (
     CONNECTED,

@@ -23,11 +23,7 @@ from socketio_fast._core.engine.observer cimport Observer
 from socketio_fast._core.protocol.outgoing cimport Outgoing
 from socketio_fast._core.socketio.contracts cimport Membership, PeerBase
 from socketio_fast._core.socketio.hub cimport Hub, Namespace
-from socketio_fast._core.socketio.messaging cimport (
-    CONNECTED,
-    CONNECTING,
-    DISCONNECTED,
-)
+from socketio_fast._core.socketio.messaging cimport CONNECTED, CONNECTING, DISCONNECTED
 from socketio_fast._core.socketio.peer cimport Peer
 from socketio_fast._core.socketio.recovery cimport ClientState
 from socketio_fast._core.engine.contracts cimport EngineBase as Engine

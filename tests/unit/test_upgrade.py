@@ -143,7 +143,7 @@ def slow_pass() -> None:
 
 def test_a_slow_pass_does_not_repeat_a_deadline_for_ever() -> None:
     """In a process of its own: what loops in compiled code is ended from outside."""
-    program = "from unit.test_session_upgrade import slow_pass; slow_pass()"
+    program = "from unit.test_upgrade import slow_pass; slow_pass()"
     done = python("-c", program, cwd=Path(__file__).parents[1], timeout=20)
     assert (done.returncode, done.stderr) == (0, "")
 
