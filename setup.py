@@ -2,8 +2,8 @@
 
 Environment variables choose a variant: SOCKETIO_FAST_TRACE (line tracing, for coverage
 of the .pyx; sources stay in place), SOCKETIO_FAST_SANITIZE (ASan and UBSan),
-SOCKETIO_FAST_DEBUG (no optimisation, assertions), SOCKETIO_FAST_ANNOTATE (Cython's
-HTML beside the generated C).
+SOCKETIO_FAST_DEBUG (no optimisation, assertions, lines of the .pyx for debuggers),
+SOCKETIO_FAST_ANNOTATE (Cython's HTML beside the generated C).
 """
 
 import os
@@ -141,6 +141,8 @@ setup(
             "linetrace": TRACE,
         },
         annotate=flag("ANNOTATE"),
+        # Debuggers and sanitizers then name lines of the .pyx.
+        emit_linenums=DEBUG and not TRACE,
         nthreads=os.cpu_count() or 1,
         # Coverage wants the generated C beside the .pyx.
         build_dir=None if TRACE else "build/cython",

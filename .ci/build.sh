@@ -100,18 +100,18 @@ step_wheel() {
 }
 
 # Everything but the package, from the lists in pyproject.toml.
-requirements() { # EXTRA...
+requirements() { # GROUP...
     "$(main_python)" - "$@" <<'PYTHON'
 import sys, tomllib
 with open("pyproject.toml", "rb") as file:
     project = tomllib.load(file)
 print(*project["build-system"]["requires"], *project["project"]["dependencies"], sep="\n")
-for extra in sys.argv[1:]:
-    print(*project["project"]["optional-dependencies"][extra], sep="\n")
+for group in sys.argv[1:]:
+    print(*project["dependency-groups"][group], sep="\n")
 PYTHON
 }
 
-# environment DIRECTORY PYTHON EXTRA...
+# environment DIRECTORY PYTHON GROUP...
 environment() {
     local directory=$1 python=$2 wanted
     wanted=$(requirements "${@:3}")
@@ -132,8 +132,8 @@ step_venv() {
     "$WORK/venv/bin/pip" install -q 'coverage>=7.6'
 }
 
-# The wheel, with its extras as a user asks for them.
+# The wheel, with extras as a user asks for them.
 step_install() {
     "$WORK/venv/bin/pip" uninstall -qy socketio-fast
-    "$WORK/venv/bin/pip" install -q "$(echo "$WORK"/dist/*.whl)[test,lint]"
+    "$WORK/venv/bin/pip" install -q "$(echo "$WORK"/dist/*.whl)[redis,uvicorn]"
 }

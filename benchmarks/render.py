@@ -520,7 +520,7 @@ for compression zlib's headers. A server whose toolchain (`npm`, `cargo`, `go`) 
 missing or fails is skipped by name.
 
 ```
-pip install -e .[test] -r benchmarks/requirements.txt
+pip install -e . -r tests/requirements.txt -r benchmarks/requirements.txt
 python benchmarks/run.py            # everything; rewrites this page
 python benchmarks/run.py --quick    # a look, in two minutes
 python benchmarks/run.py --only echo,broadcast-500 --rounds 9

@@ -17,9 +17,10 @@ except ImportError as error:
     if error.name != "socketio_fast._core.engine.session":
         raise
     sys.exit(
-        f"{error.path} is not compiled for this Python: run `pip install '.[test]'` "
-        "and then `pytest`, which tests what is installed; `python -m pytest` tests "
-        "the checkout, after `python setup.py build_ext --inplace`"
+        f"{error.path} is not compiled for this Python: run "
+        "`pip install . -r tests/requirements.txt` and then `pytest`, which tests what "
+        "is installed; `python -m pytest` tests the checkout, after "
+        "`python setup.py build_ext --inplace`"
     )
 
 # Before a test imports them: what they assert is told as tests' own assertions are.

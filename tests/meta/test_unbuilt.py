@@ -35,4 +35,4 @@ def test_pytest_says_how_to_build(tmp_path: Path) -> None:
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
     assert line.startswith(str(tmp_path))
-    assert "pip install '.[test]'" in line
+    assert "pip install . -r tests/requirements.txt" in line
