@@ -45,7 +45,7 @@ debian() {
     as_root rm -rf "$root"
     quietly "debootstrap-$1" as_root env PATH="$PATH:/usr/sbin" \
         debootstrap --variant=minbase --include="$packages" "$1" "$root"
-    as_root cp -L /etc/resolv.conf "$root/etc/"
+    as_root cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
     as_root cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
     echo "$packages" | as_root tee "$root/made" >/dev/null
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -202,5 +203,5 @@ def cases(module: dict[str, Any]) -> list[str]:
     return [
         name
         for name, value in module.items()
-        if name.startswith("test_") and asyncio.iscoroutinefunction(value)
+        if name.startswith("test_") and inspect.iscoroutinefunction(value)
     ]
