@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from integration.raw import request, upgrade_request
+from support.raw import request, upgrade_request
+from support.sansio import Server
 
 from socketio_fast._core.engine.request_hooks import HookRefusal, RequestHooks
 from socketio_fast._core.http.endpoint import OtherServer
 from socketio_fast.engineio import AsyncServer
-from unit.sansio import Server
 
 POLL = "/engine.io/?EIO=4&transport=polling"
 WEBSOCKET = "/engine.io/?EIO=4&transport=websocket"
