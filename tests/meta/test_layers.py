@@ -98,27 +98,40 @@ def test_every_module_has_its_declarations(module: str) -> None:
     assert path_of(module, ".pxd").exists()
 
 
-def imported_by_python() -> set[str]:
-    """The modules of the core that Python modules of the package import."""
+def imported_from(folder: str) -> set[str]:
+    """The modules of the core that the Python modules of a folder import."""
     return {
         name
-        for path in (ROOT / "socketio_fast").rglob("*.py")
+        for path in (ROOT / folder).rglob("*.py")
+        if "node_modules" not in path.parts
         for name in needs(path)
         if name in MODULES
     }
 
 
-def test_what_python_imports_has_a_stub() -> None:
-    """And what a stub imports has one: a type checker reads no `.pyx`."""
-    todo = imported_by_python()
-    assert {full(m) for m in ("engine.engine", "session", "peer", "http1")} <= todo
-    stubs: set[str] = set()
+def with_stubs(modules: set[str]) -> set[str]:
+    """These modules, and those that their stubs import."""
+    todo, stubs = set(modules), set[str]()
     while todo:
         module = todo.pop()
         stub = path_of(module, ".pyi")
         assert stub.exists(), f"{module} has no stub"
         stubs.add(module)
         todo |= needs(stub) & set(MODULES) - stubs
+    return stubs
+
+
+def test_what_python_imports_has_a_stub() -> None:
+    """And what a stub imports has one: a type checker reads no `.pyx`."""
+    imported = imported_from("socketio_fast")
+    assert {full(m) for m in ("engine.engine", "session", "peer", "http1")} <= imported
+    with_stubs(imported)
+
+
+def test_nothing_else_has_a_stub() -> None:
+    stubs = {module_of(path) for path in CORE.glob("*/*.pyi")}
+    used = with_stubs(imported_from("socketio_fast"))
+    assert stubs <= used | imported_from("tests")
 
 
 def test_the_table_of_layers_has_every_module_once() -> None:

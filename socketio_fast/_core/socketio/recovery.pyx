@@ -1,19 +1,21 @@
-"""Connection state recovery: a client that was cut off goes on where it was.
+"""Connection state recovery: a client that lost its connection continues where it was.
 
-A `Backlog` has the events that were sent in one namespace, numbered, and the state of
-the clients in it. Each event carries an *offset*, its number, as its last argument; a
-client that comes back names the last one it has, and its *pid*, a secret that it was
-given when it connected. It gets back its sid, rooms and data, and what it has missed.
+A `Backlog` keeps the events that were sent in one namespace, numbered, and the state of
+its clients. Each event carries its number, the *offset*, as its last argument. A client
+that reconnects names the last offset it has got and its *pid*, a secret that it got
+when it first connected. It gets back its sid, rooms and data, and the events that it
+missed. (Socket.IO protocol, revision 5: `pid` and `offset` in `auth` of CONNECT.)
 
-Rule 1: what is replayed was for this client when it was sent: it was in the room then,
-    and is not among those to be skipped.
-Rule 2: a client that has missed something which is not kept any more is not recovered.
-Rule 3: there is one peer at most for a pid. Who comes back before its old connection
-    was found to be dead ends that.
+Rule 1: a client gets the events that were sent to it: it was in the room at that time,
+    and was not skipped.
+Rule 2: a client that missed an event which is no longer kept is not recovered.
+Rule 3: a pid has one peer at most. A client that reconnects before its old connection
+    was found dead ends the old connection.
 
-What is kept is bounded. Packets go by age when nobody can miss them: a client that is
-away less than `duration` was alive a heartbeat before. If they go earlier, since there
-are too many, those who have not got that far are too late (Rule 2).
+What is kept is bounded. A packet is dropped by age when no client can miss it: a client
+that may still come back, after at most `duration`, was alive one heartbeat before that.
+Packets that are too many are dropped earlier; clients that have not got them are then
+not recovered (Rule 2).
 """
 from collections import OrderedDict, deque
 
@@ -42,11 +44,11 @@ from socketio_fast._core.protocol.sio cimport SIO_EVENT
 
 
 cdef enum:
-    ENTRY_SIZE = 512    # bytes of a packet that has none, about
-    PART_SIZE = 64      # bytes of an attachment that has none, or of a room, about
-    TOKEN_SIZE = 6
-    FRAME_HEAD = 10
-    FEW_ROOMS = 16
+    ENTRY_SIZE = 512    # bytes that a packet takes besides its data, about
+    PART_SIZE = 64      # bytes of an attachment besides its data, or of a room, about
+    TOKEN_SIZE = 6      # characters
+    FRAME_HEAD = 10     # bytes before a message, at most
+    FEW_ROOMS = 16      # rooms that a client has left; more are looked through
 
 cdef tuple SEVERAL = (tuple, set, frozenset)  # rooms, in what fixed() returns
 
@@ -59,7 +61,8 @@ cdef class Entry:
 
 @cython.final
 cdef class ClientState(ConnectionState):
-    """What is known of a client in a namespace, while it is there and away."""
+    """The state of a client in a namespace, while it is connected and while it is
+    away."""
 
     cdef int join(self, object room, int64_t position) except -1:
         if room not in self.joined:
@@ -67,7 +70,7 @@ cdef class ClientState(ConnectionState):
         return 0
 
     cdef int left(self, object room) except -1:
-        """It leaves a room; what was sent there before is still for it."""
+        """The client leaves a room. It may still miss what was sent there before."""
         cdef Backlog backlog = self.backlog
         cdef object joined = self.joined.pop(room, None)
         if joined is None or joined == backlog.position:
@@ -81,13 +84,13 @@ cdef class ClientState(ConnectionState):
         return 0
 
     cdef bint _is_for(self, Entry e, int64_t n) except -1:
-        """Whether packet `n` was for this client."""
+        """Whether packet `n` was sent to this client."""
         if isinstance(e.skip, SEVERAL):
             if self.sid in e.skip:
                 return False
         elif e.skip is not None and e.skip == self.sid:
             return False
-        # A tuple may be the room of a client that is away, and of nobody else.
+        # A tuple may be a room, which no client is in but one that is away.
         if not isinstance(e.to, set) and self._was_in(e.to, n):
             return True
         if not isinstance(e.to, SEVERAL):
@@ -115,7 +118,8 @@ cdef class ClientState(ConnectionState):
 
 @cython.final
 cdef class Kept:
-    """What the backlogs of all namespaces of a server keep together."""
+    """The packets and states that the backlogs of all namespaces of a server share the
+    bounds of."""
 
     def __cinit__(self):
         self.entries = deque()
@@ -124,16 +128,16 @@ cdef class Kept:
 
 @cython.final
 cdef class Backlog(Recovery):
-    """The packets and clients of one namespace.
+    """The packets and client states of one namespace.
 
     Args:
         namespace: The `Namespace`.
-        duration: Seconds that a client may be away.
-        max_packets: Packets that are kept, at most, of all namespaces.
-        max_bytes: Bytes of them, likewise.
-        max_sessions: Clients that are away, at most, of all namespaces.
+        duration: The most seconds that a client may be away.
+        max_packets: The most packets that are kept, of all namespaces together.
+        max_bytes: The most bytes of these packets.
+        max_sessions: The most clients that may be away, of all namespaces together.
         kept: The `Kept` that the backlogs of a server share.
-        skip_middlewares: Whether those who come back do not pass them.
+        skip_middlewares: Whether clients that come back do not pass the middlewares.
     """
 
     def __cinit__(
@@ -158,19 +162,19 @@ cdef class Backlog(Recovery):
         return self.namespace.hub.engine
 
     cdef double _window(self):
-        """Seconds after which a packet is missed by nobody that can be recovered.
+        """Seconds after which no client that can be recovered may miss a packet.
 
-        A client went at most `duration` ago; then the server knew of a pong, for a ping
-        that was sent an interval and two timeouts before, at most. What was sent before
-        a ping had come when the client answered it.
+        A client that comes back has been away for at most `duration`. When it went, the
+        server had got a pong for a ping sent at most an interval and two timeouts
+        before. The client had received everything that was sent before that ping.
         """
         cdef Engine engine = self._engine()
         return self.duration + engine.ping_interval + 2 * engine.ping_timeout
 
-    # What is sent.
+    # Packets.
 
     cdef Outgoing record(self, Outgoing m, list data, object to, object skip):
-        """Keep an event; returns what is to be sent: the event with its offset."""
+        """Keep an event. Returns the message to send: the event with its offset."""
         cdef Engine engine = self._engine()
         cdef Namespace ns = self.namespace
         cdef Entry e
@@ -180,7 +184,7 @@ cdef class Backlog(Recovery):
         if not ns.peers and not self.away:
             return m
         # A volatile event is not kept. Clients take the last string of any event for an
-        # offset: it gets that of the last which was kept.
+        # offset, so it carries the offset of the last event that was kept.
         offset = f"{self.token}.{self.position + (not m.volatile)}"
         if ns.hub.encoding is None:
             m = outgoing.with_last(m, offset.encode())
@@ -195,7 +199,7 @@ cdef class Backlog(Recovery):
         e.to = fixed(to)
         e.skip = fixed(skip)
         now = engine.now()
-        # What it is rendered as goes when it has been sent.
+        # The renderings are not kept, only the message.
         e.message = outgoing.unrendered(m)
         e.at = now
         e.charge = ENTRY_SIZE + m.size() + PART_SIZE * (
@@ -213,8 +217,8 @@ cdef class Backlog(Recovery):
         return m
 
     cdef int _trim(self, double now) except -1:
-        """Let go of packets that are too old, and of the oldest of too many, whichever
-        namespace they are of."""
+        """Drop the packets of all namespaces that are too old, the oldest also while
+        there are too many."""
         cdef double window = self._window()
         cdef Kept kept = self.kept
         cdef Entry e
@@ -230,7 +234,7 @@ cdef class Backlog(Recovery):
         return 0
 
     cdef int _drop_first(self, Entry e, double now) except -1:
-        """Its oldest packet, `e`, goes."""
+        """Drop `e`, the oldest packet of this namespace."""
         cdef double missed_until = e.at + self._window()
         if missed_until > now:
             self.lost = self.first
@@ -243,7 +247,7 @@ cdef class Backlog(Recovery):
         return 0
 
     cdef int on_deadline(self, int kind, double now) except -1:
-        """Packets go although no others come."""
+        """Drop packets by age although no others are sent."""
         cdef Deadline sweep = self.sweep
         self.sweep = None
         self._trim(now)
@@ -253,13 +257,13 @@ cdef class Backlog(Recovery):
         return 0
 
     cdef int close_room(self, object room) except -1:
-        """Nobody is in a room any more; those who are away are not, either."""
+        """A room was closed: the clients that are away leave it as well."""
         cdef ClientState state
         for state in self.away.values():
             state.left(room)
         return 0
 
-    # Who comes and goes.
+    # Clients.
 
     cdef object restore_session(self, PeerBase base, object auth):
         cdef Peer peer = <Peer> base
@@ -296,14 +300,15 @@ cdef class Backlog(Recovery):
         state.data = None
         for room in list(state.joined):
             if room in ns.peers:
-                # Meanwhile it is the sid of another one, who may have come back too.
+                # Its name is now the sid of another client, which may have come back.
                 del state.joined[room]
             else:
                 (<object> ns.rooms).enter(peer.sid, room)
         return auth
 
     cdef ClientState _restorable(self, Session back, object pid, object offset):
-        """The state of that client, with what it has missed; None if there is none."""
+        """The state of the client with this pid, and the packets that it missed; None
+        if it cannot be recovered."""
         cdef ClientState state = self.present.get(pid)
         cdef Session session
         cdef Peer peer
@@ -311,9 +316,9 @@ cdef class Backlog(Recovery):
         if state is not None:
             peer = state.peer
             if peer.reason is not None:
-                # It was disconnected, and its disconnect handler still runs.
+                # The client was disconnected, and its disconnect handler still runs.
                 return None
-            # Its connection is not known to be dead yet (Rule 3).
+            # The server has not noticed that the old connection is dead (Rule 3).
             session = peer.session
             session.drop(TRANSPORT_CLOSE)
         state = self.away.get(pid)
@@ -332,7 +337,7 @@ cdef class Backlog(Recovery):
         return state
 
     cdef int64_t _start(self, ClientState state, object offset) except -2:
-        """The last packet that the client has; -1 for nobody knows."""
+        """The number of the last packet that the client has got; -1: not known."""
         cdef object number
         cdef int64_t after = 0
         if isinstance(offset, str):
@@ -341,10 +346,10 @@ cdef class Backlog(Recovery):
                 return -1
             if not number.isdecimal() or len(number) > 18:
                 return -1
-            # A client keeps an offset although it connects anew, to another backlog.
+            # A client keeps its last offset when it connects anew, to another backlog.
             if token == self.token:
                 after = int(number)
-        # Otherwise it has received no event yet: then it has none to tell.
+        # A client without an offset has received no event yet.
         if after > self.position:
             return -1
         after = max(after, state.since)
@@ -353,16 +358,17 @@ cdef class Backlog(Recovery):
         return after
 
     cdef Py_ssize_t _may_wait(self, Session back) except? -1:
-        """The bytes that a client may be sent at once when it comes back.
+        """The bytes that may be sent at once to a client that comes back.
 
-        Half of what may wait: the other half is for what comes while it reads this. If
-        it were cut for that, it would be sent the same again.
+        They are half of what may wait for it. The other half is for what is sent while
+        it reads this: if the client were cut as too slow then, it would come back and
+        be sent the same again.
         """
         cdef Py_ssize_t size = back.waiting()
         cdef Connection connection = back.handler
         cdef Peer peer
         cdef Outgoing m
-        # What it has missed in other namespaces may wait for handlers there.
+        # What it missed in other namespaces may still wait for their handlers.
         for peer in connection.all_peers():
             if peer.recovery is not None:
                 for m in peer.recovery.missed or ():
@@ -372,7 +378,8 @@ cdef class Backlog(Recovery):
     cdef list _missed(
         self, ClientState state, Session back, int64_t after, Py_ssize_t limit
     ):
-        """The packets behind `after`; None if they are more than `limit` bytes."""
+        """The packets after number `after` that the client missed; None if they have
+        more than `limit` bytes."""
         cdef list missed = []
         cdef Entry e
         cdef int64_t n
@@ -389,7 +396,7 @@ cdef class Backlog(Recovery):
         return missed
 
     cdef int _share(self, Entry e) except -1:
-        """Clients that come back in one pass of the loop share what is rendered."""
+        """Let clients that come back in one pass of the loop share a rendering."""
         if self.shared is None:
             self.shared = []
             self._engine().soon(self._end_sharing)
@@ -410,12 +417,12 @@ cdef class Backlog(Recovery):
         if state.peer is not peer or peer.reason is not None:
             return 0
         if peer.state != CONNECTED and not state.recovered:
-            # It was not accepted, and does not know its pid.
+            # The client was not accepted, and does not know its pid.
             return 0
         del self.present[state.pid]
         state.peer = None
         state.missed = None
-        # The disconnect handler may still change it.
+        # The disconnect handler may still change the data.
         if session.data is None:
             session.data = {}
         state.data = session.data
@@ -437,7 +444,7 @@ cdef class Backlog(Recovery):
         return 0
 
     cdef int _forget(self, ClientState state) except -1:
-        """It is not away any more."""
+        """The client is no longer away."""
         del self.away[state.pid]
         del self.kept.away[state]
         state.deadline.cancel()
@@ -467,7 +474,7 @@ cdef class Backlog(Recovery):
         return 0
 
     def away_in(self, room):
-        """The sids of the clients that are away, and in this room, as a list."""
+        """The sids of the clients that are away and in this room, a list."""
         cdef ClientState state
         return [
             state.sid for state in self.away.values()
@@ -487,12 +494,12 @@ cdef class Backlog(Recovery):
 
 
 cdef Py_ssize_t _count(object several) except -1:
-    """How many rooms these are."""
+    """How many rooms a value of fixed() names."""
     return len(several) if isinstance(several, SEVERAL) else 1
 
 
 cdef Py_ssize_t _sent_size(Outgoing m, Session session) except -1:
-    """Bytes of a message as it waits in a transport, at most."""
+    """The most bytes that a message takes while it waits in a transport."""
     cdef Py_ssize_t size = m.size() + FRAME_HEAD * m.count()
     cdef bytes data
     if session.transport is not None and session.transport.name == "polling":
@@ -502,10 +509,10 @@ cdef Py_ssize_t _sent_size(Outgoing m, Session session) except -1:
 
 
 cdef object fixed(object rooms):
-    """A room, or several as they are now. Raises TypeError for what is no room.
+    """A copy of an argument that names one room or several, which cannot change later.
 
-    Several in a list or set become a set; a tuple or frozenset, which may be one room,
-    stays what it is.
+    A list or set becomes a set. A tuple or frozenset, which may be one room, stays as
+    it is. Raises TypeError for a value that is not hashable.
     """
     if isinstance(rooms, (list, set)):
         return set(rooms)

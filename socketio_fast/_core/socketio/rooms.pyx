@@ -1,8 +1,9 @@
-"""Rooms: membership, and fan-out of one message to many.
+"""Rooms: who is a member, and the fan-out of one message to many clients.
 
-A client's own room, named by its sid, and the room of all, None, are not stored: the
-namespace's table of peers is both. A room costs its members, a peer costs its rooms,
-so that a disconnect is O(rooms of that client).
+Two kinds of rooms are not stored: the room of each client, named by its sid, and the
+room of all clients, None. The namespace's table of peers stands for both. A room has a
+table of its members, and a peer a set of its rooms, so a disconnect takes time in
+proportion to the rooms of that client.
 
 Sending only gathers (see engine.Engine), so no membership changes during a fan-out,
 unless somebody listens to what connections send (`Engine.packet_listeners`).
@@ -37,14 +38,14 @@ cdef frozenset _reserved = _RESERVED
 
 
 cpdef object one_or_several(object rooms):
-    """A room, or several in a list, tuple, set or frozenset; None for none.
+    """Check an argument that names one room or several; None names none.
 
-    Iterators (generators), views of dicts and what cannot be a room itself (deques) are
-    several rooms as well: they become a list. A tuple or frozenset that a client has
-    entered as a room is that room.
+    Several rooms are a list, tuple, set or frozenset. Other iterables that cannot be a
+    room themselves (generators, views of dicts, deques) become a list. A tuple or
+    frozenset is one room if a client has entered it as a room.
 
     Raises:
-        TypeError: It is neither.
+        TypeError: The argument is neither a room nor several.
     """
     if rooms is None or isinstance(rooms, (str, list, tuple, set, frozenset, int)):
         return rooms
@@ -63,7 +64,8 @@ cpdef object one_or_several(object rooms):
 
 
 cpdef int check_sendable(Hub hub, str namespace, list data) except -1:
-    """Raise what sending an event to a namespace would raise, which nobody is in."""
+    """Raise the errors that sending this event would raise. For a namespace without
+    clients, where nothing is sent."""
     check_namespace(namespace)
     _check_name(data)
     hub.encode(SIO_EVENT, namespace, data, -1)
@@ -84,15 +86,21 @@ cdef class Rooms(Membership):
         return None if found is NULL else <Peer> found
 
     def find(self, str sid not None):
-        """The client with a sid, also one that the registry unregisters; or None."""
+        """The client with a sid, or None. A client that the registry unregisters is
+        still found."""
         cdef dict leaving = self.namespace.leaving
         if leaving is not None and sid in leaving:
             return leaving[sid]
         return self._peer(sid)
 
     def enter(self, str sid not None, room):
-        """Put a client into a room; raises ValueError if it is not connected, if the
-        room is another client's own, or if it is in as many as it may be."""
+        """Put a client into a room.
+
+        Raises:
+            ValueError: The client is not connected, or the room is another client's
+                own.
+            LimitError: The client is in as many rooms as it may be.
+        """
         cdef Peer peer = self._peer(sid)
         cdef Observer observer = self.namespace.hub.observer
         cdef dict members
@@ -136,10 +144,10 @@ cdef class Rooms(Membership):
             self.listener.room_joined(room, peer.sid)
 
     def leave(self, str sid not None, room):
-        """Take a client out of a room; nothing happens if it is not in it.
+        """Take a client out of a room. Nothing happens if it is not in the room.
 
-        A client that the registry unregisters leaves the room of all and its own with
-        the first of them.
+        A client that the registry unregisters leaves its own room and the room of all
+        at the same time.
         """
         cdef Peer peer = self._peer(sid)
         if self.namespace.leaving is not None:
@@ -154,8 +162,8 @@ cdef class Rooms(Membership):
             self._leave(peer, room)
 
     cdef int _left(self, Peer peer, object room) except -1:
-        """It will not be in that room when it is recovered."""
-        # What disconnect handlers do is for a client that has gone.
+        """Keep the client out of that room if it is recovered."""
+        # Not if a disconnect handler changes the rooms of a client that has gone.
         if peer.recovery is not None and peer.state <= CONNECTED:
             (<ClientState> peer.recovery).left(room)
         return 0
@@ -175,12 +183,12 @@ cdef class Rooms(Membership):
         return 0
 
     def close(self, room):
-        """Take every client out of a room; raises ValueError for a client's own."""
+        """Take every client out of a room. Raises ValueError for a client's own."""
         cdef Peer peer
         if self._peer(room) is not None:
             raise ValueError("cannot close a sid room")
         for peer in list(self.rooms.get(room, ())):
-            if peer.rooms and room in peer.rooms:  # who is told may change rooms
+            if peer.rooms and room in peer.rooms:  # a listener may have changed rooms
                 peer.rooms.discard(room)
                 self._left(peer, room)
                 self._leave(peer, room)
@@ -188,14 +196,14 @@ cdef class Rooms(Membership):
             self.recovery.close_room(room)
 
     def of(self, str sid not None):
-        """The rooms that a client is in, its own first, as a list."""
+        """The rooms of a client, a list; its own room is the first."""
         cdef Peer peer = self.find(sid)
         if peer is None:
             return []
         return [peer.sid, *(peer.rooms or ())]
 
     def members(self, room):
-        """The sids of the clients in a room (None: all), as a list."""
+        """The sids of the clients in a room, a list; None: of all clients."""
         cdef Peer peer
         return [peer.sid for peer in self._recipients(room)]
 
@@ -223,11 +231,12 @@ cdef class Rooms(Membership):
         return 0
 
     cdef bint _is_room(self, object to) except -1:
-        """Whether what could be several rooms is one that somebody is in."""
+        """Whether a tuple or frozenset is one room, because a client has entered it."""
         return isinstance(to, (tuple, frozenset)) and to in self.rooms
 
     cdef dict _recipients(self, object to):
-        """The peers in a room, or in any of several: each once, as keys."""
+        """The peers in a room, or in any of several rooms, as the keys of a dict: each
+        once."""
         cdef Peer peer
         cdef dict union
         if to is None:
@@ -342,7 +351,8 @@ cdef class Rooms(Membership):
     cdef object deliver(
         self, Outgoing m, list data, object to, object skip, object callback
     ):
-        """send(); a Future if who sends is to wait for slow clients, else None."""
+        """send(). Returns a Future if the sender must wait for slow clients, else
+        None."""
         cdef Engine engine = self.namespace.hub.engine
         if engine is not None and engine.over_high_water is not None:
             return self._deliver_and_wait(m, data, to, skip, callback)
@@ -363,7 +373,7 @@ cdef class Rooms(Membership):
     cdef int send(
         self, Outgoing m, list data, object to, object skip, object callback
     ) except -1:
-        """emit() of what is encoded already."""
+        """Send an encoded event to the clients of rooms."""
         cdef Peer peer
         cdef PyObject *value
         cdef Py_ssize_t i = 0, recipients
@@ -372,7 +382,7 @@ cdef class Rooms(Membership):
                 m, data, [to] if self._is_room(to) else to, skip
             )
         if callback is None and skip is None and isinstance(to, str):
-            # The most frequent: one client.
+            # The most frequent case: one client.
             peer = self._peer(to)
             if peer is not None:
                 if self.namespace.watched is not None:
@@ -386,7 +396,7 @@ cdef class Rooms(Membership):
         if to is None and skip is None and callback is None and not (
             self._has_packet_listeners()
         ):
-            # The second: everybody, without building a set of them.
+            # The second most frequent: all clients. No set of them is built.
             while PyDict_Next(self.namespace.peers, &i, NULL, &value):
                 (<Peer> value).send(m)
             recipients = len(self.namespace.peers)
@@ -399,7 +409,8 @@ cdef class Rooms(Membership):
         return 0
 
     cdef int _warn_of_number(self, list data, object to) except -1:
-        """`emit("x", 1, 2)` is meant for two arguments, and sends one to room 2."""
+        """Warn of `emit("x", 1, 2)`: it sends one argument to room 2, where the program
+        means two arguments."""
         cdef Hub hub = self.namespace.hub
         if to not in self.rooms and not hub.warned_of_number:
             hub.warned_of_number = True
@@ -411,12 +422,12 @@ cdef class Rooms(Membership):
         return 0
 
     cdef bint _has_packet_listeners(self) except -1:
-        """Whether Python code may run while something is sent."""
+        """Whether listeners, which are Python code, may run while something is sent."""
         cdef Engine engine = self.namespace.hub.engine
         return engine is not None and engine.packet_listeners
 
     cdef int _show(self, list data, object to, object skip) except -1:
-        """Some sockets want to hear what is sent to them."""
+        """Call the listeners of sockets for what is sent to these."""
         cdef Peer peer
         cdef dict recipients = None if to is None else dict(self._recipients(to))
         for peer in list(self.namespace.watched):
@@ -442,7 +453,7 @@ cdef class Rooms(Membership):
     cdef Py_ssize_t _fan_out(
         self, dict peers, list data, Outgoing m, object skip, object callback
     ) except -1:
-        """Send `m`, which is of `data`, to these; return to how many."""
+        """Send `m`, the encoded `data`, to these clients. Returns how many got it."""
         cdef PyObject *key
         cdef Py_ssize_t i = 0, sent = 0
         cdef int64_t id
@@ -458,8 +469,8 @@ cdef class Rooms(Membership):
             callback is not None and encoding is not None
             or self._has_packet_listeners()
         ):
-            # Encoding may be Python code, listeners are: what they do to rooms is not
-            # known.
+            # An encoding may be Python code, listeners are: either may change rooms,
+            # and the table that is iterated.
             peers = dict(peers)
         while PyDict_Next(peers, &i, &key, NULL):
             peer = <Peer> key
@@ -469,7 +480,7 @@ cdef class Rooms(Membership):
             if callback is None:
                 peer.send(m)
             elif peer.state <= CONNECTED:
-                # Each answers with a number of its own.
+                # Each client acknowledges with an id of its own.
                 id = peer.new_ack(callback)
                 if encoding is None:
                     own = outgoing.numbered(m, self.namespace.name, id)
@@ -480,7 +491,7 @@ cdef class Rooms(Membership):
 
 
 cdef int _check_name(list data) except -1:
-    """Raise ValueError for an event that must not be sent."""
+    """Raise ValueError for a reserved event name, which must not be sent."""
     event = data[0] if data else None
     if isinstance(event, str) and event in _reserved:
         raise ValueError(f"{event!r} is a reserved event name: it cannot be emitted")
@@ -488,7 +499,7 @@ cdef int _check_name(list data) except -1:
 
 
 cdef object _sids(object skip):
-    """A sid, or several, or None, as several."""
+    """The sids of an argument that is one sid, several, or None."""
     if skip is None:
         return ()
     return skip if isinstance(skip, (list, tuple, set, frozenset)) else (skip,)
