@@ -214,7 +214,7 @@ async def test_pending_handshakes(serve: Any) -> None:
     await socket.send("40")
     await socket.receive()
     assert await server.client.status("GET", "?EIO=4&transport=polling") == 200
-    assert server.sio.eio.engine.limits.pending == 1
+    assert server.sio.eio.engine.limits.handshakes == 1
 
 
 async def test_namespaces_of_a_connection(serve: Any) -> None:

@@ -86,7 +86,7 @@ cdef class SessionBase(Timed):
         readonly EngineBase engine
         readonly unsigned char state        # a SessionState
         unsigned char dialect               # flags of Dialect, for its transports
-        unsigned char pending               # it is counted in Limits.pending
+        unsigned char in_handshake          # it is counted in Limits.handshakes
         readonly bint upgraded              # from polling to WebSocket
         readonly str reason                 # why it ended; None before that
         readonly SessionHandler handler     # None when the session is over
@@ -123,7 +123,7 @@ cdef class SessionBase(Timed):
     cdef int close(self, str reason, bint going=*) except -1
     cdef int drop(self, str reason, object code=*) except -1
     cdef int reserve(self, Py_ssize_t size) except -1
-    cdef Py_ssize_t waiting(self) except -1
+    cdef Py_ssize_t unread_bytes(self) except -1
     cdef bint above(self) except -1
     cdef int dropped(self, Outgoing m) except -1
     cdef int enter(self, Py_ssize_t size) except -1

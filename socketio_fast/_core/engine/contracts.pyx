@@ -211,7 +211,7 @@ cdef class SessionBase(Timed):
         """The handler keeps `size` bytes more for the client; fewer, if negative."""
         raise NotImplementedError
 
-    cdef Py_ssize_t waiting(self) except -1:
+    cdef Py_ssize_t unread_bytes(self) except -1:
         """Return how many bytes wait to be read by the client, or to be sent."""
         raise NotImplementedError
 

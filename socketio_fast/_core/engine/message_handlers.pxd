@@ -18,7 +18,7 @@ cdef class Callbacks(HandlerFactory):
 cdef class CallbackHandler(SessionHandler):
     cdef:
         Callbacks callbacks
-        object waiting              # a deque of (message, size), while `ordered`
+        object queued               # a deque of (message, size), while `ordered`
         bint busy                   # a handler has not ended, while `ordered`
         Limiter limiter             # of what the client sends; None: no limits
 

@@ -135,9 +135,9 @@ cdef class CallbackHandler(SessionHandler):
 
     cdef int _message(self, object data, Py_ssize_t size) except -1:
         if self.busy:
-            if self.waiting is None:
-                self.waiting = deque()
-            self.waiting.append((data, size))
+            if self.queued is None:
+                self.queued = deque()
+            self.queued.append((data, size))
             return self.session.enter(size)
         return self._call("message", self.callbacks.message, data, size)
 
@@ -147,8 +147,8 @@ cdef class CallbackHandler(SessionHandler):
         if not self.busy:
             return 0
         self.busy = False
-        while self.waiting and not self.busy:
-            data, size = self.waiting.popleft()
+        while self.queued and not self.busy:
+            data, size = self.queued.popleft()
             self.session.leave(size)
             self._message(data, size)
         return 0

@@ -43,7 +43,7 @@ cdef class Limits:
     cdef:
         readonly object config  # limits.Limits
         readonly dict visitors  # address -> Visitor
-        readonly Py_ssize_t pending  # connections in no namespace yet
+        readonly Py_ssize_t handshakes  # connections in no namespace yet
         Py_ssize_t swept        # how many visitors to _sweep() at
         tuple exempt
         Py_ssize_t rooms        # of a client; -1: any number

@@ -209,7 +209,7 @@ cdef class Limits:
         """Like refusal(), but checks only the counts, and takes no token."""
         if (
             self.config.pending_handshakes is not None
-            and self.pending >= self.config.pending_handshakes
+            and self.handshakes >= self.config.pending_handshakes
         ):
             return 503, b"Too many handshakes", 1.0, "refused_pending_handshakes"
         if visitor is None:

@@ -325,7 +325,7 @@ cdef class Session(SessionApi):
             size += self.outflow.send_queue.size
         return size
 
-    cdef Py_ssize_t waiting(self) except -1:
+    cdef Py_ssize_t unread_bytes(self) except -1:
         return self.buffered() + (0 if self.outflow is None else self.outflow.reserved)
 
     cdef bint above(self) except -1:

@@ -64,7 +64,7 @@ cdef class SessionApi(SessionBase):
     def buffered_bytes(self):
         """How many bytes the client has not read yet, an int. While its connect handler
         runs they include what is sent when it is accepted."""
-        return self.waiting()
+        return self.unread_bytes()
 
     def run(self, function, *args):
         """Call a function of the application in a copy of the client's context."""

@@ -22,10 +22,10 @@ cdef class Writer:
         int fd                      # of the socket; -1: only the transport may write
         # Bytes objects to send; None: there are none. What follows a None in this list
         # leaves a moment later.
-        list pending
-        readonly Py_ssize_t size    # bytes in `pending`
+        list unwritten
+        readonly Py_ssize_t size    # bytes in `unwritten`
         Py_ssize_t handed           # bytes that the transport was given last
-        bint parted                 # `pending` has a None
+        bint parted                 # `unwritten` has a None
         bint marked                 # flush() follows
         bint loop_buffered          # the transport may hold something
         readonly bint paused        # the transport holds more than the kernel takes

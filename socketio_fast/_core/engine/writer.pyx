@@ -111,10 +111,10 @@ cdef class Writer:
         """Take bytes, which leave at the end of this pass of the event loop."""
         if self.transport is None:
             return 0
-        if self.pending is None:
-            self.pending = [data]
+        if self.unwritten is None:
+            self.unwritten = [data]
         else:
-            self.pending.append(data)
+            self.unwritten.append(data)
         self.size += PyBytes_GET_SIZE(data)
         if not self.marked:
             self.marked = True
@@ -124,19 +124,19 @@ cdef class Writer:
     cdef int part(self) except -1:
         """Let what follows leave a moment later than what was taken before, so that the
         peer reads both apart. It costs nothing if nothing follows."""
-        if self.pending is not None and self.pending[-1] is not None:
-            self.pending.append(None)
+        if self.unwritten is not None and self.unwritten[-1] is not None:
+            self.unwritten.append(None)
             self.parted = True
         return 0
 
     cdef int _flush_part(self) except -1:
         """Send what was taken before part(), and come back for the rest."""
-        cdef list pending = self.pending, later
-        cdef Py_ssize_t first = pending.index(None), size = 0
+        cdef list unwritten = self.unwritten, later
+        cdef Py_ssize_t first = unwritten.index(None), size = 0
         cdef bytes data
-        later = pending[first + 1:]
+        later = unwritten[first + 1:]
         self.parted = False
-        self.pending = pending[:first]
+        self.unwritten = unwritten[:first]
         for data in later:
             if data is not None:
                 size += PyBytes_GET_SIZE(data)
@@ -144,7 +144,7 @@ cdef class Writer:
         self.flush()
         if not later or self.transport is None:
             return 0
-        self.pending = later
+        self.unwritten = later
         self.parted = None in later
         self.size += size
         self.marked = True
@@ -154,16 +154,16 @@ cdef class Writer:
         """Like flush(), and send what was to leave later as well."""
         if self.parted:
             self.parted = False
-            self.pending = [data for data in self.pending if data is not None]
+            self.unwritten = [data for data in self.unwritten if data is not None]
         return self.flush()
 
     cdef int flush(self) except -1:
         """Send what was taken, unless the connection is paused."""
         cdef Py_ssize_t size = self.size, sent = 0, offset = 0
-        cdef list pending = self.pending
+        cdef list unwritten = self.unwritten
         cdef bytes data
         self.marked = False
-        if pending is None or self.transport is None or self.paused:
+        if unwritten is None or self.transport is None or self.paused:
             return 0
         if self.parted:
             return self._flush_part()
@@ -171,12 +171,12 @@ cdef class Writer:
             self.loop_buffered = self.transport.get_write_buffer_size() != 0
         if not self.loop_buffered:
             self.handed = 0
-        self.pending = None
+        self.unwritten = None
         self.size = 0
-        if len(pending) == 1:
-            data = <bytes> pending[0]
+        if len(unwritten) == 1:
+            data = <bytes> unwritten[0]
         elif size <= GATHERED_SIZE and self.fd >= 0 and not self.loop_buffered:
-            for data in pending:
+            for data in unwritten:
                 memcpy(
                     gathered + offset, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)
                 )
@@ -184,9 +184,9 @@ cdef class Writer:
             sent = sf_send(self.fd, gathered, size)
             if sent == size:
                 return 0
-            data = b"".join(pending)
+            data = b"".join(unwritten)
         else:
-            data = b"".join(pending)
+            data = b"".join(unwritten)
         if self.fd >= 0 and not self.loop_buffered and offset == 0:
             sent = sf_send(self.fd, PyBytes_AS_STRING(data), size)
             if sent == size:
@@ -237,15 +237,15 @@ cdef class Writer:
         cdef Py_ssize_t sent
         if (
             self.fd >= 0 and not self.loop_buffered and not self.paused
-            and self.pending is not None and len(self.pending) == 1
+            and self.unwritten is not None and len(self.unwritten) == 1
         ):
-            data = <bytes> self.pending[0]
+            data = <bytes> self.unwritten[0]
             sent = sf_send_last(
                 self.fd, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)
             )
             if sent > 0:  # otherwise flush() finds out why not
                 self.size -= sent
-                self.pending = [data[sent:]] if self.size else None
+                self.unwritten = [data[sent:]] if self.size else None
         return self.close()
 
     cdef int hand_over(self) except -1:
@@ -276,7 +276,7 @@ cdef class Writer:
 
     cdef int lost(self) except -1:
         """The connection is closed: forget what was taken."""
-        self.transport = self.pending = None
+        self.transport = self.unwritten = None
         self.parted = False
         self.size = self.handed = 0
         return 0

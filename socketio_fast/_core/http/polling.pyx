@@ -481,6 +481,6 @@ cdef bint may_compress(list messages) except -1:
     """Whether all of these may be compressed."""
     cdef Outgoing m
     for m in messages:
-        if m.plain:
+        if m.uncompressed:
             return False
     return True

@@ -146,7 +146,7 @@ cdef class WebSocket(MessageTransport):
             return self._write(m.rendering(
                 FRAMES_3_BASE64 if self.dialect & BASE64 else FRAMES_3
             ))
-        if self.deflate is not None and not m.plain:
+        if self.deflate is not None and not m.uncompressed:
             return self._write(self.deflate.frames(m))
         return self._write(m.frames())
 

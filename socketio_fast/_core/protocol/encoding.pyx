@@ -215,7 +215,7 @@ cdef class PacketEncoding(Encoding):
 
     cdef Outgoing numbered(self, Outgoing m, str namespace, list data, int64_t id):
         cdef Outgoing own = self.encode(SIO_EVENT, namespace, data, id)
-        own.plain = m.plain
+        own.uncompressed = m.uncompressed
         own.volatile = m.volatile
         return own
 

@@ -27,7 +27,7 @@ cdef class Outgoing:
         bytes _packets          # rendered for HTTP long-polling
         dict _renderings        # others, by Rendering; None: nobody asked
         unsigned char droppable     # it may be left out for a slow client
-        unsigned char plain     # it must not be compressed on its way
+        unsigned char uncompressed     # it must not be compressed on its way
         public bint volatile    # it is dropped where it cannot leave at once
 
     cdef bytes frames(self)

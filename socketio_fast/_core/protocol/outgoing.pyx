@@ -22,7 +22,7 @@ from socketio_fast._core.protocol.json_text cimport write_json
 cdef class Outgoing:
     """A text packet, binary messages, or a text packet followed by binary messages.
 
-    `plain`: it is never compressed, neither by permessage-deflate nor by HTTP.
+    `uncompressed`: it is never compressed, neither by permessage-deflate nor by HTTP.
     `droppable`: an event without an acknowledgement; see `outflow`.
     """
 
@@ -136,7 +136,7 @@ cdef class Outgoing:
             parts.append(part)
         for data in self.attachments or ():
             part = Outgoing.__new__(Outgoing)
-            part.plain = self.plain
+            part.uncompressed = self.uncompressed
             part.attachments = [data]
             parts.append(part)
         return parts
@@ -144,11 +144,11 @@ cdef class Outgoing:
     @property
     def compress(self):
         """Whether it may be compressed for clients that have negotiated compression."""
-        return not self.plain
+        return not self.uncompressed
 
     @compress.setter
     def compress(self, bint compress):
-        self.plain = not compress
+        self.uncompressed = not compress
 
 
 cdef Outgoing event(str namespace, list data, int64_t id):
@@ -199,7 +199,7 @@ cdef Outgoing unrendered(Outgoing m):
     own.head = m.head
     own.body = m.body
     own.attachments = m.attachments
-    own.plain = m.plain
+    own.uncompressed = m.uncompressed
     own.volatile = m.volatile
     own.droppable = m.droppable
     return own

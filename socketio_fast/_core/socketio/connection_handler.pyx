@@ -70,8 +70,8 @@ cdef class ConnectionHandler(Connection):
         cdef Engine engine = session.engine
         cdef Limits limits = engine.limits
         if limits is not None:
-            limits.pending += 1
-            session.pending = True
+            limits.handshakes += 1
+            session.in_handshake = True
             self.limiter = limits.limiter(session.visitor, engine.now())
         session.accept()
         if session.state != OPEN:
@@ -365,9 +365,9 @@ cdef class ConnectionHandler(Connection):
         if self.connect_deadline is not None:
             self.connect_deadline.cancel()
             self.connect_deadline = None
-        if self.session.pending:
-            self.session.pending = False
-            self.session.engine.limits.pending -= 1
+        if self.session.in_handshake:
+            self.session.in_handshake = False
+            self.session.engine.limits.handshakes -= 1
         return 0
 
     cdef int on_deadline(self, int kind, double now) except -1:

@@ -14,7 +14,7 @@ cdef class EmitCall:
         object skip_sid
         object namespace
         object callback
-        object waiting              # for slow clients: an iterator; None: it is not
+        object awaited              # iterator of a Future; None: it is not suspended
 
     cdef object _wait(self)
     cdef int _run(self) except -1

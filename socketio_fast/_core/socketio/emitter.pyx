@@ -51,12 +51,12 @@ cdef class EmitCall:
             loop = hub.engine.loop
             encoded = self.encode()
             if encoded is not None:
-                self.waiting = on_loop(loop, _deliver(encoded))
+                self.awaited = on_loop(loop, _deliver(encoded))
             return 0
         rooms = self._rooms()
         if rooms is not None:
             event = self._list()
-            self.waiting = rooms.deliver(
+            self.awaited = rooms.deliver(
                 rooms.encode(event), event, self.to, self.skip_sid, self.callback
             )
         return 0
@@ -65,9 +65,9 @@ cdef class EmitCall:
         """Return the Future to await next. The call ends without a result: the value
         of the last Future is not passed on."""
         try:
-            return next(self.waiting)
+            return next(self.awaited)
         except StopIteration:
-            self.waiting = None
+            self.awaited = None
             raise StopIteration from None
 
     cdef Rooms _rooms(self):
@@ -132,13 +132,13 @@ cdef class EmitCall:
 
     @property
     def cr_frame(self):
-        if self.waiting is not None:
+        if self.awaited is not None:
             return frame_of(True)
         return None if self.hub is None else frame_of(False)
 
     @property
     def cr_await(self):
-        return self.waiting
+        return self.awaited
 
     @property
     def cr_running(self):
@@ -146,7 +146,7 @@ cdef class EmitCall:
 
     @property
     def cr_suspended(self):
-        return self.waiting is not None
+        return self.awaited is not None
 
     @property
     def cr_origin(self):
@@ -160,11 +160,11 @@ cdef class EmitCall:
 
     def __next__(self):
         # Raised here, StopIteration is cheap: Cython returns NULL and makes no object.
-        if self.waiting is None:
+        if self.awaited is None:
             self._run()
-            if self.waiting is None:
+            if self.awaited is None:
                 raise StopIteration
-            self.waiting = iter(self.waiting)
+            self.awaited = iter(self.awaited)
         return self._wait()
 
     def send(self, value):
@@ -172,16 +172,16 @@ cdef class EmitCall:
 
     def throw(self, error, value=None, traceback=None):
         self.hub = None
-        if self.waiting is not None:
-            return self.waiting.throw(error if value is None else value)
+        if self.awaited is not None:
+            return self.awaited.throw(error if value is None else value)
         if value is None:
             value = error() if isinstance(error, type) else error
         raise value
 
     def close(self):
         self.hub = None
-        if self.waiting is not None:
-            self.waiting.close()
+        if self.awaited is not None:
+            self.awaited.close()
 
     def __dealloc__(self):
         if self.hub is not None:
@@ -202,9 +202,9 @@ cdef int _log(Hub hub, object event, object to, object namespace) except -1:
 
 
 async def _deliver(encoded):
-    waiting = encoded()
-    if waiting is not None:
-        await waiting
+    awaited = encoded()
+    if awaited is not None:
+        await awaited
 
 
 @cython.final

@@ -190,7 +190,7 @@ cdef class Backlog(Recovery):
             m = outgoing.with_last(m, offset.encode())
         else:
             own = ns.hub.encoding.encode(SIO_EVENT, ns.name, [*data, offset], -1)
-            own.plain = m.plain
+            own.uncompressed = m.uncompressed
             own.volatile = m.volatile
             m = own
         if m.volatile:
@@ -364,7 +364,7 @@ cdef class Backlog(Recovery):
         it reads this: if the client were cut as too slow then, it would come back and
         be sent the same again.
         """
-        cdef Py_ssize_t size = back.waiting()
+        cdef Py_ssize_t size = back.unread_bytes()
         cdef Connection connection = back.handler
         cdef Peer peer
         cdef Outgoing m

@@ -277,7 +277,7 @@ cdef class Rooms(Membership):
             As of deliver().
         """
         cdef Outgoing m = self.encode(data)
-        m.plain = not compress
+        m.uncompressed = not compress
         m.volatile = volatile
         return self.deliver(
             m, data, one_or_several(to), one_or_several(skip), callback
@@ -309,7 +309,7 @@ cdef class Rooms(Membership):
         cdef set several = set(_sids(skip))
         cdef Peer peer
         cdef int64_t id
-        m.plain = not compress
+        m.uncompressed = not compress
         if self.namespace.watched is not None:
             self._show(data, to, skip)
         cdef list peers = list(self._recipients(to))
