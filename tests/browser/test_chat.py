@@ -82,6 +82,34 @@ async def test_messages_by_polling_alone(
         assert seen[page].sockets == []
 
 
+async def test_who_joins_behind_the_answer_is_listed(
+    serve: Any, open_page: Open
+) -> None:
+    """The answer to `join` and the next event come in one response of a poll."""
+    sio, static_files = chat.create(CLIENT_JS)
+    answered_join = sio.handlers["/"]["join"]
+    tasks = []
+
+    async def join_then_another(sid: str, room: str) -> Any:
+        answer = await answered_join(sid, room)
+        ready = asyncio.get_running_loop().create_future()
+
+        async def another() -> None:
+            ready.set_result(None)
+            await asyncio.sleep(0)  # until the answer is sent, in the same pass
+            await sio.emit("joined", {"id": "eve", "name": "Eve"}, to=sid)
+
+        tasks.append(asyncio.create_task(another()))
+        await ready
+        return answer
+
+    sio.on("join", join_then_another)
+    server = await serve(sio, static_files=static_files)
+    ada = await join(await open_page(f"{server.url}/?transport=polling"), "Ada")
+    await expect(ada.locator("#count")).to_have_text("2 here")
+    await tasks[0]
+
+
 async def test_messages_after_the_upgrade(
     url: str, open_page: Open, seen: Record
 ) -> None:

@@ -135,10 +135,14 @@ def test_a_certificate_is_made(fence: Fence, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "fence", [fence for fence in fences("sh") if "python -c" in fence.text], ids=str
 )
-def test_a_hash_is_made_of_what_is_typed(fence: Fence) -> None:
+def test_a_hash_is_made_of_what_is_typed(fence: Fence, tmp_path: Path) -> None:
     _, *words = shlex.split(fence.text)
     done = subprocess.run(
-        [sys.executable, *words], input="secret\n", capture_output=True, text=True
+        [sys.executable, *words],
+        input="secret\n",
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,  # where an installed package is found, and no checkout
     )
     assert done.stdout.startswith("scrypt$16384$8$1$"), done.stderr
 

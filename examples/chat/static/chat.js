@@ -5,6 +5,8 @@ const GROUP_WITHIN = 5 * 60 * 1000; // messages of one author this close share a
 const TYPING_STOPS = 3000; // without a key pressed
 const TYPING_EXPIRES = 6000; // if the notice that it stopped got lost
 const KEPT = 500; // groups and notices in the log
+const ANSWER_WITHIN = 10_000; // milliseconds
+const NO_ANSWER = "The server did not answer.";
 
 const $ = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
@@ -158,19 +160,27 @@ function showRoom() {
 // An event and the answer to it: {ok: true, …} or {ok: false, error}.
 async function ask(event, value) {
   try {
-    return await socket.timeout(10_000).emitWithAck(event, value);
+    return await socket.timeout(ANSWER_WITHIN).emitWithAck(event, value);
   } catch {
-    return { ok: false, error: "The server did not answer." };
+    return { ok: false, error: NO_ANSWER };
   }
 }
 
-async function joinRoom() {
+function joinRoom() {
   const { engine } = socket.io;
   showTransport(engine.transport);
   engine.on("upgrade", showTransport);
-  const reply = await ask("join", me.room);
-  if (!socket.connected) return; // the next connection joins
-  if (!reply.ok) return showForm(reply.error);
+  // A callback runs before the next packet is handled; a promise would let a "joined"
+  // event that comes with the answer be forgotten.
+  socket.timeout(ANSWER_WITHIN).emit("join", me.room, (error, reply) => {
+    if (!socket.connected) return; // the next connection joins
+    if (error) return showForm(NO_ANSWER);
+    if (!reply.ok) return showForm(reply.error);
+    showJoined(reply, engine);
+  });
+}
+
+function showJoined(reply, engine) {
   const back = entered;
   if (!back) {
     me.room = reply.room;
