@@ -19,16 +19,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, overload
 
 from socketio_fast import exceptions, hosting
 from socketio_fast._core.socketio.acks import Reply
-from socketio_fast._core.socketio.connection_handler import ClientHub
+from socketio_fast._core.socketio.connection import ClientHub
 from socketio_fast._core.socketio.emitter import Emitter
 from socketio_fast._core.socketio.hub import Namespace
 from socketio_fast._core.socketio.recovery import Kept
 from socketio_fast._core.socketio.rooms import Rooms
-from socketio_fast.arguments import arguments_of
 from socketio_fast.base_server import BaseServer, Handler
 from socketio_fast.coroutines import on_loop
 from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.engineio.flow import wait_below
+from socketio_fast.event_arguments import arguments_of
 from socketio_fast.events import name_of
 from socketio_fast.managers.async_manager import AsyncManager, choose_manager
 from socketio_fast.managers.base import BaseManager
@@ -45,7 +45,7 @@ from socketio_fast.options.recovery import choose_recovery
 from socketio_fast.options.server import ServerConfig
 from socketio_fast.overrides import is_overridden
 from socketio_fast.serving.drain import DrainSummary
-from socketio_fast.sockets.answers import wait_for_answer
+from socketio_fast.sockets.acknowledgements import wait_for_answer
 from socketio_fast.sockets.broadcast import Broadcasting, BroadcastOperator
 
 if TYPE_CHECKING:

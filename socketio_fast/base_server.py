@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 from socketio_fast._core.socketio.hub import Hub, Namespace
-from socketio_fast._core.socketio.peer import Peer
+from socketio_fast._core.socketio.peer_lifecycle import Peer
 from socketio_fast.engineio.base_server import Reason
 from socketio_fast.events import name_of
 from socketio_fast.handlers.names import check_namespace

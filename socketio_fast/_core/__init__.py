@@ -1,10 +1,10 @@
 """The compiled core. Nothing here is public.
 
-Four rooms, from the bottom up: ``protocol`` knows bytes and values, ``engine`` sessions
-and time; ``socketio``, clients in namespaces, and ``http``, connections, stand on both.
-A module cimports only what is before it in ``MODULES`` of setup.py, which
-tests/meta/test_layers.py holds. Calls upward go through abstract classes that the lower
-layer declares. docs/architecture.md says more.
+Four packages, from the bottom up: ``protocol`` knows bytes and values, ``engine``
+sessions and time. ``socketio``, clients in namespaces, and ``http``, connections, stand
+on both. A module cimports only modules before it in ``MODULES`` of setup.py, which
+tests/meta/test_layers.py checks. Calls upward go through abstract classes that the
+lower module declares. docs/architecture.md says more.
 """
 
 import importlib.util

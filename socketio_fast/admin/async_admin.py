@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from socketio_fast._core.engine.failures import contain, defer_exit, ends_task
-from socketio_fast._core.socketio.peer import Peer
+from socketio_fast._core.socketio.peer_lifecycle import Peer
 from socketio_fast.admin.passwords import Attempts, fits_any, has_plain_password
 from socketio_fast.admin.reporter import HOSTNAME, Reporter, peers_of, timestamp
 from socketio_fast.exceptions import ConnectionRefusedError

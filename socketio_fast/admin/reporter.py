@@ -16,7 +16,7 @@ from socketio_fast._core.engine.failures import contain
 from socketio_fast._core.engine.observer import Observer
 from socketio_fast._core.engine.session import Session
 from socketio_fast._core.socketio.hub import Namespace
-from socketio_fast._core.socketio.peer import Peer
+from socketio_fast._core.socketio.peer_lifecycle import Peer
 
 if TYPE_CHECKING:
     from socketio_fast.admin.async_admin import InstrumentedAsyncServer

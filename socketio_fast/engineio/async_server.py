@@ -36,7 +36,7 @@ from socketio_fast.options.declare import known, takes
 from socketio_fast.options.json_module import json_functions
 from socketio_fast.options.logs import AnyLogger, choose_logger
 from socketio_fast.serving.drain import DrainSummary, drain
-from socketio_fast.serving.refusals import Refusals
+from socketio_fast.serving.refusal_warnings import Refusals
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from socketio_fast._core.socketio.acks import Reply
 from socketio_fast._core.socketio.rooms import check_sendable, one_or_several
-from socketio_fast.arguments import arguments_of
+from socketio_fast.event_arguments import arguments_of
 from socketio_fast.managers.base import BaseManager
 from socketio_fast.options.logs import escaped
 from socketio_fast.overrides import is_overridden

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from socketio_fast._core.socketio.hub import Hub, Namespace
-from socketio_fast._core.socketio.peer import Peer
+from socketio_fast._core.socketio.peer_lifecycle import Peer
 from socketio_fast.managers.messages import JSON
 from socketio_fast.managers.registry import REGISTRATION, Registry
 from socketio_fast.managers.views import RoomsByNamespace

@@ -30,11 +30,11 @@ from socketio_fast import exceptions
 from socketio_fast._core.engine.failures import ends_task, log_failure
 from socketio_fast.managers.lifetime import run_for
 from socketio_fast.managers.messages import unpack
-from socketio_fast.sockets.answers import Answers
+from socketio_fast.sockets.acknowledgements import Answers
 from socketio_fast.sockets.scope import Scope
 
 if TYPE_CHECKING:
-    from socketio_fast._core.socketio.peer import Peer
+    from socketio_fast._core.socketio.peer_lifecycle import Peer
     from socketio_fast.managers.pubsub import AsyncPubSubManager
 
 __all__ = ["Cluster", "respond_to"]

@@ -21,14 +21,14 @@ from typing import Any, ClassVar
 from socketio_fast._core.engine.failures import defer_exit, ends_task
 from socketio_fast._core.socketio.acks import Reply
 from socketio_fast._core.socketio.rooms import one_or_several
-from socketio_fast.arguments import arguments_of
 from socketio_fast.engineio import json as engineio_json
+from socketio_fast.event_arguments import arguments_of
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.cluster import Cluster
 from socketio_fast.managers.lifetime import run_for
 from socketio_fast.managers.messages import JSON, pack
 from socketio_fast.managers.outage import Outage
-from socketio_fast.managers.remote import RemoteCallbacks, receive_for
+from socketio_fast.managers.received import RemoteCallbacks, receive_for
 from socketio_fast.options.logs import AnyLogger, as_logger
 from socketio_fast.overrides import refuse_overrides
 from socketio_fast.sockets.scope import Scope

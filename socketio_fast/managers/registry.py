@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from socketio_fast._core.socketio.contracts import ClientRegistry
 
 if TYPE_CHECKING:
-    from socketio_fast._core.socketio.peer import Peer
+    from socketio_fast._core.socketio.peer_lifecycle import Peer
 
 __all__ = ["REGISTRATION", "Registry"]
 

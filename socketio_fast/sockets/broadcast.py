@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from socketio_fast import exceptions
-from socketio_fast.sockets.answers import Answers
+from socketio_fast.sockets.acknowledgements import Answers
 from socketio_fast.sockets.events import check_event
 from socketio_fast.sockets.handshake import Handshake
 from socketio_fast.sockets.scope import Scope, rooms_of

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 if TYPE_CHECKING:
-    from socketio_fast._core.socketio.peer import Peer
+    from socketio_fast._core.socketio.peer_lifecycle import Peer
 
 __all__ = ["Handshake", "describe", "handshake_of", "make_handshake"]
 

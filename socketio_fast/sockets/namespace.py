@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
 from socketio_fast._core.engine.failures import log_failure
 from socketio_fast._core.socketio.contracts import NamespaceListener
 from socketio_fast._core.socketio.hub import Namespace
-from socketio_fast._core.socketio.peer import Peer
+from socketio_fast._core.socketio.peer_lifecycle import Peer
 from socketio_fast.coroutines import DONE, Begun
 from socketio_fast.handlers.middlewares import Middlewares, added
 from socketio_fast.options.logs import escaped

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from socketio_fast._core.socketio.rooms import one_or_several
 
 if TYPE_CHECKING:
-    from socketio_fast._core.socketio.peer import Peer
+    from socketio_fast._core.socketio.peer_lifecycle import Peer
 
 __all__ = ["Scope", "rooms_of", "several"]
 

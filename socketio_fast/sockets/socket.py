@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from socketio_fast import exceptions
 from socketio_fast._core.socketio.acks import Reply
-from socketio_fast._core.socketio.peer import Peer
+from socketio_fast._core.socketio.peer_lifecycle import Peer
 from socketio_fast.coroutines import DONE, Begun, returns_coroutine
 from socketio_fast.engineio.connection import Connection
 from socketio_fast.engineio.flow import wait_below
 from socketio_fast.handlers.middlewares import added
 from socketio_fast.handlers.validation import validated
-from socketio_fast.sockets.answers import wait_for_answer
+from socketio_fast.sockets.acknowledgements import wait_for_answer
 from socketio_fast.sockets.events import (
     EventEmitter,
     Listener,

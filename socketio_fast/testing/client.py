@@ -14,8 +14,8 @@ from socketio_fast import exceptions
 from socketio_fast._core.engine.engine import Engine
 from socketio_fast._core.http.foreign import ForeignWebSocket
 from socketio_fast._core.http.request import make_request
-from socketio_fast.arguments import arguments_of, value_of
 from socketio_fast.async_server import AsyncServer
+from socketio_fast.event_arguments import arguments_of, value_of
 from socketio_fast.events import name_of
 from socketio_fast.hosting.common import EnvironSource, ask, bind
 from socketio_fast.packet import (

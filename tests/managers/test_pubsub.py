@@ -14,7 +14,7 @@ from support.waiting import until, within
 
 from managers.in_process import Broker, Connect, Manager, Node, Threaded, broker
 from socketio_fast import AsyncServer, exceptions
-from socketio_fast.managers import remote as pubsub
+from socketio_fast.managers import received as pubsub
 
 __all__ = ["broker"]
 

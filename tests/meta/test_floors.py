@@ -30,7 +30,7 @@ CORE = f"{NAME}._core"
 FLOORS: dict[str, list[str]] = {
     # What the compiled core may import too, and what else knows nothing.
     "ground": [
-        *("_version", "arguments", "coroutines", "events", "exceptions", "lazy"),
+        *("_version", "coroutines", "event_arguments", "events", "exceptions", "lazy"),
         *("overrides", "payloads", "handlers.middlewares"),
         *("handlers", "handlers.names", "handlers.signatures"),
         *("options", "options.amounts", "options.declare", "options.logs"),
@@ -62,20 +62,20 @@ FLOORS: dict[str, list[str]] = {
     ],
     "sockets": [
         *("sockets.environs", "sockets.scope", "sockets.handshake", "sockets.events"),
-        *("sockets.answers", "sockets.broadcast", "sockets.socket"),
+        *("sockets.acknowledgements", "sockets.broadcast", "sockets.socket"),
         *("sockets.adapter", "sockets.namespace", "sockets.registry", "sockets"),
     ],
     "managers": [
         *("managers", "managers.extras", "managers.lifetime", "managers.outage"),
         *("managers.messages", "managers.registry", "managers.views"),
         *("managers.base", "managers.async_manager"),
-        *("managers.cluster", "managers.remote", "managers.pubsub", "managers.sync"),
+        *("managers.cluster", "managers.received", "managers.pubsub", "managers.sync"),
         *("managers.aio_pika", "managers.redis"),
         *("managers.kafka", "managers.kombu", "managers.zmq"),
     ],
     "serving, without servers": [
         *("serving.client_files", "serving.descriptors", "serving.drain"),
-        *("serving.proxy_protocol", "serving.refusals", "serving.static"),
+        *("serving.proxy_protocol", "serving.refusal_warnings", "serving.static"),
     ],
     "hosting": [
         "base_server",

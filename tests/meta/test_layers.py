@@ -124,7 +124,9 @@ def with_stubs(modules: set[str]) -> set[str]:
 def test_what_python_imports_has_a_stub() -> None:
     """And what a stub imports has one: a type checker reads no `.pyx`."""
     imported = imported_from("socketio_fast")
-    assert {full(m) for m in ("engine.engine", "session", "peer", "http1")} <= imported
+    assert {
+        full(m) for m in ("engine.engine", "session", "peer_lifecycle", "http1")
+    } <= imported
     with_stubs(imported)
 
 
@@ -275,8 +277,8 @@ def test_rooms_stand_on_those_below(module: str) -> None:
                 "outgoing",
                 "socketio.contracts",
                 "hub",
-                "messaging",
-                "peer",
+                "peer_messaging",
+                "peer_lifecycle",
                 "recovery",
                 "sio",
             },
@@ -289,9 +291,9 @@ def test_rooms_stand_on_those_below(module: str) -> None:
                 "socketio.contracts",
                 "deadlines",
                 "hub",
-                "messaging",
+                "peer_messaging",
                 "outgoing",
-                "peer",
+                "peer_lifecycle",
                 "sio",
             },
         ),
@@ -310,30 +312,47 @@ def test_direct_needs(module: str, allowed: set[str]) -> None:
     [
         (
             "engine.engine",
-            {"polling", "websocket", "http1", "admission", "peer", "rooms"},
+            {"polling", "websocket", "http1", "admission", "peer_lifecycle", "rooms"},
         ),
         (
             "engine.contracts",
             {"session", "engine.engine", "inflow", "outflow", "message_transport"},
         ),
-        ("peer", {"polling", "websocket", "http1", "admission", "rooms"}),
-        ("hub", {"peer", "connection_handler", "rooms", "recovery"}),
-        ("messaging", {"peer", "connection_handler", "rooms", "recovery"}),
-        ("connection_handler", {"rooms", "recovery", "emitter"}),
+        ("peer_lifecycle", {"polling", "websocket", "http1", "admission", "rooms"}),
+        ("hub", {"peer_lifecycle", "connection", "rooms", "recovery"}),
+        ("peer_messaging", {"peer_lifecycle", "connection", "rooms", "recovery"}),
+        ("connection", {"rooms", "recovery", "emitter"}),
         ("rooms", {"polling", "websocket", "http1", "admission"}),
-        ("message_handlers", {"peer", "rooms", "polling", "websocket", "http1"}),
+        (
+            "message_handlers",
+            {"peer_lifecycle", "rooms", "polling", "websocket", "http1"},
+        ),
         (
             "polling",
-            {"peer", "rooms", "message_handlers", "websocket", "http1", "request"},
+            {
+                "peer_lifecycle",
+                "rooms",
+                "message_handlers",
+                "websocket",
+                "http1",
+                "request",
+            },
         ),
         (
             "websocket",
-            {"peer", "rooms", "message_handlers", "polling", "admission", "request"},
+            {
+                "peer_lifecycle",
+                "rooms",
+                "message_handlers",
+                "polling",
+                "admission",
+                "request",
+            },
         ),
         ("admission", {"polling", "websocket", "endpoint", "http1"}),
         ("exchange", {"websocket", "endpoint", "http1"}),
         ("foreign", {"endpoint", "request_parser", "http1"}),
-        ("http1", {"peer", "rooms", "message_handlers", "foreign"}),
+        ("http1", {"peer_lifecycle", "rooms", "message_handlers", "foreign"}),
     ],
 )
 def test_what_must_not_be_known_even_indirectly(

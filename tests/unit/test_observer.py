@@ -16,7 +16,7 @@ from socketio_fast._core.engine.observer import ConnectionListener, Observer
 from socketio_fast._core.engine.request_hooks import RequestHooks
 from socketio_fast._core.engine.session import Session
 from socketio_fast._core.socketio.hub import Namespace
-from socketio_fast._core.socketio.peer import Peer
+from socketio_fast._core.socketio.peer_lifecycle import Peer
 
 
 class Log(Observer):

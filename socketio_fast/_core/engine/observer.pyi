@@ -5,7 +5,7 @@ from typing_extensions import disjoint_base
 from socketio_fast._core.engine.session import Session
 from socketio_fast._core.protocol.outgoing import Outgoing
 from socketio_fast._core.socketio.hub import Namespace
-from socketio_fast._core.socketio.peer import Peer
+from socketio_fast._core.socketio.peer_lifecycle import Peer
 
 @disjoint_base
 class Observer:

@@ -1,12 +1,20 @@
 """What a client has been sent and has not read.
 
-A session has an `Outflow` while that is above the high-water mark, while somebody waits
-for it to be less, and while its connect handler runs: most clients have none. It knows
-no session, so that it is in no cycle; its methods are given the session.
+A session has an `Outflow` while its unread bytes exceed high_water_mark, while somebody
+waits for them to become fewer, and while its connect handler runs. Most clients have
+none. An Outflow does not refer to its session, so that it is in no reference cycle; its
+methods are given the session.
 
-With slow_consumer="drop_oldest" the transport of a slow client is given no more than
-the mark. What follows waits in a `SendQueue`, as messages: until a message is part of a
-stream of bytes, or compressed with those before it, it can be left out.
+The policies for slow clients, the option slow_consumer:
+
+    "close"          `Session.check()`: above max_buffer_bytes the client is closed
+    "drop_volatile"  `MessagingPeer._writable()`: volatile messages are not sent
+    "drop_oldest"    `SendQueue`, here
+    "block"          `Rooms._deliver_and_wait()`: emit() waits, by `Engine.blocked()`
+
+With "drop_oldest" the transport of a slow client gets no more bytes than the mark. The
+messages that follow wait in a `SendQueue`. Only a message there can still be dropped:
+once written, or compressed with others, it is part of a stream of bytes.
 """
 from collections import deque
 

@@ -20,7 +20,7 @@ from socketio_fast._core.engine.contracts cimport (
     EngineBase as Engine,
     SessionBase as Session,
 )
-from socketio_fast._core.http.cors cimport cors_lines, origin_of
+from socketio_fast._core.http.cors cimport cors_lines, is_preflight, origin_of
 from socketio_fast._core.http.request cimport Request
 
 from socketio_fast._core.engine.failures import ends_task
@@ -202,7 +202,7 @@ cdef Admission admit(Engine engine, Request request, bint upgrade):
             "cors_allowed_origins names those that are"
         )
         return a
-    if method == "OPTIONS":
+    if is_preflight(request):
         a = Admission.__new__(Admission)
         a.status = 200
         a.body = b""

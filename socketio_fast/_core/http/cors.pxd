@@ -4,4 +4,5 @@ from socketio_fast._core.http.request cimport Request
 
 
 cdef bytes cors_lines(Engine engine, Request request)
+cdef bint is_preflight(Request request) except -1
 cdef str origin_of(Request request)

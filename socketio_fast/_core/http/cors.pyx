@@ -19,7 +19,7 @@ cdef bytes cors_lines(Engine engine, Request request):
         if not _origin_allowed(engine, origin, request):
             return None
         lines += b"Access-Control-Allow-Origin: " + origin + b"\r\nVary: Origin\r\n"
-    if request.method == "OPTIONS":
+    if is_preflight(request):
         lines += b"Access-Control-Allow-Methods: OPTIONS, GET, POST\r\n"
     requested = request.header(b"access-control-request-headers")
     if requested:
@@ -27,6 +27,12 @@ cdef bytes cors_lines(Engine engine, Request request):
     if engine.cors_credentials:
         return lines + CREDENTIALS if lines else CREDENTIALS
     return lines
+
+
+cdef bint is_preflight(Request request) except -1:
+    """Whether the request asks for the header lines of CORS alone (Fetch standard,
+    "CORS-preflight request"). Any OPTIONS request does, as in the reference."""
+    return request.method == "OPTIONS"
 
 
 cdef str origin_of(Request request):

@@ -28,7 +28,7 @@ cdef class Polling(MessageTransport):
         bytes jsonp             # the beginning of a script; None: no JSONP
         bint marked             # the engine will call flush()
         bint closing            # a close packet follows what is queued
-        bint discarded          # a WebSocket has replaced this transport
+        bint discarded          # replaced or aborted: a lost request is not reported
         bint refused            # by the application's handler
         bint in_message         # the packet being read is a message
         bint opens              # the next answer opens a session of revision 3

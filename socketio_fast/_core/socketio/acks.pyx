@@ -60,11 +60,11 @@ cdef class PendingAcks:
         return id
 
     cdef object pop(self, int64_t id):
-        """What awaits an acknowledgement, and no longer does; None if nothing does."""
+        """Remove and return the callback of an acknowledgement; None: there is none."""
         return self.callbacks.pop(id, None)
 
     cdef object pop_oldest(self):
-        """What has waited longest, and no longer does."""
+        """Remove and return the callback that has waited longest."""
         cdef object callback = None
         while callback is None and self.first_id < self.next_id:
             callback = self.callbacks.pop(self.first_id, None)

@@ -1,4 +1,4 @@
-# What the modules of this room ask of those above them: abstract classes.
+# The abstract classes that modules of this package call above themselves.
 from libc.stdint cimport int64_t
 
 from socketio_fast._core.engine.deadlines cimport Timed

@@ -7,7 +7,7 @@ from socketio_fast._core.engine.contracts import SessionHandler
 from socketio_fast._core.engine.deadlines import Timed
 from socketio_fast._core.engine.listeners import Listeners
 from socketio_fast._core.engine.session import Session
-from socketio_fast._core.socketio.peer import Peer
+from socketio_fast._core.socketio.peer_lifecycle import Peer
 
 @disjoint_base
 class PeerBase:

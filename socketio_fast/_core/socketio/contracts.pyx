@@ -1,4 +1,4 @@
-"""The abstract classes of this room.
+"""The abstract classes of this package.
 
 Two compiled modules cannot cimport each other's classes. So what a module calls above
 itself is a class here, and the module above implements it.

@@ -16,7 +16,7 @@ from socketio_fast._core.socketio.contracts import (
     NamespaceListener,
     Recovery,
 )
-from socketio_fast._core.socketio.peer import Peer
+from socketio_fast._core.socketio.peer_lifecycle import Peer
 from socketio_fast._core.socketio.rooms import Rooms
 
 MAX_NAME: int

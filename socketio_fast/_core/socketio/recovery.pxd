@@ -5,7 +5,7 @@ from socketio_fast._core.engine.deadlines cimport Deadline
 from socketio_fast._core.protocol.outgoing cimport Outgoing
 from socketio_fast._core.socketio.contracts cimport ConnectionState, Recovery
 from socketio_fast._core.socketio.hub cimport Namespace
-from socketio_fast._core.socketio.peer cimport Peer
+from socketio_fast._core.socketio.peer_lifecycle cimport Peer
 from socketio_fast._core.engine.contracts cimport (
     EngineBase as Engine,
     SessionBase as Session,

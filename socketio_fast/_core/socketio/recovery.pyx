@@ -32,8 +32,8 @@ from socketio_fast._core.socketio.contracts cimport (
     Recovery,
 )
 from socketio_fast._core.socketio.hub cimport Namespace
-from socketio_fast._core.socketio.messaging cimport CONNECTED
-from socketio_fast._core.socketio.peer cimport Peer
+from socketio_fast._core.socketio.peer_messaging cimport CONNECTED
+from socketio_fast._core.socketio.peer_lifecycle cimport Peer
 from socketio_fast._core.engine.contracts cimport (
     TRANSPORT_CLOSE,
     EngineBase as Engine,

@@ -2,7 +2,7 @@
 from socketio_fast._core.protocol.outgoing cimport Outgoing
 from socketio_fast._core.socketio.contracts cimport Membership, RoomListener
 from socketio_fast._core.socketio.hub cimport Hub, Namespace
-from socketio_fast._core.socketio.peer cimport Peer
+from socketio_fast._core.socketio.peer_lifecycle cimport Peer
 from socketio_fast._core.socketio.recovery cimport Backlog
 
 

@@ -6,7 +6,7 @@ from typing_extensions import Self
 
 from socketio_fast._core.socketio.contracts import Membership, RoomListener
 from socketio_fast._core.socketio.hub import Hub, Namespace
-from socketio_fast._core.socketio.peer import Peer
+from socketio_fast._core.socketio.peer_lifecycle import Peer
 
 def one_or_several(rooms: Any) -> Any: ...
 def check_sendable(hub: Hub, namespace: str, data: list[Any]) -> int: ...

@@ -5,8 +5,9 @@ room of all clients, None. The namespace's table of peers stands for both. A roo
 table of its members, and a peer a set of its rooms, so a disconnect takes time in
 proportion to the rooms of that client.
 
-Sending only gathers (see engine.Engine), so no membership changes during a fan-out,
-unless somebody listens to what connections send (`Engine.packet_listeners`).
+`send()` only queues; writing and closing follow at the end of the pass of the event
+loop (see engine.Engine). So nobody leaves a room during a fan-out, unless somebody
+listens to what connections send (`Engine.packet_listeners`).
 """
 import asyncio
 from collections.abc import Hashable, Iterable, Iterator, Mapping, MappingView
@@ -24,8 +25,12 @@ from socketio_fast._core.engine.observer cimport Observer
 from socketio_fast._core.protocol.outgoing cimport Outgoing
 from socketio_fast._core.socketio.contracts cimport Membership, PeerBase
 from socketio_fast._core.socketio.hub cimport Hub, Namespace
-from socketio_fast._core.socketio.messaging cimport CONNECTED, CONNECTING, DISCONNECTED
-from socketio_fast._core.socketio.peer cimport Peer
+from socketio_fast._core.socketio.peer_messaging cimport (
+    CONNECTED,
+    CONNECTING,
+    DISCONNECTED,
+)
+from socketio_fast._core.socketio.peer_lifecycle cimport Peer
 from socketio_fast._core.socketio.recovery cimport ClientState
 from socketio_fast._core.engine.contracts cimport EngineBase as Engine
 from socketio_fast._core.protocol.sio cimport SIO_EVENT
@@ -86,8 +91,8 @@ cdef class Rooms(Membership):
         return None if found is NULL else <Peer> found
 
     def find(self, str sid not None):
-        """The client with a sid, or None. A client that the registry unregisters is
-        still found."""
+        """The client with a sid, or None. A client that the registry is
+        unregistering is still found."""
         cdef dict leaving = self.namespace.leaving
         if leaving is not None and sid in leaving:
             return leaving[sid]
@@ -427,7 +432,8 @@ cdef class Rooms(Membership):
         return engine is not None and engine.packet_listeners
 
     cdef int _show(self, list data, object to, object skip) except -1:
-        """Call the listeners of sockets for what is sent to these."""
+        """Call the listeners for outgoing events of those sockets among the recipients
+        that have some."""
         cdef Peer peer
         cdef dict recipients = None if to is None else dict(self._recipients(to))
         for peer in list(self.namespace.watched):

@@ -2,7 +2,7 @@ from typing import final
 
 from socketio_fast._core.socketio.contracts import Connection
 from socketio_fast._core.socketio.hub import Hub
-from socketio_fast._core.socketio.peer import Peer
+from socketio_fast._core.socketio.peer_lifecycle import Peer
 
 @final
 class ClientHub(Hub): ...

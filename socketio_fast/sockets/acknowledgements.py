@@ -9,7 +9,7 @@ from typing import Any
 
 from socketio_fast import exceptions
 from socketio_fast._core.socketio.acks import Reply
-from socketio_fast.arguments import value_of
+from socketio_fast.event_arguments import value_of
 
 __all__ = ["Answers", "wait_for_answer"]
 

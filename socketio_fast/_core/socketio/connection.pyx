@@ -35,8 +35,8 @@ from socketio_fast._core.protocol.sio cimport (
 )
 from socketio_fast._core.socketio.contracts cimport Connection, PeerBase
 from socketio_fast._core.socketio.hub cimport Hub, Namespace
-from socketio_fast._core.socketio.messaging cimport CONNECTED
-from socketio_fast._core.socketio.peer cimport Peer
+from socketio_fast._core.socketio.peer_messaging cimport CONNECTED
+from socketio_fast._core.socketio.peer_lifecycle cimport Peer
 
 from socketio_fast.exceptions import LimitError, PacketError, ProtocolError
 from socketio_fast.options.logs import escaped

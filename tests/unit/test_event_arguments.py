@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from socketio_fast.arguments import arguments_of, value_of
+from socketio_fast.event_arguments import arguments_of, value_of
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from socketio_fast._core.engine.rate_limits cimport Limiter
 from socketio_fast._core.protocol.sio cimport Packet
 from socketio_fast._core.socketio.contracts cimport Connection
 from socketio_fast._core.socketio.hub cimport Hub, Namespace
-from socketio_fast._core.socketio.peer cimport Peer
+from socketio_fast._core.socketio.peer_lifecycle cimport Peer
 
 
 cdef class ClientHub(Hub):

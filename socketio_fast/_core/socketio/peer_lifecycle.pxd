@@ -1,5 +1,5 @@
 # One client in one namespace: how it connects and disconnects.
-from socketio_fast._core.socketio.messaging cimport MessagingPeer
+from socketio_fast._core.socketio.peer_messaging cimport MessagingPeer
 
 
 cdef class Peer(MessagingPeer):

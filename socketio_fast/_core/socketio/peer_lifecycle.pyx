@@ -7,13 +7,14 @@ Rule 1: a peer's disconnect handler runs once if its connect handler accepted.
 Rule 2: what is sent to a CONNECTING peer follows its CONNECT packet, or is dropped.
     With always_connect that packet is sent at once; the peer is *announced*.
 Rule 3: handlers of one client start in the order its packets came.
-Rule 4: of a client that is recovered there may be two peers with one sid: the tables
-    have the new one, the disconnect handler of the old one still runs.
+Rule 4: after a recovery two peers may share a sid for a while. The tables have the new
+    peer; the old one still runs its disconnect handler.
 
-With a registry (`Hub.registry`), a client passes four more steps: the registry
-registers it before its connect handler, completes the connection when that has
-accepted, hears that it is about to leave, and unregisters it. It calls `name()`,
-`accept()` and `Rooms.leave()` to have that done here.
+With a registry (`Hub.registry`: a client manager that overrides how clients are
+registered, see managers/registry.py) there are four more steps. The registry registers
+a client before its connect handler runs, completes the connection when the handler has
+accepted, hears that the client is about to leave, and unregisters it. It calls
+`Peer.name()`, `Peer.accept()` and `Rooms.leave()`, which do the work.
 """
 import asyncio
 import builtins
@@ -29,7 +30,7 @@ from socketio_fast._core.engine.contracts cimport REVISION_3, SessionBase as Ses
 from socketio_fast._core.protocol.sio cimport SIO_CONNECT, SIO_DISCONNECT, Packet
 from socketio_fast._core.socketio.contracts cimport ConnectionState, NamespaceListener
 from socketio_fast._core.socketio.hub cimport Hub, Namespace
-from socketio_fast._core.socketio.messaging cimport (
+from socketio_fast._core.socketio.peer_messaging cimport (
     CONNECTED,
     CONNECTING,
     DISCONNECTED,
@@ -354,8 +355,9 @@ cdef class Peer(MessagingPeer):
         cdef list queued = self.take_queued()
         self.state = CONNECTED
         if self.reason is not None:
-            # It went, or was disconnected, meanwhile. It was accepted, so the handlers
-            # pair up; the client, if there, is refused unless it knows already.
+            # The client has gone, or was disconnected, meanwhile. Its connect handler
+            # accepted, so the disconnect handler must run. If CONNECT was not sent yet,
+            # send CONNECT_ERROR.
             if not self.announced:
                 self._refuse(ConnectionRefusedError().error_args)
             self.announced = False
@@ -563,7 +565,7 @@ cdef class Peer(MessagingPeer):
         return self._closed()
 
     cdef int _closed(self) except -1:
-        """Forget the client, and tell what waits for it."""
+        """Forget the client, and tell who waits for it."""
         cdef Namespace ns = self.namespace
         if ns.hub.registry is not None and not self.leaving and self.sid is not None:
             return self._unregister()

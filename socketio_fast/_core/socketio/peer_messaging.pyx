@@ -76,7 +76,8 @@ cdef class MessagingPeer(PeerBase):
         )
 
     cdef list take_queued(self):
-        """What was sent while CONNECTING: send it now, or drop it."""
+        """Remove and return the messages queued while CONNECTING. The caller sends or
+        drops them."""
         cdef list queued = self.queued
         cdef Outgoing m
         self.queued = None
@@ -384,7 +385,8 @@ cdef class MessagingPeer(PeerBase):
         return id
 
     cdef object _take_ack(self, int64_t id):
-        """What awaits an acknowledgement, and no longer does; None if nothing does."""
+        """Remove and return the callback for acknowledgement `id`; None if there is
+        none."""
         cdef object callback = None
         if self.acks is not None:
             callback = self.acks.pop(id)
@@ -426,9 +428,9 @@ cdef class MessagingPeer(PeerBase):
         return 0
 
     def check_ask(self):
-        """Raise RuntimeError if what would wait for an acknowledgement of this client
-        is its own connect handler, or a middleware: the client answers nothing before
-        it is told that it is connected, which that holds back."""
+        """Raise RuntimeError if the caller is this client's own connect handler or
+        middleware, which is about to wait for an acknowledgement. The client answers
+        only after CONNECT, which is sent when that code has ended."""
         if self.state == CONNECTING and not self.announced and (
             handles_in(self.context)
         ):

@@ -3,7 +3,7 @@ from typing import Any, final
 
 from socketio_fast._core.engine.listeners import Listeners
 from socketio_fast._core.socketio.acks import Reply
-from socketio_fast._core.socketio.connection_handler import ConnectionHandler
+from socketio_fast._core.socketio.connection import ConnectionHandler
 from socketio_fast._core.socketio.contracts import PeerBase
 from socketio_fast._core.socketio.hub import Namespace
 
