@@ -8,9 +8,9 @@ methods are given the session.
 The policies for slow clients, the option slow_consumer:
 
     "close"          `Session.check()`: above max_buffer_bytes the client is closed
-    "drop_volatile"  `MessagingPeer._writable()`: volatile messages are not sent
+    "drop_volatile"  `MessagingPeer.send()`: volatile messages are not sent
     "drop_oldest"    `SendQueue`, here
-    "block"          `Rooms._deliver_and_wait()`: emit() waits, by `Engine.blocked()`
+    "block"          `Rooms.deliver()`: emit() waits, by `Engine.blocked()`
 
 With "drop_oldest" the transport of a slow client gets no more bytes than the mark. The
 messages that follow wait in a `SendQueue`. Only a message there can still be dropped:
