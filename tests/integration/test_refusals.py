@@ -15,7 +15,7 @@ from support import hosts
 from support.raw import within
 
 import socketio_fast as socketio
-from socketio_fast.serving import refusals
+from socketio_fast.serving import refusal_warnings as refusals
 
 POLLING = "/socket.io/?EIO=4&transport=polling"
 WEBSOCKET = "/socket.io/?EIO=4&transport=websocket"

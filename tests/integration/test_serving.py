@@ -68,14 +68,19 @@ async def test_a_forked_process_leaves_the_socket(
 
 @pytest.fixture
 def few_descriptors() -> Iterator[int]:
-    """As many as are in use, and 20 more."""
+    """A limit of 20 more descriptors than are in use, and no free ones below these."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    number = os.open(os.devnull, os.O_RDONLY)
+    highest = max(map(int, os.listdir("/dev/fd")))
+    held = []
+    while (number := os.open(os.devnull, os.O_RDONLY)) < highest:
+        held.append(number)
     os.close(number)
-    limit = number + 20
+    limit = max(number, highest + 1) + 20
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, before[1]))
     yield limit
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    for number in held:
+        os.close(number)
 
 
 @pytest.mark.parametrize("tls", [False, True])
