@@ -181,7 +181,8 @@ class SocketNamespace(_Namespace):
             self.server._hub.release(self.name)
 
     def _begin(self) -> None:
-        if self._core.listener is None:
+        listener = self._core.listener
+        if not isinstance(listener, _Clients) or listener.nsp is not self:
             self._core.listener = _Clients(self)
         # A namespace that clients come and go by would be made anew without these.
         self._core.member = False
@@ -196,8 +197,9 @@ class SocketNamespace(_Namespace):
 
     def _set_middlewares(self, middlewares: Middlewares | None) -> None:
         super()._set_middlewares(middlewares)
-        if self._core.listener is not None:
-            self._core.listener.middlewares = middlewares
+        listener = self._core.listener
+        if isinstance(listener, _Clients) and listener.nsp is self:
+            listener.middlewares = middlewares
 
     def _fire_own(
         self, source: EventEmitter, event: EventName[Unpack[Ts]], *args: Unpack[Ts]
@@ -274,13 +276,14 @@ class _Clients(NamespaceListener):
     def __init__(self, nsp: SocketNamespace) -> None:
         super().__init__(nsp)
         self.middlewares = nsp._middlewares
-        self._nsp = nsp
+        #: The namespace.
+        self.nsp = nsp
 
     def client_connects(self, peer: Peer) -> None:
-        self._nsp._socket(peer)
+        self.nsp._socket(peer)
 
     def ended(self) -> None:
-        self._nsp._on_end()
+        self.nsp._on_end()
 
 
 class ParentNamespace(_Namespace):

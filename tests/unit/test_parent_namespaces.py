@@ -210,6 +210,20 @@ def test_of_members_without_clients_a_thousand_stay() -> None:
     assert len(parent.children) == 1003
 
 
+def test_an_object_that_was_deleted_gives_way_to_the_next() -> None:
+    server, sio = make()
+    sio.on("hello", lambda sid: None, namespace="/n")
+    log: list[str] = []
+    first = sio.of("/n")
+    first.delete()
+    first.on("connection", lambda socket: log.append("first"))
+    second = sio.of("/n")
+    second.on("connection", lambda socket: log.append("second"))
+    second.use(lambda socket: log.append("middleware"))
+    join(server.websocket(), "/n")
+    assert log == ["middleware", "second"]
+
+
 def test_a_member_that_was_deleted_takes_no_other_with_it() -> None:
     server, sio = make()
     parent = sio.of(re.compile("^/dyn-"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import sys
 import weakref
 from typing import Any
 from unittest.mock import Mock
@@ -226,6 +227,21 @@ def test_an_error_in_an_error_listener(caplog: pytest.LogCaptureFixture) -> None
     client.text('42["x"]')
     assert len(errors(caplog)) == 2
     assert not client.ended()
+
+
+def test_the_error_is_the_exception_that_is_handled() -> None:
+    """A listener may log it by `logger.exception()`."""
+    server, sio = make()
+    client, socket = one(sio, server)
+    handled: list[BaseException | None] = []
+
+    @socket.use
+    def refuse(event: str) -> None:
+        raise PermissionError("not this")
+
+    socket.on("error", lambda error: handled.append(sys.exc_info()[1]))
+    client.text('42["x"]')
+    assert [repr(error) for error in handled] == ["PermissionError('not this')"]
 
 
 def test_listeners_of_one_client_in_order() -> None:

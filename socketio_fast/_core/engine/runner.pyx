@@ -343,16 +343,15 @@ cdef class Runner:
             The handler's Task if it has suspended, else None.
         """
         cdef Continuation suspended
-        cdef object value, error = None
+        cdef object value
         try:
             if not self.call(func, PySequence_Fast_ITEMS(args), len(args), context):
                 suspended, self.suspended = self.suspended, None
                 suspended.outcome = outcome
                 return suspended.task
         except BaseException as exc:
-            error = exc
-        if error is not None:
-            outcome.raised(error)
+            # Here, where it is the exception that is handled, as sys.exc_info() tells.
+            outcome.raised(exc)
             return None
         value, self.value = self.value, None
         outcome.returned(value)

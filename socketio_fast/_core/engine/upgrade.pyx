@@ -51,7 +51,7 @@ cdef class Upgrade(Timed):
                     return 0  # the listener has closed the session
             probe.send(PONG_PROBE)
             polling.release()
-            if self.noop_tick is None:
+            if self.session is not None and self.noop_tick is None:
                 self.noop_tick = session.engine.start(NOOP_INTERVAL, D_NOOP, self)
         elif type == EIO_UPGRADE:
             session.complete_upgrade()

@@ -416,9 +416,9 @@ cdef class MessagingPeer(PeerBase):
         """The client has gone: it acknowledges nothing any more."""
         cdef PendingAcks acks = self.acks
         cdef dict callbacks
-        self.acks = None
         if acks is None:
             return 0
+        # The ids go on: a stale forget_ack() must not meet another acknowledgement.
         callbacks, acks.callbacks = acks.callbacks, {}
         self.client.outstanding -= len(callbacks)
         for callback in callbacks.values():
