@@ -1,4 +1,6 @@
-"""Messages between processes, as python-socketio writes them.
+"""Messages between processes, as python-socketio writes them: encoding and decoding.
+
+``pubsub.py`` publishes them; ``received.py`` acts on those of other processes.
 
 JSON objects; ``method`` says what is asked for, ``host_id`` who asks:
 

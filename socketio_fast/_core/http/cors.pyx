@@ -1,6 +1,7 @@
 """Which origins may send requests, and the header lines of CORS for responses.
 
-Origins are judged as python-engineio's option `cors_allowed_origins` says.
+Origins are judged as python-engineio's option `cors_allowed_origins` says. A preflight
+is recognized here; `admission.admit()` answers it, with these header lines alone.
 """
 from socketio_fast._core.engine.contracts cimport EngineBase as Engine
 from socketio_fast._core.http.request cimport Request
