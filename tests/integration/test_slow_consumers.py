@@ -79,8 +79,8 @@ def session_of(sio: Any) -> Any:
     return session
 
 
-async def fill(sio: Any) -> int:
-    """Send to a client that does not read, until it is slow; how much."""
+async def fill(sio: Any, above: int = 2 * MARK) -> int:
+    """Send to a client that does not read, until so many bytes wait; how much."""
     session = session_of(sio)
     for number in range(1000):
         sending = asyncio.ensure_future(sio.emit("chunk", (number, CHUNK)))
@@ -88,9 +88,22 @@ async def fill(sio: Any) -> int:
         if not sending.done():
             sending.cancel()  # it waits for the client
             return number + 1
-        if session.buffered_bytes > 2 * MARK:
+        if session.buffered_bytes > above:
             return number + 1
     raise AssertionError("the kernel takes all")
+
+
+async def fill_more(sio: Any, first: int, count: int) -> int:
+    """Send as many more while half of the mark waits (the kernel may still take some);
+    the number of the next."""
+    for number in range(first, first + count):
+        if session_of(sio).buffered_bytes <= MARK // 2:
+            return number
+        sending = asyncio.ensure_future(sio.emit("chunk", (number, CHUNK)))
+        await asyncio.sleep(0)  # it is sent
+        await asyncio.sleep(0)  # at the end of that pass of the loop
+        sending.cancel()
+    return first + count
 
 
 async def goes_on(awaitable: asyncio.Future[Any]) -> bool:
@@ -195,10 +208,11 @@ async def test_slow_is_told_once(host: Any) -> None:
         (sid,) = sio._hub.namespace("/").peers
         for time in range(1, 3):
             stop_reading(ws)
-            sent = await fill(sio)
+            sent = await fill(sio, MARK)
             both = dict([await within(told.get()), await within(told.get())])
             assert both.keys() == {sid, session_of(sio).id}
             assert min(both.values()) > MARK
+            sent = await fill_more(sio, sent, 10)
             assert told.empty()
             assert sio.eio.counters["slow_consumers"] == time
             drain = asyncio.ensure_future(sio.flushed(sid))
