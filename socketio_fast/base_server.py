@@ -1,4 +1,4 @@
-"""What all Socket.IO servers share: the registration of handlers, and who is there."""
+"""What all Socket.IO servers share: registration of handlers, clients by ``sid``."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ T = TypeVar("T")
 
 
 class BaseServer:
-    """The base of servers: their handlers, and what can be asked about clients.
+    """The base class of servers: their handlers, and questions about clients.
 
     Every handler goes through :meth:`_adapt` on its way to the compiled core, however
     it was registered.
@@ -121,7 +121,7 @@ class BaseServer:
 
     @property
     def handlers(self) -> dict[str, dict[Any, Handler]]:
-        """The handlers, by namespace and event; to change it is to register them."""
+        """The handlers, by namespace and event. A change registers or removes one."""
         return self._handlers
 
     @handlers.setter
@@ -130,7 +130,7 @@ class BaseServer:
 
     @property
     def namespace_handlers(self) -> dict[str, BaseServerNamespace]:
-        """The class-based namespaces, by name; to change it is to register them."""
+        """The class-based namespaces, by name. A change registers or removes one."""
         return self._namespace_handlers
 
     @namespace_handlers.setter
@@ -220,7 +220,7 @@ class BaseServer:
         return register
 
     def register_namespace(self, namespace_handler: BaseServerNamespace) -> None:
-        """Register a class-based namespace: it gets what no function handles.
+        """Register a class-based namespace. It gets the events without a function.
 
         Args:
             namespace_handler: An object of a subclass of
@@ -251,8 +251,8 @@ class BaseServer:
     def _trigger_event(self) -> Handler:
         """Run the handler of an event: ``(event, namespace, sid, *arguments)``.
 
-        It returns what the handler does, :attr:`not_handled` if there is none. Events
-        of clients come here only if a subclass or a program replaces it.
+        It returns what the handler returns, or :attr:`not_handled` if there is none.
+        Events of clients come here only if a subclass or a program replaces it.
         """
         return self._replaced_trigger or self._run_handler
 
@@ -267,9 +267,9 @@ class BaseServer:
     def _get_event_handler(
         self, event: Any, namespace: str, args: tuple[Any, ...]
     ) -> tuple[Handler | None, tuple[Any, ...]]:
-        """The function that handles an event, and its arguments.
+        """Find the function that handles an event, and the arguments for it.
 
-        It is for a ``_trigger_event`` of the application, as the next is.
+        For a ``_trigger_event`` of the application, as is the next method.
         """
         for place, before in ((namespace, ()), ("*", (namespace,))):
             handlers = self.handlers.get(place, {})
@@ -282,7 +282,7 @@ class BaseServer:
     def _get_namespace_handler(
         self, namespace: str, args: tuple[Any, ...]
     ) -> tuple[BaseServerNamespace | None, tuple[Any, ...]]:
-        """The class-based namespace, and the arguments after the event."""
+        """Find a class-based namespace, and the arguments for it after the event."""
         handler = self.namespace_handlers.get(namespace)
         if handler is None and (handler := self.namespace_handlers.get("*")):
             args = (namespace, *args)
@@ -293,17 +293,17 @@ class BaseServer:
         handler: Handler,
         client: Callable[..., Session | None] | None = None,
     ) -> Handler:
-        """What the core calls for a handler; for servers that call them elsewhere.
+        """Wrap a handler for the core. Servers for threads override this.
 
-        The core calls it on the event loop, and awaits what it returns if that is
-        awaitable. By the arguments of a call, ``client`` says whose it is.
+        The core calls the result on the event loop, and awaits what that returns if it
+        is awaitable. ``client`` finds the client by the arguments of a call.
         """
         return handler
 
     def _client_at(
         self, place: int, namespace: str = "*", event: Any = None
     ) -> Callable[..., Session | None]:
-        """What finds the connection that a call of a handler is for.
+        """Make a function that finds the connection by the arguments of a handler.
 
         Args:
             place: Where the ``sid`` stands among the arguments.
@@ -313,7 +313,7 @@ class BaseServer:
 
         def find(*args: Any) -> Session | None:
             if (args[0] if event is None else event) == "disconnect":
-                return None  # it has to run, whatever the client has under way
+                return None  # it must run, whatever the client has under way
             name = args[place - 1] if namespace == "*" else namespace
             peer = self._peer(args[place], name)
             return None if peer is None else peer.session
@@ -344,10 +344,10 @@ class BaseServer:
         return self._adapt(handler, self._client_at(place, namespace, event))
 
     def _described(self, handler: Handler, place: int, namespace: str) -> Handler:
-        """A handler that gets the description of a disconnect as its last argument.
+        """Add the description of a disconnect to the arguments of a handler.
 
         Args:
-            handler: Of the event, or the trigger of a class, which gets every event.
+            handler: That of ``disconnect``, or a trigger, which gets every event.
             place: Where the ``sid`` stands among the arguments.
             namespace: The namespace; ``"*"`` for the argument before the ``sid``.
         """
@@ -407,11 +407,11 @@ class BaseServer:
         return namespace in self._handlers or namespace in self._namespace_handlers
 
     def _is_kept(self, namespace: str, handlers: Mapping[str, Any]) -> bool:
-        """Whether something but these that go wants the namespace."""
+        """Whether other handlers, or an object of ``of()``, need the namespace."""
         return namespace in handlers or namespace in self._namespaces
 
     def _check_methods(self, handler: BaseServerNamespace) -> None:
-        """Check that the methods for events take what they will get."""
+        """Check that the methods for events take the arguments that they will get."""
         if type(handler).trigger_event not in (
             BaseServerNamespace.trigger_event,
             AsyncNamespace.trigger_event,
@@ -427,8 +427,8 @@ class BaseServer:
                 check_handler(method, event, handler.namespace, self._hub.logger)
 
     def _validate_methods(self, handler: BaseServerNamespace) -> None:
-        """Methods with models as annotations get attributes of the object before them,
-        which validate: a ``trigger_event`` of the application calls those too."""
+        """Replace methods whose arguments are annotated with models: attributes of the
+        object validate them. A ``trigger_event`` of the application calls these."""
         before = 1 + (handler.namespace == "*")
         for name in dir(handler):
             if not name.startswith("on_") or name == "on_disconnect":
@@ -446,12 +446,13 @@ class BaseServer:
     # Clients.
 
     def rooms(self, sid: str, namespace: str | None = None) -> list[Any]:
-        """The rooms that a client is in; the first is its own, named by its ``sid``."""
+        """The rooms of a client, a list. The first is its own, named by its ``sid``."""
         found: list[Any] = self.manager.get_rooms(sid, namespace or "/")
         return found
 
     def transport(self, sid: str, namespace: str | None = None) -> str:
-        """``"polling"``, ``"websocket"`` or ``"webtransport"``.
+        """The transport of a client: ``"polling"``, ``"websocket"`` or
+        ``"webtransport"``.
 
         Raises:
             KeyError: The client is not connected.
@@ -459,9 +460,10 @@ class BaseServer:
         return self._known(sid, namespace).session.transport_name
 
     def recovered(self, sid: str, namespace: str | None = None) -> bool:
-        """Whether a client goes on where it was cut off, with its ``sid``, rooms, data.
+        """Whether a client has come back after a lost connection, with its former
+        ``sid``, rooms and data.
 
-        ``connect`` handlers may ask it: they run for such a client too.
+        ``connect`` handlers run for such a client too, and may call this.
 
         Raises:
             KeyError: The client is not connected.
@@ -471,7 +473,7 @@ class BaseServer:
     def get_environ(
         self, sid: str, namespace: str | None = None
     ) -> dict[str, Any] | None:
-        """The handshake request as a WSGI environment; ``None`` for no such client."""
+        """The handshake request as a WSGI environment; ``None``: there is no client."""
         peer = self._peer(sid, namespace)
         return None if peer is None else self._environs.of(peer.session)
 
@@ -498,7 +500,7 @@ class BaseServer:
         return None if found is None else found.peers.get(sid)
 
     def _gone(self, sid: str, namespace: str | None) -> str:
-        """What an error says where a client is not connected, or not any more."""
+        """The text of an error: the client is not connected."""
         text = f"{sid} is not connected"
         if self._peer(sid, namespace) is not None:
             return text
@@ -517,7 +519,7 @@ _ARGUMENTS = {"connect": ("environ", "auth"), "disconnect": ("reason",)}
 
 
 def _trigger(handler: BaseServerNamespace) -> Handler:
-    """What the core calls for the events of a class-based namespace."""
+    """Make the function that the core calls for events of a class-based namespace."""
 
     def trigger(event: Any, *args: Any) -> Any:
         if event == "connect":
@@ -536,15 +538,15 @@ def _trigger(handler: BaseServerNamespace) -> Handler:
 
 
 class _Table(dict[Any, Any]):
-    """A dict that tells of each change, before it is made.
+    """A dict that reports each change before it is made.
 
     Args:
-        change: Called with the key and the new value, ``None`` for one that goes;
-            returns the value to store.
-        values: What is in it at first; of that it does not tell.
+        change: Called with the key and the new value, or ``None`` for a value that is
+            removed. It returns the value to store.
+        values: The first values, which are not reported.
     """
 
-    # By way of __setitem__ and __delitem__, which those of dict pass by.
+    # These call __setitem__ and __delitem__; the methods of dict do not.
     clear = MutableMapping.clear
     pop: Any = MutableMapping.pop
     popitem = MutableMapping.popitem
@@ -575,7 +577,7 @@ class _Table(dict[Any, Any]):
         return dict, (dict(self),)
 
     def replace(self, values: Mapping[Any, Any]) -> None:
-        """Have these values and no others."""
+        """Replace all values."""
         values = dict(values)  # it may be this table
         self.clear()
         self.update(values)
