@@ -197,7 +197,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
             self.logger.info(message, *map(escaped, args))
 
     async def unbind(self) -> None:
-        """Let go of the event loop: the manager's connections are closed."""
+        """Release the event loop: close the connections of the manager."""
         self.manager_initialized = False
         await self.manager.close()
 
@@ -214,7 +214,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
     def of(
         self, name: str | re.Pattern[str] | Predicate
     ) -> SocketNamespace | ParentNamespace:
-        """A namespace as an object: the socket API, beside handlers of functions.
+        """Get a namespace as an object: the socket API, beside functions as handlers.
 
         Example::
 
@@ -257,13 +257,13 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         return BroadcastOperator(self, ("/",))
 
     async def server_count(self) -> int:
-        """How many servers share the manager, this one included."""
+        """The number of servers that share the manager, this one included."""
         return await self.manager._server_count()
 
     # emit() is compiled: socketio_fast/_core/socketio/emitter.pyx.
 
     async def _on_loop(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a method where the server runs; it was called in another thread."""
+        """Run a method on the server's event loop. It was called in another thread."""
         loop = self.eio.engine.loop
         assert loop is not None
         return await on_loop(loop, coroutine)
@@ -293,7 +293,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
     async def flushed(
         self, sid: str, namespace: str | None = None, *, below: int = 0
     ) -> None:
-        """Wait until what was sent to a client before has left.
+        """Wait until everything that was sent to a client before has left.
 
         That is, until no more than ``below`` bytes are left, of all its namespaces; it
         does not wait for what is held back while a connect handler runs.
@@ -406,7 +406,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
     async def leave_room(
         self, sid: str, room: Any, namespace: str | None = None
     ) -> None:
-        """Take a client out of a room; nothing happens if it is not in it."""
+        """Take a client out of a room. Nothing happens if it is not in the room."""
         if self.eio.engine.elsewhere:
             await self._on_loop(self.leave_room(sid, room, namespace))
             return
@@ -453,7 +453,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
     async def session(
         self, sid: str, namespace: str | None = None
     ) -> AsyncIterator[dict[str, Any]]:
-        """The application's data of a client, saved when the block ends.
+        """The application's data of a client. It is saved when the block ends.
 
         Example::
 
@@ -522,7 +522,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
     async def drain(
         self, rate: float | None = None, timeout: float = 30
     ) -> DrainSummary:
-        """Let no clients in, and ask those that are there to leave, in stages.
+        """Refuse new clients, and ask the connected ones to leave, in stages.
 
         See :meth:`socketio_fast.engineio.AsyncServer.drain`.
 
@@ -539,7 +539,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         return await self.eio.drain(rate, timeout)
 
     async def shutdown(self) -> None:
-        """Disconnect every client; they may connect again."""
+        """Disconnect every client. They may connect again."""
         self.logger.info("the server is shutting down")
         await self.eio.shutdown()
 
@@ -552,7 +552,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         namespace: str = "/admin",
         server_stats_interval: float = 2,
     ) -> InstrumentedAsyncServer:
-        """Let the official Admin UI look on and act.
+        """Let the official Admin UI observe the server and act on it.
 
         Args:
             auth: Who may log in, see
@@ -588,7 +588,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
     def start_background_task(
         self, target: Callable[..., Coroutine[Any, Any, Any]], *args: Any, **kwargs: Any
     ) -> asyncio.Task[Any]:
-        """Start a coroutine function as a task, and return that."""
+        """Start a coroutine function as a task; returns the task."""
         return self.eio.start_background_task(target, *args, **kwargs)
 
     async def sleep(self, seconds: float = 0) -> None:

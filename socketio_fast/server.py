@@ -200,7 +200,7 @@ class Server(Broadcasting, BaseServer):
     ) -> ParentNamespace: ...
 
     def of(self, name: Any) -> SocketNamespace | ParentNamespace:
-        """A namespace as an object: the socket API, for threads.
+        """Get a namespace as an object: the socket API, for threads.
 
         Example::
 
@@ -226,7 +226,7 @@ class Server(Broadcasting, BaseServer):
         return found
 
     def _blocking(self, value: Any) -> Any:
-        """The facade of a namespace or socket; other values as they are."""
+        """The facade of a namespace or socket. Other values are returned unchanged."""
         if isinstance(value, AsyncSocket):
             return Socket(value, self)
         if isinstance(value, AsyncNamespace):
@@ -341,7 +341,7 @@ class Server(Broadcasting, BaseServer):
     def session(
         self, sid: str, namespace: str | None = None
     ) -> Iterator[dict[str, Any]]:
-        """The application's data of a client, saved when the block ends.
+        """The application's data of a client. It is saved when the block ends.
 
         Example::
 
@@ -385,7 +385,7 @@ class Server(Broadcasting, BaseServer):
     def start_background_task(
         self, target: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> threading.Thread:
-        """Run a function in a daemon thread of its own, and return that, started.
+        """Run a function in a daemon thread of its own; returns the started thread.
 
         Raises:
             TypeError: It is a coroutine function.

@@ -172,11 +172,11 @@ class AsyncServer(BaseServer):
         return self.engine.loop is loop
 
     async def unbind(self) -> None:
-        """Let go of the event loop; an Engine.IO server has nothing to let go of."""
+        """Release the event loop. An Engine.IO server holds nothing that needs it."""
 
     @property
     def eio(self) -> AsyncServer:
-        """This server itself: hosts ask servers of Socket.IO likewise."""
+        """This server itself: hosts read the same attribute of Socket.IO servers."""
         return self
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -192,7 +192,7 @@ class AsyncServer(BaseServer):
         self.engine.generate_by(None if asks or default else make)
 
     def handler_tasks(self) -> set[asyncio.Task[Any]]:
-        """The handlers that have suspended, as tasks."""
+        """The tasks of the handlers that have suspended."""
         runner = self._factory.runner
         return set() if runner is None else set(runner.tasks)
 
@@ -207,7 +207,7 @@ class AsyncServer(BaseServer):
     async def send(
         self, sid: str, data: str | bytes | list[Any] | dict[str, Any]
     ) -> None:
-        """Send a message; nothing happens if the client has gone.
+        """Send a message. Nothing happens if the client has disconnected.
 
         Args:
             sid: The Engine.IO id.
@@ -226,7 +226,7 @@ class AsyncServer(BaseServer):
             )
 
     async def flushed(self, sid: str, below: int = 0) -> None:
-        """Wait until a client has been sent what it was sent before.
+        """Wait until everything that was sent to a client before has left.
 
         Args:
             sid: The Engine.IO id.
@@ -240,7 +240,7 @@ class AsyncServer(BaseServer):
             raise DisconnectedError(f"{sid} is not connected")
 
     async def send_packet(self, sid: str, pkt: Packet) -> None:
-        """Send a packet as it is; nothing happens if the client has gone.
+        """Send a packet as it is. Nothing happens if the client has disconnected.
 
         For messages there is :meth:`send`; other packets are the protocol's own, and
         the server sends them by itself.
@@ -252,7 +252,7 @@ class AsyncServer(BaseServer):
         self._send(sid, self._encode_packet(pkt))
 
     async def get_session(self, sid: str) -> dict[str, Any]:
-        """The application's data of a client, a dict that is kept while it is there.
+        """The application's data of a client: a dict, kept while it is connected.
 
         Raises:
             KeyError: The client is not connected.
@@ -269,7 +269,7 @@ class AsyncServer(BaseServer):
 
     @asynccontextmanager
     async def session(self, sid: str) -> AsyncIterator[dict[str, Any]]:
-        """The application's data of a client; changes in the block last.
+        """The application's data of a client. Changes inside the block are kept.
 
         Raises:
             KeyError: The client is not connected.
@@ -277,7 +277,7 @@ class AsyncServer(BaseServer):
         yield await self.get_session(sid)
 
     async def disconnect(self, sid: str | None = None) -> None:
-        """Disconnect a client, or all; what was sent before is delivered."""
+        """Disconnect a client, or all clients. What was sent before is delivered."""
         if sid is None:
             self.engine.close_all()
         elif sid in self.engine.sessions:
@@ -306,7 +306,7 @@ class AsyncServer(BaseServer):
     async def drain(
         self, rate: float | None = None, timeout: float = 30
     ) -> DrainSummary:
-        """Let no clients in, and ask those that are there to leave, in stages.
+        """Refuse new clients, and ask the connected ones to leave, in stages.
 
         They are closed so that they connect again, which the server refuses with 503
         from now on: :meth:`shutdown` or the next start ends that. A client whose
@@ -329,13 +329,13 @@ class AsyncServer(BaseServer):
         return await drain(self.engine, rate, timeout)
 
     async def shutdown(self) -> None:
-        """Disconnect every client; they may connect again."""
+        """Disconnect every client. They may connect again."""
         self.engine.close_all()
 
     def start_background_task(
         self, target: Callable[..., Coroutine[Any, Any, Any]], *args: Any, **kwargs: Any
     ) -> asyncio.Task[Any]:
-        """Start a coroutine function as a task, and return that."""
+        """Start a coroutine function as a task; returns the task."""
         task = asyncio.ensure_future(target(*args, **kwargs))
         # The event loop itself holds tasks only weakly.
         _background.add(task)

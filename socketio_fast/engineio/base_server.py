@@ -1,4 +1,4 @@
-"""What all Engine.IO servers share: options, handlers, and who is there."""
+"""What all Engine.IO servers share: options, handlers, sessions."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ NEVER_CALLED = {
 
 
 class Reason:
-    """Why a client disconnected; the values that disconnect handlers get."""
+    """Why a client disconnected: the values that disconnect handlers get."""
 
     SERVER_DISCONNECT = "server disconnect"
     CLIENT_DISCONNECT = "client disconnect"
@@ -70,7 +70,7 @@ class Reason:
 
 
 class _Property:
-    """An option, as servers show it. Set later, it holds for what begins after that."""
+    """An option as an attribute of servers. A new value holds for what begins later."""
 
     def __init__(self, option: Option) -> None:
         self._name = option.name
@@ -98,7 +98,7 @@ class _Property:
 
 
 class BaseServer(EngineAttributes):
-    """The base of servers: what they were given, and what can be asked about clients.
+    """The base class of servers: their options, and questions about clients.
 
     Every handler goes through :meth:`_adapt` on its way to the compiled core.
     """
@@ -137,18 +137,18 @@ class BaseServer(EngineAttributes):
 
     @property
     def sockets(self) -> dict[str, Session]:
-        """The sessions by Engine.IO id."""
+        """The sessions, by Engine.IO id."""
         return self.engine.sessions
 
     @property
     def counters(self) -> Counter[str]:
-        """How often what is rare has happened, by name; see docs/deployment.md."""
+        """Counts of rare events, by name; see docs/deployment.md."""
         counters: Counter[str] = self.engine.counters
         return counters
 
     @property
     def clients_count(self) -> int:
-        """How many clients are connected."""
+        """The number of connected clients."""
         return len(self.engine.sessions)
 
     @property
@@ -157,7 +157,7 @@ class BaseServer(EngineAttributes):
         return self.engine.draining
 
     def use(self, middleware: F) -> F:
-        """Add a middleware: it sees every Engine.IO request first, in order.
+        """Add a middleware. All are called in order for each Engine.IO request.
 
         Example::
 
@@ -180,7 +180,7 @@ class BaseServer(EngineAttributes):
 
     @property
     def ping_interval_grace_period(self) -> float:
-        """Seconds that clients are told on top of ``ping_interval``."""
+        """Seconds that are added to the ``ping_interval`` that clients are told."""
         return self.config.ping_grace
 
     @overload
@@ -235,24 +235,24 @@ class BaseServer(EngineAttributes):
         handler: Callable[..., Any],
         client: Callable[..., Session | None] | None = None,
     ) -> Callable[..., Any]:
-        """What the core calls, on the event loop, for a handler.
+        """Wrap a handler for the core, which calls the result on the event loop.
 
-        By the arguments of a call, ``client`` says whose it is.
+        ``client`` finds the client by the arguments of a call.
         """
         return handler
 
     def _client(self, sid: str, *args: Any) -> Session | None:
-        """Whose call of a handler it is."""
+        """Find the session that a call of a handler is for."""
         return self.engine.sessions.get(sid)
 
     def _encode(self, data: Any) -> Outgoing:
-        """A message as it is sent; any thread may call this."""
+        """Encode a message for sending. Any thread may call this."""
         if isinstance(data, (list, dict)):
             data = self._json.text(data)
         return message_packet(data)
 
     def _encode_packet(self, pkt: Packet) -> Outgoing:
-        """A packet as it is sent; any thread may call this."""
+        """Encode a packet for sending. Any thread may call this."""
         encoded = pkt.encode()
         if isinstance(encoded, str):
             return raw_packet(encoded.encode())
@@ -275,7 +275,8 @@ class BaseServer(EngineAttributes):
         self._session(sid).data = session
 
     def transport(self, sid: str) -> str:
-        """``"polling"``, ``"websocket"`` or ``"webtransport"``.
+        """The transport of a client: ``"polling"``, ``"websocket"`` or
+        ``"webtransport"``.
 
         Raises:
             KeyError: The client is not connected.
@@ -289,12 +290,12 @@ class BaseServer(EngineAttributes):
             raise KeyError(f"Session not found: no client {sid!r:.80}") from None
 
     def generate_id(self) -> str:
-        """A new id: 20 url-safe characters from the system's randomness.
+        """Make a new id: 20 url-safe characters, 120 bits of the system's randomness.
 
-        Replace it, on an instance or a subclass, to choose ids. One that takes an
-        argument gets the environ of the request, and may be a coroutine function (with
-        a server for threads, it runs in one); ids of clients in namespaces are then
-        made as by default.
+        Replace this method, on an instance or a subclass, to choose ids. A function
+        that takes an argument gets the environ of the request. It may be a coroutine
+        function; with a server for threads it runs in a thread. The ids of clients in
+        namespaces are then made by the default.
         """
         return generate_id()
 
