@@ -30,16 +30,19 @@ async ([url, hash, transports]) => {
     },
   });
   window.socket = socket;
+  // On a busy machine the upgrade may end before Socket.IO's connect event.
+  const { engine } = socket.io;
+  seen.push(engine.transport.name);
+  const upgraded = new Promise((resolve) => engine.on("upgrade", resolve));
   await new Promise((resolve, reject) => {
     socket.on("connect", resolve);
     socket.on("connect_error", (error) => reject(new Error(
       `${error.message} ${error.description} ${error.context}`
     )));
   });
-  seen.push(socket.io.engine.transport.name);
   if (transports[0] === "polling") {
-    await new Promise((resolve) => socket.io.engine.on("upgrade", resolve));
-    seen.push(socket.io.engine.transport.name);
+    await upgraded;
+    seen.push(engine.transport.name);
   }
   const bytes = new Uint8Array(100000).fill(7);
   const answer = await socket.timeout(5000).emitWithAck("echo", "h\\u00e9", bytes);
