@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import ssl
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -631,8 +632,8 @@ async def test_a_program_that_is_told_to_stop(
                 status, seconds = await server.stop()
                 await within(client.eio.wait())
         log = (tmp_path / "log").read_text()
-        # sanic's own, on Python 3.14.
-        theirs = r"^/\S*/(sanic|uvloop)/\S*: DeprecationWarning: .*\n(  .*\n)?"
-        log = re.sub(theirs, "", log, flags=re.M)
+        if sys.version_info >= (3, 14):  # which warns of calls of sanic and uvloop
+            theirs = r"^/\S*/(sanic|uvloop)/\S*: DeprecationWarning: .*\n(  .*\n)?"
+            log = re.sub(theirs, "", log, flags=re.M)
         assert (status, seconds < 5) == (0, True), log
         assert log == "server disconnect\n"
