@@ -51,25 +51,8 @@ for part in browser compat conformance docs integration interop leaks managers m
     eval "step_$part() { pytest -q ${WORKERS[*]} tests/$part; }"
 done
 
-# Each Python in two processes of its own: these tests wait, and must not wait for long.
-step_prompt() {
-    local version failed=0
-    declare -A running
-    pytest -q -n 2 --dist loadfile -m prompt >"$WORK/log/prompt-main" 2>&1 &
-    running[main]=$!
-    for version in $(extreme oldest) $(extreme newest); do
-        # `.ci/run prompt` does not build for other Pythons.
-        [ -x "$WORK/python$version/bin/pytest" ] || continue
-        tests_on "$version" -n 2 --dist loadfile -m prompt "${REAL[@]}" >"$WORK/log/prompt-$version" 2>&1 &
-        running[$version]=$!
-    done
-    for version in "${!running[@]}"; do
-        wait "${running[$version]}" || failed=1
-        echo "-- Python $version"
-        cat "$WORK/log/prompt-$version"
-    done
-    return "$failed"
-}
+# Few beside each other: these tests wait, and must not wait for long.
+step_prompt() { pytest -q -n 3 --dist loadfile -m prompt; }
 
 step_alone() { pytest -q -m alone; }
 
@@ -85,15 +68,23 @@ step_rivals() {
     made "$WORK/benchmarks/made" "$wanted"
 }
 
-step_benchmarks() {
+step_micro() {
+    step_rivals
+    env -u PYTEST_ADDOPTS "$WORK/benchmarks/bin/pytest" -q benchmarks/micro --benchmark-disable
+}
+
+# compared OPTION...: benchmarks/run.py, which pins the server and the load to a core each.
+compared() {
     if (($(nproc) < 2)); then
-        echo "one core: the benchmark's guard is not tried"
+        echo "one core: nothing is compared"
         return
     fi
     step_rivals
-    "$WORK/benchmarks/bin/python" benchmarks/run.py --quick --check
-    env -u PYTEST_ADDOPTS "$WORK/benchmarks/bin/pytest" -q benchmarks/micro --benchmark-disable
+    "$WORK/benchmarks/bin/python" benchmarks/run.py --quick --check "$@"
 }
+
+step_guard() { compared --only echo-8,broadcast-500; }
+step_benchmarks() { compared; }
 
 # variant NAME FLAG: the package built in a tree of its own, in place.
 variant() {
@@ -136,7 +127,7 @@ step_sanitize() {
     local chosen
     chosen=$(sans_io)
     mapfile -t chosen <<<"$chosen"
-    sanitized "${chosen[@]}"
+    sanitized -n 2 --dist loadfile "${chosen[@]}"
 }
 
 step_sanitize-all() {
@@ -186,7 +177,7 @@ tests_on() { # VERSION PYTEST-ARGUMENT...
 }
 
 # Where not every version is tried, assertions are on, and the compiler does not take long.
-on_extreme() {
+on_extreme() { # WHICH TEST-DIRECTORY...
     local version
     version=$(extreme "$1")
     if [ -z "$version" ]; then
@@ -195,11 +186,12 @@ on_extreme() {
     fi
     echo "Python $version"
     install_on "$version" SOCKETIO_FAST_DEBUG=1
-    tests_on "$version" "${WORKERS[@]}" -n 2 "${APART[@]}" "${REAL[@]}"
+    tests_on "$version" "${WORKERS[@]}" -n 2 "${APART[@]}" "${@:2}"
 }
 
-step_oldest() { on_extreme oldest; }
-step_newest() { on_extreme newest; }
+# The units on the newer one: it is what takes things away.
+step_oldest() { on_extreme oldest tests/integration tests/conformance; }
+step_newest() { on_extreme newest "${REAL[@]}"; }
 
 # The Debian that has a Python, where this machine has not.
 declare -A SUITES=([3.13]=trixie [3.14]=sid)

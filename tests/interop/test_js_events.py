@@ -18,6 +18,7 @@ from support.interop import (
     within,
 )
 from support.js_client import Binary, JSClient
+from support.waiting import until
 
 from socketio_fast import exceptions
 
@@ -28,7 +29,7 @@ async def test_the_transport_is_the_one_asked_for(js, serve, sio, transport):
     client = await js(await serve(sio))
     await client.connect()
     assert await client.transport() == SETTLED[transport]
-    assert sio.transport(client.sid) == SETTLED[transport]
+    await until(lambda: sio.transport(client.sid) == SETTLED[transport])
     assert client.engines == 1
 
 

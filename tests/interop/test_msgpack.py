@@ -19,6 +19,7 @@ from support.interop import (
 )
 from support.js_client import Binary, JSClient, Refused
 from support.python_client import PythonClient
+from support.waiting import until
 
 import socketio_fast
 from socketio_fast import exceptions
@@ -86,7 +87,7 @@ async def test_arguments_from_javascript(node, serve, sio, transport):
     received = record(sio, "arguments")
     client = await node(await serve(sio))
     await client.connect()
-    assert sio.transport(client.sid) == SETTLED[transport]
+    await until(lambda: sio.transport(client.sid) == SETTLED[transport])
     for case, arguments in {**ARGUMENTS, **BINARY_ARGUMENTS}.items():
         if case == "floats":
             # notepack.io takes 1e300 for an integer, and writes another one.

@@ -21,6 +21,7 @@ from support.interop import (
     within,
 )
 from support.python_client import PythonClient
+from support.waiting import until
 
 import socketio_fast
 from socketio_fast import exceptions
@@ -70,7 +71,7 @@ async def test_the_transport_is_the_one_asked_for(python, serve, sio, transport)
     client = python(await serve(sio))
     await client.connect()
     assert client.client.transport() == SETTLED[transport]
-    assert sio.transport(client.sid) == SETTLED[transport]
+    await until(lambda: sio.transport(client.sid) == SETTLED[transport])
     assert (await connected.next())[0] == client.sid
 
 

@@ -18,6 +18,7 @@ from support.interop import (
     returning,
 )
 from support.js_client import JSClient, Refused
+from support.waiting import until
 
 import socketio_fast
 from socketio_fast import exceptions
@@ -57,7 +58,7 @@ async def test_connect(old, serve, sio, transport):
     assert auth is None
     assert "EIO=3" in environ["QUERY_STRING"]
     assert "token=t" in environ["QUERY_STRING"]
-    assert sio.transport(sid) == SETTLED[transport]
+    await until(lambda: sio.transport(sid) == SETTLED[transport])
     (session,) = sio.eio.sockets.values()
     assert session.protocol == 3
 

@@ -16,6 +16,7 @@ import pytest
 from support.interop import ARGUMENTS, BINARY_ARGUMENTS, SETTLED, WAIT, within
 from support.js_client import Refused
 from support.python_client import PythonClient
+from support.waiting import until
 from support.wsgi_hosts import werkzeug
 
 import socketio_fast
@@ -85,7 +86,7 @@ async def in_thread(function: Callable[..., Any], *args: Any, **options: Any) ->
 async def test_the_transport_is_the_one_asked_for(js, serve, sio, transport):
     client = await js(serve(sio))
     await client.connect()
-    assert sio.transport(client.sid) == SETTLED[transport]
+    await until(lambda: sio.transport(client.sid) == SETTLED[transport])
     assert await client.transport() == SETTLED[transport]
 
 
