@@ -56,7 +56,7 @@ cdef class MessagingPeer(PeerBase):
         cdef Session session = self.session
         if m.volatile and not self._writable():
             return session.dropped(m)
-        if self.state == CONNECTED or self.announced:
+        if self.state == CONNECTED or self.state == ANNOUNCED:
             session.pass_on(m)
         elif self.state == CONNECTING:
             if self.queued is None:
@@ -245,7 +245,7 @@ cdef class MessagingPeer(PeerBase):
         cdef PyObject **args
         cdef Py_ssize_t n
         cdef EventAnswers answers
-        if self.state != CONNECTED and not self.announced:
+        if self.state != CONNECTED:
             return 0  # it has gone while the event middlewares ran
         if self.socket is not None:
             functions = self.socket.take(event)
@@ -431,9 +431,7 @@ cdef class MessagingPeer(PeerBase):
         """Raise RuntimeError if the caller is this client's own connect handler or
         middleware, which is about to wait for an acknowledgement. The client answers
         only after CONNECT, which is sent when that code has ended."""
-        if self.state == CONNECTING and not self.announced and (
-            handles_in(self.context)
-        ):
+        if self.state == CONNECTING and handles_in(self.context):
             raise RuntimeError(
                 f"{self.sid} cannot acknowledge anything before its connect handler, "
                 "which waits for that here, has ended: make the server with "
