@@ -18,7 +18,7 @@ from socketio_fast._core.engine.contexts cimport copied
 from socketio_fast._core.engine.failures cimport log_failure
 from socketio_fast._core.engine.listeners cimport Listeners
 from socketio_fast._core.engine.observer cimport Observer
-from socketio_fast._core.engine.runner cimport Runner, handles_in
+from socketio_fast._core.engine.runner cimport Continuation, Runner, handles_in
 from socketio_fast._core.engine.contracts cimport OPEN, SessionBase as Session
 from socketio_fast._core.protocol.outgoing cimport Outgoing
 from socketio_fast._core.protocol.sio cimport SIO_ACK, SIO_EVENT, Packet
@@ -165,18 +165,17 @@ cdef class MessagingPeer(PeerBase):
         cdef Runner runner = hub.runner
         cdef Step step
         try:
-            if not runner.call(handler, args, n, copied(self.context)):
-                step = new_step(self, STEP_EVENT, size)
-                step.event = event
-                step.id = id
-                runner.suspended.outcome = step
-                runner.suspended = None
-                step.begin()
-                self.busy = hub.ordered
-                return 0
+            value = runner.call(handler, args, n, copied(self.context))
         except BaseException as exc:
             return self.event_failed(event, exc, id)
-        value, runner.value = runner.value, None
+        if type(value) is Continuation:
+            step = new_step(self, STEP_EVENT, size)
+            step.event = event
+            step.id = id
+            (<Continuation> value).outcome = step
+            step.begin()
+            self.busy = hub.ordered
+            return 0
         if id >= 0:
             self.send_ack(value, id)
         return 0
