@@ -185,7 +185,7 @@ class SocketNamespace(_Namespace):
         if not isinstance(listener, _Clients) or listener.nsp is not self:
             self._core.listener = _Clients(self)
         # A namespace that clients come and go by would be made anew without these.
-        self._core.member = False
+        self._core.keep()
 
     def _socket(self, peer: Peer) -> Socket:
         socket: Any = peer.socket
@@ -309,9 +309,11 @@ class ParentNamespace(_Namespace):
         for event in self._events:
             child._store(event, self._functions(event))
         self.children.add(child)
-        if self.server.cleanup_empty_child_namespaces:
-            # A namespace with function handlers outlives its last client.
-            child._core.temporary = not self.server._has_handlers(name)
+        # A namespace with function handlers outlives its last client.
+        if self.server.cleanup_empty_child_namespaces and (
+            not self.server._has_handlers(name)
+        ):
+            child._core.end_with_clients()
         return child
 
     async def emit(self, event: EventName[Unpack[Ts]], *args: Unpack[Ts]) -> None:

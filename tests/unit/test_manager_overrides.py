@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -192,6 +193,22 @@ def test_a_client_that_goes_while_it_is_registered(name: str, always: bool) -> N
     f.opens(gate)
     f.nobody_is_there()
     assert f.events in ([], ["connect", "disconnect"])
+
+
+@pytest.mark.parametrize("always", [True, False])
+def test_a_client_that_is_disconnected_while_it_is_registered_is_refused(
+    always: bool,
+) -> None:
+    f = Fixture(always_connect=always)
+    gate = f.gate("connect")
+    client = f.client()
+    (sid,) = f.sio.manager.pending_connect["/"]
+    with f.server.loop.running(), suppress(StopIteration):
+        f.sio.disconnect(sid).send(None)
+    f.opens(gate)
+    assert client.messages() == [REFUSED]
+    f.nobody_is_there()
+    assert f.events == ([] if always else ["connect", "disconnect"])
 
 
 def test_a_second_connect_while_one_is_registered_is_answered_once() -> None:

@@ -10,7 +10,7 @@ from cpython.dict cimport PyDict_GetItemWithError
 from cpython.object cimport PyObject
 
 from socketio_fast._core.engine.contexts cimport copied
-from socketio_fast._core.engine.runner cimport Outcome, Runner
+from socketio_fast._core.engine.runner cimport Continuation, Outcome, Runner
 
 cdef extern from "Python.h":
     PyObject **PySequence_Fast_ITEMS(object o)
@@ -187,16 +187,15 @@ cdef class Group:
         self.called += 1
         self.left += 1
         try:
-            if not runner.call(
+            value = runner.call(
                 function, args, n, self.context if self.shares else copied(self.context)
-            ):
-                runner.suspended.outcome = _Member.new(self, place)
-                runner.suspended = None
-                return 0
+            )
         except BaseException as exc:
             self.left -= 1
             return self.failed(exc)
-        value, runner.value = runner.value, None
+        if type(value) is Continuation:
+            (<Continuation> value).outcome = _Member.new(self, place)
+            return 0
         self.left -= 1
         return self.returned(place, value)
 

@@ -209,7 +209,7 @@ cdef class ConnectionHandler(Connection):
                     return 0  # the client may have sent it before our answer came
                 raise ProtocolError(f"second CONNECT to {packet.namespace!r:.80}")
             return self._join(packet.namespace, packet.data, packet.size)
-        if peer is None or peer.state != CONNECTED and not peer.announced:
+        if peer is None or peer.state != CONNECTED and not peer.was_announced():
             raise ProtocolError(
                 f"packet for {packet.namespace!r:.80}, which is not connected"
             )
