@@ -152,4 +152,31 @@ sf_frame_head(char *out, int opcode, size_t payload)
     return (char *)p;
 }
 
+/* Writes the head of a masked frame (a client's, section 5.1) and returns where the
+ * payload goes. The head has four bytes more than sf_frame_head_size() says. */
+static inline char *
+sf_masked_frame_head(char *out, int opcode, size_t payload, const unsigned char *mask)
+{
+    char *key = sf_frame_head(out, opcode, payload);
+
+    out[1] = (char)((unsigned char)out[1] | 0x80);
+    memcpy(key, mask, 4);
+    return key + 4;
+}
+
+/* Masks a payload as sf_unmask() unmasks it; `offset` is where it stands in the whole
+ * payload of its frame. */
+static inline void
+sf_mask(char *out, const char *payload, size_t n, const unsigned char *mask,
+        size_t offset)
+{
+    unsigned char turned[4];
+    size_t i;
+
+    for (i = 0; i < 4; i++) {
+        turned[i] = mask[(offset + i) & 3];
+    }
+    sf_unmask(out, payload, n, turned);
+}
+
 #endif

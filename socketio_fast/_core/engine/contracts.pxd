@@ -86,6 +86,7 @@ cdef class SessionBase(Timed):
         readonly EngineBase engine
         readonly unsigned char state        # a SessionState
         unsigned char dialect               # flags of Dialect, for its transports
+        bint pings      # this side pings: a server, or in revision 3 a client
         unsigned char in_handshake          # it is counted in Limits.handshakes
         readonly bint upgraded              # from polling to WebSocket
         readonly str reason                 # why it ended; None before that

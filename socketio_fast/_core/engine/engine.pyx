@@ -180,6 +180,7 @@ cdef class Engine(EngineBase):
         session.engine = self
         session.id = self.new_id() if id is None else id
         session.dialect = dialect
+        session.pings = not dialect & REVISION_3
         return session
 
     def open_session(self, Transport transport not None, object request=None):

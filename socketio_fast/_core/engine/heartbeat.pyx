@@ -1,8 +1,8 @@
 """The heartbeat of a session: who pings when, and when a client has gone.
 
-In revision 4 the server pings ping_interval after the last pong, and the pong is due
-ping_timeout after the ping. In revision 3 the client pings, and is gone when it has not
-done so for the sum of both.
+One side pings (`session.pings`): in revision 4 the server, in revision 3 the client. It
+pings ping_interval after the last pong, and the pong is due ping_timeout after the ping.
+The other side takes its peer for gone when no ping has come for the sum of both.
 
 A session has one deadline, whose kind is a `Beat`. These functions are given it.
 """
@@ -30,32 +30,33 @@ cdef double LATE_SHARE = 0.05
 cdef double LATE = 0.02
 
 cdef Outgoing PING = outgoing.control(b"2")
+cdef Outgoing PONG = outgoing.control(b"3")
 cdef Outgoing NOOP = outgoing.control(b"6")
 
 
 cdef double _patience(SessionBase session) except -1:
-    """How long the client may send no pong, or in revision 3 no ping (seconds)."""
+    """How long the peer may send no pong, or no ping if it pings (seconds)."""
     cdef EngineBase engine = session.engine
-    if session.dialect & REVISION_3:
-        return engine.ping_interval + engine.config.ping_grace + engine.ping_timeout
-    return engine.ping_timeout
+    if session.pings:
+        return engine.ping_timeout
+    return engine.ping_interval + engine.config.ping_grace + engine.ping_timeout
 
 
 cdef Deadline start_heartbeat(SessionBase session):
     """The session is open: return its deadline."""
     cdef EngineBase engine = session.engine
-    if session.dialect & REVISION_3:
-        return engine.start(_patience(session), SILENCE, session)
-    return engine.start(engine.ping_interval, PING_DUE, session)
+    if session.pings:
+        return engine.start(engine.ping_interval, PING_DUE, session)
+    return engine.start(_patience(session), SILENCE, session)
 
 
 cdef int heard(SessionBase session, Deadline heartbeat) except -1:
-    """A pong has come, or in revision 3 a ping."""
+    """A pong has come, or a ping of a peer that pings."""
     cdef EngineBase engine = session.engine
-    if session.dialect & REVISION_3:
-        return engine.restart(heartbeat, _patience(session), SILENCE)
-    # As in the reference implementation, the interval begins with the pong.
-    return engine.restart(heartbeat, engine.ping_interval, PING_DUE)
+    if session.pings:
+        # As in the reference implementation, the interval begins with the pong.
+        return engine.restart(heartbeat, engine.ping_interval, PING_DUE)
+    return engine.restart(heartbeat, _patience(session), SILENCE)
 
 
 cdef int ping(SessionBase session, Deadline heartbeat, double now) except -1:
@@ -99,10 +100,13 @@ cdef int silent(
     elif 0 < size and 0 <= flow.unread <= size:
         # Nothing has left from one ping to the next: the client reads nothing.
         return session.drop(PING_TIMEOUT)
-    # A client takes a server that sends no pings for gone.
+    # The peer would take this side for gone.
     flow.unread = size
     flow.progressed = False
-    transport.send(NOOP if session.dialect & REVISION_3 else PING)
+    if session.pings:
+        transport.send(PING)
+    else:
+        transport.send(NOOP if session.dialect & REVISION_3 else PONG)
     return engine.restart(heartbeat, engine.ping_timeout, SILENCE)
 
 
@@ -119,7 +123,7 @@ cdef object pinged_at(SessionBase session, Deadline heartbeat):
     none."""
     if (
         heartbeat is None or heartbeat.kind != SILENCE
-        or session.dialect & REVISION_3
+        or not session.pings
     ):
         return None
     ago = session.engine.now() - (heartbeat.when - session.engine.ping_timeout)

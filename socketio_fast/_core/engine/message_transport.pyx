@@ -6,6 +6,7 @@ from socketio_fast._core.protocol.eio3 cimport (
     decode_base64_message,
     decode_binary_message,
 )
+from socketio_fast._core.protocol.wire cimport sf_utf8, sf_utf8_feed
 
 from socketio_fast.exceptions import ProtocolError
 
@@ -33,6 +34,23 @@ cdef class MessageTransport(Transport):
         else:
             session.on_packet(view.type, view.data, view.size)
         return 0
+
+    cdef int on_text_message(self, const char *p, Py_ssize_t n) except -1:
+        """A text message has come, which nobody has checked for UTF-8."""
+        # The decoder of a message checks it for UTF-8. Other packets are checked here,
+        # and so is a message that the decoder refuses: invalid UTF-8 has the close code
+        # 1007 whatever else is wrong.
+        cdef sf_utf8 state = sf_utf8(0, 0, 0)
+        if n == 0 or p[0] != c"4":
+            if not sf_utf8_feed(&state, p, n) or state.need:
+                raise ProtocolError("text is not UTF-8", code=1007)
+            return self.on_text(p, n)
+        try:
+            return self.on_text(p, n)
+        except ProtocolError:
+            if not sf_utf8_feed(&state, p, n) or state.need:
+                raise ProtocolError("text is not UTF-8", code=1007) from None
+            raise
 
     cdef int on_binary(self, bytes data) except -1:
         """A binary message has come."""

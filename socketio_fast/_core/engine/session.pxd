@@ -15,6 +15,7 @@ cdef class Session(SessionApi):
         Deadline heartbeat          # of the ping, the pong, and when CLOSING the end
         Upgrade upgrade             # of `probe`; None: no upgrade is under way
 
+    cdef int on_control(self, int type, const char *p, Py_ssize_t n) except -1
     cdef int _keep(self, Outgoing m) except -1
     cdef int _send_kept(self) except -1
     cdef int _end(self, str reason) except -1

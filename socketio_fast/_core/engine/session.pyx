@@ -21,7 +21,6 @@ is: transports and handlers are given to it, and the clock is that of `Engine.bi
 """
 import logging
 
-import cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
 from socketio_fast._core.protocol cimport outgoing
@@ -70,9 +69,8 @@ cdef extern from "Python.h":
 cdef double CLOSE_TIMEOUT = 30.0
 
 
-@cython.final
 cdef class Session(SessionApi):
-    """One Engine.IO connection."""
+    """One Engine.IO connection, as a server has it. `ClientSession` is the client's."""
 
     # Beginning.
 
@@ -445,7 +443,6 @@ cdef class Session(SessionApi):
         cdef SessionHandler handler = self.handler
         cdef Observer observer
         cdef ConnectionListener conn
-        cdef Transport transport = self.transport
         cdef bytes packet
         if self.state != OPEN:
             return 0
@@ -464,6 +461,11 @@ cdef class Session(SessionApi):
             if observer is not None:
                 observer.count_in(n + 1)
             return handler.on_text(p, n)
+        return self.on_control(type, p, n)
+
+    cdef int on_control(self, int type, const char *p, Py_ssize_t n) except -1:
+        """A packet other than a message has come."""
+        cdef Transport transport = self.transport
         if type == EIO_PONG:
             if self.dialect & REVISION_3:
                 raise ProtocolError("PONG from a client: in revision 3 it pings")

@@ -4,7 +4,7 @@ from socketio_fast._core.engine.contracts cimport (
     EngineBase as Engine,
     SessionBase as Session,
 )
-from socketio_fast._core.engine.message_transport cimport MessageTransport
+from socketio_fast._core.engine.payload_transport cimport PayloadTransport
 
 
 cdef class Responder:
@@ -15,7 +15,7 @@ cdef class Responder:
     cpdef bytes header(self, bytes name)
 
 
-cdef class Polling(MessageTransport):
+cdef class Polling(PayloadTransport):
     cdef:
         Engine engine
         Responder poll          # the GET that waits for something to send
@@ -30,7 +30,6 @@ cdef class Polling(MessageTransport):
         bint closing            # a close packet follows what is queued
         bint discarded          # replaced or aborted: a lost request is not reported
         bint refused            # by the application's handler
-        bint in_message         # the packet being read is a message
         bint opens              # the next answer opens a session of revision 3
         Py_ssize_t max_answer   # packets that an answer may have; 0: any number
 
@@ -40,16 +39,9 @@ cdef class Polling(MessageTransport):
     cdef int _take_post(self, bytes body, Py_ssize_t at, bint whole) except -1
     cdef int _read_rest(self, bint whole) except -1
     cdef int _let_go(self, int status, bytes content_type, bytes text) except -1
-    cdef Py_ssize_t _read(self, bytes body, Py_ssize_t at, bint whole) except -1
-    cdef Py_ssize_t _read_3(
-        self, bytes body, Py_ssize_t at, bint binary, bint whole
-    ) except -1
-    cdef int _check_count(self, Py_ssize_t count) except -1
     cdef int on_abort(self, Responder responder) except -1
     cdef int _take(self) except -1
     cdef list _take_some(self, Py_ssize_t most)
     cdef Py_ssize_t _size(self, Outgoing m) except -1
     cdef int _answer(self, list messages) except -1
     cdef bytes _headers(self, Responder responder)
-    cdef bytes _payload(self, list messages)
-    cdef bint _wants_binary(self, list messages) except -1

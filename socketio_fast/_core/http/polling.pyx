@@ -9,32 +9,18 @@ import cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
 from socketio_fast._core.http.compression cimport compressed
-from socketio_fast._core.protocol.eio cimport (
-    PacketView,
-    count_packets,
-    decode_base64,
-    join_payload,
-    packet_end,
-    scan_packet,
-)
-from socketio_fast._core.protocol.eio3 cimport binary_end, text_end
+from socketio_fast._core.protocol.eio cimport count_packets
 from socketio_fast._core.protocol.jsonp cimport form_payload, script
-from socketio_fast._core.protocol.outgoing cimport (
-    BINARY_PAYLOAD_3,
-    TEXT_PAYLOAD_3,
-    Outgoing,
-    control,
-)
+from socketio_fast._core.protocol.outgoing cimport Outgoing, control
 from socketio_fast._core.engine.contracts cimport (
-    BASE64,
     REVISION_3,
     EngineBase as Engine,
     SessionBase as Session,
 )
-from socketio_fast._core.engine.message_transport cimport MessageTransport
+from socketio_fast._core.engine.payload_transport cimport PayloadTransport, count_of
 
 from socketio_fast._core.http.compression import accepted_encoding
-from socketio_fast.exceptions import LimitError, PacketError, ProtocolError
+from socketio_fast.exceptions import LimitError, ProtocolError
 
 cdef Outgoing NOOP = control(b"6")
 cdef Outgoing CLOSE = control(b"1")
@@ -66,7 +52,7 @@ cdef class Responder:
 
 
 @cython.final
-cdef class Polling(MessageTransport):
+cdef class Polling(PayloadTransport):
     """The polling side of one session."""
 
     name = "polling"
@@ -113,7 +99,7 @@ cdef class Polling(MessageTransport):
             most = 1 if self.engine.initial_packet is None else 2
         if self.closing:
             messages.append(CLOSE)
-        if most and _count(messages) > most:
+        if most and count_of(messages) > most:
             messages = self._take_some(most)
         else:
             self.queued = []
@@ -262,7 +248,7 @@ cdef class Polling(MessageTransport):
             if self.jsonp is not None:
                 body = form_payload(body)
             if self.engine.max_packets and not self.dialect & REVISION_3:
-                self._check_count(count_packets(
+                self.check_count(count_packets(
                     PyBytes_AS_STRING(body),
                     PyBytes_AS_STRING(body) + PyBytes_GET_SIZE(body),
                 ))
@@ -283,11 +269,11 @@ cdef class Polling(MessageTransport):
         self.post = self.rest = None
         try:
             if self.dialect & REVISION_3:
-                at = self._read_3(
+                at = self.read_3(
                     body, at, post.header(b"content-type") == BINARY, whole
                 )
             else:
-                at = self._read(body, at, whole)
+                at = self.read(body, at, whole)
         except BaseException as exc:
             if self.in_message and isinstance(exc, ProtocolError):
                 # As in the reference implementation, messages that are queued still
@@ -322,65 +308,7 @@ cdef class Polling(MessageTransport):
             post.respond(status, content_type, text, self._headers(post))
         return 0
 
-    cdef Py_ssize_t _read(self, bytes body, Py_ssize_t at, bint whole) except -1:
-        """Read packets of a payload from `at` on; returns up to where. That is not the
-        end if the session pauses."""
-        cdef Session session = self.session
-        cdef const char *start = PyBytes_AS_STRING(body)
-        cdef const char *p = start + at
-        cdef const char *end = start + PyBytes_GET_SIZE(body)
-        cdef const char *stop
-        cdef PacketView packet
-        while True:
-            if session.is_paused() and not whole:
-                return p - start
-            stop = packet_end(p, end)
-            self.in_message = p < stop and (p[0] == c"4" or p[0] == c"b")
-            if p < stop and p[0] == c"b":
-                session.on_binary(decode_base64(p + 1, stop - p - 1))
-            else:
-                scan_packet(p, stop - p, &packet)
-                session.on_packet(packet.type, packet.data, packet.size)
-            if stop == end:
-                return stop - start
-            p = stop + 1
-
-    cdef Py_ssize_t _read_3(
-        self, bytes body, Py_ssize_t at, bint binary, bint whole
-    ) except -1:
-        """Read packets of a payload of revision 3, text or `binary`; see _read().
-
-        Packets of revision 3 are the same as over WebSocket.
-        """
-        cdef Session session = self.session
-        cdef const char *start = PyBytes_AS_STRING(body)
-        cdef const char *p = start + at
-        cdef const char *end = start + PyBytes_GET_SIZE(body)
-        cdef const char *packet
-        cdef bint is_binary = False
-        cdef Py_ssize_t count = 0
-        if p == end:
-            raise PacketError("empty payload")
-        while p < end:
-            if session.is_paused() and not whole:
-                return p - start
-            count += 1
-            self.in_message = False
-            self._check_count(count)
-            if binary:
-                p = binary_end(p, end, &packet, &is_binary)
-            else:
-                p = text_end(p, end, &packet)
-            self.in_message = is_binary or (
-                packet < p and (packet[0] == c"4" or packet[0] == c"b")
-            )
-            if is_binary:
-                self.on_binary(packet[:p - packet])
-            else:
-                self.on_text(packet, p - packet)
-        return p - start
-
-    cdef int _check_count(self, Py_ssize_t count) except -1:
+    cdef int check_count(self, Py_ssize_t count) except -1:
         if 0 < self.engine.max_packets < count:
             raise LimitError(
                 f"{count} packets in a POST exceed "
@@ -424,28 +352,9 @@ cdef class Polling(MessageTransport):
             return NO_FILTER
         return b""
 
-    cdef bytes _payload(self, list messages):
-        cdef Outgoing m
-        if not self.dialect & REVISION_3:
-            if len(messages) == 1:
-                return (<Outgoing> messages[0]).packets()
-            return join_payload([m.packets() for m in messages])
-        if self._wants_binary(messages):
-            return b"".join([m.rendering(BINARY_PAYLOAD_3) for m in messages])
-        return b"".join([m.rendering(TEXT_PAYLOAD_3) for m in messages])
-
-    cdef bint _wants_binary(self, list messages) except -1:
-        """Whether a client of revision 3 gets these messages in a binary payload."""
-        cdef Outgoing m
-        if not self.dialect & BASE64:
-            for m in messages:
-                if m.attachments is not None:
-                    return True
-        return False
-
     cdef int _answer(self, list messages) except -1:
         cdef Responder poll = self.poll
-        cdef bytes payload = self._payload(messages), encoding
+        cdef bytes payload = self.payload(messages), encoding
         cdef bytes content_type = PLAIN, headers = b""
         self.poll = None
         if self.dialect:
@@ -454,7 +363,7 @@ cdef class Polling(MessageTransport):
                 payload = script(self.jsonp, payload)
                 content_type = SCRIPT
                 headers += NO_SNIFFING
-            elif self._wants_binary(messages):
+            elif self.wants_binary(messages):
                 content_type = BINARY
         if (
             0 <= self.engine.compress_from <= PyBytes_GET_SIZE(payload)
@@ -466,15 +375,6 @@ cdef class Polling(MessageTransport):
                 headers += b"Content-Encoding: " + <bytes> encoding + b"\r\n"
         poll.respond(200, content_type, payload, headers)
         return 0
-
-
-cdef Py_ssize_t _count(list messages) except -1:
-    """How many packets the messages have."""
-    cdef Outgoing m
-    cdef Py_ssize_t count = 0
-    for m in messages:
-        count += m.count()
-    return count
 
 
 cdef bint may_compress(list messages) except -1:

@@ -48,6 +48,5 @@ cdef class WebSocket(MessageTransport):
         self, int opcode, bint fin, const char *p, Py_ssize_t n
     ) except -1
     cdef int _on_compressed(self, int opcode, const char *p, Py_ssize_t n) except -1
-    cdef int _on_packet(self, const char *p, Py_ssize_t n) except -1
     cdef int _on_fragment(self, const char *p, Py_ssize_t n, bint fin) except -1
     cdef int _on_close(self, const char *p, Py_ssize_t n) except -1

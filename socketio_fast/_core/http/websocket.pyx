@@ -428,7 +428,7 @@ cdef class WebSocket(MessageTransport):
                 if opcode & RSV1:
                     return self._on_compressed(opcode, p, n)
                 if opcode == SF_TEXT:
-                    return self._on_packet(p, n)
+                    return self.on_text_message(p, n)
                 return self.on_binary(p[:n])
             self.fragment_type = opcode
             self.fragments = bytearray()
@@ -451,25 +451,9 @@ cdef class WebSocket(MessageTransport):
         cdef bytes message = deflate.inflate(p, n, self.engine.max_payload)
         if opcode & ~RSV1 == SF_BINARY:
             return self.on_binary(message)
-        return self._on_packet(
+        return self.on_text_message(
             PyBytes_AS_STRING(message), PyBytes_GET_SIZE(message)
         )
-
-    cdef int _on_packet(self, const char *p, Py_ssize_t n) except -1:
-        # The decoder of a message checks it for UTF-8. Other packets are checked here,
-        # and so is a message that the decoder refuses: invalid UTF-8 has the close code
-        # 1007 whatever else is wrong.
-        cdef sf_utf8 state = sf_utf8(0, 0, 0)
-        if n == 0 or p[0] != c"4":
-            if not sf_utf8_feed(&state, p, n) or state.need:
-                raise ProtocolError("text is not UTF-8", code=1007)
-            return self.on_text(p, n)
-        try:
-            return self.on_text(p, n)
-        except ProtocolError:
-            if not sf_utf8_feed(&state, p, n) or state.need:
-                raise ProtocolError("text is not UTF-8", code=1007) from None
-            raise
 
     cdef int _on_fragment(self, const char *p, Py_ssize_t n, bint fin) except -1:
         cdef bytearray message = self.fragments

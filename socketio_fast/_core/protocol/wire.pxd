@@ -56,6 +56,12 @@ cdef extern from "sf_frame.h" nogil:
 
     size_t sf_frame_head_size(size_t payload)
     char *sf_frame_head(char *out, int opcode, size_t payload)
+    char *sf_masked_frame_head(
+        char *out, int opcode, size_t payload, const unsigned char *mask
+    )
+    void sf_mask(
+        char *out, const char *p, size_t n, const unsigned char *mask, size_t offset
+    )
 
 
 cdef extern from "sf_http.h" nogil:

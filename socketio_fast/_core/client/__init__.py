@@ -1,0 +1,1 @@
+"""The client's side: its transports, its session, its place in each namespace."""

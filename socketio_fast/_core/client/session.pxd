@@ -1,0 +1,21 @@
+# A client's side of an Engine.IO session.
+from socketio_fast._core.engine.contracts cimport Transport
+from socketio_fast._core.engine.session cimport Session
+from socketio_fast._core.protocol.outgoing cimport Outgoing
+
+
+cdef class SessionOwner:
+    pass
+
+
+cdef class ClientSession(Session):
+    cdef:
+        SessionOwner owner
+        readonly list upgrades          # transports that the server offers, of str
+        readonly Py_ssize_t max_payload     # bytes of a POST; 0: the server has not said
+        bint was_open                   # the open packet has come
+        double heard_at                 # when the server was heard last
+
+    cdef int _opened(self, bytes data) except -1
+    cdef int _tell_closed(self) except -1
+    cdef int _probe_failed(self, object error) except -1

@@ -1,0 +1,263 @@
+"""A client's side of an Engine.IO session.
+
+    OPENING ──open packet──► OPEN ──► CLOSING ──► CLOSED
+
+It is the server's `Session` but for four things: it opens when the open packet has come;
+the peer that pings is the other one; it asks for the upgrade; and who made it, a
+`SessionOwner`, hears what happens.
+
+The upgrade: PING "probe" by the WebSocket ──► PONG "probe" ──► the owner lets the poll
+and the POST that are under way end ──► UPGRADE, and what was not posted follows. What is
+sent meanwhile waits in the polling transport, so that nothing is lost or overtaken.
+"""
+import cython
+import orjson
+from cpython.bytes cimport PyBytes_GET_SIZE
+
+from socketio_fast._core.protocol cimport outgoing
+from socketio_fast._core.engine.contracts cimport (
+    OPEN,
+    OPENING,
+    TRANSPORT_CLOSE,
+    TRANSPORT_ERROR,
+    EngineBase,
+    SessionHandler,
+    Transport,
+)
+from socketio_fast._core.engine.heartbeat cimport heard, start_heartbeat
+from socketio_fast._core.protocol.eio cimport EIO_CLOSE, EIO_OPEN, EIO_PING, EIO_PONG
+from socketio_fast._core.protocol.outgoing cimport Outgoing
+
+from socketio_fast.exceptions import ProtocolError
+
+cdef Outgoing PONG = outgoing.control(b"3")
+cdef Outgoing PROBE = outgoing.control(b"2probe")
+cdef Outgoing UPGRADE = outgoing.control(b"5")
+
+# The most milliseconds that a server may name for its heartbeat: about 24 days, what a
+# timer of JavaScript can wait.
+cdef enum:
+    MAX_MS = 2147483647
+
+
+cdef class SessionOwner:
+    """Who made a session, and hears what happens to it. Subclasses implement what they
+    want to hear. The methods may close the session, and must not block."""
+
+    def opened(self, session):
+        """The open packet has come."""
+
+    def pinged(self, session):
+        """The server has pinged."""
+
+    def probe_answered(self, session):
+        """The WebSocket of the upgrade works: let polling come to rest, then call
+        `session.finish_upgrade()`."""
+
+    def probe_failed(self, session, error):
+        """The upgrade has failed, and the session goes on by polling."""
+
+    def closed(self, session, reason, description):
+        """The session is over. `description`: which rule the server broke; or None."""
+
+    def finished(self, session):
+        """Its transport carries nothing any more."""
+
+
+@cython.final
+cdef class ClientSession(Session):
+    """One Engine.IO connection, as a client has it.
+
+    Args:
+        engine: Its options and its clock.
+        owner: Hears what happens.
+        dialect: Flags of `Dialect`.
+    """
+
+    def __init__(self, EngineBase engine not None, SessionOwner owner, int dialect=0):
+        self.engine = engine
+        self.owner = owner
+        self.dialect = dialect
+        self.pings = dialect & 1  # REVISION_3
+        self.id = ""
+        self._environ = {}
+
+    def begin(self, Transport transport not None):
+        """Wait for the open packet by this transport."""
+        self.open(transport, None)
+
+    cdef int open(self, Transport transport, object request) except -1:
+        cdef SessionHandler handler = self.engine.factory.new_handler(self)
+        self.transport = transport
+        transport.session = self
+        transport.dialect = self.dialect
+        self.handler = handler
+        handler.session = self
+        return 0
+
+    cdef int on_packet(self, int type, const char *p, Py_ssize_t n) except -1:
+        if self.state == OPENING:
+            if type != EIO_OPEN:
+                raise ProtocolError(
+                    f"Engine.IO packet of type {type} where the open packet was expected"
+                )
+            return self._opened(p[:n])
+        return Session.on_packet(self, type, p, n)
+
+    cdef int on_binary(self, bytes data) except -1:
+        if self.state == OPENING:
+            raise ProtocolError("binary message where the open packet was expected")
+        return Session.on_binary(self, data)
+
+    cdef int _opened(self, bytes data) except -1:
+        """The open packet has come: the session is open."""
+        cdef EngineBase engine = self.engine
+        cdef SessionHandler handler = self.handler
+        try:
+            handshake = orjson.loads(data)
+        except ValueError:
+            raise ProtocolError(f"open packet is not JSON: {data[:80]!r}") from None
+        if not isinstance(handshake, dict):
+            raise ProtocolError(f"open packet is not a JSON object: {data[:80]!r}")
+        sid = handshake.get("sid")
+        if not isinstance(sid, str) or not sid:
+            raise ProtocolError(f"open packet without a sid: {data[:80]!r}")
+        upgrades = handshake.get("upgrades")
+        self.upgrades = list(upgrades) if isinstance(upgrades, list) else []
+        engine.ping_interval = _seconds(handshake, "pingInterval")
+        engine.ping_timeout = _seconds(handshake, "pingTimeout")
+        largest = handshake.get("maxPayload")
+        if isinstance(largest, int) and not isinstance(largest, bool) and largest > 0:
+            self.max_payload = largest
+        self.id = sid
+        self.state = OPEN
+        self.was_open = True
+        engine.sessions[sid] = self
+        self.heartbeat = start_heartbeat(self)
+        self.heard_at = engine.now()
+        handler.on_open()
+        if self.state == OPEN:
+            self.owner.opened(self)
+        return 0
+
+    cdef int on_control(self, int type, const char *p, Py_ssize_t n) except -1:
+        if type == EIO_PING:
+            heard(self, self.heartbeat)
+            self.heard_at = self.engine.now()
+            self.send(PONG)
+            self.owner.pinged(self)
+        elif type == EIO_PONG:
+            if self.pings:
+                self.heard_at = self.engine.now()
+                return heard(self, self.heartbeat)
+        elif type == EIO_CLOSE:
+            # As in the reference implementation: the client connects again.
+            return self.drop(TRANSPORT_CLOSE)
+        # OPEN, UPGRADE and NOOP mean nothing now, and are ignored.
+        return 0
+
+    # Upgrade.
+
+    cdef int begin_upgrade(self, Transport probe) except -1:
+        if (
+            self.state != OPEN
+            or self.probe is not None
+            or self.transport.name != "polling"
+        ):
+            return False
+        probe.session = self
+        probe.dialect = self.dialect
+        self.probe = probe
+        probe.send(PROBE)
+        return True
+
+    def start_upgrade(self, Transport probe not None):
+        """Try to upgrade to this transport. Returns False if that cannot be."""
+        return bool(self.begin_upgrade(probe))
+
+    cdef int on_probe_packet(
+        self, Transport probe, int type, const char *p, Py_ssize_t n
+    ) except -1:
+        if probe is not self.probe:
+            return 0
+        if type == EIO_PONG and p[:n] == b"probe":
+            self.owner.probe_answered(self)
+            return 0
+        return self._probe_failed(ProtocolError(
+            f"Engine.IO packet of type {type} where the answer of the probe was expected"
+        ))
+
+    cdef int _probe_failed(self, object error) except -1:
+        cdef Transport probe = self.probe
+        self.end_upgrade()
+        if probe is not None:
+            probe.abort(None)
+            self.owner.probe_failed(self, error)
+        return 0
+
+    def give_up_upgrade(self, error):
+        """The upgrade takes too long, or its WebSocket has failed."""
+        self._probe_failed(error)
+
+    def finish_upgrade(self):
+        """Polling is at rest: the WebSocket carries the session from now on."""
+        cdef Transport probe = self.probe
+        if self.state == OPEN and probe is not None:
+            probe.send(UPGRADE)
+            self.complete_upgrade()
+
+    cdef int on_transport_close(self, Transport transport, str reason) except -1:
+        if transport is self.probe:
+            return self._probe_failed(ConnectionResetError(
+                "the WebSocket was closed before the upgrade"
+            ))
+        return Session.on_transport_close(self, transport, reason)
+
+    # Ending.
+
+    cdef int finished(self) except -1:
+        Session.finished(self)
+        if not self.was_open:
+            self._tell_closed()
+        self.owner.finished(self)
+        return 0
+
+    cdef int _end(self, str reason) except -1:
+        Session._end(self, reason)
+        return self._tell_closed()
+
+    cdef int _tell_closed(self) except -1:
+        self.owner.closed(
+            self, self.reason or TRANSPORT_ERROR, self.engine.descriptions.get(self.id)
+        )
+        return 0
+
+    def end(self, str reason not None):
+        """Close the session: what was sent before is delivered first."""
+        self.close(reason)
+
+    def fail(self, str reason not None, error=None):
+        """End the session now. `error`: what the transport has met; or None."""
+        self.drop(reason)
+
+    def ping_is_late(self):
+        """Whether the heartbeat of the server is overdue: this machine may have slept
+        while no timer ran."""
+        cdef EngineBase engine = self.engine
+        return self.state == OPEN and not self.pings and (
+            engine.now() - self.heard_at
+            > engine.ping_interval + engine.ping_timeout
+        )
+
+
+cdef double _seconds(dict handshake, str name) except -1:
+    """A duration of the open packet, which is in milliseconds."""
+    value = handshake.get(name)
+    if (
+        isinstance(value, bool) or not isinstance(value, (int, float))
+        or not 0 < value <= MAX_MS
+    ):
+        raise ProtocolError(
+            f"{name} of the open packet is {value!r:.80}: milliseconds expected"
+        )
+    return value / 1000
