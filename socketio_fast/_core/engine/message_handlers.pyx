@@ -137,18 +137,18 @@ cdef class CallbackHandler(SessionHandler):
             if self.queued is None:
                 self.queued = deque()
             self.queued.append((data, size))
-            return self.session.enter(size)
+            return self.session.begin_event(size)
         return self._call("message", self.callbacks.message, data, size)
 
     cdef int _ended(self, Py_ssize_t size) except -1:
         """A handler of a message that had suspended has ended: call the next."""
-        self.session.leave(size)
+        self.session.end_event(size)
         if not self.busy:
             return 0
         self.busy = False
         while self.queued and not self.busy:
             data, size = self.queued.popleft()
-            self.session.leave(size)
+            self.session.end_event(size)
             self._message(data, size)
         return 0
 
@@ -172,7 +172,7 @@ cdef class CallbackHandler(SessionHandler):
             (<Continuation> value).outcome = _Outcome.new(self, event, size)
             if event == "message":
                 self.busy = self.callbacks.ordered
-                self.session.enter(size)
+                self.session.begin_event(size)
         return 0
 
 

@@ -625,7 +625,7 @@ cdef class Peer(MessagingPeer):
         self.take_queued()
         queued, self.queued_events = self.queued_events, None
         for packet in queued or ():
-            self.session.leave((<Packet> packet).size)
+            self.session.end_event((<Packet> packet).size)
         ending, self.ending = self.ending, None
         self.give_up_acks()
         if self.socket is not None:

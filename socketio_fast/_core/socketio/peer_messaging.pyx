@@ -271,7 +271,7 @@ cdef class MessagingPeer(PeerBase):
         self.busy = False
         while self.queued_events and not self.busy and self.state == CONNECTED:
             packet = self.queued_events.popleft()
-            self.session.leave(packet.size)
+            self.session.end_event(packet.size)
             try:
                 self.on_event(<list> packet.data, packet.id, packet.size)
             except BaseException as exc:
