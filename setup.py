@@ -52,6 +52,7 @@ MODULES = [
     "engine.session",
     "engine.engine",
     "engine.message_transport",
+    "engine.payload_transport",
     "engine.message_handlers",
     "engine.listeners",
     "socketio.contracts",
@@ -59,6 +60,7 @@ MODULES = [
     "socketio.acks",
     "socketio.outcomes",
     "socketio.hub",
+    "socketio.packet_receiver",
     "socketio.peer_messaging",
     "socketio.peer_lifecycle",
     "socketio.connection",
@@ -80,6 +82,11 @@ MODULES = [
     "http.http1_exchange",
     "http.http1",
     "http.foreign",
+    "client.session",
+    "client.websocket",
+    "client.polling",
+    "client.peer",
+    "client.connection",
     "testing",
 ]
 MACROS: list[tuple[str, str]] = []

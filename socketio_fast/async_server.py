@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, overload
 
 from socketio_fast import exceptions, hosting
 from socketio_fast._core.socketio.acks import Reply
-from socketio_fast._core.socketio.connection import ClientHub
+from socketio_fast._core.socketio.connection import ServerHub
 from socketio_fast._core.socketio.emitter import Emitter
 from socketio_fast._core.socketio.hub import Namespace
 from socketio_fast._core.socketio.recovery import Kept
@@ -138,7 +138,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
             from socketio_fast.serving.client_files import choose_client_files
 
             client_files = choose_client_files(config.serve_client)
-        hub = ClientHub(
+        hub = ServerHub(
             admit=config.admitted,
             new_rooms=Rooms,
             logger=self.logger,

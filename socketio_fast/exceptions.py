@@ -156,6 +156,10 @@ class BadNamespaceError(SocketIOError):
     """The namespace is not connected."""
 
 
+class OfflineBufferError(SocketIOError):
+    """Too much waits for a connection already: what was emitted now is not kept."""
+
+
 class RequestRefusedError(SocketIOError):
     """Raised by ``allow_request`` or an engine's middleware: the request is refused.
 

@@ -5,7 +5,7 @@ from socketio_fast._core.socketio.hub import Hub
 from socketio_fast._core.socketio.peer_lifecycle import Peer
 
 @final
-class ClientHub(Hub): ...
+class ServerHub(Hub): ...
 
 @final
 class ConnectionHandler(Connection):

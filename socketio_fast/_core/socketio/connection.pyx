@@ -33,26 +33,21 @@ from socketio_fast._core.protocol.sio cimport (
     SIO_EVENT,
     Packet,
 )
-from socketio_fast._core.socketio.contracts cimport Connection, PeerBase
+from socketio_fast._core.socketio.contracts cimport PeerBase
 from socketio_fast._core.socketio.hub cimport Hub, Namespace
+from socketio_fast._core.socketio.packet_receiver cimport PROGRESS, PacketReceiver
 from socketio_fast._core.socketio.peer_messaging cimport CONNECTED
 from socketio_fast._core.socketio.peer_lifecycle cimport Peer
 
 from socketio_fast.exceptions import LimitError, PacketError, ProtocolError
 from socketio_fast.options.logs import escaped
 
-cdef enum:  # deadlines of a ConnectionHandler
-    CONNECT
-    PROGRESS
-
-cdef enum:
-    # Bytes up to which an incomplete packet is not counted: any connection may hold as
-    # much.
-    UNCOUNTED_SIZE = 65536
+cdef enum:  # a deadline of a ConnectionHandler, besides PROGRESS
+    CONNECT = 1
 
 
 @cython.final
-cdef class ClientHub(Hub):
+cdef class ServerHub(Hub):
     """The hub of a server: it makes the handler of each connection."""
 
     cdef SessionHandler new_handler(self, Session session):
@@ -62,8 +57,8 @@ cdef class ClientHub(Hub):
 
 
 @cython.final
-cdef class ConnectionHandler(Connection):
-    """The Socket.IO side of one Engine.IO connection."""
+cdef class ConnectionHandler(PacketReceiver):
+    """The Socket.IO side of one Engine.IO connection of a server."""
 
     cdef int on_open(self) except -1:
         cdef Session session = self.session
@@ -83,86 +78,18 @@ cdef class ConnectionHandler(Connection):
             return self._join("/", None, 0)
         return 0
 
-    cdef int on_text(self, const char *p, Py_ssize_t n) except -1:
-        cdef Packet packet
-        if self.incomplete is not None:
-            raise ProtocolError("text while binary attachments are awaited")
-        if self.hub.encoding is None:
-            packet = sio.decode(p, n, self.hub.max_attachments)
-        else:
-            packet = self.hub.encoding.decode_text(p, n, self.hub.max_attachments)
-        packet.size = n
-        if self.limiter is not None:
-            return self._limited(packet, n)
-        if packet.missing:
-            return self._await_attachments(packet)
-        return self._dispatch(packet)
-
-    cdef int on_binary(self, bytes data) except -1:
-        cdef Packet packet = self.incomplete
-        cdef Encoding encoding = self.hub.encoding
-        if packet is None:
-            if encoding is None:
-                raise ProtocolError("binary message without a packet that awaits it")
-            packet = encoding.decode_binary(data, self.hub.max_attachments)
-        elif encoding is None:
-            packet.attach(data)
-        else:
-            encoding.attach(packet, data)
-        packet.size += PyBytes_GET_SIZE(data)
-        if self.limiter is not None:
-            return self._limited(packet, PyBytes_GET_SIZE(data))
-        if packet.missing:
-            return self._await_attachments(packet)
-        self._forget_incomplete(packet)
-        return self._dispatch(packet)
-
-    cdef int _forget_incomplete(self, Packet packet) except -1:
-        """No attachments of a packet are awaited any more."""
-        self.incomplete = None
-        if packet.size > UNCOUNTED_SIZE:
-            self.hub.forget_incomplete(self)
-        return 0
-
-    cdef int _await_attachments(self, Packet packet) except -1:
-        """Keep a packet until its attachments have come, within bounds of bytes and
-        time."""
-        cdef Engine engine = self.session.engine
-        self.incomplete = packet
-        if packet.size > engine.max_pending_bytes and (
-            packet.size > engine.config.max_http_buffer_size
-        ):
-            raise LimitError(
-                f"a packet and its attachments have more than max_pending_bytes="
-                f"{engine.max_pending_bytes} bytes", code=1009,
-            )
-        if packet.size > UNCOUNTED_SIZE:
-            self.hub.count_incomplete(self, packet.size)
-        if self.progress_deadline is None:
-            # It is not cancelled when the packet is complete: the next one uses it.
-            self.stalled = packet
-            self.stalled_at = packet.missing
-            self.progress_deadline = engine.start(self._progress_time(), PROGRESS, self)
-        return 0
-
-    cdef double _progress_time(self) except -1:
-        """Seconds in which one attachment at least must come: as many as a client may
-        be silent."""
-        cdef Engine engine = self.session.engine
-        return engine.ping_interval + engine.ping_timeout
-
-    cdef int _limited(self, Packet packet, Py_ssize_t n) except -1:
+    cdef int limited(self, Packet packet, Py_ssize_t n) except -1:
         """A packet, or a part of it with `n` bytes, of a client that has limits."""
         cdef Limiter limiter = self.limiter
         cdef double wait
         limiter.size += n
         if packet.missing:
-            return self._await_attachments(packet)
-        self._forget_incomplete(packet)
+            return self.await_attachments(packet)
+        self.forget_incomplete(packet)
         wait = limiter.take(self.session.engine.now())
         if wait > 0 and (packet.type == SIO_EVENT or packet.type == SIO_CONNECT):
             return self._over_limit(packet, wait)
-        return self._dispatch(packet)
+        return self.dispatch(packet)
 
     cdef int _over_limit(self, Packet packet, double wait) except -1:
         """An event or a CONNECT exceeds the limits of its client: tell the client that
@@ -182,7 +109,7 @@ cdef class ConnectionHandler(Connection):
                 {"message": error["message"], "data": {"retry_after": wait}},
             )
         elif self.peer_in(packet.namespace) is None:
-            return self._dispatch(packet)  # which raises the right error
+            return self.dispatch(packet)  # which raises the right error
         elif packet.id >= 0:
             m = self.hub.encode(
                 SIO_ACK, packet.namespace, [{"error": error}], packet.id
@@ -198,7 +125,7 @@ cdef class ConnectionHandler(Connection):
             m = self.hub.encode(SIO_EVENT, packet.namespace, ["error", error], -1)
         return self.session.send(m)
 
-    cdef int _dispatch(self, Packet packet) except -1:
+    cdef int dispatch(self, Packet packet) except -1:
         cdef Peer peer = <Peer> self.peer_in(packet.namespace)
         if packet.type == SIO_CONNECT:
             if self.session.dialect & REVISION_3:
@@ -333,12 +260,7 @@ cdef class ConnectionHandler(Connection):
     cdef int on_close(self, str reason) except -1:
         cdef Peer peer
         self.end_connect_deadline()
-        if self.incomplete is not None:
-            self._forget_incomplete(self.incomplete)
-        self.stalled = None
-        if self.progress_deadline is not None:
-            self.progress_deadline.cancel()
-            self.progress_deadline = None
+        self.end_packet()
         for peer in self.all_peers():
             try:
                 if peer.recovery is not None:
@@ -372,32 +294,13 @@ cdef class ConnectionHandler(Connection):
 
     cdef int on_deadline(self, int kind, double now) except -1:
         if kind == PROGRESS:
-            return self._check_progress()
+            return self.check_progress()
         self.connect_deadline = None
         self.session.engine.logger.info(
             "session %s joined no namespace in %g s (connect_timeout)",
             escaped(self.session.id), self.hub.connect_timeout,
         )
         return self.session.close("server disconnect")
-
-    cdef int _check_progress(self) except -1:
-        """Close a client that began a packet and has sent no attachment of it since the
-        last check."""
-        cdef Packet packet = self.incomplete
-        cdef Session session = self.session
-        cdef Engine engine = session.engine
-        self.progress_deadline = None
-        if packet is None:
-            self.stalled = None
-            return 0
-        if packet is not self.stalled or packet.missing != self.stalled_at:
-            return self._await_attachments(packet)
-        engine.counters["incomplete_packets"] += 1
-        return session.on_error(LimitError(
-            f"{packet.missing} of the attachments of a packet have not come in "
-            f"{self._progress_time():g} s", code=1008,
-        ))
-
 
 cdef int _read_query(Packet packet) except -1:
     """Make `auth` of the query behind the namespace of a CONNECT of revision 3."""

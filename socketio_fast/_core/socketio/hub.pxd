@@ -65,6 +65,7 @@ cdef class Hub(HandlerFactory):
         Py_ssize_t incomplete_bytes
         Py_ssize_t max_pending_acks  # of one client in one namespace
         bint always_connect         # CONNECT is sent before the connect handler runs
+        bint without_sid            # of a client, whose handlers take no sid
         bint verbose                # events and acknowledgements are logged
         public object resolve       # makes namespaces for of(pattern); or None
         bint error_acks             # an event that fails is acknowledged as failed

@@ -89,7 +89,7 @@ cdef class Namespace(Handlers):
 cdef class Hub(HandlerFactory):
     """The namespaces of a server, and the settings that all its clients share.
 
-    Abstract: `ClientHub` makes the handlers of connections.
+    Abstract: `ServerHub` makes the handlers of connections.
 
     Args:
         admit: The container of names of namespaces that accept clients, besides the

@@ -3,6 +3,7 @@ from libc.stdint cimport int64_t
 
 from socketio_fast._core.engine.listeners cimport Group
 from socketio_fast._core.engine.runner cimport Outcome
+from socketio_fast._core.engine.contracts cimport SessionBase as Session
 from socketio_fast._core.socketio.contracts cimport PeerBase
 
 
@@ -27,7 +28,7 @@ cdef class Step(Outcome):
         PeerBase peer
         int kind            # a StepKind
         Py_ssize_t size     # bytes of the packet that it handles; or UNCOUNTED
-        bint counted        # the session counts it among its pending events
+        Session session     # counts it among its pending events; None: none does
         object event        # STEP_EVENT…: its name
         int64_t id          # STEP_EVENT…: of its acknowledgement; -1: none is wanted
         list args           # STEP_EVENT_MIDDLEWARES: [sid, *arguments]
@@ -44,6 +45,7 @@ cdef class PeerGroup(Group):
         PeerBase peer
         object event
         Py_ssize_t size     # bytes of the packet, once it counts; or UNCOUNTED
+        Session session     # counts it; a client in a namespace may get another one
         bint holds          # the client's next event waits until all have ended
 
     cdef int count(self, Py_ssize_t size) except -1

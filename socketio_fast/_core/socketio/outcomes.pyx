@@ -17,15 +17,16 @@ cdef class Step(Outcome):
     cdef int begin(self) except -1:
         """It has suspended: count it."""
         if self.size != UNCOUNTED:
-            self.counted = True
-            return self.peer.session.begin_event(self.size)
+            self.session = self.peer.session
+            return self.session.begin_event(self.size)
         return 0
 
     cdef int end(self) except -1:
         """It has ended: do not count it any longer."""
-        if self.counted:
-            self.counted = False
-            return self.peer.session.end_event(self.size)
+        cdef Session session = self.session
+        if session is not None:
+            self.session = None
+            return session.end_event(self.size)
         return 0
 
     cdef int returned(self, object value) except -1:
@@ -49,12 +50,13 @@ cdef class PeerGroup(Group):
     cdef int count(self, Py_ssize_t size) except -1:
         """Some have suspended, of a packet of that size."""
         self.size = size
-        return self.peer.session.begin_event(size)
+        self.session = self.peer.session
+        return self.session.begin_event(size)
 
     cdef int release(self) except -1:
         """All have ended."""
-        if self.size != UNCOUNTED:
-            self.peer.session.end_event(self.size)
+        if self.session is not None:
+            self.session.end_event(self.size)
         return self.peer.start_next_event() if self.holds else 0
 
     cdef int failed(self, object error) except -1:

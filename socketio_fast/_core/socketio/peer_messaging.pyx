@@ -136,6 +136,7 @@ cdef class MessagingPeer(PeerBase):
         """
         cdef Hub hub = self.namespace.hub
         cdef object event = data[0], handler
+        cdef Py_ssize_t own  # what the client sent
         cdef Observer observer
         if hub.verbose:
             hub.logger.info(
@@ -148,9 +149,12 @@ cdef class MessagingPeer(PeerBase):
         data[0] = self.sid
         if self.socket is not None:
             return self._on_socket_event(event, data, id, size)
+        own = PyList_GET_SIZE(data) - 1
         handler = self.namespace.find(event, data)
         if handler is None:
             return self.send_error_ack("No handler for this event", id)
+        if hub.without_sid:
+            drop_sid(data, own)
         return self._run(
             handler, PySequence_Fast_ITEMS(data), PyList_GET_SIZE(data), event, id, size
         )
@@ -215,7 +219,7 @@ cdef class MessagingPeer(PeerBase):
 
     cdef int middlewares_ended(self, Step step, object error) except -1:
         """The event middlewares have let an event pass, or have refused it."""
-        cdef bint suspended = step.counted
+        cdef bint suspended = step.session is not None
         if suspended and error is None:
             self.busy = False
             step.end()
@@ -249,6 +253,8 @@ cdef class MessagingPeer(PeerBase):
         if self.socket is not None:
             functions = self.socket.take(event)
         handler = self.namespace.find(event, data)
+        if self.namespace.hub.without_sid:
+            drop_sid(data, own)
         args = PySequence_Fast_ITEMS(data)
         n = PyList_GET_SIZE(data)
         if functions is None:
@@ -322,8 +328,8 @@ cdef class MessagingPeer(PeerBase):
         answer = {"message": error.message, "details": error.details}
         if id >= 0:
             return self.send_ack({"error": answer}, id)
-        if self.state != CONNECTED:
-            return 0
+        if self.state != CONNECTED or hub.without_sid:
+            return 0  # nobody would expect the event of a client
         try:
             self.session.send(hub.encode(
                 SIO_EVENT, self.namespace.name, ["error", {"event": event, **answer}],
@@ -482,3 +488,10 @@ cdef class MessagingPeer(PeerBase):
         ) is not None:
             step.begin()
         return 0
+
+
+cdef int drop_sid(list args, Py_ssize_t own) except -1:
+    """Take the sid out of the arguments of a client's handler, which has one alone;
+    `own` arguments are behind it."""
+    del args[PyList_GET_SIZE(args) - own - 1]
+    return 0

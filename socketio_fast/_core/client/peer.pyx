@@ -1,0 +1,414 @@
+"""A client's place in one namespace: how it joins, what it emits, what it is sent.
+
+    DISCONNECTED ──join()──► CONNECTING ──CONNECT──► CONNECTED
+          ▲                     │   ▲                    │
+          ├──CONNECT_ERROR──────┘   └──connection lost───┤
+          └──leave(), DISCONNECT of the server───────────┘
+
+It outlives connections. While it is not CONNECTED, what is emitted waits in `offline`,
+in order and within bounds, and is sent when CONNECT has come.
+"""
+import asyncio
+from collections import deque
+
+import cython
+from cpython.list cimport PyList_GET_SIZE
+from cpython.object cimport PyObject
+from libc.stdint cimport int64_t
+
+from socketio_fast._core.client.session cimport ClientSession
+from socketio_fast._core.engine.contexts cimport copied
+from socketio_fast._core.engine.contracts cimport (
+    CLIENT_DISCONNECT,
+    OPEN,
+    REVISION_3,
+    SERVER_DISCONNECT,
+    SessionBase as Session,
+)
+from socketio_fast._core.engine.listeners cimport Listeners
+from socketio_fast._core.engine.runner cimport Outcome
+from socketio_fast._core.protocol.outgoing cimport Outgoing
+from socketio_fast._core.protocol.sio cimport (
+    SIO_ACK,
+    SIO_CONNECT,
+    SIO_CONNECT_ERROR,
+    SIO_DISCONNECT,
+    SIO_EVENT,
+    Packet,
+)
+from socketio_fast._core.socketio.acks cimport PendingAcks, Reply, give_up
+from socketio_fast._core.socketio.contracts cimport Connection
+from socketio_fast._core.socketio.hub cimport Hub, Namespace
+from socketio_fast._core.socketio.outcomes cimport (
+    STEP_ACK,
+    STEP_CONNECT,
+    STEP_DISCONNECT,
+    STEP_EVENT,
+    STEP_EVENT_MIDDLEWARES,
+    UNCOUNTED,
+    Step,
+    new_step,
+    new_told,
+)
+from socketio_fast._core.socketio.peer_messaging cimport (
+    CONNECTED,
+    CONNECTING,
+    DISCONNECTED,
+    drop_sid,
+)
+
+from socketio_fast.exceptions import DisconnectedError, OfflineBufferError
+from socketio_fast.options.logs import escaped
+
+cdef extern from "Python.h":
+    PyObject **PySequence_Fast_ITEMS(object o)
+
+
+cdef class PeerOwner:
+    """Who made a place in a namespace, and hears what happens to it. The methods run in
+    the pass that reads the connection: they must not block."""
+
+    def joined(self, peer):
+        """The server has accepted: before the connect handler runs."""
+
+    def refused(self, peer, error):
+        """The server has refused, with this dict."""
+
+    def left(self, peer, reason):
+        """It is in the namespace no longer. `peer.active`: it will be again."""
+
+
+@cython.final
+cdef class ClientPeer(MessagingPeer):
+    """A client's place in one namespace.
+
+    Args:
+        namespace: The handlers.
+        client: The connection, which lasts as long as the client.
+        owner: Hears what happens.
+    """
+
+    def __init__(
+        self, Namespace namespace not None, Connection client not None,
+        PeerOwner owner not None,
+    ):
+        self.namespace = namespace
+        self.client = client
+        self.session = client.session
+        self.owner = owner
+        self.state = DISCONNECTED
+        self.offline = deque()
+        self.offline_acks = set()
+        self.acks = PendingAcks.__new__(PendingAcks)
+        self.max_offline_events = 10_000
+        self.max_offline_bytes = 16_777_216
+
+    @property
+    def connected(self):
+        """Whether it is in the namespace, a bool."""
+        return self.state == CONNECTED
+
+    @property
+    def reachable(self):
+        """Whether what is emitted now is sent at once, a bool."""
+        return self.state == CONNECTED
+
+    # Joining and leaving.
+
+    def join(self, auth=None):
+        """Ask the server for the namespace, by the session that is open."""
+        cdef object data = auth
+        cdef str name = self.namespace.name
+        self.session = self.client.session
+        self.state = CONNECTING
+        self.active = True
+        self.early = []
+        if self.session.dialect & REVISION_3:
+            if name == "/":
+                return  # the server lets it join without being asked
+            data = None
+        elif self.pid is not None:
+            data = {"pid": self.pid, "offset": self.offset}
+            if auth is not None:
+                data.update(auth)
+        self.session.send(self.namespace.hub.encode(SIO_CONNECT, name, data, -1))
+
+    def intend(self):
+        """It is to join, as soon as there is a connection."""
+        self.active = True
+        if self.state == DISCONNECTED:
+            self.state = CONNECTING
+
+    def leave(self):
+        """Leave the namespace, and tell the server."""
+        cdef bint was_connected = self.state == CONNECTED
+        self.active = False
+        if self.state != DISCONNECTED and self.session.state == OPEN and (
+            was_connected or self.early is not None
+        ):
+            self.session.send(
+                self.namespace.hub.encode(SIO_DISCONNECT, self.namespace.name, None, -1)
+            )
+        self._left(CLIENT_DISCONNECT)
+
+    cdef int lost(self, str reason) except -1:
+        """The connection is over."""
+        return self._left(reason)
+
+    cdef int _left(self, str reason) except -1:
+        cdef bint was_connected = self.state == CONNECTED
+        self.state = CONNECTING if self.active else DISCONNECTED
+        self.early = None
+        self.reason = reason
+        if self.sid is not None:
+            self.namespace.peers.pop(self.sid, None)
+            self.sid = None
+        self._give_up_sent_acks()
+        self.owner.left(self, reason)
+        if was_connected:
+            self._run_own("disconnect", [reason])
+        return 0
+
+    cdef int _give_up_sent_acks(self) except -1:
+        """What was sent is not acknowledged any more. What waits in `offline` may be."""
+        cdef dict callbacks = self.acks.callbacks, kept = {}
+        if not callbacks:
+            return 0
+        for id in self.offline_acks:
+            if id in callbacks:
+                kept[id] = callbacks.pop(id)
+        self.acks.callbacks = kept
+        self.client.outstanding -= len(callbacks)
+        for callback in callbacks.values():
+            try:
+                give_up(callback, self.sid, DisconnectedError(
+                    "the connection was lost before the server acknowledged: "
+                    f"{self.reason}"
+                ))
+            except BaseException as exc:
+                self.namespace.hub.failed(exc, "an acknowledgement was given up", ())
+        return 0
+
+    # What comes.
+
+    cdef int on_packet(self, Packet packet) except -1:
+        """A packet for this namespace has come."""
+        if packet.type == SIO_EVENT:
+            if self.state == CONNECTED:
+                if self.pid is not None:
+                    self._note_offset(<list> packet.data)
+                return self.on_event(<list> packet.data, packet.id, packet.size)
+            if self.early is not None:
+                self.early.append(packet)
+            return 0
+        if packet.type == SIO_ACK:
+            return self.on_ack(<list> packet.data, packet.id)
+        if packet.type == SIO_CONNECT:
+            return self._on_connect(packet.data)
+        if packet.type == SIO_CONNECT_ERROR:
+            return self._on_refusal(packet.data)
+        self.active = False  # SIO_DISCONNECT
+        return self._left(SERVER_DISCONNECT)
+
+    cdef int _note_offset(self, list data) except -1:
+        """Remember what came last: with recovery the last argument of an event, a
+        string, says it."""
+        last = data[PyList_GET_SIZE(data) - 1]
+        if type(last) is str and PyList_GET_SIZE(data) > 1:
+            self.offset = last
+        return 0
+
+    cdef int _on_connect(self, object data) except -1:
+        cdef Packet packet
+        cdef list early
+        cdef object pid = None
+        if self.state != CONNECTING:
+            return 0
+        if self.session.dialect & REVISION_3:
+            sid = self.session.id
+            if self.namespace.name != "/":
+                sid = f"{self.namespace.name}#{sid}"
+        else:
+            sid = data.get("sid") if isinstance(data, dict) else None
+            if not isinstance(sid, str) or not sid:
+                # As the reference implementation says.
+                return self._on_refusal({
+                    "message": "It seems you are trying to reach a Socket.IO server in "
+                    "v2.x with a v3.x client, but they are not compatible (more "
+                    "information here: https://socket.io/docs/v3/migrating-from-2-x-"
+                    "to-3-0/): use eio=3",
+                })
+            pid = data.get("pid")
+        self.recovered = pid is not None and pid == self.pid
+        self.pid = pid if isinstance(pid, str) else None
+        self.sid = sid
+        self.state = CONNECTED
+        self.reason = None
+        self.namespace.peers[sid] = self
+        self.owner.joined(self)
+        early, self.early = self.early, None
+        # As the reference implementation: what came early, what was emitted early, and
+        # then the connect handler.
+        for packet in early or ():
+            if self.pid is not None:
+                self._note_offset(<list> packet.data)
+            self.on_event(<list> packet.data, packet.id, packet.size)
+        self._send_offline()
+        return self._run_own("connect", [])
+
+    cdef int _on_refusal(self, object data) except -1:
+        if not isinstance(data, dict):
+            data = {"message": data}  # of revision 3, or of a sloppy server
+        self.active = False
+        self.state = DISCONNECTED
+        self.early = None
+        self.owner.refused(self, data)
+        return self._run_own("connect_error", [data])
+
+    cdef int _run_own(self, str event, list args) except -1:
+        """Run the handler and the listeners of connect, connect_error or disconnect."""
+        cdef Hub hub = self.namespace.hub
+        cdef list arguments = [self.sid, *args]
+        cdef object handler = self.namespace.find(event, arguments)
+        if handler is not None:
+            drop_sid(arguments, len(args))
+            hub.runner.call_then(
+                handler, arguments, copied(self.context),
+                _own_step(self, event),
+            )
+        if self.socket is not None:
+            functions = self.socket.take(event)
+            if functions is not None:
+                new_told(self, event).call_all(
+                    hub.runner, functions, PySequence_Fast_ITEMS(args), len(args)
+                )
+        return 0
+
+    cdef int step_returned(self, Outcome outcome, object value) except -1:
+        cdef Step step = <Step> outcome
+        if step.kind == STEP_EVENT_MIDDLEWARES:
+            return self.middlewares_ended(step, None)
+        if step.kind == STEP_EVENT and step.id >= 0:
+            self.send_ack(value, step.id)
+        return step.end()
+
+    cdef int step_raised(self, Outcome outcome, object error) except -1:
+        cdef Step step = <Step> outcome
+        if step.kind == STEP_EVENT_MIDDLEWARES:
+            return self.middlewares_ended(step, error)
+        if step.kind == STEP_EVENT:
+            self.event_failed(step.event, error, step.id)
+        else:
+            self.handler_failed(step.event, error)
+        return step.end()
+
+    cdef int keep_context(self) except -1:
+        return 0
+
+    # Emitting.
+
+    def emit(self, list event not None, callback=None, bint volatile=False,
+             bint compress=True):
+        """Send an event, now or when it is connected.
+
+        Args:
+            event: ``[name, *arguments]``.
+            callback: A function that gets the arguments of the acknowledgement, or a
+                `Reply`; None: no acknowledgement is wanted.
+            volatile: Drop it where it cannot leave at once.
+            compress: Whether it may be compressed.
+
+        Returns:
+            None; or a Future, while the server reads more slowly than this side sends.
+
+        Raises:
+            TypeError: An argument is not JSON with bytes in it.
+            OfflineBufferError: Too much waits for the connection already.
+        """
+        cdef Hub hub = self.namespace.hub
+        cdef Session session = self.session
+        cdef int64_t id = -1
+        cdef Outgoing m
+        if hub.verbose:
+            hub.logger.info(
+                'Emitting event "%s" [%s]', escaped(event[0]),
+                escaped(self.namespace.name),
+            )
+        if callback is not None:
+            id = self.acks.add(callback)
+            self.client.outstanding += 1
+        try:
+            m = hub.encode(SIO_EVENT, self.namespace.name, event, id)
+            m.uncompressed = not compress
+            m.volatile = volatile
+            m.droppable = id < 0
+            if self.state == CONNECTED:
+                if self.socket is not None and self.socket.any_out is not None:
+                    self.tell_outgoing(event)
+                if volatile and not self._writable():
+                    session.dropped(m)
+                else:
+                    session.pass_on(m)
+                    if session.above():
+                        return session.below(session.engine.high_water_mark)
+                return None
+            if not volatile:
+                self._keep_offline(m, id)
+        except BaseException:
+            if id >= 0:
+                self._take_ack(id)
+            raise
+        return None
+
+    cdef int send(self, Outgoing m) except -1:
+        if self.state == CONNECTED:
+            self.session.pass_on(m)
+        return 0
+
+    cdef int _keep_offline(self, Outgoing m, int64_t id) except -1:
+        cdef Py_ssize_t size = m.size()
+        if (
+            len(self.offline) >= self.max_offline_events
+            or self.offline_bytes + size > self.max_offline_bytes
+        ):
+            raise OfflineBufferError(
+                f"{self.namespace.name!r:.80} is not connected, and {len(self.offline)} "
+                f"events with {self.offline_bytes} bytes wait for that already: at most "
+                f"max_offline_events={self.max_offline_events} and "
+                f"max_offline_bytes={self.max_offline_bytes}"
+            )
+        self.offline.append((m, id))
+        self.offline_bytes += size
+        if id >= 0:
+            self.offline_acks.add(id)
+        return 0
+
+    cdef int _send_offline(self) except -1:
+        cdef Outgoing m
+        while self.offline and self.state == CONNECTED:
+            m, id = self.offline.popleft()
+            self.offline_bytes -= m.size()
+            self.offline_acks.discard(id)
+            self.session.pass_on(m)
+        return 0
+
+    def drop_offline(self):
+        """Forget what waits for a connection, and give up its acknowledgements."""
+        self.offline.clear()
+        self.offline_bytes = 0
+        self.offline_acks.clear()
+        self._give_up_sent_acks()
+
+    @property
+    def offline_events(self):
+        """How many events wait for a connection, an int."""
+        return len(self.offline)
+
+
+cdef Step _own_step(ClientPeer peer, str event):
+    cdef Step step = new_step(
+        peer, STEP_DISCONNECT if event == "disconnect" else STEP_CONNECT, UNCOUNTED
+    )
+    step.event = event
+    step.id = -1
+    return step

@@ -1,0 +1,34 @@
+# A client's WebSocket, on picows.
+from socketio_fast._core.engine.contracts cimport EngineBase as Engine
+from socketio_fast._core.engine.deadlines cimport Deadline
+from socketio_fast._core.engine.message_transport cimport MessageTransport
+from socketio_fast._core.engine.writer cimport Writer
+from socketio_fast._core.protocol.outgoing cimport Outgoing
+
+
+cdef class ClientWebSocket(MessageTransport):
+    cdef:
+        Engine engine
+        object ws                   # picows' transport; None: not connected yet, or lost
+        Writer writer               # None: as `ws`
+        object listener
+        Deadline close_deadline     # of the server's answer to our close frame
+        list held                   # (kind, end, payload) of frames while paused
+        bytearray fragments         # of a message that has not ended; None: no such
+        bint text                   # that message is text
+        bint paused
+        bint close_sent
+        bint dead                   # nothing is read any more
+        bint in_burst
+        Py_ssize_t max_payload      # bytes of a message
+
+    cdef int _write(self, bytes frames) except -1
+    cdef int _send_close(self, object code) except -1
+    cdef int _disconnect(self) except -1
+    cdef int on_frame(self, object frame) except -1
+    cdef int _on_frame(self, object kind, bint end, bytes data) except -1
+    cdef int _on_fragment(self, object kind, bint end, bytes data) except -1
+    cdef int _fail(self, object error) except -1
+
+
+cdef bytes masked(Outgoing m, int dialect)
