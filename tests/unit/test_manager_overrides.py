@@ -184,7 +184,9 @@ def test_a_client_has_gone_although_its_end_fails(
 
 @pytest.mark.parametrize("always", [False, True])
 @pytest.mark.parametrize("name", ["pre_connect", "connect"])
-def test_a_client_that_goes_while_it_is_registered(name: str, always: bool) -> None:
+def test_a_client_that_goes_while_it_is_registered(
+    name: str, always: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     f = Fixture(always_connect=always)
     gate = f.gate(name)
     client = f.client()
@@ -193,6 +195,7 @@ def test_a_client_that_goes_while_it_is_registered(name: str, always: bool) -> N
     f.opens(gate)
     f.nobody_is_there()
     assert f.events in ([], ["connect", "disconnect"])
+    assert errors(caplog) == []
 
 
 @pytest.mark.parametrize("always", [True, False])
@@ -209,6 +212,18 @@ def test_a_client_that_is_disconnected_while_it_is_registered_is_refused(
     assert client.messages() == [REFUSED]
     f.nobody_is_there()
     assert f.events == ([] if always else ["connect", "disconnect"])
+
+
+def test_a_client_that_is_refused_when_it_is_announced_is_no_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    f = Fixture(always_connect=True)
+    f.sio.on("connect", lambda sid, environ: False)
+    connected, disconnected = f.client().messages()
+    sid_in([connected])
+    assert disconnected == "41"
+    f.nobody_is_there()
+    assert errors(caplog) == []
 
 
 def test_a_second_connect_while_one_is_registered_is_answered_once() -> None:

@@ -462,17 +462,15 @@ cdef class Peer(MessagingPeer):
 
     cdef int _refuse(self, dict answer) except -1:
         """Tell the client that it is not connected, unless disconnect() has."""
-        if self.was_announced():
+        cdef bint first = self.state <= CONNECTED
+        if first:
+            self._abort()
+        if self.state == ABORTED_ANNOUNCED:
             if self.namespace.hub.registry is not None:
                 self._begin_to_leave()
             # The client knows that it is connected. A DISCONNECT carries no reason:
             # clients of the reference implementation take one for an error.
-            if self.state == ANNOUNCED:
-                self._send_disconnect()
-                self._abort()
-            return 0
-        if self.state == CONNECTING:
-            self._abort()
+            return self._send_disconnect() if first else 0
         try:
             self.client.send_connect_error(self.namespace.name, answer)
         except BaseException as exc:
