@@ -96,9 +96,8 @@ class _SameModule(Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__spec__ = (
-            self._spec
-        )  # the import system has set that of the second name
+        # The import system has just replaced it by the spec of the second name.
+        module.__spec__ = self._spec
 
 
 class _Changed(Loader):

@@ -37,7 +37,8 @@ CLASSES = {
     "engineio": {"AsyncClient": "async_client", "Client": "client"},
 }
 
-#: What the modules of this package are asked for: classes, and where they come from.
+#: For each module that gets client classes as attributes, the classes and the modules
+#: that define them.
 LENDERS = {
     "socketio": CLASSES["socketio"],
     "socketio.async_namespace": {"AsyncClientNamespace": "async_namespace"},
