@@ -124,8 +124,8 @@ def _package(public: str) -> ModuleType:
     spec = PathFinder.find_spec(public)
     if spec is None or spec.submodule_search_locations is None:
         raise ImportError(
-            "socketio_fast has no client classes and takes those of python-socketio, "
-            f"but {public} is not installed: pip install python-socketio",
+            "socketio_fast has no client classes; it uses python-socketio's, but "
+            f"{public} is not installed: pip install python-socketio",
             name=public,
         )
     package = ModuleType(PRIVATE[public])

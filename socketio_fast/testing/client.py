@@ -220,7 +220,7 @@ class Connection:
         before = self.clients.get(namespace)
         if before is not None and before.connected:
             raise ValueError(
-                f"namespace {namespace!r}: this connection has joined it already"
+                f"namespace {namespace!r}: this connection has already joined it"
             )
         client = Client(self, namespace)
         self.clients[namespace] = client
