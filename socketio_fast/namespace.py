@@ -69,7 +69,7 @@ class BaseServerNamespace:
         return rooms
 
     def session(self, sid: str, namespace: str | None = None) -> Any:
-        """A context manager that gives a client's session data and saves it at the end.
+        """A context manager that gives a client's session data, saved at the end.
 
         See :meth:`socketio_fast.AsyncServer.session`.
         """
