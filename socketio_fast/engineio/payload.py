@@ -29,9 +29,9 @@ class Payload:
     """
 
     #: The maximum number of packets that ``decode`` accepts, 16 by default. Servers
-    #: have no such limit (only ``max_http_buffer_size``, in bytes), unless this is set to
-    #: another value before they start. Then a POST with more packets is answered with
-    #: 400, and its session is closed.
+    #: have no such limit (only ``max_http_buffer_size``, in bytes), unless this is set
+    #: to another value before they start. Then a POST with more packets is answered
+    #: with 400, and its session is closed.
     max_decode_packets: ClassVar[int] = DEFAULT_MAX_DECODE_PACKETS
 
     def __init__(
