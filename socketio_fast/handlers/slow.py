@@ -37,9 +37,9 @@ class SlowHandlers:
 
         Args:
             handler: The handler.
-            args: The arguments that it was called with.
-            coro: Its coroutine; ``None`` if it is no coroutine function.
-            seconds: How long it ran without an ``await`` that gave way.
+            args: The arguments of the call; none if it has been suspended before.
+            coro: Its coroutine if it has been suspended before, else ``None``.
+            seconds: How long it ran until it returned or was suspended.
         """
         name = name_of_handler(handler, args, coro)
         now = time.monotonic()
