@@ -83,8 +83,8 @@ def check_handler(
     if most is not None and most < len(first):
         raise ValueError(
             f"handler of {event!r} takes {counted(most)}, write "
-            f"({', '.join(first)}, *args): {' and '.join(first)} come first, before "
-            "what the client sends"
+            f"({', '.join(first)}, *args): what the client sends comes after "
+            "the sid"
         )
     names = names_of(handler)
     if len(names) >= len(first) and names[len(before)] in DATA_NAMES:
