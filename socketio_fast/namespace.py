@@ -235,7 +235,7 @@ class AsyncNamespace(NamespaceEmitter, BaseServerNamespace):
     async def trigger_event(self, event: str, *args: Any) -> Any:
         """Call the method ``on_<event>``, and await it if it is a coroutine function.
 
-        See :meth:`BaseServerNamespace.trigger_event`.
+        See :meth:`socketio_fast.namespace.BaseServerNamespace.trigger_event`.
         """
         result = super().trigger_event(event, *args)
         return await result if inspect.isawaitable(result) else result

@@ -245,10 +245,7 @@ class Connection:
         self._check()
 
     async def lose(self) -> None:
-        """Simulate a failure of the network.
-
-        The disconnect handler gets the reason ``"transport close"``.
-        """
+        """Simulate a failure of the network: the reason is ``"transport close"``."""
         self._ended("transport close")
         await settle()
 
@@ -420,10 +417,6 @@ class Listening:
         ``None`` stands for no arguments, a tuple for several. If it raises, nothing is
         acknowledged, and the next method that the test calls raises the exception. The
         events are in :attr:`received` as well.
-
-        Args:
-            event: The name of the event.
-            function: The function; ``None``, the default, returns a decorator.
         """
         name = name_of(event)
 
@@ -511,9 +504,7 @@ class Client(Listening):
             self._acks.pop(id, None)
 
     async def expect(self, event: AnyEvent, *, timeout: float = TIMEOUT) -> Any:
-        """Wait for an event, and remove it from :attr:`received`.
-
-        Other events stay in :attr:`received`.
+        """Wait for an event, and remove it alone from :attr:`received`.
 
         Args:
             event: The name of the event.
@@ -563,10 +554,7 @@ class Client(Listening):
         return await self.connection.join(namespace, auth, timeout=timeout)
 
     async def disconnect(self) -> None:
-        """Leave the namespace.
-
-        The disconnect handler gets the reason ``"client disconnect"``.
-        """
+        """Leave the namespace: the server's reason is ``"client disconnect"``."""
         self._leave()
         await settle()
         self.connection._check()
