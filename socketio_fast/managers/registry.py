@@ -42,9 +42,14 @@ class Registry(ClientRegistry):
 
     async def register(self, peer: Peer) -> str | None:
         """Register a client that connects; its ``sid``, or ``None`` to refuse it."""
-        sid: str | None = await self._manager.pre_connect(
-            peer.session.id, peer.namespace.name
-        )
+        try:
+            sid: str | None = await self._manager.pre_connect(
+                peer.session.id, peer.namespace.name
+            )
+        except RuntimeError:
+            if peer.sid is None and not peer.reachable:
+                return None  # it went before pre_connect() could name it
+            raise
         return sid
 
     async def complete(self, peer: Peer) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
 
+from socketio_fast._core.engine import listeners
 from socketio_fast._core.engine.listeners import Listeners
 from socketio_fast._core.protocol.sio import RESERVED_EVENTS
 from socketio_fast.events import name_of
@@ -104,7 +105,7 @@ class EventEmitter(Events, Listeners):
             if adapted is not function:
                 plain = getattr(function, "_listener", function)
                 adapted._listener = plain  # type: ignore[attr-defined]
-            self._add(event, adapted, once, first)
+            listeners.add(self, event, adapted, once, first)
             return function
 
         return register if listener is None else register(listener)
@@ -115,18 +116,18 @@ class EventEmitter(Events, Listeners):
         Of a listener that was added twice the later one is removed. Nothing happens if
         the listener is not there.
         """
-        self._remove(event, listener)
+        listeners.remove(self, event, listener)
 
     def listeners(self, event: AnyEvent) -> list[Listener]:
         """The listeners of an event, in the order they are called."""
-        return self._listeners(event)
+        return listeners.functions_of(self, event)
 
     def remove_all_listeners(self, event: AnyEvent | None = None) -> None:
         """Remove the listeners of an event, of all events without ``event``."""
         if event is None:
-            self._remove_all()
+            listeners.remove_all(self)
         else:
-            self._remove(event, None)
+            listeners.remove(self, event, None)
 
 
 class SocketEvents(Events):

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
 
+from socketio_fast._core.engine import listeners
 from socketio_fast._core.engine.failures import log_failure
 from socketio_fast._core.socketio.contracts import NamespaceListener
 from socketio_fast._core.socketio.hub import Namespace
@@ -185,7 +186,7 @@ class SocketNamespace(_Namespace):
         if not isinstance(listener, _Clients) or listener.nsp is not self:
             self._core.listener = _Clients(self)
         # A namespace that clients come and go by would be made anew without these.
-        self._core.member = False
+        self._core.keep()
 
     def _socket(self, peer: Peer) -> Socket:
         socket: Any = peer.socket
@@ -212,7 +213,7 @@ class SocketNamespace(_Namespace):
             message = "listener of %r failed in %s"
             log_failure(self.server.logger, error, message, (event, escaped(self.name)))
 
-        return source._fire(runner, failed, event, *args)
+        return listeners.fire(source, runner, failed, event, *args)
 
     def _on_end(self) -> None:
         """Forget this object: the core has dropped the namespace."""
@@ -306,12 +307,13 @@ class ParentNamespace(_Namespace):
         child = SocketNamespace(self.server, name, params, self)
         child._begin()
         child._set_middlewares(self._middlewares)
-        for event in self._events:
-            child._store(event, self._functions(event))
+        listeners.copy(self, child)
         self.children.add(child)
-        if self.server.cleanup_empty_child_namespaces:
-            # A namespace with function handlers outlives its last client.
-            child._core.temporary = not self.server._has_handlers(name)
+        # A namespace with function handlers outlives its last client.
+        if self.server.cleanup_empty_child_namespaces and (
+            not self.server._has_handlers(name)
+        ):
+            child._core.end_with_clients()
         return child
 
     async def emit(self, event: EventName[Unpack[Ts]], *args: Unpack[Ts]) -> None:

@@ -115,7 +115,8 @@ class Namespaces:
                 if nsp is None:
                     nsp = self._born(parent._child(name, params))
                     # A namespace with function handlers outlives its last client.
-                    nsp._core.member = not self._server._has_handlers(name)
+                    if not self._server._has_handlers(name):
+                        nsp._core.bound()
                 return nsp._core
         return None
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from socketio_fast import exceptions
+from socketio_fast._core.engine import listeners
 from socketio_fast._core.socketio.acks import Reply
 from socketio_fast._core.socketio.peer_lifecycle import Peer
 from socketio_fast.coroutines import DONE, Begun, returns_coroutine
@@ -141,44 +142,44 @@ class Socket(SocketEvents, EventEmitter):
 
         It is called before the listeners of the event; what it returns is ignored.
         """
-        self._set_any_in([*self._any_in, _called(listener)])
+        listeners.set_any_in(self, [*listeners.any_in(self), _called(listener)])
         return listener
 
     def prepend_any(self, listener: F) -> F:
         """As :meth:`on_any`, before all that are there."""
-        self._set_any_in([_called(listener), *self._any_in])
+        listeners.set_any_in(self, [_called(listener), *listeners.any_in(self)])
         return listener
 
     def off_any(self, listener: Listener | None = None) -> None:
         """Remove a listener of all events; all of them without ``listener``."""
-        self._set_any_in(_without(self._any_in, listener))
+        listeners.set_any_in(self, _without(listeners.any_in(self), listener))
 
     def listeners_any(self) -> list[Listener]:
         """Who listens to all events."""
-        return self._any_in
+        return listeners.any_in(self)
 
     def on_any_outgoing(self, listener: F) -> F:
         """Listen to all that is sent to the client, broadcasts too:
         ``(event, *arguments)``."""
-        self._watch([*self._any_out, _called(listener)])
+        self._watch([*listeners.any_out(self), _called(listener)])
         return listener
 
     def prepend_any_outgoing(self, listener: F) -> F:
         """As :meth:`on_any_outgoing`, before all that are there."""
-        self._watch([_called(listener), *self._any_out])
+        self._watch([_called(listener), *listeners.any_out(self)])
         return listener
 
     def off_any_outgoing(self, listener: Listener | None = None) -> None:
         """Remove a listener to all that is sent; all of them without ``listener``."""
-        self._watch(_without(self._any_out, listener))
+        self._watch(_without(listeners.any_out(self), listener))
 
     def listeners_any_outgoing(self) -> list[Listener]:
         """Who listens to all that is sent."""
-        return self._any_out
+        return listeners.any_out(self)
 
-    def _watch(self, listeners: list[Any]) -> None:
-        self._set_any_out(listeners)
-        self._peer.watch(bool(self._any_out))
+    def _watch(self, functions: list[Any]) -> None:
+        listeners.set_any_out(self, functions)
+        self._peer.watch(bool(listeners.any_out(self)))
 
     def use(self, middleware: F) -> F:
         """Call a function with each event of the client before handlers and listeners.
@@ -190,7 +191,9 @@ class Socket(SocketEvents, EventEmitter):
         Args:
             middleware: A function; with asyncio, a coroutine function too.
         """
-        self._set_event_middlewares(added(self._event_middlewares, _called(middleware)))
+        listeners.set_event_middlewares(
+            self, added(listeners.event_middlewares(self), _called(middleware))
+        )
         return middleware
 
     # Rooms.

@@ -152,6 +152,30 @@ def test_disconnected_by_the_server_while_the_handler_runs(accepts: bool) -> Non
     assert app.log == [("connect", accepts), *ended]
 
 
+@pytest.mark.parametrize("accepts", [True, False])
+@pytest.mark.parametrize("by", ["client", "server"])
+def test_a_client_that_left_while_the_handler_runs_is_sent_nothing(
+    by: str, accepts: bool
+) -> None:
+    app = App()
+    client = app.connecting()
+    (sid,) = app.sids
+    if by == "client":
+        client.text("41")
+    else:
+        app.run(app.sio.disconnect(sid))
+        assert client.messages() == ["41"]
+    app.run(app.sio.emit("late", to=sid))
+    app.run(app.sio.emit("to all"))
+    client.text('421["chat","it may have crossed the DISCONNECT"]')
+    app.open(accepts)
+    assert client.messages() == []
+    assert not client.ended()
+    reason = f"{by} disconnect"
+    ended = [("disconnect", reason)] if accepts else []
+    assert app.log == [("connect", accepts), *ended]
+
+
 def test_a_handler_that_does_not_suspend() -> None:
     sio = AsyncServer(always_connect=True)
     server = Server(sio)

@@ -424,9 +424,8 @@ def test_the_bound_of_incomplete_packets_holds_by_other_transports(
         assert http.post(target, "\x1e".join(["40", text])) == (200, b"ok")
         assert http.post(target, attachment) == (200, b"ok")
     else:
-        hosted = ForeignWebSocket(
-            server.engine, make_request("GET", server.target("websocket").encode()), {}
-        )
+        request = make_request("GET", server.target("websocket").encode())
+        hosted = ForeignWebSocket(server.engine, request, request)
         hosted.begin(lambda: None)
         for message in ["40", text, bytes(150_000)]:
             hosted.receive(message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -183,7 +184,9 @@ def test_a_client_has_gone_although_its_end_fails(
 
 @pytest.mark.parametrize("always", [False, True])
 @pytest.mark.parametrize("name", ["pre_connect", "connect"])
-def test_a_client_that_goes_while_it_is_registered(name: str, always: bool) -> None:
+def test_a_client_that_goes_while_it_is_registered(
+    name: str, always: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     f = Fixture(always_connect=always)
     gate = f.gate(name)
     client = f.client()
@@ -192,6 +195,35 @@ def test_a_client_that_goes_while_it_is_registered(name: str, always: bool) -> N
     f.opens(gate)
     f.nobody_is_there()
     assert f.events in ([], ["connect", "disconnect"])
+    assert errors(caplog) == []
+
+
+@pytest.mark.parametrize("always", [True, False])
+def test_a_client_that_is_disconnected_while_it_is_registered_is_refused(
+    always: bool,
+) -> None:
+    f = Fixture(always_connect=always)
+    gate = f.gate("connect")
+    client = f.client()
+    (sid,) = f.sio.manager.pending_connect["/"]
+    with f.server.loop.running(), suppress(StopIteration):
+        f.sio.disconnect(sid).send(None)
+    f.opens(gate)
+    assert client.messages() == [REFUSED]
+    f.nobody_is_there()
+    assert f.events == ([] if always else ["connect", "disconnect"])
+
+
+def test_a_client_that_is_refused_when_it_is_announced_is_no_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    f = Fixture(always_connect=True)
+    f.sio.on("connect", lambda sid, environ: False)
+    connected, disconnected = f.client().messages()
+    sid_in([connected])
+    assert disconnected == "41"
+    f.nobody_is_there()
+    assert errors(caplog) == []
 
 
 def test_a_second_connect_while_one_is_registered_is_answered_once() -> None:

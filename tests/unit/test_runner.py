@@ -41,6 +41,21 @@ def test_a_coroutine_function_runs_at_once(run: Run) -> None:
     run(main)
 
 
+def test_a_handler_that_returns_the_coroutine_of_its_task_fails(run: Run) -> None:
+    async def main(runner: Runner) -> None:
+        async def handler() -> Any:
+            task = asyncio.current_task()
+            assert task is not None
+            return task.get_coro()
+
+        with pytest.raises(TypeError, match="the coroutine of its Task"):
+            runner.run(handler)
+        assert runner.tasks == set()
+        assert runner.run(lambda: 5) == 5
+
+    run(main)
+
+
 def test_what_it_raises_is_raised(run: Run) -> None:
     async def main(runner: Runner) -> None:
         async def handler() -> None:

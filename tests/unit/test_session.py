@@ -147,6 +147,31 @@ def test_environ_is_made_once_and_when_wanted() -> None:
     assert session.environ is session.environ
 
 
+def test_an_environ_that_is_set_is_kept_and_none_is_made() -> None:
+    engine, _, _ = make_engine()
+    request = Environ()
+    session, _ = open_session(engine, request=request)
+    own = {"own": True}
+    session.environ = own
+    assert session.environ is own
+    assert request.made == 0
+
+
+def test_one_that_is_set_while_the_environ_is_made_wins() -> None:
+    # Environs are made in the thread that asks; another thread may set one meanwhile.
+    engine, _, _ = make_engine()
+    own = {"own": True}
+
+    class Slow(Environ):
+        def environ(self) -> dict[str, Any]:
+            session.environ = own
+            return super().environ()
+
+    session, _ = open_session(engine, request=Slow())
+    assert session.environ is own
+    assert session.environ is own
+
+
 # --- heartbeat ------------------------------------------------------------------
 
 

@@ -126,8 +126,8 @@ cdef class SessionBase(Timed):
     cdef Py_ssize_t unread_bytes(self) except -1
     cdef bint above(self) except -1
     cdef int dropped(self, Outgoing m) except -1
-    cdef int enter(self, Py_ssize_t size) except -1
-    cdef int leave(self, Py_ssize_t size) except -1
+    cdef int begin_event(self, Py_ssize_t size) except -1
+    cdef int end_event(self, Py_ssize_t size) except -1
     cdef int expect(self) except -1
 
     # Called by the engine, and by what a session consists of.

@@ -223,12 +223,12 @@ cdef class SessionBase(Timed):
         """A volatile message is not sent: count it."""
         raise NotImplementedError
 
-    cdef int enter(self, Py_ssize_t size) except -1:
+    cdef int begin_event(self, Py_ssize_t size) except -1:
         """An event of `size` bytes waits for its handler, or its handler suspended."""
         raise NotImplementedError
 
-    cdef int leave(self, Py_ssize_t size) except -1:
-        """An event that entered waits no more, or its handler has ended."""
+    cdef int end_event(self, Py_ssize_t size) except -1:
+        """An event that began waits no more, or its handler has ended."""
         raise NotImplementedError
 
     cdef int expect(self) except -1:

@@ -13,8 +13,8 @@ cdef class Flow:
         # there was none.
         Py_ssize_t unread
 
-    cdef int enter(self, SessionBase session, Py_ssize_t size) except -1
-    cdef bint leave(self, SessionBase session, Py_ssize_t size) except -1
+    cdef int begin_event(self, SessionBase session, Py_ssize_t size) except -1
+    cdef bint end_event(self, SessionBase session, Py_ssize_t size) except -1
     cdef bint has_room(self, SessionBase session) except -1
     cdef int pause(self, SessionBase session) except -1
     cdef bint is_deadlocked(self, SessionBase session) except -1

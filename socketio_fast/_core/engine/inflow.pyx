@@ -29,7 +29,7 @@ cdef enum:
 cdef class Flow:
     """The events of one client that are under way."""
 
-    cdef int enter(self, SessionBase session, Py_ssize_t size) except -1:
+    cdef int begin_event(self, SessionBase session, Py_ssize_t size) except -1:
         """An event of `size` bytes is under way: pause the client if that is too much.
         """
         cdef EngineBase engine = session.engine
@@ -43,7 +43,7 @@ cdef class Flow:
                 self.pause(session)
         return 0
 
-    cdef bint leave(self, SessionBase session, Py_ssize_t size) except -1:
+    cdef bint end_event(self, SessionBase session, Py_ssize_t size) except -1:
         """An event is no longer under way. Returns whether to read on, in a later pass
         of the event loop: what is read then may be this client's next event."""
         self.events -= 1

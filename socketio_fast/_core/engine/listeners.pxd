@@ -15,6 +15,7 @@ cdef class Listeners:
         bint ended              # nothing happens any more, and nothing is stored
 
     cdef tuple take(self, object event)
+    cdef int store(self, object event, list functions) except -1
     cdef int end(self) except -1
 
 

@@ -10,7 +10,7 @@ from cpython.dict cimport PyDict_GetItemWithError
 from cpython.object cimport PyObject
 
 from socketio_fast._core.engine.contexts cimport copied
-from socketio_fast._core.engine.runner cimport Outcome, Runner
+from socketio_fast._core.engine.runner cimport Continuation, Outcome, Runner
 
 cdef extern from "Python.h":
     PyObject **PySequence_Fast_ITEMS(object o)
@@ -29,8 +29,8 @@ cdef class Once:
 cdef class Listeners:
     """An object with events, and the functions that listen to them.
 
-    It is the base class of `Socket` and others. Its methods have a leading underscore,
-    since programs see only the methods that subclasses add.
+    It is the base class of `Socket` and others. What modules of Python do with one are
+    the functions below, not methods: programs see only what subclasses add.
     """
 
     def __cinit__(self, *args, **kwargs):
@@ -51,7 +51,7 @@ cdef class Listeners:
                 break
         if not once:
             return functions
-        self._store(event, [f for f in functions if type(f) is not Once])
+        self.store(event, [f for f in functions if type(f) is not Once])
         return tuple([
             (<Once> f).function if type(f) is Once else f for f in functions
         ])
@@ -64,91 +64,103 @@ cdef class Listeners:
         self.any_in = self.any_out = self.event_middlewares = None
         return 0
 
-    def _store(self, event, list functions):
+    cdef int store(self, object event, list functions) except -1:
         if functions:
             self.table[event] = tuple(functions)
         else:
             self.table.pop(event, None)
+        return 0
 
-    def _add(self, event, function, bint once=False, bint first=False):
-        cdef tuple before
-        if self.ended:
+
+def add(Listeners to not None, event, function, bint once=False, bint first=False):
+    """Add a function for an event: for the next one only, or before all others."""
+    cdef tuple before
+    if to.ended:
+        return
+    added = Once(function) if once else function
+    before = to.table.get(event, ())
+    to.table[event] = (added, *before) if first else (*before, added)
+
+
+def remove(Listeners of not None, event, wanted):
+    """Remove a function of an event, the one that was added last; None: all."""
+    cdef list functions
+    cdef Py_ssize_t i
+    if wanted is None:
+        of.table.pop(event, None)
+        return
+    functions = list(of.table.get(event, ()))
+    for i in range(len(functions) - 1, -1, -1):
+        if _is(functions[i], wanted):
+            del functions[i]
+            of.store(event, functions)
             return
-        added = Once(function) if once else function
-        before = self.table.get(event, ())
-        self.table[event] = (added, *before) if first else (*before, added)
 
-    def _remove(self, event, wanted):
-        """Remove a function of an event, the one that was added last; None: all."""
-        cdef list functions
-        cdef Py_ssize_t i
-        if wanted is None:
-            self.table.pop(event, None)
-            return
-        functions = list(self.table.get(event, ()))
-        for i in range(len(functions) - 1, -1, -1):
-            if _is(functions[i], wanted):
-                del functions[i]
-                self._store(event, functions)
-                return
 
-    def _remove_all(self):
-        self.table = {}
+def remove_all(Listeners of not None):
+    """Remove the functions of all events."""
+    of.table = {}
 
-    def _listeners(self, event):
-        return [
-            _plain((<Once> f).function if type(f) is Once else f)
-            for f in self.table.get(event, ())
-        ]
 
-    def _functions(self, event):
-        """The functions as they are stored, for _store() of another object."""
-        return list(self.table.get(event, ()))
+def copy(Listeners of not None, Listeners to not None):
+    """Give an object the functions that another has, for the same events."""
+    to.table = of.table.copy()
 
-    @property
-    def _events(self):
-        return list(self.table)
 
-    @property
-    def _any_in(self):
-        return [_plain(f) for f in self.any_in or ()]
+def functions_of(Listeners of not None, event):
+    """The functions of an event, a list, as they were registered."""
+    return [
+        _plain((<Once> f).function if type(f) is Once else f)
+        for f in of.table.get(event, ())
+    ]
 
-    @property
-    def _any_out(self):
-        return [_plain(f) for f in self.any_out or ()]
 
-    def _set_any_in(self, functions):
-        if not self.ended:
-            self.any_in = tuple(functions) or None
+def fire(Listeners of not None, Runner runner not None, failed, event, *args):
+    """Call the functions of an event. Returns whether there are any.
 
-    def _set_any_out(self, functions):
-        if not self.ended:
-            self.any_out = tuple(functions) or None
+    `failed(error)` is called for each function that raises.
+    """
+    cdef tuple functions = of.take(event)
+    cdef _Fired group
+    cdef list arguments = list(args)
+    if functions is None:
+        return False
+    group = _Fired.__new__(_Fired)
+    group.on_failed = failed
+    group.call_all(
+        runner, functions, PySequence_Fast_ITEMS(arguments), len(arguments)
+    )
+    return True
 
-    @property
-    def _event_middlewares(self):
-        return self.event_middlewares
 
-    def _set_event_middlewares(self, middlewares):
-        if not self.ended:
-            self.event_middlewares = middlewares
+def any_in(Listeners of not None):
+    """The functions for every event that comes, a list."""
+    return [_plain(f) for f in of.any_in or ()]
 
-    def _fire(self, Runner runner not None, failed, event, *args):
-        """Call the functions of an event. Returns whether there are any.
 
-        `failed(error)` is called for each function that raises.
-        """
-        cdef tuple functions = self.take(event)
-        cdef _Fired group
-        cdef list arguments = list(args)
-        if functions is None:
-            return False
-        group = _Fired.__new__(_Fired)
-        group.on_failed = failed
-        group.call_all(
-            runner, functions, PySequence_Fast_ITEMS(arguments), len(arguments)
-        )
-        return True
+def set_any_in(Listeners of not None, functions):
+    if not of.ended:
+        of.any_in = tuple(functions) or None
+
+
+def any_out(Listeners of not None):
+    """The functions for every event that is sent, a list."""
+    return [_plain(f) for f in of.any_out or ()]
+
+
+def set_any_out(Listeners of not None, functions):
+    if not of.ended:
+        of.any_out = tuple(functions) or None
+
+
+def event_middlewares(Listeners of not None):
+    """What is called before all listeners, or None."""
+    return of.event_middlewares
+
+
+def set_event_middlewares(Listeners of not None, middlewares):
+    if not of.ended:
+        of.event_middlewares = middlewares
 
 
 cdef bint _is(object added, object wanted):
@@ -187,16 +199,15 @@ cdef class Group:
         self.called += 1
         self.left += 1
         try:
-            if not runner.call(
+            value = runner.call(
                 function, args, n, self.context if self.shares else copied(self.context)
-            ):
-                runner.suspended.outcome = _Member.new(self, place)
-                runner.suspended = None
-                return 0
+            )
         except BaseException as exc:
             self.left -= 1
             return self.failed(exc)
-        value, runner.value = runner.value, None
+        if type(value) is Continuation:
+            (<Continuation> value).outcome = _Member.new(self, place)
+            return 0
         self.left -= 1
         return self.returned(place, value)
 

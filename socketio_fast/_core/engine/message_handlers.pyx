@@ -19,7 +19,7 @@ from socketio_fast._core.engine.contracts cimport (
     SessionBase,
     SessionHandler,
 )
-from socketio_fast._core.engine.runner cimport Outcome, Runner
+from socketio_fast._core.engine.runner cimport Continuation, Outcome, Runner
 
 from socketio_fast.exceptions import LimitError, PacketError
 from socketio_fast.options.logs import escaped
@@ -70,16 +70,15 @@ cdef class CallbackHandler(SessionHandler):
         self.session.context = runner.fork(self.session.context)
         args = [self.session.id, self.session.environ]
         try:
-            if not runner.call(
+            value = runner.call(
                 self.callbacks.connect, PySequence_Fast_ITEMS(args), 2,
                 self.session.context,
-            ):
-                runner.suspended.outcome = _Outcome.new(self, "connect", 0)
-                runner.suspended = None
-                return 0
+            )
         except BaseException as exc:
             return self._failed("connect", exc)
-        value, runner.value = runner.value, None
+        if type(value) is Continuation:
+            (<Continuation> value).outcome = _Outcome.new(self, "connect", 0)
+            return 0
         return self._connected(value)
 
     cdef int _connected(self, object value) except -1:
@@ -138,18 +137,18 @@ cdef class CallbackHandler(SessionHandler):
             if self.queued is None:
                 self.queued = deque()
             self.queued.append((data, size))
-            return self.session.enter(size)
+            return self.session.begin_event(size)
         return self._call("message", self.callbacks.message, data, size)
 
     cdef int _ended(self, Py_ssize_t size) except -1:
         """A handler of a message that had suspended has ended: call the next."""
-        self.session.leave(size)
+        self.session.end_event(size)
         if not self.busy:
             return 0
         self.busy = False
         while self.queued and not self.busy:
             data, size = self.queued.popleft()
-            self.session.leave(size)
+            self.session.end_event(size)
             self._message(data, size)
         return 0
 
@@ -164,17 +163,16 @@ cdef class CallbackHandler(SessionHandler):
         if callback is None:
             return 0
         try:
-            if not runner.call(
+            value = runner.call(
                 callback, PySequence_Fast_ITEMS(args), 2, copied(self.session.context)
-            ):
-                runner.suspended.outcome = _Outcome.new(self, event, size)
-                runner.suspended = None
-                if event == "message":
-                    self.busy = self.callbacks.ordered
-                    self.session.enter(size)
-            runner.value = None
+            )
         except BaseException as exc:
-            self._failed(event, exc)
+            return self._failed(event, exc)
+        if type(value) is Continuation:
+            (<Continuation> value).outcome = _Outcome.new(self, event, size)
+            if event == "message":
+                self.busy = self.callbacks.ordered
+                self.session.begin_event(size)
         return 0
 
 

@@ -49,8 +49,6 @@ cdef class Runner:
     cdef:
         readonly object loop
         readonly set tasks      # of handlers that have suspended
-        object value            # of the handler that returned last
-        Continuation suspended  # the handler that suspended last
         object _base            # the context of handlers that are given none
         int64_t threshold       # ns of one step from which on it is slow; 0: never
         object on_slow          # is told of it
@@ -61,9 +59,7 @@ cdef class Runner:
 
     cdef object fork(self, object context)
     cdef object kept(self, object context, object before)
-    cdef bint call(
-        self, object func, PyObject **args, size_t n, object context
-    ) except -1
+    cdef object call(self, object func, PyObject **args, size_t n, object context)
     cdef object call_then(
         self, object func, list args, object context, Outcome outcome
     )

@@ -264,18 +264,16 @@ cdef class Runner:
         base = self._base if before is None else before
         return before if same(context, base) else context
 
-    cdef bint call(
-        self, object func, PyObject **args, size_t n, object context
-    ) except -1:
+    cdef object call(self, object func, PyObject **args, size_t n, object context):
         """Call a handler, in a context; if it gives an awaitable, step that.
 
         `context` must not be current: `copied()` and `fork()` make one. None is the
         Runner's, where what a handler sets is gone when it has ended.
 
-        True: it has ended, `self.value` is what it returned. False: it has suspended;
-        `self.suspended` continues it as a Task and takes an outcome. What it raises
-        before is raised, and is to be caught, of whatever class: what is to leave the
-        event loop does so by itself.
+        Returns what it returned. If it has suspended, that is a `Continuation`, which
+        continues it as a Task and takes an outcome. What it raises before is raised,
+        and is to be caught, of whatever class: what is to leave the event loop does so
+        by itself.
         """
         cdef Spare spare = self._spare
         cdef PyObject *result = NULL
@@ -312,6 +310,10 @@ cdef class Runner:
                     _swap(self.loop, None)
                     self._begin(spare, func, value, <object> result)
                 Py_DECREF(<object> result)
+                if not ended:
+                    value = spare.driver
+                elif type(value) is Continuation:
+                    raise TypeError("a handler returned the coroutine of its Task")
         except BaseException as exc:
             self._in_burst = in_burst
             PyContext_Exit(entered)
@@ -331,8 +333,7 @@ cdef class Runner:
             self._tell_slow(began, func, None, _tuple(args, n))
         if ended:
             self._put_back(spare, value)
-            self.value = value
-        return ended
+        return value
 
     cdef object call_then(
         self, object func, list args, object context, Outcome outcome
@@ -342,18 +343,16 @@ cdef class Runner:
         Returns:
             The handler's Task if it has suspended, else None.
         """
-        cdef Continuation suspended
         cdef object value
         try:
-            if not self.call(func, PySequence_Fast_ITEMS(args), len(args), context):
-                suspended, self.suspended = self.suspended, None
-                suspended.outcome = outcome
-                return suspended.task
+            value = self.call(func, PySequence_Fast_ITEMS(args), len(args), context)
         except BaseException as exc:
             # Here, where it is the exception that is handled, as sys.exc_info() tells.
             outcome.raised(exc)
             return None
-        value, self.value = self.value, None
+        if type(value) is Continuation:
+            (<Continuation> value).outcome = outcome
+            return (<Continuation> value).task
         outcome.returned(value)
         return None
 
@@ -390,7 +389,6 @@ cdef class Runner:
         spare.task._log_destroy_pending = True
         _register_task(spare.task)
         self.tasks.add(spare.task)
-        self.suspended = driver
         spare.step()
         return 0
 
@@ -464,14 +462,14 @@ cdef class Runner:
         `context`, which must not be current; in the Runner's for None.
         """
         cdef list arguments = list(args)
-        cdef Continuation driver
-        if self.call(func, PySequence_Fast_ITEMS(arguments), len(arguments), context):
-            value, self.value = self.value, None
+        value = self.call(
+            func, PySequence_Fast_ITEMS(arguments), len(arguments), context
+        )
+        if type(value) is not Continuation:
             return value
-        driver, self.suspended = self.suspended, None
         if on_end is not None:
-            driver.outcome = _Callback(on_end)
-        return driver.task
+            (<Continuation> value).outcome = _Callback(on_end)
+        return (<Continuation> value).task
 
 
 class HandlerTask(Task):

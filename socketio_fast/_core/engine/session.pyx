@@ -408,13 +408,13 @@ cdef class Session(SessionApi):
 
     # What its handlers have yet to finish: see inflow.
 
-    cdef int enter(self, Py_ssize_t size) except -1:
+    cdef int begin_event(self, Py_ssize_t size) except -1:
         if self.flow is None:
             self.flow = Flow.__new__(Flow)
-        return self.flow.enter(self, size)
+        return self.flow.begin_event(self, size)
 
-    cdef int leave(self, Py_ssize_t size) except -1:
-        if self.flow.leave(self, size):
+    cdef int end_event(self, Py_ssize_t size) except -1:
+        if self.flow.end_event(self, size):
             self.engine.soon(self._read_on)
         return 0
 

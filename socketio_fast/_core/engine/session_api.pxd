@@ -4,5 +4,5 @@ from socketio_fast._core.engine.contracts cimport SessionBase
 
 cdef class SessionApi(SessionBase):
     cdef:
-        # Has environ(); or, once the application has asked for that, the dict.
-        object _environ_source
+        object _environ_source      # its environ() makes the environ; None: it has
+        dict _environ               # None: nobody has asked for it

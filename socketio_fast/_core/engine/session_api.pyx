@@ -74,17 +74,20 @@ cdef class SessionApi(SessionBase):
     @property
     def environ(self):
         """The handshake request as a WSGI environment, a dict; always the same one."""
-        cdef object environ_source = self._environ_source
-        if not isinstance(environ_source, dict):
-            environ = environ_source.environ()
+        cdef object source = self._environ_source
+        if source is not None:
+            environ = source.environ()
             # Another thread may have made one meanwhile: all get the first.
-            if self._environ_source is environ_source:
-                self._environ_source = environ
-        return self._environ_source
+            if self._environ is None:
+                self._environ = environ
+                self._environ_source = None
+        return self._environ
 
     @environ.setter
     def environ(self, dict environ not None):
-        self._environ_source = environ
+        # In this order, since another thread may ask for it meanwhile.
+        self._environ = environ
+        self._environ_source = None
 
     @property
     def closing(self):

@@ -32,7 +32,7 @@ cdef class ConnectionHandler(Connection):
     cdef int _limited(self, Packet packet, Py_ssize_t n) except -1
     cdef int _over_limit(self, Packet packet, double wait) except -1
     cdef int _resolve(self, str name, object auth, Py_ssize_t size) except -1
-    cdef int enter(
+    cdef int enter_namespace(
         self, Namespace ns, str name, object auth, Py_ssize_t size
     ) except -1
     cdef double _progress_time(self) except -1

@@ -209,7 +209,7 @@ cdef class ConnectionHandler(Connection):
                     return 0  # the client may have sent it before our answer came
                 raise ProtocolError(f"second CONNECT to {packet.namespace!r:.80}")
             return self._join(packet.namespace, packet.data, packet.size)
-        if peer is None or peer.state != CONNECTED and not peer.announced:
+        if peer is None or peer.state != CONNECTED and not peer.was_announced():
             raise ProtocolError(
                 f"packet for {packet.namespace!r:.80}, which is not connected"
             )
@@ -219,7 +219,7 @@ cdef class ConnectionHandler(Connection):
                 if peer.queued_events is None:
                     peer.queued_events = deque()
                 peer.queued_events.append(packet)
-                return self.session.enter(packet.size)
+                return self.session.begin_event(packet.size)
             return peer.on_event(<list> packet.data, packet.id, packet.size)
         if packet.type == SIO_ACK:
             return peer.on_ack(<list> packet.data, packet.id)
@@ -251,7 +251,7 @@ cdef class ConnectionHandler(Connection):
         """The client asks for a namespace, by a CONNECT packet of that size."""
         if self.hub.resolve is not None and name != "/":
             return self._resolve(name, auth, size)
-        return self.enter(self.hub.admitted(name), name, auth, size)
+        return self.enter_namespace(self.hub.admitted(name), name, auth, size)
 
     cdef int _resolve(self, str name, object auth, Py_ssize_t size) except -1:
         """Ask of(pattern) for a namespace, which it may make now."""
@@ -259,7 +259,7 @@ cdef class ConnectionHandler(Connection):
         cdef Namespace ns = hub.namespaces.get(name)
         cdef _Resolved resolved
         if ns is not None and ns.listener is not None:
-            return self.enter(ns, name, auth, size)
+            return self.enter_namespace(ns, name, auth, size)
         resolved = _Resolved.__new__(_Resolved)
         resolved.handler = self
         resolved.name = name
@@ -271,10 +271,10 @@ cdef class ConnectionHandler(Connection):
             # It is in no namespace yet, whose number may be limited, so it counts as an
             # event.
             resolved.suspended = True
-            return self.session.enter(size)
+            return self.session.begin_event(size)
         return 0
 
-    cdef int enter(
+    cdef int enter_namespace(
         self, Namespace ns, str name, object auth, Py_ssize_t size
     ) except -1:
         """The client joins a namespace; None: there is none of that name for it."""
@@ -423,7 +423,7 @@ cdef class _Resolved(Outcome):
         cdef ConnectionHandler handler = self.handler
         cdef Namespace ns = value
         if self.suspended:
-            handler.session.leave(self.size)
+            handler.session.end_event(self.size)
             if handler.session.handler is None:
                 # The connection has gone meanwhile.
                 return 0 if ns is None else handler.hub.end_if_empty(ns)
@@ -431,7 +431,7 @@ cdef class _Resolved(Outcome):
                 return 0  # the client asked twice, and has joined already
         if ns is None:
             ns = handler.hub.admitted(self.name)
-        return handler.enter(ns, self.name, self.auth, self.size)
+        return handler.enter_namespace(ns, self.name, self.auth, self.size)
 
     cdef int raised(self, object error) except -1:
         cdef ConnectionHandler handler = self.handler
@@ -439,7 +439,7 @@ cdef class _Resolved(Outcome):
             handler.hub.logger, error, "namespace %.80r was not found", (self.name,)
         )
         if self.suspended:
-            handler.session.leave(self.size)
+            handler.session.end_event(self.size)
             if handler.session.handler is None:
                 return 0
-        return handler.enter(None, self.name, self.auth, self.size)
+        return handler.enter_namespace(None, self.name, self.auth, self.size)

@@ -19,17 +19,21 @@ from socketio_fast._core.socketio.contracts cimport (
 from socketio_fast._core.socketio.handlers cimport Handlers
 
 
+cdef enum Lifetime:
+    PERMANENT       # the application named it, by handlers or of()
+    WITH_CLIENTS    # it ends with its last client
+    KEPT_EMPTY      # a client chose its name: when empty it is one of MAX_EMPTY
+
+
 cdef class Namespace(Handlers):
     cdef:
         readonly Hub hub
-        bint transient              # a client asked for it; it goes with its last one
+        Lifetime lifetime
         public bint defer_connect   # always_connect does not hold here
         readonly dict peers         # sid -> Peer, from CONNECTING on
         public Membership rooms     # None: the namespace has ended
         public NamespaceListener listener   # None: nothing listens
         readonly dict watched       # Peer -> None: whose Socket hears what is sent
-        public bint temporary       # made by of(pattern), goes with its last client
-        public bint member          # made by of(pattern), without listeners of its own
         readonly Recovery recovery  # None: recovery is off
         Py_ssize_t joining          # peers that the registry has not named yet
         readonly dict leaving       # sid -> Peer that it unregisters; or None

@@ -44,6 +44,22 @@ cdef class Namespace(Handlers):
         self.handlers = {}
         self.peers = {}
 
+    def end_with_clients(self):
+        """From now on it ends with its last client."""
+        self.lifetime = WITH_CLIENTS
+
+    def bound(self):
+        """A client has chosen its name: without clients it is kept only as one of
+        MAX_EMPTY."""
+        if self.lifetime == PERMANENT:
+            self.lifetime = KEPT_EMPTY
+
+    def keep(self):
+        """It has listeners of its own, without which it would be made anew: undo
+        bound()."""
+        if self.lifetime == KEPT_EMPTY:
+            self.lifetime = PERMANENT
+
     cdef object find(self, object event, list args):
         """The handler of an event, or None. Puts what it takes first before `args`,
         which are `[sid, *arguments]`."""
@@ -159,7 +175,7 @@ cdef class Hub(HandlerFactory):
                 ns.recovery = self._new_recovery(ns)
             ns.rooms = self._new_rooms(ns)
             self.namespaces[name] = ns
-        ns.transient = ns.temporary = ns.member = False
+        ns.lifetime = PERMANENT
         return ns
 
     def peer_of(self, Session session not None, str namespace not None):
@@ -181,22 +197,21 @@ cdef class Hub(HandlerFactory):
         """A namespace has lost its handlers: forget it with its last client."""
         cdef Namespace ns = self.namespaces.get(name)
         if ns is not None:
-            ns.transient = True
+            ns.lifetime = WITH_CLIENTS
             self.end_if_empty(ns)
 
     cdef int end_if_empty(self, Namespace ns) except -1:
         """Forget a namespace that only its clients kept, if it has none left."""
-        if not (ns.transient or ns.temporary or ns.member) or ns.peers or (
+        if ns.lifetime == PERMANENT or ns.peers or (
             ns.joining or ns.leaving is not None
         ) or (
             ns.recovery is not None and ns.recovery.awaits()
         ):
             return 0
-        if not (ns.transient or ns.temporary):
+        if ns.lifetime == KEPT_EMPTY:
             return self._keep_empty(ns)
         self.namespaces.pop(ns.name, None)
-        if ns.member:
-            self.empty.pop(ns, None)
+        self.empty.pop(ns, None)
         if ns.recovery is not None:
             ns.recovery.forget_all()
             ns.recovery = None
@@ -214,8 +229,10 @@ cdef class Hub(HandlerFactory):
         self.empty.move_to_end(ns)
         if len(self.empty) > MAX_EMPTY:
             ns = self.empty.popitem(last=False)[0]
-            if ns.member and not ns.peers and self.namespaces.get(ns.name) is ns:
-                ns.temporary = True
+            if ns.lifetime == KEPT_EMPTY and not ns.peers and (
+                self.namespaces.get(ns.name) is ns
+            ):
+                ns.lifetime = WITH_CLIENTS
                 return self.end_if_empty(ns)
         return 0
 
@@ -223,8 +240,10 @@ cdef class Hub(HandlerFactory):
         """The namespace that a client asks for; None if it is not admitted."""
         cdef PyObject *found = PyDict_GetItemWithError(self.namespaces, name)
         cdef Namespace ns
-        if found is not NULL and not (<Namespace> found).transient:
-            return <Namespace> found
+        if found is not NULL:
+            ns = <Namespace> found
+            if ns.lifetime != WITH_CLIENTS or ns.listener is not None:
+                return ns
         if self.admit is not None and name not in self.admit:
             return None
         if found is not NULL:
@@ -232,7 +251,7 @@ cdef class Hub(HandlerFactory):
         if len(name) > MAX_NAME:
             return None
         ns = self.namespace(name)
-        ns.transient = True
+        ns.lifetime = WITH_CLIENTS
         return ns
 
     cdef int count_incomplete(self, SessionHandler handler, Py_ssize_t size) except -1:

@@ -2,8 +2,8 @@
 
 A `Step` is one function: a handler, the middlewares, a method of the registry. A
 `PeerGroup` is several that run at the same time. While they are suspended they count
-as events that the client has under way (`Session.enter()`): a client that has too many
-is not read.
+as events that the client has under way (`Session.begin_event()`): a client that has
+too many is not read.
 """
 import cython
 
@@ -18,14 +18,14 @@ cdef class Step(Outcome):
         """It has suspended: count it."""
         if self.size != UNCOUNTED:
             self.counted = True
-            return self.peer.session.enter(self.size)
+            return self.peer.session.begin_event(self.size)
         return 0
 
     cdef int end(self) except -1:
         """It has ended: do not count it any longer."""
         if self.counted:
             self.counted = False
-            return self.peer.session.leave(self.size)
+            return self.peer.session.end_event(self.size)
         return 0
 
     cdef int returned(self, object value) except -1:
@@ -49,12 +49,12 @@ cdef class PeerGroup(Group):
     cdef int count(self, Py_ssize_t size) except -1:
         """Some have suspended, of a packet of that size."""
         self.size = size
-        return self.peer.session.enter(size)
+        return self.peer.session.begin_event(size)
 
     cdef int release(self) except -1:
         """All have ended."""
         if self.size != UNCOUNTED:
-            self.peer.session.leave(self.size)
+            self.peer.session.end_event(self.size)
         return self.peer.start_next_event() if self.holds else 0
 
     cdef int failed(self, object error) except -1:

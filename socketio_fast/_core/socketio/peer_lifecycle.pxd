@@ -1,5 +1,5 @@
 # One client in one namespace: how it connects and disconnects.
-from socketio_fast._core.socketio.peer_messaging cimport MessagingPeer
+from socketio_fast._core.socketio.peer_messaging cimport MessagingPeer, PeerState
 
 
 cdef class Peer(MessagingPeer):
@@ -7,6 +7,8 @@ cdef class Peer(MessagingPeer):
         object ending               # the Task of a suspended disconnect handler
         readonly object auth        # of its CONNECT packet
 
+    cdef int _become(self, PeerState state) except -1
+    cdef bint was_announced(self) except -1
     # Connecting.
     cdef object assign_sid(self, object auth)
     cdef int register_client(self, object auth, Py_ssize_t size) except -1
@@ -18,6 +20,7 @@ cdef class Peer(MessagingPeer):
     cdef int _connect_returned(self, object value, Py_ssize_t size) except -1
     cdef int _complete(self, Py_ssize_t size) except -1
     cdef int _completed(self, object error, Py_ssize_t size) except -1
+    cdef int _announce(self) except -1
     cdef int _accept(self) except -1
     cdef int _fire_connection(self) except -1
     cdef int _send_connect(self) except -1
@@ -25,6 +28,8 @@ cdef class Peer(MessagingPeer):
     cdef int _refuse(self, dict answer) except -1
     # Disconnecting.
     cdef int close(self, str reason) except -1
+    cdef int _abort(self) except -1
+    cdef int _leave(self) except -1
     cdef int _send_disconnect(self) except -1
     cdef int _fire_disconnecting(self, list args) except -1
     cdef int _begin_to_leave(self) except -1

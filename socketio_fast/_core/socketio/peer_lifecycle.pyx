@@ -1,11 +1,15 @@
 """One client in one namespace: how it connects and disconnects.
 
-    CONNECTING ──accepted──► CONNECTED ──► DISCONNECTING ──ended──► DISCONNECTED
-        └──refused────────────────────────────────────────────────────┘
+    CONNECTING ──► ANNOUNCED ──► CONNECTED ──► DISCONNECTING ──► DISCONNECTED
+        │              └──► ABORTED_ANNOUNCED ─────┴──────────────────┘
+        └─────────────────► ABORTED ───────────────┴──────────────────┘
+
+Only always_connect has the ANNOUNCED states. A client is ABORTED when it leaves, is
+disconnected or refused before it is CONNECTED; what still runs for it then ends it.
 
 Rule 1: a peer's disconnect handler runs once if its connect handler accepted.
 Rule 2: what is sent to a CONNECTING peer follows its CONNECT packet, or is dropped.
-    With always_connect that packet is sent at once; the peer is *announced*.
+    With always_connect that packet is sent before the connect handler runs.
 Rule 3: handlers of one client start in the order its packets came.
 Rule 4: after a recovery two peers may share a sid for a while. The tables have the new
     peer; the old one still runs its disconnect handler.
@@ -31,10 +35,14 @@ from socketio_fast._core.protocol.sio cimport SIO_CONNECT, SIO_DISCONNECT, Packe
 from socketio_fast._core.socketio.contracts cimport ConnectionState, NamespaceListener
 from socketio_fast._core.socketio.hub cimport Hub, Namespace
 from socketio_fast._core.socketio.peer_messaging cimport (
+    ABORTED,
+    ABORTED_ANNOUNCED,
+    ANNOUNCED,
     CONNECTED,
     CONNECTING,
     DISCONNECTED,
     DISCONNECTING,
+    PeerState,
 )
 from socketio_fast._core.socketio.outcomes cimport (
     STEP_ACK,
@@ -64,6 +72,29 @@ cdef extern from "Python.h":
 # Also those of asyncio without C, which nest_asyncio has loops make.
 cdef object _Future = (asyncio.Future, asyncio.futures._PyFuture)
 
+cdef bint _may_follow(int state, int after) except -1:
+    """Whether the second state may follow the first: all transitions, and who may make
+    them."""
+    if state == CONNECTING:
+        return (
+            after == ANNOUNCED      # _announce()
+            or after == CONNECTED   # _accept()
+            or after == ABORTED     # _abort(), for close() and _refuse()
+        )
+    if state == ANNOUNCED:
+        return (
+            after == CONNECTED              # _accept()
+            or after == ABORTED_ANNOUNCED   # _abort(), for close() and _refuse()
+        )
+    if state == CONNECTED:
+        return after == DISCONNECTING   # _leave(), for close()
+    if state == ABORTED or state == ABORTED_ANNOUNCED:
+        return (
+            after == DISCONNECTING      # _leave(), for _accept(): its handler accepted
+            or after == DISCONNECTED    # _closed(): it did not
+        )
+    return state == DISCONNECTING and after == DISCONNECTED  # _closed()
+
 
 @cython.final
 cdef class Peer(MessagingPeer):
@@ -72,17 +103,29 @@ cdef class Peer(MessagingPeer):
     @property
     def connected(self):
         """Whether the client is connected to the namespace, a bool."""
-        return self.state == CONNECTED or self.announced and self.reason is None
+        return self.state == CONNECTED or self.state == ANNOUNCED
 
     @property
     def reachable(self):
         """Whether what is sent reaches it, now or once it is accepted, a bool."""
-        return self.state <= CONNECTED and self.reason is None
+        return self.state <= CONNECTED
 
     @property
     def recovered(self):
         """Whether it goes on where an earlier connection was cut off, a bool."""
         return self.recovery is not None and self.recovery.recovered
+
+    cdef int _become(self, PeerState state) except -1:
+        """Change the state. Nothing else changes it."""
+        if not _may_follow(self.state, state):
+            raise SystemError(f"state {int(state)} cannot follow {self.state}")
+        self.state = state
+        return 0
+
+    cdef bint was_announced(self) except -1:
+        """Whether it is not CONNECTED, and CONNECT has been sent: the client may send
+        packets, although it is ABORTED meanwhile."""
+        return self.state == ANNOUNCED or self.state == ABORTED_ANNOUNCED
 
     # The application's code has ended.
 
@@ -187,7 +230,7 @@ cdef class Peer(MessagingPeer):
             if sid is None or sid == self.sid:
                 return self.sid
             raise ValueError(f"this client is {self.sid!r} already, not {sid!r:.80}")
-        if self.state != CONNECTING:
+        if self.state == DISCONNECTED:
             raise ValueError("this client has gone")
         if sid is None:
             self.auth = self.assign_sid(self.auth)
@@ -203,12 +246,10 @@ cdef class Peer(MessagingPeer):
     cdef int _registered(self, object sid, Py_ssize_t size) except -1:
         """The registry has registered the client; None: it refuses it."""
         self.namespace.joining -= 1
-        if self.reason is not None:
+        if self.state == ABORTED:
             return self._closed()  # it has gone meanwhile
         if sid is None:
-            self.client.send_connect_error(
-                self.namespace.name, {"message": "Unable to connect"}
-            )
+            self._refuse({"message": "Unable to connect"})
             return self._closed()
         if sid != self.sid:
             self.namespace.joining += 1
@@ -223,7 +264,7 @@ cdef class Peer(MessagingPeer):
             error, "the client manager's pre_connect() failed in %s",
             (escaped(self.namespace.name),),
         )
-        if self.reason is None:
+        if self.state == CONNECTING:
             self._refuse(ConnectionRefusedError().error_args)
         return self._closed()
 
@@ -241,24 +282,19 @@ cdef class Peer(MessagingPeer):
     def accept(self):
         """Connect the client: send it CONNECT. For a registry, while it completes the
         connection; nothing happens at other times."""
-        cdef Hub hub = self.namespace.hub
         if not self.completing:
             return
         self.completing = False
-        if hub.always_connect and not (
-            self.namespace.defer_connect or self.accepted
-        ):
-            # Its events wait until the handler has ended.
-            self.announced = self.busy = True
-            self._send_connect()
-        else:
+        if self.accepted:
             self._accept()
+        elif self.state == CONNECTING:  # else it has gone meanwhile
+            self._announce()
 
     cdef int _completed(self, object error, Py_ssize_t size) except -1:
         cdef Hub hub = self.namespace.hub
         cdef bint skipped = self.completing
         self.completing = False
-        if error is None and skipped and self.reason is None:
+        if error is None and skipped and self.state <= CONNECTED:
             error = RuntimeError(
                 "it has not called that of its base class, which connects the client"
             )
@@ -269,12 +305,11 @@ cdef class Peer(MessagingPeer):
             )
         if not skipped:
             # It has been accepted, or with always_connect its handler is next.
-            return self._run_connect_handler(size) if self.announced else 0
+            return 0 if self.accepted else self._run_connect_handler(size)
         if not self.accepted:
             return self._refused(ConnectionRefusedError())
         # The connect handler has accepted: the disconnect handler is to run.
-        if self.reason is None:
-            self.reason = "server disconnect"
+        self.close("server disconnect")
         return self._accept()
 
     cdef int start(self, object auth, Py_ssize_t size) except -1:
@@ -316,20 +351,18 @@ cdef class Peer(MessagingPeer):
         cdef list args = [self.sid, None, self.auth]
         cdef object handler = self.namespace.find("connect", args)
         cdef Step step
-        if self.reason is not None:
+        if self.state > CONNECTED:
             # It has gone, or was disconnected, while the middlewares ran.
             return self._refused(ConnectionRefusedError())
         if handler is None:
             return self._connect_returned(None, size)
         args[len(args) - 2] = self.session.environ
-        if hub.always_connect and not (
-            self.namespace.defer_connect or self.announced
+        if hub.always_connect and self.state == CONNECTING and (
+            not self.namespace.defer_connect
         ):
             if hub.registry is not None:
                 return self._complete(size)
-            # Its events wait until the handler has ended.
-            self.announced = self.busy = True
-            self._send_connect()
+            self._announce()
         step = new_step(self, STEP_CONNECT, size)
         if hub.runner.call_then(
             handler, args, self._own_context(), step
@@ -342,28 +375,31 @@ cdef class Peer(MessagingPeer):
         if value is False:
             return self._refused(ConnectionRefusedError())
         self.keep_context()
-        if self.namespace.hub.registry is not None and not self.announced and (
-            self.reason is None
-        ):
+        if self.namespace.hub.registry is not None and self.state == CONNECTING:
             self.accepted = True
             return self._complete(size)
         return self._accept()
 
+    cdef int _announce(self) except -1:
+        """Send CONNECT before the connect handler runs."""
+        self._become(ANNOUNCED)
+        self.busy = True  # its events wait until the handler has ended
+        return self._send_connect()
+
     cdef int _accept(self) except -1:
         cdef Session session = self.session
         cdef Observer observer = self.namespace.hub.observer
+        cdef bint announced = self.state == ANNOUNCED
         cdef list queued = self.take_queued()
-        self.state = CONNECTED
-        if self.reason is not None:
+        if self.state > CONNECTED:
             # The client has gone, or was disconnected, meanwhile. Its connect handler
-            # accepted, so the disconnect handler must run. If CONNECT was not sent yet,
-            # send CONNECT_ERROR.
-            if not self.announced:
+            # accepted, so the disconnect handler must run.
+            if self.state == ABORTED:
                 self._refuse(ConnectionRefusedError().error_args)
-            self.announced = False
-            return self.close(self.reason)
+            return self._leave()
+        self._become(CONNECTED)
         self.namespace.rooms.added(self)
-        if not self.announced:
+        if not announced:
             self._send_connect()
         for m in queued or ():
             session.pass_on(m)
@@ -372,11 +408,8 @@ cdef class Peer(MessagingPeer):
         if self.socket is not None and self.namespace.listener is not None:
             self._fire_connection()
             if self.namespace.hub.holds_events:
-                self.announced = False
-        if self.announced:
-            self.announced = False
-            return self.start_next_event()
-        return 0
+                return 0
+        return self.start_next_event() if announced else 0
 
     cdef int _fire_connection(self) except -1:
         """Call the listeners of the namespace's `connection` event."""
@@ -428,15 +461,16 @@ cdef class Peer(MessagingPeer):
         return self._closed()
 
     cdef int _refuse(self, dict answer) except -1:
-        if self.announced:
+        """Tell the client that it is not connected, unless disconnect() has."""
+        cdef bint first = self.state <= CONNECTED
+        if first:
+            self._abort()
+        if self.state == ABORTED_ANNOUNCED:
             if self.namespace.hub.registry is not None:
                 self._begin_to_leave()
             # The client knows that it is connected. A DISCONNECT carries no reason:
             # clients of the reference implementation take one for an error.
-            if self.reason is None:
-                self._send_disconnect()
-            self.announced = False
-            return 0
+            return self._send_disconnect() if first else 0
         try:
             self.client.send_connect_error(self.namespace.name, answer)
         except BaseException as exc:
@@ -456,7 +490,7 @@ cdef class Peer(MessagingPeer):
         Returns:
             The Task of the disconnect handler if that has suspended, else None.
         """
-        if self.state == CONNECTED or self.announced and self.reason is None:
+        if self.connected:
             self._send_disconnect()
         self.close("server disconnect")
         return self.ending
@@ -468,23 +502,29 @@ cdef class Peer(MessagingPeer):
         return 0
 
     cdef int close(self, str reason) except -1:
-        """The client leaves the namespace: run the disconnect handler, once."""
-        cdef Hub hub = self.namespace.hub
-        cdef Observer observer = hub.observer
-        cdef list args = [self.sid, reason]
-        cdef bint first = self.reason is None
-        cdef object handler
-        if first:
-            self.reason = reason
-        if self.state != CONNECTED:
-            # CONNECTING: _connect_returned() or _refused() will find the reason.
+        """The client leaves the namespace, now or when what runs for it, while it
+        connects, has ended. Nothing happens the second time."""
+        if self.state > CONNECTED:
             return 0
-        self.state = DISCONNECTING
+        self.reason = reason
+        return self._leave() if self.state == CONNECTED else self._abort()
+
+    cdef int _abort(self) except -1:
+        """It is not to connect: _accept() or _refused() will find that."""
+        return self._become(ABORTED if self.state == CONNECTING else ABORTED_ANNOUNCED)
+
+    cdef int _leave(self) except -1:
+        """Run the disconnect handler."""
+        cdef Hub hub = self.namespace.hub
+        cdef Observer observer = hub.observer if self.state == CONNECTED else None
+        cdef list args = [self.sid, self.reason]
+        cdef object handler
+        self._become(DISCONNECTING)
         self.client.forget(self)
         if hub.registry is not None:
             self._begin_to_leave()
-        if first and observer is not None:
-            observer.peer_disconnected(self, reason)
+        if observer is not None:
+            observer.peer_disconnected(self, self.reason)
         if self.socket is not None:
             return self._fire_disconnecting(args)
         handler = self.namespace.find("disconnect", args)
@@ -570,7 +610,7 @@ cdef class Peer(MessagingPeer):
         if ns.hub.registry is not None and not self.leaving and self.sid is not None:
             return self._unregister()
         cdef bint was_connected = self.state == DISCONNECTING
-        self.state = DISCONNECTED
+        self._become(DISCONNECTED)
         self.client.forget(self)
         if ns.peers.get(self.sid) is self:
             # Else it is that of a client which has come back, or of revision 3.
@@ -583,7 +623,7 @@ cdef class Peer(MessagingPeer):
         self.take_queued()
         queued, self.queued_events = self.queued_events, None
         for packet in queued or ():
-            self.session.leave((<Packet> packet).size)
+            self.session.end_event((<Packet> packet).size)
         ending, self.ending = self.ending, None
         self.give_up_acks()
         if self.socket is not None:

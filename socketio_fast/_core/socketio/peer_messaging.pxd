@@ -15,9 +15,14 @@ from socketio_fast._core.socketio.outcomes cimport Step
 
 
 cdef enum PeerState:
-    CONNECTING      # the connect handler runs; what is sent is queued
+    # In this order: up to CONNECTED the client is reachable, after that it is sent
+    # nothing. `_may_follow()` of peer_lifecycle has the transitions.
+    CONNECTING      # its middlewares or connect handler run; messages are queued
+    ANNOUNCED       # as CONNECTING, but CONNECT has been sent; messages are sent
     CONNECTED
-    DISCONNECTING   # the disconnect handler runs; nothing is sent
+    ABORTED         # was CONNECTING, and is to go when what runs for it has ended
+    ABORTED_ANNOUNCED   # the same, was ANNOUNCED
+    DISCONNECTING   # the disconnect handler runs
     DISCONNECTED
 
 
@@ -25,7 +30,6 @@ cdef class MessagingPeer(PeerBase):
     cdef:
         readonly unsigned char state    # a PeerState
         unsigned char busy          # its next event waits for a handler
-        unsigned char announced     # CONNECTING, but its CONNECT packet has been sent
         unsigned char heard         # the client has sent a packet since its CONNECT
         unsigned char accepted      # by its connect handler; with a registry
         unsigned char completing    # the registry may accept it now
@@ -35,7 +39,7 @@ cdef class MessagingPeer(PeerBase):
         PendingAcks acks            # None: the server has not asked for any
         list queued                 # messages while CONNECTING; None: none
         object queued_events        # a deque of packets that wait for a handler
-        str reason                  # why it ends; None while it does not
+        str reason                  # why it left; None: it has not, or was refused
         readonly Listeners socket   # what listens to this client; None: nothing does
         ConnectionState recovery    # None: recovery is off
 

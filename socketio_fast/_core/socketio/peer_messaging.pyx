@@ -18,7 +18,7 @@ from socketio_fast._core.engine.contexts cimport copied
 from socketio_fast._core.engine.failures cimport log_failure
 from socketio_fast._core.engine.listeners cimport Listeners
 from socketio_fast._core.engine.observer cimport Observer
-from socketio_fast._core.engine.runner cimport Runner, handles_in
+from socketio_fast._core.engine.runner cimport Continuation, Runner, handles_in
 from socketio_fast._core.engine.contracts cimport OPEN, SessionBase as Session
 from socketio_fast._core.protocol.outgoing cimport Outgoing
 from socketio_fast._core.protocol.sio cimport SIO_ACK, SIO_EVENT, Packet
@@ -56,7 +56,7 @@ cdef class MessagingPeer(PeerBase):
         cdef Session session = self.session
         if m.volatile and not self._writable():
             return session.dropped(m)
-        if self.state == CONNECTED or self.announced:
+        if self.state == CONNECTED or self.state == ANNOUNCED:
             session.pass_on(m)
         elif self.state == CONNECTING:
             if self.queued is None:
@@ -165,18 +165,17 @@ cdef class MessagingPeer(PeerBase):
         cdef Runner runner = hub.runner
         cdef Step step
         try:
-            if not runner.call(handler, args, n, copied(self.context)):
-                step = new_step(self, STEP_EVENT, size)
-                step.event = event
-                step.id = id
-                runner.suspended.outcome = step
-                runner.suspended = None
-                step.begin()
-                self.busy = hub.ordered
-                return 0
+            value = runner.call(handler, args, n, copied(self.context))
         except BaseException as exc:
             return self.event_failed(event, exc, id)
-        value, runner.value = runner.value, None
+        if type(value) is Continuation:
+            step = new_step(self, STEP_EVENT, size)
+            step.event = event
+            step.id = id
+            (<Continuation> value).outcome = step
+            step.begin()
+            self.busy = hub.ordered
+            return 0
         if id >= 0:
             self.send_ack(value, id)
         return 0
@@ -245,7 +244,7 @@ cdef class MessagingPeer(PeerBase):
         cdef PyObject **args
         cdef Py_ssize_t n
         cdef EventAnswers answers
-        if self.state != CONNECTED and not self.announced:
+        if self.state != CONNECTED:
             return 0  # it has gone while the event middlewares ran
         if self.socket is not None:
             functions = self.socket.take(event)
@@ -272,7 +271,7 @@ cdef class MessagingPeer(PeerBase):
         self.busy = False
         while self.queued_events and not self.busy and self.state == CONNECTED:
             packet = self.queued_events.popleft()
-            self.session.leave(packet.size)
+            self.session.end_event(packet.size)
             try:
                 self.on_event(<list> packet.data, packet.id, packet.size)
             except BaseException as exc:
@@ -431,9 +430,7 @@ cdef class MessagingPeer(PeerBase):
         """Raise RuntimeError if the caller is this client's own connect handler or
         middleware, which is about to wait for an acknowledgement. The client answers
         only after CONNECT, which is sent when that code has ended."""
-        if self.state == CONNECTING and not self.announced and (
-            handles_in(self.context)
-        ):
+        if self.state == CONNECTING and handles_in(self.context):
             raise RuntimeError(
                 f"{self.sid} cannot acknowledge anything before its connect handler, "
                 "which waits for that here, has ended: make the server with "

@@ -315,7 +315,7 @@ cdef class Backlog(Recovery):
         cdef int64_t after
         if state is not None:
             peer = state.peer
-            if peer.reason is not None:
+            if peer.state > CONNECTED:
                 # The client was disconnected, and its disconnect handler still runs.
                 return None
             # The server has not noticed that the old connection is dead (Rule 3).
@@ -414,7 +414,7 @@ cdef class Backlog(Recovery):
         cdef ClientState state = peer.recovery
         cdef Session session = peer.session
         cdef Engine engine = self._engine()
-        if state.peer is not peer or peer.reason is not None:
+        if state.peer is not peer or peer.state > CONNECTED:
             return 0
         if peer.state != CONNECTED and not state.recovered:
             # The client was not accepted, and does not know its pid.

@@ -29,6 +29,7 @@ from socketio_fast._core.socketio.peer_messaging cimport (
     CONNECTED,
     CONNECTING,
     DISCONNECTED,
+    DISCONNECTING,
 )
 from socketio_fast._core.socketio.peer_lifecycle cimport Peer
 from socketio_fast._core.socketio.recovery cimport ClientState
@@ -169,7 +170,7 @@ cdef class Rooms(Membership):
     cdef int _left(self, Peer peer, object room) except -1:
         """Keep the client out of that room if it is recovered."""
         # Not if a disconnect handler changes the rooms of a client that has gone.
-        if peer.recovery is not None and peer.state <= CONNECTED:
+        if peer.recovery is not None and peer.state < DISCONNECTING:
             (<ClientState> peer.recovery).left(room)
         return 0
 
