@@ -1,9 +1,13 @@
-"""Build the compiled core; the rest of the metadata is in pyproject.toml.
+"""Builds the compiled core. The metadata of the project are in pyproject.toml.
 
-Environment variables choose a variant: SOCKETIO_FAST_TRACE (line tracing, for coverage
-of the .pyx; sources stay in place), SOCKETIO_FAST_SANITIZE (ASan and UBSan),
-SOCKETIO_FAST_DEBUG (no optimisation, assertions, lines of the .pyx for debuggers),
-SOCKETIO_FAST_ANNOTATE (Cython's HTML beside the generated C).
+Environment variables that are neither empty nor "0" change the build:
+
+SOCKETIO_FAST_TRACE     traces lines, for the coverage of .pyx files; the generated C is
+                        written beside them
+SOCKETIO_FAST_SANITIZE  adds AddressSanitizer and UndefinedBehaviorSanitizer
+SOCKETIO_FAST_DEBUG     turns optimisation off and assertions on; debuggers show the
+                        lines of .pyx files. TRACE and SANITIZE imply it
+SOCKETIO_FAST_ANNOTATE  writes Cython's HTML report beside the generated C
 """
 
 import os
@@ -23,7 +27,7 @@ def flag(name: str) -> bool:
 TRACE, SANITIZE = flag("TRACE"), flag("SANITIZE")
 DEBUG = flag("DEBUG") or TRACE or SANITIZE
 
-# In the order of the layers: a module cimports only from those before it.
+# In the order of the layers. A module may cimport only modules that come before it.
 MODULES = [
     "protocol.eio",
     "protocol.eio3",
@@ -94,16 +98,16 @@ if SANITIZE:
     CFLAGS += ["-fsanitize=address,undefined", "-fno-omit-frame-pointer"]
     LDFLAGS += ["-fsanitize=address,undefined"]
 if TRACE:
-    # coverage.py and Cython do not meet on sys.monitoring.
+    # coverage.py cannot use Cython's plugin under sys.monitoring.
     MACROS += [("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1")]
     MACROS += [("CYTHON_USE_SYS_MONITORING", "0")]
 
-#: Read by the site module when Python starts; see docs/alias.md.
+#: Python's site module reads this file at each start of Python; see docs/alias.md.
 PTH = "socketio_fast_alias.pth"
 
 
 class BuildWithPth(build_py):
-    """Puts the .pth file beside the packages, from where installers take it."""
+    """Copies the .pth file beside the packages, so that it is installed with them."""
 
     def run(self) -> None:
         super().run()
@@ -118,7 +122,7 @@ class BuildWithPth(build_py):
 
 setup(
     cmdclass={"build_py": BuildWithPth},
-    # As many compilers at a time as there are processors.
+    # Runs as many C compilers at a time as there are processors.
     options={"build_ext": {"parallel": True}},
     ext_modules=cythonize(
         [
@@ -141,10 +145,10 @@ setup(
             "linetrace": TRACE,
         },
         annotate=flag("ANNOTATE"),
-        # Debuggers and sanitizers then name lines of the .pyx.
+        # Line directives in the C let debuggers and sanitizers show lines of the .pyx.
         emit_linenums=DEBUG and not TRACE,
         nthreads=os.cpu_count() or 1,
-        # Coverage wants the generated C beside the .pyx.
+        # Cython.Coverage looks for the generated C beside the .pyx.
         build_dir=None if TRACE else "build/cython",
     ),
 )

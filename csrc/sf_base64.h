@@ -1,17 +1,19 @@
-/* Base64 (RFC 4648, section 4), for the `b` packets of HTTP long-polling. */
+/* Base64 (RFC 4648, section 4): HTTP long-polling sends a binary message as "b" and the
+ * base64 of its bytes. */
 #ifndef SF_BASE64_H
 #define SF_BASE64_H
 
 #include <stddef.h>
 #include <stdint.h>
 
+/* The number of characters that encode n bytes, padding included. */
 static inline size_t
 sf_base64_size(size_t n)
 {
     return (n + 2) / 3 * 4;
 }
 
-/* Writes sf_base64_size(n) characters, padding included. */
+/* Encodes n bytes into sf_base64_size(n) characters. Returns the end of these. */
 static inline char *
 sf_base64_encode(char *out, const char *bytes, size_t n)
 {
@@ -40,6 +42,7 @@ sf_base64_encode(char *out, const char *bytes, size_t n)
     return out;
 }
 
+/* The value of a character of the alphabet, 0 to 63; -1 for any other character. */
 static inline int
 sf_base64_value(char c)
 {
@@ -52,7 +55,7 @@ sf_base64_value(char c)
 }
 
 /* Decodes n characters, padded or not, into at most n / 4 * 3 + 2 bytes.
- * Returns the number of bytes, or -1 for what is not base64. */
+ * Returns the number of bytes written, or -1 if the input is not base64. */
 static inline ptrdiff_t
 sf_base64_decode(char *out, const char *p, size_t n)
 {
@@ -89,10 +92,10 @@ sf_base64_decode(char *out, const char *p, size_t n)
     return out - start;
 }
 
-/* Copies n characters of base64 as encoders in the field write it, and leaves what
- * sf_base64_decode() takes: no line breaks or blanks (MIME, RFC 2045), the alphabet of
- * section 4 for that of section 5 ("URL and filename safe"), no padding at the end.
- * `out` may be `p`. Returns how many characters are left. */
+/* Rewrites variants of base64 that clients send into what sf_base64_decode() accepts:
+ * drops line breaks and blanks (MIME, RFC 2045), replaces the "URL and filename safe"
+ * alphabet (RFC 4648, section 5) by that of section 4, and drops the padding. `out` may
+ * be equal to `p`. Returns the number of characters written. */
 static inline size_t
 sf_base64_tidy(char *out, const char *p, size_t n)
 {

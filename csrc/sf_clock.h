@@ -1,4 +1,5 @@
-/* A clock that is cheap to read: it stands still for 1 to 16 ms. */
+/* A monotonic clock that is cheap to read: the system updates it only every 1 to 16 ms.
+ * Where the system has no such clock, this is the usual monotonic clock. */
 #ifndef SF_CLOCK_H
 #define SF_CLOCK_H
 
@@ -8,7 +9,7 @@
 
 #include <windows.h>
 
-/* Nanoseconds since some moment, which never go back. */
+/* Nanoseconds since an unspecified moment. The value never decreases. */
 static inline int64_t
 sf_coarse_ns(void)
 {
@@ -29,7 +30,7 @@ sf_coarse_ns(void)
 #define SF_COARSE_CLOCK CLOCK_MONOTONIC
 #endif
 
-/* Nanoseconds since some moment, which never go back. */
+/* Nanoseconds since an unspecified moment. The value never decreases. */
 static inline int64_t
 sf_coarse_ns(void)
 {

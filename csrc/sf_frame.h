@@ -4,8 +4,9 @@
  *   head   = ( fin rsv1 rsv2 rsv3 opcode ) ( masked length )
  *   length = length7 | 126 length16 | 127 length64
  *
- * A server's frames are final and unmasked, so that one rendering serves every
- * recipient; a client's are masked.
+ * Frames of a server are unmasked, so that the same bytes can be sent to every
+ * recipient of a broadcast. This server does not fragment: FIN is always set. Frames of
+ * a client are masked.
  */
 #ifndef SF_FRAME_H
 #define SF_FRAME_H
@@ -14,6 +15,7 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Opcodes (section 11.8). */
 enum {
     SF_CONTINUATION = 0,
     SF_TEXT = 1,
@@ -23,27 +25,28 @@ enum {
     SF_PONG = 10
 };
 
-/* What is wrong with a client's frame; 0 is nothing. */
+/* Errors of a client's frame. */
 enum {
     SF_FRAME_OK = 0,
-    SF_FRAME_RESERVED_BIT,
-    SF_FRAME_OPCODE,
+    SF_FRAME_RESERVED_BIT, /* RSV2, RSV3, or RSV1 beyond a message's first frame */
+    SF_FRAME_OPCODE,       /* the opcode is reserved */
     SF_FRAME_UNMASKED,
-    SF_FRAME_CONTROL, /* a control frame that is fragmented, or above 125 bytes */
-    SF_FRAME_LENGTH,  /* not in the shortest form, or above 2^63 - 1 */
+    SF_FRAME_CONTROL,      /* a control frame is fragmented, or longer than 125 bytes */
+    SF_FRAME_LENGTH,       /* the length is not minimally encoded, or above 2^63 - 1 */
 };
 
 typedef struct {
     int error;
     int opcode;
     int fin;
-    int compressed; /* RSV1 of RFC 7692; whether it may be set is not known here */
-    uint64_t length; /* of the payload */
-    size_t head;     /* where the payload begins; 0: not all of the head is there */
+    int compressed;  /* RSV1 (RFC 7692); the caller checks that it was negotiated */
+    uint64_t length; /* bytes of payload */
+    size_t head;     /* offset of the payload; 0 if the head is incomplete */
     unsigned char mask[4];
 } sf_frame;
 
-/* Scans the head of a client's frame. `error` is set as early as it can be. */
+/* Scans the head of a client's frame in the n bytes that have arrived. An error is
+ * reported as soon as the bytes show it, even if the head is incomplete. */
 static inline sf_frame
 sf_scan_frame(const char *bytes, size_t n)
 {
@@ -103,7 +106,7 @@ sf_scan_frame(const char *bytes, size_t n)
     return f;
 }
 
-/* Unmasks a payload (section 5.3) into `out`, which may be where it lies. */
+/* Unmasks a payload (section 5.3) into `out`, which may be equal to `payload`. */
 static inline void
 sf_unmask(char *out, const char *payload, size_t n, const unsigned char *mask)
 {
@@ -123,13 +126,14 @@ sf_unmask(char *out, const char *payload, size_t n, const unsigned char *mask)
     }
 }
 
+/* The size of the head of an unmasked frame with `payload` bytes of payload. */
 static inline size_t
 sf_frame_head_size(size_t payload)
 {
     return payload < 126 ? 2 : payload <= 0xFFFF ? 4 : 10;
 }
 
-/* Writes the head and returns where the payload goes. */
+/* Writes the head of a final, unmasked frame. Returns the end of the head. */
 static inline char *
 sf_frame_head(char *out, int opcode, size_t payload)
 {

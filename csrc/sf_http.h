@@ -1,12 +1,14 @@
-/* Plain HTTP/1.1 requests (RFC 9112), and the parts of any request that are asked for.
+/* A fast scanner for HTTP/1.1 requests (RFC 9112) of Engine.IO clients, and look-ups of
+ * headers and query parameters.
  *
  *   request = method SP target SP "HTTP/1.1" CRLF *( line CRLF ) CRLF [ body ]
  *   line    = name ":" OWS value OWS
  *
- * sf_scan_request() knows what clients of Engine.IO send, and declines all else:
- * other methods, HTTP/1.0, transfer codings, "Expect", connections to be closed, what is
- * malformed or not all there. Who calls it asks a full parser about what it declines, so
- * it must accept nothing that such a parser reads in another way.
+ * sf_scan_request() accepts what Engine.IO clients send, and declines every other
+ * request: other methods, HTTP/1.0, Transfer-Encoding, Expect, "Connection: close",
+ * malformed and incomplete requests. The caller gives a declined request to a full
+ * parser. Therefore this scanner must not accept a request that the full parser would
+ * read differently.
  */
 #ifndef SF_HTTP_H
 #define SF_HTTP_H
@@ -22,15 +24,16 @@ enum {
 };
 
 typedef struct {
-    int method;  /* SF_DECLINED, and nothing else is set */
-    int upgrade; /* it asks for a WebSocket */
-    size_t target, target_size;
-    size_t lines, lines_size; /* the header lines, each with its CRLF */
-    size_t head;              /* where the body begins */
-    size_t length;            /* of the body */
+    int method;  /* if SF_DECLINED, no other field is set */
+    int upgrade; /* whether the request asks for the upgrade to WebSocket */
+    size_t target, target_size; /* offset and size of the request target */
+    size_t lines, lines_size;   /* the header lines, each with its CRLF */
+    size_t head;                /* offset of the body */
+    size_t length;              /* bytes in the body */
 } sf_request;
 
-/* tchar of RFC 9110, section 5.6.2, in lower case; 0 for what a name may not have. */
+/* For each tchar (RFC 9110, section 5.6.2) the character in lower case; 0 for those
+ * that are not allowed in the name of a header. */
 static const unsigned char sf_tchar[256] = {
     ['!'] = '!', ['#'] = '#', ['$'] = '$', ['%'] = '%', ['&'] = '&', ['\''] = '\'',
     ['*'] = '*', ['+'] = '+', ['-'] = '-', ['.'] = '.', ['^'] = '^', ['_'] = '_',
@@ -49,7 +52,7 @@ static const unsigned char sf_tchar[256] = {
     ['Y'] = 'y', ['Z'] = 'z',
 };
 
-/* Whether p is `word`, which is in lower case, whatever the case of p. */
+/* Whether p equals `word`, ignoring the case of p. `word` must be in lower case. */
 static inline int
 sf_is_word(const char *p, size_t n, const char *word, size_t size)
 {
@@ -67,9 +70,10 @@ sf_is_word(const char *p, size_t n, const char *word, size_t size)
 }
 #define SF_IS(p, n, word) sf_is_word(p, n, word, sizeof(word) - 1)
 
-/* The options of a Connection header: bits, or -1 where there is another one. */
 enum { SF_KEEP_ALIVE = 1, SF_UPGRADE = 2 };
 
+/* Scans the value of a Connection header. Returns the options above, or -1 if there is
+ * another. */
 static inline int
 sf_scan_connection(const char *p, size_t n)
 {
@@ -93,7 +97,7 @@ sf_scan_connection(const char *p, size_t n)
     return found;
 }
 
-/* A request of at most `limit` bytes before its body, of which all is there. */
+/* Scans a complete request, of which at most `limit` bytes come before the body. */
 static inline sf_request
 sf_scan_request(const char *p, size_t n, size_t limit)
 {
@@ -181,7 +185,7 @@ sf_scan_request(const char *p, size_t n, size_t limit)
         case 14:
             if (SF_IS(p + name, name_size, "content-length")) {
                 size_t k;
-                /* Nine digits fit into any size_t; ten overflow one of 32 bits. */
+                /* Nine digits fit into any size_t; ten overflow a size_t of 32 bits. */
                 if (lengths++ || value_size == 0 || value_size > 9) {
                     return declined;
                 }
@@ -193,7 +197,7 @@ sf_scan_request(const char *p, size_t n, size_t limit)
                 }
             }
             break;
-        case 16: /* as good as "connection" to some parsers */
+        case 16: /* some parsers treat Proxy-Connection like Connection */
             if (SF_IS(p + name, name_size, "proxy-connection")) {
                 return declined;
             }
@@ -216,7 +220,8 @@ sf_scan_request(const char *p, size_t n, size_t limit)
     return r;
 }
 
-/* The next of the lines that has this name (in lower case): where its value is. */
+/* Finds the first header line from p on with a name, given in lower case. Returns its
+ * value without surrounding blanks, or NULL if there is no such line. */
 static inline const char *
 sf_find_header(const char *p, const char *end, const char *name, size_t name_size,
                size_t *value_size)
@@ -239,7 +244,8 @@ sf_find_header(const char *p, const char *end, const char *name, size_t name_siz
     return NULL;
 }
 
-/* Whether a header that is a list has this token (both in lower case). */
+/* Whether the comma-separated lists in the header lines of a name contain a token. Name
+ * and token are given in lower case. */
 static inline int
 sf_has_token(const char *p, const char *end, const char *name, size_t name_size,
              const char *token, size_t token_size)
@@ -263,7 +269,8 @@ sf_has_token(const char *p, const char *end, const char *name, size_t name_size,
     return 0;
 }
 
-/* The first parameter of a query that has this name; NULL for none. */
+/* Finds the first parameter with a name in a query string. Returns its value, still
+ * percent-encoded, or NULL if there is no such parameter. */
 static inline const char *
 sf_find_parameter(const char *p, size_t n, const char *name, size_t name_size,
                   size_t *value_size)
@@ -274,7 +281,7 @@ sf_find_parameter(const char *p, size_t n, const char *name, size_t name_size,
         const char *stop = n ? memchr(p, '&', n) : NULL;
         size_t size = stop == NULL ? n : (size_t)(stop - p);
         if (size >= name_size && memcmp(p, name, name_size) == 0) {
-            if (size == name_size) { /* without a value */
+            if (size == name_size) { /* the parameter has no "=" */
                 *value_size = 0;
                 return p + size;
             }

@@ -1,11 +1,12 @@
-/* JSON (RFC 8259) of the plainest kind, which most events are.
+/* A fast scanner for the JSON (RFC 8259) of most events: an array of strings without
+ * escapes, and of placeholders for attachments.
  *
  *   array = "[" item *( "," item ) "]"
  *   item  = DQUOTE *plain DQUOTE
  *         / '{"_placeholder":true,"num":' DIGIT "}"
  *   plain = printable ASCII, but for DQUOTE and backslash
  *
- * All else is declined, and left to a JSON library.
+ * It declines all other JSON; the caller then uses a JSON library.
  */
 #ifndef SF_JSON_H
 #define SF_JSON_H
@@ -20,14 +21,14 @@ enum {
 };
 
 #define SF_PLACEHOLDER "{\"_placeholder\":true,\"num\":0}"
-#define SF_PLACEHOLDER_NUM 27 /* where its digit is */
+#define SF_PLACEHOLDER_NUM 27 /* offset of the digit */
 
 typedef struct {
-    size_t start, size; /* of a string, without the quotes */
-    int num;            /* of a placeholder; -1 for a string */
+    size_t start, size; /* offset and size of a string, without the quotes */
+    int num;            /* the number in a placeholder; -1 for a string */
 } sf_item;
 
-/* How many characters from p on stand for themselves in a JSON string. */
+/* The number of `plain` characters at the beginning of p. */
 static inline size_t
 sf_plain_run(const char *p, size_t n)
 {
@@ -40,8 +41,8 @@ sf_plain_run(const char *p, size_t n)
         quote = w ^ ones * '"';
         slash = w ^ ones * '\\';
         if ((w | (w - ones * ' ') | (quote - ones) | (slash - ones)) & high) {
-            /* A byte above 0x7F, below ' ', or one of the two; or, by a borrow from
-             * such a byte, one behind it. */
+            /* At least one of the eight bytes is not plain. Which one is not known: the
+             * subtraction borrows from the bytes after it. */
             break;
         }
     }
@@ -52,7 +53,8 @@ sf_plain_run(const char *p, size_t n)
     return i;
 }
 
-/* Scans an array into at most SF_MAX_ITEMS items: how many, or 0 for declined. */
+/* Scans an array into `items`, which has room for SF_MAX_ITEMS. Returns the number of
+ * items; 0 if the array is declined, as one with more items is. */
 static inline size_t
 sf_scan_array(const char *p, size_t n, sf_item *items)
 {

@@ -1,13 +1,13 @@
-/* Decimal numbers: ids, counts of attachments, lengths. */
+/* Writes decimal numbers: ids, counts of attachments, lengths. */
 #ifndef SF_NUMBER_H
 #define SF_NUMBER_H
 
 #include <stdint.h>
 #include <string.h>
 
-#define SF_NUMBER_SIZE 20 /* the digits of 2^64 - 1 */
+#define SF_NUMBER_SIZE 20 /* the number of digits of 2^64 - 1 */
 
-/* Writes n in decimal digits, without an end; returns what is behind them. */
+/* Writes the decimal digits of n, without a terminating NUL. Returns their end. */
 static inline char *
 sf_put_number(char *out, uint64_t n)
 {

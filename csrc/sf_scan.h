@@ -1,6 +1,6 @@
-/* Scanners over borrowed bytes: the head of a Socket.IO packet, and UTF-8.
+/* Scans the head of a Socket.IO packet, and validates UTF-8.
  *
- * Socket.IO protocol revision 5:
+ * Socket.IO protocol, revision 5:
  *   packet = type [ count "-" ] [ "/" nsp "," ] [ id ] [ json ]
  */
 #ifndef SF_SCAN_H
@@ -9,25 +9,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What is wrong with a head; 0 is nothing. */
+/* Errors of a head. */
 enum {
     SF_OK = 0,
-    SF_BAD_TYPE,        /* not one of 0..6 */
-    SF_BAD_ATTACHMENTS, /* no digits, or no '-' behind them */
-    SF_BAD_ID,          /* greater than SF_MAX_ID */
+    SF_BAD_TYPE,        /* the type is not 0 to 6 */
+    SF_BAD_ATTACHMENTS, /* the count has no digits, or no '-' after them */
+    SF_BAD_ID,          /* the id is greater than SF_MAX_ID */
 };
 
-/* Ids are JavaScript numbers for the clients: exact up to 2^53 - 1. */
+/* JavaScript clients read ids as numbers, which are exact up to 2^53 - 1. */
 #define SF_MAX_ID INT64_C(9007199254740991)
 
 typedef struct {
     int error;
     int type;
-    int64_t attachments; /* -1 where the type carries none */
-    size_t nsp;          /* offset of '/', with nsp_size 0 for the main namespace */
-    size_t nsp_size;
-    int64_t id;          /* -1 where there is none */
-    size_t json;         /* offset of the JSON, == n where there is none */
+    int64_t attachments; /* -1 if the type has no attachments */
+    size_t nsp;          /* offset of the namespace's '/' */
+    size_t nsp_size;     /* 0 if the packet names no namespace, which means "/" */
+    int64_t id;          /* -1 if there is none */
+    size_t json;         /* offset of the JSON; the packet's size if there is none */
 } sf_head;
 
 static inline int
@@ -51,7 +51,7 @@ sf_scan_head(const char *p, size_t n)
     if (h.type >= 5) { /* BINARY_EVENT, BINARY_ACK */
         int64_t count = 0;
         start = i;
-        /* Ten digits are past every limit already, and cannot overflow. */
+        /* Ten digits exceed every limit, and cannot overflow an int64_t. */
         while (i < n && sf_is_digit(p[i]) && i - start < 10) {
             count = count * 10 + (p[i++] - '0');
         }
@@ -91,14 +91,17 @@ sf_scan_head(const char *p, size_t n)
     return h;
 }
 
-/* Incremental UTF-8 validation (RFC 3629: no overlong forms, no surrogates,
- * nothing above U+10FFFF). `state` starts as 0 and is carried from piece to
- * piece of a message: continuation bytes awaited, and the bounds of the next. */
+/* The state of incremental UTF-8 validation (RFC 3629: no overlong forms, no
+ * surrogates, nothing above U+10FFFF). It is all 0 at the start of a message, and is
+ * kept from piece to piece. If `need` is not 0 at the end of the message, the message
+ * ends within a character. */
 typedef struct {
-    uint8_t need, low, high;
+    uint8_t need;      /* continuation bytes that must follow */
+    uint8_t low, high; /* the range of the next of them */
 } sf_utf8;
 
-/* 1 while the bytes so far can be the beginning of valid UTF-8, else 0. */
+/* Validates the next piece of a message. Returns 0 if the message is not valid UTF-8
+ * whatever follows, else 1. */
 static inline int
 sf_utf8_feed(sf_utf8 *state, const char *bytes, size_t n)
 {

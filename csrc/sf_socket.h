@@ -1,5 +1,5 @@
-/* One non-blocking send to a socket, without a signal when the peer has gone; and what
- * the peer has not taken of what was sent. */
+/* Sends to a socket without blocking and without SIGPIPE, and asks how many bytes the
+ * peer has not received. */
 #ifndef SF_SOCKET_H
 #define SF_SOCKET_H
 
@@ -7,8 +7,8 @@
 
 #ifdef _WIN32
 
-/* Nothing is sent past the event loop's transport: its sockets are no file
- * descriptors. */
+/* On Windows a socket is no file descriptor. These functions send nothing, so that the
+ * caller uses the event loop's transport for everything. */
 static inline void
 sf_no_sigpipe(int fd)
 {
@@ -42,14 +42,13 @@ sf_send_last(int fd, const char *p, size_t n)
 #include <sys/socket.h>
 #include <sys/types.h>
 
-/* macOS has no such flag: the socket itself must not raise SIGPIPE, see
- * sf_no_sigpipe(). */
+/* macOS has no such flag; sf_no_sigpipe() sets an option of the socket instead. */
 #ifndef MSG_NOSIGNAL
 #define MSG_NOSIGNAL 0
 #endif
 
-/* Let send() report a broken connection by its result, not by SIGPIPE. Only where
- * send() has no flag for that. */
+/* Prevents SIGPIPE for a socket where send() has no flag for that. Elsewhere it does
+ * nothing. */
 static inline void
 sf_no_sigpipe(int fd)
 {
@@ -66,8 +65,8 @@ sf_no_sigpipe(int fd)
 #define MSG_MORE 0
 #endif
 
-/* Bytes taken by the kernel (0 where it takes none now), or -1 where the
- * connection is broken. */
+/* Sends as much as the kernel takes. Returns the number of bytes, which is 0 if the
+ * kernel takes none now, or -1 if the connection is broken. */
 static inline ptrdiff_t
 sf_send_flagged(int fd, const char *p, size_t n, int flags)
 {
@@ -88,14 +87,16 @@ sf_send(int fd, const char *p, size_t n)
     return sf_send_flagged(fd, p, n, 0);
 }
 
-/* The same before the socket is closed: both leave in one segment. */
+/* Like sf_send(), for the last bytes before the socket is closed: with MSG_MORE the
+ * kernel sends them in one segment with the FIN. */
 static inline ptrdiff_t
 sf_send_last(int fd, const char *p, size_t n)
 {
     return sf_send_flagged(fd, p, n, MSG_MORE);
 }
 
-/* Bytes that the kernel holds for the peer; 0 where the system does not tell. */
+/* The number of sent bytes that the kernel still holds, because the peer has not
+ * acknowledged them (TCP); 0 if the system does not tell. */
 static inline ptrdiff_t
 sf_unread(int fd)
 {

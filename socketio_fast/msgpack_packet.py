@@ -1,7 +1,8 @@
-"""Packets as MessagePack, for ``serializer="msgpack"``.
+"""Socket.IO packets in MessagePack, for ``serializer="msgpack"``.
 
-The wire is that of ``socket.io-msgpack-parser`` of npm and of python-socketio: a packet
-is one binary message, a map of ``type``, ``nsp``, ``data`` and ``id``.
+The format is that of npm's ``socket.io-msgpack-parser`` and of python-socketio: each
+packet is one binary message, a MessagePack map with ``type``, ``nsp``, ``data`` and
+``id``.
 """
 
 from __future__ import annotations
@@ -23,19 +24,19 @@ from socketio_fast.payloads import plain
 
 __all__ = ["MsgPackPacket"]
 
-# How notepack.io, which the JavaScript parser uses, writes `undefined`.
+# notepack.io, which the JavaScript parser uses, writes `undefined` as an extension type
+# with this code and data.
 _UNDEFINED = (0, b"\0")
 
 
 class MsgPackPacket(Packet):
-    """A packet as MessagePack; the arguments are those of :class:`Packet`."""
+    """A Socket.IO packet in MessagePack, with the arguments of :class:`Packet`."""
 
     uses_binary_events: ClassVar[bool] = False
 
-    #: Makes something that MessagePack knows of a value that it does not know. What
-    #: it refuses by a ``TypeError`` is replaced as with JSON.
+    #: See :meth:`configure`.
     dumps_default: ClassVar[Callable[[Any], Any] | None] = None
-    #: Makes a value of an extension type, of its code and data.
+    #: See :meth:`configure`.
     ext_hook: ClassVar[Callable[[int, bytes], Any]] = msgpack.ExtType
 
     @classmethod
@@ -44,24 +45,26 @@ class MsgPackPacket(Packet):
         dumps_default: Callable[[Any], Any] | None = None,
         ext_hook: Callable[[int, bytes], Any] = msgpack.ExtType,
     ) -> type[MsgPackPacket]:
-        """A class for ``serializer=`` that knows more types.
+        """Return a class for ``serializer=`` that encodes and decodes more types.
 
         Args:
-            dumps_default: Called with a value that MessagePack does not know; returns
-                one that it knows, or a ``msgpack.ExtType``. What it refuses by a
-                ``TypeError`` is replaced as with JSON: sets, dates, dataclasses, …
+            dumps_default: Called with a value that MessagePack has no type for; returns
+                a value that it has one for, or a ``msgpack.ExtType``. If it raises
+                ``TypeError``, or is ``None``, the default, the value is replaced as
+                with JSON: sets, dates, dataclasses, …
             ext_hook: Called with the code and the data of an extension type; returns
-                the value. ``undefined`` of JavaScript is ``None`` without being asked.
+                the value, by default a ``msgpack.ExtType``. It is not called for
+                JavaScript's ``undefined``, which becomes ``None``.
         """
         options = {"dumps_default": dumps_default, "ext_hook": ext_hook}
         return type(cls.__name__, (cls,), options)
 
     def encode(self) -> bytes:
-        """The packet as it is sent.
+        """Encode the packet.
 
         Raises:
-            TypeError: ``data`` has a value that cannot be sent.
-            OverflowError: An integer has more than 64 bits.
+            TypeError: ``data`` contains a value of a type that cannot be sent.
+            OverflowError: ``data`` contains an integer of more than 64 bits.
         """
         packet: dict[str, Any] = {
             "type": self.packet_type,
@@ -76,14 +79,18 @@ class MsgPackPacket(Packet):
         return encoded
 
     def decode(self, encoded_packet: str | bytes) -> None:
-        """Become the packet that was received.
+        """Decode a packet into this object.
+
+        Args:
+            encoded_packet: The binary message.
 
         Raises:
-            ValueError: It is malformed: a
-                :class:`~socketio_fast.exceptions.PacketError`.
+            PacketError: The packet is malformed; a ``ValueError`` too.
         """
         if isinstance(encoded_packet, str):
-            raise PacketError("text message: packets are binary with msgpack")
+            raise PacketError(
+                "text message: with serializer='msgpack', packets are binary messages"
+            )
         encoded_packet = bytes(encoded_packet)
         if not claims_fit(encoded_packet):
             raise PacketError("packet is not MessagePack: it ends too early")
@@ -92,7 +99,9 @@ class MsgPackPacket(Packet):
         except ValueError as exc:
             raise PacketError(f"packet is not MessagePack: {exc!r:.160}") from exc
         if not isinstance(packet, dict):
-            raise PacketError(f"packet is no map: {type(packet).__name__}")
+            raise PacketError(
+                f"packet is not a MessagePack map: {type(packet).__name__}"
+            )
         kind = packet.get("type")
         if type(kind) is not int or not 0 <= kind <= CONNECT_ERROR:
             raise PacketError(f"unknown Socket.IO packet type: {kind!r:.32}")
@@ -105,7 +114,7 @@ class MsgPackPacket(Packet):
         dumps_default = type(self).dumps_default
         if dumps_default is None:
             if isinstance(value, int):
-                raise OverflowError(f"integer beyond 64 bits: {value!r:.40}")
+                raise OverflowError(f"integer of more than 64 bits: {value!r:.40}")
             return plain(value)
         try:
             return dumps_default(value)
@@ -118,5 +127,5 @@ class MsgPackPacket(Packet):
     def _extension(self, code: int, data: bytes) -> Any:
         if (code, data) == _UNDEFINED:
             return None
-        # Read from the class, where functions do not become methods.
+        # Read from the class: read from the object, a function would become a method.
         return type(self).ext_hook(code, data)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncNamespace", "BaseServerNamespace", "Namespace"]
 
-# The server may be any, so that what its methods return is Any.
+# A namespace works with any server class, so the results of its methods are Any.
 # mypy: disable-error-code="no-any-return"
 
 P = ParamSpec("P")
@@ -23,37 +23,38 @@ R = TypeVar("R")
 
 
 class BaseServerNamespace:
-    """The base of the namespaces of servers.
+    """The base of the class-based namespaces.
 
     Args:
-        namespace: Its name, ``"/"`` by default; ``"*"`` for all without handlers.
+        namespace: The name of the namespace; ``None``, the default, is ``"/"``.
+            ``"*"`` stands for every namespace that has no handlers of its own.
     """
 
     def __init__(self, namespace: str | None = None) -> None:
-        #: The name.
+        #: The name of the namespace.
         self.namespace = namespace or "/"
-        #: The server, once registered.
+        #: The server that this is registered with; ``None`` before that.
         self.server: Any = None
 
     def _set_server(self, server: Any) -> None:
         self.server = server
 
     def is_asyncio_based(self) -> bool:
-        """Whether it is for :class:`~socketio_fast.AsyncServer`."""
+        """Whether this namespace is for :class:`~socketio_fast.AsyncServer`."""
         return False
 
     def trigger_event(self, event: str, *args: Any) -> Any:
-        """Call the method ``on_<event>``, if there is one.
+        """Call the method ``on_<event>``.
 
-        Override it to route events differently.
+        Override this to route events differently.
 
         Args:
-            event: The name.
-            *args: What the handler gets, the ``sid`` first, the namespace before it in
-                namespace ``"*"``.
+            event: The name of the event.
+            *args: The arguments of the handler: the ``sid``, then what the client has
+                sent. In namespace ``"*"``, the name of the namespace comes first.
 
         Returns:
-            What the method returns.
+            What the method returns; ``None`` if there is no such method.
         """
         handler = getattr(self, f"on_{event or ''}", None)
         if handler is None:
@@ -63,19 +64,23 @@ class BaseServerNamespace:
         return handler(*args)
 
     def rooms(self, sid: str, namespace: str | None = None) -> list[Any]:
-        """The rooms that a client is in; the first is its own."""
+        """The rooms that a client is in; the first is the client's own, its ``sid``."""
         rooms: list[Any] = self.server.rooms(sid, namespace or self.namespace)
         return rooms
 
     def session(self, sid: str, namespace: str | None = None) -> Any:
-        """The application's data of a client, as a context manager."""
+        """A context manager that gives a client's session data, saved at the end.
+
+        See :meth:`socketio_fast.AsyncServer.session`.
+        """
         return self.server.session(sid, namespace=namespace or self.namespace)
 
 
 class Namespace(BaseServerNamespace):
     """A class-based namespace for :class:`~socketio_fast.Server`.
 
-    Its methods are those of the server with this namespace as the default.
+    A method ``on_<event>`` handles the events of that name. The other methods are those
+    of the server, with this namespace as the default of ``namespace``.
 
     Example::
 
@@ -145,8 +150,8 @@ class Namespace(BaseServerNamespace):
     ) -> Any:
         """Send an event to one client, and wait for its acknowledgement.
 
-        See :meth:`socketio_fast.AsyncServer.call`; here it waits without limit unless
-        ``timeout``, in seconds, is given.
+        See :meth:`socketio_fast.AsyncServer.call`. Unlike there, ``timeout``, in
+        seconds, is ``None`` by default: this waits without limit.
         """
         return self.server.call(
             event,
@@ -171,13 +176,13 @@ class Namespace(BaseServerNamespace):
         return self.server.close_room(room, namespace=namespace or self.namespace)
 
     def get_session(self, sid: str, namespace: str | None = None) -> dict[str, Any]:
-        """The application's data of a client, a dict."""
+        """A client's session data, a dict of the application's."""
         return self.server.get_session(sid, namespace=namespace or self.namespace)
 
     def save_session(
         self, sid: str, session: dict[str, Any], namespace: str | None = None
     ) -> None:
-        """Replace the application's data of a client."""
+        """Replace a client's session data."""
         return self.server.save_session(
             sid, session, namespace=namespace or self.namespace
         )
@@ -190,8 +195,11 @@ class Namespace(BaseServerNamespace):
 def _awaited(
     method: Callable[Concatenate[Any, P], R],
 ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]:
-    """The coroutine function for :class:`AsyncNamespace` of a method of
-    :class:`Namespace`: what that returns of an ``AsyncServer`` is to be awaited."""
+    """Make a coroutine function for :class:`AsyncNamespace` from a sync method.
+
+    The method of :class:`Namespace` returns an awaitable if the server is an
+    ``AsyncServer``; the coroutine function awaits it.
+    """
 
     @functools.wraps(method)
     async def wait(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -204,8 +212,9 @@ def _awaited(
 class AsyncNamespace(NamespaceEmitter, BaseServerNamespace):
     """A class-based namespace for :class:`~socketio_fast.AsyncServer`.
 
-    Its ``on_`` methods may be coroutine functions. The others are those of the server
-    with this namespace as the default.
+    A method ``on_<event>``, which may be a coroutine function, handles the events of
+    that name. The other methods are those of the server, with this namespace as the
+    default of ``namespace``.
 
     Example::
 
@@ -224,12 +233,14 @@ class AsyncNamespace(NamespaceEmitter, BaseServerNamespace):
         return True
 
     async def trigger_event(self, event: str, *args: Any) -> Any:
-        """Call the method ``on_<event>``, if there is one; see
-        :meth:`BaseServerNamespace.trigger_event`."""
+        """Call the method ``on_<event>``, and await it if it is a coroutine function.
+
+        See :meth:`socketio_fast.namespace.BaseServerNamespace.trigger_event`.
+        """
         result = super().trigger_event(event, *args)
         return await result if inspect.isawaitable(result) else result
 
-    # emit() is compiled: socketio_fast/_core/socketio/emitter.pyx.
+    # emit() comes from NamespaceEmitter in socketio_fast/_core/socketio/emitter.pyx.
     send = _awaited(Namespace.send)
     call = _awaited(Namespace.call)
     enter_room = _awaited(Namespace.enter_room)

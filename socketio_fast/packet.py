@@ -1,7 +1,8 @@
-"""Packets of Socket.IO (revision 5), with python-socketio's names.
+"""Socket.IO packets (protocol revision 5), with python-socketio's names.
 
-A server does without these, unless it is told to: ``serializer=`` takes a subclass of
-:class:`Packet`, whose ``encode`` and ``decode`` are then what goes over the wire.
+The server has its own compiled encoder and decoder and does not use this class. It does
+if ``serializer=`` is given a subclass of :class:`Packet`: then the subclass's
+``encode()`` and ``decode()`` are used for every packet.
 """
 
 from __future__ import annotations
@@ -42,23 +43,26 @@ _TO_PLAIN = {binary: plain for plain, binary in _TO_BINARY.items()}
 
 
 class Packet(UsesJSON):
-    """A packet.
+    """A Socket.IO packet.
 
     Args:
-        packet_type: One of the constants of this module.
-        data: The array of an ``EVENT`` (name and arguments) or ``ACK``, the object of a
-            ``CONNECT`` or ``CONNECT_ERROR``; ``None`` for nothing.
-        namespace: The namespace; ``None`` is ``"/"``.
-        id: The number of the acknowledgement, if one is asked for or given.
-        binary: Whether an ``EVENT`` or ``ACK`` has bytes in it; ``None``: find out.
-        encoded_packet: A message to decode instead.
+        packet_type: One of the constants of this module, ``EVENT`` by default.
+        data: The payload: the array of an ``EVENT`` (name and arguments) or ``ACK``
+            (arguments), the object of a ``CONNECT`` or ``CONNECT_ERROR``; ``None``, the
+            default, for no payload.
+        namespace: The name of the namespace; ``None``, the default, is ``"/"``.
+        id: The acknowledgement id; ``None``, the default, for none.
+        binary: Whether ``data`` contains bytes, which make an ``EVENT`` a
+            ``BINARY_EVENT`` and an ``ACK`` a ``BINARY_ACK``. ``None``, the default,
+            searches ``data``.
+        encoded_packet: An encoded packet, which is decoded into this object.
 
     Raises:
-        ValueError: Bytes in a packet that cannot have them; a malformed
-            ``encoded_packet``.
+        ValueError: A packet that is neither an ``EVENT`` nor an ``ACK`` contains bytes,
+            or ``encoded_packet`` is malformed.
     """
 
-    #: Whether bytes are sent apart from the rest, as attachments of it.
+    #: Whether bytes are sent as attachments (binary messages after the packet's text).
     uses_binary_events: ClassVar[bool] = True
 
     def __init__(
@@ -74,8 +78,9 @@ class Packet(UsesJSON):
         self.data = data
         self.namespace = namespace
         self.id = id
-        #: How many attachments a decoded packet has, and those that have come.
+        #: The number of attachments of a decoded packet.
         self.attachment_count = 0
+        #: The attachments that were added so far.
         self.attachments: list[bytes] = []
         if self.uses_binary_events and (
             self.data_is_binary(data) if binary is None else binary
@@ -87,7 +92,12 @@ class Packet(UsesJSON):
             self.attachment_count = self.decode(encoded_packet) or 0
 
     def encode(self) -> str | bytes | list[str | bytes]:
-        """The packet as it is sent: text, or a list of text and its attachments."""
+        """Encode the packet.
+
+        Returns:
+            The text; for a packet with attachments, a list of the text and the
+            attachments.
+        """
         data: Any = self.data
         attachments: list[bytes] = []
         binary = self.packet_type in _TO_PLAIN
@@ -105,14 +115,16 @@ class Packet(UsesJSON):
         return [text, *attachments] if binary else text
 
     def decode(self, encoded_packet: str | bytes) -> int | None:
-        """Become the packet that was received.
+        """Decode a packet into this object.
+
+        Args:
+            encoded_packet: The text of the packet.
 
         Returns:
-            How many attachments it has, for :meth:`add_attachment`.
+            The number of attachments that :meth:`add_attachment` must be given.
 
         Raises:
-            ValueError: It is malformed: a
-                :class:`~socketio_fast.exceptions.PacketError`.
+            PacketError: The packet is malformed; a ``ValueError`` too.
         """
         if not isinstance(encoded_packet, str):
             raise PacketError("binary message without a packet that awaits it")
@@ -126,13 +138,14 @@ class Packet(UsesJSON):
         return packet.missing
 
     def add_attachment(self, attachment: bytes) -> bool:
-        """Take the next attachment; with the last one, all go to their places.
+        """Add the next attachment; the last one completes :attr:`data`.
 
         Returns:
             Whether the packet is complete.
 
         Raises:
-            ValueError: No attachment is awaited, or none belongs to a placeholder.
+            ValueError: The packet is complete already, or a placeholder has no
+                attachment.
         """
         if len(self.attachments) >= self.attachment_count:
             raise ValueError("Unexpected binary attachment")
@@ -144,9 +157,10 @@ class Packet(UsesJSON):
 
     @classmethod
     def reconstruct_binary(cls, data: Any, attachments: list[bytes]) -> Any:
-        """``data`` with attachments in the places of their placeholders.
+        """Replace the placeholders in ``data`` by their attachments.
 
-        It is changed where it stands, and returned.
+        Returns:
+            ``data``, which is changed in place.
 
         Raises:
             ValueError: A placeholder has no attachment.
@@ -155,13 +169,15 @@ class Packet(UsesJSON):
 
     @classmethod
     def deconstruct_binary(cls, data: Any) -> tuple[Any, list[bytes]]:
-        """``data`` with placeholders for the bytes in it, and those bytes.
+        """Replace the bytes in ``data`` by placeholders.
 
-        What it was is not changed.
+        Returns:
+            A copy of ``data`` with placeholders, and the list of bytes. ``data`` itself
+            is not changed.
         """
         return deconstruct(data, cls._is_built_in())
 
     @classmethod
     def data_is_binary(cls, data: Any) -> bool:
-        """Whether there are bytes in ``data``, however deep."""
+        """Whether ``data`` contains bytes at any depth."""
         return bool(deconstruct(data, cls._is_built_in())[1])

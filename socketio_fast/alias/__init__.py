@@ -1,4 +1,4 @@
-"""This package in the place of python-socketio, for programs that import that.
+"""Makes ``import socketio`` import this package, for programs on python-socketio.
 
 ::
 
@@ -6,8 +6,8 @@
 
     alias.install()  # before anything that imports socketio or engineio
 
-Or, for a program that stays as it is: ``python -m socketio_fast.alias program.py``.
-docs/alias.md has more.
+``python -m socketio_fast.alias program.py`` does the same for a program that is not
+changed. docs/alias.md has more.
 """
 
 from __future__ import annotations
@@ -24,19 +24,20 @@ from socketio_fast.alias import clients, flask_socketio
 
 __all__ = ["install"]
 
-#: The packages of python-socketio and python-engineio, and what stands for them.
+#: The packages of python-socketio and python-engineio, and what replaces them.
 PACKAGES = {"socketio": "socketio_fast", "engineio": "socketio_fast.engineio"}
 
 
 def install() -> None:
-    """Have ``import socketio`` and ``import engineio`` give this package.
+    """Make ``import socketio`` and ``import engineio`` import this package.
 
-    So do all their submodules, which are the same module objects:
-    ``socketio.AsyncServer is socketio_fast.AsyncServer``. Client classes are those of
-    python-socketio, where that is installed. To call it again changes nothing.
+    The same holds for their submodules. Both names lead to the same module objects:
+    ``socketio.AsyncServer is socketio_fast.AsyncServer``. The client classes are those
+    of python-socketio, if it is installed. Further calls change nothing.
 
     Raises:
-        RuntimeError: One of the packages has been imported already.
+        RuntimeError: ``socketio`` or ``engineio`` has been imported already, from
+            another package.
     """
     for name, ours in PACKAGES.items():
         module = sys.modules.get(name)
@@ -50,7 +51,7 @@ def install() -> None:
     if any(isinstance(finder, _Finder) for finder in sys.meta_path):
         return
     for name, module in list(sys.modules.items()):
-        # From here on the import system finds these without asking anybody.
+        # The import system looks here first, so that no module is loaded twice.
         if name == "socketio_fast" or name.startswith("socketio_fast."):
             sys.modules["socketio" + name.removeprefix("socketio_fast")] = module
         if name.startswith("socketio_fast.engineio"):
@@ -60,7 +61,7 @@ def install() -> None:
 
 
 class _Finder(MetaPathFinder):
-    """Finds modules of both packages, and those that need to be told of this one."""
+    """Finds the modules of the replaced packages, and modules that must be changed."""
 
     def find_spec(
         self,
@@ -84,7 +85,7 @@ class _Finder(MetaPathFinder):
 
 
 class _SameModule(Loader):
-    """Gives a module that has another name."""
+    """Loads, under a second name, a module that has another name."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -95,11 +96,12 @@ class _SameModule(Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__spec__ = self._spec  # the import system has replaced it
+        # The import system has just replaced it by the spec of the second name.
+        module.__spec__ = self._spec
 
 
 class _Changed(Loader):
-    """Loads a module by its own loader, and changes what is in it."""
+    """Loads a module by its own loader, and then changes its contents."""
 
     def __init__(self, loader: Loader, change: Callable[[ModuleType], None]) -> None:
         self._loader = loader

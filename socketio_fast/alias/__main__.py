@@ -1,7 +1,8 @@
-"""``python -m socketio_fast.alias program.py``: a program on this package.
+"""Runs a program in which ``import socketio`` imports this package.
 
-Arguments, ``__main__``, ``sys.path``, errors and exit codes are those of
-``python program.py`` and ``python -m module``.
+``python -m socketio_fast.alias program.py`` gives the program the same arguments,
+``__main__``, ``sys.path``, error output and exit codes as ``python program.py``;
+``python -m socketio_fast.alias -m module``, the same as ``python -m module``.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def main() -> None:
         print(USAGE, file=sys.stderr)
         raise SystemExit(2)
     alias.install()
-    # For the processes that the program starts, by the .pth file of the package.
+    # The package's .pth file reads this variable, in processes that the program starts.
     os.environ["SOCKETIO_FAST_ALIAS"] = "1"
     sys.argv = arguments[is_module:]
     module = ModuleType("__main__")
@@ -45,7 +46,7 @@ def main() -> None:
         else:
             _run_file(sys.argv[0], module)
     except Exception as exc:
-        # As Python does, but without the frames of this file.
+        # Python would print the frames of this file too.
         traceback = exc.__traceback__
         while traceback and traceback.tb_frame.f_code.co_filename == __file__:
             traceback = traceback.tb_next
@@ -54,13 +55,13 @@ def main() -> None:
 
 
 def _run_module(name: str, alter_argv: bool) -> None:
-    # It is what python -m calls.
+    # python -m calls this function.
     runpy._run_module_as_main(name, alter_argv=alter_argv)  # type: ignore[attr-defined]
 
 
 def _run_file(path: str, module: ModuleType) -> None:
     """Run a file, or the ``__main__.py`` of a directory or zip file."""
-    # With python -P nothing was put before the path.
+    # With python -P, Python has put no directory at the start of sys.path.
     is_safe = getattr(sys.flags, "safe_path", False)
     filename = os.path.abspath(path)
     if os.path.isdir(path) or is_zipfile(path):

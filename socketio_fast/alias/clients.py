@@ -1,7 +1,8 @@
-"""Client classes, which are python-socketio's until this package has its own.
+"""Loads the client classes of python-socketio, because this package has none.
 
-They are loaded under private names, with no more of python-socketio than they need, so
-that ``socketio`` and ``engineio`` are this package. Their errors are this package's.
+The names ``socketio`` and ``engineio`` belong to this package. The modules that the
+clients need are therefore loaded under private names, and no others. Clients raise the
+exceptions of this package.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ __all__ = ["has", "lend", "private_name"]
 PRIVATE = {"socketio": "_python_socketio", "engineio": "_python_engineio"}
 PUBLIC = {private: public for public, private in PRIVATE.items()}
 
-#: The client classes by the package that has them, and the module that each is in.
+#: For each package, its client classes and the module that defines each.
 CLASSES = {
     "socketio": {
         "AsyncClient": "async_client",
@@ -36,7 +37,8 @@ CLASSES = {
     "engineio": {"AsyncClient": "async_client", "Client": "client"},
 }
 
-#: What the modules of this package are asked for: classes, and where they come from.
+#: For each module that gets client classes as attributes, the classes and the modules
+#: that define them.
 LENDERS = {
     "socketio": CLASSES["socketio"],
     "socketio.async_namespace": {"AsyncClientNamespace": "async_namespace"},
@@ -45,6 +47,7 @@ LENDERS = {
     "engineio": CLASSES["engineio"],
 }
 
+#: The modules that only clients need.
 MODULES = {
     *("socketio.async_client", "socketio.async_simple_client", "socketio.base_client"),
     *("socketio.client", "socketio.simple_client"),
@@ -53,12 +56,12 @@ MODULES = {
 
 
 def has(name: str) -> bool:
-    """Whether it is a module of python-socketio that only clients need."""
+    """Whether the name is that of a module that only clients need."""
     return name in MODULES
 
 
 def private_name(name: str) -> str:
-    """The name of such a module where it is loaded.
+    """The private name that a module of python-socketio is loaded under.
 
     Raises:
         ImportError: python-socketio is not installed.
@@ -68,7 +71,10 @@ def private_name(name: str) -> str:
 
 
 def lend() -> None:
-    """Have the modules of this package give the client classes when asked."""
+    """Make the client classes attributes of the modules where programs look for them.
+
+    They are loaded when the attribute is read.
+    """
     for name, places in LENDERS.items():
         _lend(import_module(name), name.partition(".")[0], places)
 
@@ -82,7 +88,8 @@ def _lend(module: ModuleType, public: str, places: dict[str, str]) -> None:
                 place = private_name(f"{public}.{places[name]}")
                 return getattr(import_module(place), name)
             except ImportError as exc:
-                # An import statement would replace an AttributeError by its own.
+                # "from module import name" replaces an AttributeError by an ImportError
+                # of its own, without this message.
                 if sys._getframe(1).f_code.co_name == "_handle_fromlist":
                     raise
                 raise AttributeError(str(exc)) from exc
@@ -99,7 +106,7 @@ def _renamed(name: str) -> str:
 
 
 def _prepare() -> None:
-    """Make the private packages; their modules are imported when they are needed."""
+    """Make the private packages, whose modules are imported when they are needed."""
     if PRIVATE["socketio"] in sys.modules:
         return
     packages = [_package(public) for public in PRIVATE]
@@ -107,17 +114,17 @@ def _prepare() -> None:
         package.exceptions = errors  # type: ignore[attr-defined]
         sys.modules[f"{package.__name__}.exceptions"] = errors
     sys.meta_path.insert(0, _Finder())
-    # Last of all the one that says that it is done.
+    # "socketio" last: its presence tells other threads that everything is prepared.
     for package in reversed(packages):
         sys.modules[package.__name__] = package
 
 
 def _package(public: str) -> ModuleType:
-    """The package without what its ``__init__`` would import."""
+    """Make a private package, without running its ``__init__``."""
     spec = PathFinder.find_spec(public)
     if spec is None or spec.submodule_search_locations is None:
         raise ImportError(
-            "socketio_fast has no client classes yet; they are python-socketio's, and "
+            "socketio_fast has no client classes; it uses python-socketio's, but "
             f"{public} is not installed: pip install python-socketio",
             name=public,
         )
@@ -126,7 +133,7 @@ def _package(public: str) -> ModuleType:
 
     def find(name: str) -> Any:
         if name not in CLASSES[public]:
-            raise AttributeError(f"{public} has no {name!r} for clients")
+            raise AttributeError(f"{public} has no client class {name!r}")
         place = f"{package.__name__}.{CLASSES[public][name]}"
         return getattr(import_module(place), name)
 
@@ -152,7 +159,7 @@ class _Finder(MetaPathFinder):
 
 
 class _Loader(Loader):
-    """Loads a module whose imports of the public packages are of the private ones."""
+    """Loads a module, and redirects its imports to the private packages."""
 
     def __init__(self, loader: Loader) -> None:
         self._loader = loader

@@ -1,6 +1,7 @@
-"""What Flask-SocketIO asks of python-socketio beyond its public names.
+"""The server class for Flask-SocketIO, which uses more than python-socketio's API.
 
-It gives a server its own options, and its ``test_client()`` calls private methods.
+Flask-SocketIO passes options of its own to the server, and its ``test_client()`` calls
+private methods of python-socketio.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ __all__ = ["CHANGES", "FlaskServer"]
 class FlaskServer(Server):
     """The server of a ``flask_socketio.SocketIO``.
 
-    Its test clients are clients in this process, with real packets. What they call
-    returns when the handlers that it has started have ended, and raises what those
-    raised, as with python-socketio's.
+    Flask-SocketIO's test clients become clients in this process that exchange real
+    packets with the server. As with python-socketio, a method of a test client returns
+    when the handlers that it has started have ended, and raises what a handler raised.
 
     Args:
-        message_queue: Accepted; Flask-SocketIO has made a ``client_manager`` of it.
-        channel: Likewise.
-        **options: Those of :class:`~socketio_fast.Server`.
+        message_queue: Ignored: Flask-SocketIO has made the ``client_manager`` from it.
+        channel: Ignored, like ``message_queue``.
+        **options: The options of :class:`~socketio_fast.Server`.
     """
 
     def __init__(
@@ -43,13 +44,16 @@ class FlaskServer(Server):
         self._connections: dict[str, Connection] = {}
         self._handle_eio_connect = self._test_connect
         self._handle_eio_message = self._test_message
-        # A test client takes this one's place, to get what is sent to it.
+        # A test client replaces this function, to receive what is sent to it.
         self._send_eio_packet: Callable[[str, Packet], object] = lambda *args: None
 
     @property
     def async_handlers(self) -> Any:
-        """See :class:`~socketio_fast.Server`. A test client sets it, without need: what
-        is handled at the same time has ended when its methods return."""
+        """See :class:`~socketio_fast.Server`.
+
+        Setting it has no effect. Test clients set it to ``False`` to have handlers
+        ended when their methods return, which is so in any case.
+        """
         return super().async_handlers
 
     @async_handlers.setter
@@ -57,7 +61,10 @@ class FlaskServer(Server):
         pass
 
     def emit(self, *args: Any, **options: Any) -> None:
-        """See :meth:`socketio_fast.Server.emit`; test clients have it afterwards."""
+        """See :meth:`socketio_fast.Server.emit`.
+
+        Test clients have received the event when this returns.
+        """
         super().emit(*args, **options)
         if self._connections:
             from socketio_fast.testing import settle
@@ -65,7 +72,7 @@ class FlaskServer(Server):
             self._threads.run(settle())
 
     def _test_connect(self, eio_sid: str, environ: dict[str, Any]) -> None:
-        """A test client connects, or joins another namespace with another request."""
+        """Called by a test client before it connects to a namespace."""
         if eio_sid not in self._connections:
             connection = _connection(self, eio_sid, environ)
             make_id = self.eio.generate_id
@@ -80,7 +87,7 @@ class FlaskServer(Server):
         known.update(environ)
 
     def _test_message(self, eio_sid: str, message: str | bytes) -> None:
-        """A test client sends a part of a packet."""
+        """Called by a test client with a packet, or with an attachment of one."""
         connection = self._connections[eio_sid]
         with ExitStack() as stack:
             errors = _Errors(stack, self.logger, self.eio.logger)
@@ -120,7 +127,7 @@ def _connection(
 
 
 class _Errors(logging.Handler):
-    """Collects the exceptions that are logged, while the stack is open."""
+    """Collects the exceptions that loggers get until the stack is closed."""
 
     def __init__(self, stack: ExitStack, *loggers: logging.Logger) -> None:
         super().__init__(logging.ERROR)
@@ -137,7 +144,7 @@ class _Errors(logging.Handler):
 
 
 class _SocketIO(ModuleType):
-    """The package as Flask-SocketIO sees it."""
+    """What Flask-SocketIO gets for ``socketio``: this package with FlaskServer."""
 
     Server = FlaskServer
 
@@ -149,5 +156,5 @@ def _change(flask_socketio: ModuleType) -> None:
     flask_socketio.socketio = _SocketIO("socketio")  # type: ignore[attr-defined]
 
 
-#: What is changed in which module, when it has been loaded.
+#: For each module that must be changed, the function that changes it after loading.
 CHANGES: dict[str, Callable[[ModuleType], None]] = {"flask_socketio": _change}

@@ -1,6 +1,7 @@
-"""The standard library's ``json``, but for integers of more than 100 digits.
+"""The standard library's ``json``, whose ``loads`` refuses very long integers.
 
-``int()`` takes quadratic time for them, so ``loads`` refuses them.
+The limit is 100 digits. The time of ``int()`` grows with the square of the number of
+digits, so that a client could block the server with one long integer.
 """
 
 from __future__ import annotations
@@ -24,15 +25,17 @@ MAX_DIGITS = 100
 
 def _bounded_int(digits: str) -> int:
     if len(digits) > MAX_DIGITS:
-        raise ValueError(f"an integer of more than {MAX_DIGITS} digits")
+        raise ValueError(
+            f"an integer has {len(digits)} digits, more than the {MAX_DIGITS} allowed"
+        )
     return int(digits)
 
 
 def loads(*args: Any, **kwargs: Any) -> Any:
-    """The value of a JSON text; takes what ``json.loads`` takes.
+    """Decode a JSON text; the arguments are those of ``json.loads``.
 
     Raises:
-        ValueError: It is not JSON, or an integer has more than 100 digits.
+        ValueError: The text is not JSON, or an integer in it has more than 100 digits.
     """
     kwargs.setdefault("parse_int", _bounded_int)
     return _json.loads(*args, **kwargs)

@@ -1,6 +1,7 @@
-"""Packets of Engine.IO (revision 4), with python-engineio's names.
+"""Engine.IO packets (protocol revision 4), with python-engineio's names.
 
-The servers here read and write packets without these; they are for programs that do.
+This class is for programs that use it. The servers have their own compiled encoder and
+decoder.
 """
 
 from __future__ import annotations
@@ -25,20 +26,21 @@ __all__ = [
 (OPEN, CLOSE, PING, PONG, MESSAGE, UPGRADE, NOOP) = range(7)
 packet_names = ["OPEN", "CLOSE", "PING", "PONG", "MESSAGE", "UPGRADE", "NOOP"]
 
-_BINARY = 7  # of decode_packet(): a message of bytes
+_BINARY = 7  # the type that decode_packet() returns for a binary message
 
 
 class Packet(UsesJSON):
-    """A packet.
+    """An Engine.IO packet.
 
     Args:
-        packet_type: One of the constants of this module.
-        data: ``str``, ``bytes`` (of a ``MESSAGE``), or what goes out as JSON: a list or
-            a dict; ``None`` for nothing.
-        encoded_packet: Text or bytes to decode instead.
+        packet_type: One of the constants of this module, ``NOOP`` by default.
+        data: The payload: ``str``; ``bytes`` in a ``MESSAGE``; a list or a dict, which
+            is sent as JSON; ``None``, the default, for no payload.
+        encoded_packet: An encoded packet, which is decoded into this object.
 
     Raises:
-        ValueError: ``bytes`` that are no message; a malformed ``encoded_packet``.
+        ValueError: ``data`` is ``bytes`` and the packet is not a ``MESSAGE``, or
+            ``encoded_packet`` is malformed.
     """
 
     def __init__(
@@ -49,7 +51,7 @@ class Packet(UsesJSON):
     ) -> None:
         self.packet_type = packet_type
         self.data = data
-        #: Whether it is a binary message.
+        #: Whether the packet is a binary message.
         self.binary = isinstance(data, (bytes, bytearray))
         if self.binary and packet_type != MESSAGE:
             raise ValueError("Binary packets can only be of type MESSAGE")
@@ -57,10 +59,11 @@ class Packet(UsesJSON):
             self.decode(encoded_packet)
 
     def encode(self, b64: bool = False) -> str | bytes:
-        """The packet as it is sent.
+        """Encode the packet.
 
         Args:
-            b64: Whether a binary message becomes text, as in HTTP long-polling.
+            b64: Whether a binary message is encoded as text: ``b`` and base64, as in
+                HTTP long-polling.
         """
         if self.binary:
             data = bytes(self.data)
@@ -72,15 +75,14 @@ class Packet(UsesJSON):
         return f"{self.packet_type}{self.data}"
 
     def decode(self, encoded_packet: str | bytes) -> None:
-        """Become the packet that was received.
+        """Decode a packet into this object.
 
         Args:
-            encoded_packet: Text, or ``bytes`` for a binary message. Text with an array
-                or an object of JSON gives a list or a dict.
+            encoded_packet: The packet: ``str``, or ``bytes`` for a binary message. A
+                payload that is a JSON array or object becomes a list or a dict.
 
         Raises:
-            ValueError: It is malformed: a
-                :class:`~socketio_fast.exceptions.PacketError`.
+            PacketError: The packet is malformed; a ``ValueError`` too.
         """
         if isinstance(encoded_packet, str):
             kind, data = decode_packet(encoded_packet.encode())
@@ -94,7 +96,7 @@ class Packet(UsesJSON):
 
 
 def read_text(text: str, json: JSON) -> Any:
-    """The array or object whose JSON a text is; any other text itself."""
+    """Decode a text that is a JSON array or object; return any other text as it is."""
     if text[:1] in ("[", "{"):
         try:
             return json.loads(text)

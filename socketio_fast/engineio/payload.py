@@ -1,4 +1,4 @@
-"""Payloads of HTTP long-polling (revision 4), with python-engineio's names."""
+"""HTTP long-polling payloads (Engine.IO revision 4), with python-engineio's names."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ DEFAULT_MAX_DECODE_PACKETS = 16
 
 
 class Payload:
-    """Packets that travel in one HTTP request or response.
+    """The packets in the body of one HTTP request or response.
 
     Args:
-        packets: The packets.
-        encoded_payload: Text to decode instead.
+        packets: The packets; ``None``, the default, for none.
+        encoded_payload: An encoded payload, which is decoded into this object.
 
     Raises:
         ValueError: ``encoded_payload`` is malformed, or has more than
-            ``max_decode_packets``.
+            ``max_decode_packets`` packets.
     """
 
-    #: How many packets ``decode`` takes. Servers have no such limit, only that of
-    #: ``max_http_buffer_size`` bytes, unless this is set to another value before they
-    #: start: then a POST with more closes its session, and is answered with 400.
+    #: The maximum number of packets that ``decode`` accepts, 16 by default. Servers
+    #: have no such limit (only ``max_http_buffer_size``, in bytes), unless this is set
+    #: to another value before they start. Then a POST with more packets is answered
+    #: with 400, and its session is closed.
     max_decode_packets: ClassVar[int] = DEFAULT_MAX_DECODE_PACKETS
 
     def __init__(
@@ -43,10 +44,11 @@ class Payload:
             self.decode(encoded_payload)
 
     def encode(self, jsonp_index: int | None = None) -> str:
-        """The payload as it is sent.
+        """Encode the payload.
 
         Args:
-            jsonp_index: The number of a JSONP callback, ``None`` without JSONP.
+            jsonp_index: The number of the JSONP callback; ``None``, the default,
+                without JSONP.
         """
         payload = SEPARATOR.join(
             str(packet.encode(b64=True)) for packet in self.packets
@@ -56,7 +58,11 @@ class Payload:
         return f"___eio[{jsonp_index}]({json.dumps(payload)});"
 
     def decode(self, encoded_payload: str) -> None:
-        """Become the payload that was received; ``d=…`` is that of a JSONP form.
+        """Decode a payload into this object.
+
+        Args:
+            encoded_payload: The payload. If it begins with ``d=``, it is the form that
+                a JSONP client sends.
 
         Raises:
             ValueError: A packet is malformed, or there are more than
@@ -77,11 +83,16 @@ class Payload:
 
 
 def server_limit() -> int:
-    """How many packets a POST may have, as the program has set it; 0: no limit."""
+    """The maximum number of packets in a POST of a server; 0 for no limit.
+
+    Raises:
+        ValueError: The program has set ``Payload.max_decode_packets`` to something that
+            is not an integer.
+    """
     limit = whole(Payload.max_decode_packets)
     if limit is None:
         raise ValueError(
-            f"Payload.max_decode_packets={Payload.max_decode_packets!r}: a number "
+            f"Payload.max_decode_packets={Payload.max_decode_packets!r}: an integer "
             "expected"
         )
     return 0 if limit == DEFAULT_MAX_DECODE_PACKETS else limit

@@ -34,12 +34,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @takes(EngineConfig, EngineServerConfig)
 class Server(Facade, BaseServer):
-    """An Engine.IO server for threads.
+    """An Engine.IO server for programs with threads.
 
-    It drives an :class:`~socketio_fast.engineio.AsyncServer` on an event loop of its
-    own, which starts when it is first needed. Every method may be called from any
-    thread. Handlers run in threads, those of one client in order with
-    ``async_handlers=False``.
+    It runs an :class:`~socketio_fast.engineio.AsyncServer` on an event loop in a thread
+    of its own, which starts when it is first needed. Every method may be called from
+    any thread. Handlers run in a pool of threads; with ``async_handlers=False``, those
+    of one client run one after the other.
 
     Example::
 
@@ -52,11 +52,11 @@ class Server(Facade, BaseServer):
         app = socketio.engineio.WSGIApp(eio)
 
     Args:
-        async_mode: ``None`` or ``"threading"``; there is one mode.
-        max_workers: Threads that handlers run in, at most (128).
-        max_workers_per_client: Threads that the handlers of one client run in, at most;
-            ``None`` for a quarter of ``max_workers``, rounded up.
-        **options: Those of docs/options.md; ``help()`` shows them here.
+        async_mode: ``None``, the default, or ``"threading"``, which mean the same.
+        max_workers: The maximum number of threads for handlers, 128 by default.
+        max_workers_per_client: The maximum number of threads for the handlers of one
+            client; ``None``, the default, is a quarter of ``max_workers``, rounded up.
+        **options: The options of docs/options.md; ``help()`` lists them here.
 
     Raises:
         ValueError: An option has a value that is not allowed.
@@ -112,7 +112,12 @@ class Server(Facade, BaseServer):
 
     @classmethod
     def over(cls, inner: AsyncServer, threads: Threads) -> Server:
-        """The server that drives this one on these threads."""
+        """Make the server that runs an asynchronous one on given threads.
+
+        Args:
+            inner: The asynchronous server.
+            threads: Its event loop's thread and the threads for handlers.
+        """
         self = cls.__new__(cls)
         self._drive(inner, threads)
         return self
@@ -132,18 +137,19 @@ class Server(Facade, BaseServer):
         self._inner = inner
         self._threads = threads
         self._gateway = Gateway(threads, inner)
-        #: Held while the data of clients is looked up and set.
+        #: Held while the session data of clients is read and written.
         self.lock = threading.Lock()
         self._choose_ids(self.generate_id)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # As in AsyncServer: a program may set it later.
+        # A program may replace generate_id() after the server is made.
         super().__setattr__(name, value)
         if name == "generate_id":
             self._choose_ids(value)
 
     def _choose_ids(self, make: Callable[..., Any]) -> None:
-        # A function that takes the environ may ask a database: it runs in a thread.
+        # A function that takes the environ may query a database, which must not block
+        # the event loop: it runs in a thread.
         chosen = self._threads.adapt(make) if positional(make)[0] else make
         self._inner.generate_id = chosen  # type: ignore[method-assign]
 
@@ -162,8 +168,8 @@ class Server(Facade, BaseServer):
 
     @like(
         AsyncServer.send,
-        "It is encoded before this returns, and sent soon: messages of one thread in\n"
-        "order.",
+        "This returns when the message is encoded, before it is sent. Messages of one\n"
+        "thread are sent in order.",
     )
     def send(self, sid: str, data: Any) -> None:
         if self.engine.blocks:
@@ -189,7 +195,7 @@ class Server(Facade, BaseServer):
 
     @contextmanager
     def session(self, sid: str) -> Iterator[dict[str, Any]]:
-        """The application's data of a client, saved when the block ends.
+        """A context manager that gives a client's session data, saved at the end.
 
         Raises:
             KeyError: The client is not connected.
@@ -202,79 +208,90 @@ class Server(Facade, BaseServer):
     def handle_request(
         self, environ: Environ, start_response: StartResponse
     ) -> Iterable[bytes]:
-        """Answer a request: a WSGI application.
+        """Answer an HTTP request, as a WSGI application.
 
-        :class:`~socketio_fast.engineio.WSGIApp` calls it for its path.
+        :class:`~socketio_fast.engineio.WSGIApp` calls this for the server's path.
         """
         return self._gateway.handle_request(environ, start_response)
 
     def shutdown(self) -> None:
-        """Disconnect every client, wait for handlers and connections (10 seconds at
-        most), and stop the event loop; it starts again when it is needed.
+        """Disconnect every client, and stop the event loop.
 
-        Called by a handler, it does not wait for handlers.
+        Before it stops the loop, this waits for 10 seconds at most until handlers and
+        connections have ended; called by a handler, it does not wait for handlers. The
+        loop starts again when it is needed.
         """
         self._gateway.shutdown()
 
     def start_background_task(
         self, target: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> threading.Thread:
-        """Run a function in a daemon thread of its own, and return that, started.
+        """Run a function in a daemon thread of its own.
+
+        Returns:
+            The started thread.
 
         Raises:
-            TypeError: It is a coroutine function.
+            TypeError: The function is a coroutine function.
         """
         if inspect.iscoroutinefunction(target):
-            raise TypeError(f"{target!r} is a coroutine function: use AsyncServer")
+            raise TypeError(
+                f"{target!r} is a coroutine function, which Server cannot run: use "
+                "AsyncServer"
+            )
         thread = threading.Thread(target=target, args=args, kwargs=kwargs, daemon=True)
         thread.start()
         return thread
 
     def sleep(self, seconds: float = 0) -> None:
-        """Sleep for so many seconds."""
+        """Block the calling thread for a number of seconds."""
         time.sleep(seconds)
 
     def create_queue(self, *args: Any, **kwargs: Any) -> queue.Queue[Any]:
-        """A :class:`queue.Queue`."""
+        """Return a new :class:`queue.Queue`."""
         return queue.Queue(*args, **kwargs)
 
     def get_queue_empty_exception(self) -> type[queue.Empty]:
-        """What ``get_nowait()`` of such a queue raises."""
+        """The exception that ``get_nowait()`` of an empty queue raises."""
         return queue.Empty
 
     def create_event(self, *args: Any, **kwargs: Any) -> threading.Event:
-        """A :class:`threading.Event`."""
+        """Return a new :class:`threading.Event`."""
         return threading.Event(*args, **kwargs)
 
 
 def saved_afterwards(server: Any, sid: str, *namespace: Any) -> Iterator[Any]:
-    """The application's data of a client, once, and then save it: for a ``session()``.
+    """Yield a client's session data once, and then save it, for a ``session()``.
 
     Args:
-        server: The server, whose methods may be overridden.
-        sid: The client.
-        *namespace: The other arguments of the server's ``get_session()``.
+        server: The server, whose ``get_session()`` and ``save_session()`` are called.
+        sid: The id of the client.
+        *namespace: Further arguments of ``get_session()`` and ``save_session()``.
     """
     session = server.get_session(sid, *namespace)
     try:
         yield session
     except BaseException:
-        with suppress(KeyError):  # gone meanwhile: the block's own error matters
+        # KeyError says that the client has gone; the block's own error matters more.
+        with suppress(KeyError):
             server.save_session(sid, session, *namespace)
         raise
     server.save_session(sid, session, *namespace)
 
 
 def check_async_mode(async_mode: str | None) -> None:
-    """Raise ValueError for an ``async_mode`` that no server of threads has."""
+    """Raise ValueError unless ``async_mode`` is ``None`` or ``"threading"``."""
     if async_mode in (None, "threading"):
         return
     if async_mode in ("eventlet", "gevent", "gevent_uwsgi"):
         raise ValueError(
-            f"async_mode={async_mode!r}: its greenlets cannot share a process with an "
+            f"async_mode={async_mode!r}: greenlets cannot share a process with an "
             "event loop. Use async_mode='threading' (the default), without "
             "monkey-patching, or AsyncServer"
         )
     if async_mode in ASYNC_MODES:
-        raise ValueError(f"async_mode={async_mode!r} is one of AsyncServer's")
+        raise ValueError(
+            f"async_mode={async_mode!r} is a mode of AsyncServer: use AsyncServer, or "
+            "async_mode='threading'"
+        )
     raise ValueError(f"async_mode={async_mode!r}: None or 'threading' expected")

@@ -1,4 +1,4 @@
-"""The mapping of static files, where python-engineio has it."""
+"""The look-up of static files, under python-engineio's module and function names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from socketio_fast.serving.static import StaticFiles, _content_type
 
 __all__ = ["content_types", "get_static_file"]
 
-#: Content types by extension; others are guessed by :mod:`mimetypes`.
+#: Content types by file extension; :mod:`mimetypes` guesses those of other extensions.
 content_types = {
     "css": "text/css",
     "gif": "image/gif",
@@ -25,15 +25,16 @@ content_types = {
 def get_static_file(
     path: str, static_files: Mapping[str, Any]
 ) -> dict[str, str] | None:
-    """What a mapping has for a path.
+    """Look up the static file for the path of a URL.
 
     Args:
-        path: The path of a URL.
-        static_files: See :class:`~socketio_fast.serving.static.StaticFiles`.
+        path: The path of the URL.
+        static_files: The mapping of paths to files, as for
+            :class:`~socketio_fast.serving.static.StaticFiles`.
 
     Returns:
-        Its ``filename`` and ``content_type``; ``None`` if there is no such file, or if
-        it is outside of the directory that the mapping names.
+        A dict with ``filename`` and ``content_type``; ``None`` if there is no such
+        file, or if it is outside the directory that the mapping names.
     """
     try:
         found = StaticFiles(static_files)._find(path)

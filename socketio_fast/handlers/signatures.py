@@ -1,4 +1,4 @@
-"""Counts the positional arguments of handlers, once, when they are registered."""
+"""Reads the signatures of handlers: how many positional arguments they take."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ __all__ = [
 
 
 def inner(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The callable whose signature says what a handler takes, for ``inspect``.
+    """Return the callable whose signature says what arguments a handler takes.
 
-    Decorators (``functools.wraps``) are looked at from the outside in: one that takes
-    any number of arguments passes them on, one with parameters of its own takes those.
-    What ``functools.wraps`` copied onto it, annotations and a ``__signature__``, says
-    what the decorated function takes, and is left out.
+    Decorators that use ``functools.wraps`` are followed from the outside in. A wrapper
+    with ``*args`` is taken to pass its arguments on; at the first wrapper without them
+    the search ends. Annotations and the ``__signature__`` that ``functools.wraps`` has
+    copied onto that wrapper are dropped, because they describe the decorated function.
     """
     if isinstance(function, functools.partial):
         bound = inner(function.func)
@@ -53,7 +53,8 @@ def inner(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _partial_method(function: Any) -> functools.partialmethod[Any] | None:
-    for name in ("__partialmethod__", "_partialmethod"):  # since 3.13, and before
+    # The attribute is __partialmethod__ since Python 3.13, _partialmethod before.
+    for name in ("__partialmethod__", "_partialmethod"):
         found = getattr(function, name, None)
         if isinstance(found, functools.partialmethod):
             return found
@@ -61,7 +62,7 @@ def _partial_method(function: Any) -> functools.partialmethod[Any] | None:
 
 
 def _without_copies(function: FunctionType, decorated: Any) -> Callable[..., Any]:
-    """The function of a decorator without what ``functools.wraps`` copied onto it."""
+    """A copy of a wrapper, without what ``functools.wraps`` has copied onto it."""
     own = FunctionType(
         function.__code__,
         function.__globals__,
@@ -70,7 +71,7 @@ def _without_copies(function: FunctionType, decorated: Any) -> Callable[..., Any
         function.__closure__,
     )
     own.__kwdefaults__ = function.__kwdefaults__
-    # Since Python 3.14 wraps() copies a function that makes the annotations.
+    # Since Python 3.14, wraps() copies __annotate__, which computes the annotations.
     name = "__annotate__" if hasattr(function, "__annotate__") else "__annotations__"
     if getattr(function, name) is not getattr(decorated, name, None):
         setattr(own, name, getattr(function, name))
@@ -89,9 +90,10 @@ def _passes_on(function: Callable[..., Any]) -> bool:
 
 
 def positional(function: Callable[..., Any]) -> tuple[int, int | None]:
-    """The least and the most positional arguments; ``None`` for any number.
+    """The least and the greatest number of positional arguments.
 
-    Of a decorated function see :func:`inner`.
+    The greatest is ``None`` if there is no limit. Decorators are followed as by
+    :func:`inner`.
     """
     try:
         parameters = inspect.signature(inner(function), follow_wrapped=False).parameters
@@ -112,9 +114,9 @@ def positional(function: Callable[..., Any]) -> tuple[int, int | None]:
 
 
 def names_of(function: Callable[..., Any]) -> list[str]:
-    """The names of the positional arguments, without those of ``*args``.
+    """The names of the positional parameters, without ``*args``.
 
-    Of a decorated function see :func:`inner`.
+    Decorators are followed as by :func:`inner`.
     """
     try:
         parameters = inspect.signature(inner(function), follow_wrapped=False).parameters
@@ -129,12 +131,12 @@ def names_of(function: Callable[..., Any]) -> list[str]:
 
 
 def takes_description(function: Callable[..., Any], place: int) -> bool:
-    """Whether the argument at a place, the first is 0, is named ``description``."""
+    """Whether the positional parameter at an index is named ``description``."""
     return names_of(function)[place : place + 1] == ["description"]
 
 
 def fit(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The arguments, without the last one if the function takes one less."""
+    """The arguments, without the last if the function takes exactly one less."""
     if not _takes(function, len(args)) and _takes(function, len(args) - 1):
         return args[:-1]
     return args
@@ -148,7 +150,7 @@ def _takes(function: Callable[..., Any], count: int) -> bool:
     return least <= count + 1 and (most is None or count + 1 <= most)
 
 
-# Cached, because methods are asked at each connect.
+# Cached, because every connect of a client asks for the handler's method.
 @functools.lru_cache(maxsize=1024)
 def _of_method(function: Callable[..., Any]) -> tuple[int, int | None]:
     return positional(function)
@@ -157,13 +159,22 @@ def _of_method(function: Callable[..., Any]) -> tuple[int, int | None]:
 def adapt(
     function: Callable[..., Any], event: str, arguments: Sequence[str]
 ) -> Callable[..., Any]:
-    """A callable for these arguments, of a handler that may leave out the last.
+    """Adapt a handler to the arguments of an event, of which the last is optional.
 
-    A decorator that takes any number may call the function with others than it gets.
-    It gets all, unless the function takes none, or one too few without naming the last.
+    A handler that takes exactly one argument less is called without the last.
+
+    A decorator with ``*args`` may call the decorated function with other arguments than
+    its own. It is called with all arguments, unless the function takes none, or takes
+    exactly one less and has no parameter named like the last.
+
+    Args:
+        function: The handler.
+        event: The name of the event, for the error.
+        arguments: The names of the arguments.
 
     Raises:
-        ValueError: The handler takes fewer or more.
+        ValueError: The handler takes other numbers of arguments, and no decorator is in
+            the way.
     """
     least, most = positional(function)
     count = len(arguments)
@@ -186,7 +197,7 @@ def _without_last(function: Callable[..., Any], count: int) -> Callable[..., Any
     def handler(*args: Any) -> Any:
         return function(*args[: count - 1])
 
-    # It has the name of the function, for logs, but its own signature.
+    # Logs show the name of the function. The signature must remain that of the wrapper.
     functools.update_wrapper(handler, function, _NAMES, ())
     del handler.__wrapped__  # type: ignore[attr-defined]
     return handler
@@ -196,7 +207,7 @@ _NAMES = ("__module__", "__name__", "__qualname__")
 
 
 def passes_on_arguments(function: Callable[..., Any]) -> bool:
-    """Whether its decorator (``functools.wraps``) takes any number of arguments."""
+    """Whether a function is a wrapper (``functools.wraps``) with ``*args``."""
     return hasattr(function, "__wrapped__") and _passes_on(function)
 
 
@@ -217,5 +228,5 @@ def _range(least: int, most: int | None) -> str:
 
 
 def counted(number: int) -> str:
-    """A number of positional arguments in words."""
+    """``"1 positional argument"``, ``"2 positional arguments"`` and so on."""
     return f"{number} positional argument{'' if number == 1 else 's'}"

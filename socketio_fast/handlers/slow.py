@@ -11,18 +11,19 @@ from socketio_fast.options.logs import Logger
 
 __all__ = ["SlowHandlers", "name_of_handler"]
 
-#: Seconds before the warning about a handler is repeated.
+#: Seconds until the warning about a handler may be repeated.
 AGAIN = 60.0
 
-#: Handlers whose last warning is remembered, at most; there may be many closures.
+#: The maximum number of names whose last warning is remembered. A program may make
+#: handlers under ever new names.
 MAX_NAMES = 1000
 
 
 class SlowHandlers:
-    """Logs handlers that took too long without an ``await``, each once in a period.
+    """Logs handlers that have blocked the event loop, each at most once in 60 seconds.
 
     Args:
-        logger: Where.
+        logger: Gets a WARNING about each.
     """
 
     def __init__(self, logger: Logger) -> None:
@@ -32,7 +33,14 @@ class SlowHandlers:
     def __call__(
         self, handler: Any, args: tuple[Any, ...], coro: Any, seconds: float
     ) -> None:
-        """Called by the core."""
+        """Called by the core when a handler exceeded ``slow_handler_threshold``.
+
+        Args:
+            handler: The handler.
+            args: The arguments of the call; none if it has been suspended before.
+            coro: Its coroutine if it has been suspended before, else ``None``.
+            seconds: How long it ran until it returned or was suspended.
+        """
         name = name_of_handler(handler, args, coro)
         now = time.monotonic()
         if now < self._told.get(name, -AGAIN) + AGAIN:
@@ -41,7 +49,7 @@ class SlowHandlers:
             self._told.clear()
         self._told[name] = now
         self._logger.warning(
-            "handler %s held up the event loop for %.2f s, and every client with it: "
+            "handler %s blocked the event loop for %.2f s, and all clients with it: "
             "await what it waits for, or run it by asyncio.to_thread() "
             "(slow_handler_threshold)",
             name,
@@ -50,12 +58,13 @@ class SlowHandlers:
 
 
 def name_of_handler(handler: Any, args: tuple[Any, ...] = (), coro: Any = None) -> str:
-    """The module and name of a handler.
+    """The module and qualified name of a handler.
 
     Args:
         handler: The handler.
-        args: What it was called with: the event, if it is a class-based namespace's.
-        coro: Its coroutine, which knows a method's name.
+        args: The arguments of the call. For a class-based namespace, the first is the
+            event, which names the method.
+        coro: The handler's coroutine, whose name is preferred: it is the method's.
     """
     while isinstance(handler, functools.partial):
         handler = handler.func

@@ -1,13 +1,13 @@
-"""Tests of servers: clients in the same process, and time that passes at will.
+"""For tests of servers: clients in the server's process, and a clock that tests move.
 
-No sockets, no waiting, and the real packets::
+The clients send and receive real packets, and open no sockets::
 
     async with testing.client(sio, auth={"token": "…"}) as client:
         await client.emit("chat", "hello")
         assert await client.expect("chat") == "hello"
 
-docs/testing.md has more. Nothing here needs pytest; its fixtures are in the module
-``pytest_socketio_fast``, which pytest finds by itself.
+docs/testing.md has more. Nothing here needs pytest; fixtures for pytest are in the
+module ``pytest_socketio_fast``, which pytest loads by itself.
 """
 
 from __future__ import annotations
@@ -86,26 +86,30 @@ def client(
     address: str = "127.0.0.1",
     timeout: float = TIMEOUT,
 ) -> AbstractAsyncContextManager[Client] | AbstractContextManager[SyncClient]:
-    """A client that is connected in the block, ``async with``, or ``with`` for threads.
+    """Connect a test client for the duration of an ``async with`` block.
+
+    For a :class:`~socketio_fast.Server` it is a ``with`` block. Each call opens a
+    connection of its own.
 
     Args:
-        server: The server; it need not run. Each call makes a connection.
-        namespace: The namespace to join.
-        auth: What the connect handler gets as ``auth``.
+        server: The server, which need not listen on a port.
+        namespace: The namespace to connect to.
+        auth: The ``auth`` argument of the connect handler.
         headers: Headers of the handshake request, such as ``Origin`` or ``Cookie``.
-        query: Parameters of its query string.
-        address: The client's address.
-        timeout: Seconds of real time for the server to accept the client.
+        query: Parameters of the handshake request's query string.
+        address: The IP address that the server takes for the client's.
+        timeout: Seconds of real time for the handshake, and as many for the answer to
+            the CONNECT packet.
 
     Returns:
-        A context manager that gives a :class:`Client`, a :class:`SyncClient` for a
-        :class:`~socketio_fast.Server`.
+        A context manager whose value is a :class:`Client`; for a
+        :class:`~socketio_fast.Server`, a :class:`SyncClient`.
 
     Raises:
-        ConnectionRefusedError: When it is entered: the server refuses the client, in
-            the handshake or in the namespace. Its ``args`` are message and data.
-        TimeoutError: When it is entered: there is no answer.
-        TypeError: ``server`` is something else.
+        ConnectionRefusedError: On entering: the server refused the handshake or the
+            CONNECT packet. ``args`` are the message and, if there is any, the data.
+        TimeoutError: On entering: the server did not answer in time.
+        TypeError: ``server`` is neither an ``AsyncServer`` nor a ``Server``.
     """
     if isinstance(server, Server):
         return SyncConnecting(server, namespace, auth, headers, query, address, timeout)

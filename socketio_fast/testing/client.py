@@ -1,4 +1,4 @@
-"""Clients in the process of the server: real packets, and no sockets."""
+"""Test clients in the server's process, which exchange real packets without sockets."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ T = TypeVar("T")
 Headers = Mapping[str, str] | Iterable[tuple[str, str]]
 Query = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
-#: Seconds of real time that a client waits for what is to come, unless told otherwise.
+#: The default of ``timeout``: seconds of real time that a client waits for the server.
 TIMEOUT = 5.0
 
 _WEBSOCKET = {
@@ -55,11 +55,11 @@ _WEBSOCKET = {
 
 
 class Event(NamedTuple):
-    """An event that came from the server."""
+    """An event that a client has received from the server."""
 
-    #: Its name.
+    #: The event's name.
     name: str
-    #: Its arguments.
+    #: The event's arguments.
     args: tuple[Any, ...]
 
     def __str__(self) -> str:
@@ -67,26 +67,29 @@ class Event(NamedTuple):
 
 
 class Connection:
-    """One Engine.IO connection, a WebSocket without a socket.
+    """An Engine.IO connection by WebSocket that uses no socket.
 
-    Its packets are those of a client on the network, encoded with the server's packet
-    class and decoded by the server itself. Use it in ``async with``, to have a client
-    that has joined no namespace yet; else :func:`~socketio_fast.testing.client` has
-    one made.
+    It sends the packets that a client on the network would send. They are encoded by
+    the server's packet class, and the server decodes them as usual. The server treats
+    the handshake request like one from the network: it checks origin and limits, and
+    calls the hooks (``allow_request``, ``eio.use``, ``generate_id``, listeners of
+    headers).
+
+    Use :func:`~socketio_fast.testing.client` for a client that is connected to a
+    namespace. Use this class, in ``async with``, for a connection without one.
 
     Args:
         server: The server.
-        headers: Headers of the handshake request besides those of every WebSocket.
-        query: Parameters of its query string besides the protocol's.
-        address: The client's address.
-
-    The request is judged as one from the network: origins, limits, and the hooks of the
-    program (``allow_request``, ``eio.use``, ``generate_id``, headers) are asked.
+        headers: Headers of the handshake request, besides those of every WebSocket
+            handshake.
+        query: Parameters of the query string, besides ``EIO`` and ``transport``.
+        address: The IP address that the server takes for the client's.
 
     Raises:
-        ConnectionRefusedError: When it is entered: the server refuses the request. Its
-            data has the HTTP ``status``, and what else the response says.
-        TimeoutError: When it is entered: a hook of the request has not ended in time.
+        ConnectionRefusedError: On entering: the server refused the request. The second
+            of ``args`` is a dict with the HTTP ``status`` and the members of the
+            response's JSON body.
+        TimeoutError: On entering: a hook has not ended within 5 seconds.
     """
 
     def __init__(
@@ -101,21 +104,23 @@ class Connection:
         self._headers = _pairs(headers)
         self._query = _pairs(query)
         self._address = address
-        #: Its clients, by namespace; those that have gone too.
+        #: The clients of this connection by namespace, disconnected ones included.
         self.clients: dict[str, Client] = {}
-        #: The Engine.IO id.
+        #: The Engine.IO session id.
         self.sid = ""
-        #: Whether pings are answered; without answers, a ping timeout ends it.
+        #: Whether the client answers pings. If ``False``, the server closes the
+        #: connection after ``ping_timeout``.
         self.answers_pings = True
-        #: Whether it is open.
+        #: Whether the connection is open.
         self.connected = False
-        #: The headers of the response to the handshake, pairs of name and value.
+        #: The headers of the handshake response, as pairs of name and value.
         self.response_headers: list[tuple[str, str]] = []
-        #: The WebSocket close code that the server has closed it with, if it has.
+        #: The WebSocket close code (RFC 6455) that the server sent; ``None`` if it sent
+        #: none.
         self.close_code: int | None = None
-        self._partial: Any = None  # a packet whose attachments are to come
-        self._unread: deque[str | bytes] = deque()  # by a server that is busy
-        self._error: BaseException | None = None  # of a function of the test
+        self._partial: Any = None  # a packet that waits for attachments
+        self._unread: deque[str | bytes] = deque()  # sent, and not read by the server
+        self._error: BaseException | None = None  # raised by a listener of the test
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Connection:
@@ -129,13 +134,14 @@ class Connection:
         engine = bind(self._server).engine
         self._timers.adopt(engine)
         self._opened: asyncio.Future[None] = loop.create_future()
-        # A task, as with every host: context variables that hooks set are its own.
+        # Run in a task, as in every host, so that context variables which hooks set do
+        # not reach the test's own context.
         handshake = loop.create_task(self._shake_hands(engine))
         try:
             if not await self._wait(handshake, timeout):
                 raise exceptions.TimeoutError(
-                    f"no answer to the handshake in {timeout} s: a hook of the request "
-                    "(allow_request, eio.use, a listener of headers) waits"
+                    f"no answer to the handshake in {timeout} s: a hook "
+                    "(allow_request, eio.use, a listener of headers) has not ended"
                 )
         finally:
             handshake.cancel()
@@ -170,7 +176,7 @@ class Connection:
         self.connected = True
 
     def _request_headers(self) -> list[tuple[bytes, bytes]]:
-        """A WebSocket's, but for those that the test has; and the test's."""
+        """The headers of a WebSocket handshake, replaced and extended by the test's."""
         own = {name.lower() for name, _ in self._headers}
         usual = [pair for pair in _WEBSOCKET.items() if pair[0].lower() not in own]
         return [
@@ -192,27 +198,30 @@ class Connection:
         """Connect to a namespace.
 
         Args:
-            namespace: Its name.
-            auth: What the connect handler gets as ``auth``.
-            timeout: Seconds of real time for the server to answer.
+            namespace: The name of the namespace.
+            auth: The ``auth`` argument of the connect handler.
+            timeout: Seconds of real time to wait for the server's answer.
 
         Returns:
-            The client there.
+            The client in that namespace.
 
         Raises:
-            ConnectionRefusedError: The server refuses it. ``args`` are the message and,
-                if there are some, the data.
-            DisconnectedError: The connection is not open, or ends meanwhile.
-            TimeoutError: There is no answer.
-            TypeError: ``auth`` is something else than a dict.
-            ValueError: It has joined the namespace already.
+            ConnectionRefusedError: The server refused the client. ``args`` are the
+                message and, if there is any, the data.
+            DisconnectedError: The connection is not open, or was closed before the
+                server answered.
+            TimeoutError: The server did not answer in time.
+            TypeError: ``auth`` is neither a dict nor ``None``.
+            ValueError: This connection has a client in the namespace already.
         """
         if auth is not None and not isinstance(auth, dict):
-            # The server would close the connection, as it does for any client.
+            # The server would close the whole connection, as it does for any client.
             raise TypeError(f"auth={auth!r}: a dict or None expected")
         before = self.clients.get(namespace)
         if before is not None and before.connected:
-            raise ValueError(f"namespace {namespace!r} is joined already")
+            raise ValueError(
+                f"namespace {namespace!r}: this connection has already joined it"
+            )
         client = Client(self, namespace)
         self.clients[namespace] = client
         self._send_packet(CONNECT, namespace, auth)
@@ -223,8 +232,10 @@ class Connection:
         return client._accepted.result()
 
     async def send(self, packet: str | bytes) -> None:
-        """Send an Engine.IO packet as it is, malformed or not: text, or bytes for a
-        binary message.
+        """Send an encoded Engine.IO packet without checking it.
+
+        Args:
+            packet: The packet: ``str`` for a text frame, ``bytes`` for a binary one.
 
         Raises:
             DisconnectedError: The connection is not open.
@@ -234,14 +245,15 @@ class Connection:
         self._check()
 
     async def lose(self) -> None:
-        """The network fails: the server's reason is ``"transport close"``."""
+        """Simulate a failure of the network: the reason is ``"transport close"``."""
         self._ended("transport close")
         await settle()
 
     async def close(self) -> None:
-        """Leave every namespace, and close.
+        """Disconnect every client, and close the connection.
 
-        It waits for the handlers that this starts. Nothing happens if it is closed.
+        This waits, for 5 seconds at most, until the handlers that it starts have ended.
+        Nothing happens if the connection is closed already.
         """
         eio = self._server.eio
         before = eio.handler_tasks()
@@ -256,10 +268,10 @@ class Connection:
                 ended.cancel()
         self._check()
 
-    # From the server.
+    # What the server sends.
 
     def _wake(self) -> None:
-        # Not at once: the engine writes now, and is not to be given anything.
+        # Not at once, because the engine is writing and must not be called back.
         self._loop.call_soon(self._take)
 
     def _take(self) -> None:
@@ -310,7 +322,7 @@ class Connection:
         if not self._opened.done():
             self._opened.set_result(None)
 
-    # To the server.
+    # What the client sends.
 
     def _send_packet(
         self, kind: int, namespace: str, data: Any = None, id: int | None = None
@@ -329,21 +341,24 @@ class Connection:
             self._give()
 
     def _give(self, _: object = None) -> None:
-        """Have the server read what was sent, while it reads."""
+        """Give the server the packets that were sent, as long as it reads."""
         websocket = self._websocket
         while self._unread and self.connected:
             if websocket.room is not None:
-                # More of this client's events wait than may (max_pending_events).
+                # The server does not read, because max_pending_events of this client's
+                # events wait for their handlers.
                 websocket.room.add_done_callback(self._give)
                 return
             websocket.receive(self._unread.popleft())
 
-    # Waiting, and the test's functions.
-
     async def _wait(
         self, future: asyncio.Future[Any], timeout: float = TIMEOUT
     ) -> bool:
-        """Whether it is done in time; an error of the test's functions is raised."""
+        """Wait for a future; raise the error of a listener of the test, if any.
+
+        Returns:
+            Whether the future is done in time.
+        """
         await settle()
         done = await self._timers.wait(future, timeout)
         self._check()
@@ -373,7 +388,7 @@ class Connection:
 
 
 class Listening:
-    """How a test listens to the events of a client, of any kind."""
+    """Registers a test's listeners of the events that a client receives."""
 
     _functions: dict[str, Callable[..., Any]]
 
@@ -394,13 +409,14 @@ class Listening:
     def on(self, event: str, function: None = None) -> Callable[[F], F]: ...
 
     def on(self, event: AnyEvent, function: Any = None) -> Any:
-        """Call a function with the arguments of each such event, or decorate it.
+        """Register a function that is called with the arguments of each such event.
 
-        What the function returns is the acknowledgement, if the server asked for one:
-        ``None`` for no arguments, a tuple for several. It may be a coroutine function.
-        It runs on the event loop, of a :class:`SyncClient` too, and must not block.
-        What it raises is raised by the next method that the test calls, and nothing is
-        acknowledged. The events are in :attr:`received` all the same.
+        Without ``function`` this is a decorator. The function may be a coroutine
+        function. It runs on the event loop, even for a :class:`SyncClient`, and must
+        not block it. Its result is the acknowledgement, if the server asked for one:
+        ``None`` stands for no arguments, a tuple for several. If it raises, nothing is
+        acknowledged, and the next method that the test calls raises the exception. The
+        events are in :attr:`received` as well.
         """
         name = name_of(event)
 
@@ -415,21 +431,22 @@ class Client(Listening):
     """A client in a namespace; :func:`~socketio_fast.testing.client` makes one."""
 
     def __init__(self, connection: Connection, namespace: str) -> None:
-        #: Its :class:`Connection`, which other namespaces may share.
+        #: The :class:`Connection`, which clients of other namespaces may share.
         self.connection = connection
-        #: The namespace.
+        #: The name of the namespace.
         self.namespace = namespace
-        #: Its id in the namespace.
+        #: The client's id in the namespace.
         self.sid = ""
-        #: The rest of what the server answered to the CONNECT packet.
+        #: The data of the server's CONNECT packet: ``sid`` and, with connection state
+        #: recovery, ``pid``.
         self.handshake: dict[str, Any] = {}
-        #: Whether it is connected.
+        #: Whether the client is connected.
         self.connected = False
-        #: Why it is not connected any more, in the words of the JavaScript client:
-        #: ``"io server disconnect"``, ``"io client disconnect"``, or
-        #: ``"transport close"``.
+        #: Why the client was disconnected, in the words of the JavaScript client:
+        #: ``"io server disconnect"``, ``"io client disconnect"`` or
+        #: ``"transport close"``; ``None`` before that.
         self.reason: str | None = None
-        #: The events that came, and that :meth:`expect` has not taken: a list of
+        #: The received events that :meth:`expect` has not returned, a list of
         #: :class:`Event`.
         self.received: list[Event] = []
         self._functions = {}
@@ -442,10 +459,11 @@ class Client(Listening):
     async def emit(self, event: EventName[Unpack[Ts]], *args: Unpack[Ts]) -> None:
         """Send an event.
 
-        When this returns, the server has it, and what its handler did at once has come.
+        When this returns, the server has received the event, and the client has
+        received what the handler sent without waiting for anything.
 
         Raises:
-            DisconnectedError: It is not connected.
+            DisconnectedError: The client is not connected.
         """
         self._send(EVENT, [event, *args])
         await settle()
@@ -457,17 +475,18 @@ class Client(Listening):
         """Send an event, and wait for its acknowledgement.
 
         Args:
-            event: The name.
-            *args: The arguments.
+            event: The name of the event.
+            *args: The arguments of the event.
             timeout: Seconds of real time to wait.
 
         Returns:
-            ``None`` for an acknowledgement without arguments, the argument for one, a
-            tuple for several.
+            ``None`` for an acknowledgement without arguments; its argument if it has
+            one; a tuple if it has several.
 
         Raises:
-            TimeoutError: No acknowledgement came.
-            DisconnectedError: It is not connected, or not any more.
+            TimeoutError: No acknowledgement came in time.
+            DisconnectedError: The client is not connected, or was disconnected before
+                the acknowledgement came.
         """
         future = asyncio.get_running_loop().create_future()
         id = self._ids
@@ -485,21 +504,20 @@ class Client(Listening):
             self._acks.pop(id, None)
 
     async def expect(self, event: AnyEvent, *, timeout: float = TIMEOUT) -> Any:
-        """Wait for an event, and take it from :attr:`received`.
-
-        Other events that came before stay there.
+        """Wait for an event, and remove it alone from :attr:`received`.
 
         Args:
-            event: The name.
-            timeout: Seconds of real time to wait, whatever a :class:`Clock` says.
+            event: The name of the event.
+            timeout: Seconds of real time to wait, which a :class:`Clock` does not
+                affect.
 
         Returns:
-            ``None`` for an event without arguments, the argument for one, a tuple for
-            several.
+            ``None`` for an event without arguments; its argument if it has one; a tuple
+            if it has several.
 
         Raises:
-            AssertionError: It did not come; the message says what did. If the client
-                is not connected any more, there is no waiting.
+            AssertionError: The event did not come in time, or has not come and the
+                client is disconnected. The message lists the events that came.
         """
         deadline = timeout
         while True:
@@ -541,7 +559,7 @@ class Client(Listening):
         await settle()
         self.connection._check()
 
-    # From the server.
+    # What the server sends.
 
     def _on_packet(self, kind: int, data: Any, id: int | None) -> None:
         if kind in (EVENT, BINARY_EVENT):
@@ -580,7 +598,7 @@ class Client(Listening):
         self.connection._run(function, event.args, None if id is None else ack)
 
     def _on_end(self, reason: str) -> None:
-        gone = exceptions.DisconnectedError(f"the client has gone: {reason}")
+        gone = exceptions.DisconnectedError(f"the client was disconnected: {reason}")
         if not self._accepted.done():
             self._accepted.set_exception(gone)
         if not self.connected:

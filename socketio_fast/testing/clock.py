@@ -1,4 +1,4 @@
-"""Time that passes when a test says so."""
+"""A clock that stands still until a test advances it."""
 
 from __future__ import annotations
 
@@ -15,29 +15,32 @@ if TYPE_CHECKING:
 
 __all__ = ["Clock", "settle"]
 
-# Passes of the event loop in which whatever does not wait for time, threads or sockets
-# comes to an end: a packet takes one, a task that a future wakes another.
+# Passes of the event loop that settle() makes. A packet takes one pass, and each task
+# that a future wakes takes one more; 12 are enough for handlers that do not wait for
+# time, threads or sockets.
 PASSES = 12
 
-# Seconds by which sums of floats may differ from what they stand for.
+# Seconds by which sums of floats may differ from the exact sum.
 ROUNDING = 1e-6
 
 
 async def settle() -> None:
-    """Let the event loop do what is to be done now.
+    """Let the event loop run everything that is ready.
 
-    After it, what handlers send without waiting for time, threads or sockets has come.
+    Afterwards clients have received what handlers send without waiting for time,
+    threads or sockets.
     """
     for _ in range(PASSES):
         await asyncio.sleep(0)
 
 
 class Timers:
-    """The time and the timers of an event loop, which can be stopped.
+    """The time and the timers of an event loop, which a test can stop.
 
-    There is one for each loop (:meth:`of`). While time is stopped, it takes the place
-    of the loop's ``time``, ``call_at`` and ``call_later``. Engines keep it for good:
-    its time goes on where it was when it is let go again, the loop's own goes back.
+    Each loop has one such object (:meth:`of`). While time is stopped, this object's
+    ``time``, ``call_at`` and ``call_later`` replace those of the loop. When time starts
+    again, the loop gets its own back, so that its time jumps back to real time. Engines
+    use this object for good, and for them time goes on from where it was.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -46,29 +49,30 @@ class Timers:
         self._real_call_at = loop.call_at
         self._real_call_later = loop.call_later
         self._ahead = 0.0
-        self._now: float | None = None  # where time has stopped
+        self._now: float | None = None  # the time while it is stopped
         self._heap: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._numbers = itertools.count()
 
     @classmethod
     def of(cls, loop: asyncio.AbstractEventLoop) -> Timers:
-        """That of a loop."""
+        """The object of a loop, which is made at the first call."""
         found = loop.__dict__.get("_socketio_fast_timers")
         if not isinstance(found, Timers):
             found = loop.__dict__["_socketio_fast_timers"] = cls(loop)
         return found
 
     def adopt(self, engine: Engine) -> None:
-        """An engine of this loop tells time by it from now on."""
+        """Make this the clock of an engine that runs on this loop."""
         engine.set_clock(self.time, self.call_at)
 
-    # What stands in for the loop's.
+    # These replace the loop's methods while time is stopped.
 
     def time(self) -> float:
         """The time, in seconds."""
         if self._now is None:
             return self._real_time() + self._ahead
-        # asyncio's loop asks itself, for timers that were set before time stopped.
+        # asyncio's loop calls its own time() for the timers that were set before time
+        # stopped, and these go by real time.
         if sys._getframe(1).f_code.co_name == "_run_once":
             return self._real_time()
         return self._now
@@ -80,7 +84,7 @@ class Timers:
         *args: Any,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
-        """Call a function at that time."""
+        """Schedule a call at a time, in seconds of :meth:`time`."""
         if self._now is None:
             delay = when - self.time()
             return self._after(delay, callback, *args, context=context)
@@ -95,7 +99,7 @@ class Timers:
         *args: Any,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
-        """Call a function after so many seconds."""
+        """Schedule a call after a delay, in seconds."""
         return self.call_at(self.time() + delay, callback, *args, context=context)
 
     def _after(
@@ -105,15 +109,16 @@ class Timers:
         *args: Any,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
-        """Call a function after so many seconds of real time."""
-        # Of these two, each kind of loop makes one of the other, which may be ours.
+        """Schedule a call after a delay, in seconds of real time."""
+        # asyncio's call_later() calls self.call_at(), uvloop's call_at() calls
+        # self.call_later(): either may be this object's. Call the one that does not.
         if isinstance(self._loop, asyncio.BaseEventLoop):
             when = self._real_time() + delay
             return self._real_call_at(when, callback, *args, context=context)
         delay = max(delay, 0.0)
         return self._real_call_later(delay, callback, *args, context=context)
 
-    # What a TimerHandle asks of its loop.
+    # A TimerHandle calls these methods of its loop.
 
     def get_debug(self) -> bool:
         return self._loop.get_debug()
@@ -122,21 +127,28 @@ class Timers:
         self._loop.call_exception_handler(context)
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        pass  # it is skipped when it is due
+        pass  # advance() and start() skip cancelled handles
 
     # Stopping.
 
     def stop(self) -> None:
-        """Time stands still; RuntimeError if it does already."""
+        """Stop time.
+
+        Raises:
+            RuntimeError: Time is stopped already.
+        """
         if self._now is not None:
-            raise RuntimeError("time stands still already: one Clock for an event loop")
+            raise RuntimeError(
+                "another Clock has stopped the time of this event loop: use one Clock "
+                "at a time"
+            )
         now = self.time()
         for name in ("time", "call_at", "call_later"):
             setattr(self._loop, name, getattr(self, name))
         self._now = now
 
     def start(self) -> None:
-        """Time passes again, and what is not due yet goes on to be waited for."""
+        """Let time pass again; timers that are not due wait for the rest of it."""
         assert self._now is not None
         self._ahead = self._now - self._real_time()
         self._now = None
@@ -148,7 +160,10 @@ class Timers:
                 self._after(when - self.time(), _fire, handle)
 
     async def advance(self, seconds: float) -> None:
-        """Let time pass; what is due happens one after the other, at its time."""
+        """Move time on by a number of seconds, and run the timers that become due.
+
+        The timers run in the order of their times, each at its own time.
+        """
         await settle()
         if self._now is None:
             raise RuntimeError("this Clock has not been entered")
@@ -162,7 +177,11 @@ class Timers:
         self._now = max(self._now, until)
 
     async def wait(self, future: asyncio.Future[Any], timeout: float) -> bool:
-        """Wait for a future, so many seconds of real time; whether it is done."""
+        """Wait for a future, at most ``timeout`` seconds of real time.
+
+        Returns:
+            Whether the future is done.
+        """
         if not future.done():
             expired = self._loop.create_future()
             handle = self._after(timeout, _expire, expired)
@@ -186,14 +205,14 @@ def _expire(future: asyncio.Future[None]) -> None:
 
 
 class Clock:
-    """Stops the time of the running event loop, and lets it pass at will.
+    """Stops the time of the running event loop; :meth:`advance` moves it on.
 
-    In the block, every timer that is set on the loop waits for :meth:`advance`:
-    heartbeats and timeouts of servers that have had a
-    :func:`~socketio_fast.testing.client`, ``call(timeout=…)``, ``asyncio.sleep()``,
-    ``asyncio.wait_for()``. Sockets and threads go on, and so do timers that were set
-    before. At the end of the block, timers that are left wait for the rest of their
-    time as usual.
+    Within the ``async with`` block, every timer that is set on the loop waits for
+    :meth:`advance`: ``asyncio.sleep()``, ``asyncio.wait_for()``, ``call(timeout=…)``,
+    and the heartbeats and timeouts of servers that have had a
+    :func:`~socketio_fast.testing.client`. Sockets, threads, and timers that were set
+    before the block go by real time. After the block, the remaining timers wait for the
+    rest of their time as usual.
 
     Example::
 
@@ -219,7 +238,7 @@ class Clock:
 
     @property
     def now(self) -> float:
-        """The time: ``loop.time()``, in seconds.
+        """The value of ``loop.time()``, in seconds.
 
         Raises:
             RuntimeError: The clock has not been entered.
@@ -227,13 +246,13 @@ class Clock:
         return self._entered().time()
 
     async def advance(self, seconds: float) -> None:
-        """Let time pass, without waiting.
+        """Move time on, without waiting for it.
 
-        What is due in between happens at its time, in order. The server gathers what is
-        due within 20 ms of each other.
+        Timers that become due run in the order of their times. The server runs timers
+        together that are due within 20 ms of each other.
 
         Args:
-            seconds: How much.
+            seconds: Seconds to move on.
 
         Raises:
             ValueError: ``seconds`` is negative.

@@ -1,4 +1,4 @@
-"""The test client and clock for servers with threads: their methods wait."""
+"""The test client and the clock for :class:`~socketio_fast.Server`, with threads."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ __all__ = ["SyncClient", "SyncClock"]
 
 
 class SyncClient(Facade, Listening):
-    """A :class:`Client` of a :class:`~socketio_fast.Server`, on its event loop.
+    """A :class:`Client` of a :class:`~socketio_fast.Server`, for tests with threads.
 
-    Handlers run in threads. When a method returns they may not have ended:
-    :meth:`expect` and :meth:`call` wait for what they send.
+    Handlers run in threads, and may still run when :meth:`emit` returns. Use
+    :meth:`expect` and :meth:`call` to wait for what they send.
     """
 
     def __init__(self, server: Server, client: Client) -> None:
@@ -32,25 +32,27 @@ class SyncClient(Facade, Listening):
         self._inner: Client = client
         self._functions = client._functions
 
-    sid = reads(Client, lambda client: client.sid, doc="Its id in the namespace.")
+    sid = reads(
+        Client, lambda client: client.sid, doc="The client's id in the namespace."
+    )
     namespace = reads(Client, lambda client: client.namespace, doc="The namespace.")
     connected = reads(
-        Client, lambda client: client.connected, doc="Whether it is connected."
+        Client, lambda client: client.connected, doc="Whether the client is connected."
     )
     reason = reads(
         Client,
         lambda client: client.reason,
-        doc="Why it is not connected any more; see :attr:`Client.reason`.",
+        doc="Why the client was disconnected; see :attr:`Client.reason`.",
     )
     received = reads(
         Client,
         lambda client: client.received,
-        doc="The events that came, and that :meth:`expect` has not taken.",
+        doc="The received events that :meth:`expect` has not returned.",
     )
 
     @property
     def answers_pings(self) -> bool:
-        """Whether pings are answered; see :attr:`Connection.answers_pings`."""
+        """Whether the client answers pings; see :attr:`Connection.answers_pings`."""
         return self._inner.connection.answers_pings
 
     @answers_pings.setter
@@ -68,12 +70,12 @@ class SyncClient(Facade, Listening):
         return SyncClient(self._server, joined)
 
     def lose(self) -> None:
-        """The network fails; see :meth:`Connection.lose`."""
+        """Simulate a failure of the network; see :meth:`Connection.lose`."""
         self._wait(self._inner.connection.lose())
 
 
 class SyncConnecting:
-    """A :class:`SyncClient` for a ``with`` block."""
+    """The context manager that connects a :class:`SyncClient`."""
 
     def __init__(
         self,
@@ -106,7 +108,7 @@ class SyncConnecting:
 async def open_client(
     connection: Connection, namespace: str, auth: dict[str, Any] | None, timeout: float
 ) -> Client:
-    """Open a connection, and join a namespace; close it if that is refused."""
+    """Open a connection and join a namespace; if that fails, close the connection."""
     await connection._open(timeout)
     try:
         return await connection.join(namespace, auth, timeout=timeout)
@@ -118,7 +120,7 @@ async def open_client(
 class SyncClock(Facade):
     """A :class:`Clock` for the event loop of a :class:`~socketio_fast.Server`.
 
-    It does not move ``time.sleep()`` in handlers.
+    ``time.sleep()`` in handlers is not affected: it still waits in real time.
 
     Example::
 

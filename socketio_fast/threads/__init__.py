@@ -1,1 +1,1 @@
-"""The versions for threads: an event loop of their own, a pool for handlers."""
+"""Servers for programs with threads: the event loop's thread and the handlers' pool."""

@@ -1,5 +1,8 @@
-"""An event loop on a thread, and the threads that run handlers: what a server for
-threads drives the asynchronous one with."""
+"""Runs an asynchronous server for programs that use threads.
+
+The server's event loop runs on a thread of its own; a pool of threads runs the
+handlers.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,12 @@ __all__ = ["MAX_WORKERS", "Threads"]
 
 T = TypeVar("T")
 Handler = Callable[..., Any]
-#: Finds, by the arguments of a handler, the client that the call is for, or None.
+#: Is called with the arguments of a handler; returns the client that the handler is
+#: called for, or None.
 Finder = Callable[..., "Owner | None"]
 
-#: The default of ``max_workers``. Handlers wait for databases and for each other, so
-#: there may be more of them than there are processors.
+#: The default of ``max_workers``. It is larger than the number of processors because
+#: most handlers wait, for databases or for each other.
 MAX_WORKERS = 128
 
 
@@ -32,17 +36,19 @@ class Threads:
     """An event loop on a thread, and a pool of threads that run handlers.
 
     Args:
-        bind: Called with the event loop, on its thread, each time that it starts: the
-            first time, after :meth:`stop`, and in a forked process.
-        max_workers: Threads for handlers, at most.
-        logger: Logs what handlers raise when the event loop has stopped.
-        max_workers_per_client: Threads for the handlers of one client, at most; see
+        bind: Called with the event loop, on the loop's thread, each time the loop
+            starts: at first use, at first use after :meth:`stop`, and in a forked
+            process.
+        max_workers: The maximum number of threads for handlers.
+        logger: Logs exceptions of handlers that end after the event loop has stopped.
+        max_workers_per_client: The maximum number of threads for the handlers of one
+            client. ``None``, the default, is a quarter of ``max_workers``; see
             :class:`~socketio_fast.threads.pool.HandlerPool`.
 
     Raises:
         ValueError: ``max_workers`` or ``max_workers_per_client`` is not a positive
-            number.
-        RuntimeError: gevent or eventlet has replaced the threads of this process.
+            integer.
+        RuntimeError: gevent or eventlet has patched the threads of this process.
     """
 
     def __init__(
@@ -69,58 +75,60 @@ class Threads:
         )
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
-        # The pool before was closed with its loop. Of a forked process's threads only
-        # the one that called fork() is left.
+        # stop() has closed the previous pool. After fork(), the threads of the previous
+        # pool do not exist: only the thread that called fork() does.
         self.pool = self._new_pool()
         self._bind(loop)
 
     @property
     def running(self) -> bool:
-        """Whether the event loop has been started, and not stopped since."""
+        """Whether the event loop runs: it was started, and has not been stopped."""
         return self.loop_thread.running
 
     def run(
         self, coro: Coroutine[Any, Any, T], context: contextvars.Context | None = None
     ) -> T:
-        """Run a coroutine on the loop, and wait for it.
+        """Run a coroutine on the event loop, and wait until it has ended.
 
         Args:
             coro: The coroutine.
-            context: Its context variables; ``None`` for those of the loop's thread.
+            context: The context that the coroutine runs in; ``None``, the default, is
+                that of the loop's thread.
 
         Returns:
-            What the coroutine returns; what it raises is raised.
+            What the coroutine returns. An exception of the coroutine is raised here.
         """
         return self.loop_thread.run(coro, context=context)
 
     def call(self, function: Callable[..., T], *args: Any) -> T:
-        """Call a function on the loop's thread, and wait for what it returns."""
+        """Call a function on the loop's thread, and return its result."""
         return self.loop_thread.run(_call(function, *args))
 
     def wait(
         self, coro: Coroutine[Any, Any, T], context: contextvars.Context | None = None
     ) -> T:
-        """As :meth:`run`, for a coroutine that ends only when handlers have run.
+        """Like :meth:`run`, for a coroutine that waits until handlers have run.
 
-        A handler that waits here is not counted by ``max_workers`` meanwhile.
+        If a handler calls this, its thread does not count towards ``max_workers`` while
+        it waits: otherwise there might be no thread for the handlers it waits for.
         """
         task = getattr(_current, "task", None)
         with self.pool.waiting():
             return self.loop_thread.run(coro, context=context, acts_for=task)
 
     def post(self, function: Callable[..., object], *args: Any) -> None:
-        """Call a function on the loop's thread, soon; do not wait for it."""
+        """Schedule a call of a function on the loop's thread; do not wait for it."""
         self.loop_thread.post(function, *args)
 
     def adapt(self, handler: Handler, client: Finder | None = None) -> Handler:
-        """A coroutine function that runs a handler in the pool.
+        """Return a coroutine function that runs a handler in the pool.
 
-        It has the handler's name and signature.
+        The coroutine function has the handler's name and signature.
 
         Args:
             handler: The handler.
-            client: Finds the client whose share of the threads a call takes; ``None``
-                if it takes no client's.
+            client: Returns the client whose share of the threads a call uses; ``None``,
+                the default, if calls are not made for a client.
 
         Raises:
             TypeError: The handler is a coroutine function.
@@ -130,7 +138,7 @@ class Threads:
         @functools.wraps(handler)
         async def run(*args: Any) -> Any:
             if exiting():
-                return None  # the threads end with the process: none can run it
+                return None  # the threads end with the process, and start no job
             owner = None if client is None else client(*args)
             job = _Job(self, handler, args)
             try:
@@ -140,13 +148,18 @@ class Threads:
                     self.pool.submit_of(owner, job)
                 return await job.future
             finally:
-                # The client's other handlers see what a connect handler has set.
+                # The client's later handlers run in this context, so that they read the
+                # context variables that its connect handler has set.
                 _set_variables(job.context)
 
         return run
 
     def stop(self, timeout: float | None = None) -> None:
-        """Stop the loop; it starts again when it is needed. See ``LoopThread``."""
+        """Stop the event loop; its next use starts it again.
+
+        Args:
+            timeout: See :meth:`socketio_fast.threads.loop.LoopThread.stop`.
+        """
         pool = self.pool
         self.loop_thread.stop(timeout)
         pool.close()
@@ -157,7 +170,7 @@ class Threads:
 
 
 def _set_variables(context: contextvars.Context) -> None:
-    """Set here what has been set in this copy of the current context."""
+    """Set the variables that differ in a copy of the current context."""
     for variable, value in context.items():
         if variable.get(_UNSET) is not value:
             variable.set(value)
@@ -165,12 +178,13 @@ def _set_variables(context: contextvars.Context) -> None:
 
 _UNSET = object()
 
-# `task` is the task, on the event loop, of the handler that this thread runs.
+# In a thread of the pool, `task` is the task of the event loop that waits for the
+# handler which this thread runs.
 _current = threading.local()
 
 
 class _Job:
-    """A call of a handler in a thread; its future gets what the handler returns."""
+    """A call of a handler in a thread, which sets `future` to the handler's result."""
 
     def __init__(
         self, threads: Threads, handler: Handler, args: tuple[Any, ...]
@@ -192,13 +206,14 @@ class _Job:
             if inspect.iscoroutine(result):
                 result.close()
                 raise TypeError(
-                    f"handler {handler!r} returned a coroutine: use AsyncServer"
+                    f"handler {handler!r} returned a coroutine, which Server cannot "
+                    "run: use AsyncServer"
                 )
         except Exception as exc:
             error = exc
         except BaseException as exc:
-            # In a thread, SystemExit does not end the process. As it is, the event loop
-            # would take it, or CancelledError, for its own.
+            # SystemExit does not end the process in a thread. Unwrapped in the future,
+            # it would stop the event loop, and CancelledError would cancel the task.
             error = RuntimeError(f"a handler raised {exc!r}")
             error.__cause__ = exc
         finally:
@@ -210,7 +225,7 @@ class _Job:
                 self._logger.error("handler %r failed", handler, exc_info=error)
 
     def cancel(self) -> object:
-        """Its client has left before it began: it never will."""
+        """Cancel the call before it begins, because its client has left."""
         return self.future.cancel()
 
 
@@ -226,7 +241,7 @@ def _settle(
     if error is None:
         future.set_result(result)
     elif isinstance(error, StopIteration):
-        # A future refuses this exception.
+        # set_exception() refuses StopIteration.
         wrapped = RuntimeError("a handler raised StopIteration")
         wrapped.__cause__ = error
         future.set_exception(wrapped)
@@ -238,23 +253,24 @@ def check_handler(handler: Handler) -> None:
     """Raise TypeError for a coroutine function, which cannot run in a thread."""
     if inspect.iscoroutinefunction(handler):
         raise TypeError(
-            f"handler {handler!r} is a coroutine function: use AsyncServer, or def"
+            f"handler {handler!r} is a coroutine function, which Server cannot run: "
+            "use AsyncServer, or define the handler without async"
         )
 
 
 def refuse_patched_threads() -> None:
-    """Raise RuntimeError if gevent or eventlet has replaced this process's threads."""
+    """Raise RuntimeError if gevent or eventlet has patched the threads."""
     package = who_has_patched_threads()
     if package is not None:
         raise RuntimeError(
-            f"{package} has patched the threads of this process, which an event "
-            "loop cannot run in: leave out its monkey-patching and use threads "
-            "(async_mode='threading'), or AsyncServer"
+            f"{package} has patched the threads of this process, and an asyncio event "
+            f"loop cannot run in patched threads: remove the monkey-patching of "
+            f"{package} and use async_mode='threading', or use AsyncServer"
         )
 
 
 def who_has_patched_threads() -> str | None:
-    """``"gevent"`` or ``"eventlet"`` if that package has replaced the threads."""
+    """``"gevent"`` or ``"eventlet"`` if that package has patched the threads."""
     if _patched("gevent.monkey", "is_module_patched", "threading"):
         return "gevent"
     if _patched("eventlet.patcher", "is_monkey_patched", "thread"):

@@ -22,12 +22,12 @@ T = TypeVar("T")
 
 
 class LoopThread:
-    """A daemon thread that runs an event loop (uvloop where there is one).
+    """A daemon thread that runs an event loop: uvloop's if uvloop is installed.
 
-    It starts when it is first used, and again when it is used after :meth:`stop` or in
-    a forked process. It stops when this object is garbage. Whatever other threads give
-    it, by :meth:`run` or :meth:`post`, begins in the order in which they gave it; while
-    10,000 posts wait, those threads wait too.
+    The first use starts the thread; so does the first use after :meth:`stop` and in a
+    forked process. The thread stops when this object is garbage-collected. Calls of
+    :meth:`run` and :meth:`post` begin in the order in which they were made. While
+    10,000 of them wait for the loop, other threads that call these methods block.
 
     Example::
 
@@ -36,8 +36,8 @@ class LoopThread:
 
     Args:
         name: The name of the thread.
-        on_start: Called with the loop, on its thread, before anything else. If it
-            raises, so does the call that started the thread.
+        on_start: Called first, with the loop, on its thread. What it raises is raised
+            by the call that started the thread.
     """
 
     def __init__(
@@ -53,12 +53,12 @@ class LoopThread:
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop, running."""
+        """The running event loop; reading this starts it if it does not run."""
         return self._started().loop
 
     @property
     def running(self) -> bool:
-        """Whether it has been started, and not stopped since."""
+        """Whether the event loop runs: it was started, and has not been stopped."""
         return self._running is not None
 
     def run(
@@ -68,21 +68,24 @@ class LoopThread:
         context: contextvars.Context | None = None,
         acts_for: asyncio.Task[Any] | None = None,
     ) -> T:
-        """Run a coroutine on the loop, and wait for what it returns.
+        """Run a coroutine on the event loop, and return its result.
 
         Args:
             coro: The coroutine.
-            timeout: Seconds to wait, ``None`` without limit. Then, or if this thread
-                is interrupted, the coroutine is cancelled.
-            context: The coroutine's context variables, which no other coroutine may
-                use at the same time; ``None`` for those of the loop's thread.
-            acts_for: The task of the handler that calls this, in its thread; ``None``
-                if none does.
+            timeout: Seconds to wait; ``None``, the default, waits without limit. The
+                coroutine is cancelled when this time is over, and when an exception
+                such as KeyboardInterrupt ends the wait.
+            context: The context that the coroutine runs in, which no other coroutine
+                may use at the same time; ``None``, the default, is that of the loop's
+                thread.
+            acts_for: The task of the handler that makes this call from its thread;
+                ``None``, the default, if no handler does.
 
         Raises:
             RuntimeError: This is the loop's own thread, which would wait for itself.
-            TimeoutError: It has not ended in time.
-            concurrent.futures.CancelledError: It was cancelled, or the loop stopped.
+            TimeoutError: The coroutine has not ended in time.
+            concurrent.futures.CancelledError: The coroutine was cancelled, or the loop
+                has stopped.
         """
         try:
             running = self._started()
@@ -100,22 +103,24 @@ class LoopThread:
             return future.result(timeout)
         except concurrent.futures.TimeoutError:
             if not future.cancel():
-                return future.result()  # it has just ended, or raised TimeoutError
-            raise TimeoutError(f"not done in {timeout} s") from None
+                # The coroutine has just ended, or has itself raised TimeoutError.
+                return future.result()
+            raise TimeoutError(f"the coroutine has not ended in {timeout} s") from None
         finally:
             future.cancel()
 
     def post(self, callback: Callable[..., object], *args: Any) -> None:
-        """Call a function on the loop's thread, soon; do not wait for it.
+        """Schedule a call of a function on the loop's thread; do not wait for it.
 
-        If it raises, the loop's exception handler is called.
+        If the function raises, the loop's exception handler is called.
         """
         self._started().post(callback, args)
 
     def poster(self) -> Callable[..., None]:
-        """A :meth:`post` for the loop that runs now.
+        """Return a version of :meth:`post` for the loop that runs now.
 
-        When that loop has stopped it raises RuntimeError, and starts no other.
+        Once that loop has stopped, the function raises RuntimeError; it starts no other
+        loop.
         """
         running = self._started()
 
@@ -125,12 +130,13 @@ class LoopThread:
         return post
 
     def stop(self, timeout: float | None = None) -> None:
-        """Stop the loop after the posts that wait; cancel its tasks, and wait for them.
+        """Stop the loop after the posts made so far, and end its tasks by cancelling.
 
-        Nothing happens if it does not run.
+        Nothing happens if the loop does not run.
 
         Args:
-            timeout: Seconds to wait, ``None`` without limit.
+            timeout: Seconds to wait for the end of the thread; ``None``, the default,
+                waits without limit.
         """
         with self._lock:
             running, self._running = self._running, None
@@ -142,7 +148,7 @@ class LoopThread:
     def __del__(self) -> None:
         running = self._running
         if running is not None:
-            with contextlib.suppress(RuntimeError):  # it has stopped
+            with contextlib.suppress(RuntimeError):  # the loop has stopped already
                 running.post(running.stop, ())
 
     def _started(self) -> _Running:
@@ -152,7 +158,9 @@ class LoopThread:
         with self._lock:
             if self._running is None:
                 if _exiting:
-                    raise RuntimeError("the interpreter shuts down: no event loop")
+                    raise RuntimeError(
+                        "the interpreter is shutting down: no event loop can be started"
+                    )
                 self._running = _Running(self._name, self._on_start)
             running = self._running
         try:
@@ -165,14 +173,14 @@ class LoopThread:
     def _after_fork(self) -> None:
         self._lock = threading.Lock()
         if self._running is not None:
-            # It is the parent's. Its destructor must not run: both processes share the
-            # loop's descriptors.
+            # This loop belongs to the parent process. Its destructor must not run here,
+            # because both processes share the loop's file descriptors.
             _abandoned.append(self._running)
             self._running = None
 
 
 class _Running:
-    """A loop, its thread, and the posts that wait."""
+    """An event loop, its thread, and the queue of posts."""
 
     def __init__(
         self,
@@ -209,9 +217,11 @@ class _Running:
     def post(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
         behind = len(self._posts) >= MAX_POSTS
         if behind:
-            self._caught_up.clear()  # before _drain() sets it, which follows this post
+            # Clear before appending: the _drain() that takes this post sets it again.
+            self._caught_up.clear()
         self._posts.append((callback, args))
-        # _main() runs posts once more after it has set _closed: none is missed.
+        # A post appended before _closed was set is not lost: after setting it, _main()
+        # calls _drain() once more.
         if self._closed:
             raise RuntimeError("the event loop has stopped")
         if not self._woken:
@@ -222,7 +232,7 @@ class _Running:
             self._caught_up.wait()
 
     def _drain(self) -> None:
-        self._woken = False  # first of all: a later post must wake the loop again
+        self._woken = False  # first, because a later post must wake the loop again
         for _ in range(len(self._posts)):
             callback, args = self._posts.popleft()
             try:
@@ -242,11 +252,15 @@ class _Running:
         context: contextvars.Context | None,
         acts_for: asyncio.Task[Any] | None,
     ) -> None:
-        """Start a coroutine that settles the future, whose cancel() ends it."""
+        """Start a coroutine; its result goes to the future.
+
+        Cancelling the future cancels the coroutine.
+        """
         if future.cancelled():
             coro.close()
             return
-        # It runs at once up to its first wait: later posts see what it has done.
+        # The runner runs the coroutine up to its first wait before the next post runs,
+        # so that coroutines begin in the order of the posts.
         task = None
         with contextlib.suppress(asyncio.CancelledError):
             task = self._runner.run(_settle, coro, future, acts_for, context=context)
@@ -277,7 +291,7 @@ class _Running:
             self.loop.close()
 
     def stop(self) -> None:
-        """Stop the loop, in its thread."""
+        """Stop the loop; called on its thread."""
         self._stopped = True
         self.loop.stop()
 
@@ -286,11 +300,15 @@ class _Running:
             try:
                 self.loop.run_forever()
             except (SystemExit, KeyboardInterrupt) as exc:
-                # These would end this thread alone, and with it the whole server.
-                self._report(f"{exc!r} does not end the thread of an event loop", exc)
+                # In this thread they would not end the process, only the server.
+                self._report(
+                    f"{exc!r} was ignored: it cannot end the process from the thread "
+                    "of an event loop",
+                    exc,
+                )
 
 
-# While so many posts wait, threads that post more wait too.
+# While this many posts wait, other threads that post block.
 MAX_POSTS = 10_000
 
 
@@ -308,7 +326,7 @@ async def _settle(
         future.cancel()
         raise
     except BaseException as exc:
-        # The waiting thread raises it, of whatever class; the loop goes on.
+        # Even SystemExit is raised in the thread that waits, and does not end the loop.
         if future.set_running_or_notify_cancel():
             future.set_exception(exc)
     else:
@@ -331,8 +349,8 @@ def _new_event_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-# Seconds for a loop to stop at exit. Python then freezes daemon threads wherever they
-# are, even inside libuv.
+# Seconds that the end of the process waits for a loop to stop. After that, Python stops
+# daemon threads at any place, even inside libuv.
 EXIT_TIMEOUT = 2
 
 _threads: weakref.WeakSet[LoopThread] = weakref.WeakSet()
@@ -341,7 +359,7 @@ _exiting = False
 
 
 def exiting() -> bool:
-    """Whether the process is ending: loops stop, and none starts again."""
+    """Whether the process is ending: running loops are stopped, none can be started."""
     return _exiting
 
 

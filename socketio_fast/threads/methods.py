@@ -1,14 +1,14 @@
-"""Methods for threads, declared once with those for asyncio.
+"""Makes the classes for threads from the classes for asyncio.
 
-A class for threads is a facade: each of its objects stands for an object that lives on
-an event loop. Its methods are made from those of that object's class::
+A class for threads is a facade: each of its objects wraps an object that lives on an
+event loop. The methods of the facade are made from those of the wrapped class::
 
     class Server(Facade):
         disconnect = waits(AsyncServer.disconnect)
         logger = reads(AsyncServer, lambda server: server.logger, doc="The logger.")
 
 Type checkers, ``inspect.signature()`` and ``help()`` show the arguments and the
-docstring of the method for asyncio, and the result that awaiting it has.
+docstring of the asyncio method; the return type is that of the awaited result.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ T = TypeVar("T")
 
 
 class Facade:
-    """The base of classes whose objects stand for one on an event loop.
+    """Base of the classes whose objects wrap an object that lives on an event loop.
 
-    :func:`waits`, :func:`runs`, :func:`changes` and :func:`calls` make their methods,
-    :func:`reads` their properties.
+    :func:`waits`, :func:`runs`, :func:`changes` and :func:`calls` make the methods of
+    such a class, and :func:`reads` its properties.
     """
 
-    #: The object on the event loop.
+    #: The wrapped object.
     _inner: Any
     _threads: Threads
 
@@ -57,13 +57,13 @@ class Facade:
         return self._threads.run(coro)
 
     def _wait(self, coro: Coroutine[Any, Any, T]) -> T:
-        """As :meth:`_run`, for a coroutine that ends only when handlers have run."""
+        """Like :meth:`_run`, for a coroutine that waits until handlers have run."""
         return self._threads.wait(coro)
 
     def _change(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """Call a function on the event loop, or here if that has not been started.
+        """Call a function on the event loop, or in this thread if no loop runs.
 
-        Nothing reads what the function changes at the same time, therefore.
+        Either way, nothing else reads at the same time what the function changes.
         """
         if kwargs:
             function = functools.partial(function, **kwargs)
@@ -75,15 +75,15 @@ class Facade:
 def waits(
     method: Callable[Concatenate[Any, P], Awaitable[R]], more: str = ""
 ) -> Callable[Concatenate[Any, P], R]:
-    """Make the method of a facade that runs this one on the event loop, and waits.
+    """Make a facade's method that runs a coroutine method on the loop, and waits.
 
-    A handler that calls it does not count against ``max_workers`` meanwhile: this is
-    for methods that end only when other handlers have run.
+    This is for methods that wait until other handlers have run: a handler that calls
+    one does not count towards ``max_workers`` while it waits.
 
     Args:
-        method: The method of the object that the facade stands for.
-        more: A paragraph that the docstring gets after its first: what is different in
-            threads.
+        method: The method of the wrapped class.
+        more: A paragraph on what differs in threads, inserted after the first paragraph
+            of the docstring.
     """
     name, make = method.__name__, _coroutine_maker(method)
 
@@ -96,7 +96,7 @@ def waits(
 def runs(
     method: Callable[Concatenate[Any, P], Awaitable[R]], more: str = ""
 ) -> Callable[Concatenate[Any, P], R]:
-    """As :func:`waits`, for a method that does not wait for handlers."""
+    """Like :func:`waits`, for a method that does not wait for handlers."""
     name, make = method.__name__, _coroutine_maker(method)
 
     def run(self: Facade, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -108,8 +108,10 @@ def runs(
 def changes(
     method: Callable[Concatenate[Any, P], R], more: str = ""
 ) -> Callable[Concatenate[Any, P], R]:
-    """Make the method of a facade that calls this one, which is not a coroutine
-    function, on the event loop; in the calling thread if that has not been started."""
+    """Make a facade's method that calls a plain method on the event loop.
+
+    While no loop runs, the method is called in the calling thread.
+    """
     name = method.__name__
 
     def change(self: Facade, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -122,7 +124,7 @@ def changes(
 def calls(
     method: Callable[Concatenate[Any, P], R], more: str = ""
 ) -> Callable[Concatenate[Any, P], R]:
-    """Make the method of a facade that calls this one in the calling thread."""
+    """Make a facade's method that calls a plain method in the calling thread."""
     name = method.__name__
 
     def call(self: Facade, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -135,10 +137,10 @@ def calls(
 def like(
     method: Callable[Concatenate[Any, P], Any], more: str = ""
 ) -> Callable[[Callable[..., R]], Callable[Concatenate[Any, P], R]]:
-    """Decorate a method that has the arguments of this one, but a body of its own.
+    """Decorate a facade's method with the arguments of ``method``, but its own body.
 
-    The method gets the signature, but for the return type, and the docstring unless it
-    has one.
+    The decorated method gets the parameters of ``method``, and its docstring if it has
+    none; the return type is its own.
     """
 
     def decorate(function: Callable[..., R]) -> Callable[Concatenate[Any, P], R]:
@@ -151,7 +153,7 @@ def like(
 if TYPE_CHECKING:
 
     class Read(Generic[R]):
-        """A property that cannot be set, as type checkers see it."""
+        """The type of a read-only property."""
 
         @overload
         def __get__(self, facade: None, owner: type) -> Read[R]: ...
@@ -180,16 +182,17 @@ def reads(
     turn: Callable[[Any, Any], Any] | None = None,
     doc: str | None = None,
 ) -> Any:
-    """Make the property of a facade that reads an attribute in the calling thread.
+    """Make a facade's property that reads an attribute in the calling thread.
 
-    ``id = reads(Socket, lambda socket: socket.id)``: type checkers take the type from
-    the function.
+    An example is ``id = reads(Socket, lambda socket: socket.id)``. The attribute is
+    given by a function because type checkers infer the property's type from it.
 
     Args:
-        of: The class of the object that the facade stands for.
-        get: Reads the attribute of such an object.
+        of: The wrapped class.
+        get: Returns the attribute of an object of that class.
         turn: Called with the facade and the attribute; returns the property's value.
-        doc: The docstring; by default that of the attribute.
+            ``None``, the default, leaves the attribute as it is.
+        doc: The docstring; ``None``, the default, is that of the attribute.
     """
     name = get.__code__.co_names[0]
 
@@ -208,7 +211,7 @@ def reads(
 def _coroutine_maker(
     method: Callable[Concatenate[Any, P], Awaitable[R]],
 ) -> Callable[[Any, Any, Any], Coroutine[Any, Any, R]]:
-    """What makes, in the calling thread, the coroutine that calls a method."""
+    """Return the function that makes, in the calling thread, a call's coroutine."""
     code = getattr(method, "__code__", None)
     defined_async = code is not None and code.co_flags & inspect.CO_COROUTINE
     return _called if defined_async else _called_on_loop
@@ -219,22 +222,24 @@ def _called(method: Any, args: Any, kwargs: Any) -> Any:
 
 
 async def _called_on_loop(method: Any, args: Any, kwargs: Any) -> Any:
-    # The method does its work when it is called, not when its result is awaited.
+    # Such a method does its work when it is called, not when its result is awaited:
+    # the call itself must be made on the event loop.
     return await method(*args, **kwargs)
 
 
 def shown(
     function: F, method: Callable[..., Any], more: str = "", returns: str | None = None
 ) -> F:
-    """Give a function the name, signature and docstring of a method.
+    """Give a function the name, signature and docstring of a method; return it.
 
-    It gets no ``__wrapped__``: tools that follow that would find a coroutine function.
+    ``__wrapped__`` is not set: tools that follow it would find a coroutine function.
 
     Args:
-        function: The function, which is returned.
+        function: The function.
         method: The method.
-        more: A paragraph for the docstring, after the first.
-        returns: The annotation of what it returns; by default the method's.
+        more: A paragraph that is inserted after the docstring's first.
+        returns: The annotation of the return type; ``None``, the default, is that of
+            the method.
     """
     signature = inspect.signature(method)
     if returns is None:

@@ -1,4 +1,4 @@
-"""Threads for handlers: up to a limit, of which one client gets a share."""
+"""A pool of threads for handlers, with a limit in all and a limit per client."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from socketio_fast.options.logs import Logger
 
 __all__ = ["HandlerPool", "OwnedJob", "Owner"]
 
-# Seconds without a job after which a thread ends.
+# A thread ends after this many seconds without a job.
 IDLE = 30.0
 
-# While jobs wait: seconds between two searches for jobs of clients that have left.
+# While jobs wait, seconds between two searches for jobs of clients that have left.
 SWEEP_INTERVAL = 1.0
 
 
 class Owner(Protocol):
-    """A client: its jobs together get a share of the threads."""
+    """A client, whose jobs together get a share of the threads."""
 
     @property
     def id(self) -> str: ...
@@ -39,7 +39,7 @@ class OwnedJob(Protocol):
     def __call__(self) -> None: ...
 
     def cancel(self) -> object:
-        """Its client has left before it began: it never will."""
+        """Called instead of the job when its client has left before it began."""
 
 
 Job = Callable[[], None]
@@ -54,28 +54,31 @@ class _Share:
         self.owner = owner
         self.active = 0  # jobs that run, or that the next free thread may begin
         self.queued: deque[OwnedJob] | None = None  # jobs beyond the share
-        self.waiting = 0  # jobs in waiting(): they count in neither
+        self.waiting = 0  # jobs inside waiting(), which are not counted as active
 
 
 class HandlerPool:
-    """Runs functions in daemon threads, and starts them in the order they came.
+    """Runs functions (jobs) in daemon threads, and begins them in the order submitted.
 
-    It starts a thread when all are busy and there are fewer than the limit. Unlike the
-    threads of ``concurrent.futures``, these do not keep a program from ending.
+    The pool starts a thread for a job when all its threads are busy and there are fewer
+    than the limit. Unlike the threads of ``concurrent.futures``, daemon threads do not
+    keep a program from ending.
 
-    One client gets no more than its share of the threads. Its jobs beyond that wait
-    until one of its own has ended; those of other clients do not wait for them. While
-    all threads are busy, the pool drops jobs of clients that have left.
+    One client gets no more than its share of the threads. A job beyond the share waits
+    until another job of the same client has ended; jobs of other clients do not wait
+    for it. While all threads are busy, the pool drops the jobs of clients that have
+    left.
 
     Args:
-        max_workers: Threads, at most.
-        name: The threads' names begin with it.
-        max_per_client: Threads that the jobs of one client get, at most; ``None`` for
-            a quarter of ``max_workers``, rounded up.
-        logger: Gets one WARNING when jobs wait.
+        max_workers: The maximum number of threads.
+        name: The prefix of the threads' names.
+        max_per_client: The maximum number of threads for the jobs of one client;
+            ``None``, the default, is a quarter of ``max_workers``, rounded up.
+        logger: Gets a WARNING the first time that jobs wait for threads, and another
+            the first time that jobs wait for their client's share.
 
     Raises:
-        ValueError: ``max_workers`` or ``max_per_client`` is not a positive number.
+        ValueError: ``max_workers`` or ``max_per_client`` is not a positive integer.
     """
 
     def __init__(
@@ -99,16 +102,16 @@ class HandlerPool:
         self._lock = threading.Lock()
         self._threads = 0
         self._unfinished = 0  # jobs that run, or that the next free thread may begin
-        self._waiting = 0  # threads that wait for other threads
+        self._waiting = 0  # threads inside waiting()
         self._number = 0
         self._warned: set[str] = set()
         self._swept = 0.0
 
     def submit(self, job: Job) -> None:
-        """Run a function, which must raise nothing, in one of the threads.
+        """Run a job, which must not raise, in one of the threads.
 
         Raises:
-            RuntimeError: The system has no thread for it.
+            RuntimeError: The pool has no thread, and the system cannot start one.
         """
         with self._lock:
             self._queue_job(job, None)
@@ -116,10 +119,10 @@ class HandlerPool:
             self._check_exhaustion()
 
     def submit_of(self, owner: Owner, job: OwnedJob) -> None:
-        """Run a function for a client, within its share of the threads.
+        """Run a job of a client within the client's share of the threads.
 
         Raises:
-            RuntimeError: The system has no thread for it.
+            RuntimeError: The pool has no thread, and the system cannot start one.
         """
         with self._lock:
             share = self._shares.get(owner)
@@ -139,9 +142,9 @@ class HandlerPool:
                 share.active += 1
         if full:
             self._warn(
-                "client %s has max_workers_per_client=%d handlers under way: its "
-                "further events wait. Handlers that wait long need a larger limit, or "
-                "AsyncServer",
+                "client %s has max_workers_per_client=%d running handlers: its further "
+                "events wait until one has ended. If handlers wait long, raise the "
+                "limit or use AsyncServer",
                 owner.id,
                 self.max_per_client,
             )
@@ -149,7 +152,7 @@ class HandlerPool:
             self._check_exhaustion()
 
     def close(self) -> None:
-        """Have every thread end after the jobs that are there; do not wait for it.
+        """Let every thread end after the jobs submitted so far; do not wait for that.
 
         A job that is submitted later may never run.
         """
@@ -162,10 +165,10 @@ class HandlerPool:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """In this block, the current thread waits for other threads.
+        """A block in which the current thread waits for handlers.
 
-        A thread of the pool counts neither against the limit nor against the share of
-        its client meanwhile, so that there are threads for the handlers it waits for.
+        A thread of the pool in such a block counts neither towards the limit nor
+        towards its client's share, so that the handlers it waits for can get a thread.
         """
         if not self.inside:
             yield
@@ -200,7 +203,7 @@ class HandlerPool:
         self._jobs.put((job, share))
 
     def _job_ended(self, share: _Share) -> None:
-        """A job of a client has ended, or waits: the client's next may begin."""
+        """Let the client's next job begin, after one has ended or entered waiting()."""
         share.active -= 1
         if share.queued and share.active < self.max_per_client:
             share.active += 1
@@ -248,25 +251,24 @@ class HandlerPool:
                 job()
             except BaseException:  # the thread must go on
                 traceback.print_exc()
-            del job  # while the thread waits, it would keep the handler's arguments
+            # Without this, an idle thread would keep the handler's arguments alive.
+            del job
             self._local.share = None
             with self._lock:
                 self._unfinished -= 1
                 if share is not None:
                     self._job_ended(share)
-                    share = None  # likewise, the client and its server
+                    share = None  # it would keep the client and its server alive
                 if self._threads > self._limit():
                     self._threads -= 1
                     return
-
-    # All threads are busy.
 
     def _check_exhaustion(self) -> None:
         if self._unfinished <= self._limit():
             return
         self._warn(
             "all max_workers=%d threads for handlers are busy: other handlers wait "
-            "until one has ended. Handlers that wait long need a larger limit, or "
+            "until one has ended. If handlers wait long, raise the limit or use "
             "AsyncServer",
             self.max_workers,
         )
@@ -280,12 +282,12 @@ class HandlerPool:
             job.cancel()
 
     def _take_jobs_of_absent(self) -> list[OwnedJob]:
-        """Take out the jobs, not yet begun, of clients that have left."""
+        """Remove and return the jobs, not yet begun, of clients that have left."""
         left: list[OwnedJob] = []
         for _ in range(self._jobs.qsize()):
             try:
                 job, share = self._jobs.get_nowait()
-            except queue.Empty:  # a thread was faster
+            except queue.Empty:  # a thread has taken the last one meanwhile
                 break
             if share is None or not share.owner.closed:
                 self._jobs.put((job, share))
@@ -301,7 +303,7 @@ class HandlerPool:
         return left
 
     def _warn(self, message: str, *args: object) -> None:
-        """Log a message the first time."""
+        """Log a warning; each message is logged once, with its first arguments."""
         if message not in self._warned:
             self._warned.add(message)
             if self._logger is not None:
@@ -311,5 +313,5 @@ class HandlerPool:
 def _positive(name: str, value: int) -> int:
     number = whole(value)
     if number is None or number < 1:
-        raise ValueError(f"{name}={value!r}: a positive number expected")
+        raise ValueError(f"{name}={value!r}: a positive integer expected")
     return number

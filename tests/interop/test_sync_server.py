@@ -222,7 +222,7 @@ async def test_a_coroutine_that_a_handler_returns_is_an_error(js, serve, sio, lo
 
     message, error = await log.next()
     assert message == f"handler of 'wrong' failed for {client.sid} in /"
-    assert "returned a coroutine: use AsyncServer" in str(error)
+    assert "returned a coroutine, which Server cannot run" in str(error)
 
 
 # --------------------------------------------------- connect and disconnect

@@ -182,7 +182,7 @@ for statement in (
     except (AttributeError, ImportError) as exc:
         print(type(exc).__name__, str(exc).partition(";")[0])
 """
-    no = "socketio_fast has no client classes yet"
+    no = "socketio_fast has no client classes"
     assert without_python_socketio(tmp_path, program) == (
         f"AttributeError {no}\nImportError {no}\nImportError {no}\nImportError {no}\n"
     )

@@ -523,7 +523,7 @@ def test_messages_of_msgpack_are_what_the_javascript_parser_takes() -> None:
 @pytest.mark.parametrize(
     ("message", "rule"),
     [
-        ("40", "text message: packets are binary with msgpack"),
+        ("40", "text message: with serializer='msgpack', packets are binary messages"),
         (b"\xc1", "packet is not MessagePack"),
         (msgpack.packb({"type": 2, "nsp": "/", "data": ["disconnect"]}), "reserved"),
         (msgpack.packb({"type": 2, "nsp": "/", "data": {}}), "not an array"),

@@ -328,7 +328,7 @@ def test_that_all_threads_are_busy_is_told_once(
     (message,) = [m for m in caplog.messages if m.startswith("all ")]
     assert message == (
         "all max_workers=4 threads for handlers are busy: other handlers wait until "
-        "one has ended. Handlers that wait long need a larger limit, or AsyncServer"
+        "one has ended. If handlers wait long, raise the limit or use AsyncServer"
     )
     let_go(*jobs)
 
@@ -339,8 +339,9 @@ def test_that_a_client_has_its_share_is_told_once(
     pool = HandlerPool(4, "pool", logger=logging.getLogger("x"))
     jobs = submitted(pool, Client("c"), 4)
     assert caplog.messages == [
-        "client c has max_workers_per_client=1 handlers under way: its further events "
-        "wait. Handlers that wait long need a larger limit, or AsyncServer"
+        "client c has max_workers_per_client=1 running handlers: its further events "
+        "wait until one has ended. If handlers wait long, raise the limit or use "
+        "AsyncServer"
     ]
     let_go(*jobs)
 
@@ -367,7 +368,7 @@ def _never() -> None:
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, None])
 def test_a_limit_is_a_positive_number(value: int) -> None:
-    with pytest.raises(ValueError, match=r"max_workers=.*: a positive number"):
+    with pytest.raises(ValueError, match=r"max_workers=.*: a positive integer"):
         HandlerPool(value, "pool")
 
 

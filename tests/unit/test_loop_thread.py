@@ -104,7 +104,7 @@ def test_a_coroutine_that_takes_too_long_is_cancelled(thread: LoopThread) -> Non
         finally:
             cancelled.set()
 
-    with pytest.raises(TimeoutError, match=r"not done in 0\.01 s"):
+    with pytest.raises(TimeoutError, match=r"has not ended in 0\.01 s"):
         thread.run(forever(), 0.01)
     assert cancelled.wait(TIMEOUT)
 

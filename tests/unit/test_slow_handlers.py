@@ -34,7 +34,7 @@ def warned(caplog: pytest.LogCaptureFixture) -> Any:
     def take() -> list[str]:
         names = []
         for record in caplog.records:
-            if "held up the event loop" in record.msg:
+            if "blocked the event loop" in record.msg:
                 assert record.levelno == logging.WARNING
                 assert isinstance(record.args, tuple)
                 name, seconds = record.args

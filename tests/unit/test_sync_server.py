@@ -63,7 +63,9 @@ def test_modes_of_greenlets_say_what_to_use(kind: Any, mode: str) -> None:
 
 @pytest.mark.parametrize("mode", ["asgi", "aiohttp", "sanic", "tornado"])
 def test_modes_of_asyncio_are_the_other_servers(kind: Any, mode: str) -> None:
-    with pytest.raises(ValueError, match=f"async_mode='{mode}' is one of AsyncServer"):
+    with pytest.raises(
+        ValueError, match=f"async_mode='{mode}' is a mode of AsyncServer"
+    ):
         kind(async_mode=mode)
 
 
@@ -79,8 +81,8 @@ def test_the_mode_is_threading(kind: Any, mode: str | None) -> None:
     assert server.is_asyncio_based() is False
 
 
-def test_max_workers_is_a_positive_number(kind: Any) -> None:
-    with pytest.raises(ValueError, match="max_workers=0: a positive number"):
+def test_max_workers_is_a_positive_integer(kind: Any) -> None:
+    with pytest.raises(ValueError, match="max_workers=0: a positive integer"):
         kind(max_workers=0)
 
 
@@ -126,9 +128,9 @@ def test_coroutine_functions_are_refused(server: Any) -> None:
     async def handler(*args: Any) -> None:
         raise AssertionError
 
-    with pytest.raises(TypeError, match=r"is a coroutine function: use AsyncServer"):
+    with pytest.raises(TypeError, match=r"is a coroutine function.*use AsyncServer"):
         server.on("message", handler)
-    with pytest.raises(TypeError, match=r"is a coroutine function: use AsyncServer"):
+    with pytest.raises(TypeError, match=r"is a coroutine function.*use AsyncServer"):
         server.start_background_task(handler)
 
 

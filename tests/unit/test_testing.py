@@ -138,7 +138,7 @@ async def test_namespaces_share_a_connection() -> None:
         await sio.emit("hi", 1, namespace="/chat")
         await testing.settle()
         assert (chat.received, client.received) == ([("hi", (1,))], [])
-        with pytest.raises(ValueError, match="joined already"):
+        with pytest.raises(ValueError, match="already joined"):
             await client.join("/chat")
         await chat.disconnect()
         assert (chat.connected, client.connected) == (False, True)

@@ -1,34 +1,37 @@
-"""Handlers run at once, in the order they were called, and suspend as Tasks.
+"""Runs handlers at once, in the order of the calls; those that suspend become Tasks.
 
-Most handlers never suspend; a Task for each would be half of their cost. So a coroutine
-is stepped here, with a *spare* Task as the current one, in that Task's context. If it
-ends, the Task was not needed and serves the next handler. If it suspends, the Task is
-begun: its coroutine is a `Continuation` that first gives out what the handler waits
-for, and passes on everything from then on. So `current_task()`, `timeout()`, `cancel()`
-and context variables are right from the first line of a handler.
+Most handlers never suspend, and a Task for each would be half of their cost. Therefore
+the Runner itself runs the handler's coroutine up to its first suspension, in the
+context of a *spare* Task that it has made the current one. If the coroutine ends, the
+spare serves the next handler. If it suspends, the spare becomes the handler's Task. The
+Task's coroutine is a `Continuation`: its first step returns the future that the handler
+awaits, and every further step goes to the handler. In this way `current_task()`,
+`timeout()`, `cancel()` and context variables work from the first line of a handler.
 
-A handler runs in the Runner's context, or in one that it is given: that of a client
-which has its own. A Task cannot change its context, so the Continuation enters the one
-that was given for each step; the spare is shared by all contexts.
+A handler runs in the Runner's context or in one that the caller gives, which is that of
+a client with a context of its own. A Task cannot change its context. Therefore the
+Continuation enters the given context for each step, and one spare serves all contexts.
 
-A spare is given up, ended as the handler did, when something of the handler could
-stick to it: somebody holds it (or a weak reference), it was cancelled, named, given a
-callback or an attribute, or context variables were set in the Runner's context.
+A spare is not used again if the handler may have left something on it: there is another
+reference (or a weak one) to the Task; it was cancelled, or given a name, a callback or
+an attribute; or context variables were set in the Runner's context. Such a Task is
+ended with the handler's result.
 
-While the messages of one segment are handled, in a *burst*, the spare Task stays the
-current one between handlers: to make it current and take it back is 300 of the 7,900
-instructions of an echo with 8 in flight, and more since Python 3.12.
+In a *burst*, while the messages of one segment are handled, the spare Task stays the
+current one between handlers. Making it current and restoring the previous one takes 300
+of the 7,900 instructions of an echo with 8 in flight, and more since Python 3.12.
 
-A Task schedules its first step when it is made, by `loop.call_soon`: an attribute of
-the loop takes that one call (an event loop without `__dict__` cannot serve).
+When a Task is made, it schedules its first step by `loop.call_soon()`. To intercept
+that call, the Runner sets an attribute of the loop, so that it cannot use an event loop
+without `__dict__`.
 
-Measured, CPython 3.11, a coroutine function that returns at once: the bare coroutine
-0.14 us, this 0.26 us, `create_task` and a pass of the loop 2.96 us.
+Measured with CPython 3.11 and a coroutine function that returns at once: the bare
+coroutine 0.14 us, this 0.26 us, `create_task()` and a pass of the loop 2.96 us.
 """
 import asyncio
 import contextvars
 import sys
-from _asyncio import Task  # nest_asyncio puts another in the place of asyncio.Task
+from _asyncio import Task  # nest_asyncio replaces asyncio.Task
 from asyncio import tasks as _tasks
 from collections.abc import Coroutine
 
@@ -53,7 +56,7 @@ cdef extern from *:
         PyAsyncMethods *methods = Py_TYPE(o)->tp_as_async;
         return methods != NULL && methods->am_await != NULL;
     }
-    /* weakref.getweakrefcount() is a Python call. */
+    /* weakref.getweakrefcount() would cost a Python call. */
     static inline int sf_has_weakrefs(PyObject *o) {
         Py_ssize_t offset = Py_TYPE(o)->tp_weaklistoffset;
         return offset != 0 && *(PyObject **)((char *)o + offset) != NULL;
@@ -80,8 +83,9 @@ cdef object _CancelledError = asyncio.CancelledError
 cdef object _register_task = _tasks._register_task
 cdef object _unregister_task = _tasks._unregister_task
 
-# The current task: an entry of a dict until 3.13, the thread's since 3.14. (3.12 has
-# the function too, where it raises KeyError for no task after no task.)
+# asyncio keeps the current task in a dict up to Python 3.13, in the thread's state
+# since 3.14. _swap_current_task() exists since 3.12, but before 3.14 it raises KeyError
+# if None replaces None.
 cdef object _swap_current_task = (
     _tasks._swap_current_task if sys.version_info >= (3, 14) else None
 )
@@ -91,12 +95,13 @@ cdef dict _current_tasks = (
 
 
 cdef object _swap(object loop, object task):
-    """Make `task` (or None) the current one of the loop; return the one before."""
+    """Make `task` (or None) the current one of the loop; return the previous one."""
     cdef PyObject *found
     cdef object before = None
     if _swap_current_task is not None:
         return _swap_current_task(loop, task)
-    # Where messages are received no task runs, so mostly there is nothing to find.
+    # Messages are received in callbacks, where no task is current: the dict is mostly
+    # empty.
     if PyDict_Size(_current_tasks):
         found = PyDict_GetItemWithError(_current_tasks, loop)
         if found is not NULL:
@@ -109,8 +114,7 @@ cdef object _swap(object loop, object task):
 
 
 cdef int _restore(object loop, object before, bint replaced) except -1:
-    """Make the current task the one before, after a _swap(); `replaced`: it is not
-    None now."""
+    """Undo a _swap() that returned `before`; `replaced`: a task is the current one."""
     if _swap_current_task is not None:
         _swap_current_task(loop, before)
     elif before is not None:
@@ -120,14 +124,15 @@ cdef int _restore(object loop, object before, bint replaced) except -1:
     return 0
 
 
-# Task of a coroutine for which a handler waits in its thread -> the handler's Task.
+# A handler in a thread may wait for a coroutine on the loop. This maps the Task of that
+# coroutine to the Task of the handler.
 cdef dict _acting = {}
 acting = _acting
 
 
 cdef bint handles_in(object context) except -1:
-    """Whether the current task is that of the handler which was called with this
-    context, or a thread's where that handler waits."""
+    """Whether the current task is that of the handler called with this context, or of a
+    coroutine that the handler waits for in its thread."""
     cdef object task = asyncio.current_task(), driver
     task = _acting.get(task, task)
     if not isinstance(task, HandlerTask):
@@ -139,7 +144,7 @@ cdef bint handles_in(object context) except -1:
 
 
 cdef class Outcome:
-    """Told how a suspended handler ended. Abstract."""
+    """Called with the result of a suspended handler. Abstract."""
 
     cdef int returned(self, object value) except -1:
         raise NotImplementedError
@@ -150,7 +155,7 @@ cdef class Outcome:
 
 @cython.final
 cdef class Continuation:
-    """The coroutine of a handler's Task: the handler, from where it suspended."""
+    """The coroutine of a handler's Task; it continues the handler's own coroutine."""
 
     cdef object _step(self, object error):
         cdef PyObject *result = NULL
@@ -165,11 +170,11 @@ cdef class Continuation:
             value, self.awaited = self.awaited, None
             if error is None:
                 return value
-            # Cancelled before it began. The future takes it, as it would have if the
-            # Task had begun at once; it comes back with the next step.
+            # The Task was cancelled before its first step. Cancel the future, as the
+            # Task would if it had begun at once: the next step raises CancelledError.
             if value is not None and value.cancel():
                 return value
-        # Left before the outcome is told, which may run other handlers.
+        # Exit the context before _end(), because the outcome may run other handlers.
         if self.context is not None:
             PyContext_Enter(self.context)
         if runner.threshold:
@@ -194,8 +199,8 @@ cdef class Continuation:
             defer_exit(self.runner.loop, exc)
             self._end(None, exc)
             if isinstance(exc, _CancelledError):
-                raise  # so the Task is cancelled, too
-            raise StopIteration  # the outcome has it
+                raise  # the Task then ends as cancelled
+            raise StopIteration  # _end() has given the exception to the outcome
         self._end(value, None)
         raise StopIteration(value)
 
@@ -234,7 +239,7 @@ cdef class Continuation:
             self.coro.close()
 
     def __getattr__(self, name):
-        # cr_frame, cr_code, __qualname__, …: what a Task shows of its coroutine.
+        # A Task's repr() and stack read cr_frame, cr_code, __qualname__ and more.
         return getattr(self.coro, name)
 
 
@@ -243,12 +248,13 @@ Coroutine.register(Continuation)
 
 @cython.final
 cdef class Spare:
-    """A Task that has not begun, ready to become a handler's."""
+    """A Task whose first step has not run, ready to become a handler's Task."""
 
 
 @cython.final
 cdef class Runner:
-    """Runs handlers on one event loop, in the context it was made in or another."""
+    """Runs handlers on one event loop, in a copy of the context that it was made in, or
+    in a context that the caller gives."""
 
     def __cinit__(self, object loop):
         self.loop = loop
@@ -256,32 +262,33 @@ cdef class Runner:
         self._base = contextvars.copy_context()
 
     cdef object fork(self, object context):
-        """A copy of a context, or for None of the Runner's, that code may write to."""
+        """Copy a context (for None, the Runner's), so that code may set variables."""
         return PyContext_Copy(self._base if context is None else context)
 
     cdef object kept(self, object context, object before):
-        """What is left of a `fork()` of `before`: that, if nothing was set in it."""
+        """Return `context`, a fork of `before`; `before` if nothing was set in it."""
         base = self._base if before is None else before
         return before if same(context, base) else context
 
     cdef object call(self, object func, PyObject **args, size_t n, object context):
-        """Call a handler, in a context; if it gives an awaitable, step that.
+        """Call a handler in a context; run the awaitable that it returns, if it does.
 
-        `context` must not be current: `copied()` and `fork()` make one. None is the
-        Runner's, where what a handler sets is gone when it has ended.
+        `context` must not be entered by anyone; `fork()` makes such a context. None is
+        the Runner's context, where variables that a handler sets are lost when it has
+        ended.
 
-        Returns what it returned. If it has suspended, that is a `Continuation`, which
-        continues it as a Task and takes an outcome. What it raises before is raised,
-        and is to be caught, of whatever class: what is to leave the event loop does so
-        by itself.
+        Returns what the handler returned. If it has suspended, that is a
+        `Continuation`, which continues it as a Task; set its `outcome`. What the handler
+        raises before that is raised. Catch every exception, BaseException included:
+        `defer_exit()` has arranged for those that must end the event loop.
         """
         cdef Spare spare = self._spare
         cdef PyObject *result = NULL
         cdef bint ended = True
         cdef object before, value, entered
         cdef int64_t began = 0
-        # The handler may let the event loop pass (nest_asyncio): what that receives is
-        # a burst of its own.
+        # The handler may run the event loop itself (nest_asyncio). What is received
+        # then is another burst.
         cdef bint in_burst = self._in_burst
         if spare is None:
             spare = self._new_spare()
@@ -317,7 +324,8 @@ cdef class Runner:
         except BaseException as exc:
             self._in_burst = in_burst
             PyContext_Exit(entered)
-            _swap(self.loop, before)  # wherever it was raised
+            # Not _restore(): the exception may have come after _swap(self.loop, None).
+            _swap(self.loop, before)
             self._put_back(spare, None)
             defer_exit(self.loop, exc)
             if self.threshold and sf_coarse_ns() - began >= self.threshold:
@@ -338,7 +346,7 @@ cdef class Runner:
     cdef object call_then(
         self, object func, list args, object context, Outcome outcome
     ):
-        """call() a handler, and tell `outcome` how it ended: now, or when it ends.
+        """call() a handler, and give its result to `outcome`, at once or when it ends.
 
         Returns:
             The handler's Task if it has suspended, else None.
@@ -347,7 +355,7 @@ cdef class Runner:
         try:
             value = self.call(func, PySequence_Fast_ITEMS(args), len(args), context)
         except BaseException as exc:
-            # Here, where it is the exception that is handled, as sys.exc_info() tells.
+            # Called within this block, so that sys.exc_info() returns the exception.
             outcome.raised(exc)
             return None
         if type(value) is Continuation:
@@ -357,15 +365,15 @@ cdef class Runner:
         return None
 
     def watch(self, threshold, on_slow):
-        """Tell of what holds up the event loop.
+        """Report handlers that block the event loop.
 
         Args:
-            threshold: Seconds from call to return or suspension, or from one suspension
-                to the next, from which on a handler is slow; ``None`` for no telling.
-                The clock may be 16 ms behind.
-            on_slow: Called with the handler, what it was called with, the coroutine
-                that has gone on since (or None, before it has suspended), and the
-                seconds. It raises nothing.
+            threshold: Seconds from which on a step of a handler is slow: from the call
+                or a resumption to the return or the next suspension. ``None`` for no
+                reports. The clock may be up to 16 ms behind.
+            on_slow: Called with the handler; the arguments of the call; None, or for a
+                later step, the coroutine and no arguments; and the seconds of the step.
+                It must not raise.
         """
         self.threshold = 0 if threshold is None else max(1, round(threshold * 1e9))
         self.on_slow = on_slow
@@ -393,8 +401,10 @@ cdef class Runner:
         return 0
 
     cdef bint begin_burst(self) except -1:
-        """Several handlers may follow each other: the Task of one that ends stays the
-        current one for the next. True: whoever called this calls `end_burst()`."""
+        """Begin a burst: the Task of a handler that ends stays current for the next.
+
+        True: the caller must call `end_burst()`. False: a burst was under way already.
+        """
         if self._in_burst:
             return False
         self._in_burst = True
@@ -425,7 +435,7 @@ cdef class Runner:
             self._leave()
         if reusable:
             return 0
-        # To whoever looks at this Task, it has ended with the handler.
+        # End the Task with the handler's result, for whoever holds a reference to it.
         spare.driver.state = ENDED
         spare.driver.result = result
         before = _swap(self.loop, None)
@@ -441,7 +451,7 @@ cdef class Runner:
         spare.driver = Continuation.__new__(Continuation)
         loop.call_soon = self._capture
         try:
-            # The Task copies the context that is current when it is made.
+            # A Task copies the context that is current when it is made.
             spare.task = self._base.copy().run(_new_task, spare.driver, loop)
         finally:
             del loop.call_soon
@@ -456,10 +466,11 @@ cdef class Runner:
         self._captured = (step, context)
 
     def run(self, func, *args, on_end=None, context=None):
-        """Call a handler from Python: what it returned, or its Task.
+        """Call a handler from Python; return its result, or its Task if it suspends.
 
-        `on_end(value, error)` is called when one that suspended ends. It runs in
-        `context`, which must not be current; in the Runner's for None.
+        `on_end(value, error)` is called when a handler that has suspended ends. The
+        handler runs in `context`, which must not be entered by anyone; None, the
+        default, is the Runner's context.
         """
         cdef list arguments = list(args)
         value = self.call(
@@ -473,7 +484,7 @@ cdef class Runner:
 
 
 class HandlerTask(Task):
-    """A handler's Task; it tells its Continuation what a handler left on it."""
+    """A handler's Task; it sets `touched` on its Continuation if anyone changes it."""
 
     if sys.version_info >= (3, 12):
         def get_context(self):
@@ -507,14 +518,14 @@ cdef tuple _tuple(PyObject **args, size_t n):
 
 cdef int _touch(object task) except -1:
     cdef object driver = task.get_coro()
-    if driver is not None:  # else its constructor runs
+    if driver is not None:  # it is None while the constructor runs
         (<Continuation?> driver).touched = True
     return 0
 
 
 cdef object _new_task(object driver, object loop):
     cdef object task = HandlerTask(driver, loop=loop)
-    (<Continuation> driver).touched = False  # its constructor has set the name
+    (<Continuation> driver).touched = False  # the constructor has set the name
     return task
 
 
