@@ -82,7 +82,8 @@ def test_messages_by_polling(
             response = http_session.get(session)
             response.encoding = "utf-8"
             got = f"{got}\x1e{response.text}" if got else response.text
-        assert got == "4é\x1ebAAEC"
+        # Each message has a handler in a thread of its own; either may answer first.
+        assert sorted(got.split("\x1e")) == ["4é", "bAAEC"]
         assert response.headers["Content-Type"].startswith("text/plain")
         assert response.headers["Cache-Control"] == "no-store"
         eio.shutdown()

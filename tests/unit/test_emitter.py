@@ -67,7 +67,7 @@ async def test_nothing_happens_before_it_is_awaited(sio) -> None:
     [
         (("e", object()), TypeError, "not JSON serializable"),
         (("connect", 1), ValueError, "reserved event name"),
-        (("e", 1, None, None, None, "chat"), ValueError, "a slash, write '/chat'"),
+        (("e", 1, None, None, None, "chat"), ValueError, "a slash; write '/chat'"),
     ],
 )
 async def test_what_cannot_be_sent_is_refused_before_the_namespace_is_there(
