@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, MutableMapping
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
-from socketio_fast._core.socketio.hub import Hub, Namespace
+from socketio_fast._core.socketio.hub import Namespace
 from socketio_fast._core.socketio.peer_lifecycle import Peer
 from socketio_fast.engineio.base_server import Reason
-from socketio_fast.events import name_of
 from socketio_fast.handlers.names import check_namespace
 from socketio_fast.handlers.registration import (
     check_callable,
-    check_event,
     check_handler,
     check_name,
 )
+from socketio_fast.handlers.registry import HandlerRegistry
 from socketio_fast.handlers.signatures import adapt, fit, takes_description
 from socketio_fast.handlers.validation import validated, validated_connect
 from socketio_fast.namespace import AsyncNamespace, BaseServerNamespace
@@ -66,7 +64,7 @@ F = TypeVar("F", bound=Handler)
 T = TypeVar("T")
 
 
-class BaseServer:
+class BaseServer(HandlerRegistry):
     """The base class of servers: their handlers, and questions about clients.
 
     Every handler goes through :meth:`_adapt` on its way to the compiled core, however
@@ -103,39 +101,11 @@ class BaseServer:
         self.environ: MutableMapping[str, dict[str, Any]] = self._environs
         #: What :attr:`_trigger_event` gives for an event without a handler.
         self.not_handled = self._hub.not_handled
-        self._handlers = _Table(self._on_handlers, {})
-        self._namespace_handlers = _Table(self._on_namespace_handler, {})
+        self._begin_registry()
         if is_overridden(self, "_trigger_event"):
             self._hub.trigger = self._adapt(self._trigger_event, self._client_at(2))
 
-    @property
-    def _hub(self) -> Hub:
-        """The core's namespaces and their handlers."""
-        raise NotImplementedError
-
-    def is_asyncio_based(self) -> bool:
-        """Whether handlers may be coroutine functions."""
-        return False
-
     # Handlers.
-
-    @property
-    def handlers(self) -> dict[str, dict[Any, Handler]]:
-        """The handlers, by namespace and event. A change registers or removes one."""
-        return self._handlers
-
-    @handlers.setter
-    def handlers(self, handlers: Mapping[str, Mapping[Any, Handler]]) -> None:
-        self._handlers.replace(handlers)
-
-    @property
-    def namespace_handlers(self) -> dict[str, BaseServerNamespace]:
-        """The class-based namespaces, by name. A change registers or removes one."""
-        return self._namespace_handlers
-
-    @namespace_handlers.setter
-    def namespace_handlers(self, handlers: Mapping[str, BaseServerNamespace]) -> None:
-        self._namespace_handlers.replace(handlers)
 
     @overload
     def on(
@@ -187,37 +157,7 @@ class BaseServer:
             ValueError: The handler does not take what it would get, or there can be no
                 such namespace.
         """
-        name = check_namespace(namespace or "/")
-        check_event(event, self._hub.logger)
-        key = name_of(event)
-
-        def register(function: Any) -> Any:
-            if name in self._handlers:
-                self._handlers[name][key] = function
-            else:
-                self._handlers[name] = {key: function}
-            return function
-
-        return register if handler is None else register(handler)
-
-    @overload
-    def event(self, handler: F, /) -> F: ...
-
-    @overload
-    def event(self, *, namespace: str | None = None) -> Callable[[F], F]: ...
-
-    def event(self, *args: Any, **kwargs: Any) -> Any:
-        """Decorate the handler of the event that is named as the function.
-
-        ``@sio.event`` or ``@sio.event(namespace="/chat")``; see :meth:`on`.
-        """
-        if len(args) == 1 and not kwargs and callable(args[0]):
-            return self.on(args[0].__name__, args[0])
-
-        def register(function: Handler) -> Any:
-            return self.on(function.__name__, function, *args, **kwargs)
-
-        return register
+        return self._register(event, handler, namespace)
 
     def register_namespace(self, namespace_handler: BaseServerNamespace) -> None:
         """Register a class-based namespace. It gets the events without a function.
@@ -263,30 +203,6 @@ class BaseServer:
 
     def _run_handler(self, event: Any, namespace: str, *args: Any) -> Any:
         raise NotImplementedError
-
-    def _get_event_handler(
-        self, event: Any, namespace: str, args: tuple[Any, ...]
-    ) -> tuple[Handler | None, tuple[Any, ...]]:
-        """Find the function that handles an event, and the arguments for it.
-
-        For a ``_trigger_event`` of the application, as is the next method.
-        """
-        for place, before in ((namespace, ()), ("*", (namespace,))):
-            handlers = self.handlers.get(place, {})
-            if event in handlers:
-                return handlers[event], (*before, *args)
-            if "*" in handlers and event not in self.reserved_events:
-                return handlers["*"], (event, *before, *args)
-        return None, args
-
-    def _get_namespace_handler(
-        self, namespace: str, args: tuple[Any, ...]
-    ) -> tuple[BaseServerNamespace | None, tuple[Any, ...]]:
-        """Find a class-based namespace, and the arguments for it after the event."""
-        handler = self.namespace_handlers.get(namespace)
-        if handler is None and (handler := self.namespace_handlers.get("*")):
-            args = (namespace, *args)
-        return handler, args
 
     def _adapt(
         self,
@@ -362,28 +278,6 @@ class BaseServer:
             return handler(*args, None if peer is None else peer.session.description)
 
         return described
-
-    def _on_handlers(
-        self, namespace: str, handlers: Mapping[Any, Handler] | None
-    ) -> _Table:
-        before = self._handlers.get(namespace, {})
-        after = {
-            event: self._adapted(namespace, event, handler)
-            for event, handler in (handlers or {}).items()
-        }
-        target = self._hub.namespace(namespace)
-        for event in [*before, *after]:
-            target.set_handler(event, after.get(event))
-        if handlers is None and not self._is_kept(namespace, self._namespace_handlers):
-            self._hub.release(namespace)
-        return _Table(partial(self._on_handler, namespace), handlers or {})
-
-    def _on_handler(
-        self, namespace: str, event: Any, handler: Handler | None
-    ) -> Handler | None:
-        adapted = self._adapted(namespace, event, handler)
-        self._hub.namespace(namespace).set_handler(event, adapted)
-        return handler
 
     def _on_namespace_handler(
         self, namespace: str, handler: BaseServerNamespace | None
@@ -535,49 +429,3 @@ def _trigger(handler: BaseServerNamespace) -> Handler:
 
     trigger.namespace_handler = handler  # type: ignore[attr-defined]
     return trigger
-
-
-class _Table(dict[Any, Any]):
-    """A dict that reports each change before it is made.
-
-    Args:
-        change: Called with the key and the new value, or ``None`` for a value that is
-            removed. It returns the value to store.
-        values: The first values, which are not reported.
-    """
-
-    # These call __setitem__ and __delitem__; the methods of dict do not.
-    clear = MutableMapping.clear
-    pop: Any = MutableMapping.pop
-    popitem = MutableMapping.popitem
-    setdefault: Any = MutableMapping.setdefault
-    update: Any = MutableMapping.update
-
-    def __init__(
-        self, change: Callable[[Any, Any], Any], values: Mapping[Any, Any]
-    ) -> None:
-        super().__init__(values)
-        self._change = change
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        super().__setitem__(key, self._change(key, value))
-
-    def __delitem__(self, key: Any) -> None:
-        if key not in self:
-            raise KeyError(key)
-        self._change(key, None)
-        super().__delitem__(key)
-
-    def __ior__(self, other: Any) -> _Table:  # type: ignore[misc]
-        self.update(other)
-        return self
-
-    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        # A copy, or what is pickled, is a dict: it tells nobody.
-        return dict, (dict(self),)
-
-    def replace(self, values: Mapping[Any, Any]) -> None:
-        """Replace all values."""
-        values = dict(values)  # it may be this table
-        self.clear()
-        self.update(values)

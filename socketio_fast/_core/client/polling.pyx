@@ -181,7 +181,6 @@ cdef class ClientPolling(PayloadTransport):
             self.session = None
             self.poster.stop()
             session.on_transport_close(self, "transport close")
-            session.finished()
         else:
             self._post()
 
@@ -222,4 +221,4 @@ cdef class ClientPolling(PayloadTransport):
         """A request was not answered as it should."""
         cdef Session session = self.session
         if session is not None and not self.over:
-            session.on_error(error)
+            (<ClientSession> session).fail("transport error", error)

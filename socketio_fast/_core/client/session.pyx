@@ -12,7 +12,6 @@ sent meanwhile waits in the polling transport, so that nothing is lost or overta
 """
 import cython
 import orjson
-from cpython.bytes cimport PyBytes_GET_SIZE
 
 from socketio_fast._core.protocol cimport outgoing
 from socketio_fast._core.engine.contracts cimport (
@@ -29,6 +28,7 @@ from socketio_fast._core.protocol.eio cimport EIO_CLOSE, EIO_OPEN, EIO_PING, EIO
 from socketio_fast._core.protocol.outgoing cimport Outgoing
 
 from socketio_fast.exceptions import ProtocolError
+from socketio_fast.options.logs import escaped
 
 cdef Outgoing PONG = outgoing.control(b"3")
 cdef Outgoing PROBE = outgoing.control(b"2probe")
@@ -238,7 +238,15 @@ cdef class ClientSession(Session):
 
     def fail(self, str reason not None, error=None):
         """End the session now. `error`: what the transport has met; or None."""
-        self.drop(reason)
+        if error is None:
+            self.drop(reason)
+            return
+        self.engine.logger.info("session %s: %s", escaped(self.id), escaped(error))
+        self.engine.descriptions[self.id] = str(error)
+        try:
+            self.drop(reason)
+        finally:
+            self.engine.descriptions.pop(self.id, None)
 
     def ping_is_late(self):
         """Whether the heartbeat of the server is overdue: this machine may have slept

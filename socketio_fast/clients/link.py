@@ -1,0 +1,458 @@
+"""One Engine.IO session from the client's side: its requests, its WebSocket, its
+upgrade. The compiled core has the session; this makes what carries it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from socketio_fast._core.client.polling import ClientPolling, Poster
+from socketio_fast._core.client.session import ClientSession, SessionOwner
+from socketio_fast._core.engine.engine import Engine
+from socketio_fast.clients.failures import failed_attempt, unexpected_answer
+from socketio_fast.clients.http import Answer, Requests
+from socketio_fast.clients.urls import engine_url
+from socketio_fast.exceptions import ConnectionError, ConnectionFailedError
+from socketio_fast.options.logs import Logger, escaped
+
+__all__ = ["Link", "LinkEvents", "Target"]
+
+#: Seconds in which a server must take our close packet, or answer our close frame.
+CLOSE_TIMEOUT = 3.0
+
+#: How an open packet begins, in revision 4 and in revision 3.
+_OPEN_4, _OPEN_3 = b"0", b"0123456789\x00"
+
+
+@dataclass(frozen=True)
+class Target:
+    """What one attempt connects to, and how."""
+
+    url: str
+    headers: Mapping[str, str]
+    path: str
+    transports: Sequence[str]
+    query: Mapping[str, str] = field(default_factory=dict)
+    eio: int = 4
+    force_base64: bool = False
+    upgrade: bool = True
+    timestamps: bool = True
+    protocols: Sequence[str] = ()
+    #: Seconds for the whole attempt, and for each request of long-polling.
+    connect_timeout: float = 20.0
+    request_timeout: float | None = 5.0
+    #: Bytes of a message that may come.
+    max_http_buffer_size: int = 100_000_000
+    #: More keyword arguments of ``picows.ws_connect()``.
+    websocket_arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+class LinkEvents:
+    """What a link tells of its session. The methods must not block."""
+
+    def opened(self, link: Link) -> None:
+        """The open packet has come."""
+
+    def pinged(self, link: Link) -> None:
+        """The server has pinged."""
+
+    def upgraded(self, link: Link) -> None:
+        """The session goes on by WebSocket."""
+
+    def upgrade_failed(self, link: Link, error: BaseException) -> None:
+        """The session goes on by long-polling."""
+
+    def closed(self, link: Link, reason: str, description: str | None) -> None:
+        """The session, which was open, is over."""
+
+
+class Link(SessionOwner):
+    """One session.
+
+    Args:
+        engine: The client's.
+        requests: Makes its HTTP requests. The link does not close it.
+        target: What it connects to.
+        events: Hears what happens.
+        logger: Where attempts are logged.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        requests: Requests,
+        target: Target,
+        events: LinkEvents,
+        logger: Logger,
+    ) -> None:
+        self.target = target
+        self._engine = engine
+        self._requests = requests
+        self._events = events
+        self._logger = logger
+        self._dialect = (target.eio == 3) | (2 if target.force_base64 else 0)
+        self._opened: asyncio.Future[None] = _future()
+        self._finished: asyncio.Future[None] = _future()
+        self._probe: asyncio.Future[None] | None = None
+        self._polls: _Polls | None = None
+        self.session = ClientSession(engine, self, self._dialect)
+
+    def __repr__(self) -> str:
+        return f"<Link {self.session.id}>"
+
+    @property
+    def open(self) -> bool:
+        """Whether the session is open."""
+        return self.session.connected
+
+    def url(self, transport: str, *, sid: str | None = None) -> str:
+        """The URL of a request."""
+        target = self.target
+        return engine_url(
+            target.url,
+            target.path,
+            transport,
+            eio=target.eio,
+            sid=sid,
+            query=target.query,
+            base64=target.force_base64,
+            timestamp=target.timestamps,
+        )
+
+    # Opening.
+
+    async def connect(self, transport: str) -> None:
+        """Open the session by this transport.
+
+        Raises:
+            ConnectionFailedError: The server did not do what it should.
+        """
+        opening = {"polling": self._open_polling, "websocket": self._open_websocket}
+        seconds = self.target.connect_timeout
+        url = self.url(transport)
+        try:
+            await asyncio.wait_for(opening[transport](), seconds)
+        except asyncio.TimeoutError as exc:
+            self.abort()
+            raise failed_attempt(
+                exc, url, timeout=seconds, timeout_name="connect_timeout",
+                proxy=self._requests.proxy_for(url),
+            ) from exc
+        except BaseException:
+            self.abort()
+            raise
+
+    async def _open_polling(self) -> None:
+        url = self.url("polling")
+        self._logger.info("Attempting polling connection to %s", escaped(url))
+        answer = await self._request("GET", url, self.target.request_timeout)
+        begins = _OPEN_3 if self.target.eio == 3 else _OPEN_4
+        if answer.status != 200 or answer.body[:1] not in _bytes_of(begins):
+            raise unexpected_answer(answer, url)
+        self._polls = _Polls(self)
+        polling = self._polls.polling
+        self.session.begin(polling)
+        goes_on = polling.received(answer.body, _is_binary(answer))
+        await self._until_opened(url)
+        if self._polls is not None:
+            self._polls.start(goes_on)
+
+    async def _open_websocket(self) -> None:
+        socket = _new_socket(self._engine)
+        self.session.begin(socket)
+        url = self.url("websocket")
+        self._logger.info("Attempting WebSocket connection to %s", escaped(url))
+        await self._connect_socket(socket, url)
+        await self._until_opened(url)
+
+    async def _until_opened(self, url: str) -> None:
+        try:
+            await asyncio.shield(self._opened)
+        except ConnectionFailedError:
+            raise
+        except ConnectionError as exc:
+            raise ConnectionFailedError(
+                f"cannot connect to {escaped(url)}: {exc}"
+            ) from exc
+
+    async def _connect_socket(self, socket: Any, url: str) -> None:
+        """Connect a WebSocket.
+
+        Raises:
+            ConnectionFailedError: It was not connected.
+        """
+        import picows
+
+        target, requests = self.target, self._requests
+        options = requests.websocket_options(url)
+        headers = {**options.headers, **target.headers}
+        given = [headers.pop(name) for name in list(headers) if name.lower() == "cookie"]
+        cookies = requests.cookies_for(url, given[0] if given else None)
+        if cookies:
+            headers["Cookie"] = cookies
+        if target.protocols:
+            headers["Sec-WebSocket-Protocol"] = ", ".join(target.protocols)
+        arguments: dict[str, Any] = dict(target.websocket_arguments)
+        if options.server_hostname is not None:
+            arguments["server_hostname"] = options.server_hostname
+        try:
+            await picows.ws_connect(
+                lambda request, response: socket.listen(),
+                url,
+                ssl_context=options.ssl,
+                extra_headers=headers,
+                proxy=options.proxy,
+                websocket_handshake_timeout=None,  # connect() has a timeout for all
+                max_frame_size=target.max_http_buffer_size + 64,
+                logger_name=self._logger,
+                use_aiofastnet=False,
+                **arguments,
+            )
+        except (Exception, asyncio.CancelledError) as exc:
+            if isinstance(exc, asyncio.CancelledError):
+                raise
+            raise failed_attempt(
+                exc, url, timeout=target.connect_timeout,
+                timeout_name="connect_timeout", proxy=options.proxy,
+            ) from exc
+
+    async def _request(
+        self, method: str, url: str, timeout: float | None, body: bytes | None = None
+    ) -> Answer:
+        headers = dict(self.target.headers)
+        if body is not None:
+            headers.setdefault("Content-Type", "text/plain; charset=UTF-8")
+        try:
+            return await self._requests.request(
+                method, url, headers=headers, body=body, timeout=timeout
+            )
+        except Exception as exc:
+            raise failed_attempt(
+                exc, url, timeout=timeout, proxy=self._requests.proxy_for(url)
+            ) from exc
+
+    # The upgrade.
+
+    @property
+    def can_upgrade(self) -> bool:
+        """Whether both sides want an upgrade to WebSocket."""
+        return (
+            self.open
+            and self.target.upgrade
+            and self.session.transport_name == "polling"
+            and "websocket" in self.target.transports
+            and "websocket" in self.session.upgrades
+        )
+
+    async def upgrade(self) -> bool:
+        """Upgrade to WebSocket. Returns whether that has succeeded; if not, the session
+        goes on by long-polling."""
+        socket = _new_socket(self._engine)
+        seconds = self.target.connect_timeout
+        self._logger.info("Attempting WebSocket upgrade")
+        try:
+            await asyncio.wait_for(self._upgrade(socket), seconds)
+        except Exception as exc:
+            error: BaseException = exc
+            if isinstance(exc, asyncio.TimeoutError):
+                error = ConnectionFailedError(
+                    f"the upgrade to WebSocket was not answered in {seconds:g} s"
+                )
+            self._logger.warning("WebSocket upgrade failed: %s", escaped(error))
+            self.session.give_up_upgrade(error)
+            socket.abort_connection()
+            if self._polls is not None and self.open:
+                self._polls.go_on()
+            self._events.upgrade_failed(self, error)
+            return False
+        self._polls = None
+        self._logger.info("WebSocket upgrade was successful")
+        self._events.upgraded(self)
+        return True
+
+    async def _upgrade(self, socket: Any) -> None:
+        assert self._polls is not None
+        url = self.url("websocket", sid=self.session.id)
+        await self._connect_socket(socket, url)
+        self._probe = _future()
+        if not self.session.start_upgrade(socket):
+            raise ConnectionFailedError("the session has ended before the upgrade")
+        await self._probe
+        await self._polls.rest()
+        if socket.closed or not self.open:
+            raise ConnectionFailedError("the connection was lost during the upgrade")
+        self.session.finish_upgrade()
+
+    def probe_answered(self, session: Any) -> None:
+        if self._probe is not None and not self._probe.done():
+            self._probe.set_result(None)
+
+    def probe_failed(self, session: Any, error: BaseException) -> None:
+        if self._probe is not None and not self._probe.done():
+            self._probe.set_exception(ConnectionFailedError(str(error)))
+
+    # The session tells.
+
+    def opened(self, session: Any) -> None:
+        if not self._opened.done():
+            self._opened.set_result(None)
+        self._events.opened(self)
+
+    def pinged(self, session: Any) -> None:
+        self._events.pinged(self)
+
+    def closed(self, session: Any, reason: str, description: str | None) -> None:
+        if not self._opened.done():
+            self._opened.set_exception(
+                ConnectionError(
+                    f"the server has closed the connection before the open packet, or "
+                    f"it speaks another protocol: {description or reason}"
+                )
+            )
+            # Nobody may wait for it any more.
+            self._opened.exception()
+        else:
+            self._events.closed(self, reason, description)
+
+    def finished(self, session: Any) -> None:
+        if self._polls is not None:
+            self._polls.stop()
+        if not self._finished.done():
+            self._finished.set_result(None)
+
+    # Ending.
+
+    async def close(self, reason: str) -> None:
+        """Close the session; what was sent before is delivered first."""
+        self.session.end(reason)
+        await asyncio.wait({self._finished}, timeout=CLOSE_TIMEOUT)
+        self.abort()
+        if self._polls is not None:
+            await self._polls.ended()
+
+    def abort(self, error: BaseException | None = None) -> None:
+        """End the session now."""
+        self.session.fail("transport error", error)
+        if self._polls is not None:
+            self._polls.stop()
+
+
+class _Polls(Poster):
+    """The long-polling of a link: a Task that polls, and one for each POST."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self.polling = ClientPolling(link._engine, self)
+        self._poll: asyncio.Task[None] | None = None
+        self._post: asyncio.Task[None] | None = None
+        self._resting = False
+        self._readable = asyncio.Event()
+
+    def start(self, goes_on: bool) -> None:
+        """Begin to poll."""
+        if goes_on:
+            self._readable.set()
+        if not self.polling.over:
+            self._poll = asyncio.ensure_future(self._polling())
+
+    async def _polling(self) -> None:
+        link, polling = self._link, self.polling
+        while not polling.over and not self._resting:
+            await self._readable.wait()
+            url = link.url("polling", sid=link.session.id)
+            try:
+                # The heartbeat of the session limits how long this takes.
+                answer = await link._request("GET", url, None)
+                if answer.status != 200:
+                    raise unexpected_answer(answer, url, expected="packets")
+            except ConnectionError as exc:
+                polling.failed(exc)
+                return
+            if not polling.received(answer.body, _is_binary(answer)):
+                self._readable.clear()
+
+    def post(self, body: bytes, binary: bool) -> None:
+        self._post = asyncio.ensure_future(self._posting(body, binary))
+
+    async def _posting(self, body: bytes, binary: bool) -> None:
+        link = self._link
+        url = link.url("polling", sid=link.session.id)
+        try:
+            answer = await link._request(
+                "POST", url, link.target.request_timeout, body
+            )
+            if answer.status != 200:
+                raise unexpected_answer(answer, url, expected="'ok' for a POST")
+        except ConnectionError as exc:
+            self.polling.failed(exc)
+            return
+        self.polling.posted()
+
+    def read_on(self) -> None:
+        self._readable.set()
+
+    async def rest(self) -> None:
+        """Let what is under way end, and begin nothing more."""
+        self._resting = True
+        self.polling.rest_for_upgrade()
+        under_way = [task for task in (self._poll, self._post) if task is not None]
+        if under_way:
+            await asyncio.wait(under_way)
+
+    def go_on(self) -> None:
+        """The upgrade has failed: poll on."""
+        if self._resting:
+            self._resting = False
+            if self._poll is None or self._poll.done():
+                self._poll = asyncio.ensure_future(self._polling())
+            self.polling.go_on()
+
+    def stop(self) -> None:
+        current = asyncio.current_task() if _in_loop() else None
+        for task in (self._poll, self._post):
+            # One of them may have brought what ends the session.
+            if task is not None and task is not current:
+                task.cancel()
+
+    async def ended(self) -> None:
+        """Wait until the Tasks have ended."""
+        tasks = [task for task in (self._poll, self._post) if task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=CLOSE_TIMEOUT)
+
+
+def _new_socket(engine: Engine) -> Any:
+    # picows takes 20 ms to import, and not every client needs it.
+    from socketio_fast._core.client.websocket import ClientWebSocket
+
+    return ClientWebSocket(engine)
+
+
+def _future() -> asyncio.Future[None]:
+    return asyncio.get_running_loop().create_future()
+
+
+def _in_loop() -> bool:
+    return asyncio._get_running_loop() is not None
+
+
+def _bytes_of(text: bytes) -> list[bytes]:
+    return [text[i : i + 1] for i in range(len(text))]
+
+
+def _is_binary(answer: Answer) -> bool:
+    return answer.headers.get("Content-Type", "").startswith("application/octet-stream")
+
+
+Evaluated = Callable[[], Any] | Any
+
+
+async def evaluate(value: Evaluated) -> Any:
+    """A value, or what a function or coroutine function of the program returns."""
+    if callable(value):
+        value = value()
+        if isinstance(value, Awaitable):
+            value = await value
+    return value

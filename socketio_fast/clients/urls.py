@@ -1,0 +1,62 @@
+"""The URLs of a client's requests."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+__all__ = ["engine_url"]
+
+_SCHEMES = ("http", "https", "ws", "wss")
+
+
+def engine_url(
+    url: str,
+    path: str,
+    transport: str,
+    *,
+    eio: int = 4,
+    sid: str | None = None,
+    query: Mapping[str, str] | None = None,
+    base64: bool = False,
+    timestamp: bool = False,
+) -> str:
+    """The URL of a request to Engine.IO.
+
+    Args:
+        url: The server's, of http, https, ws or wss. Its query is kept; what it has for
+            a path is not used, as in python-socketio.
+        path: The path of Engine.IO, such as ``"socket.io"``.
+        transport: ``"polling"``, ``"websocket"`` or ``"webtransport"``.
+        eio: The revision of the protocol.
+        sid: The session; ``None`` for a new one.
+        query: More parameters.
+        base64: Whether the server is asked to send no binary.
+        timestamp: Whether ``t`` is added, against caches.
+
+    Raises:
+        ValueError: The URL has no scheme that is known, or no host.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in _SCHEMES or not parts.netloc:
+        raise ValueError(
+            f"url={url!r:.200}: the URL of a server expected, such as "
+            "'http://127.0.0.1:5000' or 'https://example.com'"
+        )
+    secure = "s" if parts.scheme in ("https", "wss") else ""
+    scheme = ("ws" if transport == "websocket" else "http") + secure
+    fields = {**(query or {}), "transport": transport, "EIO": str(eio)}
+    if sid is not None:
+        fields["sid"] = sid
+    if base64:
+        fields["b64"] = "1"
+    if timestamp:
+        fields["t"] = str(time.time())
+    text = urlencode(fields)
+    if parts.query:
+        text = f"{parts.query}&{text}"
+    stripped = path.strip("/")
+    return urlunsplit(
+        (scheme, parts.netloc, f"/{stripped}/" if stripped else "/", text, "")
+    )
