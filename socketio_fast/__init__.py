@@ -1,10 +1,9 @@
-"""A fast, strict and complete Socket.IO server for Python.
+"""A fast, strict and complete Socket.IO server and client for Python.
 
 ``import socketio_fast as socketio`` in a program written for python-socketio.
 """
 
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from socketio_fast import _core as _core  # which refuses if it is not compiled
 from socketio_fast import exceptions
@@ -14,6 +13,7 @@ from socketio_fast.lazy import lazy_names
 if TYPE_CHECKING:
     from socketio_fast import engineio as engineio
     from socketio_fast import packet as packet
+    from socketio_fast.async_client import AsyncClient
     from socketio_fast.async_server import AsyncServer
     from socketio_fast.events import Event
     from socketio_fast.hosting import get_tornado_handler
@@ -26,7 +26,12 @@ if TYPE_CHECKING:
     from socketio_fast.managers.sync import Manager, PubSubManager
     from socketio_fast.managers.zmq import ZmqManager
     from socketio_fast.middleware import Middleware, WSGIApp
-    from socketio_fast.namespace import AsyncNamespace, Namespace
+    from socketio_fast.namespace import (
+        AsyncClientNamespace,
+        AsyncNamespace,
+        ClientNamespace,
+        Namespace,
+    )
     from socketio_fast.options.limits import Limits, Rate
     from socketio_fast.server import Server
     from socketio_fast.serving.run import run
@@ -38,11 +43,14 @@ if TYPE_CHECKING:
 __all__ = [
     "ASGIApp",
     "AsyncAioPikaManager",
+    "AsyncClient",
+    "AsyncClientNamespace",
     "AsyncManager",
     "AsyncNamespace",
     "AsyncRedisManager",
     "AsyncServer",
     "BroadcastOperator",
+    "ClientNamespace",
     "Event",
     "KafkaManager",
     "KombuManager",
@@ -73,11 +81,14 @@ __all__ = [
 _HOMES = {
     "ASGIApp": "socketio_fast.hosting.asgi",
     "AsyncAioPikaManager": "socketio_fast.managers.aio_pika",
+    "AsyncClient": "socketio_fast.async_client",
+    "AsyncClientNamespace": "socketio_fast.namespace",
     "AsyncManager": "socketio_fast.managers.async_manager",
     "AsyncNamespace": "socketio_fast.namespace",
     "AsyncRedisManager": "socketio_fast.managers.redis",
     "AsyncServer": "socketio_fast.async_server",
     "BroadcastOperator": "socketio_fast.sockets.broadcast",
+    "ClientNamespace": "socketio_fast.namespace",
     "Event": "socketio_fast.events",
     "KafkaManager": "socketio_fast.managers.kafka",
     "KombuManager": "socketio_fast.managers.kombu",
@@ -101,26 +112,5 @@ _HOMES = {
     "serve": "socketio_fast.serving.serve",
 }
 
-_CLIENTS = {
-    "AsyncClient",
-    "AsyncClientNamespace",
-    "AsyncSimpleClient",
-    "Client",
-    "ClientNamespace",
-    "SimpleClient",
-}
-
 if not TYPE_CHECKING:  # to a type checker, any name would be there
-    _find, __dir__ = lazy_names(__name__, _HOMES)
-
-    def __getattr__(name: str) -> Any:
-        if name not in _CLIENTS:
-            return _find(name)
-        message = (
-            f"socketio_fast has no {name} yet, clients come in a later version: "
-            "python-socketio's work with its servers"
-        )
-        # `from socketio_fast import Client` would replace an AttributeError by its own.
-        if sys._getframe(1).f_code.co_name == "_handle_fromlist":
-            raise ImportError(message, name=__name__)
-        raise AttributeError(message)
+    __getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -13,7 +13,14 @@ from socketio_fast.handlers.signatures import fit
 if TYPE_CHECKING:
     from socketio_fast.events import AnyEvent
 
-__all__ = ["AsyncNamespace", "BaseServerNamespace", "Namespace"]
+__all__ = [
+    "AsyncClientNamespace",
+    "AsyncNamespace",
+    "BaseClientNamespace",
+    "BaseServerNamespace",
+    "ClientNamespace",
+    "Namespace",
+]
 
 # A namespace works with any server class, so the results of its methods are Any.
 # mypy: disable-error-code="no-any-return"
@@ -249,3 +256,170 @@ class AsyncNamespace(NamespaceEmitter, BaseServerNamespace):
     get_session = _awaited(Namespace.get_session)
     save_session = _awaited(Namespace.save_session)
     disconnect = _awaited(Namespace.disconnect)
+
+
+class BaseClientNamespace:
+    """The base of the namespaces of clients.
+
+    Args:
+        namespace: Its name, ``"/"`` by default; ``"*"`` for all without handlers.
+    """
+
+    def __init__(self, namespace: str | None = None) -> None:
+        #: The name.
+        self.namespace = namespace or "/"
+        #: The client, once registered.
+        self.client: Any = None
+
+    def _set_client(self, client: Any) -> None:
+        self.client = client
+
+    def is_asyncio_based(self) -> bool:
+        """Whether it is for :class:`~socketio_fast.AsyncClient`."""
+        return False
+
+    def trigger_event(self, event: str, *args: Any) -> Any:
+        """Call the method ``on_<event>``, if there is one.
+
+        Override it to route events differently.
+
+        Args:
+            event: The name.
+            *args: What the handler gets, the namespace first in namespace ``"*"``.
+
+        Returns:
+            What the method returns.
+        """
+        handler = getattr(self, f"on_{event or ''}", None)
+        if handler is None:
+            return None
+        if event in ("connect_error", "disconnect"):
+            args = fit(handler, args)
+        return handler(*args)
+
+
+class ClientNamespace(BaseClientNamespace):
+    """A class-based namespace for :class:`~socketio_fast.Client`.
+
+    Its methods are those of the client with this namespace as the default.
+
+    Example::
+
+        class Chat(socketio.ClientNamespace):
+            def on_connect(self):
+                self.emit("join", "lobby")
+
+            def on_message(self, text):
+                print(text)
+
+        sio.register_namespace(Chat("/chat"))
+    """
+
+    def emit(
+        self,
+        event: Any,
+        data: Any = None,
+        namespace: str | None = None,
+        callback: Any = None,
+    ) -> None:
+        """Send an event; see :meth:`socketio_fast.Client.emit`."""
+        return self.client.emit(
+            event,
+            data=data,
+            namespace=namespace or self.namespace,
+            callback=callback,
+        )
+
+    def send(
+        self,
+        data: Any,
+        room: Any = None,
+        namespace: str | None = None,
+        callback: Any = None,
+    ) -> None:
+        """Send the event ``message``. ``room`` has no meaning, as in python-socketio."""
+        return self.client.send(
+            data, namespace=namespace or self.namespace, callback=callback
+        )
+
+    def call(
+        self,
+        event: Any,
+        data: Any = None,
+        namespace: str | None = None,
+        timeout: float | None = None,
+    ) -> Any:
+        """Send an event, and wait for its acknowledgement; see
+        :meth:`socketio_fast.Client.call`."""
+        return self.client.call(
+            event,
+            data=data,
+            namespace=namespace or self.namespace,
+            timeout=timeout,
+        )
+
+    def disconnect(self) -> None:
+        """Disconnect the client, with all its namespaces."""
+        return self.client.disconnect()
+
+
+class AsyncClientNamespace(BaseClientNamespace):
+    """A class-based namespace for :class:`~socketio_fast.AsyncClient`.
+
+    Its handlers may be coroutine functions.
+    """
+
+    def is_asyncio_based(self) -> bool:
+        return True
+
+    async def trigger_event(self, event: str, *args: Any) -> Any:
+        """Call the method ``on_<event>``, if there is one, and await what it returns.
+
+        Override it to route events differently; see
+        :meth:`BaseClientNamespace.trigger_event`.
+        """
+        value = super().trigger_event(event, *args)
+        return await value if inspect.isawaitable(value) else value
+
+    async def emit(
+        self,
+        event: Any,
+        data: Any = None,
+        namespace: str | None = None,
+        callback: Any = None,
+    ) -> None:
+        """Send an event; see :meth:`socketio_fast.AsyncClient.emit`."""
+        return await self.client.emit(
+            event,
+            data=data,
+            namespace=namespace or self.namespace,
+            callback=callback,
+        )
+
+    async def send(
+        self, data: Any, namespace: str | None = None, callback: Any = None
+    ) -> None:
+        """Send the event ``message``; see :meth:`socketio_fast.AsyncClient.send`."""
+        return await self.client.send(
+            data, namespace=namespace or self.namespace, callback=callback
+        )
+
+    async def call(
+        self,
+        event: Any,
+        data: Any = None,
+        namespace: str | None = None,
+        timeout: float | None = None,
+    ) -> Any:
+        """Send an event, and wait for its acknowledgement; see
+        :meth:`socketio_fast.AsyncClient.call`."""
+        return await self.client.call(
+            event,
+            data=data,
+            namespace=namespace or self.namespace,
+            timeout=timeout,
+        )
+
+    async def disconnect(self) -> None:
+        """Disconnect the client, with all its namespaces."""
+        return await self.client.disconnect()

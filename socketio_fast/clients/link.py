@@ -4,7 +4,7 @@ upgrade. The compiled core has the session; this makes what carries it."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -329,6 +329,11 @@ class Link(SessionOwner):
         self.session.end(reason)
         await asyncio.wait({self._finished}, timeout=CLOSE_TIMEOUT)
         self.abort()
+        await self.ended()
+
+    async def ended(self) -> None:
+        """Wait until nothing of it runs any more."""
+        await asyncio.wait({self._finished}, timeout=CLOSE_TIMEOUT)
         if self._polls is not None:
             await self._polls.ended()
 
@@ -445,14 +450,3 @@ def _bytes_of(text: bytes) -> list[bytes]:
 def _is_binary(answer: Answer) -> bool:
     return answer.headers.get("Content-Type", "").startswith("application/octet-stream")
 
-
-Evaluated = Callable[[], Any] | Any
-
-
-async def evaluate(value: Evaluated) -> Any:
-    """A value, or what a function or coroutine function of the program returns."""
-    if callable(value):
-        value = value()
-        if isinstance(value, Awaitable):
-            value = await value
-    return value

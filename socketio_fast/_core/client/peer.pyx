@@ -38,6 +38,7 @@ from socketio_fast._core.protocol.sio cimport (
 )
 from socketio_fast._core.socketio.acks cimport PendingAcks, Reply, give_up
 from socketio_fast._core.socketio.contracts cimport Connection
+from socketio_fast._core.socketio.handlers cimport LEADING_EVENT, LEADING_NAMESPACE
 from socketio_fast._core.socketio.hub cimport Hub, Namespace
 from socketio_fast._core.socketio.outcomes cimport (
     STEP_ACK,
@@ -57,7 +58,7 @@ from socketio_fast._core.socketio.peer_messaging cimport (
     drop_sid,
 )
 
-from socketio_fast.exceptions import DisconnectedError, OfflineBufferError
+from socketio_fast.exceptions import CallDisconnectedError, OfflineBufferError
 from socketio_fast.options.logs import escaped
 
 cdef extern from "Python.h":
@@ -139,6 +140,13 @@ cdef class ClientPeer(MessagingPeer):
         if self.state == DISCONNECTED:
             self.state = CONNECTING
 
+    def give_up(self):
+        """There is no connection, and there will be none."""
+        self.active = False
+        if self.state == CONNECTING:
+            self.state = DISCONNECTED
+        self.drop_offline()
+
     def leave(self):
         """Leave the namespace, and tell the server."""
         cdef bint was_connected = self.state == CONNECTED
@@ -163,8 +171,8 @@ cdef class ClientPeer(MessagingPeer):
         if self.sid is not None:
             self.namespace.peers.pop(self.sid, None)
             self.sid = None
-        self._give_up_sent_acks()
         self.owner.left(self, reason)
+        self._give_up_sent_acks()
         if was_connected:
             self._run_own("disconnect", [reason])
         return 0
@@ -181,7 +189,7 @@ cdef class ClientPeer(MessagingPeer):
         self.client.outstanding -= len(callbacks)
         for callback in callbacks.values():
             try:
-                give_up(callback, self.sid, DisconnectedError(
+                give_up(callback, self.sid, CallDisconnectedError(
                     "the connection was lost before the server acknowledged: "
                     f"{self.reason}"
                 ))
@@ -269,7 +277,7 @@ cdef class ClientPeer(MessagingPeer):
         """Run the handler and the listeners of connect, connect_error or disconnect."""
         cdef Hub hub = self.namespace.hub
         cdef list arguments = [self.sid, *args]
-        cdef object handler = self.namespace.find(event, arguments)
+        cdef object handler = self._own_handler(event, arguments)
         if handler is not None:
             drop_sid(arguments, len(args))
             hub.runner.call_then(
@@ -283,6 +291,30 @@ cdef class ClientPeer(MessagingPeer):
                     hub.runner, functions, PySequence_Fast_ITEMS(args), len(args)
                 )
         return 0
+
+    cdef object _own_handler(self, str event, list args):
+        """The handler of an event of the connection, which no catch-all takes."""
+        cdef Namespace ns = self.namespace
+        cdef Namespace wildcard = ns.hub.wildcard
+        if event == "connect" or event == "disconnect":
+            return ns.find(event, args)
+        handler = ns.handlers.get(event)
+        if handler is not None:
+            return handler
+        handler = wildcard.handlers.get(event)
+        if handler is not None:
+            ns.lead(args, event, LEADING_NAMESPACE)
+            return handler
+        if ns.trigger is not None:
+            ns.lead(args, event, LEADING_EVENT)
+            return ns.trigger
+        if wildcard.trigger is not None:
+            ns.lead(args, event, LEADING_EVENT | LEADING_NAMESPACE)
+        return wildcard.trigger
+
+    def trigger(self, str event not None, *args):
+        """Run the handler and the listeners of an event of the connection."""
+        self._run_own(event, list(args))
 
     cdef int step_returned(self, Outcome outcome, object value) except -1:
         cdef Step step = <Step> outcome

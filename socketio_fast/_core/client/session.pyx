@@ -15,6 +15,8 @@ import orjson
 
 from socketio_fast._core.protocol cimport outgoing
 from socketio_fast._core.engine.contracts cimport (
+    CLIENT_DISCONNECT,
+    CLOSED,
     OPEN,
     OPENING,
     TRANSPORT_CLOSE,
@@ -81,6 +83,18 @@ cdef class ClientSession(Session):
         self.pings = dialect & 1  # REVISION_3
         self.id = ""
         self._environ = {}
+
+    def never_open(self):
+        """Be what a client has in the place of a session while it has none."""
+        self.state = CLOSED
+
+    cdef int accept(self) except -1:
+        return 0  # the server has accepted
+
+    cdef int refuse(self) except -1:
+        return Session.refuse(self) if self.state == OPENING else (
+            self.drop(CLIENT_DISCONNECT)
+        )
 
     def begin(self, Transport transport not None):
         """Wait for the open packet by this transport."""
@@ -234,10 +248,15 @@ cdef class ClientSession(Session):
 
     def end(self, str reason not None):
         """Close the session: what was sent before is delivered first."""
-        self.close(reason)
+        if self.transport is not None:
+            self.close(reason)
 
     def fail(self, str reason not None, error=None):
         """End the session now. `error`: what the transport has met; or None."""
+        if self.transport is None:
+            if self.state != CLOSED:
+                self.finished()  # it has not begun
+            return
         if error is None:
             self.drop(reason)
             return

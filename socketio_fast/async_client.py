@@ -1,0 +1,685 @@
+"""The Socket.IO client (revision 5, and 4 by ``eio=3``), with python-socketio's names."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Any
+
+from socketio_fast import exceptions
+from socketio_fast._core.client.connection import ClientHub
+from socketio_fast._core.client.peer import ClientPeer, PeerOwner
+from socketio_fast._core.socketio.acks import Reply
+from socketio_fast.base_client import BaseClient
+from socketio_fast.clients.backoff import Backoff
+from socketio_fast.clients.link import Link, LinkEvents
+from socketio_fast.clients.manager import Manager
+from socketio_fast.clients.socket import ClientSocket
+from socketio_fast.coroutines import DONE, Begun, returns_coroutine
+from socketio_fast.engineio.async_client import AsyncClient as EngineClient
+from socketio_fast.event_arguments import arguments_of
+from socketio_fast.events import name_of
+from socketio_fast.options.client import ClientConfig, EngineClientConfig
+from socketio_fast.options.declare import declared, known, takes
+from socketio_fast.options.encoding import choose_encoding
+from socketio_fast.options.logs import AnyLogger, choose_logger
+from socketio_fast.sockets.acknowledgements import wait_for_answer
+
+__all__ = ["AsyncClient"]
+
+
+@takes(ClientConfig, EngineClientConfig)
+class AsyncClient(BaseClient):
+    """A Socket.IO client for asyncio.
+
+    Example::
+
+        sio = socketio.AsyncClient()
+
+        @sio.event
+        async def chat(text):
+            print(text)
+
+        await sio.connect("http://localhost:5000")
+        await sio.emit("chat", "Hello")
+        await sio.wait()
+
+    Args:
+        **options: Those of docs/options.md; ``help()`` shows them here.
+
+    Raises:
+        ValueError: An option has a value that is not allowed.
+        TypeError: There is no such option, or ``json`` cannot be used.
+        ImportError: ``serializer="msgpack"``, and msgpack is not installed.
+    """
+
+    def __init__(
+        self,
+        reconnection: bool = True,
+        reconnection_attempts: int = 0,
+        reconnection_delay: float = 1,
+        reconnection_delay_max: float = 5,
+        randomization_factor: float = 0.5,
+        logger: bool | AnyLogger = False,
+        serializer: str | type[Any] = "default",
+        json: Any = None,
+        handle_sigint: bool = True,
+        **options: Any,
+    ) -> None:
+        given = known("AsyncClient", options, ClientConfig, EngineClientConfig)
+        own = declared(ClientConfig)
+        self.config = ClientConfig(
+            reconnection=reconnection,
+            reconnection_attempts=reconnection_attempts,
+            reconnection_delay=reconnection_delay,
+            reconnection_delay_max=reconnection_delay_max,
+            randomization_factor=randomization_factor,
+            logger=logger,
+            serializer=serializer,
+            json=json,
+            handle_sigint=handle_sigint,
+            **{name: value for name, value in given.items() if name in own},
+        )
+        config = self.config
+        self.reconnection = config.reconnection
+        self.reconnection_attempts = config.reconnection_attempts
+        self.reconnection_delay = config.reconnection_delay
+        self.reconnection_delay_max = config.reconnection_delay_max
+        self.randomization_factor = config.randomization_factor
+        self.handle_sigint = config.handle_sigint
+        self.validate_handlers = config.validate_handlers
+        self.logger = choose_logger(config.logger, "socketio_fast.client")
+        self.packet_class, encoding = choose_encoding(config.serializer, config.json)
+        self._core = ClientHub(
+            admit=None,
+            new_rooms=lambda namespace: None,
+            logger=self.logger,
+            connect_timeout=1,
+            max_attachments=config.max_attachments,
+            max_pending_acks=config.max_pending_acks,
+            verbose=bool(config.logger),
+            encoding=encoding,
+        )
+        engine_options = {
+            name: value for name, value in given.items() if name not in own
+        }
+        if config.engineio_logger is not None:
+            engine_options["logger"] = config.engineio_logger
+        #: The Engine.IO client below, a :class:`socketio_fast.engineio.AsyncClient`.
+        self.eio = self._engineio_client_class()(
+            json=config.json,
+            handle_sigint=config.handle_sigint,
+            _factory=self._core,
+            _events=_FromLink(self),
+            **engine_options,
+        )
+        self._core.attach(self.eio._idle)
+        self._begin_registry()
+        self._owner = _FromPeers(self)
+        self._sockets: dict[str, ClientSocket] = {}
+
+        #: Whether there is a connection, and ``connect()`` has returned.
+        self.connected = False
+        #: The ``sid`` of each namespace that is connected.
+        self.namespaces: dict[str, str | None] = {}
+        self.failed_namespaces: list[str] = []
+        #: The id of the connection, which is not the ``sid`` of a namespace.
+        self.sid: str | None = None
+        #: What ``connect()`` was called with.
+        self.connection_url: Any = None
+        self.connection_headers: Any = None
+        self.connection_auth: Any = None
+        self.connection_transports: Any = None
+        self.connection_namespaces: list[str] = []
+        self.socketio_path: str | None = None
+        #: Events of the connection; see :class:`socketio_fast.clients.manager.Manager`.
+        self.manager = Manager(self.logger)
+
+        self._auths: dict[str, Any] = {}
+        self._joined = asyncio.Event()
+        self._reconnecting: asyncio.Task[None] | None = None
+        self._ended: asyncio.Event | None = None
+        self._given_up = False
+
+    def is_asyncio_based(self) -> bool:
+        return True
+
+    def _engineio_client_class(self) -> type[EngineClient]:
+        return EngineClient
+
+    @property
+    def _hub(self) -> ClientHub:
+        return self._core
+
+    # What there is to know.
+
+    def get_sid(self, namespace: str | None = None) -> str | None:
+        """The ``sid`` in a namespace; ``None`` if it is not connected."""
+        return self.namespaces.get(namespace or "/")
+
+    def transport(self) -> str | None:
+        """The transport in use: ``"polling"`` or ``"websocket"``."""
+        return self.eio.transport()
+
+    def socket(self, namespace: str = "/", auth: Any = None) -> ClientSocket:
+        """A namespace as an object, which may have several listeners for an event.
+
+        Args:
+            namespace: Its name.
+            auth: What the server's ``connect`` handler gets in this namespace, or a
+                function or coroutine function that returns it; by default that of
+                :meth:`connect`.
+        """
+        if auth is not None:
+            self._auths[namespace] = auth
+        socket = self._sockets.get(namespace)
+        if socket is None:
+            peer = self._peer(namespace)
+            socket = ClientSocket(self, namespace, peer)
+            peer.attach(socket)
+            self._sockets[namespace] = socket
+        return socket
+
+    def _peer(self, namespace: str) -> ClientPeer:
+        peers = self._core.connection.peers
+        peer = peers.get(namespace)
+        if peer is None:
+            peer = ClientPeer(
+                self._core.namespace(namespace), self._core.connection, self._owner
+            )
+            peer.max_offline_events = self.config.max_offline_events
+            peer.max_offline_bytes = self.config.max_offline_bytes
+            peers[namespace] = peer
+        return peer
+
+    # Connecting.
+
+    async def connect(
+        self,
+        url: Any,
+        headers: Any = {},  # noqa: B006  (python-socketio's default; it is not changed)
+        auth: Any = None,
+        transports: Sequence[str] | str | None = None,
+        namespaces: Sequence[str] | str | None = None,
+        socketio_path: str = "socket.io",
+        wait: bool = True,
+        wait_timeout: float = 1,
+        retry: bool = False,
+    ) -> None:
+        """Connect to a server.
+
+        ``url``, ``headers`` and ``auth`` may be functions or coroutine functions, which
+        are called at each attempt to connect.
+
+        Args:
+            url: Its URL, of http, https, ws or wss. It may have a query.
+            headers: More headers of the requests, a dict.
+            auth: What the server's ``connect`` handlers get.
+            transports: The transports to use, the first to begin with:
+                ``["polling", "websocket"]`` by default, which upgrades.
+            namespaces: The namespaces to join: a name, or a list of names; by default
+                those with handlers, or ``"/"``.
+            socketio_path: Where the server has Socket.IO.
+            wait: Whether to wait until all namespaces are joined.
+            wait_timeout: Seconds to wait for that.
+            retry: Whether to go on trying, as when a connection is lost, if the first
+                attempt fails.
+
+        Raises:
+            ConnectionError: It is connected already, the server could not be reached or
+                did not do what it should, or a namespace was not joined.
+        """
+        if self.connected:
+            raise exceptions.ConnectionError("Already connected")
+        self.connection_url = url
+        self.connection_headers = headers
+        self.connection_auth = auth
+        self.connection_transports = transports
+        self.connection_namespaces = self._chosen(namespaces)
+        self.socketio_path = socketio_path
+        self._given_up = False
+        self._ended = asyncio.Event()
+        for name in self.connection_namespaces:
+            self._peer(name).intend()
+        try:
+            await self._attempt()
+        except exceptions.ConnectionError as exc:
+            self._attempt_failed(exc)
+            if retry and not self._given_up:
+                self._reconnect()
+                assert self._reconnecting is not None
+                await asyncio.shield(self._reconnecting)
+                if self.connected:
+                    return
+            self._give_up()
+            raise
+        except BaseException:
+            self._give_up()
+            raise
+        if wait:
+            await self._until_joined(wait_timeout)
+        self.connected = self.eio.state == "connected"
+
+    def _chosen(self, namespaces: Sequence[str] | str | None) -> list[str]:
+        if isinstance(namespaces, str):
+            return [namespaces]
+        if namespaces is not None:
+            return list(namespaces)
+        found = {*self.handlers, *self.namespace_handlers}
+        found.update(self._sockets)
+        found.discard("*")
+        return list(found) or ["/"]
+
+    async def _attempt(self) -> None:
+        """Connect once."""
+        self.failed_namespaces = []
+        self._joined.clear()
+        url = await evaluated(self.connection_url)
+        headers = await evaluated(self.connection_headers)
+        self._core.bind(self._bound_engine())
+        await self.eio.connect(
+            url,
+            headers=dict(headers or {}),
+            transports=self.connection_transports,
+            engineio_path=self.socketio_path,
+        )
+
+    def _bound_engine(self) -> Any:
+        self.eio.engine.bind(asyncio.get_running_loop())
+        return self.eio.engine
+
+    def _attempt_failed(self, error: exceptions.ConnectionError) -> None:
+        self.manager.tell(self._core.runner, "error", error)
+        data = error.args[1] if len(error.args) > 1 else error.args[0]
+        for name in self.connection_namespaces:
+            self._peer(name).trigger("connect_error", data)
+
+    async def _until_joined(self, seconds: float) -> None:
+        """Wait until all namespaces are joined.
+
+        Raises:
+            ConnectionError: One was refused, or has not been joined in time.
+        """
+        wanted = set(self.connection_namespaces)
+
+        async def settled() -> None:
+            while self.eio.state == "connected" and (
+                wanted - {*self.namespaces} - {*self.failed_namespaces}
+            ):
+                self._joined.clear()
+                await self._joined.wait()
+
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(settled(), seconds)
+        missing = wanted - {*self.namespaces}
+        if not missing:
+            return
+        failed = list(self.failed_namespaces)
+        await self.disconnect()
+        if failed:
+            raise exceptions.ConnectionError(
+                "One or more namespaces failed to connect: " + ", ".join(failed)
+            )
+        raise exceptions.ConnectionError(
+            f"the server has not answered for {', '.join(sorted(missing))} in "
+            f"wait_timeout={seconds:g} s"
+        )
+
+    async def _join(self, namespace: str, auth: Any) -> None:
+        peer = self._peer(namespace)
+        if auth is not None:
+            self._auths[namespace] = auth
+        if namespace not in self.connection_namespaces:
+            self.connection_namespaces.append(namespace)
+        if peer.connected:
+            return
+        peer.intend()
+        if self.eio.state == "connected":
+            peer.join(await evaluated(self._auth_of(namespace)))
+
+    async def _leave(self, namespace: str) -> None:
+        if namespace in self.connection_namespaces:
+            self.connection_namespaces.remove(namespace)
+        self._peer(namespace).leave()
+        await self._close_if_unused()
+
+    async def _close_if_unused(self) -> None:
+        peers = self._core.connection.peers.values()
+        if not any(peer.active for peer in peers):
+            await self.disconnect()
+
+    def _auth_of(self, namespace: str) -> Any:
+        return self._auths.get(namespace, self.connection_auth)
+
+    # From the link and the namespaces.
+
+    def _on_open(self, link: Link) -> None:
+        self.sid = link.session.id
+        self.manager.tell(self._core.runner, "open")
+        peers = [
+            peer for peer in self._core.connection.peers.values() if peer.active
+        ]
+        auths = {name: self._auth_of(name) for name in self._core.connection.peers}
+        if not any(callable(auth) for auth in auths.values()):
+            for peer in peers:
+                peer.join(auths[peer.namespace.name] or None)
+        else:
+            self.start_background_task(self._join_all, link, peers, auths)
+
+    async def _join_all(
+        self, link: Link, peers: list[ClientPeer], auths: Mapping[str, Any]
+    ) -> None:
+        evaluated_auths: dict[int, Any] = {}
+        for peer in peers:
+            auth = auths[peer.namespace.name]
+            try:
+                if id(auth) not in evaluated_auths:
+                    evaluated_auths[id(auth)] = await evaluated(auth)
+            except Exception as exc:
+                self.logger.error("auth= has failed", exc_info=True)
+                link.abort(exc)
+                return
+            if link.open and peer.active and not peer.connected:
+                peer.join(evaluated_auths[id(auth)] or None)
+
+    def _on_joined(self, peer: ClientPeer) -> None:
+        self.namespaces[peer.namespace.name] = peer.sid
+        self._joined.set()
+
+    def _on_refused(self, peer: ClientPeer, error: Any) -> None:
+        name = peer.namespace.name
+        self.failed_namespaces.append(name)
+        self.namespaces.pop(name, None)
+        self._joined.set()
+        if self.connected or self._reconnecting is not None:
+            self.start_background_task(self._close_if_unused)
+
+    def _on_left(self, peer: ClientPeer, reason: str) -> None:
+        self.namespaces.pop(peer.namespace.name, None)
+        self._joined.set()
+        if reason == self.reason.SERVER_DISCONNECT and self.eio.state == "connected":
+            if not self.namespaces:
+                self.connected = False
+                self.start_background_task(self._close_if_unused)
+            self._core.runner.loop.call_soon(peer.trigger, "__disconnect_final")
+
+    def _on_closed(self, link: Link, reason: str, description: str | None) -> None:
+        wanted = self.reason.CLIENT_DISCONNECT
+        self.connected = False
+        self.namespaces.clear()
+        self.sid = None
+        self._joined.set()
+        self.manager.tell(self._core.runner, "close", reason, description)
+        if self.reconnection and not self._given_up and reason != wanted:
+            self._reconnect()
+        else:
+            self._give_up()
+
+    # Reconnecting.
+
+    def _reconnect(self) -> None:
+        if self._reconnecting is None:
+            self._reconnecting = asyncio.ensure_future(self._reconnects())
+            self._reconnecting.add_done_callback(self._reconnect_ended)
+
+    def _reconnect_ended(self, task: asyncio.Task[None]) -> None:
+        if self._reconnecting is task:
+            self._reconnecting = None
+        if not task.cancelled() and task.exception() is not None:
+            self.logger.error("reconnecting has failed", exc_info=task.exception())
+            self._give_up()
+
+    async def _reconnects(self) -> None:
+        runner = self._core.runner
+        backoff = Backoff(
+            self.reconnection_delay,
+            self.reconnection_delay_max,
+            self.randomization_factor,
+        )
+        wanted_delay = 0.0
+        while True:
+            delay = max(backoff.next(), wanted_delay)
+            self.logger.info(
+                "Connection failed, new attempt in %.02f seconds", delay
+            )
+            await asyncio.sleep(delay)
+            self.manager.tell(runner, "reconnect_attempt", backoff.attempts)
+            try:
+                await self._attempt()
+            except (exceptions.ConnectionError, ValueError) as exc:
+                wanted_delay = getattr(exc, "retry_after", None) or 0.0
+                error = (
+                    exc
+                    if isinstance(exc, exceptions.ConnectionError)
+                    else exceptions.ConnectionError(str(exc))
+                )
+                self._attempt_failed(error)
+                self.manager.tell(runner, "reconnect_error", error)
+            else:
+                if self.eio.state == "connected":
+                    self.connected = True
+                    self.logger.info("Reconnection successful")
+                    self.manager.tell(runner, "reconnect", backoff.attempts)
+                    return
+            if 0 < self.reconnection_attempts <= backoff.attempts:
+                self.logger.info("Maximum reconnection attempts reached, giving up")
+                self.manager.tell(runner, "reconnect_failed")
+                self._give_up()
+                return
+
+    def _give_up(self) -> None:
+        """There is no connection, and there will be none."""
+        if self._given_up:
+            return
+        self._given_up = True
+        for peer in list(self._core.connection.peers.values()):
+            if peer.active:
+                peer.give_up()
+                peer.trigger("__disconnect_final")
+        if self._ended is not None:
+            self._ended.set()
+
+    # Disconnecting.
+
+    async def disconnect(self) -> None:
+        """Disconnect from the server; what was sent before is delivered first. Ends the
+        attempts to connect again."""
+        task, self._reconnecting = self._reconnecting, None
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+        if self.eio.state == "connected":
+            for peer in list(self._core.connection.peers.values()):
+                if peer.active:
+                    peer.leave()
+        await self.eio.disconnect()
+        self.connected = False
+        self._give_up()
+
+    async def shutdown(self) -> None:
+        """The same as :meth:`disconnect`."""
+        await self.disconnect()
+
+    async def wait(self) -> None:
+        """Wait until there is no connection, and will be none: after
+        :meth:`disconnect`, when the server has disconnected the client, or when all
+        attempts to connect again have failed."""
+        if self._ended is not None:
+            await self._ended.wait()
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.disconnect()
+
+    # Sending.
+
+    @returns_coroutine
+    def emit(
+        self,
+        event: Any,
+        data: Any = None,
+        namespace: str | None = None,
+        callback: Callable[..., Any] | None = None,
+    ) -> Begun:
+        """Send an event. It is done when this returns; the result may be awaited, which
+        waits while the server is slow.
+
+        While the connection is lost, the event is kept, and sent when there is one;
+        see ``offline_buffer=``.
+
+        Args:
+            event: The name.
+            data: ``None`` for no argument, a tuple for several, anything else is one:
+                what JSON knows, with bytes anywhere in it.
+            namespace: The namespace, ``"/"`` by default.
+            callback: Called with the arguments of the acknowledgement.
+
+        Raises:
+            BadNamespaceError: The namespace is not connected, and is not to be.
+            OfflineBufferError: Too much waits for the connection already.
+            TypeError: ``data`` is not JSON with bytes in it.
+        """
+        peer = self._core.connection.peers.get(namespace or "/")
+        return self._send_event(
+            peer, [name_of(event), *arguments_of(data)], callback, namespace
+        )
+
+    def _send_event(
+        self,
+        peer: ClientPeer | None,
+        event: list[Any],
+        callback: Any,
+        namespace: str | None = None,
+        volatile: bool = False,
+        compress: bool = True,
+    ) -> Begun:
+        if peer is None or not peer.connected:
+            self._check_offline(peer, namespace or "/")
+        wait = peer.emit(event, callback, volatile, compress)  # type: ignore[union-attr]
+        return DONE if wait is None else Begun(wait)
+
+    def _check_offline(self, peer: ClientPeer | None, namespace: str) -> None:
+        if peer is None or not peer.active or not self.config.offline_buffer:
+            name = namespace if peer is None else peer.namespace.name
+            raise exceptions.BadNamespaceError(f"{name} is not a connected namespace.")
+
+    @returns_coroutine
+    def send(
+        self,
+        data: Any,
+        namespace: str | None = None,
+        callback: Callable[..., Any] | None = None,
+    ) -> Begun:
+        """Send the event ``message``; see :meth:`emit`."""
+        return self.emit("message", data, namespace, callback)
+
+    async def call(
+        self,
+        event: Any,
+        data: Any = None,
+        namespace: str | None = None,
+        timeout: float | None = 60,
+    ) -> Any:
+        """Send an event, and wait for its acknowledgement.
+
+        Args:
+            event: The name.
+            data: As for :meth:`emit`.
+            namespace: The namespace, ``"/"`` by default.
+            timeout: Seconds to wait; ``None`` without limit.
+
+        Returns:
+            ``None`` for an acknowledgement without arguments, the argument for one, a
+            tuple for several.
+
+        Raises:
+            TimeoutError: No acknowledgement came in time; of its class
+                ``CallDisconnectedError`` if the connection was lost.
+        """
+        peer = self._core.connection.peers.get(namespace or "/")
+        return await self._ask(
+            peer, [name_of(event), *arguments_of(data)], timeout, namespace
+        )
+
+    async def _ask(
+        self,
+        peer: ClientPeer | None,
+        event: list[Any],
+        timeout: float | None,
+        namespace: str | None = None,
+    ) -> Any:
+        reply = Reply(asyncio.get_running_loop().create_future())
+        try:
+            await self._send_event(peer, event, reply, namespace)
+            return await wait_for_answer(reply, "the server", event[0], timeout)
+        finally:
+            if peer is not None:
+                peer.cancel_ack(reply)
+            del reply  # see wait_for_answer()
+
+    # Utilities, as in python-socketio.
+
+    def start_background_task(
+        self, target: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> asyncio.Task[Any]:
+        """Run a coroutine function in a Task, which is returned."""
+        return self.eio.start_background_task(target, *args, **kwargs)
+
+    async def sleep(self, seconds: float = 0) -> None:
+        """Sleep for so many seconds."""
+        await self.eio.sleep(seconds)
+
+
+class _FromLink(LinkEvents):
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    def opened(self, link: Link) -> None:
+        self._client._on_open(link)
+
+    def pinged(self, link: Link) -> None:
+        self._tell("ping")
+
+    def upgraded(self, link: Link) -> None:
+        self._tell("upgrade", link.session.transport_name)
+
+    def upgrade_failed(self, link: Link, error: BaseException) -> None:
+        self._tell("upgrade_error", error)
+
+    def closed(self, link: Link, reason: str, description: str | None) -> None:
+        self._client._on_closed(link, reason, description)
+
+    def _tell(self, event: str, *args: Any) -> None:
+        self._client.manager.tell(self._client._core.runner, event, *args)
+
+
+class _FromPeers(PeerOwner):
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    def joined(self, peer: ClientPeer) -> None:
+        self._client._on_joined(peer)
+
+    def refused(self, peer: ClientPeer, error: Any) -> None:
+        self._client._on_refused(peer, error)
+
+    def left(self, peer: ClientPeer, reason: str) -> None:
+        self._client._on_left(peer, reason)
+
+
+async def evaluated(value: Any) -> Any:
+    """A value, or what a function or coroutine function returns."""
+    if callable(value):
+        value = value()
+        if isinstance(value, Awaitable):
+            value = await value
+    return value
+

@@ -1,0 +1,371 @@
+"""The Engine.IO client (revisions 4 and 3), with python-engineio's names."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from socketio_fast import exceptions
+from socketio_fast._core.client.session import ClientSession, SessionOwner
+from socketio_fast._core.engine.contracts import HandlerFactory
+from socketio_fast._core.engine.engine import Engine
+from socketio_fast._core.engine.message_handlers import Callbacks
+from socketio_fast._core.protocol.outgoing import message_packet
+from socketio_fast.clients.http import HttpOptions, Requests, requests_for
+from socketio_fast.clients.link import Link, LinkEvents, Target
+from socketio_fast.engineio.base_client import BaseClient
+from socketio_fast.engineio.packet import read_text
+from socketio_fast.options.client import EngineClientConfig
+from socketio_fast.options.config import EngineConfig
+from socketio_fast.options.declare import declared, takes
+from socketio_fast.options.json_module import json_functions
+from socketio_fast.options.logs import choose_logger
+
+__all__ = ["AsyncClient"]
+
+TRANSPORTS = ("polling", "websocket")
+
+
+@takes(EngineClientConfig)
+class AsyncClient(BaseClient):
+    """An Engine.IO client for asyncio.
+
+    Example::
+
+        eio = engineio.AsyncClient()
+
+        @eio.on("message")
+        async def on_message(data):
+            await eio.send(data)
+
+        await eio.connect("http://localhost:5000")
+        await eio.wait()
+
+    Args:
+        **options: Those of docs/options.md; ``help()`` shows them here.
+
+    Raises:
+        ValueError: An option has a value that is not allowed.
+        TypeError: There is no such option, or ``json`` cannot be used.
+    """
+
+    def __init__(
+        self,
+        logger: Any = False,
+        json: Any = None,
+        request_timeout: float | None = 5,
+        http_session: Any = None,
+        ssl_verify: Any = True,
+        handle_sigint: bool = True,
+        websocket_extra_options: Mapping[str, Any] | None = None,
+        timestamp_requests: bool = True,
+        *,
+        _factory: HandlerFactory | None = None,
+        _events: LinkEvents | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        names = declared(EngineClientConfig)
+        for name in options:
+            if name not in names:
+                raise TypeError(f"{type(self).__name__} has no option {name!r}")
+        self.config = EngineClientConfig(
+            logger=logger,
+            json=json,
+            request_timeout=request_timeout,
+            http_session=http_session,
+            ssl_verify=ssl_verify,
+            handle_sigint=handle_sigint,
+            websocket_extra_options=websocket_extra_options,
+            timestamp_requests=timestamp_requests,
+            **options,
+        )
+        config = self.config
+        self.logger = choose_logger(config.logger, "socketio_fast.engineio.client")
+        self._json = json_functions(config.json)
+        self._http = HttpOptions.of(
+            ssl_verify=config.ssl_verify,
+            websocket_extra_options=config.websocket_extra_options,
+            proxy=config.proxy,
+            max_http_buffer_size=config.max_http_buffer_size,
+        )
+        self._callbacks = Callbacks(
+            logger=self.logger, read_text=partial(read_text, json=self._json)
+        )
+        self.engine = Engine(
+            EngineConfig(
+                max_http_buffer_size=config.max_http_buffer_size,
+                max_buffer_bytes=config.max_buffer_bytes,
+                high_water_mark=config.high_water_mark,
+            ),
+            self._callbacks if _factory is None else _factory,
+            self.logger,
+        )
+        #: ``"disconnected"``, ``"connected"`` or ``"disconnecting"``.
+        self.state = "disconnected"
+        self.transports: list[str] | None = None
+        self.base_url: str | None = None
+        self._link: Link | None = None
+        self._requests: Requests | None = None
+        self._upgraded_before = False
+        self._ended: asyncio.Event | None = None
+        self._events = _Told(self, LinkEvents() if _events is None else _events)
+        self._idle = ClientSession(self.engine, SessionOwner())
+        self._idle.never_open()
+
+    def is_asyncio_based(self) -> bool:
+        return True
+
+    def _set_handler(self, event: str, handler: Callable[..., Any]) -> None:
+        if event == "connect":
+            # The core's connect handlers get the sid and the environ.
+            self._callbacks.connect = lambda sid, environ: handler()
+        else:
+            setattr(self._callbacks, event, lambda sid, argument: handler(argument))
+
+    # What there is to know.
+
+    @property
+    def _session(self) -> ClientSession:
+        return self._idle if self._link is None else self._link.session
+
+    @property
+    def sid(self) -> str | None:
+        """The session's id; ``None`` while there is no connection."""
+        return self._session.id if self.state == "connected" else None
+
+    @property
+    def upgrades(self) -> list[str] | None:
+        """The transports that the server offers to upgrade to."""
+        return self._session.upgrades if self._link is not None else None
+
+    @property
+    def ping_interval(self) -> float | None:
+        """Seconds between two pings of the server."""
+        return self.engine.ping_interval if self._link is not None else None
+
+    @property
+    def ping_timeout(self) -> float | None:
+        """Seconds in which the server expects a pong."""
+        return self.engine.ping_timeout if self._link is not None else None
+
+    @property
+    def current_transport(self) -> str | None:
+        """The transport in use: ``"polling"``, ``"websocket"`` or ``None``."""
+        return self._session.transport_name if self._link is not None else None
+
+    def transport(self) -> str | None:
+        """The transport in use: ``"polling"``, ``"websocket"`` or ``None``."""
+        return self.current_transport
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes that wait for the server to read them."""
+        return self._session.buffered_bytes
+
+    # Connecting.
+
+    async def connect(
+        self,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        transports: Sequence[str] | str | None = None,
+        engineio_path: str = "engine.io",
+    ) -> None:
+        """Connect to a server.
+
+        Args:
+            url: Its URL, of http, https, ws or wss. It may have a query.
+            headers: More headers of the requests.
+            transports: The transports to use, the first to begin with:
+                ``["polling", "websocket"]`` by default, which upgrades.
+            engineio_path: Where the server has Engine.IO.
+
+        Raises:
+            ConnectionError: The server could not be reached, or did not do what it
+                should; what, and what to do.
+            ValueError: It is connected already, the URL cannot be used, or there is no
+                such transport.
+        """
+        if self.state != "disconnected":
+            raise ValueError("Client is not in a disconnected state")
+        self.transports = self._chosen(transports)
+        self.engine.bind(asyncio.get_running_loop())
+        self._callbacks.bind(self.engine)
+        target = self._target(url, headers or {}, engineio_path)
+        order = list(self.transports)
+        if self.config.remember_upgrade and self._upgraded_before:
+            order.sort(key=lambda name: name != "websocket")
+        if not self.config.try_all_transports:
+            order = order[:1]
+        error: exceptions.ConnectionError | None = None
+        self._requests = await requests_for(self.config.http_session, self._http)
+        try:
+            for transport in order:
+                link = Link(
+                    self.engine, self._requests, target, self._events, self.logger
+                )
+                self.base_url = link.url(transport)
+                self._link = link
+                try:
+                    await link.connect(transport)
+                except exceptions.ConnectionError as exc:
+                    self.logger.info("%s", exc)
+                    error = exc
+                    self._link = None
+                else:
+                    break
+            else:
+                assert error is not None
+                raise error
+        except BaseException:
+            await self._reset()
+            raise
+        if link.can_upgrade:
+            await link.upgrade()
+
+    def _chosen(self, transports: Sequence[str] | str | None) -> list[str]:
+        if transports is None:
+            return list(TRANSPORTS)
+        if isinstance(transports, str):
+            transports = [transports]
+        chosen = [name for name in transports if name in TRANSPORTS]
+        if not chosen:
+            raise ValueError(
+                f"No valid transports provided: {transports!r}, of {TRANSPORTS} "
+                "expected"
+            )
+        return chosen
+
+    def _target(self, url: str, headers: Mapping[str, str], path: str) -> Target:
+        config = self.config
+        extra = config.websocket_extra_options or {}
+        assert self.transports is not None
+        return Target(
+            url=url,
+            headers=headers,
+            path=path,
+            transports=self.transports,
+            query=config.query or {},
+            eio=config.eio,
+            force_base64=config.force_base64,
+            upgrade=config.upgrade,
+            timestamps=config.timestamp_requests,
+            protocols=tuple(config.protocols)
+            or tuple(extra.get("subprotocols") or extra.get("protocols") or ()),
+            connect_timeout=config.connect_timeout,
+            request_timeout=config.request_timeout,
+            max_http_buffer_size=config.max_http_buffer_size,
+        )
+
+    async def wait(self) -> None:
+        """Wait until the connection has ended."""
+        if self._ended is not None:
+            await self._ended.wait()
+
+    async def send(self, data: Any) -> None:
+        """Send a message: ``str``, bytes-like, or what JSON knows as a list or dict.
+
+        Nothing happens while there is no connection.
+        """
+        if isinstance(data, (list, dict)):
+            data = self._json.text(data)
+        self._session.send_encoded(message_packet(data))
+
+    async def disconnect(self, abort: bool = False, reason: str | None = None) -> None:
+        """Disconnect from the server; what was sent before is delivered first.
+
+        Args:
+            abort: Do not wait until the connection is closed.
+            reason: What ``disconnect`` handlers get.
+        """
+        link = self._link
+        if link is None:
+            return
+        if self.state == "connected":
+            self.state = "disconnecting"
+        if abort:
+            link.session.end(reason or self.reason.CLIENT_DISCONNECT)
+        else:
+            await link.close(reason or self.reason.CLIENT_DISCONNECT)
+            await self._reset()
+
+    async def _reset(self) -> None:
+        requests, self._requests = self._requests, None
+        self._link = None
+        self.state = "disconnected"
+        if requests is not None:
+            await requests.close()
+
+    async def _close_requests(self, link: Link, requests: Requests) -> None:
+        await link.ended()
+        await requests.close()
+
+    # Utilities, as in python-engineio.
+
+    def start_background_task(
+        self, target: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> asyncio.Task[Any]:
+        """Run a coroutine function in a Task, which is returned."""
+        task = asyncio.ensure_future(target(*args, **kwargs))
+        _tasks.add(task)
+        task.add_done_callback(_tasks.discard)
+        return task
+
+    async def sleep(self, seconds: float = 0) -> None:
+        """Sleep for so many seconds."""
+        await asyncio.sleep(seconds)
+
+    def create_queue(self, *args: Any, **kwargs: Any) -> asyncio.Queue[Any]:
+        """Make a queue."""
+        return asyncio.Queue(*args, **kwargs)
+
+    def get_queue_empty_exception(self) -> type[asyncio.QueueEmpty]:
+        """The exception of an empty queue."""
+        return asyncio.QueueEmpty
+
+    def create_event(self) -> asyncio.Event:
+        """Make an event."""
+        return asyncio.Event()
+
+
+#: Tasks that nobody else refers to.
+_tasks: set[asyncio.Task[Any]] = set()
+
+
+class _Told(LinkEvents):
+    """What the link tells, for the client and for who uses it."""
+
+    def __init__(self, client: AsyncClient, others: LinkEvents) -> None:
+        self._client = client
+        self._others = others
+
+    def opened(self, link: Link) -> None:
+        self._client.state = "connected"
+        self._client._ended = asyncio.Event()
+        self._others.opened(link)
+
+    def pinged(self, link: Link) -> None:
+        self._others.pinged(link)
+
+    def upgraded(self, link: Link) -> None:
+        self._client._upgraded_before = True
+        self._others.upgraded(link)
+
+    def upgrade_failed(self, link: Link, error: BaseException) -> None:
+        self._others.upgrade_failed(link, error)
+
+    def closed(self, link: Link, reason: str, description: str | None) -> None:
+        client = self._client
+        if link is not client._link:
+            return
+        requests, client._requests = client._requests, None
+        client.state = "disconnected"
+        client._link = None
+        if client._ended is not None:
+            client._ended.set()
+        if requests is not None:
+            client.start_background_task(client._close_requests, link, requests)
+        self._others.closed(link, reason, description)

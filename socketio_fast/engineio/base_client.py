@@ -1,0 +1,65 @@
+"""What all Engine.IO clients share: options and handlers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
+
+from socketio_fast.handlers.signatures import adapt
+
+__all__ = ["BaseClient", "Reason"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Reason:
+    """Why a client has lost its connection: what ``disconnect`` handlers get."""
+
+    CLIENT_DISCONNECT = "client disconnect"
+    SERVER_DISCONNECT = "server disconnect"
+    TRANSPORT_ERROR = "transport error"
+
+
+class BaseClient:
+    """The base class of Engine.IO clients."""
+
+    event_names: ClassVar[list[str]] = ["connect", "disconnect", "message"]
+    reason: ClassVar[type[Reason]] = Reason
+
+    def __init__(self) -> None:
+        #: The handlers by event.
+        self.handlers: dict[str, Callable[..., Any]] = {}
+
+    def is_asyncio_based(self) -> bool:
+        """Whether handlers may be coroutine functions."""
+        return False
+
+    def on(self, event: str, handler: F | None = None) -> Any:
+        """Register a handler, or decorate one.
+
+        Args:
+            event: ``connect`` without arguments; ``message`` with the data, ``str`` or
+                ``bytes``, ``list`` or ``dict`` if it is JSON; ``disconnect`` with the
+                reason, one of :class:`Reason`.
+            handler: A function; of ``AsyncClient`` also a coroutine function.
+
+        Raises:
+            ValueError: There is no such event.
+        """
+        if event not in self.event_names:
+            raise ValueError(
+                f"Invalid event: {event!r}, one of {self.event_names} expected"
+            )
+
+        def register(function: F) -> F:
+            adapted: Callable[..., Any] = function
+            if event == "disconnect":
+                adapted = adapt(function, event, ("reason",))
+            self._set_handler(event, adapted)
+            self.handlers[event] = function
+            return function
+
+        return register if handler is None else register(handler)
+
+    def _set_handler(self, event: str, handler: Callable[..., Any]) -> None:
+        raise NotImplementedError
