@@ -1,0 +1,1 @@
+"""What clients are made of: how they reach a server."""
