@@ -8,6 +8,7 @@
     │       │                     ValueError too
     │       └── LimitError        more than an option allows
     ├── ConnectionError
+    │   ├── ConnectionFailedError    a client's attempt to connect has failed
     │   └── ConnectionRefusedError   raise it in a connect handler to refuse a client
     ├── InvalidPayloadError       arguments of a client are not what a handler takes; a
     │                             ValueError too
@@ -31,6 +32,7 @@ __all__ = [
     "BroadcastTimeoutError",
     "CallDisconnectedError",
     "ConnectionError",
+    "ConnectionFailedError",
     "ConnectionRefusedError",
     "DisconnectedError",
     "InvalidPayloadError",
@@ -85,6 +87,31 @@ class LimitError(PacketError):
 
 class ConnectionError(SocketIOError):
     """A connection could not be made."""
+
+
+class ConnectionFailedError(ConnectionError):
+    """A client's attempt to connect to a server has failed.
+
+    Args:
+        message: The URL, what was expected, what came, and what to do.
+        data: The JSON that the server answered with, if it did: ``args[1]``.
+        status: The status of the HTTP response, if there was one.
+        retry_after: Seconds after which the server asks to be tried again.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *data: Any,
+        status: int | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, *data)
+        self.status = status
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class ConnectionRefusedError(ConnectionError):

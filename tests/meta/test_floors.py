@@ -44,6 +44,10 @@ FLOORS: dict[str, list[str]] = {
         *("packet", "msgpack_packet"),
         *("options.recovery", "options.server", "options.typed", "options.encoding"),
     ],
+    "clients": [
+        *("clients", "clients.proxies", "clients.tls", "clients.socks"),
+        *("clients.http", "clients.failures"),
+    ],
     "handlers": [
         *("handlers.slow", "handlers.registration"),
         *("handlers.models", "handlers.checked", "handlers.validation"),
