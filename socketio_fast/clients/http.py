@@ -30,6 +30,7 @@ from socketio_fast.clients.tls import (
     insecure_context,
     requests_context,
 )
+from socketio_fast.clients.websocket_options import WebSocketExtras
 
 if TYPE_CHECKING:
     import aiohttp
@@ -111,6 +112,8 @@ class HttpOptions:
     websocket_proxy: str | None = None
     #: Bytes of a response's body, decompressed.
     max_http_buffer_size: int = 100_000_000
+    #: What else ``websocket_extra_options`` have, for who opens the WebSocket.
+    websocket: WebSocketExtras = field(default_factory=WebSocketExtras)
 
     @classmethod
     def of(
@@ -126,6 +129,7 @@ class HttpOptions:
         Raises:
             ValueError: One of them is not what it should be.
         """
+        extras = WebSocketExtras.of(websocket_extra_options)
         if proxy is not None and proxy is not False:
             proxy = proxy_url(proxy)
         return cls(
@@ -133,6 +137,7 @@ class HttpOptions:
             proxy,
             proxy_of_websocket_options(websocket_extra_options),
             max_http_buffer_size,
+            extras,
         )
 
 

@@ -46,7 +46,7 @@ FLOORS: dict[str, list[str]] = {
     ],
     "clients": [
         *("clients", "clients.proxies", "clients.tls", "clients.socks"),
-        *("clients.http", "clients.failures"),
+        *("clients.websocket_options", "clients.http", "clients.failures"),
     ],
     "handlers": [
         *("handlers.slow", "handlers.registration"),
