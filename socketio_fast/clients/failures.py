@@ -21,7 +21,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from socketio_fast.clients.http import Answer, BodyTooLargeError, http_url
+from socketio_fast.clients.contracts import Answer, BodyTooLargeError, http_url
 from socketio_fast.clients.proxies import shown_url
 from socketio_fast.exceptions import ConnectionFailedError
 from socketio_fast.options.logs import escaped
@@ -163,9 +163,12 @@ def _told(error: BaseException) -> str:
 
 def _address(url: str) -> str:
     """``host:port`` of a URL."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    port = parts.port or (443 if parts.scheme in ("https", "wss") else 80)
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return _quoted(shown_url(url), 200)
+    port = port or (443 if parts.scheme in ("https", "wss") else 80)
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
@@ -301,6 +304,13 @@ def _redirects(error: BaseException, attempt: _Attempt) -> str:
     return _ENDLESS if name == "TooManyRedirects" or "Redirect" in name else ""
 
 
+#: What python-socks, and PySocks for requests, raise when a proxy refuses.
+_SOCKS_REFUSALS = {
+    ("python_socks", "ProxyError"),
+    *(("socks", name) for name in ("SOCKS5AuthError", "SOCKS5Error", "SOCKS4Error")),
+}
+
+
 def _proxy(error: BaseException, attempt: _Attempt) -> str:
     """A proxy that answered, and refused."""
     name = type(error).__name__
@@ -309,7 +319,7 @@ def _proxy(error: BaseException, attempt: _Attempt) -> str:
         status = str(getattr(error, "status", ""))
     elif match := re.search(r"(?:with status|Tunnel connection failed:) (\d+)", text):
         status = match[1]
-    elif name == "ProxyError" and type(error).__module__.startswith("python_socks"):
+    elif (type(error).__module__.split(".")[0], name) in _SOCKS_REFUSALS:
         return (
             f"the proxy {attempt.peer} refuses: {_told(error)}; are the "
             "credentials in its URL right, and may it reach the server?"
@@ -435,6 +445,13 @@ def _no_http(error: BaseException, attempt: _Attempt) -> str:
     )
 
 
+def _url(error: BaseException, attempt: _Attempt) -> str:
+    names = {cls.__name__ for cls in type(error).__mro__}
+    if names & {"InvalidURL", "WSInvalidURL", "InvalidSchema", "MissingSchema"}:
+        return "this is no URL of a server; expected: https://host:port/path"
+    return ""
+
+
 def _timeout(error: BaseException, attempt: _Attempt) -> str:
     kinds = (builtins.TimeoutError, asyncio.TimeoutError)
     name = type(error).__name__
@@ -452,6 +469,6 @@ def _timeout(error: BaseException, attempt: _Attempt) -> str:
 
 
 _EXPLANATIONS: tuple[Callable[[BaseException, _Attempt], str], ...] = (
-    *(_too_large, _redirects, _proxy, _missing_package),
+    *(_too_large, _redirects, _proxy, _missing_package, _url),
     *(_certificate, _tls, _name, _operating_system, _closed, _no_http, _timeout),
 )

@@ -101,6 +101,12 @@ async def test_a_name_without_an_address(attempt: Attempt) -> None:
     )
 
 
+@pytest.mark.parametrize("url", ["http://u:secret@127.0.0.1:99999/", "http:///a"])
+async def test_what_is_no_url(attempt: Attempt, url: str) -> None:
+    error = await attempt(url)
+    assert re.search("no URL of a server|Port out of range|[Pp]ort", str(error))
+
+
 async def test_nobody_listens(attempt: Attempt) -> None:
     port = free_port()
     error = await attempt(f"http://user:secret@127.0.0.1:{port}{PATH}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from typing import Any
 
@@ -12,9 +13,10 @@ import requests
 from support.client_servers import HttpServer, Request, response
 from support.waiting import within
 
+import socketio_fast
 from client.conftest import Listen, Make
+from socketio_fast.clients.by_aiohttp import KEEP_ALIVE
 from socketio_fast.clients.http import (
-    KEEP_ALIVE,
     AiohttpRequests,
     BodyTooLargeError,
     HttpOptions,
@@ -277,6 +279,46 @@ async def test_our_own_session_is_closed(listen: Listen) -> None:
     assert not server.ended.is_set()
     await client.close()
     await within(server.ended.wait())
+
+
+async def test_statuses_are_no_exceptions(listen: Listen, make: Make) -> None:
+    """Whatever the session raises for the program's own requests."""
+    server = await listen(HttpServer(response(400, '{"code":1}')))
+    async with aiohttp.ClientSession(raise_for_status=True) as session:
+        client = await make(session)
+        answer = await client.request("GET", server.url())
+    assert (answer.status, answer.body) == (400, b'{"code":1}')
+
+
+async def test_a_session_of_a_real_server(serve: Any, make: Make, session: Any) -> None:
+    server = await serve(socketio_fast.engineio.AsyncServer())
+    client = await make(session)
+    url = f"{server.url}/engine.io/?EIO=4&transport=polling"
+    packet = json.loads((await client.request("GET", url)).body[1:])
+    url += f"&sid={packet['sid']}"
+    poll = asyncio.ensure_future(client.request("GET", url))
+    assert (await client.request("POST", url, body="1")).body == b"ok"
+    assert (await within(poll)).status in (200, 400)
+
+
+@pytest.mark.parametrize("raised", [StopIteration("x"), KeyError("x")])
+async def test_what_a_programs_own_auth_raises(
+    make: Make, requests_session: requests.Session, raised: Exception
+) -> None:
+    def auth(request: Any) -> Any:
+        raise raised
+
+    requests_session.auth = auth
+    client = await make(requests_session)
+    with pytest.raises((RuntimeError, KeyError), match="x"):
+        await within(client.request("GET", "http://127.0.0.1:1"))
+
+
+def test_secrets_are_not_shown() -> None:
+    options = HttpOptions.of(
+        proxy="http://u:secret@a", websocket_extra_options={"cookie": "secret"}
+    )
+    assert "secret" not in repr(options)
 
 
 @pytest.mark.parametrize("http_session", [5, "requests", object(), lambda: 5])

@@ -170,7 +170,7 @@ def proxies() -> list[Any]:
 
 @pytest.fixture
 def trusted(server_context: ssl.SSLContext, authority: Any) -> ssl.SSLContext:
-    authority.issue_cert("server.test").configure_cert(server_context)
+    authority.issue_cert("server.test", "127.0.0.1").configure_cert(server_context)
     return server_context
 
 
@@ -213,6 +213,35 @@ async def test_the_environment_is_enough(
     url = f"{scheme}://127.0.0.1:{server.port}/"
     assert (await within(direct.request("GET", url))).body == b"ok"
     assert len(proxy.asked) == 1
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+async def test_a_proxy_that_speaks_tls(
+    listen: Listen, make: Make, serve: Any, trusted: ssl.SSLContext,
+    trusting: ssl.SSLContext, server_context: ssl.SSLContext, scheme: str,
+) -> None:  # fmt: skip
+    context = {"ssl": trusted} if scheme == "https" else {}
+    server = await serve(socketio_fast.AsyncServer(), **context)
+    proxy = await listen(HttpProxy(*USER), server_context)
+    client = await make(
+        proxy=f"https://{CREDENTIALS}127.0.0.1:{proxy.port}", ssl_verify=trusting
+    )
+    url = f"{scheme}://server.test:{server.port}/socket.io/?EIO=4&transport="
+    answer = await within(client.request("GET", f"{url}polling"))
+    assert answer.body.startswith(b"0{")
+    url = url.replace("http", "ws", 1)
+    options = client.websocket_options(url)
+    assert options.proxy_ssl is trusting
+    transport, listener = await within(
+        picows.ws_connect(
+            Messages, f"{url}websocket", ssl_context=options.ssl, proxy=options.proxy,
+            proxy_ssl_context=options.proxy_ssl,
+        )
+    )  # fmt: skip
+    assert (await within(listener.first)).startswith("0{")
+    transport.disconnect()
+    await within(transport.wait_disconnected())
+    assert len(proxy.asked) == 2
 
 
 @pytest.mark.parametrize("where", ["session", "option", "environment", "none"])

@@ -45,8 +45,9 @@ FLOORS: dict[str, list[str]] = {
         *("options.recovery", "options.server", "options.typed", "options.encoding"),
     ],
     "clients": [
-        *("clients", "clients.proxies", "clients.tls", "clients.socks"),
-        *("clients.websocket_options", "clients.http", "clients.failures"),
+        *("clients", "clients.proxies", "clients.tls", "clients.websocket_options"),
+        *("clients.contracts", "clients.failures"),
+        *("clients.socks", "clients.by_aiohttp", "clients.by_requests", "clients.http"),
     ],
     "handlers": [
         *("handlers.slow", "handlers.registration"),
