@@ -21,7 +21,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from socketio_fast.clients.http import Answer, BodyTooLargeError, http_url
+from socketio_fast.clients.contracts import Answer, BodyTooLargeError, http_url
 from socketio_fast.clients.proxies import shown_url
 from socketio_fast.exceptions import ConnectionFailedError
 from socketio_fast.options.logs import escaped
@@ -30,6 +30,9 @@ __all__ = ["failed_attempt", "retry_after", "unexpected_answer"]
 
 #: Characters of a response that are quoted.
 QUOTED = 80
+
+#: Bytes of a refusal that may be JSON for the program.
+MAX_JSON = 1_000_000
 
 OPEN_PACKET = "the open packet of an Engine.IO server"
 SWITCHING = "the response 101 of a WebSocket server"
@@ -82,7 +85,7 @@ def failed_attempt(
         for link in chain:
             if told := explain(link, attempt):
                 return ConnectionFailedError(f"{_cannot(url, proxy)}: {told}")
-    what = f"{type(error).__name__}: {_quoted(_without_passwords(str(error)), 200)}"
+    what = f"{type(error).__name__}: {_told(error)}"
     return ConnectionFailedError(f"{_cannot(url, proxy)}: {what}")
 
 
@@ -98,12 +101,13 @@ def unexpected_answer(
     """
     status = answer.status
     data = _json(answer.body) if status >= 300 else None
+    start = answer.body[:1000].decode("utf-8", "replace")
     what = f"HTTP {status}"
     if answer.url and shown_url(http_url(answer.url)) != shown_url(http_url(url)):
         what += f" from {_quoted(shown_url(answer.url), 200)} after a redirect"
     if answer.body:
         kind = " an HTML page" if _is_html(answer) else ""
-        what += f" with{kind} '{_quoted(answer.body.decode('utf-8', 'replace'))}'"
+        what += f" with{kind} '{_quoted(start)}'"
     else:
         what += " without a body"
     after = retry_after(answer.headers)
@@ -150,15 +154,21 @@ def _quoted(text: str, size: int = QUOTED) -> str:
     return escaped(text, size) + ("…" if len(text) > size else "")
 
 
-def _without_passwords(text: str) -> str:
-    return re.sub(r"(?<=://)[^\s/]*@", "", text)
+def _told(error: BaseException) -> str:
+    """The text of an error; URLs in it without credentials and queries."""
+    text = str(getattr(error, "message", None) or error)
+    text = re.sub(r"(?<=://)[^\s/]*@", "", text)
+    return _quoted(re.sub(r"\?[^\s'\"()]+", "?…", text), 200)
 
 
 def _address(url: str) -> str:
     """``host:port`` of a URL."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    port = parts.port or (443 if parts.scheme in ("https", "wss") else 80)
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return _quoted(shown_url(url), 200)
+    port = port or (443 if parts.scheme in ("https", "wss") else 80)
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
@@ -187,11 +197,13 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 def _is_html(answer: Answer) -> bool:
     kind = answer.headers.get("Content-Type") or ""
-    return "html" in kind.lower() or answer.body.lstrip()[:1] == b"<"
+    return "html" in kind.lower() or answer.body[:1000].lstrip()[:1] == b"<"
 
 
 def _json(body: bytes) -> Any:
     """What an Engine.IO server says of its refusal; ``None`` if it is no JSON."""
+    if len(body) > MAX_JSON:
+        return None
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
@@ -237,7 +249,7 @@ def _remedy(answer: Answer, data: Any, after: float | None) -> str:
         return f"{_STATUSES[status]}: it asks to be tried again after {after:g} s"
     if status == 400 and isinstance(data, dict):
         code = data.get("code")
-        if isinstance(code, int) and code in _CODES:
+        if type(code) is int and code in _CODES:
             return _CODES[code]
     if status in _STATUSES:
         return _STATUSES[status]
@@ -251,7 +263,7 @@ def _failed_handshake(error: Any, url: str) -> ConnectionFailedError:
     response = error.response
     if response is None:
         came = bytes(error.raw_header or b"").decode("latin-1")
-        what = f"'{_quoted(came)}' came" if came else _quoted(str(error), 200)
+        what = f"'{_quoted(came)}' came" if came else _told(error)
         return ConnectionFailedError(
             f"{_cannot(url)}: {SWITCHING} expected, {what}; is the URL right?"
         )
@@ -259,7 +271,7 @@ def _failed_handshake(error: Any, url: str) -> ConnectionFailedError:
     if status == 101:
         return ConnectionFailedError(
             f"{_cannot(url)}: the response 101 is no WebSocket's "
-            f"({_quoted(str(error), 200)}); has a proxy before the server changed it?",
+            f"({_told(error)}); has a proxy before the server changed it?",
             status=status,
         )
     if 300 <= status < 400 and response.headers.get("Location"):
@@ -277,7 +289,7 @@ def _too_large(error: BaseException, attempt: _Attempt) -> str:
         return ""
     return (
         f"the response is larger than max_http_buffer_size={error.limit} bytes; is "
-        "this a Socket.IO server? If it sends so much, use a larger max_http_buffer_size"
+        "this a Socket.IO server? If it is, a larger max_http_buffer_size lets it pass"
     )
 
 
@@ -292,6 +304,13 @@ def _redirects(error: BaseException, attempt: _Attempt) -> str:
     return _ENDLESS if name == "TooManyRedirects" or "Redirect" in name else ""
 
 
+#: What python-socks, and PySocks for requests, raise when a proxy refuses.
+_SOCKS_REFUSALS = {
+    ("python_socks", "ProxyError"),
+    *(("socks", name) for name in ("SOCKS5AuthError", "SOCKS5Error", "SOCKS4Error")),
+}
+
+
 def _proxy(error: BaseException, attempt: _Attempt) -> str:
     """A proxy that answered, and refused."""
     name = type(error).__name__
@@ -300,9 +319,9 @@ def _proxy(error: BaseException, attempt: _Attempt) -> str:
         status = str(getattr(error, "status", ""))
     elif match := re.search(r"(?:with status|Tunnel connection failed:) (\d+)", text):
         status = match[1]
-    elif name == "ProxyError" and type(error).__module__.startswith("python_socks"):
+    elif (type(error).__module__.split(".")[0], name) in _SOCKS_REFUSALS:
         return (
-            f"the proxy {attempt.peer} refuses: {_quoted(text, 200)}; are the "
+            f"the proxy {attempt.peer} refuses: {_told(error)}; are the "
             "credentials in its URL right, and may it reach the server?"
         )
     else:
@@ -347,11 +366,11 @@ _CERTIFICATES = {
 
 
 def _certificate(error: BaseException, attempt: _Attempt) -> str:
-    if not isinstance(error, ssl.SSLCertVerificationError):
-        return ""
     code = getattr(error, "verify_code", None)
-    message = _quoted(str(getattr(error, "verify_message", "") or error), 200)
-    what, remedy = _CERTIFICATES.get(code or 0, ("is not accepted", _SELF_SIGNED))
+    if code is None:  # aiohttp's have none, but one inside them has
+        return ""
+    message = _quoted(str(getattr(error, "verify_message", "")), 200) or _told(error)
+    what, remedy = _CERTIFICATES.get(code, ("is not accepted", _SELF_SIGNED))
     return f"the certificate of the server {what} ({message}); {remedy}"
 
 
@@ -361,11 +380,11 @@ def _tls(error: BaseException, attempt: _Attempt) -> str:
     text = str(error).upper()
     if "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER_FAILURE" in text:
         remedy = "it seems to speak no TLS at this port: is it http rather than https?"
-    elif "CERTIFICATE_REQUIRED" in text or "HANDSHAKE_FAILURE" in text:
+    elif re.search("CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE|EOF", text):
         remedy = "it may ask for a client's certificate: load_cert_chain() of a context"
     else:
         remedy = "do the server and this client have a version of TLS in common?"
-    return f"TLS has failed ({_quoted(str(error), 200)}); {remedy}"
+    return f"TLS has failed ({_told(error)}); {remedy}"
 
 
 def _name(error: BaseException, attempt: _Attempt) -> str:
@@ -376,7 +395,8 @@ def _name(error: BaseException, attempt: _Attempt) -> str:
     text = error.strerror if isinstance(error, OSError) else None
     return (
         f"the name of the {attempt.peer_kind}, {escaped(host)!r}, has no address here "
-        f"({_quoted(text or str(error), 200)}); is it right, and does DNS work?"
+        f"({_quoted(text, 200) if text else _told(error)}); is it right, and does DNS "
+        "work?"
     )
 
 
@@ -420,9 +440,16 @@ def _no_http(error: BaseException, attempt: _Attempt) -> str:
         if "ClientResponseError" not in names or status != 400:
             return ""
     return (
-        f"what came is no HTTP ({_quoted(str(error), 200)}); is this the port of an "
+        f"what came is no HTTP ({_told(error)}); is this the port of an "
         "HTTP server, and is it http rather than https?"
     )
+
+
+def _url(error: BaseException, attempt: _Attempt) -> str:
+    names = {cls.__name__ for cls in type(error).__mro__}
+    if names & {"InvalidURL", "WSInvalidURL", "InvalidSchema", "MissingSchema"}:
+        return "this is no URL of a server; expected: https://host:port/path"
+    return ""
 
 
 def _timeout(error: BaseException, attempt: _Attempt) -> str:
@@ -442,6 +469,6 @@ def _timeout(error: BaseException, attempt: _Attempt) -> str:
 
 
 _EXPLANATIONS: tuple[Callable[[BaseException, _Attempt], str], ...] = (
-    *(_too_large, _redirects, _proxy, _missing_package),
+    *(_too_large, _redirects, _proxy, _missing_package, _url),
     *(_certificate, _tls, _name, _operating_system, _closed, _no_http, _timeout),
 )

@@ -9,7 +9,6 @@ from urllib.parse import quote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 __all__ = [
-    "ProxyOption",
     "is_socks",
     "proxy_for",
     "proxy_of_websocket_options",
@@ -25,7 +24,7 @@ _PORTS = {"http": 80, "https": 443, "socks4": 1080, "socks5": 1080}
 #: Other names of them. All names of hosts are resolved by the proxy, as with socks5h.
 _SAME = {"socks5h": "socks5", "socks": "socks5"}
 
-_SCHEMES = {"ws": "http", "wss": "https", "http": "http", "https": "https"}
+_SCHEMES = {"ws": "http", "wss": "https"}
 
 
 def shown_url(url: str) -> str:
@@ -114,7 +113,7 @@ def proxy_for(url: str, proxy: ProxyOption = None) -> str | None:
     if proxy is not None:
         return proxy_url(proxy)
     parts = urlsplit(url)
-    scheme = _SCHEMES[parts.scheme]
+    scheme = _SCHEMES.get(parts.scheme, parts.scheme)
     proxies = getproxies()
     for name in (scheme, "all"):
         if value := proxies.get(name):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-__all__ = ["SslVerify", "TlsOptions", "insecure_context", "requests_context"]
+__all__ = ["TlsOptions", "insecure_context", "requests_context"]
 
 SslVerify: TypeAlias = bool | ssl.SSLContext
 

@@ -44,6 +44,11 @@ FLOORS: dict[str, list[str]] = {
         *("packet", "msgpack_packet"),
         *("options.recovery", "options.server", "options.typed", "options.encoding"),
     ],
+    "clients": [
+        *("clients", "clients.proxies", "clients.tls", "clients.websocket_options"),
+        *("clients.contracts", "clients.failures"),
+        *("clients.socks", "clients.by_aiohttp", "clients.by_requests", "clients.http"),
+    ],
     "handlers": [
         *("handlers.slow", "handlers.registration"),
         *("handlers.models", "handlers.checked", "handlers.validation"),

@@ -73,6 +73,7 @@ def test_a_module_that_fails_to_import_is_seen(tmp_path: Path) -> None:
 #: Packages that are imported when a program uses what needs them.
 PACKAGES = [
     *("uvloop", "picows", "socketio", "engineio", "pytest"),
+    *("python_socks", "requests"),
     *("aiohttp", "sanic", "tornado", "uvicorn"),
     "aioquic",
     *("redis", "kombu", "aio_pika", "kafka", "zmq"),
@@ -83,6 +84,7 @@ PACKAGES = [
 NOT_FOR_EACH_SERVER = [
     *(f"socketio_fast.{name}" for name in ("server", "admin", "testing", "alias")),
     *("socketio_fast.threads", "socketio_fast.hosting.wsgi"),
+    "socketio_fast.clients",
     *("socketio_fast.hosting.webtransport", "socketio_fast.hosting.other_app"),
     *("socketio_fast.managers.pubsub", "socketio_fast.managers.sync"),
     *("socketio_fast.handlers.models", "socketio_fast.serving.client_files"),
