@@ -358,9 +358,7 @@ class AsyncClient(BaseClient):
     def _on_open(self, link: Link) -> None:
         self.sid = link.session.id
         self.manager.tell(self._core.runner, "open")
-        peers = [
-            peer for peer in self._core.connection.peers.values() if peer.active
-        ]
+        peers = [peer for peer in self._core.connection.peers.values() if peer.active]
         auths = {name: self._auth_of(name) for name in self._core.connection.peers}
         if not any(callable(auth) for auth in auths.values()):
             for peer in peers:
@@ -441,9 +439,7 @@ class AsyncClient(BaseClient):
         wanted_delay = 0.0
         while True:
             delay = max(backoff.next(), wanted_delay)
-            self.logger.info(
-                "Connection failed, new attempt in %.02f seconds", delay
-            )
+            self.logger.info("Connection failed, new attempt in %.02f seconds", delay)
             await asyncio.sleep(delay)
             self.manager.tell(runner, "reconnect_attempt", backoff.attempts)
             try:
@@ -682,4 +678,3 @@ async def evaluated(value: Any) -> Any:
         if isinstance(value, Awaitable):
             value = await value
     return value
-

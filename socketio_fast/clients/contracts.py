@@ -123,6 +123,11 @@ class Requests(ABC):
     def __init__(self, options: HttpOptions) -> None:
         self._options = options
 
+    @property
+    def options(self) -> HttpOptions:
+        """The options of the client."""
+        return self._options
+
     @abstractmethod
     async def request(
         self,

@@ -11,8 +11,8 @@ from typing import Any
 from socketio_fast._core.client.polling import ClientPolling, Poster
 from socketio_fast._core.client.session import ClientSession, SessionOwner
 from socketio_fast._core.engine.engine import Engine
+from socketio_fast.clients.contracts import Answer, Requests
 from socketio_fast.clients.failures import failed_attempt, unexpected_answer
-from socketio_fast.clients.http import Answer, Requests
 from socketio_fast.clients.urls import engine_url
 from socketio_fast.exceptions import ConnectionError, ConnectionFailedError
 from socketio_fast.options.logs import Logger, escaped
@@ -45,8 +45,6 @@ class Target:
     request_timeout: float | None = 5.0
     #: Bytes of a message that may come.
     max_http_buffer_size: int = 100_000_000
-    #: More keyword arguments of ``picows.ws_connect()``.
-    websocket_arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 class LinkEvents:
@@ -137,7 +135,10 @@ class Link(SessionOwner):
         except asyncio.TimeoutError as exc:
             self.abort()
             raise failed_attempt(
-                exc, url, timeout=seconds, timeout_name="connect_timeout",
+                exc,
+                url,
+                timeout=seconds,
+                timeout_name="connect_timeout",
                 proxy=self._requests.proxy_for(url),
             ) from exc
         except BaseException:
@@ -187,14 +188,17 @@ class Link(SessionOwner):
 
         target, requests = self.target, self._requests
         options = requests.websocket_options(url)
-        headers = {**options.headers, **target.headers}
-        given = [headers.pop(name) for name in list(headers) if name.lower() == "cookie"]
+        extras = requests.options.websocket
+        headers = {**options.headers, **target.headers, **extras.headers}
+        given = [
+            headers.pop(name) for name in list(headers) if name.lower() == "cookie"
+        ]
         cookies = requests.cookies_for(url, given[0] if given else None)
         if cookies:
             headers["Cookie"] = cookies
-        if target.protocols:
-            headers["Sec-WebSocket-Protocol"] = ", ".join(target.protocols)
-        arguments: dict[str, Any] = dict(target.websocket_arguments)
+        if protocols := target.protocols or extras.protocols:
+            headers["Sec-WebSocket-Protocol"] = ", ".join(protocols)
+        arguments: dict[str, Any] = {}
         if options.server_hostname is not None:
             arguments["server_hostname"] = options.server_hostname
         try:
@@ -204,6 +208,7 @@ class Link(SessionOwner):
                 ssl_context=options.ssl,
                 extra_headers=headers,
                 proxy=options.proxy,
+                proxy_ssl_context=options.proxy_ssl,
                 websocket_handshake_timeout=None,  # connect() has a timeout for all
                 max_frame_size=target.max_http_buffer_size + 64,
                 logger_name=self._logger,
@@ -214,8 +219,11 @@ class Link(SessionOwner):
             if isinstance(exc, asyncio.CancelledError):
                 raise
             raise failed_attempt(
-                exc, url, timeout=target.connect_timeout,
-                timeout_name="connect_timeout", proxy=options.proxy,
+                exc,
+                url,
+                timeout=target.connect_timeout,
+                timeout_name="connect_timeout",
+                proxy=options.proxy,
             ) from exc
 
     async def _request(
@@ -385,9 +393,7 @@ class _Polls(Poster):
         link = self._link
         url = link.url("polling", sid=link.session.id)
         try:
-            answer = await link._request(
-                "POST", url, link.target.request_timeout, body
-            )
+            answer = await link._request("POST", url, link.target.request_timeout, body)
             if answer.status != 200:
                 raise unexpected_answer(answer, url, expected="'ok' for a POST")
         except ConnectionError as exc:
@@ -449,4 +455,3 @@ def _bytes_of(text: bytes) -> list[bytes]:
 
 def _is_binary(answer: Answer) -> bool:
     return answer.headers.get("Content-Type", "").startswith("application/octet-stream")
-

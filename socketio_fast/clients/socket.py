@@ -277,7 +277,9 @@ class ClientSocketEmitter:
 
     def compress(self, compress: bool) -> ClientSocketEmitter:
         """The same, with or without compression of what is sent."""
-        return ClientSocketEmitter(self._socket, **{**self._flags, "compress": compress})
+        return ClientSocketEmitter(
+            self._socket, **{**self._flags, "compress": compress}
+        )
 
     @property
     def volatile(self) -> ClientSocketEmitter:

@@ -13,7 +13,8 @@ from socketio_fast._core.engine.contracts import HandlerFactory
 from socketio_fast._core.engine.engine import Engine
 from socketio_fast._core.engine.message_handlers import Callbacks
 from socketio_fast._core.protocol.outgoing import message_packet
-from socketio_fast.clients.http import HttpOptions, Requests, requests_for
+from socketio_fast.clients.contracts import HttpOptions, Requests
+from socketio_fast.clients.http import requests_for
 from socketio_fast.clients.link import Link, LinkEvents, Target
 from socketio_fast.engineio.base_client import BaseClient
 from socketio_fast.engineio.packet import read_text
@@ -241,7 +242,6 @@ class AsyncClient(BaseClient):
 
     def _target(self, url: str, headers: Mapping[str, str], path: str) -> Target:
         config = self.config
-        extra = config.websocket_extra_options or {}
         assert self.transports is not None
         return Target(
             url=url,
@@ -253,8 +253,7 @@ class AsyncClient(BaseClient):
             force_base64=config.force_base64,
             upgrade=config.upgrade,
             timestamps=config.timestamp_requests,
-            protocols=tuple(config.protocols)
-            or tuple(extra.get("subprotocols") or extra.get("protocols") or ()),
+            protocols=tuple(config.protocols),
             connect_timeout=config.connect_timeout,
             request_timeout=config.request_timeout,
             max_http_buffer_size=config.max_http_buffer_size,

@@ -314,5 +314,3 @@ class ClientConfig:
 
     def __post_init__(self) -> None:
         check_options(self)
-
-
