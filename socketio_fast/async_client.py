@@ -1,4 +1,4 @@
-"""The Socket.IO client (revision 5, and 4 by ``eio=3``), with python-socketio's names."""
+"""The Socket.IO client (revision 5; 4 by ``eio=3``), with python-socketio's names."""
 
 from __future__ import annotations
 

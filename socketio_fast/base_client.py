@@ -1,4 +1,4 @@
-"""What Socket.IO clients for asyncio and for threads share: registration of handlers."""
+"""What clients for asyncio and for threads share: registration of handlers."""
 
 from __future__ import annotations
 
