@@ -337,7 +337,7 @@ class ClientNamespace(BaseClientNamespace):
         namespace: str | None = None,
         callback: Any = None,
     ) -> None:
-        """Send the event ``message``. ``room`` has no meaning, as in python-socketio."""
+        """Send the event ``message``. ``room`` means nothing, as in python-socketio."""
         return self.client.send(
             data, namespace=namespace or self.namespace, callback=callback
         )

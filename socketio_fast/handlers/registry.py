@@ -51,7 +51,7 @@ class HandlerRegistry:
         raise NotImplementedError
 
     def _is_kept(self, namespace: str, handlers: Mapping[str, Any]) -> bool:
-        """Whether something besides the handlers that are removed needs the namespace."""
+        """Whether something besides what is removed needs the namespace."""
         return namespace in handlers
 
     def on(self, event: Any, handler: Any = None, namespace: str | None = None) -> Any:
