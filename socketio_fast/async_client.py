@@ -397,6 +397,10 @@ class AsyncClient(BaseClient):
     def _on_left(self, peer: ClientPeer, reason: str) -> None:
         self.namespaces.pop(peer.namespace.name, None)
         self._joined.set()
+        session = peer.session
+        self._description = session.description or (
+            session.reason if session.reason != reason else None
+        )
         if reason == self.reason.SERVER_DISCONNECT and self.eio.state == "connected":
             if not self.namespaces:
                 self.connected = False

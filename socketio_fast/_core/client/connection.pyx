@@ -7,7 +7,13 @@ import cython
 
 from socketio_fast._core.client.peer cimport ClientPeer
 from socketio_fast._core.client.session cimport ClientSession
-from socketio_fast._core.engine.contracts cimport SessionBase as Session, SessionHandler
+from socketio_fast._core.engine.contracts cimport (
+    PING_TIMEOUT,
+    TRANSPORT_CLOSE,
+    TRANSPORT_ERROR,
+    SessionBase as Session,
+    SessionHandler,
+)
 from socketio_fast._core.protocol.sio cimport SIO_CONNECT, SIO_EVENT, Packet
 from socketio_fast._core.socketio.contracts cimport PeerBase
 from socketio_fast._core.socketio.hub cimport Hub
@@ -45,6 +51,9 @@ cdef class ClientConnection(PacketReceiver):
     cdef int on_close(self, str reason) except -1:
         cdef ClientPeer peer
         self.end_packet()
+        if reason == TRANSPORT_CLOSE or reason == PING_TIMEOUT:
+            # Handlers of clients get one of three reasons, as in python-socketio.
+            reason = TRANSPORT_ERROR
         for peer in list(self.peers.values()):
             try:
                 peer.lost(reason)
