@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
 from socketio_fast import exceptions
 from socketio_fast._core.client.connection import ClientHub
-from socketio_fast._core.client.peer import ClientPeer, PeerOwner
+from socketio_fast._core.client.peer import ClientPeer
 from socketio_fast._core.socketio.acks import Reply
+from socketio_fast._core.socketio.contracts import Membership
 from socketio_fast.base_client import BaseClient
-from socketio_fast.clients.backoff import Backoff
-from socketio_fast.clients.link import Link, LinkEvents
+from socketio_fast.clients.link import Link
 from socketio_fast.clients.manager import Manager
+from socketio_fast.clients.reconnection import (
+    FromLink,
+    FromPeers,
+    evaluated,
+    reconnect,
+)
 from socketio_fast.clients.socket import ClientSocket
 from socketio_fast.coroutines import DONE, Begun, returns_coroutine
 from socketio_fast.engineio.async_client import AsyncClient as EngineClient
@@ -94,7 +100,7 @@ class AsyncClient(BaseClient):
         self.packet_class, encoding = choose_encoding(config.serializer, config.json)
         self._core = ClientHub(
             admit=None,
-            new_rooms=lambda namespace: None,
+            new_rooms=lambda namespace: Membership(),
             logger=self.logger,
             connect_timeout=1,
             max_attachments=config.max_attachments,
@@ -112,12 +118,12 @@ class AsyncClient(BaseClient):
             json=config.json,
             handle_sigint=config.handle_sigint,
             _factory=self._core,
-            _events=_FromLink(self),
+            _events=FromLink(self),
             **engine_options,
         )
         self._core.attach(self.eio._idle)
         self._begin_registry()
-        self._owner = _FromPeers(self)
+        self._owner = FromPeers(self)
         self._sockets: dict[str, ClientSocket] = {}
 
         #: Whether there is a connection, and ``connect()`` has returned.
@@ -133,7 +139,7 @@ class AsyncClient(BaseClient):
         self.connection_auth: Any = None
         self.connection_transports: Any = None
         self.connection_namespaces: list[str] = []
-        self.socketio_path: str | None = None
+        self.socketio_path = "socket.io"
         #: Events of the connection; see :class:`socketio_fast.clients.manager.Manager`.
         self.manager = Manager(self.logger)
 
@@ -405,7 +411,7 @@ class AsyncClient(BaseClient):
             if not self.namespaces:
                 self.connected = False
                 self.start_background_task(self._close_if_unused)
-            self._core.runner.loop.call_soon(peer.trigger, "__disconnect_final")
+            asyncio.get_running_loop().call_soon(peer.trigger, "__disconnect_final")
 
     def _on_closed(self, link: Link, reason: str, description: str | None) -> None:
         wanted = self.reason.CLIENT_DISCONNECT
@@ -423,7 +429,7 @@ class AsyncClient(BaseClient):
 
     def _reconnect(self) -> None:
         if self._reconnecting is None:
-            self._reconnecting = asyncio.ensure_future(self._reconnects())
+            self._reconnecting = asyncio.ensure_future(reconnect(self))
             self._reconnecting.add_done_callback(self._reconnect_ended)
 
     def _reconnect_ended(self, task: asyncio.Task[None]) -> None:
@@ -432,42 +438,6 @@ class AsyncClient(BaseClient):
         if not task.cancelled() and task.exception() is not None:
             self.logger.error("reconnecting has failed", exc_info=task.exception())
             self._give_up()
-
-    async def _reconnects(self) -> None:
-        runner = self._core.runner
-        backoff = Backoff(
-            self.reconnection_delay,
-            self.reconnection_delay_max,
-            self.randomization_factor,
-        )
-        wanted_delay = 0.0
-        while True:
-            delay = max(backoff.next(), wanted_delay)
-            self.logger.info("Connection failed, new attempt in %.02f seconds", delay)
-            await asyncio.sleep(delay)
-            self.manager.tell(runner, "reconnect_attempt", backoff.attempts)
-            try:
-                await self._attempt()
-            except (exceptions.ConnectionError, ValueError) as exc:
-                wanted_delay = getattr(exc, "retry_after", None) or 0.0
-                error = (
-                    exc
-                    if isinstance(exc, exceptions.ConnectionError)
-                    else exceptions.ConnectionError(str(exc))
-                )
-                self._attempt_failed(error)
-                self.manager.tell(runner, "reconnect_error", error)
-            else:
-                if self.eio.state == "connected":
-                    self.connected = True
-                    self.logger.info("Reconnection successful")
-                    self.manager.tell(runner, "reconnect", backoff.attempts)
-                    return
-            if 0 < self.reconnection_attempts <= backoff.attempts:
-                self.logger.info("Maximum reconnection attempts reached, giving up")
-                self.manager.tell(runner, "reconnect_failed")
-                self._give_up()
-                return
 
     def _give_up(self) -> None:
         """There is no connection, and there will be none."""
@@ -636,49 +606,3 @@ class AsyncClient(BaseClient):
     async def sleep(self, seconds: float = 0) -> None:
         """Sleep for so many seconds."""
         await self.eio.sleep(seconds)
-
-
-class _FromLink(LinkEvents):
-    def __init__(self, client: AsyncClient) -> None:
-        self._client = client
-
-    def opened(self, link: Link) -> None:
-        self._client._on_open(link)
-
-    def pinged(self, link: Link) -> None:
-        self._tell("ping")
-
-    def upgraded(self, link: Link) -> None:
-        self._tell("upgrade", link.session.transport_name)
-
-    def upgrade_failed(self, link: Link, error: BaseException) -> None:
-        self._tell("upgrade_error", error)
-
-    def closed(self, link: Link, reason: str, description: str | None) -> None:
-        self._client._on_closed(link, reason, description)
-
-    def _tell(self, event: str, *args: Any) -> None:
-        self._client.manager.tell(self._client._core.runner, event, *args)
-
-
-class _FromPeers(PeerOwner):
-    def __init__(self, client: AsyncClient) -> None:
-        self._client = client
-
-    def joined(self, peer: ClientPeer) -> None:
-        self._client._on_joined(peer)
-
-    def refused(self, peer: ClientPeer, error: Any) -> None:
-        self._client._on_refused(peer, error)
-
-    def left(self, peer: ClientPeer, reason: str) -> None:
-        self._client._on_left(peer, reason)
-
-
-async def evaluated(value: Any) -> Any:
-    """A value, or what a function or coroutine function returns."""
-    if callable(value):
-        value = value()
-        if isinstance(value, Awaitable):
-            value = await value
-    return value

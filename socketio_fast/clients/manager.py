@@ -50,8 +50,10 @@ class Manager(EventEmitter):
     def __init__(self, logger: Logger) -> None:
         self._logger = logger
 
-    def tell(self, runner: Runner, event: str, *args: object) -> None:
-        """Call the listeners of an event."""
+    def tell(self, runner: Runner | None, event: str, *args: object) -> None:
+        """Call the listeners of an event. ``None``: the client has never connected."""
+        if runner is None:
+            return
         listeners.fire(self, runner, self._failed, event, *args)
 
     def _failed(self, error: BaseException) -> None:

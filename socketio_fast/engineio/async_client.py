@@ -308,7 +308,7 @@ class AsyncClient(BaseClient):
         self, target: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> asyncio.Task[Any]:
         """Run a coroutine function in a Task, which is returned."""
-        task = asyncio.ensure_future(target(*args, **kwargs))
+        task: asyncio.Task[Any] = asyncio.ensure_future(target(*args, **kwargs))
         _tasks.add(task)
         task.add_done_callback(_tasks.discard)
         return task

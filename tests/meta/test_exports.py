@@ -73,19 +73,6 @@ def test_names_of_python_engineio() -> None:
         assert hasattr(socketio_fast.engineio.AsyncServer(), name)
 
 
-@pytest.mark.parametrize(
-    "name", ["AsyncClient", "Client", "SimpleClient", "ClientNamespace"]
-)
-def test_clients_come_later(name: str) -> None:
-    assert not hasattr(socketio_fast, name)
-    with pytest.raises(AttributeError, match=f"no {name} yet"):
-        getattr(socketio_fast, name)
-    with pytest.raises(ImportError, match=f"no {name} yet"):
-        exec(f"from socketio_fast import {name}")
-    with pytest.raises(AttributeError, match=f"no {name} yet"):
-        exec(f"import socketio_fast as socketio\nsocketio.{name}()")
-
-
 def test_what_is_not_there_at_all() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'AsyncServr'"):
         _ = socketio_fast.AsyncServr

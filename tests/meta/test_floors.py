@@ -43,14 +43,16 @@ FLOORS: dict[str, list[str]] = {
         *("options.limits", "options.config", "options.json_module"),
         *("packet", "msgpack_packet"),
         *("options.recovery", "options.server", "options.typed", "options.encoding"),
+        "options.client",
     ],
     "clients": [
         *("clients", "clients.proxies", "clients.tls", "clients.websocket_options"),
         *("clients.contracts", "clients.failures"),
         *("clients.socks", "clients.by_aiohttp", "clients.by_requests", "clients.http"),
+        *("clients.urls", "clients.link", "clients.backoff"),
     ],
     "handlers": [
-        *("handlers.slow", "handlers.registration"),
+        *("handlers.slow", "handlers.registration", "handlers.registry"),
         *("handlers.models", "handlers.checked", "handlers.validation"),
         "namespace",
     ],
@@ -69,6 +71,11 @@ FLOORS: dict[str, list[str]] = {
         *("sockets.environs", "sockets.scope", "sockets.handshake", "sockets.events"),
         *("sockets.acknowledgements", "sockets.broadcast", "sockets.socket"),
         *("sockets.adapter", "sockets.namespace", "sockets.registry", "sockets"),
+    ],
+    "clients of Socket.IO": [
+        *("clients.manager", "clients.socket", "clients.reconnection"),
+        *("engineio.base_client", "engineio.async_client"),
+        *("base_client", "async_client"),
     ],
     "managers": [
         *("managers", "managers.extras", "managers.lifetime", "managers.outage"),
@@ -124,6 +131,8 @@ FLOORS: dict[str, list[str]] = {
 
 #: Imports under ``TYPE_CHECKING`` that go up, out of the room: why.
 TYPES_FROM_ABOVE: dict[tuple[str, str], str] = {
+    ("clients.socket", "async_client"): "the client whose namespace it is",
+    ("clients.reconnection", "async_client"): "the client that connects again",
     ("options.server", "managers.base"): "what client_manager= takes",
     ("hosting.asgi", "async_server"): "what a program gives ASGIApp",
     ("sockets.broadcast", "async_server"): "the server whose clients are meant",

@@ -125,7 +125,7 @@ def test_what_python_imports_has_a_stub() -> None:
     """And what a stub imports has one: a type checker reads no `.pyx`."""
     imported = imported_from("socketio_fast")
     assert {
-        full(m) for m in ("engine.engine", "session", "peer_lifecycle", "http1")
+        full(m) for m in ("engine.engine", "engine.session", "peer_lifecycle", "http1")
     } <= imported
     with_stubs(imported)
 
@@ -172,6 +172,7 @@ BELOW: dict[str, set[str]] = {
     "engine": {"protocol"},
     "socketio": {"protocol", "engine"},
     "http": {"protocol", "engine"},
+    "client": {"protocol", "engine", "socketio"},
 }
 
 
@@ -223,7 +224,7 @@ def test_rooms_stand_on_those_below(module: str) -> None:
         ("upgrade", {"engine.contracts", "deadlines", "eio", "observer", "outgoing"}),
         ("session_api", {"contexts", "engine.contracts", "outgoing"}),
         (
-            "session",
+            "engine.session",
             {
                 "contexts",
                 "engine.contracts",
@@ -250,11 +251,11 @@ def test_rooms_stand_on_those_below(module: str) -> None:
                 "outgoing",
                 "rate_limits",
                 "runner",
-                "session",
+                "engine.session",
                 "writer",
             },
         ),
-        ("message_transport", {"engine.contracts", "eio", "eio3"}),
+        ("message_transport", {"engine.contracts", "eio", "eio3", "wire"}),
         (
             "message_handlers",
             {"contexts", "engine.contracts", "failures", "rate_limits", "runner"},
@@ -299,7 +300,10 @@ def test_rooms_stand_on_those_below(module: str) -> None:
         ),
         ("handlers", set()),
         ("acks", set()),
-        ("outcomes", {"socketio.contracts", "listeners", "runner"}),
+        (
+            "outcomes",
+            {"engine.contracts", "socketio.contracts", "listeners", "runner"},
+        ),
     ],
 )
 def test_direct_needs(module: str, allowed: set[str]) -> None:
@@ -312,45 +316,64 @@ def test_direct_needs(module: str, allowed: set[str]) -> None:
     [
         (
             "engine.engine",
-            {"polling", "websocket", "http1", "admission", "peer_lifecycle", "rooms"},
+            {
+                "http.polling",
+                "http.websocket",
+                "http1",
+                "admission",
+                "peer_lifecycle",
+                "rooms",
+            },
         ),
         (
             "engine.contracts",
-            {"session", "engine.engine", "inflow", "outflow", "message_transport"},
+            {
+                "engine.session",
+                "engine.engine",
+                "inflow",
+                "outflow",
+                "message_transport",
+            },
         ),
-        ("peer_lifecycle", {"polling", "websocket", "http1", "admission", "rooms"}),
-        ("hub", {"peer_lifecycle", "connection", "rooms", "recovery"}),
-        ("peer_messaging", {"peer_lifecycle", "connection", "rooms", "recovery"}),
-        ("connection", {"rooms", "recovery", "emitter"}),
-        ("rooms", {"polling", "websocket", "http1", "admission"}),
+        (
+            "peer_lifecycle",
+            {"http.polling", "http.websocket", "http1", "admission", "rooms"},
+        ),
+        ("hub", {"peer_lifecycle", "socketio.connection", "rooms", "recovery"}),
+        (
+            "peer_messaging",
+            {"peer_lifecycle", "socketio.connection", "rooms", "recovery"},
+        ),
+        ("socketio.connection", {"rooms", "recovery", "emitter"}),
+        ("rooms", {"http.polling", "http.websocket", "http1", "admission"}),
         (
             "message_handlers",
-            {"peer_lifecycle", "rooms", "polling", "websocket", "http1"},
+            {"peer_lifecycle", "rooms", "http.polling", "http.websocket", "http1"},
         ),
         (
-            "polling",
+            "http.polling",
             {
                 "peer_lifecycle",
                 "rooms",
                 "message_handlers",
-                "websocket",
+                "http.websocket",
                 "http1",
                 "request",
             },
         ),
         (
-            "websocket",
+            "http.websocket",
             {
                 "peer_lifecycle",
                 "rooms",
                 "message_handlers",
-                "polling",
+                "http.polling",
                 "admission",
                 "request",
             },
         ),
-        ("admission", {"polling", "websocket", "endpoint", "http1"}),
-        ("exchange", {"websocket", "endpoint", "http1"}),
+        ("admission", {"http.polling", "http.websocket", "endpoint", "http1"}),
+        ("exchange", {"http.websocket", "endpoint", "http1"}),
         ("foreign", {"endpoint", "request_parser", "http1"}),
         ("http1", {"peer_lifecycle", "rooms", "message_handlers", "foreign"}),
     ],
@@ -370,7 +393,11 @@ ASYNCIO_TRANSPORT = re.compile(
 
 @pytest.mark.parametrize(
     "module",
-    [m for m in MODULES if m.split(".")[1] not in ("writer", "websocket", "http1")],
+    [
+        m
+        for m in MODULES
+        if m.split(".")[1] not in ("writer", "websocket", "http1")
+    ],
 )
 def test_who_knows_asyncio_transports(module: str) -> None:
     for suffix in (".pyx", ".pxd"):
@@ -391,7 +418,7 @@ SESSIONS = [
     "upgrade",
     "session_api",
 ]
-SESSIONS += ["session", "engine.engine", "message_transport"]
+SESSIONS += ["engine.session", "engine.engine", "message_transport"]
 
 
 @pytest.mark.parametrize("module", [*of_room("socketio"), *of_room("http")])
@@ -403,7 +430,7 @@ def test_sessions_and_the_engine_are_known_by_their_contracts(module: str) -> No
 @pytest.mark.parametrize(
     ("contracts", "base", "modules"),
     [
-        ("engine.contracts", "SessionBase", ["session_api", "session"]),
+        ("engine.contracts", "SessionBase", ["session_api", "engine.session"]),
         ("engine.contracts", "EngineBase", ["engine.engine"]),
         ("socketio.contracts", "PeerBase", ["peer_messaging", "peer_lifecycle"]),
         ("socketio.contracts", "Connection", ["socketio.connection"]),
@@ -439,7 +466,9 @@ def test_these_know_no_asyncio(module: str) -> None:
     assert not re.search(r"^\s*(from|c?import)\s+asyncio", text, re.M)
 
 
-@pytest.mark.parametrize("module", ["rooms", "polling", "websocket", *SESSIONS])
+@pytest.mark.parametrize(
+    "module", ["rooms", "http.polling", "http.websocket", *SESSIONS]
+)
 def test_these_know_no_json_of_messages(module: str) -> None:
     text = path_of(module, ".pyx").read_text()
     assert "orjson.loads" not in text

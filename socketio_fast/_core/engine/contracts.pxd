@@ -159,8 +159,8 @@ cdef class EngineBase(Flusher):
         dict descriptions               # id -> which rule a client broke; see Session
         HandlerFactory factory
         # Of the configuration, as C values.
-        double ping_interval            # seconds
-        double ping_timeout             # seconds
+        readonly double ping_interval   # seconds
+        readonly double ping_timeout    # seconds
         double upgrade_timeout          # seconds
         Py_ssize_t max_payload          # bytes
         Py_ssize_t max_buffer_bytes

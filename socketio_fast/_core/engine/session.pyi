@@ -1,13 +1,15 @@
 from asyncio import Future
 from collections.abc import Callable
-from typing import Any, final
+from typing import Any
+
+from typing_extensions import disjoint_base
 
 from socketio_fast._core.engine.contracts import SessionBase
 from socketio_fast._core.engine.inflow import Flow
 from socketio_fast._core.engine.observer import ConnectionListener
 from socketio_fast._core.protocol.outgoing import Outgoing
 
-@final
+@disjoint_base
 class Session(SessionBase):
     @property
     def sid(self) -> str: ...

@@ -1,0 +1,105 @@
+"""A client's attempts to connect again, and what it hears of its connection."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any
+
+from socketio_fast import exceptions
+from socketio_fast._core.client.peer import ClientPeer, PeerOwner
+from socketio_fast.clients.backoff import Backoff
+from socketio_fast.clients.link import Link, LinkEvents
+
+if TYPE_CHECKING:
+    from socketio_fast.async_client import AsyncClient
+
+__all__ = ["FromLink", "FromPeers", "evaluated", "reconnect"]
+
+
+async def reconnect(client: AsyncClient) -> None:
+    """Connect again, until that succeeds or there have been enough attempts."""
+    runner = client._core.runner
+    backoff = Backoff(
+        client.reconnection_delay,
+        client.reconnection_delay_max,
+        client.randomization_factor,
+    )
+    wanted_delay = 0.0
+    while True:
+        delay = max(backoff.next(), wanted_delay)
+        client.logger.info("Connection failed, new attempt in %.02f seconds", delay)
+        await asyncio.sleep(delay)
+        client.manager.tell(runner, "reconnect_attempt", backoff.attempts)
+        try:
+            await client._attempt()
+        except (exceptions.ConnectionError, ValueError) as exc:
+            wanted_delay = getattr(exc, "retry_after", None) or 0.0
+            error = (
+                exc
+                if isinstance(exc, exceptions.ConnectionError)
+                else exceptions.ConnectionError(str(exc))
+            )
+            client._attempt_failed(error)
+            client.manager.tell(runner, "reconnect_error", error)
+        else:
+            if client.eio.state == "connected":
+                client.connected = True
+                client.logger.info("Reconnection successful")
+                client.manager.tell(runner, "reconnect", backoff.attempts)
+                return
+        if 0 < client.reconnection_attempts <= backoff.attempts:
+            client.logger.info("Maximum reconnection attempts reached, giving up")
+            client.manager.tell(runner, "reconnect_failed")
+            client._give_up()
+            return
+
+
+class FromLink(LinkEvents):
+    """Passes on what the connection tells."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    def opened(self, link: Link) -> None:
+        self._client._on_open(link)
+
+    def pinged(self, link: Link) -> None:
+        self._tell("ping")
+
+    def upgraded(self, link: Link) -> None:
+        self._tell("upgrade", link.session.transport_name)
+
+    def upgrade_failed(self, link: Link, error: BaseException) -> None:
+        self._tell("upgrade_error", error)
+
+    def closed(self, link: Link, reason: str, description: str | None) -> None:
+        self._client._on_closed(link, reason, description)
+
+    def _tell(self, event: str, *args: Any) -> None:
+        self._client.manager.tell(self._client._core.runner, event, *args)
+
+
+class FromPeers(PeerOwner):
+    """Passes on what the namespaces tell."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    def joined(self, peer: ClientPeer) -> None:
+        self._client._on_joined(peer)
+
+    def refused(self, peer: ClientPeer, error: Any) -> None:
+        self._client._on_refused(peer, error)
+
+    def left(self, peer: ClientPeer, reason: str) -> None:
+        self._client._on_left(peer, reason)
+
+
+async def evaluated(value: Any) -> Any:
+    """A value, or what a function or coroutine function returns."""
+    if callable(value):
+        value = value()
+        if isinstance(value, Awaitable):
+            value = await value
+    return value
