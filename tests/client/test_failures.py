@@ -20,14 +20,14 @@ import picows
 import pytest
 import requests
 import trustme
-from support.client_servers import (
+from support.ports import free_port
+from support.scripted_servers import (
     Bytes,
     HttpProxy,
     HttpServer,
     Socks5Proxy,
     response,
 )
-from support.ports import free_port
 from support.waiting import within
 
 from client.conftest import Listen, Make

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 import requests
-from support.client_servers import HttpServer, Request, response
+from support.scripted_servers import HttpServer, Request, response
 from support.waiting import within
 
 import socketio_fast
