@@ -55,14 +55,16 @@ async def by_polling(client: Requests, url: str, timeout: float) -> ConnectionEr
     return unexpected_answer(answer, url, proxy=client.proxy_for(url))
 
 
-async def by_websocket(client: Requests, url: str, timeout: float) -> ConnectionError:
+async def by_websocket(
+    client: Requests, url: str, timeout: float, **arguments: Any
+) -> ConnectionError:
     url = url.replace("http", "ws", 1)
     options = client.websocket_options(url)
     try:
         transport, _ = await within(
             picows.ws_connect(
                 picows.WSListener, url, ssl_context=options.ssl, proxy=options.proxy,
-                websocket_handshake_timeout=timeout,
+                websocket_handshake_timeout=timeout, **arguments,
             )
         )  # fmt: skip
     except Exception as error:
@@ -72,15 +74,18 @@ async def by_websocket(client: Requests, url: str, timeout: float) -> Connection
     return failed_attempt(ConnectionResetError(), url, proxy=options.proxy)
 
 
-@pytest.fixture(params=["aiohttp", "requests", "picows"])
+@pytest.fixture(params=["aiohttp", "requests", "picows", "picows by the loop"])
 def attempt(request: pytest.FixtureRequest, make: Make) -> Attempt:
     """``error = await attempt(url, **options)``: what an attempt fails with."""
 
     async def run(url: str, timeout: float = 10, **options: Any) -> Any:
         session = requests.Session if request.param == "requests" else None
         client = await make(session, **options)
-        tried = by_websocket if request.param == "picows" else by_polling
-        error = await tried(client, url, timeout)
+        if request.param.startswith("picows"):
+            fast = request.param == "picows"
+            error = await by_websocket(client, url, timeout, use_aiofastnet=fast)
+        else:
+            error = await by_polling(client, url, timeout)
         assert type(error) is ConnectionFailedError
         text = str(error)
         shown = re.split(r"[?#]", url)[0].replace("http", "https?|wss?", 1)
