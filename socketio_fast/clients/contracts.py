@@ -25,6 +25,7 @@ __all__ = [
     "WebSocketOptions",
     "http_url",
     "merged_cookies",
+    "merged_headers",
     "without_own",
 ]
 
@@ -183,6 +184,23 @@ class Requests(ABC):
             self._websocket_context(url) if through_tls else None,
         )
 
+    def handshake_headers(
+        self, url: str, headers: Mapping[str, str] | None = None
+    ) -> dict[str, str]:
+        """The headers of a WebSocket's handshake, with all cookies.
+
+        Args:
+            url: Of ws or wss.
+            headers: Those of ``connect()``. They replace the session's, and those of
+                ``websocket_extra_options`` replace both, whatever the case of a name.
+        """
+        own, extra = self._websocket_headers(url), self._options.websocket.headers
+        merged = merged_headers(own, headers or {}, extra)
+        given = [merged.pop(name) for name in [*merged] if name.lower() == "cookie"]
+        if cookies := self.cookies_for(url, *given):
+            merged["Cookie"] = cookies
+        return merged
+
     def _websocket_context(self, url: str) -> SSLContext:
         tls = self._options.tls
         return tls.websocket or tls.verify or self._session_context(url)
@@ -222,6 +240,14 @@ def without_own(headers: Mapping[str, Any]) -> dict[str, str]:
         for name, value in headers.items()
         if name.lower() not in _OWN_HEADERS
     }
+
+
+def merged_headers(*headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers of which the last of each name counts; names have no case."""
+    found: dict[str, tuple[str, str]] = {}
+    for some in headers:
+        found |= {name.lower(): (name, value) for name, value in some.items()}
+    return dict(found.values())
 
 
 def merged_cookies(header: str | None, kept: str | None) -> str | None:

@@ -80,7 +80,7 @@ def failed_attempt(
     chain = list(_chain(error))
     for link in chain:
         if type(link).__name__.startswith("WS") and hasattr(link, "raw_header"):
-            return _failed_handshake(link, url)
+            return _failed_handshake(link, url, proxy)
     for explain in _EXPLANATIONS:
         for link in chain:
             if told := explain(link, attempt):
@@ -90,7 +90,11 @@ def failed_attempt(
 
 
 def unexpected_answer(
-    answer: Answer, url: str, *, expected: str = OPEN_PACKET
+    answer: Answer,
+    url: str,
+    *,
+    expected: str = OPEN_PACKET,
+    proxy: str | None = None,
 ) -> ConnectionFailedError:
     """The error of an attempt that was answered with something else.
 
@@ -98,6 +102,7 @@ def unexpected_answer(
         answer: The response.
         url: What was requested.
         expected: What should have come.
+        proxy: The URL of the proxy by which the server is reached.
     """
     status = answer.status
     data = _json(answer.body) if status >= 300 else None
@@ -113,7 +118,7 @@ def unexpected_answer(
     after = retry_after(answer.headers)
     remedy = _remedy(answer, data, after)
     return ConnectionFailedError(
-        f"{_cannot(url)}: {expected} expected, {what} came; {remedy}",
+        f"{_cannot(url, proxy)}: {expected} expected, {what} came; {remedy}",
         *(() if data is None else (data,)),
         status=status,
         retry_after=after,
@@ -219,7 +224,7 @@ _STATUSES = {
     407: "the proxy asks for a name and a password: proxy='http://name:password@host'",
     429: "the server has had too many requests",
     502: "the server behind the proxy does not answer: is it running?",
-    503: "the server is overloaded, or stops",
+    503: "the server is overloaded or is stopping",
     504: "the server behind the proxy did not answer in time",
 }
 
@@ -258,27 +263,29 @@ def _remedy(answer: Answer, data: Any, after: float | None) -> str:
     return "see the log of the server"
 
 
-def _failed_handshake(error: Any, url: str) -> ConnectionFailedError:
+def _failed_handshake(error: Any, url: str, proxy: str | None) -> ConnectionFailedError:
     """picows' WSHandshakeError."""
     response = error.response
     if response is None:
         came = bytes(error.raw_header or b"").decode("latin-1")
         what = f"'{_quoted(came)}' came" if came else _told(error)
         return ConnectionFailedError(
-            f"{_cannot(url)}: {SWITCHING} expected, {what}; is the URL right?"
+            f"{_cannot(url, proxy)}: {SWITCHING} expected, {what}; is the URL right?"
         )
     status = int(response.status)
     if status == 101:
         return ConnectionFailedError(
-            f"{_cannot(url)}: the response 101 is no WebSocket's "
+            f"{_cannot(url, proxy)}: the response 101 is no WebSocket's "
             f"({_told(error)}); has a proxy before the server changed it?",
             status=status,
         )
     if 300 <= status < 400 and response.headers.get("Location"):
-        return ConnectionFailedError(f"{_cannot(url)}: {_ENDLESS}", status=status)
+        return ConnectionFailedError(
+            f"{_cannot(url, proxy)}: {_ENDLESS}", status=status
+        )
     body = bytes(error.raw_body or response.body or b"")
     answer = Answer(status, response.headers, body, url)
-    return unexpected_answer(answer, url, expected=SWITCHING)
+    return unexpected_answer(answer, url, expected=SWITCHING, proxy=proxy)
 
 
 # The errors: each function says what it knows of one, and "" of another.
@@ -344,8 +351,8 @@ def _missing_package(error: BaseException, attempt: _Attempt) -> str:
 
 
 _SELF_SIGNED = (
-    "if you know it, trust it: ssl_verify= an ssl.SSLContext that has loaded it "
-    "(load_verify_locations); for a test, ssl_verify=False"
+    "if you know it, trust it: ssl_verify=context, an ssl.SSLContext that has loaded "
+    "it by load_verify_locations(); for a test, ssl_verify=False"
 )
 
 #: OpenSSL's codes (X509_V_ERR_…) of certificates: what is wrong, and what to do.
@@ -375,8 +382,8 @@ def _certificate(error: BaseException, attempt: _Attempt) -> str:
 
 
 def _tls(error: BaseException, attempt: _Attempt) -> str:
-    if not isinstance(error, ssl.SSLError):
-        return ""
+    if not isinstance(error, ssl.SSLError) or hasattr(error, "os_error"):
+        return ""  # aiohttp's has ssl's inside, which says it shorter
     text = str(error).upper()
     if "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER_FAILURE" in text:
         remedy = "it seems to speak no TLS at this port: is it http rather than https?"
@@ -447,7 +454,12 @@ def _no_http(error: BaseException, attempt: _Attempt) -> str:
 
 def _url(error: BaseException, attempt: _Attempt) -> str:
     names = {cls.__name__ for cls in type(error).__mro__}
-    if names & {"InvalidURL", "WSInvalidURL", "InvalidSchema", "MissingSchema"}:
+    try:
+        parts = urlsplit(attempt.url)
+        wrong = not parts.hostname or parts.port == 0
+    except ValueError:
+        wrong = True
+    if wrong or names & {"InvalidURL", "WSInvalidURL", "InvalidSchema"}:
         return "this is no URL of a server; expected: https://host:port/path"
     return ""
 
@@ -469,6 +481,6 @@ def _timeout(error: BaseException, attempt: _Attempt) -> str:
 
 
 _EXPLANATIONS: tuple[Callable[[BaseException, _Attempt], str], ...] = (
-    *(_too_large, _redirects, _proxy, _missing_package, _url),
+    *(_too_large, _redirects, _missing_package, _url, _proxy),
     *(_certificate, _tls, _name, _operating_system, _closed, _no_http, _timeout),
 )

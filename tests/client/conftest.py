@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import pytest
 import requests
 import trustme
-from support.client_servers import Listener
+from support.scripted_servers import Listener
 
 from socketio_fast.clients.http import HttpOptions, Requests, requests_for
 

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 import requests
-from support.client_servers import HttpServer, Request, response
+from support.scripted_servers import HttpServer, Request, response
 from support.waiting import within
 
 import socketio_fast
@@ -383,6 +383,26 @@ async def test_what_a_requests_session_says_of_the_websocket(
         "http://u:p@[::1]:82"
     )
     assert client.cookies_for("ws://server.example/") == "a=b"
+
+
+async def test_the_headers_of_a_handshake(
+    make: Make, requests_session: requests.Session
+) -> None:
+    """The session's, then connect()'s, then those for the WebSocket alone."""
+    requests_session.headers = {"X-A": "1", "X-B": "1", "X-C": "1"}  # type: ignore[assignment]
+    requests_session.cookies.set("kept", "1")
+    client = await make(
+        requests_session,
+        websocket_extra_options={"headers": {"x-c": "3"}, "cookie": "kept=0; own=1"},
+    )
+    given = {"x-b": "2", "X-C": "2", "COOKIE": "replaced=1"}
+    assert client.handshake_headers("ws://a/", given) == {
+        "X-A": "1", "x-b": "2", "x-c": "3", "Cookie": "kept=1; own=1",
+    }  # fmt: skip
+    bare = await make()
+    assert bare.handshake_headers("ws://a/") == {}
+    assert bare.handshake_headers("ws://a/", {"cookie": "a=b"}) == {"Cookie": "a=b"}
+    assert bare.options.websocket.headers == {}
 
 
 async def test_any_auth_of_requests_is_used_for_the_websocket_too(

@@ -9,7 +9,7 @@ import aiohttp
 import picows
 import pytest
 import requests
-from support.client_servers import HttpProxy, HttpServer, Socks5Proxy, response
+from support.scripted_servers import HttpProxy, HttpServer, Socks5Proxy, response
 from support.waiting import within
 
 import socketio_fast

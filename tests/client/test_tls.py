@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 import requests
 import trustme
-from support.client_servers import HttpServer, response
+from support.scripted_servers import HttpServer, response
 from support.waiting import within
 
 from client.conftest import Listen, Make

@@ -54,8 +54,8 @@ def test_every_option_of_aiohttp_is_known() -> None:
 
 def test_every_option_of_websocket_client_is_known() -> None:
     """Those that its docstring lists."""
-    text = websocket.create_connection.__doc__ or ""
-    names = re.findall(r"^    (\w+):", text, re.M)
+    text = inspect.getdoc(websocket.create_connection) or ""
+    names = re.findall(r"^(\w+):", text, re.M)
     assert {"header", "sslopt", "http_proxy_host"} <= set(names)
     WebSocketExtras.of(dict.fromkeys(set(names) - {"url"}))
 
