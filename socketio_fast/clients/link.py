@@ -13,6 +13,7 @@ from socketio_fast._core.client.session import ClientSession, SessionOwner
 from socketio_fast._core.engine.engine import Engine
 from socketio_fast.clients.contracts import Answer, Requests
 from socketio_fast.clients.failures import failed_attempt, unexpected_answer
+from socketio_fast.clients.proxies import shown_url
 from socketio_fast.clients.urls import engine_url
 from socketio_fast.exceptions import ConnectionError, ConnectionFailedError
 from socketio_fast.options.logs import Logger, escaped
@@ -147,11 +148,13 @@ class Link(SessionOwner):
 
     async def _open_polling(self) -> None:
         url = self.url("polling")
-        self._logger.info("Attempting polling connection to %s", escaped(url))
+        self._logger.info(
+            "Attempting polling connection to %s", escaped(shown_url(url))
+        )
         answer = await self._request("GET", url, self.target.request_timeout)
         begins = _OPEN_3 if self.target.eio == 3 else _OPEN_4
         if answer.status != 200 or answer.body[:1] not in _bytes_of(begins):
-            raise unexpected_answer(answer, url)
+            raise unexpected_answer(answer, url, proxy=self._requests.proxy_for(url))
         self._polls = _Polls(self)
         polling = self._polls.polling
         self.session.begin(polling)
@@ -164,7 +167,9 @@ class Link(SessionOwner):
         socket = _new_socket(self._engine)
         self.session.begin(socket)
         url = self.url("websocket")
-        self._logger.info("Attempting WebSocket connection to %s", escaped(url))
+        self._logger.info(
+            "Attempting WebSocket connection to %s", escaped(shown_url(url))
+        )
         await self._connect_socket(socket, url)
         await self._until_opened(url)
 
@@ -175,7 +180,7 @@ class Link(SessionOwner):
             raise
         except ConnectionError as exc:
             raise ConnectionFailedError(
-                f"cannot connect to {escaped(url)}: {exc}"
+                f"cannot connect to {escaped(shown_url(url))}: {exc}"
             ) from exc
 
     async def _connect_socket(self, socket: Any, url: str) -> None:
@@ -189,20 +194,14 @@ class Link(SessionOwner):
         target, requests = self.target, self._requests
         options = requests.websocket_options(url)
         extras = requests.options.websocket
-        headers = {**options.headers, **target.headers, **extras.headers}
-        given = [
-            headers.pop(name) for name in list(headers) if name.lower() == "cookie"
-        ]
-        cookies = requests.cookies_for(url, given[0] if given else None)
-        if cookies:
-            headers["Cookie"] = cookies
+        headers = requests.handshake_headers(url, target.headers)
         if protocols := target.protocols or extras.protocols:
             headers["Sec-WebSocket-Protocol"] = ", ".join(protocols)
         arguments: dict[str, Any] = {}
         if options.server_hostname is not None:
             arguments["server_hostname"] = options.server_hostname
         try:
-            await picows.ws_connect(
+            transport, _ = await picows.ws_connect(
                 lambda request, response: socket.listen(),
                 url,
                 ssl_context=options.ssl,
@@ -215,9 +214,10 @@ class Link(SessionOwner):
                 use_aiofastnet=False,
                 **arguments,
             )
-        except (Exception, asyncio.CancelledError) as exc:
-            if isinstance(exc, asyncio.CancelledError):
-                raise
+            # It returns as well when the server closes without an answer.
+            if transport.is_disconnected:
+                raise ConnectionResetError("closed without a response")
+        except Exception as exc:
             raise failed_attempt(
                 exc,
                 url,
