@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from socketio_fast import exceptions
 from socketio_fast._core.client.connection import ClientHub
@@ -32,6 +32,11 @@ from socketio_fast.options.declare import declared, known, takes
 from socketio_fast.options.encoding import choose_encoding
 from socketio_fast.options.logs import AnyLogger, choose_logger
 from socketio_fast.sockets.acknowledgements import wait_for_answer
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from socketio_fast.options.typed import ClientOptions
 
 __all__ = ["AsyncClient"]
 
@@ -72,7 +77,7 @@ class AsyncClient(BaseClient):
         serializer: str | type[Any] = "default",
         json: Any = None,
         handle_sigint: bool = True,
-        **options: Any,
+        **options: Unpack[ClientOptions],
     ) -> None:
         given = known("AsyncClient", options, ClientConfig, EngineClientConfig)
         own = declared(ClientConfig)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from socketio_fast import exceptions
 from socketio_fast._core.client.session import ClientSession, SessionOwner
@@ -23,6 +23,11 @@ from socketio_fast.options.config import EngineConfig
 from socketio_fast.options.declare import declared, takes
 from socketio_fast.options.json_module import json_functions
 from socketio_fast.options.logs import choose_logger
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from socketio_fast.options.typed import EngineClientKeywords
 
 __all__ = ["AsyncClient"]
 
@@ -65,7 +70,7 @@ class AsyncClient(BaseClient):
         *,
         _factory: HandlerFactory | None = None,
         _events: LinkEvents | None = None,
-        **options: Any,
+        **options: Unpack[EngineClientKeywords],
     ) -> None:
         super().__init__()
         names = declared(EngineClientConfig)

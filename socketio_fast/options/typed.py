@@ -1,7 +1,8 @@
-"""The options of servers as types, for editors and type checkers.
+"""The options of servers and clients as types, for editors and type checkers.
 
 `python -m tests.meta.options` writes this file from the declarations in
-`options/config.py` and `options/server.py`, and from the signature of `serve()`.
+`options/config.py`, `options/server.py` and `options/client.py`, and from the signature
+of `serve()`.
 Change those, not this file. Nothing here is used when a program runs.
 """
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     import os
     import socket
     import ssl
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from socketio_fast.options.config import DeflateOptions
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     from socketio_fast.serving.proxies import TrustedProxies
 
 __all__ = [
+    "ClientOptions",
     "EngineAttributes",
+    "EngineClientKeywords",
+    "EngineClientOptions",
     "EngineKeywords",
     "EngineOptions",
     "ServeOptions",
@@ -210,6 +214,123 @@ class ServerOptions(EngineOptions, total=False):
     """The directory of the official JavaScript client, the ``dist`` of the npm package
     ``socket.io-client``, which is then served at ``/socket.io/socket.io.js``. ``None``
     for not. See docs/deployment.md. Default: ``None``.
+    """
+
+
+class EngineClientKeywords(TypedDict, total=False):
+    """Options that clients of Engine.IO take by keyword only."""
+
+    connect_timeout: float
+    """Seconds for an attempt to connect by one transport, and for the upgrade to
+    WebSocket. Default: ``20``.
+    """
+    upgrade: bool
+    """Whether a client that has connected by long-polling upgrades to WebSocket.
+    Default: ``True``.
+    """
+    remember_upgrade: bool
+    """Whether a client that has once upgraded begins with WebSocket when it connects
+    again. Default: ``False``.
+    """
+    try_all_transports: bool
+    """Whether the next transport is tried when the first cannot connect. Default:
+    ``False``.
+    """
+    proxy: str | Literal[False] | None
+    """The URL of the proxy to connect by: of http, https, socks4 or socks5. ``None``:
+    what the environment says (``HTTPS_PROXY``, ``NO_PROXY``, …). ``False``: no proxy.
+    Default: ``None``.
+    """
+    query: Mapping[str, str] | None
+    """Parameters of each URL, beside those that the URL of the server has. Default:
+    ``None``.
+    """
+    protocols: Iterable[str] | str
+    """The subprotocols that the WebSocket asks for. Default: ``()``."""
+    eio: int
+    """The revision of Engine.IO: 4, or 3 for servers of Socket.IO 2. Default: ``4``."""
+    force_base64: bool
+    """Whether binary data is sent as base64 in text, for proxies that pass on no
+    binary. Default: ``False``.
+    """
+    max_http_buffer_size: int
+    """The largest message or HTTP response that the server may send. With a larger one
+    the client disconnects. Default: ``100,000,000``.
+    """
+    max_buffer_bytes: int
+    """The most bytes that may wait for the server to read them. With more, the client
+    disconnects. Default: ``100,000,000``.
+    """
+    high_water_mark: int
+    """Bytes that wait for the server, above which ``await emit()`` waits. Default:
+    ``1,048,576``.
+    """
+
+
+class EngineClientOptions(EngineClientKeywords, total=False):
+    """Options of Engine.IO that clients of Socket.IO take."""
+
+    request_timeout: float | None
+    """Seconds for a request of long-polling that the server is to answer at once.
+    ``None`` or 0 for no limit. Default: ``5``.
+    """
+    http_session: Any
+    """What makes HTTP requests: an ``aiohttp.ClientSession``, a ``requests.Session``,
+    or a function that returns one. Its cookies, certificates and proxies hold for the
+    WebSocket too. ``None`` for a session of the client's own. Default: ``None``.
+    """
+    ssl_verify: bool | ssl.SSLContext
+    """Whether the server's certificate is verified, or the ``ssl.SSLContext`` to use.
+    Default: ``True``.
+    """
+    websocket_extra_options: Mapping[str, Any] | None
+    """Options of python-engineio for the WebSocket: ``headers``, ``subprotocols``,
+    ``ssl``, ``sslopt``, ``proxy`` and others; see docs/client.md. Default: ``None``.
+    """
+    timestamp_requests: bool
+    """Whether each request of long-polling has a parameter ``t``, against caches.
+    Default: ``True``.
+    """
+
+
+class ClientOptions(EngineClientOptions, total=False):
+    """Options that clients of Socket.IO take by keyword only."""
+
+    engineio_logger: bool | AnyLogger | None
+    """Whether events of the connection are logged, or the logger to use. Default:
+    ``None``.
+    """
+    offline_buffer: bool
+    """Whether events that are emitted while the connection is lost are kept and sent
+    when there is one. ``False``: ``emit()`` raises ``BadNamespaceError`` then, as in
+    python-socketio. Default: ``True``.
+    """
+    max_offline_events: int
+    """The most events that are kept, of one namespace. ``emit()`` raises
+    ``OfflineBufferError`` for one more. Default: ``10,000``.
+    """
+    max_offline_bytes: int
+    """The most bytes that these events may have, of one namespace. Default:
+    ``16,777,216``.
+    """
+    retries: int | None
+    """How often an event that the server has not acknowledged in ``ack_timeout`` is
+    sent again; ``None``: events need no acknowledgement. See docs/client.md. Default:
+    ``None``.
+    """
+    ack_timeout: float | None
+    """Seconds to wait for an acknowledgement, where a call does not say; ``None``:
+    without limit. Default: ``None``.
+    """
+    max_attachments: int
+    """The most binary attachments of one message. Default: ``10,000``."""
+    max_pending_acks: int
+    """The most acknowledgements that are waited for, of one namespace. With more, the
+    oldest is given up. Default: ``100,000``.
+    """
+    validate_handlers: bool
+    """Whether handlers that are annotated with pydantic models, msgspec structs or
+    dataclasses get validated arguments; see docs/validation.md. Default: ``True``.
     """
 
 

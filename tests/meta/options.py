@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import socketio_fast as socketio
+from socketio_fast.engineio.async_client import AsyncClient as EngineClient
+from socketio_fast.options.client import ClientConfig, EngineClientConfig
 from socketio_fast.options.config import (
     DeflateOptions,
     EngineConfig,
@@ -35,17 +37,22 @@ DECLARATIONS: Mapping[str, tuple[type[Any], ...]] = {
     "per_message_deflate": (DeflateOptions,),
     "connection_state_recovery": (RecoveryOptions,),
     "limits": (Limits,),
+    "client": (ClientConfig,),
+    "engineio client": (EngineClientConfig,),
 }
 #: What names of types mean that the package alone has.
 ALIASES = {"AsyncHandlers": "bool | Literal['ordered']", "AnyLogger": "logging.Logger"}
 # What a Socket.IO server gives to the Engine.IO server below it.
 CHOSEN = {"logger", "json", "async_handlers"}
+# The same of clients.
+CHOSEN_BY_CLIENT = {"logger", "json", "handle_sigint"}
 
 HEAD = '''\
-"""The options of servers as types, for editors and type checkers.
+"""The options of servers and clients as types, for editors and type checkers.
 
 `python -m tests.meta.options` writes this file from the declarations in
-`options/config.py` and `options/server.py`, and from the signature of `serve()`.
+`options/config.py`, `options/server.py` and `options/client.py`, and from the signature
+of `serve()`.
 Change those, not this file. Nothing here is used when a program runs.
 """
 
@@ -57,7 +64,7 @@ if TYPE_CHECKING:
     import os
     import socket
     import ssl
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from socketio_fast.options.config import DeflateOptions
@@ -66,7 +73,10 @@ if TYPE_CHECKING:
     from socketio_fast.serving.proxies import TrustedProxies
 
 __all__ = [
+    "ClientOptions",
     "EngineAttributes",
+    "EngineClientKeywords",
+    "EngineClientOptions",
     "EngineKeywords",
     "EngineOptions",
     "ServeOptions",
@@ -96,6 +106,20 @@ def typed() -> str:
         for name, each in declared(ServerConfig).items()
         if name not in named(socketio.AsyncServer)
     ]
+    client = declared(EngineClientConfig)
+    client_keywords = [
+        each for name, each in client.items() if name not in named(EngineClient)
+    ]
+    client_others = [
+        each
+        for name, each in client.items()
+        if name in named(EngineClient) and name not in CHOSEN_BY_CLIENT
+    ]
+    own_of_client = [
+        each
+        for name, each in declared(ClientConfig).items()
+        if name not in named(socketio.AsyncClient)
+    ]
     return "\n\n".join(
         [
             HEAD,
@@ -122,6 +146,24 @@ def typed() -> str:
                 "EngineOptions, total=False",
                 "Options that servers of Socket.IO take by keyword only.",
                 own,
+            ),
+            _class(
+                "EngineClientKeywords",
+                "TypedDict, total=False",
+                "Options that clients of Engine.IO take by keyword only.",
+                client_keywords,
+            ),
+            _class(
+                "EngineClientOptions",
+                "EngineClientKeywords, total=False",
+                "Options of Engine.IO that clients of Socket.IO take.",
+                client_others,
+            ),
+            _class(
+                "ClientOptions",
+                "EngineClientOptions, total=False",
+                "Options that clients of Socket.IO take by keyword only.",
+                own_of_client,
             ),
             _serve(),
         ]
