@@ -20,6 +20,9 @@ from socketio_fast import AsyncServer, KombuManager, ZmqManager
 HERE = Path(__file__).parent
 Node = Callable[[Any], Awaitable[tuple[AsyncServer, str]]]
 
+#: Since Python 3.12 a process with threads is warned when it forks, whatever it does.
+FORKS = ["-W", "ignore:This process:DeprecationWarning"]
+
 PROGRAM = """
 import os, sys
 import socketio_fast
@@ -38,7 +41,7 @@ if pid:
 
 async def both_are_heard(name: str, url: str, client: Any) -> None:
     program = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", PROGRAM.format(name=name), url),
+        *(sys.executable, *FORKS, "-c", PROGRAM.format(name=name), url),
         cwd=HERE,
         stderr=subprocess.PIPE,
     )
@@ -94,7 +97,7 @@ if pid:
     assert os.waitpid(pid, 0)[1] == 0
 """
     done = subprocess.run(
-        [sys.executable, "-c", program],
+        [sys.executable, *FORKS, "-c", program],
         cwd=tmp_path,
         capture_output=True,
         text=True,

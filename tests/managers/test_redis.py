@@ -15,6 +15,7 @@ from support.brokers import Redis, Sentinel
 from support.waiting import until, within
 
 from managers.conftest import Connect
+from managers.test_forks import FORKS
 from socketio_fast import ASGIApp, AsyncRedisManager, AsyncServer, RedisManager
 from socketio_fast.managers.redis import parse_redis_sentinel_url
 
@@ -242,7 +243,7 @@ if pid:
 assert manager.lost_messages == 0
 """
     done = subprocess.run(
-        [sys.executable, "-c", program],
+        [sys.executable, *FORKS, "-c", program],
         cwd=HERE,
         capture_output=True,
         text=True,

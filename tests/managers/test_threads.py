@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -41,6 +42,19 @@ async def start() -> AsyncIterator[Start]:
         await asyncio.to_thread(sio.shutdown)
 
 
+async def hears(client: Any, sio: Server) -> None:
+    """Wait until a client of python-socketio's server gets what `sio` emits. That server
+    subscribes when its first client has come, and tells nobody when it has."""
+    number, heard = 0, -1
+    while heard < 0:
+        number += 1
+        await asyncio.to_thread(sio.emit, "ready", number, to=client.sid)
+        with suppress(asyncio.TimeoutError):
+            _, heard = await asyncio.wait_for(client.next(), 0.5)
+    while heard < number:
+        _, heard = await client.next()
+
+
 async def test_a_cluster_of_both_kinds(
     redis: Redis, start: Start, node: Any, their_node: Any, connect: Connect
 ) -> None:
@@ -48,6 +62,7 @@ async def test_a_cluster_of_both_kinds(
     other, url2 = await node(AsyncRedisManager(redis.url))
     url3 = await their_node("AsyncRedisManager", redis.url)
     a, b, c = [await connect(url) for url in (url1, url2, url3)]
+    await hears(c, sio)
     assert (await a.call("threads")).startswith("socketio_fast-handler")
 
     def work() -> None:
