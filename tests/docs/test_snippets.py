@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,13 +19,51 @@ SNIPPETS = [pytest.param(fence.text, id=str(fence)) for fence in fences("python"
 PROGRAMS = [p for p in SNIPPETS if "def test_" not in p.values[0]]
 TESTS = [p for p in SNIPPETS if "def test_" in p.values[0]]
 
-# What stands before each: servers are made, but serve nothing.
+# What stands before each: servers are made, but serve nothing, and clients connect to the
+# server below, and end when they would wait.
 PREAMBLE = """\
-import socketio_fast
+import os, socketio_fast
 socketio_fast.run = lambda app, *args, **options: print("served", app)
 socketio_fast.serve = None
-del socketio_fast
+_connect = socketio_fast.AsyncClient.connect
+socketio_fast.AsyncClient.connect = lambda self, url, *args, **options: _connect(
+    self, os.environ["SERVER"], *args, **options
+)
+socketio_fast.AsyncClient.wait = socketio_fast.AsyncClient.disconnect
+del os, socketio_fast
 """
+
+SERVER = """
+import asyncio, socketio_fast
+
+sio = socketio_fast.AsyncServer(namespaces="*")
+
+@sio.event
+async def say(sid, text):
+    await sio.emit("said", {"from": sid, "text": text})
+    return "ok"
+
+async def main():
+    async with await socketio_fast.serve(sio, host="127.0.0.1", port=0) as server:
+        print(server.url, flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def server() -> Iterator[None]:
+    """What the clients of snippets connect to."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    os.environ["SERVER"] = process.stdout.readline().strip()
+    yield
+    del os.environ["SERVER"]
+    process.kill()
+    process.communicate()
 
 
 @pytest.fixture

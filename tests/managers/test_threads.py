@@ -43,7 +43,7 @@ async def start() -> AsyncIterator[Start]:
 
 
 async def hears(client: Any, sio: Server) -> None:
-    """Wait until a client of python-socketio's server gets what `sio` emits. That server
+    """Wait until a client of python-socketio's server gets what `sio` emits: the server
     subscribes when its first client has come, and tells nobody when it has."""
     number, heard = 0, -1
     while heard < 0:
