@@ -19,15 +19,15 @@ SNIPPETS = [pytest.param(fence.text, id=str(fence)) for fence in fences("python"
 PROGRAMS = [p for p in SNIPPETS if "def test_" not in p.values[0]]
 TESTS = [p for p in SNIPPETS if "def test_" in p.values[0]]
 
-# What stands before each: servers are made, but serve nothing, and clients connect to the
+# What stands before each: servers are made, but serve nothing; clients connect to the
 # server below, and end when they would wait.
 PREAMBLE = """\
 import os, socketio_fast
 socketio_fast.run = lambda app, *args, **options: print("served", app)
 socketio_fast.serve = None
-_connect = socketio_fast.AsyncClient.connect
+_connect, _url = socketio_fast.AsyncClient.connect, os.environ["SERVER"]
 socketio_fast.AsyncClient.connect = lambda self, url, *args, **options: _connect(
-    self, os.environ["SERVER"], *args, **options
+    self, _url, *args, **options
 )
 socketio_fast.AsyncClient.wait = socketio_fast.AsyncClient.disconnect
 del os, socketio_fast
