@@ -1,10 +1,10 @@
 """The application that clients are tried against, in a process of its own.
 
-``python -m support.client_application PACKAGE PORT OPTIONS``: PACKAGE is ``socketio_fast``, served
-by its own server, or ``socketio``, python-socketio in uvicorn; OPTIONS are JSON, see
-:data:`support.client_servers.DEFAULTS`. It prints a line as soon as it listens, and ends
-when its stdin does. tests/interop/server.mjs is the same in JavaScript, and
-tests/interop/rust/server.rs in Rust.
+``python -m support.client_application PACKAGE PORT OPTIONS``: PACKAGE is
+``socketio_fast``, served by its own server, or ``socketio``, python-socketio in
+uvicorn; OPTIONS are JSON, see :data:`support.client_servers.DEFAULTS`. It prints a line
+as soon as it listens, and ends when its stdin does. tests/interop/server.mjs is the
+same in JavaScript, and tests/interop/rust/server.rs in Rust.
 
 In every namespace that lets clients in:
 

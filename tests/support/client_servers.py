@@ -7,9 +7,9 @@
         target.kill()                       # as if the machine had lost its power
         target.start()                      # again, on the same port
 
-The application is described in :mod:`support.client_application`. These methods block for
-as long as a process takes to start or end: a test whose event loop has something else to
-do in the meantime calls them by ``asyncio.to_thread``.
+The application is described in :mod:`support.client_application`. These methods block
+for as long as a process takes to start or end: a test whose event loop has something
+else to do in the meantime calls them by ``asyncio.to_thread``.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ STOP_TIMEOUT = 8.0
 
 TESTS = Path(__file__).parents[1]
 
-#: Options of :meth:`Kind.serve`: seconds, bytes, a cookie as ``{"name": …}``. None is the
-#: server's default.
+#: Options of :meth:`Kind.serve`: seconds, bytes, a cookie as ``{"name": …}``. None is
+#: the server's default.
 DEFAULTS: dict[str, Any] = {
     "path": "/socket.io/",
     "ping_interval": None,
@@ -71,7 +71,7 @@ def _node() -> list[str]:
 
 
 def _rust() -> list[str]:
-    """The built program; RUST_APPLICATION says where, if it is not where cargo puts it."""
+    """The built program; RUST_APPLICATION says where, if not where cargo puts it."""
     built = TESTS / "interop" / "rust" / "target" / "debug" / "application"
     program = os.environ.get("RUST_APPLICATION") or str(built)
     if not Path(program).is_file():
@@ -80,6 +80,10 @@ def _rust() -> list[str]:
             "`cargo build --manifest-path tests/interop/rust/Cargo.toml`"
         )
     return [program]
+
+
+def _new_log() -> IO[str]:
+    return tempfile.TemporaryFile("w+")
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,7 @@ class Target:
     options: dict[str, Any]
     port: int = field(default_factory=free_port)
     _process: subprocess.Popen[str] | None = None
-    _log: IO[str] = field(default_factory=lambda: tempfile.TemporaryFile("w+"))
+    _log: IO[str] = field(default_factory=_new_log)
 
     @property
     def url(self) -> str:
