@@ -68,7 +68,9 @@ class TcpProxy:
         self._ways = {TO_SERVER: _Way(), TO_CLIENT: _Way()}
         self._connections: set[_Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._accepting: asyncio.Task[None] | None = None
+        self._listening: socket.socket | None = None
+        #: Those of clients, until the server has accepted them too.
+        self._connecting: set[socket.socket] = set()
         self._flows = asyncio.Event()
         self._flows.set()
         self._changes = Changes()
@@ -91,6 +93,8 @@ class TcpProxy:
         await self.refuse()
         await self.cut()
         await _end(self._tasks)
+        for accepted in self._connecting:
+            _reset(accepted)
 
     @property
     def url(self) -> str:
@@ -154,18 +158,18 @@ class TcpProxy:
 
     async def refuse(self) -> None:
         """Stop listening: connections are refused; those that are open stay."""
-        if self._accepting is not None:
-            await _end([self._accepting])
-            self._accepting = None
+        if self._listening is not None:
+            asyncio.get_running_loop().remove_reader(self._listening)
             self._listening.close()
+            self._listening = None
 
     async def accept(self) -> None:
         """Listen again, on the same port."""
-        if self._accepting is None:
+        if self._listening is None:
             self._listening = socket.create_server(("127.0.0.1", self.port))
             self._listening.setblocking(False)
             self.port = self._listening.getsockname()[1]
-            self._accepting = asyncio.ensure_future(self._accept())
+            asyncio.get_running_loop().add_reader(self._listening, self._accept)
 
     async def until(
         self, condition: Callable[[TcpProxy], bool], *, seconds: float = WAIT
@@ -176,10 +180,11 @@ class TcpProxy:
     def _chosen(self, direction: str | None) -> list[_Way]:
         return [self._ways[direction]] if direction else list(self._ways.values())
 
-    async def _accept(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            client, _ = await loop.sock_accept(self._listening)
+    def _accept(self) -> None:
+        assert self._listening is not None
+        with contextlib.suppress(BlockingIOError, ConnectionError):
+            client, _ = self._listening.accept()
+            self._connecting.add(client)
             self.accepted += 1
             self._start(self._connect(client))
 
@@ -198,12 +203,15 @@ class TcpProxy:
             await asyncio.get_running_loop().sock_connect(
                 server, ("127.0.0.1", self._server_port)
             )
-        except BaseException as error:
+        except OSError:  # nobody listens there
+            self._connecting.discard(client)
             _reset(client)
             server.close()
-            if isinstance(error, OSError):
-                return  # nobody listens there
+            return
+        except asyncio.CancelledError:
+            server.close()
             raise
+        self._connecting.discard(client)
         connection = _Connection(client, server)
         self._connections.add(connection)
         connection.tasks = [self._start(self._carry(connection))]
@@ -281,8 +289,9 @@ class TcpProxy:
 
 def _reset(end: socket.socket) -> None:
     """Close it so that its peer gets a reset, not an end."""
-    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    end.close()
+    if end.fileno() != -1:
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        end.close()
 
 
 async def _end(tasks: Any) -> None:

@@ -184,7 +184,7 @@ async fn refuse() -> Result<(), Refused> {
 }
 
 fn build(options: &serde_json::Value) -> (socketioxide::layer::SocketIoLayer, SocketIo) {
-    let mut builder = SocketIo::builder().max_buffer_size(100_000);
+    let mut builder = SocketIo::builder().max_buffer_size(100_000).max_payload(1_000_000);
     if let Some(path) = options["path"].as_str() {
         builder = builder.req_path(path.to_owned());
     }
@@ -195,7 +195,7 @@ fn build(options: &serde_json::Value) -> (socketioxide::layer::SocketIoLayer, So
         builder = builder.ping_timeout(Duration::from_secs_f64(seconds));
     }
     if let Some(bytes) = options["max_http_buffer_size"].as_u64() {
-        builder = builder.max_payload(bytes);
+        builder = builder.max_payload(bytes).ws_max_message_size(bytes as usize);
     }
     if let Some([name]) = options["transports"].as_array().map(Vec::as_slice) {
         builder = builder.transports([match name.as_str() {
