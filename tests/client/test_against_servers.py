@@ -109,13 +109,8 @@ async def test_a_call_that_is_not_answered_times_out(
 ) -> None:
     async with client_kind.new() as client:
         await client.connect(target.url, transport)
-        with (
-            pytest.raises(TimeoutError)
-            if client_kind.ours
-            else pytest.raises(Exception, match=r"^$") as raised
-        ):
+        with pytest.raises(client_kind.exceptions.TimeoutError):
             await client.call("silent", timeout=0.05)
-        assert type(raised.value).__name__ == "TimeoutError"
         assert await client.call("echo", "goes on") == "goes on"
 
 
@@ -160,9 +155,8 @@ async def test_connect_raises_for_a_refused_namespace(
     if transport == "polling":
         client_kind.needs("prompt end of long-polling")
     async with client_kind.new("/refuse") as client:
-        with pytest.raises(Exception, match="/refuse") as raised:
+        with pytest.raises(client_kind.exceptions.ConnectionError, match="/refuse"):
             await client.start(target.url, transport)
-        assert type(raised.value).__name__ == "ConnectionError"
         assert not client.sio.connected
         (refusal,) = await client.errors["/refuse"].next()
         assert refusal["message"] == "refused"
@@ -194,7 +188,7 @@ async def test_wrong_auth_is_refused(
     if transport == "polling":
         client_kind.needs("prompt end of long-polling")
     async with client_kind.new("/auth") as client:
-        with pytest.raises(Exception, match="/auth"):
+        with pytest.raises(client_kind.exceptions.ConnectionError, match="/auth"):
             await client.start(target.url, transport, auth={"token": "guessed"})
         assert await client.errors["/auth"].next() == ({"message": "unauthorized"},)
 
@@ -356,10 +350,11 @@ async def test_nothing_is_lost_or_reordered_by_an_upgrade_under_traffic(
 
     python-socketio's client upgrades before connect() returns.
     """
+    if client_kind.ours and target.kind is PYTHON_SERVER:
+        pytest.skip("it drops a POST of more than 16 packets")
     async with slow_websockets(target.port, 0.02) as url, client_kind.new() as client:
-        await client.connect(url, "upgrade")
-        if client_kind.ours:
-            assert client.sio.transport() == "polling"
+        connecting = asyncio.ensure_future(client.start(url, "upgrade"))
+        await client.connects["/"].next()
         name = f"upgrade of {client.sio.get_sid()}"
         answers = []
         for number in range(MANY):
@@ -368,12 +363,13 @@ async def test_nothing_is_lost_or_reordered_by_an_upgrade_under_traffic(
                 call = client.call("burst", MANY)
                 answers.append(asyncio.ensure_future(call))
                 await asyncio.sleep(0)  # it is sent before the next one
+        await connecting
         await client.settled("upgrade")
         await client.emit("note", name, "upgraded")
         assert await asyncio.gather(*answers) == [MANY] * len(answers)
         assert await client.call("notes", name) == [*range(MANY), "upgraded"]
         items = [(await client.expect("item"))[0] for _ in range(MANY * len(answers))]
-        # Handlers of one client may take turns; each burst is in order.
+        # python-socketio's handlers of one client take turns.
         assert sorted(items) == sorted(list(range(MANY)) * len(answers))
         if target.kind is not PYTHON_SERVER:
             assert items == list(range(MANY)) * len(answers)
@@ -494,9 +490,8 @@ async def test_a_server_of_one_transport(
         assert await client.call("echo", "here") == "here"
     other = "websocket" if only == "polling" else "polling"
     async with client_kind.new(reconnection=False) as client:
-        with pytest.raises(Exception, match=r".+") as raised:
+        with pytest.raises(client_kind.exceptions.ConnectionError):
             await client.start(target.url, other)
-        assert type(raised.value).__name__ == "ConnectionError"
         assert not client.sio.connected
 
 

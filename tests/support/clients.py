@@ -133,6 +133,11 @@ class ClientKind:
     def ours(self) -> bool:
         return self is OURS
 
+    @property
+    def exceptions(self) -> Any:
+        """The package's module of exceptions."""
+        return (socketio_fast if self.ours else python_socketio).exceptions
+
     def needs(self, *features: str) -> None:
         """Skip the test where the client has not got them."""
         missing = self.lacks.intersection(features)
