@@ -1,14 +1,19 @@
-"""Servers and proxies for clients, certificates, and what makes their requests."""
+"""Servers and proxies for clients, of which some are started once for each module;
+certificates, and what makes requests."""
 
 from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack
 from typing import Any, TypeVar
 
 import pytest
 import requests
 import trustme
+from support.client_servers import SERVERS, Kind, Target
+from support.clients import CLIENTS, ClientKind
+from support.interop import TRANSPORTS
 from support.scripted_servers import Listener
 
 from socketio_fast.clients.http import HttpOptions, Requests, requests_for
@@ -17,6 +22,7 @@ L = TypeVar("L", bound=Listener)
 
 Listen = Callable[..., Awaitable[Any]]
 Make = Callable[..., Awaitable[Requests]]
+Start = Callable[..., Target]
 
 
 @pytest.fixture(autouse=True)
@@ -90,3 +96,42 @@ def authority_file(authority: trustme.CA, tmp_path: Any) -> str:
     path = tmp_path / "authority.pem"
     authority.cert_pem.write_to_path(path)
     return str(path)
+
+@pytest.fixture(params=list(TRANSPORTS))
+def transport(request: pytest.FixtureRequest) -> str:
+    """How clients connect: 'upgrade' is by polling, then upgraded to WebSocket."""
+    return request.param
+
+
+@pytest.fixture(params=CLIENTS, ids=lambda kind: kind.name)
+def client_kind(request: pytest.FixtureRequest) -> ClientKind:
+    """The class of clients."""
+    request.param.check()
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def targets() -> Iterator[Start]:
+    """``targets(NODE, recovery=True)``: a server of the module with these options."""
+    with ExitStack() as stack:
+        running: dict[Any, Target] = {}
+
+        def start(kind: Kind, **options: Any) -> Target:
+            key = (kind.name, repr(sorted(options.items())))
+            if key not in running:
+                running[key] = stack.enter_context(kind.serve(**options))
+            running[key].start()  # if a test has left it dead
+            return running[key]
+
+        yield start
+
+
+@pytest.fixture(params=SERVERS, ids=lambda kind: kind.name)
+def server_kind(request: pytest.FixtureRequest) -> Kind:
+    return request.param
+
+
+@pytest.fixture
+def target(server_kind: Kind, targets: Start) -> Target:
+    """The application on one of the servers, with its defaults."""
+    return targets(server_kind)

@@ -260,18 +260,18 @@ def test_member(path: str) -> None:
     if here is MISSING:
         check(path, "missing")
     elif callable(there):
-        check(path, _different_call(there, here))
+        check(path, different_call(there, here))
     elif inspect.isdatadescriptor(here) or inspect.ismodule(there):
         check(path, None if type(here) is type(there) else f"{here!r}")
     else:
         check(path, None if here == there else f"{here!r} instead of {there!r}")
 
 
-def _different_call(there: Any, here: Any) -> str | None:
+def different_call(there: Any, here: Any) -> str | None:
     if not callable(here):
         return "not callable"
     awaited = inspect.iscoroutinefunction(there)
-    if _is_awaited(here) not in (awaited, None):
+    if is_awaited(here) not in (awaited, None):
         return "no coroutine" if awaited else "a coroutine"
     theirs = list(inspect.signature(there).parameters.values())
     own = dict(inspect.signature(here).parameters)
@@ -293,7 +293,7 @@ def _different_call(there: Any, here: Any) -> str | None:
     return None
 
 
-def _is_awaited(function: Any) -> bool | None:
+def is_awaited(function: Any) -> bool | None:
     """Whether a coroutine is returned; None if it is what the server's method returns.
 
     Cython's functions do not say so: emit() is the one.
@@ -303,7 +303,7 @@ def _is_awaited(function: Any) -> bool | None:
         return None
     return (
         inspect.iscoroutinefunction(function)
-        or returned.startswith(("Coroutine", "Awaitable"))
+        or returned.startswith(("Coroutine", "Awaitable", "Begun"))
         or getattr(function, "__qualname__", "") == "Emitter.emit"
     )
 
