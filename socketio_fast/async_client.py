@@ -144,7 +144,7 @@ class AsyncClient(BaseClient):
         self.connection_auth: Any = None
         self.connection_transports: Any = None
         self.connection_namespaces: list[str] = []
-        self.socketio_path = "socket.io"
+        self.socketio_path: str | None = None
         #: Events of the connection; see :class:`socketio_fast.clients.manager.Manager`.
         self.manager = Manager(self.logger)
 
@@ -153,6 +153,7 @@ class AsyncClient(BaseClient):
         self._reconnecting: asyncio.Task[None] | None = None
         self._ended: asyncio.Event | None = None
         self._given_up = False
+        self._disconnecting = False
 
     def is_asyncio_based(self) -> bool:
         return True
@@ -169,6 +170,12 @@ class AsyncClient(BaseClient):
     def get_sid(self, namespace: str | None = None) -> str | None:
         """The ``sid`` in a namespace; ``None`` if it is not connected."""
         return self.namespaces.get(namespace or "/")
+
+    @property
+    def callbacks(self) -> dict[str, dict[int, Any]]:
+        """What awaits acknowledgements, by namespace and their ids; a new dict."""
+        peers = self._core.connection.peers
+        return {name: peer.callbacks for name, peer in peers.items() if peer.callbacks}
 
     def transport(self) -> str | None:
         """The transport in use: ``"polling"`` or ``"websocket"``."""
@@ -294,7 +301,7 @@ class AsyncClient(BaseClient):
             url,
             headers=dict(headers or {}),
             transports=self.connection_transports,
-            engineio_path=self.socketio_path,
+            engineio_path=self.socketio_path or "socket.io",
         )
 
     def _bound_engine(self) -> Any:
@@ -425,6 +432,8 @@ class AsyncClient(BaseClient):
         self.sid = None
         self._joined.set()
         self.manager.tell(self._core.runner, "close", reason, description)
+        if self._disconnecting:
+            return  # disconnect() goes on
         if self.reconnection and not self._given_up and reason != wanted:
             self._reconnect()
         else:
@@ -464,13 +473,17 @@ class AsyncClient(BaseClient):
         task, self._reconnecting = self._reconnecting, None
         if task is not None and task is not asyncio.current_task():
             task.cancel()
-        if self.eio.state == "connected":
-            for peer in list(self._core.connection.peers.values()):
-                if peer.active:
-                    peer.leave()
-        await self.eio.disconnect()
-        self.connected = False
-        self._give_up()
+        self._disconnecting = True
+        try:
+            if self.eio.state == "connected":
+                for peer in list(self._core.connection.peers.values()):
+                    if peer.active:
+                        peer.leave()
+            await self.eio.disconnect()
+        finally:
+            self._disconnecting = False
+            self.connected = False
+            self._give_up()
 
     async def shutdown(self) -> None:
         """The same as :meth:`disconnect`."""
@@ -482,6 +495,7 @@ class AsyncClient(BaseClient):
         attempts to connect again have failed."""
         if self._ended is not None:
             await self._ended.wait()
+            await self.eio.closed()
 
     async def __aenter__(self) -> AsyncClient:
         return self

@@ -1,5 +1,5 @@
-"""Where python-socketio has it; see :mod:`socketio_fast.namespace`."""
+"""Where python-socketio has them; see :mod:`socketio_fast.namespace`."""
 
-from socketio_fast.namespace import AsyncNamespace
+from socketio_fast.namespace import AsyncClientNamespace, AsyncNamespace
 
-__all__ = ["AsyncNamespace"]
+__all__ = ["AsyncClientNamespace", "AsyncNamespace"]

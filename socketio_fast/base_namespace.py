@@ -1,8 +1,8 @@
-"""Where python-socketio has it; see :mod:`socketio_fast.namespace`."""
+"""Where python-socketio has them; see :mod:`socketio_fast.namespace`."""
 
-from socketio_fast.namespace import BaseServerNamespace
+from socketio_fast.namespace import BaseClientNamespace, BaseServerNamespace
 
-__all__ = ["BaseNamespace", "BaseServerNamespace"]
+__all__ = ["BaseClientNamespace", "BaseNamespace", "BaseServerNamespace"]
 
 #: Here namespaces of servers have no other base.
 BaseNamespace = BaseServerNamespace

@@ -117,6 +117,7 @@ class AsyncClient(BaseClient):
         self._requests: Requests | None = None
         self._upgraded_before = False
         self._ended: asyncio.Event | None = None
+        self._closing: asyncio.Task[None] | None = None
         self._events = _Told(self, LinkEvents() if _events is None else _events)
         self._idle = ClientSession(self.engine, SessionOwner())
         self._idle.never_open()
@@ -268,6 +269,7 @@ class AsyncClient(BaseClient):
         """Wait until the connection has ended."""
         if self._ended is not None:
             await self._ended.wait()
+            await self.closed()
 
     async def send(self, data: Any) -> None:
         """Send a message: ``str``, bytes-like, or what JSON knows as a list or dict.
@@ -295,6 +297,12 @@ class AsyncClient(BaseClient):
         else:
             await link.close(reason or self.reason.CLIENT_DISCONNECT)
             await self._reset()
+            await self.closed()
+
+    async def closed(self) -> None:
+        """Wait until nothing of the last connection is open any more."""
+        if self._closing is not None:
+            await asyncio.wait({self._closing})
 
     async def _reset(self) -> None:
         requests, self._requests = self._requests, None
@@ -371,5 +379,7 @@ class _Told(LinkEvents):
         if client._ended is not None:
             client._ended.set()
         if requests is not None:
-            client.start_background_task(client._close_requests, link, requests)
+            client._closing = client.start_background_task(
+                client._close_requests, link, requests
+            )
         self._others.closed(link, reason, description)

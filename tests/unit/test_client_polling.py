@@ -38,6 +38,21 @@ def test_posts_are_no_larger_than_the_server_takes(most: int) -> None:
     assert packets == [b'42["e","%s"]' % text.encode() for text in texts]
 
 
+def test_a_post_has_no_more_packets_than_any_server_takes() -> None:
+    core = Core().open(maxPayload=...)
+    peer = core.joined()
+    for number in range(40):
+        peer.emit(["e", number])
+    sizes = []
+    core.loop.turn()
+    while core.requests.posts:
+        sizes.append(len(core.requests.posts.pop().split(b"\x1e")))
+        core.polling.posted()
+        core.loop.turn()
+    assert sizes == [16, 16, 8]
+    assert core.session.buffered_bytes == 0
+
+
 def test_a_packet_and_its_attachments_may_leave_apart() -> None:
     core = Core().open(maxPayload=60)
     peer = core.joined()

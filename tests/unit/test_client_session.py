@@ -27,7 +27,7 @@ def test_it_opens_with_the_open_packet() -> None:
         (open_packet(sid=""), "open packet without a sid"),
         (open_packet(sid=7), "open packet without a sid"),
         (open_packet(pingInterval=...), "pingInterval of the open packet is None"),
-        (open_packet(pingInterval=0), "pingInterval of the open packet is 0"),
+        (open_packet(pingInterval=0, pingTimeout=0), "of the open packet are 0"),
         (open_packet(pingTimeout=-1), "pingTimeout of the open packet is -1"),
         (open_packet(pingTimeout=True), "pingTimeout of the open packet is True"),
         (open_packet(pingTimeout="1"), "pingTimeout of the open packet is '1'"),

@@ -432,6 +432,11 @@ cdef class ClientPeer(MessagingPeer):
         self._give_up_sent_acks()
 
     @property
+    def callbacks(self):
+        """What awaits acknowledgements, by their ids, a dict."""
+        return dict(self.acks.callbacks)
+
+    @property
     def offline_events(self):
         """How many events wait for a connection, an int."""
         return len(self.offline)

@@ -2,7 +2,8 @@
 a GET means. A `Poster` makes the requests.
 
 One POST is under way at a time, so that packets arrive in order. What is sent meanwhile
-leaves with the next one, as much as the server takes in one (`maxPayload`).
+leaves with the next one, as much as the server takes in one: `maxPayload` bytes, and 16
+packets, of which a server of python-engineio takes no more.
 """
 import cython
 from cpython.bytes cimport PyBytes_GET_SIZE
@@ -13,9 +14,13 @@ from socketio_fast._core.engine.contracts cimport (
     EngineBase as Engine,
     SessionBase as Session,
 )
+from socketio_fast._core.engine.payload_transport cimport count_of
 from socketio_fast._core.protocol.outgoing cimport Outgoing, control
 
 cdef Outgoing CLOSE = control(b"1")
+
+cdef enum:
+    MAX_PACKETS = 16    # of a POST
 
 
 cdef class Poster:
@@ -88,9 +93,11 @@ cdef class ClientPolling(PayloadTransport):
         cdef Py_ssize_t most = 0 if session is None else session.max_payload
         cdef Py_ssize_t size = 0
         cdef list queued = self.queued, parts
-        cdef Py_ssize_t n = 0
+        cdef Py_ssize_t n = 0, packets = 0, bytes_taken = 0
         cdef Outgoing m
-        if most == 0 or self.queued_bytes + len(queued) <= most:
+        if len(queued) <= MAX_PACKETS and count_of(queued) <= MAX_PACKETS and (
+            most == 0 or self.queued_bytes + len(queued) <= most
+        ):
             self.posting_bytes = self.queued_bytes
             self.queued = []
             self.queued_bytes = 0
@@ -103,13 +110,15 @@ cdef class ClientPolling(PayloadTransport):
             for m in parts:
                 self.queued_bytes += self._size(m)
         for m in queued:
-            if n and size + self._size(m) + 1 > most:
+            packets += m.count()
+            size = bytes_taken + self._size(m) + n
+            if n and (packets > MAX_PACKETS or 0 < most < size):
                 break
-            size += self._size(m) + (n > 0)
+            bytes_taken += self._size(m)
             n += 1
         self.queued = queued[n:]
-        self.queued_bytes -= size - (n - 1)
-        self.posting_bytes = size
+        self.queued_bytes -= bytes_taken
+        self.posting_bytes = bytes_taken
         return queued[:n]
 
     cpdef int close(self) except -1:

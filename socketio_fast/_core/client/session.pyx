@@ -140,6 +140,8 @@ cdef class ClientSession(Session):
         self.upgrades = list(upgrades) if isinstance(upgrades, list) else []
         engine.ping_interval = _seconds(handshake, "pingInterval")
         engine.ping_timeout = _seconds(handshake, "pingTimeout")
+        if engine.ping_interval + engine.ping_timeout == 0:
+            raise ProtocolError("pingInterval and pingTimeout of the open packet are 0")
         largest = handshake.get("maxPayload")
         if isinstance(largest, int) and not isinstance(largest, bool) and largest > 0:
             self.max_payload = largest
@@ -278,11 +280,12 @@ cdef class ClientSession(Session):
 
 
 cdef double _seconds(dict handshake, str name) except -1:
-    """A duration of the open packet, which is in milliseconds."""
+    """A duration of the open packet, which is in milliseconds. Servers that round down
+    send 0."""
     value = handshake.get(name)
     if (
         isinstance(value, bool) or not isinstance(value, (int, float))
-        or not 0 < value <= MAX_MS
+        or not 0 <= value <= MAX_MS
     ):
         raise ProtocolError(
             f"{name} of the open packet is {value!r:.80}: milliseconds expected"
