@@ -43,8 +43,8 @@ async def start() -> AsyncIterator[Start]:
 
 
 async def hears(client: Any, sio: Server) -> None:
-    """Wait until a client of python-socketio's server gets what `sio` emits. That server
-    subscribes when its first client has come, and tells nobody when it has."""
+    """Wait until a client of python-socketio's server gets what `sio` emits: that server
+    subscribes when its first client has come, and tells nobody."""
     number, heard = 0, -1
     while heard < 0:
         number += 1
