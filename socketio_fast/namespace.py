@@ -213,6 +213,10 @@ def _awaited(
         awaitable: Any = method(self, *args, **kwargs)
         return await awaitable
 
+    # Without the path to the method: mocks of Python 3.13 go along it, and find there a
+    # function that is no coroutine function.
+    wait.__signature__ = inspect.signature(method)  # type: ignore[attr-defined]
+    del wait.__wrapped__  # type: ignore[attr-defined]
     return wait
 
 
