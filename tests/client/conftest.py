@@ -13,9 +13,12 @@ import requests
 import trustme
 from support.client_servers import SERVERS, Kind, Target
 from support.clients import CLIENTS, ClientKind
-from support.interop import TRANSPORTS
+from support.interop import TRANSPORTS, within
+from support.official_suite import New, application
 from support.scripted_servers import Listener
+from support.tcp_proxy import TcpProxy
 
+import socketio_fast
 from socketio_fast.clients.http import HttpOptions, Requests, requests_for
 
 L = TypeVar("L", bound=Listener)
@@ -97,6 +100,7 @@ def authority_file(authority: trustme.CA, tmp_path: Any) -> str:
     authority.cert_pem.write_to_path(path)
     return str(path)
 
+
 @pytest.fixture(params=list(TRANSPORTS))
 def transport(request: pytest.FixtureRequest) -> str:
     """How clients connect: 'upgrade' is by polling, then upgraded to WebSocket."""
@@ -135,3 +139,35 @@ def server_kind(request: pytest.FixtureRequest) -> Kind:
 def target(server_kind: Kind, targets: Start) -> Target:
     """The application on one of the servers, with its defaults."""
     return targets(server_kind)
+
+
+@pytest.fixture
+async def new() -> AsyncIterator[New]:
+    """``client = new(**options)``: an AsyncClient that ends with the test."""
+    try:
+        make: Any = socketio_fast.AsyncClient  # type: ignore[attr-defined]
+    except AttributeError as error:
+        pytest.skip(f"no client yet: {error}")
+    clients = []
+
+    def start(**options: Any) -> Any:
+        options.setdefault("handle_sigint", False)
+        options.setdefault("reconnection_delay", 0.01)
+        clients.append(make(**options))
+        return clients[-1]
+
+    yield start
+    for client in clients:
+        await within(client.shutdown(), "shutdown")
+
+
+@pytest.fixture
+async def network(serve: Any) -> AsyncIterator[TcpProxy]:
+    """Between the client and the application of the official suite's server."""
+    async with TcpProxy((await serve(application())).port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def url(network: TcpProxy) -> str:
+    return network.url
