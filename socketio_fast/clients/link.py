@@ -11,11 +11,16 @@ from typing import Any
 from socketio_fast._core.client.polling import ClientPolling, Poster
 from socketio_fast._core.client.session import ClientSession, SessionOwner
 from socketio_fast._core.engine.engine import Engine
+from socketio_fast._core.protocol.deflate import Deflate, Extension
 from socketio_fast.clients.contracts import Answer, Requests
 from socketio_fast.clients.failures import failed_attempt, unexpected_answer
 from socketio_fast.clients.proxies import shown_url
 from socketio_fast.clients.urls import engine_url
-from socketio_fast.exceptions import ConnectionError, ConnectionFailedError
+from socketio_fast.exceptions import (
+    ConnectionError,
+    ConnectionFailedError,
+    ProtocolError,
+)
 from socketio_fast.options.logs import Logger, escaped
 
 __all__ = ["Link", "LinkEvents", "Target"]
@@ -46,6 +51,8 @@ class Target:
     request_timeout: float | None = 5.0
     #: Bytes of a message that may come.
     max_http_buffer_size: int = 100_000_000
+    #: What is offered to the server; ``None``: no compression.
+    deflate: Extension | None = None
 
 
 class LinkEvents:
@@ -197,12 +204,24 @@ class Link(SessionOwner):
         headers = requests.handshake_headers(url, target.headers)
         if protocols := target.protocols or extras.protocols:
             headers["Sec-WebSocket-Protocol"] = ", ".join(protocols)
+        if target.deflate is not None:
+            headers["Sec-WebSocket-Extensions"] = target.deflate.offer()
         arguments: dict[str, Any] = {}
+        refused: list[Exception] = []
+
+        def listener(request: Any, response: Any) -> Any:
+            answer = ", ".join(response.headers.getall("Sec-WebSocket-Extensions", ()))
+            try:
+                return socket.listen(_accepted(target.deflate, answer))
+            except ProtocolError as exc:
+                refused.append(exc)  # picows would log it
+                return socket.listen()
+
         if options.server_hostname is not None:
             arguments["server_hostname"] = options.server_hostname
         try:
             transport, _ = await picows.ws_connect(
-                lambda request, response: socket.listen(),
+                listener,
                 url,
                 ssl_context=options.ssl,
                 extra_headers=headers,
@@ -212,11 +231,15 @@ class Link(SessionOwner):
                 max_frame_size=target.max_http_buffer_size + 64,
                 logger_name=self._logger,
                 use_aiofastnet=False,
+                enable_auto_pong=False,
                 **arguments,
             )
             # It returns as well when the server closes without an answer.
             if transport.is_disconnected:
                 raise ConnectionResetError("closed without a response")
+            if refused:
+                socket.abort_connection()
+                raise refused[0]
         except Exception as exc:
             raise failed_attempt(
                 exc,
@@ -374,6 +397,8 @@ class _Polls(Poster):
         link, polling = self._link, self.polling
         while not polling.over and not self._resting:
             await self._readable.wait()
+            if polling.over:
+                return
             url = link.url("polling", sid=link.session.id)
             try:
                 # The heartbeat of the session limits how long this takes.
@@ -411,6 +436,8 @@ class _Polls(Poster):
         under_way = [task for task in (self._poll, self._post) if task is not None]
         if under_way:
             await asyncio.wait(under_way)
+        # The last poll may have brought more than is read now.
+        await self._readable.wait()
 
     def go_on(self) -> None:
         """The upgrade has failed: poll on."""
@@ -421,6 +448,7 @@ class _Polls(Poster):
             self.polling.go_on()
 
     def stop(self) -> None:
+        self._readable.set()  # nothing more is read: rest() must not wait for it
         current = asyncio.current_task() if _in_loop() else None
         for task in (self._poll, self._post):
             # One of them may have brought what ends the session.
@@ -432,6 +460,19 @@ class _Polls(Poster):
         tasks = [task for task in (self._poll, self._post) if task is not None]
         if tasks:
             await asyncio.wait(tasks, timeout=CLOSE_TIMEOUT)
+
+
+def _accepted(offered: Extension | None, answer: str) -> Deflate | None:
+    """What the server has accepted.
+
+    Raises:
+        ProtocolError: It was not offered.
+    """
+    if not answer:
+        return None
+    if offered is None:
+        raise ProtocolError(f"the server has accepted {answer[:120]!r}, not offered")
+    return offered.answered(answer)
 
 
 def _new_socket(engine: Engine) -> Any:

@@ -15,7 +15,13 @@ from socketio_fast._core.engine.contracts cimport (
 )
 from socketio_fast._core.protocol.outgoing cimport Outgoing, control
 
+cdef extern from "Python.h":
+    Py_ssize_t PY_SSIZE_T_MAX
+
 cdef Outgoing CLOSE = control(b"1")
+
+# Packets in one POST: servers of python-engineio refuse more, and end the session.
+cdef Py_ssize_t MAX_PACKETS = 16
 
 
 cdef class Poster:
@@ -85,30 +91,26 @@ cdef class ClientPolling(PayloadTransport):
     cdef list _take(self):
         """Take from the queue what one POST carries: at least one packet."""
         cdef ClientSession session = <ClientSession> self.session
-        cdef Py_ssize_t most = 0 if session is None else session.max_payload
-        cdef Py_ssize_t size = 0
-        cdef list queued = self.queued, parts
-        cdef Py_ssize_t n = 0
-        cdef Outgoing m
-        if most == 0 or self.queued_bytes + len(queued) <= most:
-            self.posting_bytes = self.queued_bytes
-            self.queued = []
-            self.queued_bytes = 0
-            return queued
-        if (<Outgoing> queued[0]).count() > 1:
-            # A message of several packets may have to be split.
-            parts = (<Outgoing> queued[0]).apart()
-            self.queued_bytes -= self._size(queued[0])
-            queued[:1] = parts
-            for m in parts:
+        cdef Py_ssize_t most = PY_SSIZE_T_MAX, size = 0, n = 0, count = 0, more
+        cdef list queued = self.queued
+        cdef Outgoing m = queued[0]
+        if session is not None and session.max_payload:
+            most = session.max_payload
+        if m.count() > 1 and (m.count() > MAX_PACKETS or self._size(m) > most):
+            # A message of several packets is split.
+            self.queued_bytes -= self._size(m)
+            queued[:1] = m.apart()
+            for m in queued[:m.count()]:
                 self.queued_bytes += self._size(m)
         for m in queued:
-            if n and size + self._size(m) + 1 > most:
-                break
-            size += self._size(m) + (n > 0)
+            more = self._size(m)
+            if n and (count + m.count() > MAX_PACKETS or size + n + more > most):
+                break  # `n` separators
+            size += more
+            count += m.count()
             n += 1
         self.queued = queued[n:]
-        self.queued_bytes -= size - (n - 1)
+        self.queued_bytes -= size
         self.posting_bytes = size
         return queued[:n]
 
@@ -116,6 +118,7 @@ cdef class ClientPolling(PayloadTransport):
         if not self.closing:
             self.send(CLOSE)
             self.closing = True
+            self.resting = False  # an upgrade that is under way is given up
             self._post()
         return 0
 
