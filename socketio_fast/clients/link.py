@@ -28,6 +28,9 @@ __all__ = ["Link", "LinkEvents", "Target"]
 #: Seconds in which a server must take our close packet, or answer our close frame.
 CLOSE_TIMEOUT = 3.0
 
+#: The type of payloads of revision 3 that have binary packets.
+_BINARY = "application/octet-stream"
+
 #: How an open packet begins, in revision 4 and in revision 3.
 _OPEN_4, _OPEN_3 = b"0", b"0123456789\x00"
 
@@ -250,11 +253,16 @@ class Link(SessionOwner):
             ) from exc
 
     async def _request(
-        self, method: str, url: str, timeout: float | None, body: bytes | None = None
+        self,
+        method: str,
+        url: str,
+        timeout: float | None,
+        body: bytes | None = None,
+        binary: bool = False,
     ) -> Answer:
         headers = dict(self.target.headers)
         if body is not None:
-            headers.setdefault("Content-Type", "text/plain; charset=UTF-8")
+            headers["Content-Type"] = _BINARY if binary else "text/plain; charset=UTF-8"
         try:
             return await self._requests.request(
                 method, url, headers=headers, body=body, timeout=timeout
@@ -418,7 +426,9 @@ class _Polls(Poster):
         link = self._link
         url = link.url("polling", sid=link.session.id)
         try:
-            answer = await link._request("POST", url, link.target.request_timeout, body)
+            answer = await link._request(
+                "POST", url, link.target.request_timeout, body, binary
+            )
             if answer.status != 200:
                 raise unexpected_answer(answer, url, expected="'ok' for a POST")
         except ConnectionError as exc:
@@ -495,4 +505,4 @@ def _bytes_of(text: bytes) -> list[bytes]:
 
 
 def _is_binary(answer: Answer) -> bool:
-    return answer.headers.get("Content-Type", "").startswith("application/octet-stream")
+    return answer.headers.get("Content-Type", "").startswith(_BINARY)

@@ -17,7 +17,13 @@ from typing import Any
 import pytest
 
 from support.ports import free_port
-from support.scripted_servers import Listener, Request, read_head, response
+from support.scripted_servers import (
+    Listener,
+    Request,
+    _carry,
+    read_head,
+    response,
+)
 from support.waiting import within
 
 INTEROP = Path(__file__).parents[1] / "interop"
@@ -89,6 +95,39 @@ def open_packet(**more: Any) -> str:
         **more,
     }
     return "0" + json.dumps(values)
+
+
+class Relay(Listener):
+    """Carries connections to a server, and cuts them."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self._server_port = int(url.rpartition(":")[2])
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def cut(self) -> None:
+        """Reset all connections."""
+        for writer in self._writers:
+            writer.transport.abort()
+        self._writers.clear()
+
+    async def serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        up_reader, up_writer = await asyncio.open_connection(
+            "127.0.0.1", self._server_port
+        )
+        both = {writer, up_writer}
+        self._writers |= both
+        try:
+            await asyncio.gather(_carry(reader, up_writer), _carry(up_reader, writer))
+        finally:
+            up_writer.close()
+            self._writers -= both
 
 
 class Peer:
