@@ -238,7 +238,7 @@ class Link(SessionOwner):
                 **arguments,
             )
             # It returns as well when the server closes without an answer.
-            if transport.is_disconnected:
+            if transport.is_disconnected and not socket.accepted:
                 raise ConnectionResetError("closed without a response")
             if refused:
                 socket.abort_connection()
@@ -315,6 +315,8 @@ class Link(SessionOwner):
         assert self._polls is not None
         url = self.url("websocket", sid=self.session.id)
         await self._connect_socket(socket, url)
+        if socket.closed:
+            raise ConnectionFailedError("the connection was lost before the upgrade")
         self._probe = _future()
         if not self.session.start_upgrade(socket):
             raise ConnectionFailedError("the session has ended before the upgrade")

@@ -20,6 +20,7 @@ cdef class ClientWebSocket(MessageTransport):
         bytearray fragments         # of a message that has not ended; None: no such
         bint text                   # that message is text
         bint is_compressed          # that message is compressed
+        readonly bint accepted      # the server has accepted the handshake
         bint paused
         bint close_sent
         bint dead                   # nothing is read any more

@@ -314,6 +314,7 @@ cdef class ClientWebSocket(MessageTransport):
 
     def on_connected(self, ws):
         self.ws = ws
+        self.accepted = True
         self.writer = Writer(self.engine, ws.underlying_transport, ws.is_secure)
 
     def on_disconnected(self):
