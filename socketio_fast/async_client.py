@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
 
 from socketio_fast import exceptions
 from socketio_fast._core.client.connection import ClientHub
@@ -22,6 +23,7 @@ from socketio_fast.clients.reconnection import (
     evaluated,
     reconnect,
 )
+from socketio_fast.clients.retries import RetryQueue
 from socketio_fast.clients.socket import ClientSocket
 from socketio_fast.coroutines import DONE, Begun, returns_coroutine
 from socketio_fast.engineio.async_client import AsyncClient as EngineClient
@@ -130,6 +132,8 @@ class AsyncClient(BaseClient):
         self._begin_registry()
         self._owner = FromPeers(self)
         self._sockets: dict[str, ClientSocket] = {}
+        #: Of the namespaces where events were sent with ``retries=``.
+        self._queues: dict[str, RetryQueue] = {}
 
         #: Whether there is a connection, and ``connect()`` has returned.
         self.connected = False
@@ -142,6 +146,7 @@ class AsyncClient(BaseClient):
         self.connection_url: Any = None
         self.connection_headers: Any = None
         self.connection_auth: Any = None
+        self.connection_query: dict[str, str] = {}
         self.connection_transports: Any = None
         self.connection_namespaces: list[str] = []
         self.socketio_path: str | None = None
@@ -154,6 +159,8 @@ class AsyncClient(BaseClient):
         self._ended: asyncio.Event | None = None
         self._given_up = False
         self._disconnecting = False
+        # Why the connection was lost, since the last attempt; None: it was not.
+        self._lost: str | None = None
 
     def is_asyncio_based(self) -> bool:
         return True
@@ -293,8 +300,13 @@ class AsyncClient(BaseClient):
     async def _attempt(self) -> None:
         """Connect once."""
         self.failed_namespaces = []
+        self._lost = None
         self._joined.clear()
         url = await evaluated(self.connection_url)
+        self.connection_query = {
+            **dict(parse_qsl(urlsplit(url).query, keep_blank_values=True)),
+            **(self.eio.config.query or {}),
+        }
         headers = await evaluated(self.connection_headers)
         self._core.bind(self._bound_engine())
         await self.eio.connect(
@@ -335,10 +347,16 @@ class AsyncClient(BaseClient):
         if not missing:
             return
         failed = list(self.failed_namespaces)
+        lost = self._lost
         await self.disconnect()
         if failed:
             raise exceptions.ConnectionError(
                 "One or more namespaces failed to connect: " + ", ".join(failed)
+            )
+        if lost is not None:
+            raise exceptions.ConnectionError(
+                f"the connection was lost before {', '.join(sorted(missing))} was "
+                f"joined: {lost}"
             )
         raise exceptions.ConnectionError(
             f"the server has not answered for {', '.join(sorted(missing))} in "
@@ -380,7 +398,7 @@ class AsyncClient(BaseClient):
         auths = {name: self._auth_of(name) for name in self._core.connection.peers}
         if not any(callable(auth) for auth in auths.values()):
             for peer in peers:
-                peer.join(auths[peer.namespace.name] or None)
+                self._ask_to_join(peer, auths[peer.namespace.name])
         else:
             self.start_background_task(self._join_all, link, peers, auths)
 
@@ -398,11 +416,23 @@ class AsyncClient(BaseClient):
                 link.abort(exc)
                 return
             if link.open and peer.active and not peer.connected:
-                peer.join(evaluated_auths[id(auth)] or None)
+                self._ask_to_join(peer, evaluated_auths[id(auth)])
+
+    def _ask_to_join(self, peer: ClientPeer, auth: Any) -> None:
+        if self.eio.config.eio == 4:
+            peer.join(auth or None)
+            return
+        # Servers of revision 3 take parameters of a namespace, as of the connection.
+        query = dict(self.connection_query)
+        if isinstance(auth, Mapping):
+            query.update({str(name): str(value) for name, value in auth.items()})
+        peer.join(query=query)
 
     def _on_joined(self, peer: ClientPeer) -> None:
         self.namespaces[peer.namespace.name] = peer.sid
         self._joined.set()
+        if self._queues and (queue := self._queues.get(peer.namespace.name)):
+            queue.joined()
 
     def _on_refused(self, peer: ClientPeer, error: Any) -> None:
         name = peer.namespace.name
@@ -415,6 +445,8 @@ class AsyncClient(BaseClient):
     def _on_left(self, peer: ClientPeer, reason: str) -> None:
         self.namespaces.pop(peer.namespace.name, None)
         self._joined.set()
+        if self._queues and (queue := self._queues.get(peer.namespace.name)):
+            queue.left()
         session = peer.session
         self._description = session.description or (
             session.reason if session.reason != reason else None
@@ -428,6 +460,7 @@ class AsyncClient(BaseClient):
     def _on_closed(self, link: Link, reason: str, description: str | None) -> None:
         wanted = self.reason.CLIENT_DISCONNECT
         self.connected = False
+        self._lost = description or reason
         self.namespaces.clear()
         self.sid = None
         self._joined.set()
@@ -461,6 +494,8 @@ class AsyncClient(BaseClient):
         for peer in list(self._core.connection.peers.values()):
             if peer.active:
                 peer.give_up()
+                if (queue := self._queues.get(peer.namespace.name)) is not None:
+                    queue.give_up()
                 peer.trigger("__disconnect_final")
         if self._ended is not None:
             self._ended.set()
@@ -548,12 +583,22 @@ class AsyncClient(BaseClient):
         callback: Any,
         namespace: str | None = None,
         volatile: bool = False,
-        compress: bool = True,
+        **flags: Any,
     ) -> Begun:
         if peer is None or not peer.connected:
             self._check_offline(peer, namespace or "/")
-        wait = peer.emit(event, callback, volatile, compress)  # type: ignore[union-attr]
+        assert peer is not None
+        if self.config.retries and not volatile:
+            return self._queue(peer).emit(event, callback, flags)
+        wait = peer.emit(event, callback, volatile, flags.get("compress", True))
         return DONE if wait is None else Begun(wait)
+
+    def _queue(self, peer: ClientPeer) -> RetryQueue:
+        """The queue of ``retries=`` for a namespace."""
+        queue = self._queues.get(peer.namespace.name)
+        if queue is None:
+            queue = self._queues[peer.namespace.name] = RetryQueue(self, peer)
+        return queue
 
     def _check_offline(self, peer: ClientPeer | None, namespace: str) -> None:
         if peer is None or not peer.active or not self.config.offline_buffer:
@@ -583,7 +628,8 @@ class AsyncClient(BaseClient):
             event: The name.
             data: As for :meth:`emit`.
             namespace: The namespace, ``"/"`` by default.
-            timeout: Seconds to wait; ``None`` without limit.
+            timeout: Seconds to wait, with ``retries=`` for all of them together;
+                ``None`` without limit.
 
         Returns:
             ``None`` for an acknowledgement without arguments, the argument for one, a
@@ -594,9 +640,24 @@ class AsyncClient(BaseClient):
                 ``CallDisconnectedError`` if the connection was lost.
         """
         peer = self._core.connection.peers.get(namespace or "/")
-        return await self._ask(
-            peer, [name_of(event), *arguments_of(data)], timeout, namespace
-        )
+        arguments = [name_of(event), *arguments_of(data)]
+        if self.config.retries:
+            return await self._ask_until_answered(peer, arguments, timeout, namespace)
+        return await self._ask(peer, arguments, timeout, namespace)
+
+    async def _ask_until_answered(
+        self,
+        peer: ClientPeer | None,
+        event: list[Any],
+        limit: float | None = None,
+        namespace: str | None = None,
+        **flags: Any,
+    ) -> Any:
+        """Send an event with ``retries=``, and return its acknowledgement."""
+        if peer is None or not peer.connected:
+            self._check_offline(peer, namespace or "/")
+        assert peer is not None
+        return await self._queue(peer).ask(event, limit, flags)
 
     async def _ask(
         self,
@@ -604,10 +665,11 @@ class AsyncClient(BaseClient):
         event: list[Any],
         timeout: float | None,
         namespace: str | None = None,
+        **flags: Any,
     ) -> Any:
         reply = Reply(asyncio.get_running_loop().create_future())
         try:
-            await self._send_event(peer, event, reply, namespace)
+            await self._send_event(peer, event, reply, namespace, **flags)
             return await wait_for_answer(reply, "the server", event[0], timeout)
         finally:
             if peer is not None:

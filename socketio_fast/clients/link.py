@@ -11,17 +11,25 @@ from typing import Any
 from socketio_fast._core.client.polling import ClientPolling, Poster
 from socketio_fast._core.client.session import ClientSession, SessionOwner
 from socketio_fast._core.engine.engine import Engine
+from socketio_fast._core.protocol.deflate import Deflate, Extension
 from socketio_fast.clients.contracts import Answer, Requests
 from socketio_fast.clients.failures import failed_attempt, unexpected_answer
 from socketio_fast.clients.proxies import shown_url
 from socketio_fast.clients.urls import engine_url
-from socketio_fast.exceptions import ConnectionError, ConnectionFailedError
+from socketio_fast.exceptions import (
+    ConnectionError,
+    ConnectionFailedError,
+    ProtocolError,
+)
 from socketio_fast.options.logs import Logger, escaped
 
 __all__ = ["Link", "LinkEvents", "Target"]
 
 #: Seconds in which a server must take our close packet, or answer our close frame.
 CLOSE_TIMEOUT = 3.0
+
+#: The type of payloads of revision 3 that have binary packets.
+_BINARY = "application/octet-stream"
 
 #: How an open packet begins, in revision 4 and in revision 3.
 _OPEN_4, _OPEN_3 = b"0", b"0123456789\x00"
@@ -46,6 +54,8 @@ class Target:
     request_timeout: float | None = 5.0
     #: Bytes of a message that may come.
     max_http_buffer_size: int = 100_000_000
+    #: What is offered to the server; ``None``: no compression.
+    deflate: Extension | None = None
 
 
 class LinkEvents:
@@ -197,12 +207,24 @@ class Link(SessionOwner):
         headers = requests.handshake_headers(url, target.headers)
         if protocols := target.protocols or extras.protocols:
             headers["Sec-WebSocket-Protocol"] = ", ".join(protocols)
+        if target.deflate is not None:
+            headers["Sec-WebSocket-Extensions"] = target.deflate.offer()
         arguments: dict[str, Any] = {}
+        refused: list[Exception] = []
+
+        def listener(request: Any, response: Any) -> Any:
+            answer = ", ".join(response.headers.getall("Sec-WebSocket-Extensions", ()))
+            try:
+                return socket.listen(_accepted(target.deflate, answer))
+            except ProtocolError as exc:
+                refused.append(exc)  # picows would log it
+                return socket.listen()
+
         if options.server_hostname is not None:
             arguments["server_hostname"] = options.server_hostname
         try:
             transport, _ = await picows.ws_connect(
-                lambda request, response: socket.listen(),
+                listener,
                 url,
                 ssl_context=options.ssl,
                 extra_headers=headers,
@@ -212,11 +234,15 @@ class Link(SessionOwner):
                 max_frame_size=target.max_http_buffer_size + 64,
                 logger_name=self._logger,
                 use_aiofastnet=False,
+                enable_auto_pong=False,
                 **arguments,
             )
             # It returns as well when the server closes without an answer.
-            if transport.is_disconnected:
+            if transport.is_disconnected and not socket.accepted:
                 raise ConnectionResetError("closed without a response")
+            if refused:
+                socket.abort_connection()
+                raise refused[0]
         except Exception as exc:
             raise failed_attempt(
                 exc,
@@ -227,11 +253,16 @@ class Link(SessionOwner):
             ) from exc
 
     async def _request(
-        self, method: str, url: str, timeout: float | None, body: bytes | None = None
+        self,
+        method: str,
+        url: str,
+        timeout: float | None,
+        body: bytes | None = None,
+        binary: bool = False,
     ) -> Answer:
         headers = dict(self.target.headers)
         if body is not None:
-            headers.setdefault("Content-Type", "text/plain; charset=UTF-8")
+            headers["Content-Type"] = _BINARY if binary else "text/plain; charset=UTF-8"
         try:
             return await self._requests.request(
                 method, url, headers=headers, body=body, timeout=timeout
@@ -284,6 +315,8 @@ class Link(SessionOwner):
         assert self._polls is not None
         url = self.url("websocket", sid=self.session.id)
         await self._connect_socket(socket, url)
+        if socket.closed:
+            raise ConnectionFailedError("the connection was lost before the upgrade")
         self._probe = _future()
         if not self.session.start_upgrade(socket):
             raise ConnectionFailedError("the session has ended before the upgrade")
@@ -374,6 +407,8 @@ class _Polls(Poster):
         link, polling = self._link, self.polling
         while not polling.over and not self._resting:
             await self._readable.wait()
+            if polling.over:
+                return
             url = link.url("polling", sid=link.session.id)
             try:
                 # The heartbeat of the session limits how long this takes.
@@ -393,7 +428,9 @@ class _Polls(Poster):
         link = self._link
         url = link.url("polling", sid=link.session.id)
         try:
-            answer = await link._request("POST", url, link.target.request_timeout, body)
+            answer = await link._request(
+                "POST", url, link.target.request_timeout, body, binary
+            )
             if answer.status != 200:
                 raise unexpected_answer(answer, url, expected="'ok' for a POST")
         except ConnectionError as exc:
@@ -411,6 +448,8 @@ class _Polls(Poster):
         under_way = [task for task in (self._poll, self._post) if task is not None]
         if under_way:
             await asyncio.wait(under_way)
+        # The last poll may have brought more than is read now.
+        await self._readable.wait()
 
     def go_on(self) -> None:
         """The upgrade has failed: poll on."""
@@ -421,6 +460,7 @@ class _Polls(Poster):
             self.polling.go_on()
 
     def stop(self) -> None:
+        self._readable.set()  # nothing more is read: rest() must not wait for it
         current = asyncio.current_task() if _in_loop() else None
         for task in (self._poll, self._post):
             # One of them may have brought what ends the session.
@@ -432,6 +472,19 @@ class _Polls(Poster):
         tasks = [task for task in (self._poll, self._post) if task is not None]
         if tasks:
             await asyncio.wait(tasks, timeout=CLOSE_TIMEOUT)
+
+
+def _accepted(offered: Extension | None, answer: str) -> Deflate | None:
+    """What the server has accepted.
+
+    Raises:
+        ProtocolError: It was not offered.
+    """
+    if not answer:
+        return None
+    if offered is None:
+        raise ProtocolError(f"the server has accepted {answer[:120]!r}, not offered")
+    return offered.answered(answer)
 
 
 def _new_socket(engine: Engine) -> Any:
@@ -454,4 +507,4 @@ def _bytes_of(text: bytes) -> list[bytes]:
 
 
 def _is_binary(answer: Answer) -> bool:
-    return answer.headers.get("Content-Type", "").startswith("application/octet-stream")
+    return answer.headers.get("Content-Type", "").startswith(_BINARY)

@@ -10,6 +10,8 @@ from socketio_fast import exceptions
 from socketio_fast._core.client.peer import ClientPeer, PeerOwner
 from socketio_fast.clients.backoff import Backoff
 from socketio_fast.clients.link import Link, LinkEvents
+from socketio_fast.handlers.signatures import fit
+from socketio_fast.namespace import BaseClientNamespace
 
 if TYPE_CHECKING:
     from socketio_fast.async_client import AsyncClient
@@ -94,6 +96,15 @@ class FromPeers(PeerOwner):
 
     def left(self, peer: ClientPeer, reason: str) -> None:
         self._client._on_left(peer, reason)
+
+    def takes(self, function: Any, event: Any, count: int) -> bool:
+        owner = getattr(function, "__self__", None)
+        if isinstance(owner, BaseClientNamespace) and (
+            function.__name__ == "trigger_event"
+        ):
+            function = getattr(owner, f"on_{event or ''}", None)
+            count -= 1  # the event
+        return function is None or len(fit(function, (None,) * count)) == count
 
 
 async def evaluated(value: Any) -> Any:

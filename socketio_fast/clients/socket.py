@@ -195,13 +195,18 @@ class ClientSocket(EventEmitter):
         event: Any,
         args: tuple[Any, ...],
         callback: Listener | None,
-        compress: bool = True,
-        volatile: bool = False,
+        **flags: Any,
     ) -> Begun:
         name = check_event(event)
-        return self.client._send_event(
-            self._peer, [name, *args], callback, volatile=volatile, compress=compress
-        )
+        return self.client._send_event(self._peer, [name, *args], callback, **flags)
+
+    async def _ask(self, event: Any, args: tuple[Any, ...], **flags: Any) -> Any:
+        name = check_event(event)
+        client = self.client
+        if client.config.retries and not flags.get("volatile"):
+            return await client._ask_until_answered(self._peer, [name, *args], **flags)
+        timeout = flags.pop("timeout", client.config.ack_timeout)
+        return await client._ask(self._peer, [name, *args], timeout, **flags)
 
     @returns_coroutine
     def send(self, *args: Any) -> Begun:
@@ -220,12 +225,11 @@ class ClientSocket(EventEmitter):
             CallDisconnectedError: The connection was lost.
             TimeoutError: None came in time.
         """
-        return await self.client._ask(
-            self._peer, [check_event(event), *args], self.client.config.ack_timeout
-        )
+        return await self._ask(event, args)
 
     def timeout(self, seconds: float | None) -> ClientSocketEmitter:
-        """The same with a limit of seconds for :meth:`emit_with_ack`."""
+        """The same with a limit of seconds for :meth:`emit_with_ack`; with ``retries=``
+        for each time that the event is sent."""
         return ClientSocketEmitter(self, timeout=seconds)
 
     def compress(self, compress: bool) -> ClientSocketEmitter:
@@ -249,13 +253,7 @@ class ClientSocketEmitter:
     @returns_coroutine
     def emit(self, event: Any, *args: Any, callback: Listener | None = None) -> Begun:
         """Send an event; see :meth:`ClientSocket.emit`."""
-        return self._socket._emit(
-            event,
-            args,
-            callback,
-            self._flags.get("compress", True),
-            self._flags.get("volatile", False),
-        )
+        return self._socket._emit(event, args, callback, **self._flags)
 
     @returns_coroutine
     def send(self, *args: Any) -> Begun:
@@ -265,11 +263,7 @@ class ClientSocketEmitter:
     async def emit_with_ack(self, event: Any, *args: Any) -> Any:
         """Send an event and wait for its acknowledgement; see
         :meth:`ClientSocket.emit_with_ack`."""
-        client = self._socket.client
-        timeout = self._flags.get("timeout", client.config.ack_timeout)
-        return await client._ask(
-            self._socket._peer, [check_event(event), *args], timeout
-        )
+        return await self._socket._ask(event, args, **self._flags)
 
     def timeout(self, seconds: float | None) -> ClientSocketEmitter:
         """The same with a limit of seconds for :meth:`emit_with_ack`."""

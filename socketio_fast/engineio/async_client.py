@@ -12,6 +12,7 @@ from socketio_fast._core.client.session import ClientSession, SessionOwner
 from socketio_fast._core.engine.contracts import HandlerFactory
 from socketio_fast._core.engine.engine import Engine
 from socketio_fast._core.engine.message_handlers import Callbacks
+from socketio_fast._core.protocol.deflate import Extension
 from socketio_fast._core.protocol.outgoing import message_packet
 from socketio_fast.clients.contracts import HttpOptions, Requests
 from socketio_fast.clients.http import requests_for
@@ -97,6 +98,8 @@ class AsyncClient(BaseClient):
             proxy=config.proxy,
             max_http_buffer_size=config.max_http_buffer_size,
         )
+        deflate = config.per_message_deflate
+        self._deflate = None if deflate is None else Extension(deflate)
         self._callbacks = Callbacks(
             logger=self.logger, read_text=partial(read_text, json=self._json)
         )
@@ -263,6 +266,7 @@ class AsyncClient(BaseClient):
             connect_timeout=config.connect_timeout,
             request_timeout=config.request_timeout,
             max_http_buffer_size=config.max_http_buffer_size,
+            deflate=self._deflate,
         )
 
     async def wait(self) -> None:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from socketio_fast.options.amounts import real
+from socketio_fast.options.config import DeflateOptions
 from socketio_fast.options.declare import (
+    as_options,
     check_options,
     number,
     option,
@@ -44,6 +46,19 @@ def _query(label: str, value: Any) -> Mapping[str, str]:
     if not isinstance(value, Mapping):
         raise ValueError(f"{label}={value!r}: a dict of texts expected")
     return {str(name): str(each) for name, each in value.items()}
+
+
+def _deflate(label: str, given: Any) -> DeflateOptions | None:
+    if given is True:
+        given = {}
+    if isinstance(given, Mapping):
+        # As the official client: the server says whether each message stands alone.
+        given = {
+            "server_no_context_takeover": False,
+            "client_no_context_takeover": False,
+            **given,
+        }
+    return as_options(DeflateOptions, label, given)
 
 
 def _protocols(label: str, value: Any) -> tuple[str, ...]:
@@ -159,6 +174,13 @@ class EngineClientConfig:
         (),
         "The subprotocols that the WebSocket asks for.",
         _protocols,
+    )
+    per_message_deflate: bool | Mapping[str, Any] | DeflateOptions | None = option(
+        True,
+        "Whether compression of WebSocket messages (RFC 7692) is offered to the "
+        "server: ``True``, or a dict of ``DeflateOptions``. Nothing is compressed "
+        "unless the server accepts; see docs/client.md.",
+        _deflate,
     )
     eio: int = option(
         4,
@@ -284,8 +306,16 @@ class ClientConfig:
     retries: int | None = option(
         None,
         "How often an event that the server has not acknowledged in ``ack_timeout`` is "
-        "sent again; ``None``: events need no acknowledgement. See docs/client.md.",
+        "sent again; ``None`` or 0: events need no acknowledgement. See "
+        "docs/client.md.",
         number("a number from 0 on, or None", 0, optional=True),
+    )
+    retry_ids: bool = option(
+        False,
+        "Whether events that are sent until they are acknowledged (``retries=``) have "
+        "one more argument, an id (str) by which the server recognises one that it "
+        "has had.",
+        switch(),
     )
     ack_timeout: float | None = option(
         None,

@@ -247,6 +247,11 @@ class EngineClientKeywords(TypedDict, total=False):
     """
     protocols: Iterable[str] | str
     """The subprotocols that the WebSocket asks for. Default: ``()``."""
+    per_message_deflate: bool | Mapping[str, Any] | DeflateOptions | None
+    """Whether compression of WebSocket messages (RFC 7692) is offered to the server:
+    ``True``, or a dict of ``DeflateOptions``. Nothing is compressed unless the server
+    accepts; see docs/client.md. Default: ``True``.
+    """
     eio: int
     """The revision of Engine.IO: 4, or 3 for servers of Socket.IO 2. Default: ``4``."""
     force_base64: bool
@@ -315,8 +320,13 @@ class ClientOptions(EngineClientOptions, total=False):
     """
     retries: int | None
     """How often an event that the server has not acknowledged in ``ack_timeout`` is
-    sent again; ``None``: events need no acknowledgement. See docs/client.md. Default:
-    ``None``.
+    sent again; ``None`` or 0: events need no acknowledgement. See docs/client.md.
+    Default: ``None``.
+    """
+    retry_ids: bool
+    """Whether events that are sent until they are acknowledged (``retries=``) have one
+    more argument, an id (str) by which the server recognises one that it has had.
+    Default: ``False``.
     """
     ack_timeout: float | None
     """Seconds to wait for an acknowledgement, where a call does not say; ``None``:

@@ -205,7 +205,7 @@ def test_the_window_of_a_client(bits: int) -> None:
         theirs = deflate(
             f"permessage-deflate; client_max_window_bits={bits}", **takeover
         )
-        assert theirs.client_bits == bits
+        assert theirs.in_bits == bits
         assert (
             inflate(theirs, packed(block + block, max(bits, 9)), 4000) == block + block
         )

@@ -31,7 +31,10 @@ cdef class ClientPeer(MessagingPeer):
     cdef int on_packet(self, Packet packet) except -1
     cdef int _on_connect(self, object data) except -1
     cdef int _on_refusal(self, object data) except -1
-    cdef int _note_offset(self, list data) except -1
+    cdef int _note_offset(self, Packet packet) except -1
+    cdef object _emit(self, Outgoing m, list event, int64_t id)
+    cdef int _owner_failed(self, object error) except -1
+    cdef int _refuse_offline(self, int64_t id, object error) except -1
     cdef int _keep_offline(self, Outgoing m, int64_t id) except -1
     cdef int _send_offline(self) except -1
     cdef int _run_own(self, str event, list args) except -1

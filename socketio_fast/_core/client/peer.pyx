@@ -8,8 +8,8 @@
 It outlives connections. While it is not CONNECTED, what is emitted waits in `offline`,
 in order and within bounds, and is sent when CONNECT has come.
 """
-import asyncio
 from collections import deque
+from urllib.parse import urlencode
 
 import cython
 from cpython.list cimport PyList_GET_SIZE
@@ -26,8 +26,9 @@ from socketio_fast._core.engine.contracts cimport (
     SessionBase as Session,
 )
 from socketio_fast._core.engine.listeners cimport Listeners
+from socketio_fast._core.engine.listeners import functions_of
 from socketio_fast._core.engine.runner cimport Outcome
-from socketio_fast._core.protocol.outgoing cimport Outgoing
+from socketio_fast._core.protocol.outgoing cimport Outgoing, numbered
 from socketio_fast._core.protocol.sio cimport (
     SIO_ACK,
     SIO_CONNECT,
@@ -78,6 +79,11 @@ cdef class PeerOwner:
     def left(self, peer, reason):
         """It is in the namespace no longer. `peer.active`: it will be again."""
 
+    def takes(self, function, event, count):
+        """Whether a handler or a listener of an event takes `count` arguments, the last
+        of which is the offset of connection state recovery."""
+        return True
+
 
 @cython.final
 cdef class ClientPeer(MessagingPeer):
@@ -116,8 +122,13 @@ cdef class ClientPeer(MessagingPeer):
 
     # Joining and leaving.
 
-    def join(self, auth=None):
-        """Ask the server for the namespace, by the session that is open."""
+    def join(self, auth=None, query=None):
+        """Ask the server for the namespace, by the session that is open.
+
+        Args:
+            auth: What its connect handler gets; of revision 4.
+            query: Parameters of the namespace, a dict; of revision 3.
+        """
         cdef object data = auth
         cdef str name = self.namespace.name
         self.session = self.client.session
@@ -128,7 +139,9 @@ cdef class ClientPeer(MessagingPeer):
             if name == "/":
                 return  # the server lets it join without being asked
             data = None
-        elif self.pid is not None:
+            if query:
+                name = f"{name}?{urlencode(query)}"
+        elif self.pid is not None and (auth is None or isinstance(auth, dict)):
             data = {"pid": self.pid, "offset": self.offset}
             if auth is not None:
                 data.update(auth)
@@ -171,10 +184,19 @@ cdef class ClientPeer(MessagingPeer):
         if self.sid is not None:
             self.namespace.peers.pop(self.sid, None)
             self.sid = None
-        self.owner.left(self, reason)
+        try:
+            self.owner.left(self, reason)
+        except BaseException as exc:
+            self._owner_failed(exc)
         self._give_up_sent_acks()
         if was_connected:
             self._run_own("disconnect", [reason])
+        return 0
+
+    cdef int _owner_failed(self, object error) except -1:
+        self.namespace.hub.failed(error, "the client of %s failed", (
+            escaped(self.namespace.name),
+        ))
         return 0
 
     cdef int _give_up_sent_acks(self) except -1:
@@ -204,7 +226,7 @@ cdef class ClientPeer(MessagingPeer):
         if packet.type == SIO_EVENT:
             if self.state == CONNECTED:
                 if self.pid is not None:
-                    self._note_offset(<list> packet.data)
+                    self._note_offset(packet)
                 return self.on_event(<list> packet.data, packet.id, packet.size)
             if self.early is not None:
                 self.early.append(packet)
@@ -218,12 +240,30 @@ cdef class ClientPeer(MessagingPeer):
         self.active = False  # SIO_DISCONNECT
         return self._left(SERVER_DISCONNECT)
 
-    cdef int _note_offset(self, list data) except -1:
+    cdef int _note_offset(self, Packet packet) except -1:
         """Remember what came last: with recovery the last argument of an event, a
-        string, says it."""
-        last = data[PyList_GET_SIZE(data) - 1]
-        if type(last) is str and PyList_GET_SIZE(data) > 1:
-            self.offset = last
+        string, says it. One that is to be acknowledged is not kept by servers, and has
+        no offset.
+
+        The argument stays, as in the official client, unless a function that gets the
+        event does not take so many.
+        """
+        cdef list data = <list> packet.data, leading = [None]
+        cdef Py_ssize_t own = PyList_GET_SIZE(data) - 1
+        cdef object event = data[0], functions = None
+        if packet.id >= 0 or own == 0 or type(data[own]) is not str:
+            return 0
+        self.offset = data[own]
+        handler = self.namespace.find(event, leading)
+        if handler is None or self.owner.takes(handler, event, own + len(leading) - 1):
+            if self.socket is not None:
+                functions = functions_of(self.socket, event)
+            for function in functions or ():
+                if not self.owner.takes(function, event, own):
+                    break
+            else:
+                return 0
+        data.pop()
         return 0
 
     cdef int _on_connect(self, object data) except -1:
@@ -253,16 +293,21 @@ cdef class ClientPeer(MessagingPeer):
         self.state = CONNECTED
         self.reason = None
         self.namespace.peers[sid] = self
-        self.owner.joined(self)
         early, self.early = self.early, None
+        try:
+            self.owner.joined(self)
+        except BaseException as exc:
+            self._owner_failed(exc)
         # As the reference implementation: what came early, what was emitted early, and
         # then the connect handler.
         for packet in early or ():
+            if self.sid is not sid:
+                return 0  # a handler has left the namespace
             if self.pid is not None:
-                self._note_offset(<list> packet.data)
+                self._note_offset(packet)
             self.on_event(<list> packet.data, packet.id, packet.size)
         self._send_offline()
-        return self._run_own("connect", [])
+        return self._run_own("connect", []) if self.sid is sid else 0
 
     cdef int _on_refusal(self, object data) except -1:
         if not isinstance(data, dict):
@@ -270,7 +315,10 @@ cdef class ClientPeer(MessagingPeer):
         self.active = False
         self.state = DISCONNECTED
         self.early = None
-        self.owner.refused(self, data)
+        try:
+            self.owner.refused(self, data)
+        except BaseException as exc:
+            self._owner_failed(exc)
         return self._run_own("connect_error", [data])
 
     cdef int _run_own(self, str event, list args) except -1:
@@ -356,9 +404,9 @@ cdef class ClientPeer(MessagingPeer):
         Raises:
             TypeError: An argument is not JSON with bytes in it.
             OfflineBufferError: Too much waits for the connection already.
+            ValueError: The server does not take a packet of this size.
         """
         cdef Hub hub = self.namespace.hub
-        cdef Session session = self.session
         cdef int64_t id = -1
         cdef Outgoing m
         if hub.verbose:
@@ -367,30 +415,79 @@ cdef class ClientPeer(MessagingPeer):
                 escaped(self.namespace.name),
             )
         if callback is not None:
-            id = self.acks.add(callback)
-            self.client.outstanding += 1
+            id = self.new_ack(callback)
         try:
             m = hub.encode(SIO_EVENT, self.namespace.name, event, id)
             m.uncompressed = not compress
             m.volatile = volatile
             m.droppable = id < 0
-            if self.state == CONNECTED:
-                if self.socket is not None and self.socket.any_out is not None:
-                    self.tell_outgoing(event)
-                if volatile and not self._writable():
-                    session.dropped(m)
-                else:
-                    session.pass_on(m)
-                    if session.above():
-                        return session.below(session.engine.high_water_mark)
-                return None
-            if not volatile:
-                self._keep_offline(m, id)
+            return self._emit(m, event, id)
         except BaseException:
             if id >= 0:
                 self._take_ack(id)
             raise
+
+    cdef object _emit(self, Outgoing m, list event, int64_t id):
+        """Send an event, now or when it is connected; see emit()."""
+        cdef Session session = self.session
+        if self.state == CONNECTED:
+            (<ClientSession> session).check_size(m)
+            if self.socket is not None and self.socket.any_out is not None:
+                self.tell_outgoing(event)
+            if m.volatile and not self._writable():
+                session.dropped(m)
+            else:
+                session.pass_on(m)
+                if session.above():
+                    return session.below(session.engine.high_water_mark)
+        elif not m.volatile:
+            self._keep_offline(m, id)
         return None
+
+    def encoded(self, list event not None):
+        """Encode an event now, for `emit_encoded()`: later changes of its arguments do
+        not count. Returns it, and its bytes.
+
+        Raises:
+            TypeError: An argument is not JSON with bytes in it.
+        """
+        cdef Outgoing m = self.namespace.hub.encode(
+            SIO_EVENT, self.namespace.name, event, -1
+        )
+        return m, m.size()
+
+    def emit_encoded(
+        self, Outgoing m not None, list event not None, callback, bint compress=True
+    ):
+        """Send what `encoded()` has returned; see emit()."""
+        cdef Hub hub = self.namespace.hub
+        cdef str name = self.namespace.name
+        cdef int64_t id = self.new_ack(callback)
+        try:
+            if hub.encoding is None:
+                m = numbered(m, name, id)
+            else:
+                m = hub.encode(SIO_EVENT, name, event, id)
+            m.uncompressed = not compress
+            return self._emit(m, event, id)
+        except BaseException:
+            self._take_ack(id)
+            raise
+
+    def run_callback(self, callback, list args not None):
+        """Call the callback of an acknowledgement with its arguments."""
+        self.call_back(callback, args)
+
+    def cancel_ack(self, Reply reply not None):
+        # What nobody waits for any more is not sent, as in the official client.
+        if reply.id in self.offline_acks:
+            self.offline_acks.discard(reply.id)
+            for m, id in self.offline:
+                if id == reply.id:
+                    self.offline.remove((m, id))
+                    self.offline_bytes -= (<Outgoing> m).size()
+                    break
+        MessagingPeer.cancel_ack(self, reply)
 
     cdef int send(self, Outgoing m) except -1:
         if self.state == CONNECTED:
@@ -421,7 +518,20 @@ cdef class ClientPeer(MessagingPeer):
             m, id = self.offline.popleft()
             self.offline_bytes -= m.size()
             self.offline_acks.discard(id)
-            self.session.pass_on(m)
+            try:
+                (<ClientSession> self.session).check_size(m)
+            except ValueError as exc:
+                self._refuse_offline(id, exc)
+            else:
+                self.session.pass_on(m)
+        return 0
+
+    cdef int _refuse_offline(self, int64_t id, object error) except -1:
+        """The server does not take an event that has waited for the connection."""
+        self.namespace.hub.logger.error("an event was not sent: %s", escaped(error))
+        callback = self._take_ack(id) if id >= 0 else None
+        if isinstance(callback, Reply):
+            (<Reply> callback).fail(error)
         return 0
 
     def drop_offline(self):

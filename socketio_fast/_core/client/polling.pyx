@@ -2,8 +2,7 @@
 a GET means. A `Poster` makes the requests.
 
 One POST is under way at a time, so that packets arrive in order. What is sent meanwhile
-leaves with the next one, as much as the server takes in one: `maxPayload` bytes, and 16
-packets, of which a server of python-engineio takes no more.
+leaves with the next one, as much as the server takes in one (`maxPayload`).
 """
 import cython
 from cpython.bytes cimport PyBytes_GET_SIZE
@@ -14,13 +13,15 @@ from socketio_fast._core.engine.contracts cimport (
     EngineBase as Engine,
     SessionBase as Session,
 )
-from socketio_fast._core.engine.payload_transport cimport count_of
 from socketio_fast._core.protocol.outgoing cimport Outgoing, control
+
+cdef extern from "Python.h":
+    Py_ssize_t PY_SSIZE_T_MAX
 
 cdef Outgoing CLOSE = control(b"1")
 
-cdef enum:
-    MAX_PACKETS = 16    # of a POST
+# Packets in one POST: servers of python-engineio refuse more, and end the session.
+cdef Py_ssize_t MAX_PACKETS = 16
 
 
 cdef class Poster:
@@ -90,41 +91,34 @@ cdef class ClientPolling(PayloadTransport):
     cdef list _take(self):
         """Take from the queue what one POST carries: at least one packet."""
         cdef ClientSession session = <ClientSession> self.session
-        cdef Py_ssize_t most = 0 if session is None else session.max_payload
-        cdef Py_ssize_t size = 0
-        cdef list queued = self.queued, parts
-        cdef Py_ssize_t n = 0, packets = 0, bytes_taken = 0
-        cdef Outgoing m
-        if len(queued) <= MAX_PACKETS and count_of(queued) <= MAX_PACKETS and (
-            most == 0 or self.queued_bytes + len(queued) <= most
-        ):
-            self.posting_bytes = self.queued_bytes
-            self.queued = []
-            self.queued_bytes = 0
-            return queued
-        if (<Outgoing> queued[0]).count() > 1:
-            # A message of several packets may have to be split.
-            parts = (<Outgoing> queued[0]).apart()
-            self.queued_bytes -= self._size(queued[0])
-            queued[:1] = parts
-            for m in parts:
+        cdef Py_ssize_t most = PY_SSIZE_T_MAX, size = 0, n = 0, count = 0, more
+        cdef list queued = self.queued
+        cdef Outgoing m = queued[0]
+        if session is not None and session.max_payload:
+            most = session.max_payload
+        if m.count() > 1 and (m.count() > MAX_PACKETS or self._size(m) > most):
+            # A message of several packets is split.
+            self.queued_bytes -= self._size(m)
+            queued[:1] = m.apart()
+            for m in queued[:m.count()]:
                 self.queued_bytes += self._size(m)
         for m in queued:
-            packets += m.count()
-            size = bytes_taken + self._size(m) + n
-            if n and (packets > MAX_PACKETS or 0 < most < size):
-                break
-            bytes_taken += self._size(m)
+            more = self._size(m)
+            if n and (count + m.count() > MAX_PACKETS or size + n + more > most):
+                break  # `n` separators
+            size += more
+            count += m.count()
             n += 1
         self.queued = queued[n:]
-        self.queued_bytes -= bytes_taken
-        self.posting_bytes = bytes_taken
+        self.queued_bytes -= size
+        self.posting_bytes = size
         return queued[:n]
 
     cpdef int close(self) except -1:
         if not self.closing:
             self.send(CLOSE)
             self.closing = True
+            self.resting = False  # an upgrade that is under way is given up
             self._post()
         return 0
 

@@ -16,6 +16,15 @@ cdef class ClientSession(Session):
         bint was_open                   # the open packet has come
         double heard_at                 # when the server was heard last
 
+    cdef inline int check_size(self, Outgoing m) except -1:
+        """Raise ValueError for a message that the server does not take, because of its
+        size."""
+        if self.max_payload and 2 * m.size() > self.max_payload:
+            return self.check_parts(m)
+        return 0
+
+    cdef int check_parts(self, Outgoing m) except -1
+    cdef int _owner_failed(self, object error) except -1
     cdef int _opened(self, bytes data) except -1
     cdef int _tell_closed(self) except -1
     cdef int _probe_failed(self, object error) except -1

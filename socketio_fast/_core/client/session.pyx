@@ -153,7 +153,10 @@ cdef class ClientSession(Session):
         self.heard_at = engine.now()
         handler.on_open()
         if self.state == OPEN:
-            self.owner.opened(self)
+            try:
+                self.owner.opened(self)
+            except BaseException as exc:
+                self._owner_failed(exc)
         return 0
 
     cdef int on_control(self, int type, const char *p, Py_ssize_t n) except -1:
@@ -161,7 +164,10 @@ cdef class ClientSession(Session):
             heard(self, self.heartbeat)
             self.heard_at = self.engine.now()
             self.send(PONG)
-            self.owner.pinged(self)
+            try:
+                self.owner.pinged(self)
+            except BaseException as exc:
+                self._owner_failed(exc)
         elif type == EIO_PONG:
             if self.pings:
                 self.heard_at = self.engine.now()
@@ -171,6 +177,31 @@ cdef class ClientSession(Session):
             return self.drop(TRANSPORT_CLOSE)
         # OPEN, UPGRADE and NOOP mean nothing now, and are ignored.
         return 0
+
+    cdef int check_parts(self, Outgoing m) except -1:
+        """Raise ValueError for a packet above the server's maxPayload: the server would
+        end the session, at each attempt to send it."""
+        cdef bint polling = self.transport is not None and (
+            self.transport.name == "polling"
+        )
+        cdef Outgoing part
+        cdef Py_ssize_t size
+        for part in m.apart():
+            size = part.size()
+            if polling and part.attachments is not None:
+                size = 1 + 4 * ((size + 2) // 3)  # base64
+            if size > self.max_payload:
+                raise ValueError(
+                    f"a packet of {size} bytes{' in base64' if polling else ''} is more "
+                    f"than the server takes at once, maxPayload={self.max_payload}: send "
+                    "it in parts, or let the server take more (max_http_buffer_size)"
+                )
+        return 0
+
+    cdef int _owner_failed(self, object error) except -1:
+        return self.engine.failed(
+            error, "the client of session %s failed", (escaped(self.id),)
+        )
 
     # Upgrade.
 
@@ -235,7 +266,10 @@ cdef class ClientSession(Session):
         Session.finished(self)
         if not self.was_open:
             self._tell_closed()
-        self.owner.finished(self)
+        try:
+            self.owner.finished(self)
+        except BaseException as exc:
+            self._owner_failed(exc)
         return 0
 
     cdef int _end(self, str reason) except -1:
@@ -243,9 +277,13 @@ cdef class ClientSession(Session):
         return self._tell_closed()
 
     cdef int _tell_closed(self) except -1:
-        self.owner.closed(
-            self, self.reason or TRANSPORT_ERROR, self.engine.descriptions.get(self.id)
-        )
+        try:
+            self.owner.closed(
+                self, self.reason or TRANSPORT_ERROR,
+                self.engine.descriptions.get(self.id),
+            )
+        except BaseException as exc:
+            self._owner_failed(exc)
         return 0
 
     def end(self, str reason not None):

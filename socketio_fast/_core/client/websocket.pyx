@@ -1,13 +1,16 @@
 """A client's WebSocket (RFC 6455): picows connects and reads, `Writer` writes.
 
 picows does the handshake, TLS and proxies, and gives its listener one frame after the
-other. What is sent in one pass of the event loop leaves by one system call, for which
+other; a frame that breaks a rule, such as one that is masked, it answers itself. What
+is sent in one pass of the event loop leaves by one system call, for which
 frames are made here: picows' own send() costs a call each.
 
 The first frame of what was read at once begins a burst of handlers, the last one ends
 it (see `runner`).
 """
+import asyncio
 import os
+from contextlib import suppress
 
 import cython
 import picows
@@ -21,13 +24,16 @@ from libc.string cimport memcpy
 
 from socketio_fast._core.engine.contracts cimport (
     BASE64,
+    OPEN,
     REVISION_3,
     TRANSPORT_CLOSE,
     EngineBase as Engine,
     SessionBase as Session,
 )
+from socketio_fast._core.client.session cimport ClientSession
 from socketio_fast._core.engine.runner cimport Runner
 from socketio_fast._core.engine.writer cimport Writer
+from socketio_fast._core.protocol.deflate cimport Deflate
 from socketio_fast._core.protocol.outgoing cimport (
     MESSAGES_3,
     MESSAGES_3_BASE64,
@@ -37,22 +43,29 @@ from socketio_fast._core.protocol.outgoing cimport (
 from socketio_fast._core.protocol.wire cimport (
     SF_BINARY,
     SF_CLOSE,
+    SF_PONG,
     SF_TEXT,
     sf_frame_head_size,
     sf_mask,
     sf_masked_frame_head,
 )
 
-from socketio_fast.exceptions import LimitError, ProtocolError
+from socketio_fast.exceptions import ConnectionError, LimitError, ProtocolError
+from socketio_fast.options.logs import escaped
 
 cdef enum:
     D_CLOSE = 0
     KEYS_SIZE = 4096
+    RSV1 = 0x40  # in an opcode: the message is compressed
 
 cdef object TEXT = picows.WSMsgType.TEXT
 cdef object BINARY = picows.WSMsgType.BINARY
 cdef object CONTINUATION = picows.WSMsgType.CONTINUATION
 cdef object CLOSE = picows.WSMsgType.CLOSE
+cdef object PING = picows.WSMsgType.PING
+
+# Close codes that say of no fault: normal, going away, and none at all.
+cdef tuple NO_FAULT = (0, 1000, 1001, 1005)
 
 # Seconds in which a server must answer a close frame.
 cdef double CLOSE_TIMEOUT = 2.0
@@ -120,6 +133,34 @@ cdef bytes masked(Outgoing m, int dialect):
     return b"".join(parts)
 
 
+cdef bytes compressed(Outgoing m, Deflate deflate):
+    """The frames of a message, compressed where that is worth it."""
+    cdef list parts = []
+    cdef Outgoing part
+    cdef bytes head, body, data
+    cdef int opcode
+    for part in [m] if m.attachments is None else m.apart():
+        if part.attachments is None:
+            opcode, head, body = SF_TEXT, part.head, part.body
+        else:
+            opcode, head, body = SF_BINARY, part.attachments[0], b""
+        data = deflate.compressed(head, body)
+        if data is None:
+            parts.append(_frame(opcode, head, body))
+        else:
+            parts.append(_frame(opcode | RSV1, data, b""))
+    return b"".join(parts)
+
+
+# Tasks that nobody else refers to.
+cdef set _ending = set()
+
+
+async def _until_ended(ws):
+    with suppress(Exception):
+        await ws.wait_disconnected()
+
+
 class Listener(picows.WSListener):
     """What picows tells of one connection. It refers to its `ClientWebSocket`."""
 
@@ -133,6 +174,10 @@ class Listener(picows.WSListener):
         (<ClientWebSocket> self.socket).on_frame(frame)
 
     def on_ws_disconnected(self, transport):
+        # Why it has ended is in a Future, which asyncio logs if nobody looks at it.
+        task = asyncio.ensure_future(_until_ended(transport))
+        _ending.add(task)
+        task.add_done_callback(_ending.discard)
         (<ClientWebSocket> self.socket).on_disconnected()
 
     def pause_writing(self):
@@ -144,6 +189,7 @@ class Listener(picows.WSListener):
         cdef ClientWebSocket socket = self.socket
         cdef Session session = socket.session
         if socket.writer is not None:
+            socket.send_pong()
             socket.writer.resume()
             if session is not None:
                 session.flushed()
@@ -172,13 +218,19 @@ cdef class ClientWebSocket(MessageTransport):
         """Whether it has lost its connection, a bool."""
         return self.ws is None
 
-    def listen(self):
-        """Return what picows tells of the connection."""
+    def listen(self, Deflate deflate=None):
+        """Return what picows tells of the connection. `deflate`: the compression that
+        the server has accepted; or None."""
+        self.deflate = deflate
         return self.listener
 
     # From session.
 
     cpdef int send(self, Outgoing m) except -1:
+        if self.deflate is not None and not m.uncompressed and (
+            m.attachments is None or not self.dialect
+        ) and m.size() >= self.deflate.threshold:
+            return self._write(compressed(m, self.deflate))
         return self._write(masked(m, self.dialect))
 
     cdef int _write(self, bytes frames) except -1:
@@ -234,6 +286,12 @@ cdef class ClientWebSocket(MessageTransport):
         self.writer.flush_all()
         return 0
 
+    cdef int send_pong(self) except -1:
+        """Answer the last ping, which came while the connection was paused."""
+        cdef bytes pong = self.pong
+        self.pong = None
+        return 0 if pong is None else self._write(pong)
+
     cdef int _disconnect(self) except -1:
         """Close the connection when everything written has left."""
         self.dead = True
@@ -256,10 +314,13 @@ cdef class ClientWebSocket(MessageTransport):
 
     def on_connected(self, ws):
         self.ws = ws
+        self.accepted = True
         self.writer = Writer(self.engine, ws.underlying_transport, ws.is_secure)
 
     def on_disconnected(self):
         cdef Session session = self.session
+        cdef object ws = self.ws
+        cdef object handshake = None if ws is None else ws.close_handshake
         self.dead = self.close_sent = True
         self.fragments = self.held = None
         self.ws = self.listener = None
@@ -272,7 +333,14 @@ cdef class ClientWebSocket(MessageTransport):
             self.in_burst = False
             self.engine.runner.end_burst()
         if session is not None:
-            session.on_transport_close(self, TRANSPORT_CLOSE)
+            if handshake is not None and handshake.sent is not None:
+                # picows has closed the connection, for a rule that the server broke.
+                self._fail(ProtocolError(
+                    handshake.sent.reason or "a frame breaks the rules of WebSocket",
+                    code=1002,
+                ))
+            else:
+                session.on_transport_close(self, TRANSPORT_CLOSE)
             self.session = None
 
     cpdef int pause(self) except -1:
@@ -290,9 +358,9 @@ cdef class ClientWebSocket(MessageTransport):
         self.paused = False
         self.held = None
         while held and not self.paused and not self.dead:
-            kind, end, data = held.pop(0)
+            kind, end, data, compressed = held.pop(0)
             try:
-                self._on_frame(kind, end, data)
+                self._on_frame(kind, end, data, compressed)
             except BaseException as exc:
                 self._fail(exc)
         if self.paused:
@@ -306,19 +374,23 @@ cdef class ClientWebSocket(MessageTransport):
         cdef object kind = frame.msg_type
         cdef bint end = frame.fin
         cdef Runner runner = self.engine.runner
+        cdef bint compressed
         if self.dead:
             return 0
         if not self.in_burst:
             self.in_burst = runner.begin_burst()
         try:
-            if frame.rsv1 or frame.rsv2 or frame.rsv3:
+            compressed = frame.rsv1
+            if frame.rsv2 or frame.rsv3 or compressed and (
+                self.deflate is None or not (kind is TEXT or kind is BINARY)
+            ):
                 raise ProtocolError(
                     "reserved bit set without an extension", code=1002
                 )
-            if self.paused:
-                self.held.append((kind, end, frame.get_payload_as_bytes()))
+            if self.paused and kind is not PING:
+                self.held.append((kind, end, frame.get_payload_as_bytes(), compressed))
             else:
-                self._on_frame(kind, end, frame.get_payload_as_bytes())
+                self._on_frame(kind, end, frame.get_payload_as_bytes(), compressed)
         except BaseException as exc:
             self._fail(exc)
         if self.in_burst and (frame.last_in_buffer or self.dead):
@@ -326,22 +398,56 @@ cdef class ClientWebSocket(MessageTransport):
             runner.end_burst()
         return 0
 
-    cdef int _on_frame(self, object kind, bint end, bytes data) except -1:
-        if kind is TEXT and end and self.fragments is None:
-            return self.on_text_message(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
-        if kind is BINARY and end and self.fragments is None:
+    cdef int _on_frame(
+        self, object kind, bint end, bytes data, bint compressed
+    ) except -1:
+        if end and self.fragments is None and (kind is TEXT or kind is BINARY):
+            if compressed:
+                data = self._inflated(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+            elif PyBytes_GET_SIZE(data) > self.max_payload:
+                self._too_large()
+            if kind is TEXT:
+                return self.on_text_message(
+                    PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)
+                )
             return self.on_binary(data)
         if kind is TEXT or kind is BINARY or kind is CONTINUATION:
-            return self._on_fragment(kind, end, data)
+            return self._on_fragment(kind, end, data, compressed)
         if kind is CLOSE:
-            self._send_close(1000)
-            session = self.session
-            self._disconnect()
-            if session is not None:
-                (<Session> session).on_transport_close(self, TRANSPORT_CLOSE)
-        return 0  # PING, which picows has answered, or PONG
+            return self._on_close(data)
+        if kind is PING:
+            self.pong = _frame(SF_PONG, data, b"")
+            if not self.writer.paused:
+                self.send_pong()
+        return 0  # PONG
 
-    cdef int _on_fragment(self, object kind, bint end, bytes data) except -1:
+    cdef int _on_close(self, bytes data) except -1:
+        """The server closes: picows has checked the code and the reason."""
+        cdef Session session = self.session
+        cdef object code = int.from_bytes(data[:2], "big") if data else 1005
+        self._send_close(1000 if code == 1005 else code)
+        self._disconnect()
+        if session is None:
+            return 0
+        if code in NO_FAULT or session.probe is self or session.state != OPEN:
+            return session.on_transport_close(self, TRANSPORT_CLOSE)
+        (<ClientSession> session).fail(TRANSPORT_CLOSE, ConnectionError(
+            f"the server has closed the WebSocket with code {code}: "
+            f"{escaped(data[2:].decode()) or 'it gives no reason'}"
+        ))
+        return 0
+
+    cdef bytes _inflated(self, const char *p, Py_ssize_t n):
+        return self.deflate.inflate(p, n, self.max_payload)
+
+    cdef int _too_large(self) except -1:
+        raise LimitError(
+            f"message of more than max_http_buffer_size={self.max_payload}", code=1009
+        )
+
+    cdef int _on_fragment(
+        self, object kind, bint end, bytes data, bint compressed
+    ) except -1:
         cdef bytearray message = self.fragments
         if kind is CONTINUATION:
             if message is None:
@@ -351,15 +457,22 @@ cdef class ClientWebSocket(MessageTransport):
         else:
             self.fragments = message = bytearray()
             self.text = kind is TEXT
+            self.is_compressed = compressed
         if PyByteArray_GET_SIZE(message) + PyBytes_GET_SIZE(data) > self.max_payload:
-            raise LimitError(
-                f"message of more than max_http_buffer_size={self.max_payload}",
-                code=1009,
-            )
+            self._too_large()
         message += data
         if not end:
             return 0
         self.fragments = None
+        if self.is_compressed:
+            data = self._inflated(
+                PyByteArray_AS_STRING(message), PyByteArray_GET_SIZE(message)
+            )
+            if self.text:
+                return self.on_text_message(
+                    PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)
+                )
+            return self.on_binary(data)
         if self.text:
             return self.on_text_message(
                 PyByteArray_AS_STRING(message), PyByteArray_GET_SIZE(message)
@@ -373,6 +486,6 @@ cdef class ClientWebSocket(MessageTransport):
             return self.abort(None)
         if session.probe is self:
             # The session goes on by polling.
-            session.on_transport_close(self, TRANSPORT_CLOSE)
+            (<ClientSession> session).give_up_upgrade(error)
             return 0
         return session.on_error(error)

@@ -32,6 +32,9 @@ try:
 except ImportError:
     isal_zlib = None
 
+cdef extern from "Python.h":
+    Py_ssize_t PY_SSIZE_T_MAX
+
 cdef enum:
     RSV1 = 0x40
     TAIL_SIZE = 4
@@ -88,7 +91,7 @@ def parse_extensions(str header not None):
 
 @cython.final
 cdef class Extension:
-    """Negotiates permessage-deflate for a server.
+    """Negotiates permessage-deflate for a server or a client.
 
     Args:
         options: A config.DeflateOptions.
@@ -162,23 +165,101 @@ cdef class Extension:
         d = self.shared.get(header)
         if d is not None:
             return d
-        d = Deflate.__new__(Deflate)
+        d = _new_deflate(options)
         d.header = header
-        d.server_bits = server_bits
-        d.client_bits = client_bits
-        d.server_takeover = server_takeover
-        d.client_takeover = client_takeover
-        d.threshold = options.threshold
-        d.level = options.level
-        d.mem_level = options.mem_level
-        # ISA-L compresses to the same size in less time, but has no levels above 1.
-        d.compressobj = (
-            isal_zlib.compressobj if isal_zlib is not None and options.level == 1
-            else zlib.compressobj
-        )
+        d.out_bits = server_bits
+        d.in_bits = client_bits
+        d.out_takeover = server_takeover
+        d.in_takeover = client_takeover
         if not server_takeover and not client_takeover:
             self.shared[header] = d
         return d
+
+    # A client's side.
+
+    cpdef str offer(self):
+        """The value of Sec-WebSocket-Extensions that a client offers (section 7.1)."""
+        cdef object options = self.options
+        cdef list parts = ["permessage-deflate"]
+        if options.server_no_context_takeover:
+            parts.append("server_no_context_takeover")
+        if options.client_no_context_takeover:
+            parts.append("client_no_context_takeover")
+        if options.server_max_window_bits < 15:
+            parts.append(f"server_max_window_bits={options.server_max_window_bits}")
+        parts.append(
+            "client_max_window_bits" if options.client_max_window_bits == 15
+            else f"client_max_window_bits={options.client_max_window_bits}"
+        )
+        return "; ".join(parts)
+
+    cpdef Deflate answered(self, str header):
+        """What a server has accepted of offer(); None: nothing.
+
+        Raises ProtocolError if it has accepted something else.
+        """
+        cdef list found = parse_extensions(header) if header else []
+        cdef object options = self.options
+        cdef dict values
+        cdef Deflate d
+        if not found:
+            return None
+        name, parameters = found[0]
+        values = dict(parameters)
+        if (
+            len(found) > 1 or name != "permessage-deflate"
+            or len(values) != len(parameters)
+            or not _are_valid(values)
+            or int(values.get("server_max_window_bits", 15))
+            > options.server_max_window_bits
+            or int(values.get("client_max_window_bits", 15)) > 15
+            or options.server_no_context_takeover
+            and "server_no_context_takeover" not in values
+        ):
+            raise ProtocolError(
+                f"the server has accepted {header[:120]!r} of {self.offer()!r}",
+                code=1010,
+            )
+        d = _new_deflate(options)
+        d.out_bits = min(
+            int(values.get("client_max_window_bits", 15)),
+            options.client_max_window_bits,
+        )
+        if d.out_bits < 9:
+            d.threshold = PY_SSIZE_T_MAX  # zlib cannot: nothing is compressed
+        d.in_bits = int(values.get("server_max_window_bits", 15))
+        d.out_takeover = not (
+            options.client_no_context_takeover or "client_no_context_takeover" in values
+        )
+        d.in_takeover = "server_no_context_takeover" not in values
+        return d
+
+
+cdef bint _are_valid(dict values) except -1:
+    """Whether the parameters of an answer are those that there are."""
+    for name, value in values.items():
+        if name in ("server_no_context_takeover", "client_no_context_takeover"):
+            if value is not None:
+                return False
+        elif name in ("server_max_window_bits", "client_max_window_bits"):
+            if value is None or _BITS.fullmatch(value) is None:
+                return False
+        else:
+            return False
+    return True
+
+
+cdef Deflate _new_deflate(object options):
+    cdef Deflate d = Deflate.__new__(Deflate)
+    d.threshold = options.threshold
+    d.level = options.level
+    d.mem_level = options.mem_level
+    # ISA-L compresses to the same size in less time, but has no levels above 1.
+    d.compressobj = (
+        isal_zlib.compressobj if isal_zlib is not None and options.level == 1
+        else zlib.compressobj
+    )
+    return d
 
 
 @cython.final
@@ -191,8 +272,8 @@ cdef class Deflate:
         cdef list parts
         if m.size() < self.threshold:
             return m.frames()
-        if not self.server_takeover:
-            frames = <bytes> m.rendered(self.server_bits)
+        if not self.out_takeover:
+            frames = <bytes> m.rendered(self.out_bits)
             if frames is not None:
                 return frames
         parts = []
@@ -201,38 +282,48 @@ cdef class Deflate:
         for data in m.attachments or ():
             parts.append(self._frame(SF_BINARY, data, b""))
         frames = parts[0] if len(parts) == 1 else b"".join(parts)
-        if not self.server_takeover:
-            m.keep(self.server_bits, frames)
+        if not self.out_takeover:
+            m.keep(self.out_bits, frames)
         return frames
 
     cdef bytes _frame(self, int opcode, bytes head, bytes body):
-        cdef Py_ssize_t size = PyBytes_GET_SIZE(head) + PyBytes_GET_SIZE(body), n
-        cdef object compressor
-        cdef bytes begin, end, frame
+        """A frame of the server, compressed if that is worth it."""
+        cdef bytes data = self.compressed(head, body)
+        cdef Py_ssize_t n
+        cdef bytes frame
         cdef char *out
-        if size >= self.threshold:
-            compressor = self.compressor
-            if compressor is None:
-                compressor = self.compressobj(
-                    self.level, _DEFLATED, -<int> self.server_bits, self.mem_level
-                )
-                if self.server_takeover:
-                    self.compressor = compressor
-            begin = compressor.compress(head + body)
-            end = compressor.flush(_SYNC)
-            n = PyBytes_GET_SIZE(begin) + PyBytes_GET_SIZE(end) - TAIL_SIZE
-            # With context takeover the client's window must match ours, so the
-            # compressed frame is sent even if it is larger.
-            if n < size or self.server_takeover:
-                frame = PyBytes_FromStringAndSize(NULL, sf_frame_head_size(n) + n)
-                out = sf_frame_head(PyBytes_AS_STRING(frame), opcode | RSV1, n)
-                # TAIL may begin in the first piece.
-                begin = (begin + end)[:n]
-                memcpy(out, PyBytes_AS_STRING(begin), n)
-                return frame
+        if data is not None:
+            n = PyBytes_GET_SIZE(data)
+            frame = PyBytes_FromStringAndSize(NULL, sf_frame_head_size(n) + n)
+            out = sf_frame_head(PyBytes_AS_STRING(frame), opcode | RSV1, n)
+            memcpy(out, PyBytes_AS_STRING(data), n)
+            return frame
         if opcode == SF_TEXT:
             return eio.text_frame(head, body)
         return eio.binary_frame(head)
+
+    cdef bytes compressed(self, bytes head, bytes body):
+        """A message, in two pieces, compressed; None: send it as it is."""
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(head) + PyBytes_GET_SIZE(body), n
+        cdef object compressor
+        cdef bytes begin, end
+        if size < self.threshold:
+            return None
+        compressor = self.compressor
+        if compressor is None:
+            compressor = self.compressobj(
+                self.level, _DEFLATED, -<int> self.out_bits, self.mem_level
+            )
+            if self.out_takeover:
+                self.compressor = compressor
+        begin = compressor.compress(head + body)
+        end = compressor.flush(_SYNC)
+        n = PyBytes_GET_SIZE(begin) + PyBytes_GET_SIZE(end) - TAIL_SIZE
+        # With context takeover the peer's window must match ours, so what is compressed
+        # is sent even if it is larger.
+        if n < size or self.out_takeover:
+            return (begin + end)[:n]  # TAIL may begin in the first piece
+        return None
 
     cdef bytes inflate(self, const char *p, Py_ssize_t n, Py_ssize_t limit):
         """Decompress a message of `limit` bytes at most.
@@ -245,9 +336,9 @@ cdef class Deflate:
         if n == 0:
             return b""
         if decompressor is None:
-            # A client with zlib before 1.2.9 uses 9 bits when 8 are negotiated.
-            decompressor = _decompressobj(-max(self.client_bits, 9))
-            if self.client_takeover:
+            # A peer with zlib before 1.2.9 uses 9 bits when 8 are negotiated.
+            decompressor = _decompressobj(-max(self.in_bits, 9))
+            if self.in_takeover:
                 self.decompressor = decompressor
         try:
             message = decompressor.decompress(p[:n], limit + 1)

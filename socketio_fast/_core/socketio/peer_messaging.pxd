@@ -69,6 +69,7 @@ cdef class MessagingPeer(PeerBase):
     cdef int _give_up_oldest_ack(self) except -1
     cdef int give_up_acks(self) except -1
     cdef int on_ack(self, list data, int64_t id) except -1
+    cdef int call_back(self, object callback, list data) except -1
 
 
 cdef int drop_sid(list args, Py_ssize_t own) except -1

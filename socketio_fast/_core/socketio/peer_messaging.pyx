@@ -403,6 +403,7 @@ cdef class MessagingPeer(PeerBase):
         """Too many acknowledgements are awaited: give up the oldest."""
         cdef Hub hub = self.namespace.hub
         cdef object callback = self.acks.pop_oldest()
+        cdef object who = "the server" if hub.without_sid else self.sid
         self.client.outstanding -= 1
         hub.engine.counters["abandoned_acks"] += 1
         if not self.acks.overflowed:
@@ -410,11 +411,11 @@ cdef class MessagingPeer(PeerBase):
             hub.logger.warning(
                 "%s in %s does not acknowledge what it is sent: more than "
                 "max_pending_acks=%d are waited for, the oldest are given up",
-                self.sid, self.namespace.name, hub.max_pending_acks,
+                who, self.namespace.name, hub.max_pending_acks,
             )
         return give_up(callback, self.sid, TimeoutError(
-            f"{self.sid} has not acknowledged, and the server waits for more than "
-            f"max_pending_acks={hub.max_pending_acks} acknowledgements of it"
+            f"{who} has not acknowledged, and more than max_pending_acks="
+            f"{hub.max_pending_acks} acknowledgements of it are waited for"
         ))
 
     cdef int give_up_acks(self) except -1:
@@ -462,7 +463,6 @@ cdef class MessagingPeer(PeerBase):
         """The client has acknowledged event `id`, with the arguments `data`."""
         cdef Hub hub = self.namespace.hub
         cdef object callback
-        cdef Step step
         if hub.verbose:
             hub.logger.info(
                 "received ack from %s [%s]",
@@ -480,7 +480,12 @@ cdef class MessagingPeer(PeerBase):
         if isinstance(callback, Reply):
             (<Reply> callback).answer(data)
             return 0
-        step = new_step(self, STEP_ACK, 0)
+        return self.call_back(callback, data)
+
+    cdef int call_back(self, object callback, list data) except -1:
+        """Call the callback of an acknowledgement with its arguments."""
+        cdef Hub hub = self.namespace.hub
+        cdef Step step = new_step(self, STEP_ACK, 0)
         step.event = "acknowledgement"
         step.id = -1
         if hub.runner.call_then(

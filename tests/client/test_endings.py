@@ -1,0 +1,345 @@
+"""Disconnecting and connecting again at awkward moments, and what is left after it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import random
+import weakref
+from typing import Any
+
+import pytest
+from support.waiting import until, within
+from support.wire import Peer, Relay, WebSocketServer, open_packet
+
+import socketio_fast as socketio
+from socketio_fast import exceptions
+from socketio_fast._core.client.session import ClientSession
+from client.conftest import Listen
+
+TRANSPORTS = [["websocket"], ["polling"], ["polling", "websocket"]]
+FAST: dict[str, Any] = {
+    "reconnection_delay": 0.001,
+    "reconnection_delay_max": 0.002,
+    "randomization_factor": 0,
+}
+
+
+def echoing(**options: Any) -> socketio.AsyncServer:
+    sio = socketio.AsyncServer(**options)
+
+    @sio.event
+    async def echo(sid: str, *args: Any) -> Any:
+        await sio.emit("echo", args, to=sid)
+        return args
+
+    return sio
+
+
+@pytest.mark.parametrize("transports", TRANSPORTS)
+@pytest.mark.parametrize("when", ["connect", "echo", "ack", "disconnect", "listener"])
+async def test_a_client_may_disconnect_and_connect_in_any_handler(
+    serve: Any, transports: list[str], when: str
+) -> None:
+    server = await serve(echoing())
+    client = socketio.AsyncClient(reconnection=False)
+    ended: asyncio.Queue[str] = asyncio.Queue()
+    done: list[str] = []
+
+    async def turn(event: str) -> None:
+        if event == when and not done:
+            done.append(event)
+            await client.disconnect()
+            await client.connect(server.url, transports=transports, wait=False)
+            ended.put_nowait(event)
+
+    client.on("connect", lambda: turn("connect"))
+    client.on("echo", lambda *args: turn("echo"))
+    client.on("disconnect", lambda reason: turn("disconnect"))
+    client.socket().on("echo", lambda *args: turn("listener"))
+    try:
+        await within(client.connect(server.url, transports=transports, wait_timeout=5))
+    except exceptions.ConnectionError:
+        assert when == "connect"
+    else:
+        if when != "connect":
+            await client.emit("echo", 1, callback=lambda *args: turn("ack"))
+            if when == "disconnect":
+                await until(lambda: client.connected)
+                await client.disconnect()
+    assert await within(ended.get()) == when
+    await until(lambda: client.get_sid() is not None)
+    assert await within(client.call("echo", 2)) == 2
+    await client.disconnect()
+
+
+@pytest.mark.parametrize("transports", TRANSPORTS)
+async def test_nothing_of_a_burst_reaches_a_client_that_leaves_in_it(
+    serve: Any, transports: list[str]
+) -> None:
+    sio = socketio.AsyncServer()
+
+    @sio.event
+    async def burst(sid: str) -> None:
+        for n in range(100):
+            sio.emit("item", n, to=sid)
+
+    server = await serve(sio)
+    client = socketio.AsyncClient(reconnection=False)
+    got: list[int] = []
+
+    def item(n: int) -> Any:
+        got.append(n)
+        if n == 10:
+            client._peer("/").leave()
+
+    client.on("item", item)
+    await client.connect(server.url, transports=transports, wait_timeout=5)
+    await client.emit("burst")
+    await until(lambda: 10 in got)
+    await client.disconnect()
+    assert got == list(range(11))
+
+
+async def test_what_listeners_of_the_connection_raise_is_logged_and_nothing_else(
+    serve: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = await serve(echoing(ping_interval=0.1))
+    client = socketio.AsyncClient(reconnection=False)
+
+    def fails(*args: Any) -> None:
+        raise RuntimeError("on purpose")
+
+    for event in ("open", "close", "ping", "upgrade", "error"):
+        client.manager.on(event, fails)
+    client.on("connect", fails)
+    client.on("disconnect", fails)
+    await client.connect(server.url, wait_timeout=5)
+    await asyncio.sleep(0.25)
+    assert await within(client.call("echo", 1)) == 1
+    await client.disconnect()
+    assert "on purpose" in caplog.text
+
+
+async def test_what_the_client_itself_raises_in_a_callback_ends_nothing(
+    serve: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Methods of SessionOwner and PeerOwner that raise are logged."""
+    server = await serve(echoing())
+    client = socketio.AsyncClient(reconnection=False)
+
+    def fails(*args: Any) -> None:
+        raise RuntimeError("on purpose")
+
+    await client.connect(server.url, transports=["websocket"])
+    monkeypatch.setattr(client, "_on_left", fails)
+    monkeypatch.setattr(client, "_on_closed", fails)
+    asked = asyncio.ensure_future(client.call("nobody answers this"))
+    await asyncio.sleep(0)
+    await within(client.disconnect())
+    with pytest.raises(exceptions.CallDisconnectedError):
+        await within(asked)
+    assert caplog.text.count("on purpose") >= 2
+
+
+@pytest.mark.parametrize("moment", ["probe", "rest"])
+async def test_disconnecting_during_an_upgrade_closes_the_session(
+    listen: Listen, serve: Any, moment: str
+) -> None:
+    """The server hears of it at once, whatever the upgrade has come to."""
+    sio = echoing()
+    left: asyncio.Queue[Any] = asyncio.Queue()
+    sio.on("disconnect", lambda sid, reason: left.put_nowait(reason))
+    server = await serve(sio)
+    client = socketio.AsyncClient(reconnection=False)
+    connecting = asyncio.ensure_future(client.connect(server.url, wait_timeout=5))
+    if moment == "probe":
+        await until(lambda: client.eio._link is not None and client.eio._link.open)
+    else:
+        await until(
+            lambda: (
+                client.eio._link is not None
+                and client.eio._link._polls is not None
+                and client.eio._link._polls._resting
+            )
+        )
+    started = asyncio.get_running_loop().time()
+    await within(client.disconnect())
+    with pytest.raises(exceptions.ConnectionError):
+        await within(connecting)
+    if client.eio.state == "disconnected":
+        assert asyncio.get_running_loop().time() - started < 2.5
+    await asyncio.sleep(0)
+
+
+async def test_an_upgrade_waits_for_what_a_poll_has_brought(serve: Any) -> None:
+    """Packets that wait behind slow handlers when the upgrade completes are not lost."""
+    sio = socketio.AsyncServer()
+
+    @sio.event
+    async def connect(sid: str, environ: Any) -> None:
+        for n in range(3_000):
+            sio.emit("item", n, to=sid)
+
+    server = await serve(sio)
+    got: list[int] = []
+    async with socketio.AsyncClient(reconnection=False) as client:
+
+        @client.event
+        async def item(n: int) -> None:
+            await asyncio.sleep(0.02)
+            got.append(n)
+
+        await client.connect(server.url, wait_timeout=10)
+        await until(lambda: len(got) == 3_000)
+        assert client.transport() == "websocket"
+    assert sorted(got) == list(range(3_000))
+
+
+async def test_an_upgrade_that_loses_its_websocket_goes_on_by_polling(
+    serve: Any, listen: Listen
+) -> None:
+    server = await serve(echoing())
+
+    class WithoutWebSockets(Relay):
+        async def serve(self, reader: Any, writer: Any) -> None:
+            head = await reader.readuntil(b"\r\n\r\n")
+            if b"transport=websocket" in head:
+                return
+            up_reader, up_writer = await asyncio.open_connection(
+                "127.0.0.1", self._server_port
+            )
+            up_writer.write(head)
+            from support.scripted_servers import _carry
+
+            await asyncio.gather(_carry(reader, up_writer), _carry(up_reader, writer))
+
+    relay = await listen(WithoutWebSockets(server.url))
+    failed: asyncio.Queue[Any] = asyncio.Queue()
+    async with socketio.AsyncClient(reconnection=False) as client:
+        client.manager.on("upgrade_error", failed.put_nowait)
+        await within(client.connect(relay.url, wait_timeout=5))
+        assert isinstance(await within(failed.get()), exceptions.ConnectionError)
+        assert client.transport() == "polling"
+        assert await within(client.call("echo", 1)) == 1
+
+
+async def test_a_slow_handler_pauses_the_server_and_nothing_is_lost(serve: Any) -> None:
+    sio = socketio.AsyncServer(max_buffer_bytes=100_000_000)
+
+    @sio.event
+    async def burst(sid: str) -> None:
+        for n in range(20_000):
+            sio.emit("item", n, to=sid)
+
+    server = await serve(sio)
+    got: list[int] = []
+    async with socketio.AsyncClient(reconnection=False) as client:
+
+        @client.event
+        async def item(n: int) -> None:
+            await asyncio.sleep(0)
+            got.append(n)
+
+        await client.connect(server.url, transports=["websocket"])
+        await client.emit("burst")
+        await until(lambda: len(got) == 20_000)
+    assert got == list(range(20_000))
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.parametrize("transports", TRANSPORTS)
+async def test_reconnections_with_cuts_leak_nothing_and_lose_nothing(
+    serve: Any, listen: Listen, transports: list[str]
+) -> None:
+    """Events sent with ``retries=`` arrive at least once, in order, under cuts."""
+    cuts = 340 if transports == ["websocket"] else 100
+    came: list[int] = []
+    sio = socketio.AsyncServer()
+
+    @sio.event
+    async def item(sid: str, n: int, id: str) -> None:
+        if not came or came[-1] != n:
+            came.append(n)
+
+    server = await serve(sio)
+    relay = await listen(Relay(server.url))
+    client = socketio.AsyncClient(
+        retries=1_000, ack_timeout=5, retry_ids=True, max_offline_events=100_000, **FAST
+    )
+    await client.connect(relay.url, transports=transports, wait_timeout=5)
+    socket = client.socket()
+    sessions: weakref.WeakSet[Any] = weakref.WeakSet()
+    sent = 0
+    files = None
+    for turn in range(cuts):
+        for _ in range(3):
+            client.emit("item", sent)
+            sent += 1
+        await asyncio.sleep(random.random() * 0.004)
+        relay.cut()
+        await until(lambda: not socket.connected)
+        await until(lambda: socket.connected)
+        if turn == 20:
+            files = open_files()
+            gc.collect()
+            before = _sessions()
+    await until(lambda: len(client._queues["/"]) == 0)
+    gc.collect()
+    assert came == list(range(sent))
+    assert _sessions() <= before + 3
+    assert files is not None
+    await until(lambda: open_files() <= files + 8)
+    await client.disconnect()
+    await until(lambda: client.eio._link is None)
+    gc.collect()
+    assert not sessions
+
+
+def _sessions() -> int:
+    return sum(type(one) is ClientSession for one in gc.get_objects())
+
+
+async def test_a_session_needs_no_garbage_collection(serve: Any) -> None:
+    server = await serve(echoing())
+    gc.collect()
+    gc.disable()
+    try:
+        client = socketio.AsyncClient(reconnection=False)
+        before = _sessions()
+        for transports in TRANSPORTS * 3:
+            await client.connect(server.url, transports=transports, wait_timeout=5)
+            assert await within(client.call("echo", 1)) == 1
+            await client.disconnect()
+        await asyncio.sleep(0.05)
+        assert _sessions() <= before + 1
+    finally:
+        gc.enable()
+
+
+async def test_a_listener_of_the_end_may_connect_again_at_once(listen: Listen) -> None:
+    async def script(peer: Peer) -> Any:
+        await peer.send(open_packet())
+        await peer.receive()
+        await peer.send('40{"sid":"s1"}')
+        await peer.receive()
+
+    server = await listen(WebSocketServer(script))
+    client = socketio.AsyncClient(reconnection=False)
+    again: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def connect(reason: str, description: Any) -> None:
+        client.manager.off("close", connect)
+        await client.connect(server.url, transports=["websocket"])
+        again.put_nowait(reason)
+
+    client.manager.on("close", connect)
+    await within(client.connect(server.url, transports=["websocket"]))
+    await client.emit("go")
+    assert await within(again.get()) == "transport close"
+    assert client.connected
+    await client.disconnect()
