@@ -12,7 +12,6 @@ from urllib.parse import parse_qsl, urlsplit
 from socketio_fast import exceptions
 from socketio_fast._core.client.connection import ClientHub
 from socketio_fast._core.client.peer import ClientPeer
-from socketio_fast._core.socketio.acks import Reply
 from socketio_fast._core.socketio.contracts import Membership
 from socketio_fast.base_client import BaseClient
 from socketio_fast.clients.link import Link
@@ -23,9 +22,9 @@ from socketio_fast.clients.reconnection import (
     evaluated,
     reconnect,
 )
-from socketio_fast.clients.retries import RetryQueue
+from socketio_fast.clients.sending import Sending
 from socketio_fast.clients.socket import ClientSocket
-from socketio_fast.coroutines import DONE, Begun, returns_coroutine
+from socketio_fast.coroutines import Begun, returns_coroutine
 from socketio_fast.engineio.async_client import AsyncClient as EngineClient
 from socketio_fast.event_arguments import arguments_of
 from socketio_fast.events import name_of
@@ -33,7 +32,6 @@ from socketio_fast.options.client import ClientConfig, EngineClientConfig
 from socketio_fast.options.declare import declared, known, takes
 from socketio_fast.options.encoding import choose_encoding
 from socketio_fast.options.logs import AnyLogger, choose_logger
-from socketio_fast.sockets.acknowledgements import wait_for_answer
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -44,7 +42,7 @@ __all__ = ["AsyncClient"]
 
 
 @takes(ClientConfig, EngineClientConfig)
-class AsyncClient(BaseClient):
+class AsyncClient(Sending, BaseClient):
     """A Socket.IO client for asyncio.
 
     Example::
@@ -132,8 +130,7 @@ class AsyncClient(BaseClient):
         self._begin_registry()
         self._owner = FromPeers(self)
         self._sockets: dict[str, ClientSocket] = {}
-        #: Of the namespaces where events were sent with ``retries=``.
-        self._queues: dict[str, RetryQueue] = {}
+        self._queues = {}
 
         #: Whether there is a connection, and ``connect()`` has returned.
         self.connected = False
@@ -264,28 +261,41 @@ class AsyncClient(BaseClient):
         self.connection_transports = transports
         self.connection_namespaces = self._chosen(namespaces)
         self.socketio_path = socketio_path
-        self._given_up = False
-        self._ended = asyncio.Event()
         for name in self.connection_namespaces:
             self._peer(name).intend()
+        if await self._begin(retry):
+            return  # after several attempts, the last of which has succeeded
+        if wait:
+            await self._until_joined(wait_timeout)
+        self.connected = self.eio.state == "connected"
+
+    async def _begin(self, retry: bool) -> bool:
+        """Make the first attempt to connect. Returns whether more were needed.
+
+        Raises:
+            ConnectionError: It has failed, or disconnect() was called meanwhile.
+        """
+        self._given_up = False
+        self._ended = asyncio.Event()
         try:
             await self._attempt()
         except exceptions.ConnectionError as exc:
+            if self._given_up:
+                raise  # disconnect() was called
             self._attempt_failed(exc)
             if retry and not self._given_up:
                 self._reconnect()
                 assert self._reconnecting is not None
-                await asyncio.shield(self._reconnecting)
+                # disconnect() may cancel it.
+                await asyncio.wait({self._reconnecting})
                 if self.connected:
-                    return
+                    return True
             self._give_up()
             raise
         except BaseException:
             self._give_up()
             raise
-        if wait:
-            await self._until_joined(wait_timeout)
-        self.connected = self.eio.state == "connected"
+        return False
 
     def _chosen(self, namespaces: Sequence[str] | str | None) -> list[str]:
         if isinstance(namespaces, str):
@@ -373,7 +383,11 @@ class AsyncClient(BaseClient):
             return
         peer.intend()
         if self.eio.state == "connected":
-            peer.join(await evaluated(self._auth_of(namespace)))
+            self._ask_to_join(peer, await evaluated(self._auth_of(namespace)))
+        elif self._given_up and self.connection_url is not None:
+            # The connection was closed with the last namespace.
+            await self._begin(self.reconnection)
+            self.connected = self.eio.state == "connected"
 
     async def _leave(self, namespace: str) -> None:
         if namespace in self.connection_namespaces:
@@ -442,15 +456,17 @@ class AsyncClient(BaseClient):
         if self.connected or self._reconnecting is not None:
             self.start_background_task(self._close_if_unused)
 
+    def _on_leaves(self, peer: ClientPeer, reason: str) -> None:
+        session = peer.session
+        self._description = session.description or (
+            session.reason if session.reason != reason else None
+        )
+
     def _on_left(self, peer: ClientPeer, reason: str) -> None:
         self.namespaces.pop(peer.namespace.name, None)
         self._joined.set()
         if self._queues and (queue := self._queues.get(peer.namespace.name)):
             queue.left()
-        session = peer.session
-        self._description = session.description or (
-            session.reason if session.reason != reason else None
-        )
         if reason == self.reason.SERVER_DISCONNECT and self.eio.state == "connected":
             if not self.namespaces:
                 self.connected = False
@@ -509,6 +525,8 @@ class AsyncClient(BaseClient):
         if task is not None and task is not asyncio.current_task():
             task.cancel()
         self._disconnecting = True
+        if self.eio.state != "connected":
+            self._give_up()  # an attempt may be under way: it is the last one
         try:
             if self.eio.state == "connected":
                 for peer in list(self._core.connection.peers.values()):
@@ -576,35 +594,6 @@ class AsyncClient(BaseClient):
             peer, [name_of(event), *arguments_of(data)], callback, namespace
         )
 
-    def _send_event(
-        self,
-        peer: ClientPeer | None,
-        event: list[Any],
-        callback: Any,
-        namespace: str | None = None,
-        volatile: bool = False,
-        **flags: Any,
-    ) -> Begun:
-        if peer is None or not peer.connected:
-            self._check_offline(peer, namespace or "/")
-        assert peer is not None
-        if self.config.retries and not volatile:
-            return self._queue(peer).emit(event, callback, flags)
-        wait = peer.emit(event, callback, volatile, flags.get("compress", True))
-        return DONE if wait is None else Begun(wait)
-
-    def _queue(self, peer: ClientPeer) -> RetryQueue:
-        """The queue of ``retries=`` for a namespace."""
-        queue = self._queues.get(peer.namespace.name)
-        if queue is None:
-            queue = self._queues[peer.namespace.name] = RetryQueue(self, peer)
-        return queue
-
-    def _check_offline(self, peer: ClientPeer | None, namespace: str) -> None:
-        if peer is None or not peer.active or not self.config.offline_buffer:
-            name = namespace if peer is None else peer.namespace.name
-            raise exceptions.BadNamespaceError(f"{name} is not a connected namespace.")
-
     @returns_coroutine
     def send(
         self,
@@ -644,37 +633,6 @@ class AsyncClient(BaseClient):
         if self.config.retries:
             return await self._ask_until_answered(peer, arguments, timeout, namespace)
         return await self._ask(peer, arguments, timeout, namespace)
-
-    async def _ask_until_answered(
-        self,
-        peer: ClientPeer | None,
-        event: list[Any],
-        limit: float | None = None,
-        namespace: str | None = None,
-        **flags: Any,
-    ) -> Any:
-        """Send an event with ``retries=``, and return its acknowledgement."""
-        if peer is None or not peer.connected:
-            self._check_offline(peer, namespace or "/")
-        assert peer is not None
-        return await self._queue(peer).ask(event, limit, flags)
-
-    async def _ask(
-        self,
-        peer: ClientPeer | None,
-        event: list[Any],
-        timeout: float | None,
-        namespace: str | None = None,
-        **flags: Any,
-    ) -> Any:
-        reply = Reply(asyncio.get_running_loop().create_future())
-        try:
-            await self._send_event(peer, event, reply, namespace, **flags)
-            return await wait_for_answer(reply, "the server", event[0], timeout)
-        finally:
-            if peer is not None:
-                peer.cancel_ack(reply)
-            del reply  # see wait_for_answer()
 
     # Utilities, as in python-socketio.
 

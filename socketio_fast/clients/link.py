@@ -104,6 +104,8 @@ class Link(SessionOwner):
         self._dialect = (target.eio == 3) | (2 if target.force_base64 else 0)
         self._opened: asyncio.Future[None] = _future()
         self._finished: asyncio.Future[None] = _future()
+        self._opening: asyncio.Task[None] | None = None
+        self._cancelled = False
         self._probe: asyncio.Future[None] | None = None
         self._polls: _Polls | None = None
         self.session = ClientSession(engine, self, self._dialect)
@@ -141,8 +143,16 @@ class Link(SessionOwner):
         opening = {"polling": self._open_polling, "websocket": self._open_websocket}
         seconds = self.target.connect_timeout
         url = self.url(transport)
+        self._opening = asyncio.ensure_future(opening[transport]())
         try:
-            await asyncio.wait_for(opening[transport](), seconds)
+            await asyncio.wait_for(self._opening, seconds)
+        except asyncio.CancelledError:
+            self.abort()
+            if not self._cancelled:
+                raise
+            raise ConnectionFailedError(
+                "disconnect() was called before there was a connection"
+            ) from None
         except asyncio.TimeoutError as exc:
             self.abort()
             raise failed_attempt(
@@ -155,6 +165,12 @@ class Link(SessionOwner):
         except BaseException:
             self.abort()
             raise
+
+    def cancel(self) -> None:
+        """Give up an attempt that is under way: connect() raises."""
+        if self._opening is not None and not self._opening.done():
+            self._cancelled = True
+            self._opening.cancel()
 
     async def _open_polling(self) -> None:
         url = self.url("polling")

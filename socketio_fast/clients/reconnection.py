@@ -32,6 +32,9 @@ async def reconnect(client: AsyncClient) -> None:
         delay = max(backoff.next(), wanted_delay)
         client.logger.info("Connection failed, new attempt in %.02f seconds", delay)
         await asyncio.sleep(delay)
+        if not client.reconnection:
+            client._give_up()  # it was switched off meanwhile
+            return
         client.manager.tell(runner, "reconnect_attempt", backoff.attempts)
         try:
             await client._attempt()
@@ -93,6 +96,9 @@ class FromPeers(PeerOwner):
 
     def refused(self, peer: ClientPeer, error: Any) -> None:
         self._client._on_refused(peer, error)
+
+    def leaves(self, peer: ClientPeer, reason: str) -> None:
+        self._client._on_leaves(peer, reason)
 
     def left(self, peer: ClientPeer, reason: str) -> None:
         self._client._on_left(peer, reason)

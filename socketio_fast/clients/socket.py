@@ -198,15 +198,21 @@ class ClientSocket(EventEmitter):
         **flags: Any,
     ) -> Begun:
         name = check_event(event)
-        return self.client._send_event(self._peer, [name, *args], callback, **flags)
+        return self.client._send_event(
+            self._peer, [name, *args], callback, early=True, **flags
+        )
 
     async def _ask(self, event: Any, args: tuple[Any, ...], **flags: Any) -> Any:
         name = check_event(event)
         client = self.client
         if client.config.retries and not flags.get("volatile"):
-            return await client._ask_until_answered(self._peer, [name, *args], **flags)
+            return await client._ask_until_answered(
+                self._peer, [name, *args], early=True, **flags
+            )
         timeout = flags.pop("timeout", client.config.ack_timeout)
-        return await client._ask(self._peer, [name, *args], timeout, **flags)
+        return await client._ask(
+            self._peer, [name, *args], timeout, early=True, **flags
+        )
 
     @returns_coroutine
     def send(self, *args: Any) -> Begun:

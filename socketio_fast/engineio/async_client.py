@@ -294,6 +294,9 @@ class AsyncClient(BaseClient):
         link = self._link
         if link is None:
             return
+        if self.state == "disconnected":
+            link.cancel()
+            return
         if self.state == "connected":
             self.state = "disconnecting"
         if abort:

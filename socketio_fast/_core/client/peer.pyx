@@ -76,6 +76,9 @@ cdef class PeerOwner:
     def refused(self, peer, error):
         """The server has refused, with this dict."""
 
+    def leaves(self, peer, reason):
+        """The disconnect handler is to run."""
+
     def left(self, peer, reason):
         """It is in the namespace no longer. `peer.active`: it will be again."""
 
@@ -154,11 +157,13 @@ cdef class ClientPeer(MessagingPeer):
             self.state = CONNECTING
 
     def give_up(self):
-        """There is no connection, and there will be none."""
+        """There is no connection, and there will be none unless the program connects
+        again. What waits for one goes on waiting, without acknowledgements."""
         self.active = False
         if self.state == CONNECTING:
             self.state = DISCONNECTED
-        self.drop_offline()
+        self.offline_acks.clear()
+        self._give_up_sent_acks()
 
     def leave(self):
         """Leave the namespace, and tell the server."""
@@ -181,6 +186,14 @@ cdef class ClientPeer(MessagingPeer):
         self.state = CONNECTING if self.active else DISCONNECTED
         self.early = None
         self.reason = reason
+        self._give_up_sent_acks()
+        try:
+            self.owner.leaves(self, reason)
+        except BaseException as exc:
+            self._owner_failed(exc)
+        if was_connected:
+            # As in python-socketio, handlers find the namespace still connected.
+            self._run_own("disconnect", [reason])
         if self.sid is not None:
             self.namespace.peers.pop(self.sid, None)
             self.sid = None
@@ -188,9 +201,6 @@ cdef class ClientPeer(MessagingPeer):
             self.owner.left(self, reason)
         except BaseException as exc:
             self._owner_failed(exc)
-        self._give_up_sent_acks()
-        if was_connected:
-            self._run_own("disconnect", [reason])
         return 0
 
     cdef int _owner_failed(self, object error) except -1:
@@ -533,13 +543,6 @@ cdef class ClientPeer(MessagingPeer):
         if isinstance(callback, Reply):
             (<Reply> callback).fail(error)
         return 0
-
-    def drop_offline(self):
-        """Forget what waits for a connection, and give up its acknowledgements."""
-        self.offline.clear()
-        self.offline_bytes = 0
-        self.offline_acks.clear()
-        self._give_up_sent_acks()
 
     @property
     def callbacks(self):

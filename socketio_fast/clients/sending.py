@@ -1,0 +1,101 @@
+"""How a client sends events: now, when it is connected, or until they are answered."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
+
+from socketio_fast import exceptions
+from socketio_fast._core.client.peer import ClientPeer
+from socketio_fast._core.socketio.acks import Reply
+from socketio_fast.clients.retries import RetryQueue
+from socketio_fast.coroutines import DONE, Begun
+from socketio_fast.options.client import ClientConfig
+from socketio_fast.sockets.acknowledgements import wait_for_answer
+
+if TYPE_CHECKING:
+    from socketio_fast.async_client import AsyncClient
+
+__all__ = ["Sending"]
+
+
+class Sending:
+    """Sends for clients and for their namespaces as objects."""
+
+    #: The options.
+    config: ClientConfig
+
+    # Of the namespaces where events were sent with `retries=`.
+    _queues: dict[str, RetryQueue]
+
+    def _send_event(
+        self,
+        peer: ClientPeer | None,
+        event: list[Any],
+        callback: Any,
+        namespace: str | None = None,
+        volatile: bool = False,
+        **flags: Any,
+    ) -> Begun:
+        peer = self._sendable(peer, namespace, flags.pop("early", False))
+        if self.config.retries and not volatile:
+            return self._queue(peer).emit(event, callback, flags)
+        wait = peer.emit(event, callback, volatile, flags.get("compress", True))
+        return DONE if wait is None else Begun(wait)
+
+    def _queue(self, peer: ClientPeer) -> RetryQueue:
+        """The queue of ``retries=`` for a namespace."""
+        queue = self._queues.get(peer.namespace.name)
+        if queue is None:
+            queue = self._queues[peer.namespace.name] = RetryQueue(cast("AsyncClient", self), peer)
+        return queue
+
+    def _sendable(
+        self, peer: ClientPeer | None, namespace: str | None, early: bool
+    ) -> ClientPeer:
+        """The place in a namespace, if what is emitted there is sent now or later.
+
+        Args:
+            peer: The place; ``None``: there is none.
+            namespace: Its name, ``"/"`` by default, for the error.
+            early: Whether what is emitted before ``connect()`` is kept, as the official
+                client does.
+
+        Raises:
+            BadNamespaceError: It is not.
+        """
+        if peer is None or not (
+            peer.connected or (self.config.offline_buffer and (peer.active or early))
+        ):
+            name = (namespace or "/") if peer is None else peer.namespace.name
+            raise exceptions.BadNamespaceError(f"{name} is not a connected namespace.")
+        return peer
+
+    async def _ask_until_answered(
+        self,
+        peer: ClientPeer | None,
+        event: list[Any],
+        limit: float | None = None,
+        namespace: str | None = None,
+        **flags: Any,
+    ) -> Any:
+        """Send an event with ``retries=``, and return its acknowledgement."""
+        peer = self._sendable(peer, namespace, flags.pop("early", False))
+        return await self._queue(peer).ask(event, limit, flags)
+
+    async def _ask(
+        self,
+        peer: ClientPeer | None,
+        event: list[Any],
+        timeout: float | None,
+        namespace: str | None = None,
+        **flags: Any,
+    ) -> Any:
+        reply = Reply(asyncio.get_running_loop().create_future())
+        try:
+            await self._send_event(peer, event, reply, namespace, **flags)
+            return await wait_for_answer(reply, "the server", event[0], timeout)
+        finally:
+            if peer is not None:
+                peer.cancel_ack(reply)
+            del reply  # see wait_for_answer()
