@@ -47,7 +47,8 @@ class Sending:
         """The queue of ``retries=`` for a namespace."""
         queue = self._queues.get(peer.namespace.name)
         if queue is None:
-            queue = self._queues[peer.namespace.name] = RetryQueue(cast("AsyncClient", self), peer)
+            queue = RetryQueue(cast("AsyncClient", self), peer)
+            self._queues[peer.namespace.name] = queue
         return queue
 
     def _sendable(
