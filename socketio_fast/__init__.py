@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from socketio_fast import packet as packet
     from socketio_fast.async_client import AsyncClient
     from socketio_fast.async_server import AsyncServer
+    from socketio_fast.async_simple_client import AsyncSimpleClient
+    from socketio_fast.client import Client
     from socketio_fast.events import Event
     from socketio_fast.hosting import get_tornado_handler
     from socketio_fast.hosting.asgi import ASGIApp
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from socketio_fast.server import Server
     from socketio_fast.serving.run import run
     from socketio_fast.serving.serve import RunningServer, serve
+    from socketio_fast.simple_client import SimpleClient
     from socketio_fast.sockets.broadcast import BroadcastOperator, RemoteSocket
     from socketio_fast.sockets.namespace import ParentNamespace, SocketNamespace
     from socketio_fast.sockets.socket import Socket
@@ -49,7 +52,9 @@ __all__ = [
     "AsyncNamespace",
     "AsyncRedisManager",
     "AsyncServer",
+    "AsyncSimpleClient",
     "BroadcastOperator",
+    "Client",
     "ClientNamespace",
     "Event",
     "KafkaManager",
@@ -65,6 +70,7 @@ __all__ = [
     "RemoteSocket",
     "RunningServer",
     "Server",
+    "SimpleClient",
     "Socket",
     "SocketNamespace",
     "WSGIApp",
@@ -87,7 +93,9 @@ _HOMES = {
     "AsyncNamespace": "socketio_fast.namespace",
     "AsyncRedisManager": "socketio_fast.managers.redis",
     "AsyncServer": "socketio_fast.async_server",
+    "AsyncSimpleClient": "socketio_fast.async_simple_client",
     "BroadcastOperator": "socketio_fast.sockets.broadcast",
+    "Client": "socketio_fast.client",
     "ClientNamespace": "socketio_fast.namespace",
     "Event": "socketio_fast.events",
     "KafkaManager": "socketio_fast.managers.kafka",
@@ -103,6 +111,7 @@ _HOMES = {
     "RemoteSocket": "socketio_fast.sockets.broadcast",
     "RunningServer": "socketio_fast.serving.serve",
     "Server": "socketio_fast.server",
+    "SimpleClient": "socketio_fast.simple_client",
     "Socket": "socketio_fast.sockets.socket",
     "SocketNamespace": "socketio_fast.sockets.namespace",
     "WSGIApp": "socketio_fast.middleware",

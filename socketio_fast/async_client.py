@@ -16,10 +16,12 @@ from socketio_fast._core.socketio.contracts import Membership
 from socketio_fast.base_client import BaseClient
 from socketio_fast.clients.link import Link
 from socketio_fast.clients.manager import Manager
+from socketio_fast.clients.processes import forget_after_fork
 from socketio_fast.clients.reconnection import (
     FromLink,
     FromPeers,
     evaluated,
+    forget,
     reconnect,
 )
 from socketio_fast.clients.sending import Sending
@@ -152,12 +154,14 @@ class AsyncClient(Sending, BaseClient):
 
         self._auths: dict[str, Any] = {}
         self._joined = asyncio.Event()
+        self._have_joined: set[str] = set()  # and may have left since
         self._reconnecting: asyncio.Task[None] | None = None
         self._ended: asyncio.Event | None = None
         self._given_up = False
         self._disconnecting = False
         # Why the connection was lost, since the last attempt; None: it was not.
         self._lost: str | None = None
+        forget_after_fork(self)
 
     def is_asyncio_based(self) -> bool:
         return True
@@ -297,21 +301,12 @@ class AsyncClient(Sending, BaseClient):
             raise
         return False
 
-    def _chosen(self, namespaces: Sequence[str] | str | None) -> list[str]:
-        if isinstance(namespaces, str):
-            return [namespaces]
-        if namespaces is not None:
-            return list(namespaces)
-        found = {*self.handlers, *self.namespace_handlers}
-        found.update(self._sockets)
-        found.discard("*")
-        return list(found) or ["/"]
-
     async def _attempt(self) -> None:
         """Connect once."""
         self.failed_namespaces = []
         self._lost = None
-        self._joined.clear()
+        self._joined = asyncio.Event()  # of the loop that runs now
+        self._have_joined.clear()
         url = await evaluated(self.connection_url)
         self.connection_query = {
             **dict(parse_qsl(urlsplit(url).query, keep_blank_values=True)),
@@ -346,14 +341,14 @@ class AsyncClient(Sending, BaseClient):
 
         async def settled() -> None:
             while self.eio.state == "connected" and (
-                wanted - {*self.namespaces} - {*self.failed_namespaces}
+                wanted - self._have_joined - {*self.failed_namespaces}
             ):
                 self._joined.clear()
                 await self._joined.wait()
 
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(settled(), seconds)
-        missing = wanted - {*self.namespaces}
+        missing = wanted - self._have_joined
         if not missing:
             return
         failed = list(self.failed_namespaces)
@@ -444,6 +439,7 @@ class AsyncClient(Sending, BaseClient):
 
     def _on_joined(self, peer: ClientPeer) -> None:
         self.namespaces[peer.namespace.name] = peer.sid
+        self._have_joined.add(peer.namespace.name)
         self._joined.set()
         if self._queues and (queue := self._queues.get(peer.namespace.name)):
             queue.joined()
@@ -455,6 +451,7 @@ class AsyncClient(Sending, BaseClient):
         self._joined.set()
         if self.connected or self._reconnecting is not None:
             self.start_background_task(self._close_if_unused)
+            asyncio.get_running_loop().call_soon(peer.trigger, "__disconnect_final")
 
     def _on_leaves(self, peer: ClientPeer, reason: str) -> None:
         session = peer.session
@@ -502,6 +499,8 @@ class AsyncClient(Sending, BaseClient):
             self.logger.error("reconnecting has failed", exc_info=task.exception())
             self._give_up()
 
+    _forget = forget
+
     def _give_up(self) -> None:
         """There is no connection, and there will be none."""
         if self._given_up:
@@ -524,6 +523,7 @@ class AsyncClient(Sending, BaseClient):
         task, self._reconnecting = self._reconnecting, None
         if task is not None and task is not asyncio.current_task():
             task.cancel()
+            self.eio._await_end(task)
         self._disconnecting = True
         if self.eio.state != "connected":
             self._give_up()  # an attempt may be under way: it is the last one
@@ -548,7 +548,7 @@ class AsyncClient(Sending, BaseClient):
         attempts to connect again have failed."""
         if self._ended is not None:
             await self._ended.wait()
-            await self.eio.closed()
+        await self.eio.closed()
 
     async def __aenter__(self) -> AsyncClient:
         return self

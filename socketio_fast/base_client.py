@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar, overload
 
 from socketio_fast.engineio.base_client import Reason
@@ -96,6 +96,20 @@ class BaseClient(HandlerRegistry):
             )
         namespace_handler._set_client(self)
         self._namespace_handlers[namespace_handler.namespace] = namespace_handler
+
+    #: The namespaces that ``socket()`` was asked for, by name.
+    _sockets: Mapping[str, Any]
+
+    def _chosen(self, namespaces: Sequence[str] | str | None) -> list[str]:
+        """The namespaces that ``connect()`` joins."""
+        if isinstance(namespaces, str):
+            return [namespaces]
+        if namespaces is not None:
+            return list(namespaces)
+        found = {*self.handlers, *self.namespace_handlers}
+        found.update(self._sockets)
+        found.discard("*")
+        return list(found) or ["/"]
 
     def _adapt(self, handler: Callable[..., Any]) -> Callable[..., Any]:
         """Wrap a handler for the core. Clients for threads override this."""

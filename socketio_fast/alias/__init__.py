@@ -20,7 +20,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 from types import ModuleType
 
-from socketio_fast.alias import clients, flask_socketio
+from socketio_fast.alias import flask_socketio
 
 __all__ = ["install"]
 
@@ -32,8 +32,8 @@ def install() -> None:
     """Make ``import socketio`` and ``import engineio`` import this package.
 
     The same holds for their submodules. Both names lead to the same module objects:
-    ``socketio.AsyncServer is socketio_fast.AsyncServer``. The client classes are those
-    of python-socketio, if it is installed. Further calls change nothing.
+    ``socketio.AsyncServer is socketio_fast.AsyncServer``. Further calls
+    change nothing.
 
     Raises:
         RuntimeError: ``socketio`` or ``engineio`` has been imported already, from
@@ -57,7 +57,6 @@ def install() -> None:
         if name.startswith("socketio_fast.engineio"):
             sys.modules[name.removeprefix("socketio_fast.")] = module
     sys.meta_path.insert(0, _Finder())
-    clients.lend()
 
 
 class _Finder(MetaPathFinder):
@@ -72,9 +71,7 @@ class _Finder(MetaPathFinder):
         package, dot, rest = fullname.partition(".")
         if package in PACKAGES:
             ours = f"{PACKAGES[package]}{dot}{rest}"
-            if clients.has(fullname):
-                ours = clients.private_name(fullname)
-            elif find_spec(ours) is None:
+            if find_spec(ours) is None:
                 return None
             return ModuleSpec(fullname, _SameModule(ours))
         change = flask_socketio.CHANGES.get(fullname)

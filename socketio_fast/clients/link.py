@@ -315,7 +315,9 @@ class Link(SessionOwner):
                 error = ConnectionFailedError(
                     f"the upgrade to WebSocket was not answered in {seconds:g} s"
                 )
-            self._logger.warning("WebSocket upgrade failed: %s", escaped(error))
+            # A session that has ended meanwhile tells that itself.
+            log = self._logger.warning if self.open else self._logger.info
+            log("WebSocket upgrade failed: %s", escaped(error))
             self.session.give_up_upgrade(error)
             socket.abort_connection()
             if self._polls is not None and self.open:

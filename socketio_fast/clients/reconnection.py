@@ -16,7 +16,7 @@ from socketio_fast.namespace import BaseClientNamespace
 if TYPE_CHECKING:
     from socketio_fast.async_client import AsyncClient
 
-__all__ = ["FromLink", "FromPeers", "evaluated", "reconnect"]
+__all__ = ["FromLink", "FromPeers", "evaluated", "forget", "reconnect"]
 
 
 async def reconnect(client: AsyncClient) -> None:
@@ -58,6 +58,15 @@ async def reconnect(client: AsyncClient) -> None:
             client.manager.tell(runner, "reconnect_failed")
             client._give_up()
             return
+
+
+def forget(client: AsyncClient) -> None:
+    """Forget the connection: it is another process's."""
+    client.connected = False
+    client.namespaces.clear()
+    client.sid = client._reconnecting = client._ended = None
+    client.eio._forget()
+    client._core.connection.forget(client.eio._idle)
 
 
 class FromLink(LinkEvents):

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from socketio_fast.engineio import json as json
     from socketio_fast.engineio import packet as packet
     from socketio_fast.engineio import payload as payload
+    from socketio_fast.engineio.async_client import AsyncClient
     from socketio_fast.engineio.async_server import AsyncServer
+    from socketio_fast.engineio.client import Client
     from socketio_fast.engineio.middleware import Middleware, WSGIApp
     from socketio_fast.engineio.server import Server
     from socketio_fast.hosting import get_tornado_handler
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ASGIApp",
+    "AsyncClient",
     "AsyncServer",
+    "Client",
     "Middleware",
     "Server",
     "WSGIApp",
@@ -28,7 +32,9 @@ __all__ = [
 #: The module of each name, which is imported when the name is first used.
 _HOMES = {
     "ASGIApp": "socketio_fast.engineio.async_drivers.asgi",
+    "AsyncClient": "socketio_fast.engineio.async_client",
     "AsyncServer": "socketio_fast.engineio.async_server",
+    "Client": "socketio_fast.engineio.client",
     "Middleware": "socketio_fast.engineio.middleware",
     "Server": "socketio_fast.engineio.server",
     "WSGIApp": "socketio_fast.engineio.middleware",

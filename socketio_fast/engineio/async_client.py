@@ -17,6 +17,7 @@ from socketio_fast._core.protocol.outgoing import message_packet
 from socketio_fast.clients.contracts import HttpOptions, Requests
 from socketio_fast.clients.http import requests_for
 from socketio_fast.clients.link import Link, LinkEvents, Target
+from socketio_fast.clients.processes import forget_after_fork
 from socketio_fast.engineio.base_client import BaseClient
 from socketio_fast.engineio.packet import read_text
 from socketio_fast.options.client import EngineClientConfig
@@ -120,10 +121,11 @@ class AsyncClient(BaseClient):
         self._requests: Requests | None = None
         self._upgraded_before = False
         self._ended: asyncio.Event | None = None
-        self._closing: asyncio.Task[None] | None = None
+        self._closing: set[asyncio.Task[Any]] = set()
         self._events = _Told(self, LinkEvents() if _events is None else _events)
         self._idle = ClientSession(self.engine, SessionOwner())
         self._idle.never_open()
+        forget_after_fork(self)
 
     def is_asyncio_based(self) -> bool:
         return True
@@ -132,6 +134,11 @@ class AsyncClient(BaseClient):
         if event == "connect":
             # The core's connect handlers get the sid and the environ.
             self._callbacks.connect = lambda sid, environ: handler()
+        elif event == "disconnect":
+            known = (self.reason.CLIENT_DISCONNECT, self.reason.SERVER_DISCONNECT)
+            self._callbacks.disconnect = lambda sid, reason: handler(
+                reason if reason in known else self.reason.TRANSPORT_ERROR
+            )
         else:
             setattr(self._callbacks, event, lambda sid, argument: handler(argument))
 
@@ -273,16 +280,30 @@ class AsyncClient(BaseClient):
         """Wait until the connection has ended."""
         if self._ended is not None:
             await self._ended.wait()
-            await self.closed()
+        await self.closed()
 
     async def send(self, data: Any) -> None:
         """Send a message: ``str``, bytes-like, or what JSON knows as a list or dict.
 
-        Nothing happens while there is no connection.
+        Nothing happens while there is no connection. Awaiting this waits while the
+        server is slow.
         """
-        if isinstance(data, (list, dict)):
-            data = self._json.text(data)
-        self._session.send_encoded(message_packet(data))
+        self._send_encoded(message_packet(self._plain(data)))
+        await self._caught_up()
+
+    def _plain(self, data: Any) -> Any:
+        """Data as text or bytes: a list or a dict as JSON."""
+        return self._json.text(data) if isinstance(data, (list, dict)) else data
+
+    def _send_encoded(self, message: Any) -> None:
+        self._session.send_encoded(message)
+
+    async def _caught_up(self) -> None:
+        mark = self.config.high_water_mark
+        if self.buffered_bytes > mark:
+            waiting = self._session.below(mark)
+            if waiting is not None:
+                await waiting
 
     async def disconnect(self, abort: bool = False, reason: str | None = None) -> None:
         """Disconnect from the server; what was sent before is delivered first.
@@ -292,24 +313,18 @@ class AsyncClient(BaseClient):
             reason: What ``disconnect`` handlers get.
         """
         link = self._link
-        if link is None:
-            return
-        if self.state == "disconnected":
+        if link is not None and self.state == "disconnected":
             link.cancel()
-            return
-        if self.state == "connected":
-            self.state = "disconnecting"
-        if abort:
-            link.session.end(reason or self.reason.CLIENT_DISCONNECT)
-        else:
-            await link.close(reason or self.reason.CLIENT_DISCONNECT)
-            await self._reset()
+        elif link is not None:
+            if self.state == "connected":
+                self.state = "disconnecting"
+            if abort:
+                link.session.end(reason or self.reason.CLIENT_DISCONNECT)
+            else:
+                await link.close(reason or self.reason.CLIENT_DISCONNECT)
+                await self._reset()
+        if not abort:
             await self.closed()
-
-    async def closed(self) -> None:
-        """Wait until nothing of the last connection is open any more."""
-        if self._closing is not None:
-            await asyncio.wait({self._closing})
 
     async def _reset(self) -> None:
         requests, self._requests = self._requests, None
@@ -317,6 +332,29 @@ class AsyncClient(BaseClient):
         self.state = "disconnected"
         if requests is not None:
             await requests.close()
+
+    def _is_over(self) -> bool:
+        """Whether there is no connection, and nothing left of one."""
+        return self._link is None and not self._closing
+
+    def _forget(self) -> None:
+        """Forget the connection: it is another process's, or of a closed event loop."""
+        self.engine.sessions.clear()
+        self._link = self._requests = self._ended = None
+        self._closing.clear()
+        self.state = "disconnected"
+
+    async def closed(self) -> None:
+        """Wait until nothing is open any more of connections that have ended."""
+        current = asyncio.current_task()
+        closing = {task for task in self._closing if task is not current}
+        if closing:
+            await asyncio.wait(closing)
+
+    def _await_end(self, task: asyncio.Task[Any]) -> None:
+        """Wait in :meth:`closed` until this task has ended."""
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     async def _close_requests(self, link: Link, requests: Requests) -> None:
         await link.ended()
@@ -386,7 +424,8 @@ class _Told(LinkEvents):
         if client._ended is not None:
             client._ended.set()
         if requests is not None:
-            client._closing = client.start_background_task(
+            closing = client.start_background_task(
                 client._close_requests, link, requests
             )
+            client._await_end(closing)
         self._others.closed(link, reason, description)

@@ -87,7 +87,7 @@ def _leads(
     return reads(of, get, lambda self, made: BroadcastOperator(made, self._threads))
 
 
-def _listens(
+def listens(
     method: Callable[Concatenate[Any, P], R], of_client: bool = True
 ) -> Callable[Concatenate[Any, P], R]:
     """Make the method that adds a listener, which then runs in threads.
@@ -99,7 +99,7 @@ def _listens(
     name = method.__name__
     signature = inspect.signature(method)
 
-    def listen(self: _Listening, /, *args: Any, **kwargs: Any) -> Any:
+    def listen(self: Listening, /, *args: Any, **kwargs: Any) -> Any:
         function = signature.bind(self, *args, **kwargs).args[1]
         client = self._client_of(None) if of_client else None
         self._change(getattr(self._inner, name), self._in_threads(function, client))
@@ -108,11 +108,11 @@ def _listens(
     return shown(listen, method)
 
 
-class _Blocking(Facade):
+class Blocking(Facade):
     """A facade that is equal to the other facades of its object."""
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Blocking) and other._inner is self._inner
+        return isinstance(other, Blocking) and other._inner is self._inner
 
     def __hash__(self) -> int:
         return hash(self._inner)
@@ -143,7 +143,7 @@ class Broadcasting(Facade):
         return [RemoteSocket(client, self._threads) for client in found]
 
 
-class BroadcastOperator(Broadcasting, _Blocking):
+class BroadcastOperator(Broadcasting, Blocking):
     """See :class:`socketio_fast.sockets.broadcast.BroadcastOperator`."""
 
     def __init__(self, inner: operators.BroadcastOperator, threads: Threads) -> None:
@@ -179,7 +179,7 @@ class BroadcastOperator(Broadcasting, _Blocking):
             self._wait(answers.aclose())
 
 
-class RemoteSocket(_Blocking):
+class RemoteSocket(Blocking):
     """See :class:`socketio_fast.sockets.broadcast.RemoteSocket`."""
 
     def __init__(self, inner: operators.RemoteSocket, threads: Threads) -> None:
@@ -201,7 +201,7 @@ class RemoteSocket(_Blocking):
     disconnect = waits(operators.RemoteSocket.disconnect)
 
 
-class _Listening(_Blocking):
+class Listening(Blocking):
     """An object whose listeners run in threads."""
 
     off = changes(socket_events.EventEmitter.off)
@@ -238,7 +238,7 @@ class _Listening(_Blocking):
         return function
 
 
-class _Emitting(_Blocking):
+class _Emitting(Blocking):
     """Sends to one client."""
 
     emit_with_ack = waits(sockets.SocketEmitter.emit_with_ack)
@@ -272,7 +272,7 @@ class SocketEmitter(_Emitting):
         self._threads = threads
 
 
-class Socket(_Emitting, socket_events.SocketEvents, _Listening):
+class Socket(_Emitting, socket_events.SocketEvents, Listening):
     """See :class:`socketio_fast.sockets.Socket`.
 
     Events that come while listeners of ``connection`` run wait until those have ended.
@@ -318,15 +318,13 @@ class Socket(_Emitting, socket_events.SocketEvents, _Listening):
     def data(self, data: dict[str, Any]) -> None:
         self._inner.data = data
 
-    use = _listens(sockets.Socket.use)
-    on_any = _listens(sockets.Socket.on_any)
-    prepend_any = _listens(sockets.Socket.prepend_any)
+    use = listens(sockets.Socket.use)
+    on_any = listens(sockets.Socket.on_any)
+    prepend_any = listens(sockets.Socket.prepend_any)
     off_any = changes(sockets.Socket.off_any)
     listeners_any = calls(sockets.Socket.listeners_any)
-    on_any_outgoing = _listens(sockets.Socket.on_any_outgoing, of_client=False)
-    prepend_any_outgoing = _listens(
-        sockets.Socket.prepend_any_outgoing, of_client=False
-    )
+    on_any_outgoing = listens(sockets.Socket.on_any_outgoing, of_client=False)
+    prepend_any_outgoing = listens(sockets.Socket.prepend_any_outgoing, of_client=False)
     off_any_outgoing = changes(sockets.Socket.off_any_outgoing)
     listeners_any_outgoing = calls(sockets.Socket.listeners_any_outgoing)
 
@@ -343,7 +341,7 @@ class Socket(_Emitting, socket_events.SocketEvents, _Listening):
     broadcast = _leads(sockets.Socket, lambda socket: socket.broadcast)
 
 
-class Adapter(socket_events.Events, _Listening):
+class Adapter(socket_events.Events, Listening):
     """See :class:`socketio_fast.sockets.namespace.Adapter`."""
 
     def __init__(self, inner: adapters.Adapter, threads: Threads) -> None:
@@ -354,7 +352,7 @@ class Adapter(socket_events.Events, _Listening):
     sids = reads(adapters.Adapter, lambda adapter: adapter.sids)
 
 
-class _Namespace(Broadcasting, socket_events.Events, _Listening):
+class _Namespace(Broadcasting, socket_events.Events, Listening):
     def __init__(self, inner: Any, server: Server) -> None:
         self._inner = inner
         self._server = server
@@ -367,7 +365,7 @@ class _Namespace(Broadcasting, socket_events.Events, _Listening):
         """The server."""
         return self._server
 
-    use = _listens(socket_namespace.SocketNamespace.use)
+    use = listens(socket_namespace.SocketNamespace.use)
     emit = waits(socket_namespace.SocketNamespace.emit)
     send = waits(socket_namespace.SocketNamespace.send)
 

@@ -12,15 +12,17 @@ import functools
 import inspect
 import sys
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from socketio_fast.options.logs import Logger
 from socketio_fast.threads.loop import LoopThread, exiting
 from socketio_fast.threads.pool import HandlerPool, Owner
 
-__all__ = ["MAX_WORKERS", "Threads"]
+__all__ = ["MAX_WORKERS", "Threads", "quick"]
 
+F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 Handler = Callable[..., Any]
 #: Is called with the arguments of a handler; returns the client that the handler is
@@ -30,6 +32,9 @@ Finder = Callable[..., "Owner | None"]
 #: The default of ``max_workers``. It is larger than the number of processors because
 #: most handlers wait, for databases or for each other.
 MAX_WORKERS = 128
+
+#: Seconds to wait for the end of an event loop that has nothing left to do.
+STOP_TIMEOUT = 1.0
 
 
 class Threads:
@@ -44,6 +49,9 @@ class Threads:
         max_workers_per_client: The maximum number of threads for the handlers of one
             client. ``None``, the default, is a quarter of ``max_workers``; see
             :class:`~socketio_fast.threads.pool.HandlerPool`.
+        is_over: Whether the event loop has nothing left to do. It is asked when a call
+            of :meth:`run` or :meth:`wait` has ended and no other waits; the event loop
+            is stopped then. ``None``, the default, if only :meth:`stop` stops it.
 
     Raises:
         ValueError: ``max_workers`` or ``max_workers_per_client`` is not a positive
@@ -57,12 +65,16 @@ class Threads:
         max_workers: int,
         logger: Logger,
         max_workers_per_client: int | None = None,
+        is_over: Callable[[], bool] | None = None,
     ) -> None:
         refuse_patched_threads()
         self._bind = bind
         self._logger = logger
         self._max_workers = max_workers
         self._max_per_client = max_workers_per_client
+        self._is_over = is_over
+        self._users = 0  # threads inside run() or wait()
+        self._lock = threading.RLock()  # a handler of a signal may call wait()
         self.pool = self._new_pool()
         self.loop_thread = LoopThread("socketio_fast-loop", self._start)
 
@@ -98,11 +110,12 @@ class Threads:
         Returns:
             What the coroutine returns. An exception of the coroutine is raised here.
         """
-        return self.loop_thread.run(coro, context=context)
+        with self._used():
+            return self.loop_thread.run(coro, context=context)
 
     def call(self, function: Callable[..., T], *args: Any) -> T:
         """Call a function on the loop's thread, and return its result."""
-        return self.loop_thread.run(_call(function, *args))
+        return self.run(_call(function, *args))
 
     def wait(
         self, coro: Coroutine[Any, Any, T], context: contextvars.Context | None = None
@@ -113,8 +126,31 @@ class Threads:
         it waits: otherwise there might be no thread for the handlers it waits for.
         """
         task = getattr(_current, "task", None)
-        with self.pool.waiting():
+        with self._used(), self.pool.waiting():
             return self.loop_thread.run(coro, context=context, acts_for=task)
+
+    @contextmanager
+    def _used(self) -> Iterator[None]:
+        """A block that uses the event loop, which is stopped if it is over then."""
+        if self._is_over is None:
+            yield
+            return
+        with self._lock:
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if not self._users and self.running and self._is_over():
+                    # It may still wait for the look-up of a name, which cannot be
+                    # cancelled; then it ends later.
+                    self.stop(STOP_TIMEOUT)
+
+    def _forget(self) -> None:
+        """Forget the threads that use the event loop: this is a forked process."""
+        self._lock = threading.RLock()
+        self._users = 0
 
     def post(self, function: Callable[..., object], *args: Any) -> None:
         """Schedule a call of a function on the loop's thread; do not wait for it."""
@@ -123,7 +159,8 @@ class Threads:
     def adapt(self, handler: Handler, client: Finder | None = None) -> Handler:
         """Return a coroutine function that runs a handler in the pool.
 
-        The coroutine function has the handler's name and signature.
+        The coroutine function has the handler's name and signature. A handler that is
+        :func:`quick` is returned itself.
 
         Args:
             handler: The handler.
@@ -134,6 +171,8 @@ class Threads:
             TypeError: The handler is a coroutine function.
         """
         check_handler(handler)
+        if getattr(handler, "_is_quick", False):
+            return handler
 
         @functools.wraps(handler)
         async def run(*args: Any) -> Any:
@@ -167,6 +206,12 @@ class Threads:
     def __del__(self) -> None:
         if "pool" in vars(self):  # __init__() did not raise
             self.pool.close()
+
+
+def quick(handler: F) -> F:
+    """Mark a handler that never waits: it runs on the event loop, not in a thread."""
+    handler._is_quick = True  # type: ignore[attr-defined]
+    return handler
 
 
 def _set_variables(context: contextvars.Context) -> None:
@@ -207,7 +252,7 @@ class _Job:
                 result.close()
                 raise TypeError(
                     f"handler {handler!r} returned a coroutine, which Server cannot "
-                    "run: use AsyncServer"
+                    "run, nor Client: use AsyncServer or AsyncClient"
                 )
         except Exception as exc:
             error = exc
@@ -253,8 +298,9 @@ def check_handler(handler: Handler) -> None:
     """Raise TypeError for a coroutine function, which cannot run in a thread."""
     if inspect.iscoroutinefunction(handler):
         raise TypeError(
-            f"handler {handler!r} is a coroutine function, which Server cannot run: "
-            "use AsyncServer, or define the handler without async"
+            f"handler {handler!r} is a coroutine function, which Server cannot run, "
+            "nor Client: use AsyncServer or AsyncClient, or define the handler without "
+            "async"
         )
 
 

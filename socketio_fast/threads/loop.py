@@ -89,11 +89,7 @@ class LoopThread:
         """
         try:
             running = self._started()
-            if threading.get_ident() == running.thread.ident:
-                raise RuntimeError(
-                    "run() on the event loop's own thread would wait for itself; "
-                    "await the coroutine instead"
-                )
+            self.refuse_own_thread()
             future: concurrent.futures.Future[T] = concurrent.futures.Future()
             running.post(running.begin, (coro, future, context, acts_for))
         except BaseException:
@@ -108,6 +104,15 @@ class LoopThread:
             raise TimeoutError(f"the coroutine has not ended in {timeout} s") from None
         finally:
             future.cancel()
+
+    def refuse_own_thread(self) -> None:
+        """Raise RuntimeError on the loop's own thread, which would wait for itself."""
+        running = self._running
+        if running is not None and threading.get_ident() == running.thread.ident:
+            raise RuntimeError(
+                "run() on the event loop's own thread would wait for itself; "
+                "await the coroutine instead"
+            )
 
     def post(self, callback: Callable[..., object], *args: Any) -> None:
         """Schedule a call of a function on the loop's thread; do not wait for it.

@@ -23,12 +23,17 @@ MODULES: dict[str, list[str] | None] = {
     "socketio.async_admin": ["InstrumentedAsyncServer"],
     "socketio.async_aiopika_manager": ["AsyncAioPikaManager"],
     "socketio.async_manager": ["AsyncManager"],
-    "socketio.async_namespace": ["AsyncNamespace"],
+    "socketio.async_namespace": ["AsyncClientNamespace", "AsyncNamespace"],
     "socketio.async_pubsub_manager": ["AsyncPubSubManager"],
     "socketio.async_redis_manager": ["AsyncRedisManager"],
     "socketio.async_server": ["AsyncServer"],
     "socketio.base_manager": ["BaseManager"],
+    "socketio.async_client": ["AsyncClient"],
+    "socketio.async_simple_client": ["AsyncSimpleClient"],
+    "socketio.base_client": ["BaseClient"],
+    "socketio.base_namespace": ["BaseClientNamespace"],
     "socketio.base_server": ["BaseServer"],
+    "socketio.client": ["Client"],
     "socketio.exceptions": [
         "BadNamespaceError",
         "ConnectionError",
@@ -42,7 +47,7 @@ MODULES: dict[str, list[str] | None] = {
     "socketio.manager": ["Manager"],
     "socketio.middleware": ["Middleware", "WSGIApp"],
     "socketio.msgpack_packet": ["MsgPackPacket"],
-    "socketio.namespace": ["Namespace"],
+    "socketio.namespace": ["ClientNamespace", "Namespace"],
     "socketio.packet": [
         "ACK",
         "BINARY_ACK",
@@ -57,10 +62,14 @@ MODULES: dict[str, list[str] | None] = {
     "socketio.pubsub_manager": ["PubSubManager"],
     "socketio.redis_manager": ["RedisManager"],
     "socketio.server": ["Server"],
+    "socketio.simple_client": ["SimpleClient"],
     "socketio.tornado": ["get_tornado_handler"],
     "socketio.zmq_manager": ["ZmqManager"],
     "engineio": None,
+    "engineio.async_client": ["AsyncClient"],
     "engineio.async_server": ["AsyncServer"],
+    "engineio.base_client": ["BaseClient"],
+    "engineio.client": ["Client"],
     "engineio.exceptions": [
         "ConnectionError",
         "ContentTooLongError",
@@ -141,28 +150,64 @@ ATTRIBUTES: dict[str, list[str]] = {
     "socketio.AsyncNamespace": ["namespace", "server"],
     "socketio.ASGIApp": [],
 }
+ATTRIBUTES["socketio.AsyncClient"] = [
+    "connected",
+    "connection_auth",
+    "connection_headers",
+    "connection_namespaces",
+    "connection_transports",
+    "connection_url",
+    "eio",
+    "failed_namespaces",
+    "handle_sigint",
+    "handlers",
+    "logger",
+    "namespace_handlers",
+    "namespaces",
+    "packet_class",
+    "reason",
+    "reconnection",
+    "reconnection_attempts",
+    "reconnection_delay",
+    "reconnection_delay_max",
+    "randomization_factor",
+    "reserved_events",
+    "sid",
+    "socketio_path",
+]
+ATTRIBUTES["socketio.Client"] = ATTRIBUTES["socketio.AsyncClient"]
+ATTRIBUTES["engineio.AsyncClient"] = [
+    "base_url",
+    "current_transport",
+    "handlers",
+    "logger",
+    "ping_interval",
+    "ping_timeout",
+    "reason",
+    "sid",
+    "state",
+    "transports",
+    "upgrades",
+]
+ATTRIBUTES["engineio.Client"] = ATTRIBUTES["engineio.AsyncClient"]
+ATTRIBUTES["socketio.SimpleClient"] = [
+    "client",
+    "client_args",
+    "client_kwargs",
+    "connected",
+    "connected_event",
+    "input_buffer",
+    "input_event",
+    "namespace",
+]
+ATTRIBUTES["socketio.AsyncSimpleClient"] = ATTRIBUTES["socketio.SimpleClient"]
 ATTRIBUTES["socketio.Server"] = ATTRIBUTES["socketio.AsyncServer"]
 ATTRIBUTES["engineio.Server"] = ATTRIBUTES["engineio.AsyncServer"]
 ATTRIBUTES["socketio.Manager"] = ATTRIBUTES["socketio.AsyncManager"]
 ATTRIBUTES["socketio.Namespace"] = ATTRIBUTES["socketio.AsyncNamespace"]
 
-LATER = "clients come in a later version; asking for one says so"
-
 #: What is missing or different, and why. An entry that is not so fails.
 DIFFERENT: dict[str, str] = {
-    **{
-        f"socketio.{name}": LATER
-        for name in (
-            "AsyncClient",
-            "AsyncClientNamespace",
-            "AsyncSimpleClient",
-            "Client",
-            "ClientNamespace",
-            "SimpleClient",
-        )
-    },
-    "engineio.AsyncClient": LATER,
-    "engineio.Client": LATER,
     "engineio.AsyncServer.create_event": "asyncio.Event takes no arguments",
     **{
         f"engineio.{server}.{name}": reason
@@ -174,6 +219,17 @@ DIFFERENT: dict[str, str] = {
     },
     "socketio.ZmqManager.zmq_listen": "what is inside ZmqManager is its own",
     "socketio.base_server.BaseServer.__init__": "it is made by its subclasses alone",
+    **{
+        f"socketio.base_client.BaseClient.{name}": "its subclasses have it"
+        for name in ("__init__", "get_sid", "transport")
+    },
+    **{
+        f"engineio.base_client.BaseClient.{name}": "its subclasses have it"
+        for name in (
+            *("__init__", "transport"),
+            *("create_queue", "get_queue_empty_exception"),
+        )
+    },
     **{
         f"{package}.ASGIApp.{name}": "what is inside ASGIApp is its own"
         for package in ("socketio", "engineio")

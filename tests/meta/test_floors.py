@@ -62,6 +62,7 @@ FLOORS: dict[str, list[str]] = {
         "threads.pool",
         "threads.facade",
         "threads.methods",
+        "threads.own_handlers",
     ],
     "engineio, below its servers": [
         *("engineio.connection", "engineio.hooks", "engineio.flow"),
@@ -75,6 +76,7 @@ FLOORS: dict[str, list[str]] = {
     "clients of Socket.IO": [
         *("clients.manager", "clients.retries", "clients.sending"),
         *("clients.socket", "clients.reconnection"),
+        "clients.processes",
         *("engineio.base_client", "engineio.async_client"),
         *("base_client", "async_client"),
     ],
@@ -104,6 +106,10 @@ FLOORS: dict[str, list[str]] = {
         *("engineio.async_server", "engineio.server", "async_server"),
         *("sockets.blocking", "admin.sync_admin", "admin", "server"),
     ],
+    "clients for threads and scripts": [
+        *("clients.sigint", "clients.blocking", "engineio.client", "client"),
+        *("clients.simple", "async_simple_client", "simple_client"),
+    ],
     "serving": ["serving.serve", "serving.run"],
     "paths of python-socketio": [
         *("async_namespace", "base_namespace"),
@@ -126,7 +132,7 @@ FLOORS: dict[str, list[str]] = {
         *("engineio.static_files", "engineio", ""),
         "__main__",
         *("testing.clock", "testing.client", "testing.threads", "testing"),
-        *("alias.clients", "alias.flask_socketio", "alias", "alias.__main__"),
+        *("alias.flask_socketio", "alias", "alias.__main__"),
     ],
 }
 
@@ -136,6 +142,7 @@ TYPES_FROM_ABOVE: dict[tuple[str, str], str] = {
     ("clients.reconnection", "async_client"): "the client that connects again",
     ("clients.retries", "async_client"): "the client that sends again",
     ("clients.sending", "async_client"): "the client that sends",
+    ("clients.blocking", "client"): "the client whose namespaces they are",
     ("options.server", "managers.base"): "what client_manager= takes",
     ("hosting.asgi", "async_server"): "what a program gives ASGIApp",
     ("sockets.broadcast", "async_server"): "the server whose clients are meant",

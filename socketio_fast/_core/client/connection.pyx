@@ -61,6 +61,16 @@ cdef class ClientConnection(PacketReceiver):
                 self.hub.failed(exc, "leaving %s failed", (peer.namespace.name,))
         return 0
 
+    def forget(self, ClientSession idle not None):
+        """The session belongs to another process, or to an event loop that is closed.
+        `idle` is the session while there is none."""
+        cdef ClientPeer peer
+        self.end_packet()
+        self.session = idle
+        self.outstanding = 0
+        for peer in self.peers.values():
+            peer.forget()
+
     cdef bint awaits(self) except -1:
         return self.outstanding > 0
 

@@ -25,6 +25,7 @@ cdef class ClientPeer(MessagingPeer):
         readonly Py_ssize_t offline_bytes
         # Ids of acknowledgements that what is in `offline` asks for.
         set offline_acks
+        Py_ssize_t posted           # bytes that other threads have encoded
         public Py_ssize_t max_offline_events
         public Py_ssize_t max_offline_bytes
 
@@ -42,3 +43,12 @@ cdef class ClientPeer(MessagingPeer):
     cdef int _left(self, str reason) except -1
     cdef int lost(self, str reason) except -1
     cdef int _give_up_sent_acks(self) except -1
+
+
+cdef class _Encoded:
+    cdef:
+        ClientPeer peer
+        Outgoing message
+        list event
+        object callback
+        int64_t id

@@ -229,6 +229,20 @@ cdef class ClientPeer(MessagingPeer):
                 self.namespace.hub.failed(exc, "an acknowledgement was given up", ())
         return 0
 
+    def forget(self):
+        """The connection belongs to another process, or to an event loop that is
+        closed: it is not there any more, and nobody is told."""
+        self.session = self.client.session
+        self.state = DISCONNECTED
+        self.active = False
+        if self.sid is not None:
+            self.namespace.peers.pop(self.sid, None)
+        self.sid = self.pid = self.offset = self.early = None
+        self.acks.callbacks = {}
+        self.offline.clear()
+        self.offline_acks.clear()
+        self.offline_bytes = self.posted = 0
+
     # What comes.
 
     cdef int on_packet(self, Packet packet) except -1:
@@ -420,10 +434,7 @@ cdef class ClientPeer(MessagingPeer):
         cdef int64_t id = -1
         cdef Outgoing m
         if hub.verbose:
-            hub.logger.info(
-                'Emitting event "%s" [%s]', escaped(event[0]),
-                escaped(self.namespace.name),
-            )
+            _log(hub, event, self.namespace.name)
         if callback is not None:
             id = self.new_ack(callback)
         try:
@@ -436,6 +447,47 @@ cdef class ClientPeer(MessagingPeer):
             if id >= 0:
                 self._take_ack(id)
             raise
+
+    def encode(self, list event not None, callback=None, bint volatile=False,
+               bint compress=True):
+        """Encode an event now, in any thread. The arguments are those of emit().
+
+        Returns:
+            A function that sends the event, to be called in the event loop's thread;
+            None if emit() must be called there: the event may have to wait for a
+            connection, or this side for the server to read.
+
+        Raises:
+            TypeError: An argument is not JSON with bytes in it.
+        """
+        cdef _Encoded made
+        cdef Hub hub = self.namespace.hub
+        cdef Session session = self.session
+        cdef Outgoing m
+        cdef int64_t id = -1
+        if self.state != CONNECTED or (
+            session.buffered() + self.posted > session.engine.high_water_mark
+        ):
+            return None
+        if hub.verbose:
+            _log(hub, event, self.namespace.name)
+        if callback is not None:
+            # Awaited when the event is sent: until then the connection may be lost.
+            id = self.acks.next_id
+            self.acks.next_id += 1
+        m = hub.encode(SIO_EVENT, self.namespace.name, event, id)
+        (<ClientSession> session).check_size(m)
+        m.uncompressed = not compress
+        m.volatile = volatile
+        m.droppable = id < 0
+        made = _Encoded.__new__(_Encoded)
+        made.peer = self
+        made.message = m
+        made.event = event
+        made.callback = callback
+        made.id = id
+        self.posted += m.size()
+        return made
 
     cdef object _emit(self, Outgoing m, list event, int64_t id):
         """Send an event, now or when it is connected; see emit()."""
@@ -562,3 +614,34 @@ cdef Step _own_step(ClientPeer peer, str event):
     step.event = event
     step.id = -1
     return step
+
+
+cdef int _log(Hub hub, list event, str namespace) except -1:
+    hub.logger.info(
+        'Emitting event "%s" [%s]', escaped(event[0]), escaped(namespace)
+    )
+    return 0
+
+
+@cython.final
+cdef class _Encoded:
+    """An event that is encoded. Calling it, once, sends it."""
+
+    def __call__(self):
+        cdef ClientPeer peer = self.peer
+        peer.posted -= self.message.size()
+        if self.callback is not None:
+            peer.acks.callbacks[self.id] = self.callback
+            peer.client.outstanding += 1
+            if isinstance(self.callback, Reply):
+                (<Reply> self.callback).id = self.id
+            if len(peer.acks.callbacks) > peer.namespace.hub.max_pending_acks:
+                peer._give_up_oldest_ack()
+            peer.session.expect()
+        try:
+            peer._emit(self.message, self.event, self.id)
+        except BaseException as exc:
+            callback = peer._take_ack(self.id)
+            if callback is not None:
+                give_up(callback, peer.sid, exc)
+            raise

@@ -1,3 +1,4 @@
+import concurrent.futures
 from asyncio import Future
 from typing import Any, final
 
@@ -6,7 +7,7 @@ from typing_extensions import Self
 @final
 class Reply:
     number: int | None
-    def __new__(cls, future: Future[Any]) -> Self: ...
+    def __new__(cls, future: Future[Any] | concurrent.futures.Future[Any]) -> Self: ...
     @property
     def future(self) -> Future[Any]: ...
     def __call__(self, *args: Any) -> None: ...
