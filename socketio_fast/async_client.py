@@ -158,6 +158,8 @@ class AsyncClient(BaseClient):
         self._reconnecting: asyncio.Task[None] | None = None
         self._ended: asyncio.Event | None = None
         self._given_up = False
+        # How many attempts to connect there have been.
+        self._attempts = 0
         # Why the connection was lost, since the last attempt; None: it was not.
         self._lost: str | None = None
 
@@ -261,9 +263,11 @@ class AsyncClient(BaseClient):
         self._ended = asyncio.Event()
         for name in self.connection_namespaces:
             self._peer(name).intend()
+        number = self._attempts + 1
         try:
-            await self._attempt()
+            number = await self._attempt()
         except exceptions.ConnectionError as exc:
+            self._check_newest(number)
             self._attempt_failed(exc)
             if retry and not self._given_up:
                 self._reconnect()
@@ -276,8 +280,9 @@ class AsyncClient(BaseClient):
         except BaseException:
             self._give_up()
             raise
+        self._check_newest(number)
         if wait:
-            await self._until_joined(wait_timeout)
+            await self._until_joined(wait_timeout, number)
         self.connected = self.eio.state == "connected"
 
     def _chosen(self, namespaces: Sequence[str] | str | None) -> list[str]:
@@ -290,8 +295,10 @@ class AsyncClient(BaseClient):
         found.discard("*")
         return list(found) or ["/"]
 
-    async def _attempt(self) -> None:
-        """Connect once."""
+    async def _attempt(self) -> int:
+        """Connect once. Returns the number of the attempt."""
+        self._attempts += 1
+        number = self._attempts
         self.failed_namespaces = []
         self._lost = None
         self._joined.clear()
@@ -308,6 +315,7 @@ class AsyncClient(BaseClient):
             transports=self.connection_transports,
             engineio_path=self.socketio_path,
         )
+        return number
 
     def _bound_engine(self) -> Any:
         self.eio.engine.bind(asyncio.get_running_loop())
@@ -319,7 +327,15 @@ class AsyncClient(BaseClient):
         for name in self.connection_namespaces:
             self._peer(name).trigger("connect_error", data)
 
-    async def _until_joined(self, seconds: float) -> None:
+    def _check_newest(self, number: int) -> None:
+        """Raise ConnectionError if a handler has disconnected, and has connected again,
+        while ``connect()`` was waiting: the new connection is not this one's."""
+        if number != self._attempts:
+            raise exceptions.ConnectionError(
+                "the client was disconnected, and connected again, while it connected"
+            )
+
+    async def _until_joined(self, seconds: float, number: int) -> None:
         """Wait until all namespaces are joined.
 
         Raises:
@@ -336,6 +352,7 @@ class AsyncClient(BaseClient):
 
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(settled(), seconds)
+        self._check_newest(number)
         missing = wanted - {*self.namespaces}
         if not missing:
             return
@@ -457,11 +474,12 @@ class AsyncClient(BaseClient):
         self.namespaces.clear()
         self.sid = None
         self._joined.set()
-        self.manager.tell(self._core.runner, "close", reason, description)
         if self.reconnection and not self._given_up and reason != wanted:
             self._reconnect()
         else:
             self._give_up()
+        # Last: a listener may connect again.
+        self.manager.tell(self._core.runner, "close", reason, description)
 
     # Reconnecting.
 
