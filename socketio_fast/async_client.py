@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
@@ -15,6 +14,12 @@ from socketio_fast._core.client.peer import ClientPeer
 from socketio_fast._core.socketio.acks import Reply
 from socketio_fast._core.socketio.contracts import Membership
 from socketio_fast.base_client import BaseClient
+from socketio_fast.clients.joining import (
+    ask_to_join,
+    check_newest,
+    join_all,
+    until_joined,
+)
 from socketio_fast.clients.link import Link
 from socketio_fast.clients.manager import Manager
 from socketio_fast.clients.reconnection import (
@@ -267,7 +272,7 @@ class AsyncClient(BaseClient):
         try:
             number = await self._attempt()
         except exceptions.ConnectionError as exc:
-            self._check_newest(number)
+            check_newest(self, number)
             self._attempt_failed(exc)
             if retry and not self._given_up:
                 self._reconnect()
@@ -280,9 +285,9 @@ class AsyncClient(BaseClient):
         except BaseException:
             self._give_up()
             raise
-        self._check_newest(number)
+        check_newest(self, number)
         if wait:
-            await self._until_joined(wait_timeout, number)
+            await until_joined(self, wait_timeout, number)
         self.connected = self.eio.state == "connected"
 
     def _chosen(self, namespaces: Sequence[str] | str | None) -> list[str]:
@@ -327,52 +332,6 @@ class AsyncClient(BaseClient):
         for name in self.connection_namespaces:
             self._peer(name).trigger("connect_error", data)
 
-    def _check_newest(self, number: int) -> None:
-        """Raise ConnectionError if a handler has disconnected, and has connected again,
-        while ``connect()`` was waiting: the new connection is not this one's."""
-        if number != self._attempts:
-            raise exceptions.ConnectionError(
-                "the client was disconnected, and connected again, while it connected"
-            )
-
-    async def _until_joined(self, seconds: float, number: int) -> None:
-        """Wait until all namespaces are joined.
-
-        Raises:
-            ConnectionError: One was refused, or has not been joined in time.
-        """
-        wanted = set(self.connection_namespaces)
-
-        async def settled() -> None:
-            while self.eio.state == "connected" and (
-                wanted - {*self.namespaces} - {*self.failed_namespaces}
-            ):
-                self._joined.clear()
-                await self._joined.wait()
-
-        with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(settled(), seconds)
-        self._check_newest(number)
-        missing = wanted - {*self.namespaces}
-        if not missing:
-            return
-        failed = list(self.failed_namespaces)
-        lost = self._lost
-        await self.disconnect()
-        if failed:
-            raise exceptions.ConnectionError(
-                "One or more namespaces failed to connect: " + ", ".join(failed)
-            )
-        if lost is not None:
-            raise exceptions.ConnectionError(
-                f"the connection was lost before {', '.join(sorted(missing))} was "
-                f"joined: {lost}"
-            )
-        raise exceptions.ConnectionError(
-            f"the server has not answered for {', '.join(sorted(missing))} in "
-            f"wait_timeout={seconds:g} s"
-        )
-
     async def _join(self, namespace: str, auth: Any) -> None:
         peer = self._peer(namespace)
         if auth is not None:
@@ -408,35 +367,9 @@ class AsyncClient(BaseClient):
         auths = {name: self._auth_of(name) for name in self._core.connection.peers}
         if not any(callable(auth) for auth in auths.values()):
             for peer in peers:
-                self._ask_to_join(peer, auths[peer.namespace.name])
+                ask_to_join(self, peer, auths[peer.namespace.name])
         else:
-            self.start_background_task(self._join_all, link, peers, auths)
-
-    async def _join_all(
-        self, link: Link, peers: list[ClientPeer], auths: Mapping[str, Any]
-    ) -> None:
-        evaluated_auths: dict[int, Any] = {}
-        for peer in peers:
-            auth = auths[peer.namespace.name]
-            try:
-                if id(auth) not in evaluated_auths:
-                    evaluated_auths[id(auth)] = await evaluated(auth)
-            except Exception as exc:
-                self.logger.error("auth= has failed", exc_info=True)
-                link.abort(exc)
-                return
-            if link.open and peer.active and not peer.connected:
-                self._ask_to_join(peer, evaluated_auths[id(auth)])
-
-    def _ask_to_join(self, peer: ClientPeer, auth: Any) -> None:
-        if self.eio.config.eio == 4:
-            peer.join(auth or None)
-            return
-        # Servers of revision 3 take parameters of a namespace, as of the connection.
-        query = dict(self.connection_query)
-        if isinstance(auth, Mapping):
-            query.update({str(name): str(value) for name, value in auth.items()})
-        peer.join(query=query)
+            self.start_background_task(join_all, self, link, peers, auths)
 
     def _on_joined(self, peer: ClientPeer) -> None:
         self.namespaces[peer.namespace.name] = peer.sid

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import socketio as python_socketio
@@ -60,7 +60,7 @@ async def test_messagepack_carries_any_arguments(
 
 
 class Shouting(python_socketio.packet.Packet):  # type: ignore[misc]
-    """A packet class of python-socketio: its text is JSON behind an exclamation mark."""
+    """A packet class of python-socketio: its text is "!" and JSON."""
 
     def encode(self) -> str:
         values = [self.packet_type, self.namespace, self.data, self.id]
@@ -86,8 +86,8 @@ async def test_a_packet_class_encodes_all_packets(
 
 async def test_json_of_the_program_is_used_both_ways(listen: Listen) -> None:
     class Json:
-        dumped: list[Any] = []
-        loaded: list[Any] = []
+        dumped: ClassVar[list[Any]] = []
+        loaded: ClassVar[list[Any]] = []
 
         @classmethod
         def dumps(cls, value: Any, **options: Any) -> str:

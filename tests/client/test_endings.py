@@ -14,10 +14,10 @@ from support.waiting import until, within
 from support.wire import Peer, Relay, WebSocketServer, open_packet
 
 import socketio_fast as socketio
+from client.conftest import Listen
 from socketio_fast import exceptions
 from socketio_fast._core.client.session import ClientSession
 from socketio_fast.clients.link import _Polls
-from client.conftest import Listen
 
 TRANSPORTS = [["websocket"], ["polling"], ["polling", "websocket"]]
 FAST: dict[str, Any] = {
@@ -179,7 +179,7 @@ async def test_disconnecting_during_an_upgrade_closes_the_session(
 
 
 async def test_an_upgrade_waits_for_what_a_poll_has_brought(serve: Any) -> None:
-    """Packets that wait behind slow handlers when the upgrade completes are not lost."""
+    """Packets that wait behind slow handlers are not lost by the upgrade."""
     sio = socketio.AsyncServer()
 
     @sio.event
@@ -290,7 +290,7 @@ async def test_reconnections_with_cuts_leak_nothing_and_lose_nothing(
         while len(joined) == count:
             relay.cut()  # by polling, there may be no connection at the moment
             with suppress(AssertionError):
-                await until(lambda: len(joined) > count, seconds=0.5)
+                await until(lambda count=count: len(joined) > count, seconds=0.5)
         if turn == 20:
             files = open_files()
             gc.collect()

@@ -73,7 +73,8 @@ FLOORS: dict[str, list[str]] = {
         *("sockets.adapter", "sockets.namespace", "sockets.registry", "sockets"),
     ],
     "clients of Socket.IO": [
-        *("clients.manager", "clients.socket", "clients.reconnection"),
+        *("clients.manager", "clients.retries", "clients.socket"),
+        *("clients.reconnection", "clients.joining"),
         *("engineio.base_client", "engineio.async_client"),
         *("base_client", "async_client"),
     ],
@@ -133,6 +134,8 @@ FLOORS: dict[str, list[str]] = {
 TYPES_FROM_ABOVE: dict[tuple[str, str], str] = {
     ("clients.socket", "async_client"): "the client whose namespace it is",
     ("clients.reconnection", "async_client"): "the client that connects again",
+    ("clients.retries", "async_client"): "the client whose events are sent again",
+    ("clients.joining", "async_client"): "the client that joins",
     ("options.server", "managers.base"): "what client_manager= takes",
     ("hosting.asgi", "async_server"): "what a program gives ASGIApp",
     ("sockets.broadcast", "async_server"): "the server whose clients are meant",

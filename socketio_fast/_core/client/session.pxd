@@ -18,8 +18,7 @@ cdef class ClientSession(Session):
         double heard_at                 # when the server was heard last
 
     cdef inline int check_size(self, Outgoing m) except -1:
-        """Raise ValueError for a message that the server does not take, because of its
-        size."""
+        """Raise ValueError for a message that is larger than the server takes."""
         if self.max_payload and 2 * m.size() > self.max_payload:
             return self.check_parts(m)
         return 0

@@ -193,9 +193,10 @@ cdef class ClientSession(Session):
                 size = 1 + 4 * ((size + 2) // 3)  # base64
             if size > self.max_payload:
                 raise ValueError(
-                    f"a packet of {size} bytes{' in base64' if polling else ''} is more "
-                    f"than the server takes at once, maxPayload={self.max_payload}: send "
-                    "it in parts, or let the server take more (max_http_buffer_size)"
+                    f"a packet of {size} bytes{' in base64' if polling else ''} is "
+                    "more than the server takes at once, maxPayload="
+                    f"{self.max_payload}: send it in parts, or let the server take "
+                    "more (max_http_buffer_size)"
                 )
         return 0
 
