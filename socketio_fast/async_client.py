@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
@@ -14,6 +13,12 @@ from socketio_fast._core.client.connection import ClientHub
 from socketio_fast._core.client.peer import ClientPeer
 from socketio_fast._core.socketio.contracts import Membership
 from socketio_fast.base_client import BaseClient
+from socketio_fast.clients.joining import (
+    ask_to_join,
+    check_newest,
+    join_all,
+    until_joined,
+)
 from socketio_fast.clients.link import Link
 from socketio_fast.clients.manager import Manager
 from socketio_fast.clients.processes import forget_after_fork
@@ -159,6 +164,8 @@ class AsyncClient(Sending, BaseClient):
         self._ended: asyncio.Event | None = None
         self._given_up = False
         self._disconnecting = False
+        # How many attempts to connect there have been.
+        self._attempts = 0
         # Why the connection was lost, since the last attempt; None: it was not.
         self._lost: str | None = None
         forget_after_fork(self)
@@ -267,23 +274,28 @@ class AsyncClient(Sending, BaseClient):
         self.socketio_path = socketio_path
         for name in self.connection_namespaces:
             self._peer(name).intend()
-        if await self._begin(retry):
+        number, again = await self._begin(retry)
+        if again:
             return  # after several attempts, the last of which has succeeded
+        check_newest(self, number)
         if wait:
-            await self._until_joined(wait_timeout)
+            await until_joined(self, wait_timeout, number)
         self.connected = self.eio.state == "connected"
 
-    async def _begin(self, retry: bool) -> bool:
-        """Make the first attempt to connect. Returns whether more were needed.
+    async def _begin(self, retry: bool) -> tuple[int, bool]:
+        """Make the first attempt to connect. Returns its number, and whether more were
+        needed.
 
         Raises:
             ConnectionError: It has failed, or disconnect() was called meanwhile.
         """
         self._given_up = False
         self._ended = asyncio.Event()
+        number = self._attempts + 1
         try:
-            await self._attempt()
+            number = await self._attempt()
         except exceptions.ConnectionError as exc:
+            check_newest(self, number)
             if self._given_up:
                 raise  # disconnect() was called
             self._attempt_failed(exc)
@@ -293,16 +305,28 @@ class AsyncClient(Sending, BaseClient):
                 # disconnect() may cancel it.
                 await asyncio.wait({self._reconnecting})
                 if self.connected:
-                    return True
+                    return number, True
             self._give_up()
             raise
         except BaseException:
             self._give_up()
             raise
-        return False
+        return number, False
 
-    async def _attempt(self) -> None:
-        """Connect once."""
+    def _chosen(self, namespaces: Sequence[str] | str | None) -> list[str]:
+        if isinstance(namespaces, str):
+            return [namespaces]
+        if namespaces is not None:
+            return list(namespaces)
+        found = {*self.handlers, *self.namespace_handlers}
+        found.update(self._sockets)
+        found.discard("*")
+        return list(found) or ["/"]
+
+    async def _attempt(self) -> int:
+        """Connect once. Returns the number of the attempt."""
+        self._attempts += 1
+        number = self._attempts
         self.failed_namespaces = []
         self._lost = None
         self._joined = asyncio.Event()  # of the loop that runs now
@@ -320,6 +344,7 @@ class AsyncClient(Sending, BaseClient):
             transports=self.connection_transports,
             engineio_path=self.socketio_path or "socket.io",
         )
+        return number
 
     def _bound_engine(self) -> Any:
         self.eio.engine.bind(asyncio.get_running_loop())
@@ -331,43 +356,6 @@ class AsyncClient(Sending, BaseClient):
         for name in self.connection_namespaces:
             self._peer(name).trigger("connect_error", data)
 
-    async def _until_joined(self, seconds: float) -> None:
-        """Wait until all namespaces are joined.
-
-        Raises:
-            ConnectionError: One was refused, or has not been joined in time.
-        """
-        wanted = set(self.connection_namespaces)
-
-        async def settled() -> None:
-            while self.eio.state == "connected" and (
-                wanted - self._have_joined - {*self.failed_namespaces}
-            ):
-                self._joined.clear()
-                await self._joined.wait()
-
-        with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(settled(), seconds)
-        missing = wanted - self._have_joined
-        if not missing:
-            return
-        failed = list(self.failed_namespaces)
-        lost = self._lost
-        await self.disconnect()
-        if failed:
-            raise exceptions.ConnectionError(
-                "One or more namespaces failed to connect: " + ", ".join(failed)
-            )
-        if lost is not None:
-            raise exceptions.ConnectionError(
-                f"the connection was lost before {', '.join(sorted(missing))} was "
-                f"joined: {lost}"
-            )
-        raise exceptions.ConnectionError(
-            f"the server has not answered for {', '.join(sorted(missing))} in "
-            f"wait_timeout={seconds:g} s"
-        )
-
     async def _join(self, namespace: str, auth: Any) -> None:
         peer = self._peer(namespace)
         if auth is not None:
@@ -378,7 +366,7 @@ class AsyncClient(Sending, BaseClient):
             return
         peer.intend()
         if self.eio.state == "connected":
-            self._ask_to_join(peer, await evaluated(self._auth_of(namespace)))
+            ask_to_join(self, peer, await evaluated(self._auth_of(namespace)))
         elif self._given_up and self.connection_url is not None:
             # The connection was closed with the last namespace.
             await self._begin(self.reconnection)
@@ -407,35 +395,9 @@ class AsyncClient(Sending, BaseClient):
         auths = {name: self._auth_of(name) for name in self._core.connection.peers}
         if not any(callable(auth) for auth in auths.values()):
             for peer in peers:
-                self._ask_to_join(peer, auths[peer.namespace.name])
+                ask_to_join(self, peer, auths[peer.namespace.name])
         else:
-            self.start_background_task(self._join_all, link, peers, auths)
-
-    async def _join_all(
-        self, link: Link, peers: list[ClientPeer], auths: Mapping[str, Any]
-    ) -> None:
-        evaluated_auths: dict[int, Any] = {}
-        for peer in peers:
-            auth = auths[peer.namespace.name]
-            try:
-                if id(auth) not in evaluated_auths:
-                    evaluated_auths[id(auth)] = await evaluated(auth)
-            except Exception as exc:
-                self.logger.error("auth= has failed", exc_info=True)
-                link.abort(exc)
-                return
-            if link.open and peer.active and not peer.connected:
-                self._ask_to_join(peer, evaluated_auths[id(auth)])
-
-    def _ask_to_join(self, peer: ClientPeer, auth: Any) -> None:
-        if self.eio.config.eio == 4:
-            peer.join(auth or None)
-            return
-        # Servers of revision 3 take parameters of a namespace, as of the connection.
-        query = dict(self.connection_query)
-        if isinstance(auth, Mapping):
-            query.update({str(name): str(value) for name, value in auth.items()})
-        peer.join(query=query)
+            self.start_background_task(join_all, self, link, peers, auths)
 
     def _on_joined(self, peer: ClientPeer) -> None:
         self.namespaces[peer.namespace.name] = peer.sid
@@ -477,13 +439,14 @@ class AsyncClient(Sending, BaseClient):
         self.namespaces.clear()
         self.sid = None
         self._joined.set()
-        self.manager.tell(self._core.runner, "close", reason, description)
         if self._disconnecting:
-            return  # disconnect() goes on
-        if self.reconnection and not self._given_up and reason != wanted:
+            pass  # disconnect() goes on
+        elif self.reconnection and not self._given_up and reason != wanted:
             self._reconnect()
         else:
             self._give_up()
+        # Last: a listener may connect again.
+        self.manager.tell(self._core.runner, "close", reason, description)
 
     # Reconnecting.
 

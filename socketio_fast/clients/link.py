@@ -164,6 +164,7 @@ class Link(SessionOwner):
             ) from exc
         except BaseException:
             self.abort()
+            self._polls = None
             raise
 
     def cancel(self) -> None:
@@ -393,8 +394,9 @@ class Link(SessionOwner):
     async def ended(self) -> None:
         """Wait until nothing of it runs any more."""
         await asyncio.wait({self._finished}, timeout=CLOSE_TIMEOUT)
-        if self._polls is not None:
-            await self._polls.ended()
+        polls, self._polls = self._polls, None  # it refers to this
+        if polls is not None:
+            await polls.ended()
 
     def abort(self, error: BaseException | None = None) -> None:
         """End the session now."""
@@ -488,6 +490,8 @@ class _Polls(Poster):
     async def ended(self) -> None:
         """Wait until the Tasks have ended."""
         tasks = [task for task in (self._poll, self._post) if task is not None]
+        # A Task that was cancelled refers to this by its traceback.
+        self._poll = self._post = None
         if tasks:
             await asyncio.wait(tasks, timeout=CLOSE_TIMEOUT)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from socketio_fast import exceptions
 from socketio_fast._core.socketio.acks import Reply
-from socketio_fast.coroutines import DONE, Begun
+from socketio_fast.coroutines import DONE, Begun, returns_coroutine
 from socketio_fast.event_arguments import value_of
 from socketio_fast.options.logs import escaped
 
@@ -72,6 +72,7 @@ class RetryQueue:
 
     # From the client.
 
+    @returns_coroutine
     def emit(self, event: list[Any], callback: Any, flags: dict[str, Any]) -> Begun:
         """Queue an event. The result waits while half of the queue is in use.
 

@@ -21,7 +21,7 @@ from socketio_fast.clients.processes import forget_after_fork
 from socketio_fast.engineio.base_client import BaseClient
 from socketio_fast.engineio.packet import read_text
 from socketio_fast.options.client import EngineClientConfig
-from socketio_fast.options.config import EngineConfig
+from socketio_fast.options.config import DeflateOptions, EngineConfig
 from socketio_fast.options.declare import declared, takes
 from socketio_fast.options.json_module import json_functions
 from socketio_fast.options.logs import choose_logger
@@ -100,7 +100,9 @@ class AsyncClient(BaseClient):
             max_http_buffer_size=config.max_http_buffer_size,
         )
         deflate = config.per_message_deflate
-        self._deflate = None if deflate is None else Extension(deflate)
+        self._deflate = (
+            Extension(deflate) if isinstance(deflate, DeflateOptions) else None
+        )
         self._callbacks = Callbacks(
             logger=self.logger, read_text=partial(read_text, json=self._json)
         )

@@ -22,8 +22,8 @@ from support.wire import (
 )
 
 import socketio_fast as socketio
-from socketio_fast import exceptions
 from client.conftest import Listen
+from socketio_fast import exceptions
 
 GO = (0, TEXT, b'42["go"]')
 
@@ -89,8 +89,10 @@ async def ends(
         ([server_frame(TEXT, b"42[]")], 1000, ""),
         ([server_frame(BINARY, b"x")], 1000, "binary message without"),
         (
-            [server_frame(TEXT, b'451-["a",{"_placeholder":true,"num":0}]')]
-            + [server_frame(TEXT, b'42["a"]')],
+            [
+                server_frame(TEXT, b'451-["a",{"_placeholder":true,"num":0}]'),
+                server_frame(TEXT, b'42["a"]'),
+            ],
             1000,
             "binary attachments are awaited",
         ),
@@ -102,8 +104,10 @@ async def ends(
         ),
         ([server_frame(BINARY, b"x" * 10_001)], 1009, "max_http_buffer_size=10000"),
         (
-            [server_frame(TEXT, b"4" + b"x" * 9_000, fin=False)]
-            + [server_frame(CONTINUATION, b"x" * 2_000)],
+            [
+                server_frame(TEXT, b"4" + b"x" * 9_000, fin=False),
+                server_frame(CONTINUATION, b"x" * 2_000),
+            ],
             1009,
             "max_http_buffer_size=10000",
         ),
@@ -376,7 +380,7 @@ async def test_the_oldest_of_too_many_acknowledgements_is_given_up(
     async with new(max_pending_acks=2) as client:
         await within(client.connect(server.url, transports=["websocket"]))
         asked = [asyncio.ensure_future(client.call("a", n)) for n in range(3)]
-        with pytest.raises(exceptions.TimeoutError, match="the server .*_acks=2"):
+        with pytest.raises(exceptions.TimeoutError, match=r"the server .*_acks=2"):
             await within(asked[0])
         assert not asked[1].done()
     for one in asked[1:]:

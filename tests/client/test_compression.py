@@ -22,10 +22,10 @@ from support.wire import (
 )
 
 import socketio_fast as socketio
+from client.conftest import Listen
 from socketio_fast import exceptions
 from socketio_fast._core.protocol.deflate import Extension
 from socketio_fast.options.client import EngineClientConfig
-from client.conftest import Listen
 
 LONG = "compressible " * 1_000
 SERVERS: dict[str, dict[str, Any]] = {
@@ -165,7 +165,7 @@ async def test_what_is_sent_has_rsv1_and_one_window(listen: Listen) -> None:
     async def script(peer: Peer) -> list[tuple[int, int, bytes]]:
         return [await peer.receive() for _ in range(4)]
 
-    client, server, got = await accepted(listen, script, "permessage-deflate")
+    client, server, _ = await accepted(listen, script, "permessage-deflate")
     async with client:
         await client.emit("a", LONG)
         await client.emit("a", LONG)
@@ -187,7 +187,7 @@ async def test_without_takeover_each_message_stands_alone(listen: Listen) -> Non
         return [await peer.receive() for _ in range(2)]
 
     answer = "permessage-deflate; client_no_context_takeover; client_max_window_bits=9"
-    client, server, got = await accepted(listen, script, answer)
+    client, server, _ = await accepted(listen, script, answer)
     async with client:
         await client.emit("a", LONG)
         await client.emit("a", LONG)
@@ -199,7 +199,7 @@ async def test_without_takeover_each_message_stands_alone(listen: Listen) -> Non
 
 async def test_a_window_that_zlib_has_not_means_no_compression(listen: Listen) -> None:
     answer = "permessage-deflate; client_max_window_bits=8"
-    client, server, got = await accepted(listen, Peer.receive, answer)
+    client, server, _ = await accepted(listen, Peer.receive, answer)
     async with client:
         await client.emit("a", LONG)
         assert (await server.result())[0] == 0
@@ -269,7 +269,7 @@ async def test_a_server_that_breaks_a_rule_of_compression_is_left(
         await peer.write(*frames)
         return await peer.closed()
 
-    client, server, got = await accepted(
+    client, server, _ = await accepted(
         listen, script, "permessage-deflate", max_http_buffer_size=10_000
     )
     ended: asyncio.Queue[Any] = asyncio.Queue()

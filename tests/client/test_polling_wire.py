@@ -17,7 +17,6 @@ from support.waiting import until, within
 from support.wire import node, open_packet
 
 import socketio_fast as socketio
-from socketio_fast import exceptions
 from client.conftest import Listen
 
 SEPARATOR = "\x1e"

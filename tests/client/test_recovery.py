@@ -80,7 +80,7 @@ async def test_what_was_missed_comes_once_and_before_connect(
             assert socket.recovered
             assert client.get_sid() == sid
             await other.emit("say all", ("n", -turn))
-            await until(lambda: -turn in happened)
+            await until(lambda turn=turn: -turn in happened)
             missed = [turn, (b"bytes", turn)]
             assert happened == ["disconnect", *missed, "connect", -turn]
 

@@ -12,8 +12,8 @@ from support.waiting import within
 from support.wire import TEXT, Peer, WebSocketServer, node
 
 import socketio_fast as socketio
-from socketio_fast import exceptions
 from client.conftest import Listen
+from socketio_fast import exceptions
 
 TRANSPORTS = [["websocket"], ["polling"], ["polling", "websocket"]]
 

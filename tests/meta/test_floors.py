@@ -75,7 +75,7 @@ FLOORS: dict[str, list[str]] = {
     ],
     "clients of Socket.IO": [
         *("clients.manager", "clients.retries", "clients.sending"),
-        *("clients.socket", "clients.reconnection"),
+        *("clients.socket", "clients.reconnection", "clients.joining"),
         "clients.processes",
         *("engineio.base_client", "engineio.async_client"),
         *("base_client", "async_client"),
@@ -140,8 +140,9 @@ FLOORS: dict[str, list[str]] = {
 TYPES_FROM_ABOVE: dict[tuple[str, str], str] = {
     ("clients.socket", "async_client"): "the client whose namespace it is",
     ("clients.reconnection", "async_client"): "the client that connects again",
-    ("clients.retries", "async_client"): "the client that sends again",
+    ("clients.retries", "async_client"): "the client whose events are sent again",
     ("clients.sending", "async_client"): "the client that sends",
+    ("clients.joining", "async_client"): "the client that joins",
     ("clients.blocking", "client"): "the client whose namespaces they are",
     ("options.server", "managers.base"): "what client_manager= takes",
     ("hosting.asgi", "async_server"): "what a program gives ASGIApp",

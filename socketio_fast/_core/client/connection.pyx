@@ -14,10 +14,9 @@ from socketio_fast._core.engine.contracts cimport (
     SessionBase as Session,
     SessionHandler,
 )
-from socketio_fast._core.protocol.sio cimport SIO_CONNECT, SIO_EVENT, Packet
+from socketio_fast._core.protocol.sio cimport Packet
 from socketio_fast._core.socketio.contracts cimport PeerBase
 from socketio_fast._core.socketio.hub cimport Hub
-from socketio_fast._core.socketio.peer_messaging cimport CONNECTED
 
 
 @cython.final

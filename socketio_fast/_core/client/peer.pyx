@@ -25,7 +25,6 @@ from socketio_fast._core.engine.contracts cimport (
     SERVER_DISCONNECT,
     SessionBase as Session,
 )
-from socketio_fast._core.engine.listeners cimport Listeners
 from socketio_fast._core.engine.listeners import functions_of
 from socketio_fast._core.engine.runner cimport Outcome
 from socketio_fast._core.protocol.outgoing cimport Outgoing, numbered
@@ -42,7 +41,6 @@ from socketio_fast._core.socketio.contracts cimport Connection
 from socketio_fast._core.socketio.handlers cimport LEADING_EVENT, LEADING_NAMESPACE
 from socketio_fast._core.socketio.hub cimport Hub, Namespace
 from socketio_fast._core.socketio.outcomes cimport (
-    STEP_ACK,
     STEP_CONNECT,
     STEP_DISCONNECT,
     STEP_EVENT,

@@ -26,5 +26,6 @@ cdef class ClientPolling(PayloadTransport):
 
     cdef list _take(self)
     cdef int _post(self) except -1
+    cdef int _stop(self) except -1
     cdef Py_ssize_t _size(self, Outgoing m) except -1
     cdef int _read_on(self) except -1

@@ -128,7 +128,14 @@ cdef class ClientPolling(PayloadTransport):
         self.queued_bytes = 0
         self.rest = None
         self.session = None
-        self.poster.stop()
+        self._stop()
+        return 0
+
+    cdef int _stop(self) except -1:
+        cdef Poster poster = self.poster
+        self.poster = None  # it refers to this transport
+        if poster is not None:
+            poster.stop()
         return 0
 
     cpdef int refuse(self) except -1:
@@ -143,7 +150,7 @@ cdef class ClientPolling(PayloadTransport):
         self.queued = []
         self.queued_bytes = 0
         self.session = None
-        self.poster.stop()
+        self._stop()
         return queued
 
     cpdef Py_ssize_t buffered(self) except -1:
@@ -182,7 +189,7 @@ cdef class ClientPolling(PayloadTransport):
         if self.closing and not self.queued:
             self.over = True
             self.session = None
-            self.poster.stop()
+            self._stop()
             session.on_transport_close(self, "transport close")
         else:
             self._post()

@@ -14,11 +14,11 @@ cdef class ClientSession(Session):
         readonly list upgrades          # transports that the server offers, of str
         readonly Py_ssize_t max_payload     # bytes of a POST; 0: the server has not said
         bint was_open                   # the open packet has come
+        bint told                       # the owner has heard that it is over
         double heard_at                 # when the server was heard last
 
     cdef inline int check_size(self, Outgoing m) except -1:
-        """Raise ValueError for a message that the server does not take, because of its
-        size."""
+        """Raise ValueError for a message that is larger than the server takes."""
         if self.max_payload and 2 * m.size() > self.max_payload:
             return self.check_parts(m)
         return 0

@@ -66,6 +66,9 @@ cdef class SessionOwner:
         """Its transport carries nothing any more."""
 
 
+cdef SessionOwner nobody = SessionOwner()
+
+
 @cython.final
 cdef class ClientSession(Session):
     """One Engine.IO connection, as a client has it.
@@ -192,9 +195,10 @@ cdef class ClientSession(Session):
                 size = 1 + 4 * ((size + 2) // 3)  # base64
             if size > self.max_payload:
                 raise ValueError(
-                    f"a packet of {size} bytes{' in base64' if polling else ''} is more "
-                    f"than the server takes at once, maxPayload={self.max_payload}: send "
-                    "it in parts, or let the server take more (max_http_buffer_size)"
+                    f"a packet of {size} bytes{' in base64' if polling else ''} is "
+                    "more than the server takes at once, maxPayload="
+                    f"{self.max_payload}: send it in parts, or let the server take "
+                    "more (max_http_buffer_size)"
                 )
         return 0
 
@@ -270,13 +274,19 @@ cdef class ClientSession(Session):
             self.owner.finished(self)
         except BaseException as exc:
             self._owner_failed(exc)
+        if self.told:
+            self.owner = nobody  # which refers to the session
         return 0
 
     cdef int _end(self, str reason) except -1:
         Session._end(self, reason)
-        return self._tell_closed()
+        self._tell_closed()
+        if self.transport is None:
+            self.owner = nobody  # finished() was called before
+        return 0
 
     cdef int _tell_closed(self) except -1:
+        self.told = True
         try:
             self.owner.closed(
                 self, self.reason or TRANSPORT_ERROR,

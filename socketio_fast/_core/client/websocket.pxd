@@ -12,7 +12,6 @@ cdef class ClientWebSocket(MessageTransport):
         Engine engine
         object ws                   # picows' transport; None: not connected yet, or lost
         Writer writer               # None: as `ws`
-        object listener
         Deadline close_deadline     # of the server's answer to our close frame
         Deflate deflate             # None: messages are not compressed
         bytes pong                  # the frame that answers the last ping; or None

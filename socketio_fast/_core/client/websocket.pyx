@@ -201,9 +201,6 @@ cdef class ClientWebSocket(MessageTransport):
 
     Args:
         engine: Flushes it, and has the limits.
-
-    Attributes:
-        listener: Give it to `picows.ws_connect()`.
     """
 
     name = "websocket"
@@ -211,7 +208,6 @@ cdef class ClientWebSocket(MessageTransport):
     def __init__(self, Engine engine not None):
         self.engine = engine
         self.max_payload = engine.max_payload
-        self.listener = Listener(self)
 
     @property
     def closed(self):
@@ -219,10 +215,10 @@ cdef class ClientWebSocket(MessageTransport):
         return self.ws is None
 
     def listen(self, Deflate deflate=None):
-        """Return what picows tells of the connection. `deflate`: the compression that
+        """Return what picows tells what happens. `deflate`: the compression that
         the server has accepted; or None."""
         self.deflate = deflate
-        return self.listener
+        return Listener(self)
 
     # From session.
 
@@ -323,7 +319,7 @@ cdef class ClientWebSocket(MessageTransport):
         cdef object handshake = None if ws is None else ws.close_handshake
         self.dead = self.close_sent = True
         self.fragments = self.held = None
-        self.ws = self.listener = None
+        self.ws = None
         if self.writer is not None:
             self.writer.lost()
         if self.close_deadline is not None:
