@@ -156,7 +156,7 @@ async def test_disconnecting_during_an_upgrade_closes_the_session(
     client = socketio.AsyncClient(reconnection=False)
     resting = asyncio.Event()
     joined: asyncio.Queue[None] = asyncio.Queue()
-    client.on("connect", lambda: joined.put_nowait(None))
+    sio.on("connect", lambda sid, environ: joined.put_nowait(None))
     rest_of_polls = _Polls.rest
 
     async def rest(polls: _Polls) -> None:

@@ -275,8 +275,9 @@ async def test_sigstop_of_the_client_is_noticed(serve: Any) -> None:
         "import asyncio, sys, socketio_fast\n"
         "async def main():\n"
         "    c = socketio_fast.AsyncClient(reconnection_delay=0.05)\n"
-        "    c.on('connect', lambda: c.emit('here'))\n"
+        "    c.manager.on('reconnect', lambda attempt: c.emit('here'))\n"
         "    await c.connect(sys.argv[1], transports=['websocket'], wait_timeout=9)\n"
+        "    await c.emit('here')\n"
         "    await c.wait()\n"
         "asyncio.run(main())\n"
     )

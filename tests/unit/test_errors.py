@@ -100,6 +100,7 @@ def test_what_a_refused_client_gets(
         errors.PacketError("x", code=1007),
         errors.ConnectionError("x", 2),
         errors.ConnectionFailedError("x", {"code": 1}, status=503, retry_after=1.5),
+        errors.OfflineBufferError("full"),
         errors.ConnectionRefusedError(),
         errors.ConnectionRefusedError("no", {"a": 1}, [2]),
         errors.InvalidPayloadError([{"loc": [0], "msg": "x"}], "no"),

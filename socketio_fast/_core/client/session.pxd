@@ -12,7 +12,7 @@ cdef class ClientSession(Session):
     cdef:
         SessionOwner owner
         readonly list upgrades          # transports that the server offers, of str
-        readonly Py_ssize_t max_payload     # bytes of a POST; 0: the server has not said
+        readonly Py_ssize_t max_payload   # bytes of a POST; 0: the server has not said
         bint was_open                   # the open packet has come
         bint told                       # the owner has heard that it is over
         double heard_at                 # when the server was heard last
