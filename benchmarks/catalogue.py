@@ -1,10 +1,11 @@
-"""What is measured: the servers, the scenarios, and how far they are scaled."""
+"""What is measured: servers and clients, the scenarios, and how they are scaled."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 
@@ -37,6 +38,7 @@ class Server:
     lacks: tuple[str, ...] = ()
     short: str = ""
     against: str = ""
+    place: str = "servers"
 
     @property
     def label(self) -> str:
@@ -45,7 +47,7 @@ class Server:
 
     @property
     def path(self) -> Path:
-        return HERE / "servers" / self.folder
+        return HERE / self.place / self.folder
 
     def arguments(self, python: str, *more: str) -> list[str]:
         """The command line: `./` is the folder, `python` the one that is chosen."""
@@ -64,9 +66,10 @@ class Scenario:
     """A load, and the words for its result.
 
     `unit` is what a message is called here. `guard` is how many times faster than
-    python-socketio `--check` asks us to be. With a `share`, messages go at a fixed
-    rate, which is this share of what the server reached in SATURATION. `needs` are
-    "tls", "deflate" (compressed messages) and "acks" (of a broadcast).
+    python-socketio (`theirs`) `--check` asks us (`ours`) to be. With a `share`,
+    messages go at a fixed rate, which is this share of what the server reached in
+    SATURATION. `needs` are "tls", "deflate" (compressed messages) and "acks" (of a
+    broadcast); of clients, "loop" or "threads" (the kind of client).
     """
 
     name: str
@@ -85,6 +88,8 @@ class Scenario:
     quick_connections: int | None = None
     guard: float | None = None
     short: str = ""
+    ours: str = OURS
+    theirs: str = BASELINE
 
     @property
     def label(self) -> str:
@@ -93,7 +98,7 @@ class Scenario:
 
     @property
     def measures_memory(self) -> bool:
-        return self.load == "idle"
+        return self.load in ("idle", "memory")
 
     def arguments(self, *, quick: bool) -> list[str]:
         """The load generator's options."""
@@ -386,5 +391,144 @@ SWEEPS = (
         "message",
         (1, 10, 100),
         lambda size: Scenario("", "", "echo", in_flight=8, namespaces=size),
+    ),
+)
+
+OUR_CLIENT = "fast-client"
+BASELINE_CLIENT = "peer-client"
+OUR_SYNC_CLIENT = "fast-sync-client"
+BASELINE_SYNC_CLIENT = "peer-sync-client"
+
+
+@dataclass(frozen=True)
+class Client(Server):
+    """A client to measure, in a folder below clients/.
+
+    The command takes `--versions` as that of a server does. Otherwise it connects to
+    `--port`, does what `--mode` says, prints `begin` when it is warm and `end COUNT`
+    when its time is over, and ends when its input is closed.
+    """
+
+    place: str = "clients"
+
+
+# What the clients talk to.
+CLIENTS_SERVER = Server(
+    "server", "socketio_fast", ("python", "./server.py"), place="clients"
+)
+
+CLIENTS = (
+    Client(
+        OUR_CLIENT,
+        "socketio_fast.AsyncClient",
+        ("python", "./async_client.py", "socketio_fast"),
+        lacks=("threads",),
+    ),
+    Client(
+        BASELINE_CLIENT,
+        "python-socketio's AsyncClient",
+        ("python", "./async_client.py", "socketio"),
+        lacks=("threads",),
+    ),
+    Client(
+        OUR_SYNC_CLIENT,
+        "socketio_fast.Client",
+        ("python", "./threads_client.py", "socketio_fast"),
+        lacks=("loop",),
+    ),
+    Client(
+        BASELINE_SYNC_CLIENT,
+        "python-socketio's Client",
+        ("python", "./threads_client.py", "socketio"),
+        lacks=("loop",),
+    ),
+    Client(
+        "node-client",
+        "socket.io-client on Node.js",
+        ("node", "./client.mjs"),
+        "node",
+        ("npm", "ci"),
+        "node_modules/.package-lock.json",
+        lacks=("threads",),
+    ),
+    Client(
+        "rust-client",
+        "rust_socketio (Rust)",
+        ("./target/release/client",),
+        "rust",
+        ("cargo", "build", "--release"),
+        "target/release/client",
+        lacks=("threads",),
+    ),
+    Client(
+        "go-client",
+        "zishang520/socket.io (Go)",
+        ("./build/client",),
+        "go",
+        ("go", "build", "-o", "build/client", "."),
+        "build/client",
+        lacks=("threads",),
+    ),
+)
+
+
+def client_scenario(
+    name: str, title: str, load: str, in_flight: int = 1, **more: Any
+) -> Scenario:
+    return replace(
+        Scenario(
+            name,
+            title,
+            load,
+            connections=1,
+            in_flight=in_flight,
+            needs=("loop",),
+            ours=OUR_CLIENT,
+            theirs=BASELINE_CLIENT,
+        ),
+        **more,
+    )
+
+
+CLIENT_SCENARIOS = (
+    client_scenario("client-echo-1", "Client: echo, 1 in flight", "echo"),
+    client_scenario(
+        "client-echo-64", "Client: echo, 64 in flight", "echo", 64, guard=8
+    ),
+    client_scenario(
+        "client-flood",
+        "Client: receiving a flood of broadcasts",
+        "flood",
+        unit="events",
+    ),
+    client_scenario(
+        "client-sync-echo-64",
+        "Client for threads: echo, 64 in flight",
+        "echo",
+        64,
+        guard=4,
+        needs=("threads",),
+        ours=OUR_SYNC_CLIENT,
+        theirs=BASELINE_SYNC_CLIENT,
+    ),
+    client_scenario(
+        "client-connect-1",
+        "Client: connect and disconnect, one after the other",
+        "cycle",
+        unit="connections",
+    ),
+    client_scenario(
+        "client-connect-64",
+        "Client: connect and disconnect, 64 at a time",
+        "cycle",
+        64,
+        unit="connections",
+    ),
+    client_scenario(
+        "client-memory",
+        "Client: 1,000 in a process",
+        "memory",
+        unit="connections",
+        connections=1000,
     ),
 )

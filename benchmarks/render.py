@@ -13,6 +13,8 @@ from typing import Any
 import plots
 from catalogue import (
     BUSY_PERCENT,
+    CLIENT_SCENARIOS,
+    CLIENTS,
     HOSTED,
     LATENCY,
     OURS,
@@ -36,8 +38,8 @@ LATE_US = 1000.0
 
 @dataclass(frozen=True)
 class Row:
-    """A server in a scenario, over all rounds. For idle connections, the speed is that
-    of opening them."""
+    """A server, or a client, in a scenario, over all rounds. For idle connections, the
+    speed is that of opening them."""
 
     server: str
     connections: int
@@ -71,7 +73,7 @@ def ratio(numerator: float, denominator: float) -> float:
 def summarize(results: dict[str, Any], scenario: Scenario) -> dict[str, Row]:
     """A row for every server that has results in this scenario."""
     rows = {}
-    for server in (*SERVERS, *HOSTED):
+    for server in (*SERVERS, *HOSTED, *CLIENTS):
         runs = [
             run
             for run in results["runs"]
@@ -82,13 +84,29 @@ def summarize(results: dict[str, Any], scenario: Scenario) -> dict[str, Row]:
     return rows
 
 
+def side_of(run: dict[str, Any]) -> str:
+    """What is measured, the server or the client."""
+    return "client" if "client_cpu_seconds" in run else "server"
+
+
+def other_side(run: dict[str, Any]) -> str:
+    return "the server" if side_of(run) == "client" else "the load generator"
+
+
+def other_cpu(run: dict[str, Any]) -> float:
+    """How busy the other side was, in per cent of its core."""
+    name = "server" if side_of(run) == "client" else "load"
+    return float(run[f"{name}_cpu_percent"])
+
+
 def summarize_runs(server: str, scenario: Scenario, runs: list[dict[str, Any]]) -> Row:
+    side = side_of(runs[0])
     bytes_each = median(
-        (run["server_rss_after"] - run["server_rss_before"]) / run["connections"]
+        (run[f"{side}_rss_after"] - run[f"{side}_rss_before"]) / run["connections"]
         for run in runs
     )
     connections = runs[0]["connections"]
-    load_cpu = max(run["load_cpu_percent"] for run in runs)
+    load_cpu = max(other_cpu(run) for run in runs)
     if scenario.measures_memory:
         speeds = [run["connections"] / run["opening_seconds"] for run in runs]
         return Row(server, connections, speeds, bytes_each, load_cpu)
@@ -99,12 +117,14 @@ def summarize_runs(server: str, scenario: Scenario, runs: list[dict[str, Any]]) 
         [run["messages_per_second"] for run in runs],
         bytes_each,
         load_cpu,
-        median(1e6 * ratio(run["server_cpu_seconds"], run["messages"]) for run in runs),
+        median(
+            1e6 * ratio(run[f"{side}_cpu_seconds"], run["messages"]) for run in runs
+        ),
         {
             name: median(run["latency_us"][name] for run in heard)
             for name in (heard[0]["latency_us"] if heard else ())
         },
-        median(run["server_rss_after"] for run in runs),
+        median(run[f"{side}_rss_after"] for run in runs),
         median(run.get("rate", nan) for run in runs),
         median(run.get("load_lateness_us", {}).get("p99", nan) for run in runs),
     )
@@ -147,12 +167,13 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def title_of(name: str) -> str:
-    servers = (*SERVERS, *HOSTED)
+    servers = (*SERVERS, *HOSTED, *CLIENTS)
     return next(server.title for server in servers if server.name == name)
 
 
 def measured_scenarios(results: dict[str, Any]) -> list[Scenario]:
-    return [item for item in SCENARIOS if item.name in results["scenarios"]]
+    known = (*SCENARIOS, *CLIENT_SCENARIOS)
+    return [item for item in known if item.name in results["scenarios"]]
 
 
 def measured_sweeps(results: dict[str, Any]) -> list[Sweep]:
@@ -161,7 +182,7 @@ def measured_sweeps(results: dict[str, Any]) -> list[Sweep]:
 
 def scenario_table(scenario: Scenario, rows: dict[str, Row]) -> str:
     """The servers of a scenario, each beside ours."""
-    ours = rows.get(OURS)
+    ours = rows.get(scenario.ours)
     cells = []
     for name, row in rows.items():
         spread = f"{rate(min(row.speeds))} to {rate(max(row.speeds))}"
@@ -304,8 +325,9 @@ def limits(results: dict[str, Any]) -> list[str]:
     for scenario in measured_scenarios(results):
         for row in summarize(results, scenario).values():
             if row.load_cpu > BUSY_PERCENT:
+                limit = "server" if scenario in CLIENT_SCENARIOS else "load generator"
                 found.append(
-                    f"{scenario.title}, {title_of(row.server)}: the load generator "
+                    f"{scenario.title}, {title_of(row.server)}: the {limit} "
                     f"used up to {row.load_cpu:.0f} % of its core, and may have been "
                     "the limit."
                 )
@@ -346,8 +368,9 @@ def overview(results: dict[str, Any]) -> str:
             else:
                 what = f"{rate(row.speed):>10} {scenario.unit}/s"
                 what += f", {small(row.cpu_us)} CPU µs each"
-            if name != OURS and OURS in rows and not scenario.measures_memory:
-                clock, cpu = rows[OURS].clock_ratio(row), rows[OURS].cpu_ratio(row)
+            ours = rows.get(scenario.ours)
+            if ours is not None and row is not ours and not scenario.measures_memory:
+                clock, cpu = ours.clock_ratio(row), ours.cpu_ratio(row)
                 what += f" (ours: {times(clock)}, by CPU time {times(cpu)})"
             lines.append(f"  {title_of(name):28} {what}")
     return "\n".join(lines)
@@ -525,6 +548,7 @@ python benchmarks/run.py            # everything; rewrites this page
 python benchmarks/run.py --quick    # a look, in two minutes
 python benchmarks/run.py --only echo,broadcast-500 --rounds 9
 python benchmarks/run.py --only latency,room-size --servers socketio_fast,bun
+python benchmarks/run.py --clients  # the clients
 python benchmarks/run.py --list     # what there is
 pytest benchmarks/micro             # the compiled parts alone
 ```
@@ -659,6 +683,58 @@ def hosting_section(folder: Path) -> str:
     )
 
 
+def clients_section(folder: Path) -> str:
+    """What a run of the clients gave, from `clients.json`."""
+    path = folder / "clients.json"
+    if not path.exists():
+        return ""
+    results = json.loads(path.read_text())
+    text = (
+        "All against our server, on a core of its own, over WebSocket, one connection\n"
+        "but where it says otherwise; CPU time and memory are the client's, which has\n"
+        "the other core. Every answer is checked. A flood is asked for by the client,\n"
+        "512 broadcasts at a time. "
+        f"{results['environment']['date']}, {results['method']['rounds']} rounds,\n"
+        f"{results['method']['seconds']:g} s each; `results/{path.name}`."
+    )
+    versions = [
+        f"{title_of(name)}: " + ", ".join(f"{k} {v}" for k, v in found.items())
+        for name, found in results["versions"].items()
+    ]
+    parts = ["\n## Clients", text, bullets(versions, "")]
+    for scenario in measured_scenarios(results):
+        if rows := summarize(results, scenario):
+            parts.append(f"### {scenario.title}\n\n{client_table(scenario, rows)}")
+    if doubts := limits(results):
+        parts.append("Doubts about these:\n\n" + bullets(doubts, ""))
+    return "\n\n".join(parts) + "\n"
+
+
+def client_table(scenario: Scenario, rows: dict[str, Row]) -> str:
+    """The clients of a scenario, each beside ours."""
+    ours = rows.get(scenario.ours)
+    cells = []
+    for name, row in rows.items():
+        spread = f"{rate(min(row.speeds))} to {rate(max(row.speeds))}"
+        if scenario.measures_memory:
+            cell = [rate(row.bytes_each), rate(row.speed), spread]
+            ratios = [] if ours is None else [ours.memory_ratio(row)]
+        else:
+            cell = [rate(row.speed), spread, small(row.cpu_us)]
+            ratios = (
+                [] if ours is None else [ours.clock_ratio(row), ours.cpu_ratio(row)]
+            )
+        cell += ["" if row is ours else times(value) for value in ratios]
+        cells.append([title_of(name), *cell])
+    if scenario.measures_memory:
+        head = ["client", "bytes each", "opened/s", "range"]
+        head += [] if ours is None else ["we use less by"]
+    else:
+        head = ["client", f"{scenario.unit}/s", "range", "CPU µs each"]
+        head += [] if ours is None else ["we are faster by", "by CPU time"]
+    return table(head, cells)
+
+
 def write_readme(folder: Path, name: str, target: Path) -> None:
     """Renders the page, and the charts beside it."""
     source = folder / f"{name}.json"
@@ -672,4 +748,5 @@ def write_readme(folder: Path, name: str, target: Path) -> None:
 
 def extra_sections(folder: Path) -> str:
     """What was measured apart from the main run."""
-    return hosting_section(folder) + interpreters_section(folder)
+    parts = (clients_section, hosting_section, interpreters_section)
+    return "".join(part(folder) for part in parts)

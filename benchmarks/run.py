@@ -21,6 +21,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -30,16 +31,24 @@ from typing import IO, Any, NamedTuple
 import render
 from catalogue import (
     BASELINE,
+    BASELINE_CLIENT,
+    BASELINE_SYNC_CLIENT,
     BUSY_PERCENT,
+    CLIENT_SCENARIOS,
+    CLIENTS,
+    CLIENTS_SERVER,
     HERE,
     HOSTED,
     HOSTED_SCENARIOS,
     LATENCY,
+    OUR_CLIENT,
+    OUR_SYNC_CLIENT,
     OURS,
     SATURATION,
     SCENARIOS,
     SERVERS,
     SWEEPS,
+    Client,
     Scenario,
     Server,
     Sweep,
@@ -251,7 +260,9 @@ def serving(
 def measure(
     plan: Plan, binary: Path, server: Server, scenario: Scenario, rate: float | None
 ) -> dict[str, Any]:
-    """One measurement: what the load generator printed."""
+    """One measurement: what the load generator printed, or a client did."""
+    if isinstance(server, Client):
+        return measure_client(plan, server, scenario)
     with contextlib.ExitStack() as stack:
         more = []
         if "tls" in scenario.needs:
@@ -281,6 +292,85 @@ def measure(
             raise BenchmarkError(f"{last_line(result.stderr)} [server: {server_says}]")
     report: dict[str, Any] = json.loads(result.stdout)
     return report
+
+
+class Usage(NamedTuple):
+    """What a process has used, by the clock and by /proc."""
+
+    clock: float
+    cpu: float
+    resident: int
+
+    @classmethod
+    def of(cls, pid: int) -> Usage:
+        # Behind the name, which may have spaces: user and system are the 12th and 13th.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks = int(fields[11]) + int(fields[12])
+        return cls(
+            time.monotonic(),
+            ticks / os.sysconf("SC_CLK_TCK"),
+            int(fields[21]) * os.sysconf("SC_PAGE_SIZE"),
+        )
+
+
+def measure_client(plan: Plan, client: Client, scenario: Scenario) -> dict[str, Any]:
+    """One measurement of a client: what it used between its two lines."""
+    with (
+        serving(plan, CLIENTS_SERVER) as (port, pid, _),
+        tempfile.TemporaryFile("w+") as errors,
+    ):
+        options = [f"--mode={scenario.load}", f"--port={port}"]
+        options += [f"--in-flight={scenario.in_flight}"]
+        options += [f"--connections={scenario.connections}"]
+        options += [f"--warmup={plan.warmup}", f"--seconds={plan.seconds}"]
+        words = [word for option in options for word in option.split("=")]
+        process = subprocess.Popen(
+            client.arguments(plan.python, *words),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            preexec_fn=lambda: os.sched_setaffinity(0, {plan.load_core}),
+        )
+        # Ends a client that hangs; the line that is waited for is then missing.
+        limit = threading.Timer(plan.warmup + plan.seconds + 60, process.kill)
+        limit.start()
+        try:
+            with process:
+                await_line(process, "begin", errors)
+                before, server_before = Usage.of(process.pid), Usage.of(pid)
+                count = int(await_line(process, "end ", errors)[4:])
+                after, server_after = Usage.of(process.pid), Usage.of(pid)
+                process.kill()
+        finally:
+            limit.cancel()
+    seconds = after.clock - before.clock
+    server_cpu = server_after.cpu - server_before.cpu
+    return {
+        "connections": scenario.connections,
+        "messages": count,
+        "messages_per_second": count / seconds,
+        "opening_seconds": seconds,
+        "client_cpu_seconds": after.cpu - before.cpu,
+        "client_rss_before": before.resident,
+        "client_rss_after": after.resident,
+        "server_cpu_percent": 100 * server_cpu / seconds,
+        "latency_us": None,
+    }
+
+
+def await_line(process: subprocess.Popen[str], start: str, errors: IO[str]) -> str:
+    """The next line of a client, which is to begin like this."""
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line.startswith(start):
+        process.kill()
+        errors.seek(0)
+        raise BenchmarkError(
+            f"the client ended, or hung, before {start.strip()!r}: "
+            + last_line(errors.read())
+        )
+    return line
 
 
 # --- a whole run ---
@@ -418,11 +508,11 @@ def possible(
 
 
 def warn_if_busy(progress: Progress, label: str, report: dict[str, Any]) -> None:
-    used = report["load_cpu_percent"]
+    used = render.other_cpu(report)
     if used > BUSY_PERCENT:
         progress.write(
-            f"WARNING {label}: the load generator used {used:.0f} % of its core, "
-            "and may have been the limit"
+            f"WARNING {label}: {render.other_side(report)} used {used:.0f} % of its "
+            "core, and may have been the limit"
         )
 
 
@@ -475,17 +565,18 @@ def check(results: dict[str, Any]) -> list[str]:
     problems = [
         f"{name} was skipped: {why}" for name, why in results["skipped"].items()
     ]
-    for scenario in SCENARIOS:
+    for scenario in (*SCENARIOS, *CLIENT_SCENARIOS):
         if scenario.guard is None or scenario.name not in results["scenarios"]:
             continue
         rows = render.summarize(results, scenario)
-        if OURS not in rows or BASELINE not in rows:
-            problems.append(f"{scenario.name}: {OURS} and {BASELINE} are both needed")
+        ours, theirs = scenario.ours, scenario.theirs
+        if ours not in rows or theirs not in rows:
+            problems.append(f"{scenario.name}: {ours} and {theirs} are both needed")
             continue
-        clock = rows[OURS].clock_ratio(rows[BASELINE])
-        cpu = rows[OURS].cpu_ratio(rows[BASELINE])
+        clock = rows[ours].clock_ratio(rows[theirs])
+        cpu = rows[ours].cpu_ratio(rows[theirs])
         verdict = (
-            f"{scenario.name}: {clock:.1f} times {BASELINE} by the clock, "
+            f"{scenario.name}: {clock:.1f} times {theirs} by the clock, "
             f"{cpu:.1f} times by CPU time; at least {scenario.guard:.0f} wanted"
         )
         print(verdict, file=sys.stderr)
@@ -523,6 +614,11 @@ def parse_arguments() -> argparse.Namespace:
         "--hosted",
         action="store_true",
         help="inside other servers and in threads, beside python-socketio",
+    )
+    parser.add_argument(
+        "--clients",
+        action="store_true",
+        help="the clients, all against our server; --servers then names clients",
     )
     parser.add_argument("--check", action="store_true", help="fail below the guards")
     parser.add_argument(
@@ -563,28 +659,41 @@ def make_plan(options: argparse.Namespace) -> Plan:
     def either(value: Any, full: float, brief: float) -> Any:
         return value if value is not None else brief if quick else full
 
-    known = [*SERVERS, *HOSTED]
+    if options.clients and options.hosted:
+        raise BenchmarkError("--clients and --hosted are two runs")
+    known = list(CLIENTS) if options.clients else [*SERVERS, *HOSTED]
+    own = CLIENT_SCENARIOS if options.clients else SCENARIOS
     hosted = options.hosted
     servers = names_of(options.servers, [item.name for item in known], "server")
     if servers is None:
         servers = [OURS, BASELINE] if quick else [item.name for item in SERVERS]
+        if options.clients:
+            servers = [OUR_CLIENT, BASELINE_CLIENT]
+            servers += [OUR_SYNC_CLIENT, BASELINE_SYNC_CLIENT]
+            servers = servers if quick else [item.name for item in CLIENTS]
         if hosted:
             servers = [OURS, BASELINE, *(item.name for item in HOSTED)]
     only = names_of(
         options.only,
-        [*(item.name for item in (*SCENARIOS, *SWEEPS)), "latency"],
+        [item.name for item in own]
+        if options.clients
+        else [*(item.name for item in (*SCENARIOS, *SWEEPS)), "latency"],
         "scenario or sweep",
     )
     if only is None:
-        only = [item.name for item in SCENARIOS if item.quick or not quick]
-        only += [] if quick else [*(item.name for item in SWEEPS), "latency"]
+        only = [item.name for item in own if item.quick or not quick]
+        only += (
+            []
+            if quick or options.clients
+            else [*(item.name for item in SWEEPS), "latency"]
+        )
         only = list(HOSTED_SCENARIOS) if hosted else only
     latency = "latency" in only
     plan = Plan(
         servers=[item for item in known if item.name in servers],
         scenarios=[
             item
-            for item in SCENARIOS
+            for item in own
             if item.name in only or (latency and item is SATURATION)
         ],
         sweeps=[item for item in SWEEPS if item.name in only],
@@ -613,19 +722,23 @@ def allow_open_files() -> None:
 def main() -> int:
     options = parse_arguments()
     if options.list:
-        for item in (*SCENARIOS, *SWEEPS, *SERVERS, *HOSTED):
-            print(f"{item.name:16} {item.title}")
-        print(f"{'latency':16} Echo at fixed rates, shares of {SATURATION.name}")
+        servers = (*SERVERS, *HOSTED, *CLIENTS)
+        for item in (*SCENARIOS, *SWEEPS, *CLIENT_SCENARIOS, *servers):
+            print(f"{item.name:23} {item.title}")
+        print(f"{'latency':23} Echo at fixed rates, shares of {SATURATION.name}")
         return 0
     if options.render:
         render.write_readme(RESULTS, options.render, HERE / "README.md")
         return 0
     plan = make_plan(options)
     allow_open_files()
-    whole = not (options.quick or options.only or options.servers or options.hosted)
+    everything = not (options.quick or options.only or options.servers)
+    whole = everything and not (options.hosted or options.clients)
     name = options.name or (
         "full"
         if whole
+        else "clients"
+        if options.clients and everything
         else "hosting"
         if options.hosted
         else "quick"

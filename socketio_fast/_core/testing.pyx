@@ -1,6 +1,7 @@
 """Compiled functions that tests call from Python; nothing else uses them."""
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
+from socketio_fast._core.client.websocket cimport masked
 from socketio_fast._core.engine.contracts cimport EngineBase as Engine
 from socketio_fast._core.http.admission cimport Admission, admit
 from socketio_fast._core.http.request cimport Request
@@ -139,6 +140,11 @@ def decode_form(bytes form not None):
 def render_frames(Outgoing m not None):
     """The bytes that every WebSocket client gets."""
     return m.frames()
+
+
+def mask_frames(Outgoing m not None):
+    """The bytes that a client sends by WebSocket."""
+    return masked(m, 0)
 
 
 def render_packets(Outgoing m not None):
