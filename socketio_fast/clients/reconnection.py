@@ -66,7 +66,7 @@ def forget(client: AsyncClient) -> None:
     client.namespaces.clear()
     client.sid = client._reconnecting = client._ended = None
     client.eio._forget()
-    client._core.connection.forget(client.eio._idle)
+    client._core.connection.abandon(client.eio._idle)
 
 
 class FromLink(LinkEvents):

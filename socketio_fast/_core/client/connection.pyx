@@ -60,7 +60,7 @@ cdef class ClientConnection(PacketReceiver):
                 self.hub.failed(exc, "leaving %s failed", (peer.namespace.name,))
         return 0
 
-    def forget(self, ClientSession idle not None):
+    def abandon(self, ClientSession idle not None):
         """The session belongs to another process, or to an event loop that is closed.
         `idle` is the session while there is none."""
         cdef ClientPeer peer

@@ -208,7 +208,7 @@ cdef class ClientPeer(MessagingPeer):
         return 0
 
     cdef int _give_up_sent_acks(self) except -1:
-        """What was sent is not acknowledged any more. What waits in `offline` may be."""
+        """What was sent is not acknowledged now; what waits in `offline` may be."""
         cdef dict callbacks = self.acks.callbacks, kept = {}
         if not callbacks:
             return 0
@@ -561,8 +561,9 @@ cdef class ClientPeer(MessagingPeer):
             or self.offline_bytes + size > self.max_offline_bytes
         ):
             raise OfflineBufferError(
-                f"{self.namespace.name!r:.80} is not connected, and {len(self.offline)} "
-                f"events with {self.offline_bytes} bytes wait for that already: at most "
+                f"{self.namespace.name!r:.80} is not connected, and "
+                f"{len(self.offline)} events with {self.offline_bytes} bytes wait for "
+                "that already: at most "
                 f"max_offline_events={self.max_offline_events} and "
                 f"max_offline_bytes={self.max_offline_bytes}"
             )

@@ -1,5 +1,5 @@
-"""A client's long-polling, without the HTTP: what a POST carries, and what a response to
-a GET means. A `Poster` makes the requests.
+"""A client's long-polling, without the HTTP: what a POST carries, what a response to a
+GET means. A `Poster` makes the requests.
 
 One POST is under way at a time, so that packets arrive in order. What is sent meanwhile
 leaves with the next one, as much as the server takes in one (`maxPayload`).

@@ -2,13 +2,13 @@
 
     OPENING ──open packet──► OPEN ──► CLOSING ──► CLOSED
 
-It is the server's `Session` but for four things: it opens when the open packet has come;
+It is the server's `Session` but for four things: it opens with the open packet;
 the peer that pings is the other one; it asks for the upgrade; and who made it, a
 `SessionOwner`, hears what happens.
 
 The upgrade: PING "probe" by the WebSocket ──► PONG "probe" ──► the owner lets the poll
-and the POST that are under way end ──► UPGRADE, and what was not posted follows. What is
-sent meanwhile waits in the polling transport, so that nothing is lost or overtaken.
+and the POST that are under way end ──► UPGRADE, and what was not posted follows. What
+is sent meanwhile waits in the polling transport, so that nothing is lost or overtaken.
 """
 import cython
 import orjson
@@ -116,7 +116,8 @@ cdef class ClientSession(Session):
         if self.state == OPENING:
             if type != EIO_OPEN:
                 raise ProtocolError(
-                    f"Engine.IO packet of type {type} where the open packet was expected"
+                    f"Engine.IO packet of type {type} where the open packet was "
+                    "expected"
                 )
             return self._opened(p[:n])
         return Session.on_packet(self, type, p, n)
@@ -235,7 +236,8 @@ cdef class ClientSession(Session):
             self.owner.probe_answered(self)
             return 0
         return self._probe_failed(ProtocolError(
-            f"Engine.IO packet of type {type} where the answer of the probe was expected"
+            f"Engine.IO packet of type {type} where the answer of the probe was "
+            "expected"
         ))
 
     cdef int _probe_failed(self, object error) except -1:

@@ -10,7 +10,7 @@ from socketio_fast._core.protocol.outgoing cimport Outgoing
 cdef class ClientWebSocket(MessageTransport):
     cdef:
         Engine engine
-        object ws                   # picows' transport; None: not connected yet, or lost
+        object ws                   # picows' transport; None: not connected
         Writer writer               # None: as `ws`
         Deadline close_deadline     # of the server's answer to our close frame
         Deflate deflate             # None: messages are not compressed

@@ -1,7 +1,7 @@
 """The heartbeat of a session: who pings when, and when a client has gone.
 
 One side pings (`session.pings`): in revision 4 the server, in revision 3 the client. It
-pings ping_interval after the last pong, and the pong is due ping_timeout after the ping.
+pings ping_interval after the last pong; the pong is due ping_timeout after the ping.
 The other side takes its peer for gone when no ping has come for the sum of both.
 
 A session has one deadline, whose kind is a `Beat`. These functions are given it.

@@ -1,4 +1,4 @@
-"""Transports whose packets come in payloads: HTTP long-polling, of a server or a client.
+"""Transports whose packets come in payloads: long-polling, of a server or a client.
 
 In revision 4 a payload is packets with a separator between them, in revision 3 packets
 with their lengths before them.

@@ -278,8 +278,8 @@ cdef class Runner:
         ended.
 
         Returns what the handler returned. If it has suspended, that is a
-        `Continuation`, which continues it as a Task; set its `outcome`. What the handler
-        raises before that is raised. Catch every exception, BaseException included:
+        `Continuation`, which continues it as a Task; set its `outcome`. What it raises
+        before that is raised. Catch every exception, BaseException included:
         `defer_exit()` has arranged for those that must end the event loop.
         """
         cdef Spare spare = self._spare

@@ -8,7 +8,6 @@ from collections import deque
 from urllib.parse import parse_qsl
 
 import cython
-from cpython.bytes cimport PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_GetItemWithError
 from cpython.object cimport PyObject
 
@@ -23,8 +22,6 @@ from socketio_fast._core.engine.contracts cimport (
     SessionBase as Session,
     SessionHandler,
 )
-from socketio_fast._core.protocol cimport sio
-from socketio_fast._core.protocol.encoding cimport Encoding
 from socketio_fast._core.protocol.sio cimport (
     SIO_ACK,
     SIO_CONNECT,
