@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar
 
 from socketio_fast.handlers.signatures import adapt
+from socketio_fast.options.client import EngineClientConfig
 
 __all__ = ["BaseClient", "Reason"]
 
@@ -29,6 +30,42 @@ class BaseClient:
     def __init__(self) -> None:
         #: The handlers by event.
         self.handlers: dict[str, Callable[..., Any]] = {}
+
+    #: The options.
+    config: EngineClientConfig
+
+    # Options as attributes, as in python-engineio.
+
+    @property
+    def handle_sigint(self) -> bool:
+        """The option."""
+        return self.config.handle_sigint
+
+    @property
+    def http(self) -> Any:
+        """The session of ``http_session=``; ``None`` for the client's own."""
+        session = self.config.http_session
+        return None if callable(session) else session
+
+    @property
+    def request_timeout(self) -> float | None:
+        """The option."""
+        return self.config.request_timeout
+
+    @property
+    def ssl_verify(self) -> Any:
+        """The option."""
+        return self.config.ssl_verify
+
+    @property
+    def timestamp_requests(self) -> bool:
+        """The option."""
+        return self.config.timestamp_requests
+
+    @property
+    def websocket_extra_options(self) -> Mapping[str, Any]:
+        """The option."""
+        return self.config.websocket_extra_options or {}
 
     def is_asyncio_based(self) -> bool:
         """Whether handlers may be coroutine functions."""

@@ -152,7 +152,7 @@ class Session:
         self._ended = True
         self._timer.cancel()
         self._over.set()
-        self._connection.abandon(self)
+        self._connection.forget(self)
         if self._opening is not None:
             self._opening.cancel()
         if self._sender is not None:

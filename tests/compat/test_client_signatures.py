@@ -103,7 +103,6 @@ ATTRIBUTES["socketio.ClientNamespace"] = ATTRIBUTES["socketio.AsyncClientNamespa
 
 #: What is missing or different, and why. An entry that is not so fails.
 DIFFERENT: dict[str, str] = {
-    "engineio.AsyncClient.create_event": "asyncio.Event takes no arguments",
 }
 
 
