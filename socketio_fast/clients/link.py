@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from socket import IPPROTO_TCP, SHUT_RDWR, SOCK_STREAM, TCP_NODELAY
+from socket import socket as Socket
 from typing import Any
 
 from socketio_fast._core.client.polling import ClientPolling, Poster
@@ -228,6 +231,7 @@ class Link(SessionOwner):
             headers["Sec-WebSocket-Extensions"] = target.deflate.offer()
         arguments: dict[str, Any] = {}
         refused: list[Exception] = []
+        opened: list[Socket] = []
 
         def listener(request: Any, response: Any) -> Any:
             answer = ", ".join(response.headers.getall("Sec-WebSocket-Extensions", ()))
@@ -252,6 +256,7 @@ class Link(SessionOwner):
                 logger_name=self._logger,
                 use_aiofastnet=False,
                 enable_auto_pong=False,
+                socket_factory=lambda url: _connected(url, opened),
                 **arguments,
             )
             # It returns as well when the server closes without an answer.
@@ -260,7 +265,12 @@ class Link(SessionOwner):
             if refused:
                 socket.abort_connection()
                 raise refused[0]
-        except Exception as exc:
+        except BaseException as exc:
+            for one in opened:
+                with suppress(OSError):
+                    one.shutdown(SHUT_RDWR)
+            if not isinstance(exc, Exception):
+                raise
             raise failed_attempt(
                 exc,
                 url,
@@ -268,6 +278,9 @@ class Link(SessionOwner):
                 timeout_name="connect_timeout",
                 proxy=options.proxy,
             ) from exc
+        finally:
+            for one in opened:
+                one.close()
 
     async def _request(
         self,
@@ -514,6 +527,23 @@ def _new_socket(engine: Engine) -> Any:
     from socketio_fast._core.client.websocket import ClientWebSocket
 
     return ClientWebSocket(engine)
+
+
+async def _connected(url: Any, opened: list[Socket]) -> Socket:
+    """Connect to a server, or to a proxy.
+
+    picows leaves a connection open whose handshake is cancelled. So the caller gets a
+    duplicate of the socket, by which it can shut the connection down.
+    """
+    from aiohappyeyeballs import start_connection
+
+    loop = asyncio.get_running_loop()
+    addresses = await loop.getaddrinfo(url.host, url.port, type=SOCK_STREAM)
+    socket = await start_connection(addresses, happy_eyeballs_delay=0.25, loop=loop)
+    with suppress(OSError):
+        socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+    opened.append(socket.dup())
+    return socket
 
 
 def _future() -> asyncio.Future[None]:

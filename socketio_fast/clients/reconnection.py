@@ -39,6 +39,8 @@ async def reconnect(client: AsyncClient) -> None:
         try:
             await client._attempt()
         except (exceptions.ConnectionError, ValueError) as exc:
+            if client._given_up:
+                return  # disconnect() was called
             wanted_delay = getattr(exc, "retry_after", None) or 0.0
             error = (
                 exc
