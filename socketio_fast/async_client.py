@@ -327,6 +327,7 @@ class AsyncClient(Sending, BaseClient):
         """Connect once. Returns the number of the attempt."""
         self._attempts += 1
         number = self._attempts
+        self._disconnecting = False
         self.failed_namespaces = []
         self._lost = None
         self._joined = asyncio.Event()  # of the loop that runs now
@@ -487,6 +488,7 @@ class AsyncClient(Sending, BaseClient):
         if task is not None and task is not asyncio.current_task():
             task.cancel()
             self.eio._await_end(task)
+        number = self._attempts
         self._disconnecting = True
         if self.eio.state != "connected":
             self._give_up()  # an attempt may be under way: it is the last one
@@ -497,9 +499,11 @@ class AsyncClient(Sending, BaseClient):
                         peer.leave()
             await self.eio.disconnect()
         finally:
-            self._disconnecting = False
-            self.connected = False
-            self._give_up()
+            if number == self._attempts:
+                self._disconnecting = False
+                self.connected = False
+                self._give_up()
+            # Else a handler has connected again meanwhile.
 
     async def shutdown(self) -> None:
         """The same as :meth:`disconnect`."""

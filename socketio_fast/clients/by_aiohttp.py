@@ -130,7 +130,12 @@ class AiohttpRequests(Requests):
             connector = aiohttp.TCPConnector(keepalive_timeout=KEEP_ALIVE)
         # Cookies of hosts that are addresses are kept too, and all as they came.
         jar = aiohttp.CookieJar(unsafe=True, quote_cookie=False)
-        return aiohttp.ClientSession(connector=connector, cookie_jar=jar)
+        session = aiohttp.ClientSession(connector=connector, cookie_jar=jar)
+        # aiohttp sends a GET whose connection is lost again. The server may have
+        # answered the first one, and its packets would be lost without a sign. There is
+        # no public name for this.
+        session._retry_connection = False
+        return session
 
     def _ssl(self, url: str) -> SSLContext | bool:
         """What aiohttp takes; ``True`` for the settings of the session."""

@@ -231,6 +231,7 @@ class RetryQueue:
                 self._remove(queued)
             finally:
                 self._peer.cancel_ack(reply)
+        self._remove(queued)  # nobody may wait for it any more
 
     async def _try(self, queued: _Queued, reply: Reply) -> Any:
         """Send it once, and return the arguments of its acknowledgement."""

@@ -14,7 +14,7 @@ from support.client_application import ALL_BYTES
 from support.client_servers import NODE, RUST, Kind, Target
 from support.client_servers import OURS as OUR_SERVER
 from support.client_servers import PYTHON as PYTHON_SERVER
-from support.clients import ClientKind, answer_of
+from support.clients import OURS, ClientKind, answer_of
 from support.interop import ARGUMENTS, BINARY_ARGUMENTS, slow_websockets, within
 from support.tcp_proxy import TcpProxy
 
@@ -417,7 +417,7 @@ async def test_a_path_of_its_own(
         await client.settled(transport)
 
 
-async def test_a_message_beyond_the_servers_limit_ends_the_connection(
+async def test_a_message_beyond_the_servers_limit(
     client_kind: ClientKind, server_kind: Kind, targets: Start, transport: str
 ) -> None:
     if server_kind is PYTHON_SERVER and transport != "polling":
@@ -427,6 +427,12 @@ async def test_a_message_beyond_the_servers_limit_ends_the_connection(
         await client.connect(target.url, transport)
         await client.settled(transport)
         assert await client.call("echo", "x" * 100) == "x" * 100
+        if client_kind is OURS:
+            # It tells who emits, and the connection stays.
+            with pytest.raises(ValueError, match="maxPayload=2000"):
+                await client.emit("echo", "x" * 10_000)
+            assert await client.call("echo", 1) == 1
+            return
         await client.emit("echo", "x" * 10_000)
         await client.disconnected()
         assert not client.sio.connected

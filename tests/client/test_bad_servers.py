@@ -213,7 +213,7 @@ async def test_fragments_and_pings_between_them_are_read(listen: Listen) -> None
         "0{}",
         '0{"sid":1}',
         '0{"sid":"a","pingInterval":1}',
-        open_packet(pingInterval=0),
+        open_packet(pingInterval=0, pingTimeout=0),
         open_packet(pingTimeout="20"),
         open_packet(pingInterval=1e300),
         open_packet(pingTimeout=True),

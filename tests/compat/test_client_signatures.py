@@ -102,8 +102,7 @@ ATTRIBUTES["socketio.SimpleClient"] = ATTRIBUTES["socketio.AsyncSimpleClient"]
 ATTRIBUTES["socketio.ClientNamespace"] = ATTRIBUTES["socketio.AsyncClientNamespace"]
 
 #: What is missing or different, and why. An entry that is not so fails.
-DIFFERENT: dict[str, str] = {
-}
+DIFFERENT: dict[str, str] = {}
 
 
 def class_of_ours(path: str) -> Any:
