@@ -2,14 +2,11 @@ from asyncio import Future
 from collections.abc import Callable
 from typing import Any, final
 
-from typing_extensions import disjoint_base
-
 from socketio_fast._core.engine.listeners import Listeners
 from socketio_fast._core.socketio.acks import Reply
 from socketio_fast._core.socketio.contracts import Connection, PeerBase
 from socketio_fast._core.socketio.hub import Namespace
 
-@disjoint_base
 class PeerOwner:
     def joined(self, peer: Any) -> None: ...
     def refused(self, peer: Any, error: Any) -> None: ...

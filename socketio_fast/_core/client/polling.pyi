@@ -1,10 +1,7 @@
 from typing import ClassVar, final
 
-from typing_extensions import disjoint_base
-
 from socketio_fast._core.engine.contracts import EngineBase, Transport
 
-@disjoint_base
 class Poster:
     def post(self, body: bytes, binary: bool) -> None: ...
     def read_on(self) -> None: ...

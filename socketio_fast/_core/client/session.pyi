@@ -1,11 +1,8 @@
 from typing import Any, final
 
-from typing_extensions import disjoint_base
-
 from socketio_fast._core.engine.contracts import EngineBase, Transport
 from socketio_fast._core.engine.session import Session
 
-@disjoint_base
 class SessionOwner:
     def opened(self, session: Any) -> None: ...
     def pinged(self, session: Any) -> None: ...
