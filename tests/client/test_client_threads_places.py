@@ -12,6 +12,7 @@ import signal
 import threading
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import nest_asyncio
@@ -29,6 +30,8 @@ from support.threaded_servers import (
 from support.waiting import WAIT
 
 import socketio_fast as socketio
+
+HERE = Path(__file__).parent
 
 
 @pytest.fixture
@@ -79,7 +82,7 @@ asyncio.run(cell(sys.argv[1]))
 """
     assert nest_asyncio
     with running(make_server) as server:
-        done = python("-c", program, server.url, cwd=".")
+        done = python("-c", program, server.url, cwd=HERE)
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "1\n2\n")
 
 
@@ -127,7 +130,7 @@ sio.disconnect()
 print("well")
 """
     with running(make_server) as server:
-        done = python("-W", "ignore", "-c", program, server.url, cwd=".")
+        done = python("-W", "ignore", "-c", program, server.url, cwd=HERE)
     assert (done.returncode, done.stderr, done.stdout) == (0, "", "well\n")
 
 
@@ -150,7 +153,7 @@ except KeyboardInterrupt:
     print("interrupted", sio.connected)
 """
     with running(make_server) as server:
-        done = python("-c", program, server.url, cwd=".")
+        done = python("-c", program, server.url, cwd=HERE)
     assert done.stderr == ""
     assert done.stdout == "client disconnect\ninterrupted False\n"
 
@@ -178,7 +181,7 @@ except KeyboardInterrupt:
         stopping.append(asyncio.ensure_future(server._server.close()))
 
     stopping: list[Any] = []
-    done = python("-c", program, server.url, cwd=".")
+    done = python("-c", program, server.url, cwd=HERE)
     assert (done.stderr, done.stdout) == ("", "interrupted\n")
 
 
@@ -204,7 +207,7 @@ sio.emit("last", "words")
     with running(make_server) as server:
         got: queue.Queue[Any] = queue.Queue()
         server.app.on("last", lambda sid, data: got.put(data))
-        done = python("-c", program, server.url, cwd=".")
+        done = python("-c", program, server.url, cwd=HERE)
         assert (done.returncode, done.stderr) == (0, "")
         assert got.get(timeout=WAIT) == "words"
 

@@ -504,7 +504,8 @@ def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
 
 
 def test_retry_after_a_date() -> None:
-    date = format_datetime(NOW + datetime.timedelta(seconds=1000), usegmt=True)
+    now = datetime.datetime.now(datetime.timezone.utc)
+    date = format_datetime(now + datetime.timedelta(seconds=1000), usegmt=True)
     assert 900 < (retry_after({"Retry-After": date}) or 0) < 1001
 
 

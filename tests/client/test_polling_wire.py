@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -282,7 +283,8 @@ async def test_sigstop_of_the_client_is_noticed(serve: Any) -> None:
         "asyncio.run(main())\n"
     )
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", program, server.url
+        *(sys.executable, "-c", program, server.url),
+        cwd=Path(__file__).parent,  # not where a package may be that is not compiled
     )
     try:
         first = await within(joined.get())

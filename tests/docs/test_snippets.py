@@ -56,7 +56,10 @@ asyncio.run(main())
 def server() -> Iterator[None]:
     """What the clients of snippets connect to."""
     process = subprocess.Popen(
-        [sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", SERVER],
+        cwd=Path(__file__).parent,  # not where a package may be that is not compiled
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
     os.environ["SERVER"] = process.stdout.readline().strip()
