@@ -209,7 +209,7 @@ def _awaited(
     # Without the path to the method: mocks of Python 3.13 go along it, and find there a
     # function that is no coroutine function.
     wait.__signature__ = inspect.signature(method)  # type: ignore[attr-defined]
-    del wait.__wrapped__  # type: ignore[attr-defined]
+    del wait.__wrapped__
     return wait
 
 
