@@ -313,16 +313,6 @@ class AsyncClient(Sending, BaseClient):
             raise
         return number, False
 
-    def _chosen(self, namespaces: Sequence[str] | str | None) -> list[str]:
-        if isinstance(namespaces, str):
-            return [namespaces]
-        if namespaces is not None:
-            return list(namespaces)
-        found = {*self.handlers, *self.namespace_handlers}
-        found.update(self._sockets)
-        found.discard("*")
-        return list(found) or ["/"]
-
     async def _attempt(self) -> int:
         """Connect once. Returns the number of the attempt."""
         self._attempts += 1

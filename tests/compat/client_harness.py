@@ -20,7 +20,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Protocol
 
 import aiohttp
-import pytest
 import socketio as python_socketio
 from support.client_application import add_handlers
 from support.waiting import within
@@ -75,8 +74,6 @@ def package_name(error: BaseException) -> str:
 
 async def compared(run: Run, **options: Any) -> list[Any]:
     """Run it with both, and give what both have noted."""
-    if not hasattr(socketio_fast, "AsyncClient"):
-        pytest.skip("no client yet: socketio_fast.AsyncClient")
     async with served() as url:
         theirs = await noted(python_socketio, run, url, options)
         ours = await noted(socketio_fast, run, url, options)

@@ -144,19 +144,11 @@ class ClientKind:
         if missing:
             pytest.skip(f"{self.name}'s client has no {', '.join(sorted(missing))}")
 
-    def check(self) -> None:
-        """Skip the test where there is no such class yet."""
-        try:
-            self.find()
-        except (AttributeError, ImportError, NotImplementedError) as error:
-            pytest.skip(f"no client yet: {error}")
-
     @contextlib.asynccontextmanager
     async def new(
         self, *namespaces: str, **options: Any
     ) -> AsyncIterator[RecordingClient]:
         """A client that ends with the block; it listens in these namespaces."""
-        self.check()
         async with contextlib.AsyncExitStack() as stack:
             if not self.ours and "http_session" not in options:
                 # It leaves a session of its own open where connecting fails.
@@ -177,7 +169,7 @@ class ClientKind:
             await within(sio.eio.disconnect(abort=True), "the client's end")
 
 
-OURS = ClientKind("socketio_fast", lambda: socketio_fast.AsyncClient)  # type: ignore[attr-defined]
+OURS = ClientKind("socketio_fast", lambda: socketio_fast.AsyncClient)
 PYTHON = ClientKind(
     "python-socketio",
     lambda: python_socketio.AsyncClient,

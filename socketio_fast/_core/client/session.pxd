@@ -15,7 +15,6 @@ cdef class ClientSession(Session):
         readonly Py_ssize_t max_payload   # bytes of a POST; 0: the server has not said
         bint was_open                   # the open packet has come
         bint told                       # the owner has heard that it is over
-        double heard_at                 # when the server was heard last
 
     cdef inline int check_size(self, Outgoing m) except -1:
         """Raise ValueError for a message that is larger than the server takes."""

@@ -154,7 +154,6 @@ cdef class ClientSession(Session):
         self.was_open = True
         engine.sessions[sid] = self
         self.heartbeat = start_heartbeat(self)
-        self.heard_at = engine.now()
         handler.on_open()
         if self.state == OPEN:
             try:
@@ -166,7 +165,6 @@ cdef class ClientSession(Session):
     cdef int on_control(self, int type, const char *p, Py_ssize_t n) except -1:
         if type == EIO_PING:
             heard(self, self.heartbeat)
-            self.heard_at = self.engine.now()
             self.send(PONG)
             try:
                 self.owner.pinged(self)
@@ -174,7 +172,6 @@ cdef class ClientSession(Session):
                 self._owner_failed(exc)
         elif type == EIO_PONG:
             if self.pings:
-                self.heard_at = self.engine.now()
                 return heard(self, self.heartbeat)
         elif type == EIO_CLOSE:
             # As in the reference implementation: the client connects again.
@@ -318,15 +315,6 @@ cdef class ClientSession(Session):
             self.drop(reason)
         finally:
             self.engine.descriptions.pop(self.id, None)
-
-    def ping_is_late(self):
-        """Whether the heartbeat of the server is overdue: this machine may have slept
-        while no timer ran."""
-        cdef EngineBase engine = self.engine
-        return self.state == OPEN and not self.pings and (
-            engine.now() - self.heard_at
-            > engine.ping_interval + engine.ping_timeout
-        )
 
 
 cdef double _seconds(dict handshake, str name) except -1:
