@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from socketio_fast.async_client import AsyncClient
 from socketio_fast.clients.simple import BaseSimpleClient
+from socketio_fast.coroutines import within
 from socketio_fast.exceptions import DisconnectedError, SocketIOError, TimeoutError
 
 __all__ = ["AsyncSimpleClient"]
@@ -154,8 +155,8 @@ class AsyncSimpleClient(BaseSimpleClient):
         """
         while not self.input_buffer:
             try:
-                await asyncio.wait_for(self._connected(), timeout)
-                await asyncio.wait_for(self.input_event.wait(), timeout)
+                await within(self._connected(), timeout)
+                await within(self.input_event.wait(), timeout)
             except asyncio.TimeoutError:
                 raise TimeoutError(f"no event in {timeout} s") from None
             self.input_event.clear()

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from types import CoroutineType, FrameType
 from typing import Any, TypeVar
 
-__all__ = ["DONE", "Begun", "frame_of", "on_loop", "returns_coroutine"]
+__all__ = ["DONE", "Begun", "frame_of", "on_loop", "returns_coroutine", "within"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -47,6 +47,36 @@ def on_loop(
         return await awaitable
 
     return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(run(), loop))
+
+
+async def within(awaitable: Awaitable[T], seconds: float | None) -> T:
+    """Wait for something, but only so long.
+
+    ``asyncio.wait_for()`` of Python before 3.12 loses a ``Task.cancel()`` that comes
+    when the awaitable has just ended: a Task that was told to stop goes on.
+
+    Args:
+        awaitable: What to wait for. It is cancelled when the time is over, and when
+            the waiting Task is.
+        seconds: How long; ``None`` without limit.
+
+    Raises:
+        asyncio.TimeoutError: The time is over.
+    """
+    future = asyncio.ensure_future(awaitable)
+    try:
+        await asyncio.wait({future}, timeout=seconds)
+    except asyncio.CancelledError:
+        if future.cancel():
+            await asyncio.wait({future})
+        if not future.cancelled():
+            future.exception()  # nobody else retrieves it
+        raise
+    if future.cancel():
+        await asyncio.wait({future})
+        if future.cancelled():
+            raise asyncio.TimeoutError
+    return future.result()
 
 
 def _steps() -> Generator[None, None, None]:

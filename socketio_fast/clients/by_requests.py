@@ -20,6 +20,7 @@ from socketio_fast.clients.contracts import (
 )
 from socketio_fast.clients.proxies import proxy_url
 from socketio_fast.clients.tls import requests_context
+from socketio_fast.coroutines import within
 
 if TYPE_CHECKING:
     import requests
@@ -85,7 +86,7 @@ class RequestsRequests(Requests):
             ) as response:
                 return self._read(response)
 
-        return await asyncio.wait_for(_in_thread(send), timeout)
+        return await within(_in_thread(send), timeout)
 
     def _read(self, response: requests.Response) -> Answer:
         limit = self._options.max_http_buffer_size

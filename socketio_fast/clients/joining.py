@@ -11,6 +11,7 @@ from socketio_fast import exceptions
 from socketio_fast._core.client.peer import ClientPeer
 from socketio_fast.clients.link import Link
 from socketio_fast.clients.reconnection import evaluated
+from socketio_fast.coroutines import within
 
 if TYPE_CHECKING:
     from socketio_fast.async_client import AsyncClient
@@ -76,7 +77,7 @@ async def until_joined(client: AsyncClient, seconds: float, number: int) -> None
             await client._joined.wait()
 
     with suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(settled(), seconds)
+        await within(settled(), seconds)
     check_newest(client, number)
     missing = wanted - client._have_joined
     if not missing:

@@ -19,6 +19,7 @@ from socketio_fast.clients.contracts import Answer, Requests
 from socketio_fast.clients.failures import failed_attempt, unexpected_answer
 from socketio_fast.clients.proxies import shown_url
 from socketio_fast.clients.urls import engine_url
+from socketio_fast.coroutines import within
 from socketio_fast.exceptions import (
     ConnectionError,
     ConnectionFailedError,
@@ -148,7 +149,7 @@ class Link(SessionOwner):
         url = self.url(transport)
         self._opening = asyncio.ensure_future(opening[transport]())
         try:
-            await asyncio.wait_for(self._opening, seconds)
+            await within(self._opening, seconds)
         except asyncio.CancelledError:
             self.abort()
             if not self._cancelled:
@@ -322,7 +323,7 @@ class Link(SessionOwner):
         seconds = self.target.connect_timeout
         self._logger.info("Attempting WebSocket upgrade")
         try:
-            await asyncio.wait_for(self._upgrade(socket), seconds)
+            await within(self._upgrade(socket), seconds)
         except Exception as exc:
             error: BaseException = exc
             if isinstance(exc, asyncio.TimeoutError):

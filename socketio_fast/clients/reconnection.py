@@ -32,6 +32,8 @@ async def reconnect(client: AsyncClient) -> None:
         delay = max(backoff.next(), wanted_delay)
         client.logger.info("Connection failed, new attempt in %.02f seconds", delay)
         await asyncio.sleep(delay)
+        if client._given_up:
+            return
         if not client.reconnection:
             client._give_up()  # it was switched off meanwhile
             return

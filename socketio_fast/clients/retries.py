@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from socketio_fast import exceptions
 from socketio_fast._core.socketio.acks import Reply
-from socketio_fast.coroutines import DONE, Begun, returns_coroutine
+from socketio_fast.coroutines import DONE, Begun, returns_coroutine, within
 from socketio_fast.event_arguments import value_of
 from socketio_fast.options.logs import escaped
 
@@ -103,7 +103,7 @@ class RetryQueue:
         """
         queued = self._add(event, flags)
         try:
-            return value_of(await asyncio.wait_for(queued.answer, limit))
+            return value_of(await within(queued.answer, limit))
         except asyncio.TimeoutError as exc:
             if isinstance(exc, exceptions.TimeoutError):
                 raise exc.with_traceback(None) from None
@@ -236,7 +236,7 @@ class RetryQueue:
     async def _try(self, queued: _Queued, reply: Reply) -> Any:
         """Send it once, and return the arguments of its acknowledgement."""
         self._peer.emit_encoded(queued.packet, queued.event, reply, queued.compress)
-        # Not wait_for() on the answer alone: it ends as well when nobody waits for it.
+        # Not within() on the answer alone: it ends as well when nobody waits for it.
         await asyncio.wait(
             {reply.future, queued.answer},
             timeout=queued.timeout,

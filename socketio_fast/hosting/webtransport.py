@@ -47,6 +47,7 @@ except ImportError as exc:
 from socketio_fast._core.http.cors import origin_accepted
 from socketio_fast._core.http.foreign import ForeignWebSocket
 from socketio_fast._core.http.request import Request, make_request
+from socketio_fast.coroutines import within
 from socketio_fast.exceptions import ProtocolError
 from socketio_fast.hosting.common import CLOSE_TIMEOUT, Sender, ask
 from socketio_fast.hosting.contracts import HostedEngine
@@ -242,7 +243,7 @@ class Session:
         self._connection.write(self.stream_id, b"", end=True)
         await self._room(0)
         with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self.wait(), LINGER)
+            await within(self.wait(), LINGER)
         self.close(code or 0)
 
     def close(self, code: int = 0, reason: str = "") -> None:

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from socketio_fast import exceptions
 from socketio_fast._core.engine.failures import ends_task, log_failure
+from socketio_fast.coroutines import within
 from socketio_fast.managers.lifetime import run_for
 from socketio_fast.managers.messages import unpack
 from socketio_fast.sockets.acknowledgements import Answers
@@ -207,7 +208,7 @@ class Cluster:
         number = self.open(answered, failed)
         try:
             await self._manager._send("request", id=number, action=action, **message)
-            await asyncio.wait_for(done.wait(), REQUEST_TIMEOUT)
+            await within(done.wait(), REQUEST_TIMEOUT)
         except asyncio.TimeoutError:
             missing += waiting
         finally:

@@ -9,6 +9,7 @@ from typing import Any
 
 from socketio_fast import exceptions
 from socketio_fast._core.socketio.acks import Reply
+from socketio_fast.coroutines import within
 from socketio_fast.event_arguments import value_of
 
 __all__ = ["Answers", "wait_for_answer"]
@@ -34,7 +35,7 @@ async def wait_for_answer(
         CallDisconnectedError: The client has gone; a ``TimeoutError`` as well.
     """
     try:
-        return value_of(await asyncio.wait_for(reply.future, timeout))
+        return value_of(await within(reply.future, timeout))
     except (asyncio.TimeoutError, TimeoutError) as exc:  # two classes in Python 3.10
         if reply.future.done() and not reply.future.cancelled():
             # The core has given it up. The traceback is dropped because its frames
@@ -152,7 +153,7 @@ class Answers:
         self._wake = self._loop.create_future()
         left = max(0, self._deadline - self._loop.time())
         try:
-            await asyncio.wait_for(self._wake, left)
+            await within(self._wake, left)
         except asyncio.TimeoutError:
             if self._hosts:
                 self.incomplete = f"; {self._hosts} other processes have not answered"

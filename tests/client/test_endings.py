@@ -178,6 +178,27 @@ async def test_disconnecting_during_an_upgrade_closes_the_session(
     assert client.eio.state == "disconnected"
 
 
+async def test_disconnecting_at_any_pass_of_a_reconnection_ends_it(serve: Any) -> None:
+    """Also when the upgrade fails in the pass in which the attempt is cancelled."""
+    sio = echoing()
+    server = await serve(sio)
+    for passes in range(30):
+        client = socketio.AsyncClient(**FAST)
+        await client.connect(server.url)
+        again = asyncio.Event()
+        client.manager.on("open", again.set)
+        for sid in list(sio.eio.sockets):
+            await sio.eio.disconnect(sid)
+        await within(again.wait())
+        for _ in range(passes):
+            await asyncio.sleep(0)
+        await within(client.disconnect())
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert client.eio.state == "disconnected", passes
+    await until(lambda: not sio.eio.sockets)
+
+
 async def test_an_upgrade_waits_for_what_a_poll_has_brought(serve: Any) -> None:
     """Packets that wait behind slow handlers are not lost by the upgrade."""
     sio = socketio.AsyncServer()
