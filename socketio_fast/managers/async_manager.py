@@ -70,9 +70,8 @@ class AsyncManager(BaseManager):
         """
         to = one_or_several(room if to is None else to)
         skip_sid = one_or_several(skip_sid)
-        blocked = self._emit(
-            event, arguments_of(data), namespace, to, skip_sid, callback
-        )
+        message = [event, *arguments_of(data)]
+        blocked = self._emit_here(message, namespace, to, skip_sid, callback)
         if blocked is not None:
             await blocked
 
@@ -123,22 +122,24 @@ class AsyncManager(BaseManager):
     async def close(self) -> None:
         """End what :meth:`initialize` has begun; called by a server that stops."""
 
-    def _emit(
+    def _emit_here(
         self,
-        event: str,
-        args: list[Any],
+        data: list[Any],
         namespace: str,
         to: Any,
         skip_sid: Any,
-        callback: Callable[..., Any] | None,
+        callback: Callable[..., Any] | None = None,
+        *,
+        compress: bool = True,
+        volatile: bool = False,
     ) -> Awaitable[Any] | None:
         """Send an event to clients of this process; returns a Future to wait for."""
         ns = self._namespace(namespace)
         if ns is None:
             if self.server is not None:
-                check_sendable(self.server._hub, namespace, [event, *args])
+                check_sendable(self.server._hub, namespace, data)
             return None
-        return ns.rooms.emit([event, *args], to, skip_sid, callback)
+        return ns.rooms.emit(data, to, skip_sid, callback, compress, volatile)
 
     # Called by broadcasts, see socketio_fast.sockets.broadcast.
 
@@ -152,27 +153,40 @@ class AsyncManager(BaseManager):
         volatile: bool = False,
         compress: bool = True,
     ) -> None:
-        ns = self._namespace(namespace)
-        if ns is None:
-            return
-        skipped = scope.skipped(ns)
         if not scope.local and not self.server._emits_itself:
             # A subclass is to see what is sent.
+            skipped = self._skipped(namespace, scope)
             await self.emit(
                 event, tuple(args), namespace, room=scope.to, skip_sid=skipped
             )
             return
-        blocked = self._broadcast_here(ns, [event, *args], scope, volatile, compress)
+        blocked = self._broadcast_here(
+            [event, *args], namespace, scope, volatile=volatile, compress=compress
+        )
         if blocked is not None:
             await blocked
 
     def _broadcast_here(
-        self, ns: Any, data: list[Any], scope: Scope, volatile: bool, compress: bool
+        self,
+        data: list[Any],
+        namespace: str,
+        scope: Scope,
+        *,
+        compress: bool,
+        volatile: bool,
     ) -> Awaitable[Any] | None:
-        blocked: Awaitable[Any] | None = ns.rooms.emit(
-            data, scope.to, scope.skipped(ns), None, compress, volatile
+        return self._emit_here(
+            data,
+            namespace,
+            scope.to,
+            self._skipped(namespace, scope),
+            compress=compress,
+            volatile=volatile,
         )
-        return blocked
+
+    def _skipped(self, namespace: str, scope: Scope) -> list[str] | None:
+        ns = self._namespace(namespace)
+        return None if ns is None else scope.skipped(ns)
 
     async def _ask(
         self,

@@ -296,7 +296,8 @@ class AsyncPubSubManager(AsyncManager):
                 callback = partial(self.trigger_callback, room, number)
                 callback = partial(_spread, callback)
         own = [] if len(args) == 1 and args[0] is None else args
-        blocked = self._emit(event, own, namespace, room, skip_sid, callback)
+        message = [event, *own]
+        blocked = self._emit_here(message, namespace, room, skip_sid, callback)
         packed, binary = self._pack(args)
         await self._send(
             "emit",
@@ -378,24 +379,17 @@ class AsyncPubSubManager(AsyncManager):
         volatile: bool = False,
         compress: bool = True,
     ) -> None:
-        ns = self._namespace(namespace)
-        blocked = None
-        if scope.local:
-            if ns is not None:
-                blocked = self._broadcast_here(
-                    ns, [event, *args], scope, volatile, compress
-                )
-            if blocked is not None:
-                await blocked
-            return
-        if not scope.excepted and not volatile and compress:
+        if not (scope.local or scope.excepted or volatile) and compress:
             data = tuple(args) if args else None
             await self.emit(event, data, namespace, room=scope.to)
             return
-        if ns is not None:
-            blocked = self._broadcast_here(
-                ns, [event, *args], scope, volatile, compress
-            )
+        blocked = self._broadcast_here(
+            [event, *args], namespace, scope, volatile=volatile, compress=compress
+        )
+        if scope.local:
+            if blocked is not None:
+                await blocked
+            return
         packed, binary = self._pack(args or [None])
         await self._send(
             "emit",

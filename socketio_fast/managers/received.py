@@ -159,28 +159,26 @@ def receive(manager: AsyncPubSubManager, message: Message | str | bytes) -> None
 
 
 def _on_emit(manager: AsyncPubSubManager, message: Message) -> None:
-    callback = None
+    namespace = message.get("namespace") or "/"
+    data = [message["event"], *unpack(message["data"], message.get("binary"))]
     if "excepted" in message:
-        ns = manager._namespace(message.get("namespace") or "/")
-        if ns is not None:
-            scope = Scope.of([message.get("room") or [], message["excepted"]])
-            data = unpack(message["data"], message.get("binary"))
-            flags = message["volatile"], message["compress"]
-            manager._broadcast_here(ns, [message["event"], *data], scope, *flags)
+        manager._broadcast_here(
+            data,
+            namespace,
+            Scope.of([message.get("room") or [], message["excepted"]]),
+            volatile=message["volatile"],
+            compress=message["compress"],
+        )
         return
+    callback = None
     answer = message.get("callback")
     if answer is not None:
-        room, namespace, number = answer
+        room, name, number = answer
         callback = partial(
-            manager._return_callback, message["host_id"], room, namespace, number
+            manager._return_callback, message["host_id"], room, name, number
         )
-    manager._emit(
-        message["event"],
-        unpack(message["data"], message.get("binary")),
-        message.get("namespace") or "/",
-        message.get("room"),
-        message.get("skip_sid"),
-        callback,
+    manager._emit_here(
+        data, namespace, message.get("room"), message.get("skip_sid"), callback
     )
 
 

@@ -390,14 +390,14 @@ async def test_what_a_message_raises_does_not_end_the_subscription(
     manager = Manager(broker)
     _, url = await node(manager)
     client = await connect(url)
-    emit, errors = manager._emit, [error()]
+    emit, errors = manager._emit_here, [error()]
 
     def once(*args: Any) -> Any:
         if errors:
             raise errors.pop()
         return emit(*args)
 
-    manager._emit = once  # type: ignore[method-assign]
+    manager._emit_here = once  # type: ignore[method-assign]
     message = {"method": "emit", "event": "e", "data": 1, "host_id": "h"}
     for number in range(2):
         broker.deliver(json.dumps(message | {"data": number}))
