@@ -124,9 +124,21 @@ def check_options(config: Any, prefix: str = "") -> None:
     Raises:
         ValueError: The option, the value that is not allowed, and what is expected.
     """
+    kept_as_they_are = _defaults_kept_as_they_are(cast("Any", type(config)))
     for name, each in declared(type(config)).items():
-        kept = each.check(prefix + name, getattr(config, name))
-        object.__setattr__(config, name, kept)
+        value = getattr(config, name)
+        if value is each.default and name in kept_as_they_are:
+            continue  # as most are: that saves a client 45 us
+        object.__setattr__(config, name, each.check(prefix + name, value))
+
+
+@cache
+def _defaults_kept_as_they_are(config: Any) -> frozenset[str]:
+    return frozenset(
+        name
+        for name, each in declared(config).items()
+        if each.check(name, each.default) is each.default
+    )
 
 
 # Checks.
