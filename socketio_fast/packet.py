@@ -127,7 +127,7 @@ class Packet(UsesJSON):
             PacketError: The packet is malformed; a ``ValueError`` too.
         """
         if not isinstance(encoded_packet, str):
-            raise PacketError("binary message without a packet that awaits it")
+            raise PacketError("binary message that no packet has announced")
         packet = decode_packet(encoded_packet.encode(), sys.maxsize, self._json().loads)
         self.packet_type = packet.type
         if packet.missing:

@@ -134,7 +134,7 @@ def test_refusals_by_json() -> None:
         ("49", "unknown Socket.IO packet type"),
         ("450-[]", "without attachments"),
         ('4511-["a"]', "exceeds max_attachments=10"),
-        (b"x", "binary message without a packet that awaits it"),
+        (b"x", "binary message that no packet has announced"),
         (b'42["\xff"]', "not UTF-8"),
     ],
 )

@@ -244,7 +244,7 @@ def test_namespaces_that_nobody_is_in_are_not_kept() -> None:
             '4511-["a"]',
             "attachment count 11 exceeds max_attachments=10",
         ),
-        (b"x", "binary message without a packet that awaits it"),
+        (b"x", "binary message that no packet has announced"),
     ],
 )
 def test_a_client_that_breaks_the_protocol_is_closed(

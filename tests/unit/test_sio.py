@@ -334,9 +334,9 @@ def test_placeholder_without_a_number() -> None:
 def test_one_attachment_too_many() -> None:
     packet = decode_packet(b'51-["a",{"_placeholder":true,"num":0}]')
     packet.add_attachment(b"x")
-    with pytest.raises(PacketError, match="without a packet that awaits it"):
+    with pytest.raises(PacketError, match="that no packet has announced"):
         packet.add_attachment(b"y")
-    with pytest.raises(PacketError, match="without a packet that awaits it"):
+    with pytest.raises(PacketError, match="that no packet has announced"):
         decode_packet(b'2["a"]').add_attachment(b"y")
 
 

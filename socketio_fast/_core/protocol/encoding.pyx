@@ -72,7 +72,7 @@ cdef class JsonEncoding(Encoding):
         return sio.decode_with(p, n, max_attachments, self._loads)
 
     cdef Packet decode_binary(self, bytes data, Py_ssize_t max_attachments):
-        raise ProtocolError("binary message without a packet that awaits it")
+        raise ProtocolError("binary message that no packet has announced")
 
     cdef int attach(self, Packet packet, bytes data) except -1:
         return packet.attach(data)

@@ -69,7 +69,7 @@ cdef class Packet:
     def add_attachment(self, bytes data not None):
         """Take the next attachment; True when the packet is complete."""
         if self.missing == 0:
-            raise PacketError("binary message without a packet that awaits it")
+            raise PacketError("binary message that no packet has announced")
         self.attach(data)
         return self.missing == 0
 

@@ -46,7 +46,7 @@ cdef class PacketReceiver(Connection):
         cdef Encoding encoding = self.hub.encoding
         if packet is None:
             if encoding is None:
-                raise ProtocolError("binary message without a packet that awaits it")
+                raise ProtocolError("binary message that no packet has announced")
             packet = encoding.decode_binary(data, self.hub.max_attachments)
         elif encoding is None:
             packet.attach(data)
