@@ -305,7 +305,7 @@ async def test_the_disconnect_handler_still_has_rooms_and_session(js, serve, sio
 async def test_a_client_that_vanishes_is_noticed(js, serve, transport):
     sio = socketio_fast.AsyncServer(ping_interval=0.3, ping_timeout=0.3)
     disconnected = record_disconnects(sio)
-    client = await js(await serve(sio))
+    client = await js(await serve(sio), own_process=True)
     await client.connect()
     await client.kill()
     sid, reason = await disconnected.next()

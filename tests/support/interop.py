@@ -90,6 +90,8 @@ async def slow_websockets(port: int, pause: float) -> AsyncIterator[str]:
             while data := await reader.read(65_536):
                 if slow:
                     await asyncio.sleep(pause)
+                if writer.is_closing():
+                    break
                 writer.write(data)
                 await writer.drain()
         writer.close()

@@ -1,4 +1,4 @@
-"""The official JavaScript client, in a node process of its own.
+"""The official JavaScript client, in a node process that all of them share.
 
 ::
 
@@ -8,21 +8,26 @@
         assert await client.expect("news") == ["…"]
 
 The options are those of the client, but that ``parser="msgpack"`` names a parser, and
-``package="socket.io-client-2"`` the client of Socket.IO 2.
+``package="socket.io-client-2"`` the client of Socket.IO 2. With ``own_process=True`` it
+has a process of its own, which may be killed.
 
 One JSClient is one Manager, so one Engine.IO connection; ``client["/chat"]`` is one of
 its namespaces, and the client's own methods are those of "/". Every wait is bounded by
-:data:`support.interop.WAIT`, and the process ends with the block.
+:data:`support.interop.WAIT`, and the client ends with the block.
 """
 
 from __future__ import annotations
 
 import asyncio
+import atexit
 import base64
 import json
 import shutil
+import subprocess
+import tempfile
 from collections import defaultdict
 from contextlib import suppress
+from functools import cache
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -160,10 +165,47 @@ class JSSocket:
         return await self._client.next(kind, self.nsp)
 
 
+class Node:
+    """A node process that runs clients, each for one connection to its socket."""
+
+    def __init__(self) -> None:
+        node = shutil.which("node")
+        if node is None:
+            pytest.fail(
+                "the interop tests need node, and `npm ci --prefix tests/interop`"
+            )
+        self._directory = tempfile.TemporaryDirectory(prefix="js-client-")
+        self.path = f"{self._directory.name}/socket"
+        self._process = subprocess.Popen(
+            [node, INTEROP / "client.mjs", self.path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert self._process.stdout is not None
+        if not self._process.stdout.readline():
+            self.end()
+            pytest.fail("client.mjs did not start: what node wrote says why")
+
+    def end(self) -> None:
+        """End it, with no chance to say goodbye."""
+        self._process.kill()
+        self._process.communicate()
+        self._directory.cleanup()
+
+
+@cache
+def shared_node() -> Node:
+    """The one of this process. To start one takes 0.3 s of CPU."""
+    node = Node()
+    atexit.register(node.end)
+    return node
+
+
 class JSClient:
     def __init__(self, url: str, **options: Any) -> None:
         self._url = url
         self._package = options.pop("package", "socket.io-client")
+        self._own_process = options.pop("own_process", False)
         self._options = options
         self._sockets: dict[str, JSSocket] = {}
         self._reports: defaultdict[tuple[str, str | None], asyncio.Queue[Any]]
@@ -176,24 +218,17 @@ class JSClient:
         self.upgraded = asyncio.Event()
 
     async def __aenter__(self) -> JSClient:
-        node = shutil.which("node")
-        if node is None:
-            pytest.fail(
-                "the interop tests need node, and `npm ci --prefix tests/interop`"
-            )
         if not (INTEROP / "node_modules" / self._package).is_dir():
             pytest.fail(f"no {self._package}: run `npm ci --prefix tests/interop`")
-        self._process = await asyncio.create_subprocess_exec(
-            node,
-            INTEROP / "client.mjs",
-            self._package,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            limit=64 * 1024 * 1024,
+        self._node = Node() if self._own_process else shared_node()
+        self._lines, self._writer = await asyncio.open_unix_connection(
+            self._node.path, limit=64 * 1024 * 1024
         )
         self._reader = asyncio.ensure_future(self._read())
         try:
-            await self.do("manager", url=self._url, opts=self._options)
+            await self.do(
+                "manager", package=self._package, url=self._url, opts=self._options
+            )
         except BaseException:
             await self._end()
             raise
@@ -208,27 +243,25 @@ class JSClient:
         await self._end()
 
     async def _end(self) -> None:
-        """The driver exits when its stdin ends; if it does not, it is killed."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
+        """The client ends when its commands do, and then the connection does."""
+        if self._writer.can_write_eof():
+            with suppress(OSError):
+                self._writer.write_eof()
         try:
-            await asyncio.wait_for(self._process.wait(), WAIT)
-        except asyncio.TimeoutError:
-            self._process.kill()
-            await self._process.wait()
-            raise AssertionError("node did not exit when its stdin ended") from None
+            await within(self._reader, "node's end of the client")
         finally:
-            await self._reader
+            self._writer.close()
+            if self._own_process:
+                self._node.end()
 
     async def kill(self) -> None:
-        """Ends the process with no chance to say goodbye."""
-        self._process.kill()
-        await self._process.wait()
+        """End its own process with no chance to say goodbye."""
+        assert self._own_process
+        self._node.end()
 
     async def _read(self) -> None:
-        assert self._process.stdout is not None
         with suppress(ConnectionResetError):
-            async for line in self._process.stdout:
+            async for line in self._lines:
                 self._receive(json.loads(line))
         for answer in self._answers.values():
             if not answer.done():
@@ -271,8 +304,7 @@ class JSClient:
         number = next(self._ids)
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         message = {"id": number, "do": command, **pack(parameters)}
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(message).encode() + b"\n")
+        self._writer.write(json.dumps(message).encode() + b"\n")
         # An acknowledgement has its own limit, in the client.
         return await within(answer, f"{command} by node")
 
