@@ -51,10 +51,16 @@ for part in browser client compat conformance docs integration interop leaks man
     eval "step_$part() { pytest -q ${WORKERS[*]} tests/$part; }"
 done
 
-# Few beside each other: these tests wait, and must not wait for long.
-step_prompt() { pytest -q -n 3 --dist loadfile -m prompt; }
+# marked NAME: the directories that have tests with this mark. To look through all tests
+# for a few takes longer than these take.
+marked() { grep -rlE "mark\.$1\b" --include='*.py' tests | xargs -n 1 dirname | sort -u; }
 
-step_alone() { pytest -q -m alone; }
+# Few beside each other: these tests wait, and must not wait for long.
+# shellcheck disable=SC2046
+step_prompt() { pytest -q -n 3 --dist loadfile -m prompt $(marked prompt); }
+
+# shellcheck disable=SC2046
+step_alone() { pytest -q -m alone $(marked alone); }
 
 # What benchmarks compare with, in an environment of its own: what its requirements pin is
 # not for the other steps.
@@ -189,9 +195,8 @@ on_extreme() { # WHICH TEST-DIRECTORY...
     tests_on "$version" "${WORKERS[@]}" -n 2 "${APART[@]}" "${@:2}"
 }
 
-# The units on the newer one: it is what takes things away.
 step_oldest() { on_extreme oldest tests/integration tests/conformance; }
-step_newest() { on_extreme newest "${REAL[@]}"; }
+step_newest() { on_extreme newest tests/integration tests/conformance; }
 
 # The Debian that has a Python, where this machine has not.
 declare -A SUITES=([3.13]=trixie [3.14]=sid)
