@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from socketio_fast.clients import manager as managers
 from socketio_fast.clients import socket as sockets
-from socketio_fast.sockets.blocking import Blocking, Listening, listens
+from socketio_fast.sockets.blocking import Blocking, CatchAllListening, Listening
 from socketio_fast.sockets.events import Events, check_event
 from socketio_fast.threads.facade import Threads
-from socketio_fast.threads.methods import calls, changes, like, reads, waits
+from socketio_fast.threads.methods import like, reads, waits
 
 if TYPE_CHECKING:
     from socketio_fast.client import Client
 
 __all__ = ["ClientSocket", "ClientSocketEmitter", "Manager"]
-
-_END: Any = object()
 
 
 class Manager(Events, Listening):
@@ -106,7 +104,7 @@ class ClientSocketEmitter(_Emitting):
         self._flags = inner._flags
 
 
-class ClientSocket(_Emitting, Events, Listening):
+class ClientSocket(_Emitting, Events, CatchAllListening):
     """See :class:`socketio_fast.clients.socket.ClientSocket`."""
 
     def __init__(self, inner: sockets.ClientSocket, client: Client) -> None:
@@ -131,15 +129,6 @@ class ClientSocket(_Emitting, Events, Listening):
     active = reads(sockets.ClientSocket, lambda socket: socket.active)
     recovered = reads(sockets.ClientSocket, lambda socket: socket.recovered)
 
-    on_any = listens(sockets.ClientSocket.on_any)
-    prepend_any = listens(sockets.ClientSocket.prepend_any)
-    off_any = changes(sockets.ClientSocket.off_any)
-    listeners_any = calls(sockets.ClientSocket.listeners_any)
-    on_any_outgoing = listens(sockets.ClientSocket.on_any_outgoing)
-    prepend_any_outgoing = listens(sockets.ClientSocket.prepend_any_outgoing)
-    off_any_outgoing = changes(sockets.ClientSocket.off_any_outgoing)
-    listeners_any_outgoing = calls(sockets.ClientSocket.listeners_any_outgoing)
-
     disconnect = waits(sockets.ClientSocket.disconnect)
 
     @like(sockets.ClientSocket.connect)
@@ -157,13 +146,4 @@ class ClientSocket(_Emitting, Events, Listening):
             event: The name.
             size: How many events wait at most; of more, the oldest are dropped.
         """
-        came = self._inner.events(event, size)
-
-        async def step() -> Any:
-            return await anext(came, _END)
-
-        try:
-            while (item := self._wait(step())) is not _END:
-                yield item
-        finally:
-            self._wait(came.aclose())  # type: ignore[attr-defined]
+        return self._iterate(self._inner.events(event, size))

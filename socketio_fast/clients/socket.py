@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from collections.abc import AsyncGenerator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from socketio_fast._core.engine import listeners
 from socketio_fast.coroutines import Begun, returns_coroutine
 from socketio_fast.handlers.validation import validated
-from socketio_fast.sockets.events import EventEmitter, Listener, check_event
+from socketio_fast.sockets.catch_all import CatchAll
+from socketio_fast.sockets.events import Listener, check_event
 
 if TYPE_CHECKING:
     from socketio_fast.async_client import AsyncClient
 
 __all__ = ["ClientSocket", "ClientSocketEmitter"]
 
-F = TypeVar("F", bound=Listener)
 
-
-class ClientSocket(EventEmitter):
+class ClientSocket(CatchAll):
     """A client's place in one namespace.
 
     :meth:`AsyncClient.socket` gives it. Listeners may be functions or coroutine
@@ -95,47 +92,7 @@ class ClientSocket(EventEmitter):
         """Leave the namespace. The connection is closed if it was the last one."""
         await self.client._leave(self.namespace)
 
-    # Listening to all.
-
-    def on_any(self, listener: F) -> F:
-        """Listen to all events of the server: ``(event, *arguments)``."""
-        listeners.set_any_in(self, [*listeners.any_in(self), listener])
-        return listener
-
-    def prepend_any(self, listener: F) -> F:
-        """As :meth:`on_any`, before all that are there."""
-        listeners.set_any_in(self, [listener, *listeners.any_in(self)])
-        return listener
-
-    def off_any(self, listener: Listener | None = None) -> None:
-        """Remove a listener of all events; all of them without ``listener``."""
-        kept = _without(listeners.any_in(self), listener)
-        listeners.set_any_in(self, kept)
-
-    def listeners_any(self) -> list[Listener]:
-        """Who listens to all events."""
-        return listeners.any_in(self)
-
-    def on_any_outgoing(self, listener: F) -> F:
-        """Listen to all that is sent: ``(event, *arguments)``."""
-        listeners.set_any_out(self, [*listeners.any_out(self), listener])
-        return listener
-
-    def prepend_any_outgoing(self, listener: F) -> F:
-        """As :meth:`on_any_outgoing`, before all that are there."""
-        listeners.set_any_out(self, [listener, *listeners.any_out(self)])
-        return listener
-
-    def off_any_outgoing(self, listener: Listener | None = None) -> None:
-        """Remove a listener of what is sent; all of them without ``listener``."""
-        kept = _without(listeners.any_out(self), listener)
-        listeners.set_any_out(self, kept)
-
-    def listeners_any_outgoing(self) -> list[Listener]:
-        """Who listens to all that is sent."""
-        return listeners.any_out(self)
-
-    async def events(self, event: Any, size: int = 10_000) -> AsyncIterator[Any]:
+    async def events(self, event: Any, size: int = 10_000) -> AsyncGenerator[Any, None]:
         """Iterate over the arguments of an event: ``async for price in
         socket.events("price")``.
 
@@ -285,12 +242,3 @@ class ClientSocketEmitter:
     def volatile(self) -> ClientSocketEmitter:
         """The same, but what cannot leave at once is dropped."""
         return ClientSocketEmitter(self._socket, **{**self._flags, "volatile": True})
-
-
-def _without(functions: list[Listener], wanted: Listener | None) -> list[Listener]:
-    if wanted is None:
-        return []
-    kept = list(functions)
-    with suppress(ValueError):
-        kept.remove(wanted)
-    return kept

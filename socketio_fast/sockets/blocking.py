@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, overload
 
 from socketio_fast.engineio.connection import Connection
@@ -18,6 +18,7 @@ from socketio_fast.sockets import broadcast as operators
 from socketio_fast.sockets import events as socket_events
 from socketio_fast.sockets import namespace as socket_namespace
 from socketio_fast.sockets import socket as sockets
+from socketio_fast.sockets.catch_all import CatchAll
 from socketio_fast.threads.facade import Finder, Threads, check_handler
 from socketio_fast.threads.methods import (
     Facade,
@@ -51,6 +52,7 @@ C = TypeVar("C")
 F = TypeVar("F", bound=Callable[..., Any])
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 _END: Any = object()
 
@@ -120,6 +122,18 @@ class Blocking(Facade):
     def __repr__(self) -> str:
         return repr(self._inner)
 
+    def _iterate(self, items: AsyncGenerator[T, None]) -> Iterator[T]:
+        """Iterate over what an asynchronous generator of the event loop yields."""
+
+        async def step() -> T:
+            return await anext(items, _END)
+
+        try:
+            while (item := self._wait(step())) is not _END:
+                yield item
+        finally:
+            self._wait(items.aclose())
+
 
 class Broadcasting(Facade):
     """Sends to all clients of a namespace, or by operators to some of them."""
@@ -167,16 +181,7 @@ class BroadcastOperator(Broadcasting, Blocking):
             BroadcastTimeoutError: After what came: some did not acknowledge in time, or
                 have gone.
         """
-        answers = self._inner.acks(event, *args)
-
-        async def step() -> Any:
-            return await anext(answers, _END)
-
-        try:
-            while (answer := self._wait(step())) is not _END:
-                yield answer
-        finally:
-            self._wait(answers.aclose())
+        return self._iterate(self._inner.acks(event, *args))
 
 
 class RemoteSocket(Blocking):
@@ -238,6 +243,19 @@ class Listening(Blocking):
         return function
 
 
+class CatchAllListening(Listening):
+    """A socket, of a server or of a client, with catch-all listeners."""
+
+    on_any = listens(CatchAll.on_any)
+    prepend_any = listens(CatchAll.prepend_any)
+    off_any = changes(CatchAll.off_any)
+    listeners_any = calls(CatchAll.listeners_any)
+    on_any_outgoing = listens(CatchAll.on_any_outgoing, of_client=False)
+    prepend_any_outgoing = listens(CatchAll.prepend_any_outgoing, of_client=False)
+    off_any_outgoing = changes(CatchAll.off_any_outgoing)
+    listeners_any_outgoing = calls(CatchAll.listeners_any_outgoing)
+
+
 class _Emitting(Blocking):
     """Sends to one client."""
 
@@ -272,7 +290,7 @@ class SocketEmitter(_Emitting):
         self._threads = threads
 
 
-class Socket(_Emitting, socket_events.SocketEvents, Listening):
+class Socket(_Emitting, socket_events.SocketEvents, CatchAllListening):
     """See :class:`socketio_fast.sockets.Socket`.
 
     Events that come while listeners of ``connection`` run wait until those have ended.
@@ -319,14 +337,6 @@ class Socket(_Emitting, socket_events.SocketEvents, Listening):
         self._inner.data = data
 
     use = listens(sockets.Socket.use)
-    on_any = listens(sockets.Socket.on_any)
-    prepend_any = listens(sockets.Socket.prepend_any)
-    off_any = changes(sockets.Socket.off_any)
-    listeners_any = calls(sockets.Socket.listeners_any)
-    on_any_outgoing = listens(sockets.Socket.on_any_outgoing, of_client=False)
-    prepend_any_outgoing = listens(sockets.Socket.prepend_any_outgoing, of_client=False)
-    off_any_outgoing = changes(sockets.Socket.off_any_outgoing)
-    listeners_any_outgoing = calls(sockets.Socket.listeners_any_outgoing)
 
     emit_with_ack = waits(sockets.Socket.emit_with_ack)
     join = waits(sockets.Socket.join)

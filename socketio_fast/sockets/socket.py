@@ -18,8 +18,8 @@ from socketio_fast.engineio.flow import wait_below
 from socketio_fast.handlers.middlewares import added
 from socketio_fast.handlers.validation import validated
 from socketio_fast.sockets.acknowledgements import wait_for_answer
+from socketio_fast.sockets.catch_all import CatchAll, called
 from socketio_fast.sockets.events import (
-    EventEmitter,
     Listener,
     SocketEvents,
     check_event,
@@ -39,7 +39,7 @@ __all__ = ["Socket", "SocketEmitter"]
 F = TypeVar("F", bound=Listener)
 
 
-class Socket(SocketEvents, EventEmitter):
+class Socket(SocketEvents, CatchAll):
     """One client in one namespace.
 
     The server makes sockets: listeners of ``connection`` get them, and ``nsp.sockets``
@@ -137,48 +137,8 @@ class Socket(SocketEvents, EventEmitter):
 
     # Listening.
 
-    def on_any(self, listener: F) -> F:
-        """Listen to all events of the client: ``(event, *arguments)``.
-
-        It is called before the listeners of the event; what it returns is ignored.
-        """
-        listeners.set_any_in(self, [*listeners.any_in(self), _called(listener)])
-        return listener
-
-    def prepend_any(self, listener: F) -> F:
-        """As :meth:`on_any`, before all that are there."""
-        listeners.set_any_in(self, [_called(listener), *listeners.any_in(self)])
-        return listener
-
-    def off_any(self, listener: Listener | None = None) -> None:
-        """Remove a listener of all events; all of them without ``listener``."""
-        listeners.set_any_in(self, _without(listeners.any_in(self), listener))
-
-    def listeners_any(self) -> list[Listener]:
-        """Who listens to all events."""
-        return listeners.any_in(self)
-
-    def on_any_outgoing(self, listener: F) -> F:
-        """Listen to all that is sent to the client, broadcasts too:
-        ``(event, *arguments)``."""
-        self._watch([*listeners.any_out(self), _called(listener)])
-        return listener
-
-    def prepend_any_outgoing(self, listener: F) -> F:
-        """As :meth:`on_any_outgoing`, before all that are there."""
-        self._watch([_called(listener), *listeners.any_out(self)])
-        return listener
-
-    def off_any_outgoing(self, listener: Listener | None = None) -> None:
-        """Remove a listener to all that is sent; all of them without ``listener``."""
-        self._watch(_without(listeners.any_out(self), listener))
-
-    def listeners_any_outgoing(self) -> list[Listener]:
-        """Who listens to all that is sent."""
-        return listeners.any_out(self)
-
-    def _watch(self, functions: list[Any]) -> None:
-        listeners.set_any_out(self, functions)
+    def _set_any_outgoing(self, functions: list[Any]) -> None:
+        super()._set_any_outgoing(functions)
         self._peer.watch(bool(listeners.any_out(self)))
 
     def use(self, middleware: F) -> F:
@@ -192,7 +152,7 @@ class Socket(SocketEvents, EventEmitter):
             middleware: A function; with asyncio, a coroutine function too.
         """
         listeners.set_event_middlewares(
-            self, added(listeners.event_middlewares(self), _called(middleware))
+            self, added(listeners.event_middlewares(self), called(middleware))
         )
         return middleware
 
@@ -426,18 +386,3 @@ class SocketEmitter:
     def volatile(self) -> SocketEmitter:
         """The same, but what cannot leave at once is dropped."""
         return SocketEmitter(self._socket, self._timeout, self._compress, True)
-
-
-def _called(listener: Any) -> Any:
-    if not callable(listener):
-        raise TypeError(f"a listener is not callable: {listener!r}")
-    return listener
-
-
-def _without(listeners: list[Listener], listener: Listener | None) -> list[Listener]:
-    if listener is None:
-        return []
-    for i in range(len(listeners) - 1, -1, -1):
-        if listeners[i] == listener:
-            return listeners[:i] + listeners[i + 1 :]
-    return listeners

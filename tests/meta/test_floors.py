@@ -70,7 +70,8 @@ FLOORS: dict[str, list[str]] = {
     ],
     "sockets": [
         *("sockets.environs", "sockets.scope", "sockets.handshake", "sockets.events"),
-        *("sockets.acknowledgements", "sockets.broadcast", "sockets.socket"),
+        *("sockets.catch_all", "sockets.acknowledgements", "sockets.broadcast"),
+        "sockets.socket",
         *("sockets.adapter", "sockets.namespace", "sockets.registry", "sockets"),
     ],
     "clients of Socket.IO": [
