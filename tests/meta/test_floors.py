@@ -45,6 +45,7 @@ FLOORS: dict[str, list[str]] = {
         *("options.recovery", "options.server", "options.typed", "options.encoding"),
         "options.client",
     ],
+    "WebTransport": ["webtransport", "webtransport.frames", "webtransport.streams"],
     "clients": [
         *("clients", "clients.proxies", "clients.tls", "clients.websocket_options"),
         *("clients.contracts", "clients.failures"),
@@ -98,7 +99,7 @@ FLOORS: dict[str, list[str]] = {
         *("hosting.asgi", "hosting.wsgi"),
         *("hosting.aiohttp", "hosting.sanic", "hosting.tornado"),
         *("hosting.uvicorn", "hosting.other_app"),
-        *("hosting.webtransport_frames", "hosting.webtransport"),
+        "hosting.webtransport",
         "hosting",
     ],
     "admin": ["admin.passwords", "admin.reporter", "admin.async_admin"],

@@ -26,7 +26,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from socketio_fast.hosting.webtransport_frames import FrameDecoder, encode_frame
+from socketio_fast.webtransport.frames import FrameDecoder, encode_frame
 from support.raw import within
 
 
