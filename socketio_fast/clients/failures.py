@@ -26,7 +26,7 @@ from socketio_fast.clients.proxies import shown_url
 from socketio_fast.exceptions import ConnectionFailedError
 from socketio_fast.options.logs import escaped
 
-__all__ = ["failed_attempt", "retry_after", "unexpected_answer"]
+__all__ = ["cannot_connect", "failed_attempt", "retry_after", "unexpected_answer"]
 
 #: Characters of a response that are quoted.
 QUOTED = 80
@@ -84,9 +84,9 @@ def failed_attempt(
     for explain in _EXPLANATIONS:
         for link in chain:
             if told := explain(link, attempt):
-                return ConnectionFailedError(f"{_cannot(url, proxy)}: {told}")
+                return ConnectionFailedError(f"{cannot_connect(url, proxy)}: {told}")
     what = f"{type(error).__name__}: {_told(error)}"
-    return ConnectionFailedError(f"{_cannot(url, proxy)}: {what}")
+    return ConnectionFailedError(f"{cannot_connect(url, proxy)}: {what}")
 
 
 def unexpected_answer(
@@ -118,7 +118,7 @@ def unexpected_answer(
     after = retry_after(answer.headers)
     remedy = _remedy(answer, data, after)
     return ConnectionFailedError(
-        f"{_cannot(url, proxy)}: {expected} expected, {what} came; {remedy}",
+        f"{cannot_connect(url, proxy)}: {expected} expected, {what} came; {remedy}",
         *(() if data is None else (data,)),
         status=status,
         retry_after=after,
@@ -150,7 +150,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return max(0.0, until - now)
 
 
-def _cannot(url: str, proxy: str | None = None) -> str:
+def cannot_connect(url: str, proxy: str | None = None) -> str:
+    """How the text of an error begins: the URL, without credentials and query."""
     by = f" by the proxy {_quoted(shown_url(proxy), 200)}" if proxy else ""
     return f"cannot connect to {_quoted(shown_url(url), 200)}{by}"
 
@@ -270,18 +271,19 @@ def _failed_handshake(error: Any, url: str, proxy: str | None) -> ConnectionFail
         came = bytes(error.raw_header or b"").decode("latin-1")
         what = f"'{_quoted(came)}' came" if came else _told(error)
         return ConnectionFailedError(
-            f"{_cannot(url, proxy)}: {SWITCHING} expected, {what}; is the URL right?"
+            f"{cannot_connect(url, proxy)}: {SWITCHING} expected, {what}; is the URL "
+            "right?"
         )
     status = int(response.status)
     if status == 101:
         return ConnectionFailedError(
-            f"{_cannot(url, proxy)}: the response 101 is no WebSocket's "
+            f"{cannot_connect(url, proxy)}: the response 101 is no WebSocket's "
             f"({_told(error)}); has a proxy before the server changed it?",
             status=status,
         )
     if 300 <= status < 400 and response.headers.get("Location"):
         return ConnectionFailedError(
-            f"{_cannot(url, proxy)}: {_ENDLESS}", status=status
+            f"{cannot_connect(url, proxy)}: {_ENDLESS}", status=status
         )
     body = bytes(error.raw_body or response.body or b"")
     answer = Answer(status, response.headers, body, url)

@@ -241,6 +241,11 @@ class EngineClientKeywords(TypedDict, total=False):
     what the environment says (``HTTPS_PROXY``, ``NO_PROXY``, …). ``False``: no proxy.
     Default: ``None``.
     """
+    webtransport_options: Mapping[str, Any] | None
+    """Options of WebTransport: ``server_certificate_hashes``, a list of the SHA-256 of
+    the certificates that are accepted in the place of those of authorities; see
+    docs/webtransport.md. Default: ``None``.
+    """
     query: Mapping[str, str] | None
     """Parameters of each URL, beside those that the URL of the server has. Default:
     ``None``.

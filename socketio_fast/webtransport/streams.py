@@ -11,6 +11,11 @@ from typing import Any
 
 try:
     from aioquic.asyncio.protocol import QuicConnectionProtocol
+    from aioquic.buffer import (  # type: ignore[attr-defined]
+        Buffer,
+        BufferReadError,
+        encode_uint_var,
+    )
     from aioquic.h3.connection import H3Connection
     from aioquic.quic.connection import QuicConnection
 except ImportError as exc:
@@ -22,7 +27,7 @@ from socketio_fast._core.engine.queued_messages import QueuedMessages
 from socketio_fast.exceptions import ProtocolError
 from socketio_fast.webtransport.frames import FrameDecoder
 
-__all__ = ["LINGER", "WINDOW", "MessageStream", "StreamConnection"]
+__all__ = ["LINGER", "WINDOW", "MessageStream", "StreamConnection", "closing_capsule"]
 
 #: Bytes that the peer may send before it gets credit for more, and bytes that may be on
 #: their way to it.
@@ -32,8 +37,8 @@ WINDOW = 256 * 1024
 #: at once, because a browser drops what it has not read by then.
 LINGER = 1.0
 
-#: The capsule that ends a session, its type as a variable-length integer.
-CLOSE_SESSION = b"\x68\x43"
+#: The type of the capsule that ends a session.
+CLOSE_SESSION = 0x2843
 
 #: The error code of streams without a session.
 BUFFERED_STREAM_REJECTED = 0x3994BD84
@@ -109,6 +114,28 @@ class MessageStream:
             self.connection.transmit_soon()
 
 
+def closing_capsule(data: bytes) -> tuple[int, str] | None:
+    """What the peer says when it ends a session.
+
+    Args:
+        data: Capsules (RFC 9297), the last of which may be in the middle.
+
+    Returns:
+        The code and the reason; ``None`` if there is no such capsule.
+    """
+    buffer = Buffer(data=data)
+    try:
+        while not buffer.eof():
+            kind = buffer.pull_uint_var()
+            value = buffer.pull_bytes(buffer.pull_uint_var())
+            if kind == CLOSE_SESSION and len(value) >= 4:
+                reason = value[4:].decode("utf-8", "replace")
+                return int.from_bytes(value[:4], "big"), reason
+    except BufferReadError:
+        pass
+    return None
+
+
 class Window:
     """How far the peer may send on a stream; it replaces aioquic's own account.
 
@@ -170,8 +197,8 @@ class StreamConnection(QuicConnectionProtocol):
         """End a session, by a capsule on the stream of its request."""
         text = reason.encode()[:1024]
         value = code.to_bytes(4, "big") + text
-        capsule = CLOSE_SESSION + (0x4000 | len(value)).to_bytes(2, "big") + value
-        self.http.send_data(session_id, capsule, end_stream=True)
+        head = encode_uint_var(CLOSE_SESSION) + encode_uint_var(len(value))
+        self.http.send_data(session_id, head + value, end_stream=True)
 
     def drop_stream(self, stream_id: int) -> None:
         """Read nothing more of a stream, and write nothing more."""

@@ -50,7 +50,8 @@ FLOORS: dict[str, list[str]] = {
         *("clients", "clients.proxies", "clients.tls", "clients.websocket_options"),
         *("clients.contracts", "clients.failures"),
         *("clients.socks", "clients.by_aiohttp", "clients.by_requests", "clients.http"),
-        *("clients.urls", "clients.link", "clients.backoff"),
+        *("clients.urls", "clients.racing", "clients.carriers", "clients.websocket"),
+        *("clients.webtransport", "clients.link", "clients.backoff"),
     ],
     "handlers": [
         *("handlers.slow", "handlers.registration", "handlers.registry"),
