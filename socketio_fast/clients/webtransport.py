@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import ssl
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from socket import SOCK_DGRAM
@@ -241,7 +241,11 @@ class WebTransportCarrier(Carrier):
 
     async def ended(self) -> None:
         if self._session is not None:
-            await self._session.connection.gone.wait()
+            gone = self._session.connection.gone
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(gone.wait(), CLOSE_TIMEOUT)
+            self.abort()
+            await gone.wait()
 
 
 class _Session(MessageStream):

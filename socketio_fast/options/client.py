@@ -172,13 +172,14 @@ class EngineClientConfig:
     connect_timeout: float = option(
         20,
         "Seconds for an attempt to connect by one transport, and for the upgrade to "
-        "WebSocket.",
+        "another.",
         seconds(),
         unit="s",
     )
     upgrade: bool = option(
         True,
-        "Whether a client that has connected by long-polling upgrades to WebSocket.",
+        "Whether a client that has connected by long-polling upgrades to WebSocket, or "
+        "to WebTransport.",
         switch(),
     )
     remember_upgrade: bool = option(

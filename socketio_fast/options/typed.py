@@ -222,11 +222,11 @@ class EngineClientKeywords(TypedDict, total=False):
 
     connect_timeout: float
     """Seconds for an attempt to connect by one transport, and for the upgrade to
-    WebSocket. Default: ``20``.
+    another. Default: ``20``.
     """
     upgrade: bool
-    """Whether a client that has connected by long-polling upgrades to WebSocket.
-    Default: ``True``.
+    """Whether a client that has connected by long-polling upgrades to WebSocket, or to
+    WebTransport. Default: ``True``.
     """
     remember_upgrade: bool
     """Whether a client that has once upgraded begins with WebSocket when it connects

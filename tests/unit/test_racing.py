@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+from support.waiting import until
 
 from socketio_fast.clients.racing import first_of
 
@@ -27,11 +27,6 @@ class Attempt:
             raise
 
 
-async def passes(condition: Callable[[], bool]) -> None:
-    while not condition():
-        await asyncio.sleep(0)
-
-
 def run(attempts: list[Attempt], delay: float = 60, **options: Any) -> Any:
     options.setdefault("drop", lambda result: None)
     return asyncio.ensure_future(first_of(attempts, delay, **options))
@@ -40,7 +35,7 @@ def run(attempts: list[Attempt], delay: float = 60, **options: Any) -> Any:
 async def test_the_first_that_succeeds() -> None:
     one, two = Attempt(), Attempt()
     running = run([one, two], delay=0)
-    await passes(lambda: two.began)
+    await until(lambda: two.began)
     two.end.set_result("two")
     assert await running == (1, "two")
     assert one.cancelled
@@ -50,10 +45,10 @@ async def test_the_next_begins_when_one_has_failed() -> None:
     one, two = Attempt(), Attempt()
     failed: list[int] = []
     running = run([one, two], failed=lambda index, error: failed.append(index))
-    await passes(lambda: one.began)
+    await until(lambda: one.began)
     assert not two.began
     one.end.set_exception(OSError("one"))
-    await passes(lambda: two.began)
+    await until(lambda: two.began)
     two.end.set_result("two")
     assert await running == (1, "two")
     assert failed == [0]
@@ -71,7 +66,7 @@ async def test_what_comes_too_late_is_dropped() -> None:
     one, two = Attempt(), Attempt()
     dropped: list[str] = []
     running = run([one, two], delay=0, drop=dropped.append)
-    await passes(lambda: one.began and two.began)
+    await until(lambda: one.began and two.began)
     one.end.set_result("one")
     two.end.set_result("two")
     assert await running == (0, "one")
@@ -81,7 +76,7 @@ async def test_what_comes_too_late_is_dropped() -> None:
 async def test_cancelled() -> None:
     one, two = Attempt(), Attempt()
     running = run([one, two], delay=0)
-    await passes(lambda: one.began and two.began)
+    await until(lambda: one.began and two.began)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
