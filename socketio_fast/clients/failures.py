@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from socketio_fast.clients.contracts import Answer, BodyTooLargeError, http_url
 from socketio_fast.clients.proxies import shown_url
@@ -49,12 +49,15 @@ class _Attempt:
 
     @property
     def peer(self) -> str:
-        """The host and port that the client itself connects to."""
+        """The host and port that the client itself connects to, or the path."""
+        if self.proxy and self.proxy.startswith("unix:"):
+            return _quoted(unquote(urlsplit(self.proxy).path), 200)
         return _address(self.proxy or self.url)
 
     @property
     def peer_kind(self) -> str:
-        return "proxy" if self.proxy else "server"
+        by_proxy = self.proxy and not self.proxy.startswith("unix:")
+        return "proxy" if by_proxy else "server"
 
 
 def failed_attempt(
@@ -72,7 +75,7 @@ def failed_attempt(
         url: What was requested, of http, https, ws or wss.
         timeout: The seconds that the attempt was given.
         timeout_name: The option that says so.
-        proxy: The URL of the proxy by which the server is reached.
+        proxy: By what the server is reached: the URL of a proxy, or of a Unix socket.
     """
     if isinstance(error, ConnectionFailedError):
         return error
@@ -102,7 +105,7 @@ def unexpected_answer(
         answer: The response.
         url: What was requested.
         expected: What should have come.
-        proxy: The URL of the proxy by which the server is reached.
+        proxy: By what the server is reached: the URL of a proxy, or of a Unix socket.
     """
     status = answer.status
     data = _json(answer.body) if status >= 300 else None
@@ -152,6 +155,9 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 def cannot_connect(url: str, proxy: str | None = None) -> str:
     """How the text of an error begins: the URL, without credentials and query."""
+    if proxy and proxy.startswith("unix:"):
+        path = unquote(urlsplit(proxy).path)
+        return f"cannot connect to the Unix socket {_quoted(path, 200)}"
     by = f" by the proxy {_quoted(shown_url(proxy), 200)}" if proxy else ""
     return f"cannot connect to {_quoted(shown_url(url), 200)}{by}"
 
@@ -419,6 +425,11 @@ def _operating_system(error: BaseException, attempt: _Attempt) -> str:
             f"connection refused: nobody listens at {attempt.peer}; is the "
             f"{attempt.peer_kind} running, and is the port right?"
         )
+    if attempt.proxy and attempt.proxy.startswith("unix:"):
+        if number == errno.ENOENT:
+            return "there is no such file; is the path right, and does the server run?"
+        if number in (errno.EACCES, errno.EPERM):
+            return "this user may not write to it; see its permissions"
     if isinstance(error, (ConnectionResetError, BrokenPipeError)):
         return _CLOSED.format(attempt.peer_kind)
     if number in (errno.ENETUNREACH, errno.EHOSTUNREACH):

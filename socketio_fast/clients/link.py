@@ -149,7 +149,7 @@ class Link(SessionOwner):
                 url,
                 timeout=seconds,
                 timeout_name="connect_timeout",
-                proxy=self._requests.proxy_for(url),
+                proxy=self._requests.way_to(url),
             ) from exc
         except BaseException:
             self.abort()
@@ -170,7 +170,7 @@ class Link(SessionOwner):
         answer = await self._request("GET", url, self.target.request_timeout)
         begins = _OPEN_3 if self.target.eio == 3 else _OPEN_4
         if answer.status != 200 or answer.body[:1] not in _bytes_of(begins):
-            raise unexpected_answer(answer, url, proxy=self._requests.proxy_for(url))
+            raise unexpected_answer(answer, url, proxy=self._requests.way_to(url))
         self._polls = _Polls(self)
         polling = self._polls.polling
         self.session.begin(polling)
@@ -221,7 +221,7 @@ class Link(SessionOwner):
             )
         except Exception as exc:
             raise failed_attempt(
-                exc, url, timeout=timeout, proxy=self._requests.proxy_for(url)
+                exc, url, timeout=timeout, proxy=self._requests.way_to(url)
             ) from exc
 
     # The upgrade.

@@ -43,6 +43,8 @@ class WebSocketCarrier(Carrier):
         import picows
 
         target, requests, socket = self.target, self.requests, self.transport
+        if requests.unix_path is not None:
+            url = url.replace("wss:", "ws:", 1)  # aiohttp has no TLS there either
         options = requests.websocket_options(url)
         extras = requests.options.websocket
         headers = requests.handshake_headers(url, target.headers)
@@ -75,9 +77,10 @@ class WebSocketCarrier(Carrier):
                 websocket_handshake_timeout=None,  # connect() has a timeout for all
                 max_frame_size=target.max_http_buffer_size + 64,
                 logger_name=self.logger,
-                use_aiofastnet=False,
+                # It has transports for Unix sockets; picows makes none by itself.
+                use_aiofastnet=requests.unix_path is not None,
                 enable_auto_pong=False,
-                socket_factory=lambda url: _connected(url, opened),
+                socket_factory=lambda url: _connected(url, requests.unix_path, opened),
                 **arguments,
             )
             # It returns as well when the server closes without an answer.
@@ -97,7 +100,7 @@ class WebSocketCarrier(Carrier):
                 url,
                 timeout=target.connect_timeout,
                 timeout_name="connect_timeout",
-                proxy=options.proxy,
+                proxy=requests.way_to(url),
             ) from exc
         finally:
             for one in opened:
@@ -117,8 +120,19 @@ def _accepted(offered: Extension | None, answer: str) -> Deflate | None:
     return offered.answered(answer)
 
 
-async def _connected(url: Any, opened: list[Socket]) -> Socket:
-    """Connect to a server, or to a proxy.
+class _UnixSocket(Socket):
+    """A Unix socket, of which picows asks what a TCP socket has."""
+
+    def setsockopt(self, level: int, *args: Any) -> None:
+        if level != IPPROTO_TCP:
+            super().setsockopt(level, *args)
+
+    def getsockopt(self, level: int, *args: Any) -> Any:
+        return 0 if level == IPPROTO_TCP else super().getsockopt(level, *args)
+
+
+async def _connected(url: Any, path: str | None, opened: list[Socket]) -> Socket:
+    """Connect to a server, also to one at the path of a Unix socket, or to a proxy.
 
     picows leaves a connection open whose handshake is cancelled. So the caller gets a
     duplicate of the socket, by which it can shut the connection down.
@@ -126,6 +140,18 @@ async def _connected(url: Any, opened: list[Socket]) -> Socket:
     from aiohappyeyeballs import start_connection
 
     loop = asyncio.get_running_loop()
+    if path is not None:
+        from socket import AF_UNIX  # not everywhere
+
+        unix = _UnixSocket(AF_UNIX, SOCK_STREAM)
+        try:
+            unix.setblocking(False)
+            await loop.sock_connect(unix, path)
+        except BaseException:
+            unix.close()
+            raise
+        opened.append(unix.dup())
+        return unix
     addresses = await loop.getaddrinfo(url.host, url.port, type=SOCK_STREAM)
     socket = await start_connection(addresses, happy_eyeballs_delay=0.25, loop=loop)
     with suppress(OSError):

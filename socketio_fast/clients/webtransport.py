@@ -100,6 +100,8 @@ OF_HTTP_1 = frozenset(
 
 def obstacle(requests: Requests, target: Target, url: str) -> str:
     """Why a URL cannot be reached by WebTransport; ``""`` if it can."""
+    if requests.unix_path is not None:
+        return "WebTransport goes by UDP, not by a Unix socket: use another transport"
     if not url.startswith("https:"):
         return (
             "WebTransport has TLS in any case: use a URL of https, and a server with a "

@@ -19,6 +19,7 @@ from socketio_fast.clients.contracts import HttpOptions, Requests
 from socketio_fast.clients.http import requests_for
 from socketio_fast.clients.link import Link, LinkEvents, check_installed
 from socketio_fast.clients.processes import forget_after_fork
+from socketio_fast.clients.urls import unix_path
 from socketio_fast.engineio.base_client import BaseClient
 from socketio_fast.engineio.packet import read_text
 from socketio_fast.options.client import EngineClientConfig
@@ -201,7 +202,8 @@ class AsyncClient(BaseClient):
         """Connect to a server.
 
         Args:
-            url: Its URL, of http, https, ws or wss. It may have a query.
+            url: Its URL, of http, https, ws or wss, or ``unix:///run/app.sock`` with
+                the path of a Unix socket. It may have a query.
             headers: More headers of the requests.
             transports: The transports to use, the first to begin with:
                 ``["polling", "websocket"]`` by default, which upgrades. There is
@@ -227,7 +229,9 @@ class AsyncClient(BaseClient):
         if not self.config.try_all_transports:
             order = order[:1]
         error: exceptions.ConnectionError | None = None
-        self._requests = await requests_for(self.config.http_session, self._http)
+        self._requests = await requests_for(
+            self.config.http_session, self._http, unix_path(url)
+        )
         try:
             for transport in order:
                 link = Link(

@@ -31,11 +31,9 @@ class Running:
 
     def start(self) -> None:
         self.app = self._make()
-        self._server = self.run(
-            socketio_fast.serve(
-                self.app, host="127.0.0.1", port=self._port, **self._options
-            )
-        )
+        where = {"host": "127.0.0.1", "port": self._port}
+        options = self._options if "uds" in self._options else where | self._options
+        self._server = self.run(socketio_fast.serve(self.app, **options))
         self._port = self._server.port
 
     def stop(self) -> None:
