@@ -4,7 +4,7 @@ upgrade. The compiled core has the session; this makes what carries it."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from functools import partial
 from typing import Any
 
@@ -301,14 +301,31 @@ class Link(SessionOwner):
         await self._in_time(connecting, name)
         return carrier
 
-    async def _in_time(self, step: Any, name: str) -> None:
+    async def _in_time(self, step: Coroutine[Any, Any, None], name: str) -> None:
+        """Wait for a step of the upgrade, for some time and while there is a session.
+
+        Raises:
+            ConnectionFailedError: It has failed, or was given up.
+        """
         seconds = self.target.connect_timeout
+        task = asyncio.create_task(step)
         try:
-            await asyncio.wait_for(step, seconds)
-        except asyncio.TimeoutError:
-            raise ConnectionFailedError(
-                f"the upgrade to {NAMES[name]} was not answered in {seconds:g} s"
-            ) from None
+            await asyncio.wait(
+                {task, self._finished},
+                timeout=seconds,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if task.done():
+                return task.result()
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task})
+        raise ConnectionFailedError(
+            "the session has ended during the upgrade"
+            if self._finished.done()
+            else f"the upgrade to {NAMES[name]} was not answered in {seconds:g} s"
+        )
 
     async def _upgrade_to(self, carrier: Carrier) -> bool:
         name = carrier.transport.name
