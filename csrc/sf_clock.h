@@ -1,5 +1,6 @@
-/* A monotonic clock that is cheap to read: the system updates it only every 1 to 16 ms.
- * Where the system has no such clock, this is the usual monotonic clock. */
+/* Two clocks. One is monotonic and cheap to read: the system updates it only every 1 to
+ * 16 ms. Where the system has no such clock, this is the usual monotonic clock. The other
+ * goes on while the machine sleeps. */
 #ifndef SF_CLOCK_H
 #define SF_CLOCK_H
 
@@ -14,6 +15,13 @@ static inline int64_t
 sf_coarse_ns(void)
 {
     return (int64_t)GetTickCount64() * 1000000;
+}
+
+/* Seconds since an unspecified moment, with those in which the machine slept. */
+static inline double
+sf_awake_or_not(void)
+{
+    return (double)GetTickCount64() / 1000;
 }
 
 #else
@@ -38,6 +46,26 @@ sf_coarse_ns(void)
 
     clock_gettime(SF_COARSE_CLOCK, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+#if defined(CLOCK_BOOTTIME)
+#define SF_SLEEPING_CLOCK CLOCK_BOOTTIME
+#elif defined(__APPLE__)
+/* It goes on there; the clock of Python's event loops does not. */
+#define SF_SLEEPING_CLOCK CLOCK_MONOTONIC
+#else
+#define SF_SLEEPING_CLOCK CLOCK_REALTIME
+#endif
+
+/* Seconds since an unspecified moment, with those in which the machine slept. Where the
+ * system has no such clock, this is the time of day, which may be set. */
+static inline double
+sf_awake_or_not(void)
+{
+    struct timespec now;
+
+    clock_gettime(SF_SLEEPING_CLOCK, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1000000000;
 }
 
 #endif

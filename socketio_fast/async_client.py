@@ -247,7 +247,8 @@ class AsyncClient(Sending, BaseClient):
         are called at each attempt to connect.
 
         Args:
-            url: Its URL, of http, https, ws or wss. It may have a query.
+            url: Its URL, of http, https, ws or wss, or ``unix:///run/app.sock`` with
+                the path of a Unix socket. It may have a query.
             headers: More headers of the requests, a dict.
             auth: What the server's ``connect`` handlers get.
             transports: The transports to use, the first to begin with:

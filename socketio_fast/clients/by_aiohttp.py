@@ -48,6 +48,7 @@ class AiohttpRequests(Requests):
             silent; ``None`` for one of our own, made at the first request.
         options: The client's.
         owned: Whether :meth:`close` closes the program's session.
+        unix_path: The path of the Unix socket where the server is.
 
     Raises:
         ValueError: The session is closed, is of another event loop, or has settings
@@ -60,8 +61,10 @@ class AiohttpRequests(Requests):
         options: HttpOptions,
         *,
         owned: bool = False,
+        unix_path: str | None = None,
     ) -> None:
         super().__init__(options)
+        self.unix_path = unix_path
         self._given = session is not None
         self._owned = owned or not self._given
         self._session = session
@@ -69,6 +72,12 @@ class AiohttpRequests(Requests):
         self._proxies: dict[tuple[str, str], str | None] = {}
         if session is not None:
             _check_aiohttp_session(session, options.proxy)
+            self.unix_path = _unix_path(session, unix_path)
+        if self.unix_path is not None and options.proxy:
+            raise ValueError(
+                f"proxy={shown_url(options.proxy)!r}, but the server is at the Unix "
+                f"socket {self.unix_path!r}, which no proxy reaches; leave proxy= away"
+            )
 
     async def request(
         self,
@@ -121,8 +130,12 @@ class AiohttpRequests(Requests):
         import aiohttp
 
         proxy = self._chosen_proxy(url)
-        connector: aiohttp.TCPConnector
-        if proxy is not None and is_socks(proxy):
+        connector: aiohttp.BaseConnector
+        if self.unix_path is not None:
+            connector = aiohttp.UnixConnector(
+                self.unix_path, keepalive_timeout=KEEP_ALIVE
+            )
+        elif proxy is not None and is_socks(proxy):
             from socketio_fast.clients.socks import SocksConnector
 
             connector = SocksConnector(proxy, keepalive_timeout=KEEP_ALIVE)
@@ -153,6 +166,8 @@ class AiohttpRequests(Requests):
 
     def _chosen_proxy(self, url: str) -> str | None:
         """The proxy that the options say; a session of the program has its own."""
+        if self.unix_path is not None:
+            return None
         if self._given and self._options.proxy is None:
             return None
         # Of a connection every request goes the same way; the environment is large.
@@ -206,6 +221,21 @@ def _default_proxy(session: aiohttp.ClientSession) -> str | None:
     proxy = getattr(session, "_default_proxy", None)
     auth = getattr(session, "_default_proxy_auth", None)
     return proxy_of_websocket_options({"proxy": proxy, "proxy_auth": auth})
+
+
+def _unix_path(session: aiohttp.ClientSession, wanted: str | None) -> str | None:
+    """The path of the Unix socket that a session connects to, if it does."""
+    import aiohttp
+
+    connector = session.connector
+    path = connector.path if isinstance(connector, aiohttp.UnixConnector) else None
+    if wanted is not None and path != wanted:
+        raise ValueError(
+            f"the URL names the Unix socket {wanted!r}, and the aiohttp.ClientSession "
+            "of http_session= has a connector of its own; make it with "
+            "aiohttp.UnixConnector(path), or leave http_session= away"
+        )
+    return path
 
 
 def _check_aiohttp_session(session: aiohttp.ClientSession, proxy: ProxyOption) -> None:

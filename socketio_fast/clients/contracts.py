@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ssl import SSLContext
 from typing import Any
+from urllib.parse import quote
 
 from socketio_fast.clients.proxies import (
     ProxyOption,
@@ -123,6 +124,8 @@ class Requests(ABC):
 
     def __init__(self, options: HttpOptions) -> None:
         self._options = options
+        #: The path of the Unix socket where the server is; ``None``: the URL says it.
+        self.unix_path: str | None = None
 
     @property
     def options(self) -> HttpOptions:
@@ -218,10 +221,19 @@ class Requests(ABC):
         """The proxy by which a URL of http or https is reached; ``None`` for none."""
 
     def proxy_for(self, url: str) -> str | None:
-        """The proxy by which a URL of http, https, ws or wss is reached, for errors."""
+        """The proxy by which a URL of http, https, ws or wss is reached."""
+        if self.unix_path is not None:
+            return None
         if url.startswith("ws") and self._options.websocket_proxy:
             return self._options.websocket_proxy
         return self._proxy_of(http_url(url))
+
+    def way_to(self, url: str) -> str | None:
+        """By what a URL is reached, for errors: the URL of a proxy or of a Unix socket;
+        ``None``: by its host."""
+        if self.unix_path is not None:
+            return f"unix://{quote(self.unix_path)}"
+        return self.proxy_for(url)
 
     @abstractmethod
     async def close(self) -> None:

@@ -19,14 +19,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from socketio_fast.clients.contracts import Answer, BodyTooLargeError, http_url
 from socketio_fast.clients.proxies import shown_url
 from socketio_fast.exceptions import ConnectionFailedError
 from socketio_fast.options.logs import escaped
 
-__all__ = ["failed_attempt", "retry_after", "unexpected_answer"]
+__all__ = ["cannot_connect", "failed_attempt", "retry_after", "unexpected_answer"]
 
 #: Characters of a response that are quoted.
 QUOTED = 80
@@ -49,12 +49,15 @@ class _Attempt:
 
     @property
     def peer(self) -> str:
-        """The host and port that the client itself connects to."""
+        """The host and port that the client itself connects to, or the path."""
+        if self.proxy and self.proxy.startswith("unix:"):
+            return _quoted(unquote(urlsplit(self.proxy).path), 200)
         return _address(self.proxy or self.url)
 
     @property
     def peer_kind(self) -> str:
-        return "proxy" if self.proxy else "server"
+        by_proxy = self.proxy and not self.proxy.startswith("unix:")
+        return "proxy" if by_proxy else "server"
 
 
 def failed_attempt(
@@ -72,7 +75,7 @@ def failed_attempt(
         url: What was requested, of http, https, ws or wss.
         timeout: The seconds that the attempt was given.
         timeout_name: The option that says so.
-        proxy: The URL of the proxy by which the server is reached.
+        proxy: By what the server is reached: the URL of a proxy, or of a Unix socket.
     """
     if isinstance(error, ConnectionFailedError):
         return error
@@ -84,9 +87,9 @@ def failed_attempt(
     for explain in _EXPLANATIONS:
         for link in chain:
             if told := explain(link, attempt):
-                return ConnectionFailedError(f"{_cannot(url, proxy)}: {told}")
+                return ConnectionFailedError(f"{cannot_connect(url, proxy)}: {told}")
     what = f"{type(error).__name__}: {_told(error)}"
-    return ConnectionFailedError(f"{_cannot(url, proxy)}: {what}")
+    return ConnectionFailedError(f"{cannot_connect(url, proxy)}: {what}")
 
 
 def unexpected_answer(
@@ -102,7 +105,7 @@ def unexpected_answer(
         answer: The response.
         url: What was requested.
         expected: What should have come.
-        proxy: The URL of the proxy by which the server is reached.
+        proxy: By what the server is reached: the URL of a proxy, or of a Unix socket.
     """
     status = answer.status
     data = _json(answer.body) if status >= 300 else None
@@ -118,7 +121,7 @@ def unexpected_answer(
     after = retry_after(answer.headers)
     remedy = _remedy(answer, data, after)
     return ConnectionFailedError(
-        f"{_cannot(url, proxy)}: {expected} expected, {what} came; {remedy}",
+        f"{cannot_connect(url, proxy)}: {expected} expected, {what} came; {remedy}",
         *(() if data is None else (data,)),
         status=status,
         retry_after=after,
@@ -150,7 +153,11 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return max(0.0, until - now)
 
 
-def _cannot(url: str, proxy: str | None = None) -> str:
+def cannot_connect(url: str, proxy: str | None = None) -> str:
+    """How the text of an error begins: the URL, without credentials and query."""
+    if proxy and proxy.startswith("unix:"):
+        path = unquote(urlsplit(proxy).path)
+        return f"cannot connect to the Unix socket {_quoted(path, 200)}"
     by = f" by the proxy {_quoted(shown_url(proxy), 200)}" if proxy else ""
     return f"cannot connect to {_quoted(shown_url(url), 200)}{by}"
 
@@ -270,18 +277,19 @@ def _failed_handshake(error: Any, url: str, proxy: str | None) -> ConnectionFail
         came = bytes(error.raw_header or b"").decode("latin-1")
         what = f"'{_quoted(came)}' came" if came else _told(error)
         return ConnectionFailedError(
-            f"{_cannot(url, proxy)}: {SWITCHING} expected, {what}; is the URL right?"
+            f"{cannot_connect(url, proxy)}: {SWITCHING} expected, {what}; is the URL "
+            "right?"
         )
     status = int(response.status)
     if status == 101:
         return ConnectionFailedError(
-            f"{_cannot(url, proxy)}: the response 101 is no WebSocket's "
+            f"{cannot_connect(url, proxy)}: the response 101 is no WebSocket's "
             f"({_told(error)}); has a proxy before the server changed it?",
             status=status,
         )
     if 300 <= status < 400 and response.headers.get("Location"):
         return ConnectionFailedError(
-            f"{_cannot(url, proxy)}: {_ENDLESS}", status=status
+            f"{cannot_connect(url, proxy)}: {_ENDLESS}", status=status
         )
     body = bytes(error.raw_body or response.body or b"")
     answer = Answer(status, response.headers, body, url)
@@ -417,6 +425,11 @@ def _operating_system(error: BaseException, attempt: _Attempt) -> str:
             f"connection refused: nobody listens at {attempt.peer}; is the "
             f"{attempt.peer_kind} running, and is the port right?"
         )
+    if attempt.proxy and attempt.proxy.startswith("unix:"):
+        if number == errno.ENOENT:
+            return "there is no such file; is the path right, and does the server run?"
+        if number in (errno.EACCES, errno.EPERM):
+            return "this user may not write to it; see its permissions"
     if isinstance(error, (ConnectionResetError, BrokenPipeError)):
         return _CLOSED.format(attempt.peer_kind)
     if number in (errno.ENETUNREACH, errno.EHOSTUNREACH):

@@ -31,7 +31,9 @@ __all__ = [
 ]
 
 
-async def requests_for(http_session: Any, options: HttpOptions) -> Requests:
+async def requests_for(
+    http_session: Any, options: HttpOptions, unix_path: str | None = None
+) -> Requests:
     """What makes the requests of a client, for one connection.
 
     Call it in the client's event loop, when the client connects.
@@ -43,6 +45,7 @@ async def requests_for(http_session: Any, options: HttpOptions) -> Requests:
             function is called at each connection, and what it returns is closed with
             the connection; a session that was given itself never is.
         options: The client's.
+        unix_path: The path of the Unix socket where the server is, if it is at one.
 
     Raises:
         ValueError: It is something else, or the session cannot be used.
@@ -53,7 +56,7 @@ async def requests_for(http_session: Any, options: HttpOptions) -> Requests:
         if inspect.isawaitable(session):
             session = await session
     if session is None:
-        return AiohttpRequests(None, options)
+        return AiohttpRequests(None, options, unix_path=unix_path)
     kind = _kind(session)
     if kind is None:
         told = f"a function that returned {session!r}" if owned else repr(session)
@@ -61,7 +64,14 @@ async def requests_for(http_session: Any, options: HttpOptions) -> Requests:
             f"http_session={told}: an aiohttp.ClientSession, a requests.Session, or a "
             "function that returns one of them expected"
         )
-    return kind(session, options, owned=owned)
+    if kind is AiohttpRequests:
+        return kind(session, options, owned=owned, unix_path=unix_path)
+    if unix_path is not None:
+        raise ValueError(
+            f"the URL names the Unix socket {unix_path!r}, which a requests.Session "
+            "cannot reach; leave http_session= away"
+        )
+    return RequestsRequests(session, options, owned=owned)
 
 
 def _kind(session: Any) -> type[AiohttpRequests] | type[RequestsRequests] | None:

@@ -1,33 +1,37 @@
-"""One Engine.IO session from the client's side: its requests, its WebSocket, its
+"""One Engine.IO session from the client's side: its requests, what else carries it, its
 upgrade. The compiled core has the session; this makes what carries it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
-from socket import IPPROTO_TCP, SHUT_RDWR, SOCK_STREAM, TCP_NODELAY
-from socket import socket as Socket
+from collections.abc import Coroutine, Iterable
+from functools import partial
 from typing import Any
 
 from socketio_fast._core.client.polling import ClientPolling, Poster
 from socketio_fast._core.client.session import ClientSession, SessionOwner
 from socketio_fast._core.engine.engine import Engine
-from socketio_fast._core.protocol.deflate import Deflate, Extension
+from socketio_fast.clients.carriers import Carrier, Target
 from socketio_fast.clients.contracts import Answer, Requests
 from socketio_fast.clients.failures import failed_attempt, unexpected_answer
 from socketio_fast.clients.proxies import shown_url
+from socketio_fast.clients.racing import first_of
 from socketio_fast.clients.urls import engine_url
+from socketio_fast.clients.websocket import WebSocketCarrier
 from socketio_fast.coroutines import within
-from socketio_fast.exceptions import (
-    ConnectionError,
-    ConnectionFailedError,
-    ProtocolError,
-)
+from socketio_fast.exceptions import ConnectionError, ConnectionFailedError
 from socketio_fast.options.logs import Logger, escaped
 
-__all__ = ["Link", "LinkEvents", "Target"]
+__all__ = ["Link", "LinkEvents", "check_installed"]
+
+#: The transports to which a session may be upgraded, in the order of the attempts.
+CARRIED = ("webtransport", "websocket")
+
+#: How they are called.
+NAMES = {"websocket": "WebSocket", "webtransport": "WebTransport"}
+
+#: Seconds after which the next of them is tried too, as the official client does.
+HEAD_START = 0.2
 
 #: Seconds in which a server must take our close packet, or answer our close frame.
 CLOSE_TIMEOUT = 3.0
@@ -37,29 +41,6 @@ _BINARY = "application/octet-stream"
 
 #: How an open packet begins, in revision 4 and in revision 3.
 _OPEN_4, _OPEN_3 = b"0", b"0123456789\x00"
-
-
-@dataclass(frozen=True)
-class Target:
-    """What one attempt connects to, and how."""
-
-    url: str
-    headers: Mapping[str, str]
-    path: str
-    transports: Sequence[str]
-    query: Mapping[str, str] = field(default_factory=dict)
-    eio: int = 4
-    force_base64: bool = False
-    upgrade: bool = True
-    timestamps: bool = True
-    protocols: Sequence[str] = ()
-    #: Seconds for the whole attempt, and for each request of long-polling.
-    connect_timeout: float = 20.0
-    request_timeout: float | None = 5.0
-    #: Bytes of a message that may come.
-    max_http_buffer_size: int = 100_000_000
-    #: What is offered to the server; ``None``: no compression.
-    deflate: Extension | None = None
 
 
 class LinkEvents:
@@ -72,10 +53,11 @@ class LinkEvents:
         """The server has pinged."""
 
     def upgraded(self, link: Link) -> None:
-        """The session goes on by WebSocket."""
+        """The session goes on by another transport."""
 
     def upgrade_failed(self, link: Link, error: BaseException) -> None:
-        """The session goes on by long-polling."""
+        """An upgrade has failed: the session goes on by long-polling, unless another
+        one succeeds."""
 
     def closed(self, link: Link, reason: str, description: str | None) -> None:
         """The session, which was open, is over."""
@@ -112,6 +94,8 @@ class Link(SessionOwner):
         self._cancelled = False
         self._probe: asyncio.Future[None] | None = None
         self._polls: _Polls | None = None
+        # What carries the session, or is to.
+        self._carrier: Carrier | None = None
         self.session = ClientSession(engine, self, self._dialect)
 
     def __repr__(self) -> str:
@@ -144,10 +128,12 @@ class Link(SessionOwner):
         Raises:
             ConnectionFailedError: The server did not do what it should.
         """
-        opening = {"polling": self._open_polling, "websocket": self._open_websocket}
         seconds = self.target.connect_timeout
         url = self.url(transport)
-        self._opening = asyncio.ensure_future(opening[transport]())
+        polls = transport == "polling"
+        self._opening = asyncio.ensure_future(
+            self._open_polling() if polls else self._open_by(transport)
+        )
         try:
             await within(self._opening, seconds)
         except asyncio.CancelledError:
@@ -164,7 +150,7 @@ class Link(SessionOwner):
                 url,
                 timeout=seconds,
                 timeout_name="connect_timeout",
-                proxy=self._requests.proxy_for(url),
+                proxy=self._requests.way_to(url),
             ) from exc
         except BaseException:
             self.abort()
@@ -185,7 +171,7 @@ class Link(SessionOwner):
         answer = await self._request("GET", url, self.target.request_timeout)
         begins = _OPEN_3 if self.target.eio == 3 else _OPEN_4
         if answer.status != 200 or answer.body[:1] not in _bytes_of(begins):
-            raise unexpected_answer(answer, url, proxy=self._requests.proxy_for(url))
+            raise unexpected_answer(answer, url, proxy=self._requests.way_to(url))
         self._polls = _Polls(self)
         polling = self._polls.polling
         self.session.begin(polling)
@@ -194,15 +180,20 @@ class Link(SessionOwner):
         if self._polls is not None:
             self._polls.start(goes_on)
 
-    async def _open_websocket(self) -> None:
-        socket = _new_socket(self._engine)
-        self.session.begin(socket)
-        url = self.url("websocket")
+    async def _open_by(self, transport: str) -> None:
+        carrier = self._carrier = self._new_carrier(transport)
+        self.session.begin(carrier.transport)
+        url = self.url(transport)
         self._logger.info(
-            "Attempting WebSocket connection to %s", escaped(shown_url(url))
+            "Attempting %s connection to %s", NAMES[transport], escaped(shown_url(url))
         )
-        await self._connect_socket(socket, url)
+        await carrier.connect(url)
+        carrier.begin(None)
         await self._until_opened(url)
+
+    def _new_carrier(self, transport: str) -> Carrier:
+        kind = _kind(transport)
+        return kind(self._engine, self._requests, self.target, self._logger)
 
     async def _until_opened(self, url: str) -> None:
         try:
@@ -213,75 +204,6 @@ class Link(SessionOwner):
             raise ConnectionFailedError(
                 f"cannot connect to {escaped(shown_url(url))}: {exc}"
             ) from exc
-
-    async def _connect_socket(self, socket: Any, url: str) -> None:
-        """Connect a WebSocket.
-
-        Raises:
-            ConnectionFailedError: It was not connected.
-        """
-        import picows
-
-        target, requests = self.target, self._requests
-        options = requests.websocket_options(url)
-        extras = requests.options.websocket
-        headers = requests.handshake_headers(url, target.headers)
-        if protocols := target.protocols or extras.protocols:
-            headers["Sec-WebSocket-Protocol"] = ", ".join(protocols)
-        if target.deflate is not None:
-            headers["Sec-WebSocket-Extensions"] = target.deflate.offer()
-        arguments: dict[str, Any] = {}
-        refused: list[Exception] = []
-        opened: list[Socket] = []
-
-        def listener(request: Any, response: Any) -> Any:
-            answer = ", ".join(response.headers.getall("Sec-WebSocket-Extensions", ()))
-            try:
-                return socket.listen(_accepted(target.deflate, answer))
-            except ProtocolError as exc:
-                refused.append(exc)  # picows would log it
-                return socket.listen()
-
-        if options.server_hostname is not None:
-            arguments["server_hostname"] = options.server_hostname
-        try:
-            transport, _ = await picows.ws_connect(
-                listener,
-                url,
-                ssl_context=options.ssl,
-                extra_headers=headers,
-                proxy=options.proxy,
-                proxy_ssl_context=options.proxy_ssl,
-                websocket_handshake_timeout=None,  # connect() has a timeout for all
-                max_frame_size=target.max_http_buffer_size + 64,
-                logger_name=self._logger,
-                use_aiofastnet=False,
-                enable_auto_pong=False,
-                socket_factory=lambda url: _connected(url, opened),
-                **arguments,
-            )
-            # It returns as well when the server closes without an answer.
-            if transport.is_disconnected and not socket.accepted:
-                raise ConnectionResetError("closed without a response")
-            if refused:
-                socket.abort_connection()
-                raise refused[0]
-        except BaseException as exc:
-            for one in opened:
-                with suppress(OSError):
-                    one.shutdown(SHUT_RDWR)
-            if not isinstance(exc, Exception):
-                raise
-            raise failed_attempt(
-                exc,
-                url,
-                timeout=target.connect_timeout,
-                timeout_name="connect_timeout",
-                proxy=options.proxy,
-            ) from exc
-        finally:
-            for one in opened:
-                one.close()
 
     async def _request(
         self,
@@ -300,64 +222,149 @@ class Link(SessionOwner):
             )
         except Exception as exc:
             raise failed_attempt(
-                exc, url, timeout=timeout, proxy=self._requests.proxy_for(url)
+                exc, url, timeout=timeout, proxy=self._requests.way_to(url)
             ) from exc
 
     # The upgrade.
 
     @property
     def can_upgrade(self) -> bool:
-        """Whether both sides want an upgrade to WebSocket."""
-        return (
-            self.open
-            and self.target.upgrade
-            and self.session.transport_name == "polling"
-            and "websocket" in self.target.transports
-            and "websocket" in self.session.upgrades
-        )
+        """Whether both sides want an upgrade."""
+        return bool(self._upgrades())
+
+    def _upgrades(self) -> list[str]:
+        """The transports to which both sides want to upgrade, in their order."""
+        if (
+            not self.open
+            or not self.target.upgrade
+            or self.session.transport_name != "polling"
+        ):
+            return []
+        wanted = self.target.transports
+        offered = self.session.upgrades
+        names = [name for name in CARRIED if name in wanted and name in offered]
+        if "webtransport" in names and (why := self._obstacle()):
+            self._logger.info("No upgrade to WebTransport: %s", escaped(why))
+            names.remove("webtransport")
+        return names
+
+    def _obstacle(self) -> str:
+        from socketio_fast.clients.webtransport import obstacle
+
+        return obstacle(self._requests, self.target, self.url("webtransport"))
 
     async def upgrade(self) -> bool:
-        """Upgrade to WebSocket. Returns whether that has succeeded; if not, the session
-        goes on by long-polling."""
-        socket = _new_socket(self._engine)
-        seconds = self.target.connect_timeout
-        self._logger.info("Attempting WebSocket upgrade")
+        """Upgrade to the first transport that connects. Returns whether that has
+        succeeded; if not, the session goes on by long-polling."""
+        names = self._upgrades()
+        while names and self.open:
+            failed: list[str] = []
+            carrier = await self._connected(names, failed)
+            if carrier is None:
+                return False
+            name = carrier.transport.name
+            names = [one for one in names if one != name and one not in failed]
+            if await self._upgrade_to(carrier):
+                self._polls = None
+                self._logger.info("%s upgrade was successful", NAMES[name])
+                self._events.upgraded(self)
+                return True
+        return False
+
+    async def _connected(
+        self, names: Iterable[str], failed: list[str]
+    ) -> Carrier | None:
+        """Connect by the first of these transports that can. ``failed`` gets those that
+        cannot."""
+        chosen = list(names)
+
+        def has_failed(index: int, error: Exception) -> None:
+            failed.append(chosen[index])
+            self._upgrade_failed(chosen[index], error)
+
         try:
-            await within(self._upgrade(socket), seconds)
-        except Exception as exc:
-            error: BaseException = exc
-            if isinstance(exc, asyncio.TimeoutError):
-                error = ConnectionFailedError(
-                    f"the upgrade to WebSocket was not answered in {seconds:g} s"
-                )
-            # A session that has ended meanwhile tells that itself.
-            log = self._logger.warning if self.open else self._logger.info
-            log("WebSocket upgrade failed: %s", escaped(error))
-            self.session.give_up_upgrade(error)
-            socket.abort_connection()
+            _, carrier = await first_of(
+                [partial(self._connect, name) for name in chosen],
+                HEAD_START,
+                lambda late: late.abort(),
+                has_failed,
+            )
+        except Exception:
+            return None
+        return carrier
+
+    async def _connect(self, name: str) -> Carrier:
+        self._logger.info("Attempting %s upgrade", NAMES[name])
+        carrier = self._new_carrier(name)
+        # By WebTransport the first packet says which session it is for.
+        sid = self.session.id if name == "websocket" else None
+        connecting = carrier.connect(self.url(name, sid=sid))
+        await self._in_time(connecting, name)
+        return carrier
+
+    async def _in_time(self, step: Coroutine[Any, Any, None], name: str) -> None:
+        """Wait for a step of the upgrade, for some time and while there is a session.
+
+        Raises:
+            ConnectionFailedError: It has failed, or was given up.
+        """
+        seconds = self.target.connect_timeout
+        task = asyncio.create_task(step)
+        try:
+            await asyncio.wait(
+                {task, self._finished},
+                timeout=seconds,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if task.done():
+                return task.result()
+        finally:
+            if task.cancel():
+                await asyncio.wait({task})
+            elif not task.cancelled():
+                task.exception()  # nobody else retrieves it, if this is cancelled
+        raise ConnectionFailedError(
+            "the session has ended during the upgrade"
+            if self._finished.done()
+            else f"the upgrade to {NAMES[name]} was not answered in {seconds:g} s"
+        )
+
+    async def _upgrade_to(self, carrier: Carrier) -> bool:
+        name = carrier.transport.name
+        self._carrier = carrier
+        try:
+            await self._in_time(self._change_to(carrier), name)
+        except BaseException as exc:
+            self.session.give_up_upgrade(exc)
+            carrier.abort()
+            if not isinstance(exc, Exception):
+                raise
+            await carrier.ended()
             if self._polls is not None and self.open:
                 self._polls.go_on()
-            self._events.upgrade_failed(self, error)
+            self._upgrade_failed(name, exc)
             return False
-        self._polls = None
-        self._logger.info("WebSocket upgrade was successful")
-        self._events.upgraded(self)
         return True
 
-    async def _upgrade(self, socket: Any) -> None:
+    async def _change_to(self, carrier: Carrier) -> None:
         assert self._polls is not None
-        url = self.url("websocket", sid=self.session.id)
-        await self._connect_socket(socket, url)
-        if socket.closed:
+        if carrier.closed:
             raise ConnectionFailedError("the connection was lost before the upgrade")
+        carrier.begin(self.session.id)
         self._probe = _future()
-        if not self.session.start_upgrade(socket):
+        if not self.session.start_upgrade(carrier.transport):
             raise ConnectionFailedError("the session has ended before the upgrade")
         await self._probe
         await self._polls.rest()
-        if socket.closed or not self.open:
+        if carrier.closed or not self.open:
             raise ConnectionFailedError("the connection was lost during the upgrade")
         self.session.finish_upgrade()
+
+    def _upgrade_failed(self, name: str, error: Exception) -> None:
+        # A session that has ended meanwhile tells that itself.
+        log = self._logger.warning if self.open else self._logger.info
+        log("%s upgrade failed: %s", NAMES[name], escaped(error))
+        self._events.upgrade_failed(self, error)
 
     def probe_answered(self, session: Any) -> None:
         if self._probe is not None and not self._probe.done():
@@ -411,6 +418,8 @@ class Link(SessionOwner):
         polls, self._polls = self._polls, None  # it refers to this
         if polls is not None:
             await polls.ended()
+        if self._carrier is not None:
+            await self._carrier.ended()
 
     def abort(self, error: BaseException | None = None) -> None:
         """End the session now."""
@@ -510,41 +519,23 @@ class _Polls(Poster):
             await asyncio.wait(tasks, timeout=CLOSE_TIMEOUT)
 
 
-def _accepted(offered: Extension | None, answer: str) -> Deflate | None:
-    """What the server has accepted.
+def check_installed(transports: Iterable[str]) -> None:
+    """Check that there is what these transports need.
 
     Raises:
-        ProtocolError: It was not offered.
+        ImportError: There is not; the text says how to install it.
     """
-    if not answer:
-        return None
-    if offered is None:
-        raise ProtocolError(f"the server has accepted {answer[:120]!r}, not offered")
-    return offered.answered(answer)
+    for name in transports:
+        if name in CARRIED:
+            _kind(name)
 
 
-def _new_socket(engine: Engine) -> Any:
-    # picows takes 20 ms to import, and not every client needs it.
-    from socketio_fast._core.client.websocket import ClientWebSocket
+def _kind(transport: str) -> type[Carrier]:
+    if transport == "websocket":
+        return WebSocketCarrier
+    from socketio_fast.clients.webtransport import WebTransportCarrier
 
-    return ClientWebSocket(engine)
-
-
-async def _connected(url: Any, opened: list[Socket]) -> Socket:
-    """Connect to a server, or to a proxy.
-
-    picows leaves a connection open whose handshake is cancelled. So the caller gets a
-    duplicate of the socket, by which it can shut the connection down.
-    """
-    from aiohappyeyeballs import start_connection
-
-    loop = asyncio.get_running_loop()
-    addresses = await loop.getaddrinfo(url.host, url.port, type=SOCK_STREAM)
-    socket = await start_connection(addresses, happy_eyeballs_delay=0.25, loop=loop)
-    with suppress(OSError):
-        socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
-    opened.append(socket.dup())
-    return socket
+    return WebTransportCarrier
 
 
 def _future() -> asyncio.Future[None]:

@@ -54,6 +54,8 @@ async def reconnect(client: AsyncClient) -> None:
         else:
             if client.eio.state == "connected":
                 client.connected = True
+                # If the connection is lost from here on, there is another attempt.
+                client._reconnecting = None
                 client.logger.info("Reconnection successful")
                 client.manager.tell(runner, "reconnect", backoff.attempts)
                 return

@@ -65,9 +65,11 @@ class Sending:
         Raises:
             BadNamespaceError: It is not.
         """
-        if peer is None or not (
-            peer.connected or (self.config.offline_buffer and (peer.active or early))
-        ):
+        if self.config.offline_buffer:
+            sendable = peer is not None and (peer.connected or peer.active or early)
+        else:
+            sendable = peer is not None and peer.reachable
+        if peer is None or not sendable:
             name = (namespace or "/") if peer is None else peer.namespace.name
             raise exceptions.BadNamespaceError(f"{name} is not a connected namespace.")
         return peer

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import unquote, urlencode, urlsplit, urlunsplit
 
-__all__ = ["engine_url"]
+__all__ = ["engine_url", "unix_path"]
 
-_SCHEMES = ("http", "https", "ws", "wss")
+_SCHEMES = ("http", "https", "ws", "wss", "unix")
+
+#: The host that a server on a Unix socket is told.
+_UNIX_HOST = "localhost"
 
 
 def engine_url(
@@ -25,8 +28,9 @@ def engine_url(
     """The URL of a request to Engine.IO.
 
     Args:
-        url: The server's, of http, https, ws or wss. Its query is kept; what it has for
-            a path is not used, as in python-socketio.
+        url: The server's, of http, https, ws, wss or unix. Its query is kept; what it
+            has for a path is not used, as in python-socketio; but see
+            :func:`unix_path`.
         path: The path of Engine.IO, such as ``"socket.io"``.
         transport: ``"polling"``, ``"websocket"`` or ``"webtransport"``.
         eio: The revision of the protocol.
@@ -39,6 +43,8 @@ def engine_url(
         ValueError: The URL has no scheme that is known, or no host.
     """
     parts = urlsplit(url)
+    if unix_path(url) is not None:
+        parts = parts._replace(netloc=_UNIX_HOST)
     if parts.scheme not in _SCHEMES or not parts.netloc:
         raise ValueError(
             f"url={url!r:.200}: the URL of a server expected, such as "
@@ -60,3 +66,24 @@ def engine_url(
     return urlunsplit(
         (scheme, parts.netloc, f"/{stripped}/" if stripped else "/", text, "")
     )
+
+
+def unix_path(url: str) -> str | None:
+    """The path of the Unix socket that a URL such as ``unix:///run/app.sock`` names.
+
+    Returns:
+        The path, percent-decoded; ``None`` for the URL of another scheme.
+
+    Raises:
+        ValueError: It is no absolute path.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "unix":
+        return None
+    path = unquote(parts.path)
+    if parts.netloc or not path.startswith("/") or "\0" in path:
+        raise ValueError(
+            f"url={url!r:.200}: the absolute path of a Unix socket expected, with "
+            "three slashes: 'unix:///run/app.sock'"
+        )
+    return path

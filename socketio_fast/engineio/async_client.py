@@ -14,10 +14,12 @@ from socketio_fast._core.engine.engine import Engine
 from socketio_fast._core.engine.message_handlers import Callbacks
 from socketio_fast._core.protocol.deflate import Extension
 from socketio_fast._core.protocol.outgoing import message_packet
+from socketio_fast.clients.carriers import Target
 from socketio_fast.clients.contracts import HttpOptions, Requests
 from socketio_fast.clients.http import requests_for
-from socketio_fast.clients.link import Link, LinkEvents, Target
+from socketio_fast.clients.link import Link, LinkEvents, check_installed
 from socketio_fast.clients.processes import forget_after_fork
+from socketio_fast.clients.urls import unix_path
 from socketio_fast.engineio.base_client import BaseClient
 from socketio_fast.engineio.packet import read_text
 from socketio_fast.options.client import EngineClientConfig
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 __all__ = ["AsyncClient"]
 
 TRANSPORTS = ("polling", "websocket")
+#: Those that a program may choose.
+KNOWN = (*TRANSPORTS, "webtransport")
 
 
 @takes(EngineClientConfig)
@@ -172,11 +176,13 @@ class AsyncClient(BaseClient):
 
     @property
     def current_transport(self) -> str | None:
-        """The transport in use: ``"polling"``, ``"websocket"`` or ``None``."""
+        """The transport in use: ``"polling"``, ``"websocket"``, ``"webtransport"`` or
+        ``None``."""
         return self._session.transport_name if self._link is not None else None
 
     def transport(self) -> str | None:
-        """The transport in use: ``"polling"``, ``"websocket"`` or ``None``."""
+        """The transport in use: ``"polling"``, ``"websocket"``, ``"webtransport"`` or
+        ``None``."""
         return self.current_transport
 
     @property
@@ -196,10 +202,12 @@ class AsyncClient(BaseClient):
         """Connect to a server.
 
         Args:
-            url: Its URL, of http, https, ws or wss. It may have a query.
+            url: Its URL, of http, https, ws or wss, or ``unix:///run/app.sock`` with
+                the path of a Unix socket. It may have a query.
             headers: More headers of the requests.
             transports: The transports to use, the first to begin with:
-                ``["polling", "websocket"]`` by default, which upgrades.
+                ``["polling", "websocket"]`` by default, which upgrades. There is
+                ``"webtransport"`` too.
             engineio_path: Where the server has Engine.IO.
 
         Raises:
@@ -207,6 +215,7 @@ class AsyncClient(BaseClient):
                 should; what, and what to do.
             ValueError: It is connected already, the URL cannot be used, or there is no
                 such transport.
+            ImportError: ``"webtransport"`` is one, and aioquic is not installed.
         """
         if self.state != "disconnected":
             raise ValueError("Client is not in a disconnected state")
@@ -220,7 +229,9 @@ class AsyncClient(BaseClient):
         if not self.config.try_all_transports:
             order = order[:1]
         error: exceptions.ConnectionError | None = None
-        self._requests = await requests_for(self.config.http_session, self._http)
+        self._requests = await requests_for(
+            self.config.http_session, self._http, unix_path(url)
+        )
         try:
             for transport in order:
                 link = Link(
@@ -250,12 +261,12 @@ class AsyncClient(BaseClient):
             return list(TRANSPORTS)
         if isinstance(transports, str):
             transports = [transports]
-        chosen = [name for name in transports if name in TRANSPORTS]
+        chosen = [name for name in transports if name in KNOWN]
         if not chosen:
             raise ValueError(
-                f"No valid transports provided: {transports!r}, of {TRANSPORTS} "
-                "expected"
+                f"No valid transports provided: {transports!r}, of {KNOWN} expected"
             )
+        check_installed(chosen)
         return chosen
 
     def _target(self, url: str, headers: Mapping[str, str], path: str) -> Target:
@@ -276,6 +287,9 @@ class AsyncClient(BaseClient):
             request_timeout=config.request_timeout,
             max_http_buffer_size=config.max_http_buffer_size,
             deflate=self._deflate,
+            certificate_hashes=(config.webtransport_options or {}).get(
+                "server_certificate_hashes", ()
+            ),
         )
 
     async def wait(self) -> None:
@@ -410,7 +424,7 @@ class _Told(LinkEvents):
         self._others.pinged(link)
 
     def upgraded(self, link: Link) -> None:
-        self._client._upgraded_before = True
+        self._client._upgraded_before = link.session.transport_name == "websocket"
         self._others.upgraded(link)
 
     def upgrade_failed(self, link: Link, error: BaseException) -> None:

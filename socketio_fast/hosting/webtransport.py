@@ -3,9 +3,6 @@
 A client opens a session by a CONNECT request, and in it one bidirectional stream, whose
 first packet says what the query of other transports says. From there on the session is
 to the engine a WebSocket that another server speaks.
-
-aioquic holds back neither what is written to a stream nor what comes by it: how much of
-each waits is looked at here, at attributes that have no public names.
 """
 
 from __future__ import annotations
@@ -21,28 +18,30 @@ from functools import partial
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlencode
 
-try:
-    from aioquic.asyncio.protocol import QuicConnectionProtocol
-    from aioquic.asyncio.server import QuicServer
-    from aioquic.h3.connection import H3_ALPN, H3Connection
-    from aioquic.h3.events import (
-        DataReceived,
-        H3Event,
-        HeadersReceived,
-        WebTransportStreamDataReceived,
-    )
-    from aioquic.quic.configuration import QuicConfiguration
-    from aioquic.quic.connection import QuicConnection
-    from aioquic.quic.events import (
-        ConnectionTerminated,
-        HandshakeCompleted,
-        QuicEvent,
-        StreamReset,
-    )
-except ImportError as exc:
-    raise ImportError(
-        'WebTransport is served by aioquic: pip install "socketio-fast[webtransport]"'
-    ) from exc
+# First: it says which extra is missing.
+from socketio_fast.webtransport.streams import (
+    LINGER,
+    WINDOW,
+    MessageStream,
+    StreamConnection,
+)
+
+from aioquic.asyncio.server import QuicServer  # isort: skip
+from aioquic.h3.connection import H3_ALPN
+from aioquic.h3.events import (
+    DataReceived,
+    H3Event,
+    HeadersReceived,
+    WebTransportStreamDataReceived,
+)
+from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.connection import QuicConnection
+from aioquic.quic.events import (
+    ConnectionTerminated,
+    HandshakeCompleted,
+    QuicEvent,
+    StreamReset,
+)
 
 from socketio_fast._core.http.cors import origin_accepted
 from socketio_fast._core.http.foreign import ForeignWebSocket
@@ -51,51 +50,23 @@ from socketio_fast.coroutines import within
 from socketio_fast.exceptions import ProtocolError
 from socketio_fast.hosting.common import CLOSE_TIMEOUT, Sender, ask
 from socketio_fast.hosting.contracts import HostedEngine
-from socketio_fast.hosting.webtransport_frames import FrameDecoder, encode_frame
 from socketio_fast.options.logs import escaped
+from socketio_fast.webtransport.frames import encode_frame
 
 __all__ = ["WebTransportServer"]
 
 logger = logging.getLogger("socketio_fast.webtransport")
 
-# Bytes that a client may send before it gets credit for more, and bytes that may be on
-# their way to it.
-WINDOW = 256 * 1024
-# Seconds for a client to close a session whose stream the server has ended. The server
-# does not close it at once, because a browser drops what it has not read by then.
-LINGER = 1.0
 # Seconds, at least, after which a silent connection is taken for gone.
 IDLE_TIMEOUT = 60.0
 # Bytes of a stream before a session is open: {"sid": ...}.
 OPEN_PACKET = 1024
-# The capsule that ends a session, its type as a variable-length integer.
-CLOSE_SESSION = b"\x68\x43"
-# Error codes of HTTP/3 (RFC 9114) and of WebTransport for streams without a session.
-REQUEST_REJECTED = 0x010B
-BUFFERED_STREAM_REJECTED = 0x3994BD84
 
 # Parameters that the open packet has; in the query of the URL they are ignored.
 HANDSHAKE_PARAMETERS = ("EIO", "transport", "sid")
 
 
-class Window:
-    """How far a client may send on a stream; it replaces aioquic's own account.
-
-    That doubles with what was received, whether it has been taken or not.
-    """
-
-    class _Receiver:
-        highest_offset = 0  # nothing to double for
-
-    receiver = _Receiver()
-
-    def __init__(self, stream_id: int, size: int) -> None:
-        self.stream_id = stream_id
-        self.max_stream_data_local = size
-        self.max_stream_data_local_sent = size
-
-
-class Session:
+class Session(MessageStream):
     """A WebTransport session, from its CONNECT request on.
 
     Args:
@@ -107,16 +78,13 @@ class Session:
     def __init__(
         self, connection: Connection, session_id: int, request: Request
     ) -> None:
+        super().__init__(connection, OPEN_PACKET)
         self.id = session_id
-        self.stream_id: int | None = None
-        self._connection = connection
+        self.connection: Connection = connection
         self._eio = connection.server.eio
         self._request = request
-        self._decoder = FrameDecoder(OPEN_PACKET)
-        self._websocket: ForeignWebSocket | None = None
         self._sender: Sender | None = None
         self._opening: asyncio.Task[None] | None = None
-        self._ended = False
         self._over = asyncio.Event()  # ended
         self._delivered = asyncio.Event()  # some of what was sent
         self._timer = self._later(self._eio.config.upgrade_timeout)
@@ -127,19 +95,13 @@ class Session:
 
     # Called by the connection.
 
-    def receive(self, data: bytes) -> None:
-        """Take bytes of the session's stream."""
-        if not self._ended:
-            self._decoder.feed(data)
-            self._read()
-
     def delivered(self) -> None:
         """Note that the client may have acknowledged bytes."""
         self._delivered.set()
 
     def stop(self) -> None:
         """Note that the server stops: a session that is not open yet is refused."""
-        if self._websocket is None:
+        if self.transport is None:
             self.close(503, "the server stops")
 
     async def wait(self) -> None:
@@ -148,52 +110,34 @@ class Session:
 
     def end(self) -> None:
         """End the session: a side has closed it, or its connection is lost."""
-        if self._ended:
+        if self.ended:
             return
-        self._ended = True
+        self.ended = True
         self._timer.cancel()
         self._over.set()
-        self._connection.forget(self)
+        self.connection.forget(self)
         if self._opening is not None:
             self._opening.cancel()
         if self._sender is not None:
             self._sender.end()
 
-    @property
-    def full(self) -> bool:
-        """Whether the client gets no more credit for now."""
-        return self._websocket is None or self._websocket.room is not None
-
     # Reading.
 
-    def _read(self) -> None:
-        websocket = self._websocket
+    def read(self) -> None:
+        """Read the messages that are there, or the open packet."""
+        if self.transport is not None:
+            super().read()
+            return
         try:
-            if websocket is None:
-                if self._opening is None:
-                    self._read_open_packet()
-                return
-            while not self._ended and not websocket.closing:
-                if websocket.room is not None:
-                    websocket.room.add_done_callback(self._read_on)
-                    return
-                message = self._decoder.take()
-                if message is None:
-                    return
-                websocket.receive(message)
+            if self._opening is None:
+                self._read_open_packet()
         except ProtocolError as exc:
-            if websocket is None:
-                self._refuse(400, str(exc))
-            else:
-                websocket.fail(exc)
-
-    def _read_on(self, room: asyncio.Future[Any]) -> None:
-        if not self._ended:
-            self._read()
-            self._connection.transmit_soon()
+            self._refuse(400, str(exc))
+        if self._all_sent:
+            self.close()
 
     def _read_open_packet(self) -> None:
-        packet = self._decoder.take()
+        packet = self.decoder.take()
         if packet is None:
             return
         sid = _sid_of(packet)
@@ -209,11 +153,11 @@ class Session:
             self._refuse(websocket.status, (websocket.body or b"").decode())
             return
         self._opening = None
-        self._decoder.limit = self._eio.config.max_http_buffer_size
-        self._websocket = websocket
+        self.decoder.limit = self._eio.config.max_http_buffer_size
+        self.transport = websocket
         self._sender = Sender(websocket, self._send, self._close, self._closing)
-        self._read()
-        self._connection.transmit_soon()
+        self.read()
+        self.connection.transmit_soon()
 
     def _refuse(self, status: int, reason: str) -> None:
         logger.info(
@@ -227,12 +171,12 @@ class Session:
 
     async def _send(self, message: str | bytes) -> None:
         await self._room(WINDOW)
-        if not self._ended:
-            self._connection.write(self.stream_id, encode_frame(message))
+        if not self.ended:
+            self.connection.write(self.stream_id, encode_frame(message))
 
     async def _room(self, limit: int) -> None:
         """Wait until at most this many bytes are on their way."""
-        while not self._ended and self._connection.unread(self.stream_id) > limit:
+        while not self.ended and self.connection.unread(self.stream_id) > limit:
             self._delivered.clear()
             await self._delivered.wait()
 
@@ -240,7 +184,7 @@ class Session:
         self._timer = self._later(CLOSE_TIMEOUT)
 
     async def _close(self, code: int | None) -> None:
-        self._connection.write(self.stream_id, b"", end=True)
+        self.connection.write(self.stream_id, b"", end=True)
         await self._room(0)
         with suppress(asyncio.TimeoutError):
             await within(self.wait(), LINGER)
@@ -248,8 +192,8 @@ class Session:
 
     def close(self, code: int = 0, reason: str = "") -> None:
         """Close the session; the client drops what it has not read."""
-        if not self._ended:
-            self._connection.close_session(self, code, reason)
+        if not self.ended:
+            self.connection.end_session(self, code, reason)
             self.end()
 
 
@@ -298,7 +242,7 @@ def _handshake(request: Request, sid: str | None) -> Request:
     )
 
 
-class Connection(QuicConnectionProtocol):
+class Connection(StreamConnection):
     """A QUIC connection with HTTP/3 and its sessions."""
 
     def __init__(
@@ -306,50 +250,23 @@ class Connection(QuicConnectionProtocol):
     ) -> None:
         super().__init__(quic, **options)
         self.server = server
-        self._http = H3Connection(quic, enable_webtransport=True)
         self._sessions: dict[int, Session] = {}
-        self._streams: dict[int, Session] = {}
-        self._windows: dict[int, Window] = {}
         self._peer: Any = None  # the address of the client during the handshake
         self._confirmed = False
-        self._grant = quic._write_stream_limits
-        quic._write_stream_limits = self._limit_stream  # type: ignore[method-assign]
 
     # Called by sessions.
 
-    def write(self, stream_id: int | None, data: bytes, end: bool = False) -> None:
-        """Send bytes on a stream."""
-        if stream_id in self._streams:
-            self._quic.send_stream_data(stream_id, data, end)
-            self.transmit_soon()
-
-    def unread(self, stream_id: int | None) -> int:
-        """Bytes of a stream that the client has not acknowledged."""
-        stream = self._quic._streams.get(stream_id)  # type: ignore[arg-type]
-        if stream is None:
-            return 0
-        return len(stream.sender._buffer)
-
-    def transmit_soon(self) -> None:
-        """Send all that waits, in the next pass of the loop."""
-        self._transmit_soon()
-
-    def close_session(self, session: Session, code: int, reason: str) -> None:
-        """End a session, by a capsule on the stream of its request."""
-        text = reason.encode()[:1024]
-        value = code.to_bytes(4, "big") + text
-        capsule = CLOSE_SESSION + (0x4000 | len(value)).to_bytes(2, "big") + value
-        self._http.send_data(session.id, capsule, end_stream=True)
+    def end_session(self, session: Session, code: int, reason: str) -> None:
+        """End a session; the client drops what it has not read."""
+        self.close_session(session.id, code, reason)
         if session.stream_id is not None:
-            self._drop_stream(session.stream_id)
+            self.drop_stream(session.stream_id)
         self.transmit_soon()
 
     def forget(self, session: Session) -> None:
         """Forget a session that has ended."""
         self._sessions.pop(session.id, None)
-        if session.stream_id is not None:
-            self._streams.pop(session.stream_id, None)
-            self._windows.pop(session.stream_id, None)
+        self.forget_stream(session)
         self.server.sessions.discard(session)
 
     # Called by aioquic.
@@ -363,8 +280,6 @@ class Connection(QuicConnectionProtocol):
             # may write any address on them.
             return
         super().datagram_received(data, addr)
-        for session in list(self._streams.values()):
-            session.delivered()
 
     def quic_event_received(self, event: QuicEvent) -> None:
         """Called by aioquic with an event."""
@@ -375,12 +290,12 @@ class Connection(QuicConnectionProtocol):
         if isinstance(event, HandshakeCompleted):
             self._confirmed = True
         if isinstance(event, StreamReset):
-            ended = self._sessions.get(event.stream_id) or self._streams.get(
+            ended = self._sessions.get(event.stream_id) or self.streams.get(
                 event.stream_id
             )
             if ended is not None:
                 ended.close()
-        for happened in self._http.handle_event(event):
+        for happened in self.http.handle_event(event):
             self._http_event(happened)
 
     def _http_event(self, event: H3Event) -> None:
@@ -416,7 +331,7 @@ class Connection(QuicConnectionProtocol):
             logger.info(
                 "%s %s: %d", request.client_address, escaped(request.path), status
             )
-        self._http.send_headers(event.stream_id, headers, end_stream=status != 200)
+        self.http.send_headers(event.stream_id, headers, end_stream=status != 200)
         if event.stream_ended and status == 200:
             self._sessions[event.stream_id].close()
 
@@ -440,35 +355,11 @@ class Connection(QuicConnectionProtocol):
         session = self._sessions.get(event.session_id)
         bidirectional = event.stream_id % 4 == 0
         if session is not None and session.stream_id is None and bidirectional:
-            session.stream_id = event.stream_id
-            self._streams[event.stream_id] = session
-            self._windows[event.stream_id] = Window(event.stream_id, WINDOW)
+            self.add_stream(event.stream_id, session)
         if session is None or session.stream_id != event.stream_id:
-            self._drop_stream(event.stream_id)
+            self.drop_stream(event.stream_id)
             return
-        session.receive(event.data)
-        if event.stream_ended:
-            session.close()
-
-    def _drop_stream(self, stream_id: int) -> None:
-        if stream_id in self._quic._streams:
-            self._quic.stop_stream(stream_id, BUFFERED_STREAM_REJECTED)
-            if stream_id % 4 == 0:
-                self._quic.reset_stream(stream_id, BUFFERED_STREAM_REJECTED)
-
-    def _limit_stream(self, builder: Any, space: Any, stream: Any) -> None:
-        """Send how far the client may send on a stream; replaces aioquic's method."""
-        window = self._windows.get(stream.stream_id)
-        if window is None:
-            # Streams of requests and of HTTP/3 itself are short; others are refused.
-            return
-        received = stream.receiver.highest_offset
-        if not self._streams[stream.stream_id].full and (
-            received + WINDOW // 2 > window.max_stream_data_local
-        ):
-            window.max_stream_data_local = received + WINDOW
-            stream.max_stream_data_local = window.max_stream_data_local
-        self._grant(builder, space, window)  # type: ignore[arg-type]
+        session.receive(event.data, event.stream_ended)
 
 
 def _lines(

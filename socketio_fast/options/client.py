@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -59,6 +60,38 @@ def _deflate(label: str, given: Any) -> DeflateOptions | None:
             **given,
         }
     return as_options(DeflateOptions, label, given)
+
+
+def _webtransport(label: str, value: Any) -> dict[str, tuple[bytes, ...]]:
+    """The options of WebTransport, all of them."""
+    if value is None:
+        value = {}
+    names = {"server_certificate_hashes"}
+    if not isinstance(value, Mapping) or not names >= {*value}:
+        raise ValueError(
+            f"{label}={value!r:.200}: a dict with 'server_certificate_hashes' expected"
+        )
+    hashes = value.get("server_certificate_hashes") or ()
+    return {"server_certificate_hashes": tuple(map(_hash, hashes))}
+
+
+def _hash(value: Any) -> bytes:
+    """The SHA-256 of a certificate: bytes, hexadecimal, or as browsers take it."""
+    found = value
+    if isinstance(found, Mapping):
+        known = found.get("algorithm", "sha-256") == "sha-256"
+        found = found.get("value") if known else None
+    if isinstance(found, str):
+        # As `openssl x509 -fingerprint` prints it, or without colons.
+        with suppress(ValueError):
+            found = bytes.fromhex(found.replace(":", ""))
+    if isinstance(found, (bytes, bytearray)) and len(found) == 32:
+        return bytes(found)
+    raise ValueError(
+        f"server_certificate_hashes has {value!r:.200}: the SHA-256 of a certificate "
+        "expected, as 32 bytes, 64 hexadecimal digits, or "
+        "{'algorithm': 'sha-256', 'value': bytes}"
+    )
 
 
 def _protocols(label: str, value: Any) -> tuple[str, ...]:
@@ -139,13 +172,14 @@ class EngineClientConfig:
     connect_timeout: float = option(
         20,
         "Seconds for an attempt to connect by one transport, and for the upgrade to "
-        "WebSocket.",
+        "another.",
         seconds(),
         unit="s",
     )
     upgrade: bool = option(
         True,
-        "Whether a client that has connected by long-polling upgrades to WebSocket.",
+        "Whether a client that has connected by long-polling upgrades to WebSocket, or "
+        "to WebTransport.",
         switch(),
     )
     remember_upgrade: bool = option(
@@ -164,6 +198,13 @@ class EngineClientConfig:
         "The URL of the proxy to connect by: of http, https, socks4 or socks5. "
         "``None``: what the environment says (``HTTPS_PROXY``, ``NO_PROXY``, …). "
         "``False``: no proxy.",
+    )
+    webtransport_options: Mapping[str, Any] | None = option(
+        None,
+        "Options of WebTransport: ``server_certificate_hashes``, a list of the SHA-256 "
+        "of the certificates that are accepted in the place of those of authorities; "
+        "see docs/webtransport.md.",
+        _webtransport,
     )
     query: Mapping[str, str] | None = option(
         None,

@@ -222,11 +222,11 @@ class EngineClientKeywords(TypedDict, total=False):
 
     connect_timeout: float
     """Seconds for an attempt to connect by one transport, and for the upgrade to
-    WebSocket. Default: ``20``.
+    another. Default: ``20``.
     """
     upgrade: bool
-    """Whether a client that has connected by long-polling upgrades to WebSocket.
-    Default: ``True``.
+    """Whether a client that has connected by long-polling upgrades to WebSocket, or to
+    WebTransport. Default: ``True``.
     """
     remember_upgrade: bool
     """Whether a client that has once upgraded begins with WebSocket when it connects
@@ -240,6 +240,11 @@ class EngineClientKeywords(TypedDict, total=False):
     """The URL of the proxy to connect by: of http, https, socks4 or socks5. ``None``:
     what the environment says (``HTTPS_PROXY``, ``NO_PROXY``, …). ``False``: no proxy.
     Default: ``None``.
+    """
+    webtransport_options: Mapping[str, Any] | None
+    """Options of WebTransport: ``server_certificate_hashes``, a list of the SHA-256 of
+    the certificates that are accepted in the place of those of authorities; see
+    docs/webtransport.md. Default: ``None``.
     """
     query: Mapping[str, str] | None
     """Parameters of each URL, beside those that the URL of the server has. Default:

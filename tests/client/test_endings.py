@@ -18,6 +18,7 @@ from client.conftest import Listen
 from socketio_fast import exceptions
 from socketio_fast._core.client.session import ClientSession
 from socketio_fast.clients.link import _Polls
+from socketio_fast.clients.websocket import WebSocketCarrier
 
 TRANSPORTS = [["websocket"], ["polling"], ["polling", "websocket"]]
 FAST: dict[str, Any] = {
@@ -272,6 +273,50 @@ async def test_a_slow_handler_pauses_the_server_and_nothing_is_lost(serve: Any) 
         await client.emit("burst")
         await until(lambda: len(got) == 20_000)
     assert got == list(range(20_000))
+
+
+async def test_a_connection_that_is_lost_as_soon_as_it_is_there(serve: Any) -> None:
+    """The Task that has connected again has not ended yet."""
+    server = await serve(echoing())
+    client = socketio.AsyncClient(**FAST)
+    lost: list[int] = []
+
+    def reconnected(attempt: int) -> None:
+        lost.append(attempt)
+        if len(lost) < 5:
+            client.eio._link.abort(ConnectionResetError("on purpose"))
+
+    client.manager.on("reconnect", reconnected)
+    await client.connect(server.url, transports=["websocket"], wait_timeout=5)
+    client.eio._link.abort(ConnectionResetError("on purpose"))
+    await until(lambda: len(lost) == 5)
+    await until(lambda: client.get_sid() is not None)
+    assert await within(client.call("echo", 1)) == 1
+    await client.disconnect()
+
+
+async def test_a_session_that_ends_during_its_upgrade_is_noticed_at_once(
+    serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The WebSocket is not answered, and connect() waits for it."""
+    connects = asyncio.Event()
+
+    async def connect(carrier: WebSocketCarrier, url: str) -> None:
+        connects.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(WebSocketCarrier, "connect", connect)
+    sio = echoing()
+    server = await serve(sio)
+    client = socketio.AsyncClient(reconnection=False)
+    connecting = asyncio.ensure_future(client.connect(server.url, wait_timeout=5))
+    await within(connects.wait())
+    await until(lambda: client.get_sid() is not None)
+    await sio.eio.disconnect(sio.manager.eio_sid_from_sid(client.get_sid(), "/"))
+    with suppress(exceptions.ConnectionError):
+        await within(connecting, "connect()", seconds=10)
+    assert not client.connected
+    await client.disconnect()
 
 
 def open_files() -> int:

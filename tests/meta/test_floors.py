@@ -45,11 +45,13 @@ FLOORS: dict[str, list[str]] = {
         *("options.recovery", "options.server", "options.typed", "options.encoding"),
         "options.client",
     ],
+    "WebTransport": ["webtransport", "webtransport.frames", "webtransport.streams"],
     "clients": [
         *("clients", "clients.proxies", "clients.tls", "clients.websocket_options"),
         *("clients.contracts", "clients.failures"),
         *("clients.socks", "clients.by_aiohttp", "clients.by_requests", "clients.http"),
-        *("clients.urls", "clients.link", "clients.backoff"),
+        *("clients.urls", "clients.racing", "clients.carriers", "clients.websocket"),
+        *("clients.webtransport", "clients.link", "clients.backoff"),
     ],
     "handlers": [
         *("handlers.slow", "handlers.registration", "handlers.registry"),
@@ -99,7 +101,7 @@ FLOORS: dict[str, list[str]] = {
         *("hosting.asgi", "hosting.wsgi"),
         *("hosting.aiohttp", "hosting.sanic", "hosting.tornado"),
         *("hosting.uvicorn", "hosting.other_app"),
-        *("hosting.webtransport_frames", "hosting.webtransport"),
+        "hosting.webtransport",
         "hosting",
     ],
     "admin": ["admin.passwords", "admin.reporter", "admin.async_admin"],

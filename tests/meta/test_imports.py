@@ -86,6 +86,7 @@ NOT_FOR_EACH_SERVER = [
     *("socketio_fast.threads", "socketio_fast.hosting.wsgi"),
     "socketio_fast.clients",
     *("socketio_fast.hosting.webtransport", "socketio_fast.hosting.other_app"),
+    "socketio_fast.webtransport",
     *("socketio_fast.managers.pubsub", "socketio_fast.managers.sync"),
     *("socketio_fast.handlers.models", "socketio_fast.serving.client_files"),
     *("socketio_fast.sockets.namespace", "socketio_fast.sockets.registry"),

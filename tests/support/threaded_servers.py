@@ -17,21 +17,23 @@ from support.waiting import WAIT
 class Running:
     """A server that listens, and may be stopped and started again on its port."""
 
-    def __init__(self, make: Callable[[], Any]) -> None:
+    def __init__(self, make: Callable[[], Any], **options: Any) -> None:
         self._make = make
+        self._options = options
         self._thread = LoopThread("server")
         self._port = 0
         self.start()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        scheme = "https" if "ssl_certfile" in self._options else "http"
+        return f"{scheme}://127.0.0.1:{self._port}"
 
     def start(self) -> None:
         self.app = self._make()
-        self._server = self.run(
-            socketio_fast.serve(self.app, host="127.0.0.1", port=self._port)
-        )
+        where = {"host": "127.0.0.1", "port": self._port}
+        options = self._options if "uds" in self._options else where | self._options
+        self._server = self.run(socketio_fast.serve(self.app, **options))
         self._port = self._server.port
 
     def stop(self) -> None:
@@ -48,9 +50,9 @@ class Running:
 
 
 @contextmanager
-def running(make: Callable[[], Any]) -> Iterator[Running]:
-    """Run the server that a function makes."""
-    server = Running(make)
+def running(make: Callable[[], Any], **options: Any) -> Iterator[Running]:
+    """Run the server that a function makes, with these options of ``serve()``."""
+    server = Running(make, **options)
     try:
         yield server
     finally:

@@ -24,39 +24,66 @@ from aioquic.quic.events import (
 )
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from socketio_fast.hosting.webtransport_frames import FrameDecoder, encode_frame
+from socketio_fast.webtransport.frames import FrameDecoder, encode_frame
 from support.raw import within
 
 
-def certificate(directory: Path) -> tuple[str, bytes]:
-    """A file with a certificate as browsers take by its hash, and the hash."""
-    key = ec.generate_private_key(ec.SECP256R1())
+def signed(
+    *, begins: float = -1 / 24, days: float = 10, key: str = "ecdsa"
+) -> tuple[x509.Certificate, bytes]:
+    """A certificate for localhost, signed by itself, and its hash.
+
+    Args:
+        begins: The day from which on it is valid; 0 is now.
+        days: How long.
+        key: ``"ecdsa"`` or ``"rsa"``.
+    """
+    certificate, _ = _signed(begins, days, key)
+    return certificate, _digest(certificate)
+
+
+def _signed(begins: float, days: float, kind: str) -> tuple[x509.Certificate, Any]:
+    key: Any = (
+        ec.generate_private_key(ec.SECP256R1())
+        if kind == "ecdsa"
+        else rsa.generate_private_key(65537, 2048)
+    )
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    signed = (
+    first = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(begins)
+    certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=10))
+        .not_valid_before(first)
+        .not_valid_after(first + datetime.timedelta(days))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), False)
         .sign(key, hashes.SHA256())
     )
+    return certificate, key
+
+
+def _digest(certificate: x509.Certificate) -> bytes:
+    der = certificate.public_bytes(serialization.Encoding.DER)
+    return hashlib.sha256(der).digest()
+
+
+def certificate(directory: Path) -> tuple[str, bytes]:
+    """A file with a certificate as browsers take by its hash, and the hash."""
+    made, key = _signed(-1 / 24, 10, "ecdsa")
     file = directory / "cert.pem"
     file.write_bytes(
-        signed.public_bytes(serialization.Encoding.PEM)
+        made.public_bytes(serialization.Encoding.PEM)
         + key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
     )
-    der = signed.public_bytes(serialization.Encoding.DER)
-    return str(file), hashlib.sha256(der).digest()
+    return str(file), _digest(made)
 
 
 class Client(QuicConnectionProtocol):

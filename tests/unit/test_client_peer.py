@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.client_core import Core
+from support.client_core import Core, open_packet
 
+from socketio_fast._core.client.session import ClientSession
 from socketio_fast._core.socketio.acks import Reply
 from socketio_fast.exceptions import CallDisconnectedError, OfflineBufferError
 
@@ -283,3 +284,88 @@ def test_the_session_may_end_in_a_handler() -> None:
     )
     assert not core.receive(b'42["e"]', b'42["e"]', b'421["e"]')
     assert core.owner.told[-1][0] == "closed"
+
+
+class Sleep:
+    """A clock that goes on while the loop's stands still: the machine sleeps."""
+
+    def __init__(self, core: Core) -> None:
+        self.now = 5_000.0
+        self._core = core
+        core.session.set_clock(lambda: self.now)
+
+    def awake(self, seconds: float) -> None:
+        """Let time pass for both clocks, without timers."""
+        self.now += seconds
+        self._core.loop.now += seconds
+
+
+def test_what_is_emitted_after_a_long_sleep_waits_for_the_next_connection() -> None:
+    """The server has given the session up: 25 + 20 s."""
+    core = Core().open()
+    peer = core.joined()
+    sleep = Sleep(core)
+    sleep.now += 46
+    assert peer.connected
+    assert not peer.reachable
+    peer.emit(["one"])
+    peer.emit(["dropped"], volatile=True)
+    peer.emit(["two"], lambda: None)
+    assert core.owner.told[-1][0] != "closed"
+    assert core.sent() == []
+    assert core.owner.told[-1] == ("closed", "ping timeout", None)
+    peer.emit(["three"])
+    core.connect()
+    core.open()
+    peer.join()
+    assert core.sent() == [b"40"]
+    core.receive(b'40{"sid":"s2"}')
+    assert core.sent() == [b'42["one"]', b'420["two"]', b'42["three"]']
+    assert list(peer.callbacks) == [0]
+
+
+def test_after_a_short_sleep_the_session_goes_on() -> None:
+    core = Core().open()
+    peer = core.joined()
+    sleep = Sleep(core)
+    for _ in range(3):
+        sleep.now += 44
+        peer.emit(["e"])
+        assert core.sent() == [b'42["e"]']
+        core.receive(b"2")  # counts from here
+        assert core.sent() == [b"3"]
+    sleep.awake(30)
+    sleep.now += 14
+    peer.emit(["e"])
+    assert core.sent() == [b'42["e"]']
+    sleep.now += 2
+    peer.emit(["e"])
+    assert core.sent() == []
+    assert core.owner.told[-1] == ("closed", "ping timeout", None)
+
+
+def test_a_loop_that_is_late_is_no_sleep() -> None:
+    """The ping may be in what has not been read: the deadline decides."""
+    core = Core().open()
+    peer = core.joined()
+    sleep = Sleep(core)
+    sleep.awake(46)
+    peer.emit(["e"])
+    assert core.sent() == [b'42["e"]']
+
+
+def test_the_heartbeat_of_revision_3_after_a_sleep() -> None:
+    """This side pings: the server has given up 20 s after the ping was due."""
+    core = Core()
+    core.session = ClientSession(core.engine, core.owner, 1)
+    core.session.begin(core.polling)
+    length = len(open_packet())
+    core.polling.received(f"{length}:".encode() + open_packet())
+    peer = core.peer()
+    peer.join()
+    core.polling.received(b"2:40")
+    sleep = Sleep(core)
+    sleep.now += 44
+    assert peer.reachable
+    sleep.now += 2
+    assert not peer.reachable

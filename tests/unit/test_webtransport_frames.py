@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from socketio_fast.exceptions import LimitError, ProtocolError
-from socketio_fast.hosting.webtransport_frames import FrameDecoder, encode_frame
+from socketio_fast.webtransport.frames import FrameDecoder, encode_frame
 
 # As the reference implementation writes them.
 FRAMES: list[tuple[str | bytes, bytes]] = [

@@ -119,7 +119,9 @@ cdef class ClientPeer(MessagingPeer):
     @property
     def reachable(self):
         """Whether what is emitted now is sent at once, a bool."""
-        return self.state == CONNECTED
+        return self.state == CONNECTED and not (
+            (<ClientSession> self.session).is_overdue()
+        )
 
     # Joining and leaving.
 
@@ -490,7 +492,7 @@ cdef class ClientPeer(MessagingPeer):
     cdef object _emit(self, Outgoing m, list event, int64_t id):
         """Send an event, now or when it is connected; see emit()."""
         cdef Session session = self.session
-        if self.state == CONNECTED:
+        if self.state == CONNECTED and not (<ClientSession> session).is_overdue():
             (<ClientSession> session).check_size(m)
             if self.socket is not None and self.socket.any_out is not None:
                 self.tell_outgoing(event)

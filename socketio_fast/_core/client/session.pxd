@@ -1,5 +1,6 @@
 # A client's side of an Engine.IO session.
 from socketio_fast._core.engine.contracts cimport Transport
+from socketio_fast._core.engine.engine cimport Engine
 from socketio_fast._core.engine.session cimport Session
 from socketio_fast._core.protocol.outgoing cimport Outgoing
 
@@ -15,6 +16,19 @@ cdef class ClientSession(Session):
         readonly Py_ssize_t max_payload   # bytes of a POST; 0: the server has not said
         bint was_open                   # the open packet has come
         bint told                       # the owner has heard that it is over
+        # By how many seconds the clock that goes on while the machine sleeps is ahead
+        # of the engine's, since the server was last heard; see is_overdue().
+        double ahead
+        object clock                    # in the place of that clock; None: it
+        bint overdue                    # is_overdue() has found that, and the session ends
+
+    cdef inline bint is_overdue(self) except -1:
+        """Whether the machine has slept so long that the next ping is overdue: the
+        server has given the session up, and the event loop's clock does not know. This
+        is looked up once in a pass of the event loop. The session ends in the next."""
+        return self.overdue or (
+            not (<Engine> self.engine).flushing and self._look_up_overdue()
+        )
 
     cdef inline int check_size(self, Outgoing m) except -1:
         """Raise ValueError for a message that is larger than the server takes."""
@@ -22,6 +36,9 @@ cdef class ClientSession(Session):
             return self.check_parts(m)
         return 0
 
+    cdef bint _look_up_overdue(self) except -1
+    cdef double _since_sleep(self) except -1
+    cdef int _heard(self) except -1
     cdef int check_parts(self, Outgoing m) except -1
     cdef int _owner_failed(self, object error) except -1
     cdef int _opened(self, bytes data) except -1

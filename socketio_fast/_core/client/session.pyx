@@ -19,15 +19,18 @@ from socketio_fast._core.engine.contracts cimport (
     CLOSED,
     OPEN,
     OPENING,
+    PING_TIMEOUT,
     TRANSPORT_CLOSE,
     TRANSPORT_ERROR,
     EngineBase,
     SessionHandler,
     Transport,
 )
-from socketio_fast._core.engine.heartbeat cimport heard, start_heartbeat
+from socketio_fast._core.engine.deadlines cimport Deadline
+from socketio_fast._core.engine.heartbeat cimport PING_DUE, heard, start_heartbeat
 from socketio_fast._core.protocol.eio cimport EIO_CLOSE, EIO_OPEN, EIO_PING, EIO_PONG
 from socketio_fast._core.protocol.outgoing cimport Outgoing
+from socketio_fast._core.protocol.wire cimport sf_awake_or_not
 
 from socketio_fast.exceptions import ProtocolError
 from socketio_fast.options.logs import escaped
@@ -154,6 +157,7 @@ cdef class ClientSession(Session):
         self.was_open = True
         engine.sessions[sid] = self
         self.heartbeat = start_heartbeat(self)
+        self.ahead = self._since_sleep() - engine.now()
         handler.on_open()
         if self.state == OPEN:
             try:
@@ -164,7 +168,7 @@ cdef class ClientSession(Session):
 
     cdef int on_control(self, int type, const char *p, Py_ssize_t n) except -1:
         if type == EIO_PING:
-            heard(self, self.heartbeat)
+            self._heard()
             self.send(PONG)
             try:
                 self.owner.pinged(self)
@@ -172,12 +176,52 @@ cdef class ClientSession(Session):
                 self._owner_failed(exc)
         elif type == EIO_PONG:
             if self.pings:
-                return heard(self, self.heartbeat)
+                return self._heard()
         elif type == EIO_CLOSE:
             # As in the reference implementation: the client connects again.
             return self.drop(TRANSPORT_CLOSE)
         # OPEN, UPGRADE and NOOP mean nothing now, and are ignored.
         return 0
+
+    # Sleep.
+
+    cdef double _since_sleep(self) except -1:
+        """The time by the clock that goes on while the machine sleeps (seconds)."""
+        return sf_awake_or_not() if self.clock is None else self.clock()
+
+    cdef int _heard(self) except -1:
+        heard(self, self.heartbeat)
+        self.ahead = self._since_sleep() - self.engine.now()
+        return 0
+
+    cdef bint _look_up_overdue(self) except -1:
+        cdef EngineBase engine = self.engine
+        cdef Deadline heartbeat = self.heartbeat
+        cdef double until
+        if self.state != OPEN or self.is_paused():
+            return False
+        until = heartbeat.when
+        if heartbeat.kind == PING_DUE:
+            until += engine.ping_timeout
+        # While the machine is awake, the deadline itself decides.
+        if self._since_sleep() - self.ahead <= until or engine.now() >= until:
+            return False
+        self.overdue = True
+        engine.logger.info(
+            "session %s: the machine has slept for longer than the heartbeat allows",
+            escaped(self.id),
+        )
+        engine.soon(self._end_overdue)
+        return True
+
+    def _end_overdue(self):
+        if self.state == OPEN:
+            self.drop(PING_TIMEOUT)
+
+    def set_clock(self, time):
+        """Use this in the place of the clock that goes on in sleep (for tests)."""
+        self.clock = time
+        self.ahead = time() - self.engine.now()
 
     cdef int check_parts(self, Outgoing m) except -1:
         """Raise ValueError for a packet above the server's maxPayload: the server would

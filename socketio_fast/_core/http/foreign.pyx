@@ -6,8 +6,6 @@ its socket away, `adopt_connection()` makes a `WebSocket` of the socket.
 
 Everything here runs on the event loop that the engine is bound to.
 """
-from collections import deque
-
 import cython
 from cpython.bytes cimport PyBytes_GET_SIZE
 
@@ -25,27 +23,15 @@ from socketio_fast._core.http.websocket_handshake cimport (
     subprotocol_line,
     switch_protocols,
 )
-from socketio_fast._core.protocol.outgoing cimport (
-    MESSAGES_3,
-    MESSAGES_3_BASE64,
-    MESSAGES_BASE64,
-    Outgoing,
-)
 from socketio_fast._core.engine.contracts cimport (
-    BASE64,
     GOING_AWAY,
-    REVISION_3,
     EngineBase as Engine,
     SessionBase as Session,
 )
-from socketio_fast._core.engine.message_transport cimport MessageTransport
 from socketio_fast._core.engine.writer cimport Writer
 
-from socketio_fast.exceptions import LimitError, ProtocolError
+from socketio_fast.exceptions import ProtocolError
 from socketio_fast.options.logs import escaped
-
-cdef extern from "Python.h":
-    const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
 
 cdef bytes JSON = b"application/json"
 cdef bytes TEXT = b"text/plain; charset=UTF-8"
@@ -159,18 +145,14 @@ cdef class ForeignExchange(Exchange):
 
 
 @cython.final
-cdef class ForeignWebSocket(MessageTransport):
+cdef class ForeignWebSocket(QueuedMessages):
     """A WebSocket that a foreign server speaks, or a WebTransport session.
 
     What the server does:
 
     1. It looks at `status`. If that is not 101, it refuses the client with `body`.
     2. It accepts the client with `headers`, and calls `begin()`.
-    3. It gives each message of the client to `receive()`. While `room` is a Future, it
-       receives nothing more until that is done.
-    4. When it is woken, it sends what `take()` returns, until that is None. If
-       `closing` is true then, it closes the WebSocket with the code `code`.
-    5. It calls `lost()` at the end.
+    3. From there on it does what `queued_messages` says.
 
     Args:
         engine: The Engine.IO engine.
@@ -190,7 +172,6 @@ cdef class ForeignWebSocket(MessageTransport):
         self.engine = engine
         self.request = request
         self.environ_source = environ_source
-        self.queued = deque()
         try:
             a = _judged(engine, request, admission)
             if not a.status:
@@ -226,30 +207,6 @@ cdef class ForeignWebSocket(MessageTransport):
             self._close(None)
         self.request = self.environ_source = None
 
-    def receive(self, data):
-        """The client has sent a message, str or bytes-like."""
-        cdef const char *p
-        cdef Py_ssize_t n
-        if self.closing:
-            return
-        try:
-            if isinstance(data, str):
-                p = PyUnicode_AsUTF8AndSize(data, &n)
-                self._check_size(n)
-                self.on_text(p, n)
-            else:
-                self._check_size(len(data))
-                self.on_binary(bytes(data))
-        except BaseException as exc:
-            self.fail(exc)
-
-    def _check_size(self, Py_ssize_t n):
-        if n > self.engine.max_payload:
-            raise LimitError(
-                f"message of more than max_http_buffer_size={self.engine.max_payload}",
-                code=1009,
-            )
-
     def fail(self, exc):
         """The client has broken a rule of the protocol: close its session."""
         cdef Session session = self.session
@@ -258,107 +215,11 @@ cdef class ForeignWebSocket(MessageTransport):
         else:
             session.on_error(exc)
 
-    def take(self):
-        """The next message to send, str or bytes; None: there is none at the moment."""
-        cdef Outgoing m = self.current
-        cdef Session session = self.session
-        cdef list messages
-        if m is not None:
-            messages = self._messages(m)
-            if self.position < len(messages):
-                self.position += 1
-                return messages[self.position - 1]
-            self.queued_bytes -= m.size()
-            self.current = None
-            if session is not None:
-                session.flushed()
-        if not self.queued:
-            return None
-        self.current = self.queued.popleft()
-        self.position = 1
-        return self._messages(self.current)[0]
-
-    cdef list _messages(self, Outgoing m):
-        if self.dialect & REVISION_3:
-            return m.rendering(
-                MESSAGES_3_BASE64 if self.dialect & BASE64 else MESSAGES_3
-            )
-        return m.rendering(MESSAGES_BASE64) if self.dialect else m.messages()
-
-    def lost(self):
-        """The connection was lost, or is being closed."""
-        cdef Session session = self.session
-        self.closing = True
-        self.resume()
-        self._wake = self.session = self.current = None
-        self.queued.clear()
-        if session is not None:
-            session.on_transport_close(self, "transport close")
-
-    # From session.
-
-    cpdef int send(self, Outgoing m) except -1:
-        if self.closing:
-            return 0
-        self.queued.append(m)
-        self.queued_bytes += m.size()
-        if self.queued_bytes > self.engine.high_water_mark:
-            if self.session is not None:
-                self.engine.overflow(self.session)
-        return self._mark()
-
-    cdef int _mark(self) except -1:
-        if not self.marked:
-            self.marked = True
-            self.engine.mark(self)
-        return 0
-
-    cpdef int flush(self) except -1:
-        self.marked = False
-        if self._wake is not None:
-            self._wake()
-        return 0
-
-    cdef int _close(self, object code) except -1:
-        if not self.closing:
-            self.closing = True
-            self.code = code
-            self.resume()
-            self._mark()
-        return 0
-
-    cpdef int close(self) except -1:
-        return self._close(None)
-
     cpdef int go_away(self) except -1:
         return self._close(GOING_AWAY if self.engine.draining else None)
 
-    cpdef int abort(self, object code) except -1:
-        self.session = None
-        return self._close(code)
-
     cpdef int refuse(self) except -1:
         return self.abort(1008)
-
-    cpdef int release(self) except -1:
-        return 0
-
-    cpdef int pause(self) except -1:
-        if self.room is None and not self.closing:
-            self.room = self.engine.loop.create_future()
-        return 0
-
-    cpdef int resume(self) except -1:
-        room, self.room = self.room, None
-        if room is not None and not room.done():
-            room.set_result(None)
-        return 0
-
-    cpdef list handover(self):
-        return []
-
-    cpdef Py_ssize_t buffered(self) except -1:
-        return self.queued_bytes
 
 
 def adopt_connection(

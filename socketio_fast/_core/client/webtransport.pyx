@@ -1,0 +1,55 @@
+"""A client's WebTransport session, without QUIC: see `queued_messages`."""
+import cython
+
+from socketio_fast._core.client.session cimport ClientSession
+from socketio_fast._core.engine.contracts cimport (
+    TRANSPORT_CLOSE,
+    EngineBase as Engine,
+    SessionBase as Session,
+)
+
+
+@cython.final
+cdef class ClientWebTransport(QueuedMessages):
+    """One WebTransport session of a client.
+
+    Args:
+        engine: Flushes it, and has the limits.
+    """
+
+    name = "webtransport"
+
+    def __init__(self, Engine engine not None):
+        self.engine = engine
+
+    def begin(self, wake):
+        """The stream is open. `wake()` is called when there is something to take, or
+        when it is to be closed."""
+        self._wake = wake
+
+    def fail(self, exc):
+        """The server has broken a rule of the protocol: end the session."""
+        cdef Session session = self.session
+        if session is None:
+            self._close(None)
+        elif session.probe is self:
+            # The session goes on by polling.
+            (<ClientSession> session).give_up_upgrade(exc)
+        else:
+            session.on_error(exc)
+
+    def lost_by(self, error):
+        """The connection was lost, for this reason."""
+        cdef Session session = self.session
+        if session is not None and session.probe is self:
+            (<ClientSession> session).give_up_upgrade(error)
+        elif session is not None and not self.closing:
+            (<ClientSession> session).fail(TRANSPORT_CLOSE, error)
+        self.lost()
+
+    cpdef int refuse(self) except -1:
+        return self.abort(None)
+
+    cpdef int abort(self, object code) except -1:
+        self.aborted = True
+        return QueuedMessages.abort(self, code)

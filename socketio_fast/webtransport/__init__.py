@@ -1,0 +1,1 @@
+"""WebTransport, as far as it is the same on both sides."""
