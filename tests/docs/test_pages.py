@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
+import socketio_fast
 from docs.pages import FENCE, PAGES, PROGRAMS, ROOT, Fence, commands, fences
 from socketio_fast import __main__ as command
+from socketio_fast.cli import run
 
 LANGUAGES = {
     *("python", "sh", "text", "html", "js", "json"),
@@ -68,8 +70,8 @@ def test_commands_of_this_package_are_understood(
     words: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served: list[Any] = []
-    monkeypatch.setattr(command, "run", lambda app, **options: served.append(app))
-    monkeypatch.setattr(command, "_load", lambda parser, place: place)
+    monkeypatch.setattr(socketio_fast, "run", lambda app, **more: served.append(app))
+    monkeypatch.setattr(run, "_load", lambda parser, place: place)
     arguments = [re.sub("^%i$", "5000", word) for word in words[1:]]
     if "--help" in arguments:
         with pytest.raises(SystemExit) as ended:
