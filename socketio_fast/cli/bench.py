@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections import Counter
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from socketio_fast.cli import flags
 from socketio_fast.cli.latencies import Latencies
 from socketio_fast.cli.messages import arguments
-from socketio_fast.cli.output import Stdout, json_line, printable
+from socketio_fast.cli.output import json_line, printable
 from socketio_fast.exceptions import (
     BadNamespaceError,
     CallDisconnectedError,
@@ -151,17 +152,23 @@ def _screen() -> Screen:
 
 
 def _tell(bench: Bench, options: argparse.Namespace, screen: Screen | None) -> int:
+    """Show the result. Returns the exit code."""
     result = bench.result()
-    ended: list[int] = []
     if screen is not None:
         screen.table(_title(options), _rows(result))
     elif sys.stdout is not None:
         lines = [f"{name:<26}{value}".rstrip() for name, value in _rows(result)]
         text = "\n".join([_title(options), *lines, ""])
-        stdout = Stdout(sys.stdout.fileno(), ended.append)
-        stdout.write(json_line(result) if options.json else text)
+        try:
+            data = (json_line(result) if options.json else text).encode()
+            os.write(sys.stdout.fileno(), data)
+        except BrokenPipeError:
+            pass
+        except OSError as exc:
+            print(f"socketio-fast: stdout: {exc}", file=sys.stderr)
+            return 1
     if bench.latencies.count:
-        return sum(ended)
+        return 0
     if bench.connects.count:
         event = printable(repr(options.event))
         told = (
@@ -169,8 +176,10 @@ def _tell(bench: Bench, options: argparse.Namespace, screen: Screen | None) -> i
             f"{options.namespace}, and does it acknowledge? --event NAME takes "
             "another event"
         )
-    else:
+    elif bench.errors:
         told = "no client could connect: " + "; ".join(bench.errors)
+    else:
+        told = "it was ended before a client had connected"
     print(f"socketio-fast: {told}", file=sys.stderr)
     return 1
 

@@ -54,6 +54,7 @@ MOST_ASKED = 1000
 
 #: Seconds for the server to take what was sent, at the end.
 LEAVING = 5.0
+LEAVING_AT_ONCE = 1.0
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -79,9 +80,6 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def _execute(options: argparse.Namespace) -> int:
     if sys.stdout is None:
         return 0  # it was closed before: nobody reads
-    if sys.stdin is None:
-        # Its number may soon be that of something else.
-        sys.stdin = open(os.devnull)  # noqa: SIM115
     try:
         return asyncio.run(_until_the_end(options))
     except (ImportError, RuntimeError) as exc:
@@ -105,9 +103,7 @@ async def _until_the_end(options: argparse.Namespace) -> int:
     if not ended.done():
         return talk.result()
     talk.cancel()
-    await asyncio.wait({talk})
-    if not talk.cancelled():
-        talk.exception()  # it counts no more
+    await asyncio.wait({talk}, timeout=LEAVING_AT_ONCE)
     return ended.result()
 
 
@@ -135,9 +131,13 @@ async def _conversation(
     write: Callable[[str], object] = stdout.write
     if options.listen:
         stdout.watch()
-    elif options.json or not (terminal and sys.stdin.isatty()):
+    elif options.json or not (terminal and sys.stdin and sys.stdin.isatty()):
         stdout.watch()
-        lines = stdin_lines(sys.stdin.fileno())
+        # Where stdin was closed before, 0 may be the number of something else.
+        closed = sys.stdin is None
+        lines = stdin_lines(
+            os.open(os.devnull, os.O_RDONLY) if closed else sys.stdin.fileno()
+        )
     else:
         user = "the prompt of connect (--json, --listen and a pipe need none)"
         require("prompt_toolkit", "cli", user)
@@ -152,7 +152,9 @@ async def _conversation(
         if options.json
         else Lines(write, options.namespace, colors=colors)
     )
-    return await Conversation(options, reporter, names).hold(lines)
+    status = await Conversation(options, reporter, names).hold(lines)
+    await stdout.drained()
+    return status
 
 
 def _write_above_prompt(text: str) -> None:
@@ -215,6 +217,8 @@ class Conversation:
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if sending is None or not sending.done():
+                if self._asked:
+                    await asyncio.wait(self._asked, timeout=1)  # it fails, and is told
                 return REFUSED if self._refused else FAILED
             return sending.result()
         finally:
@@ -326,7 +330,10 @@ class Conversation:
         try:
             answer = await socket.emit_with_ack(message.event, *message.args)
         except (SocketIOError, TypeError, ValueError) as exc:
-            self._failed(flags.explained(exc), number, id=message.id)
+            told = flags.explained(exc)
+            if not self._options.json and message.event not in told:
+                told = f"{message.event}: {told}"
+            self._failed(told, number, event=message.event, id=message.id)
             return
         ms = round((perf_counter() - begun) * 1000, 3)
         args = list(answer) if isinstance(answer, tuple) else [answer]

@@ -59,7 +59,9 @@ def from_prompt(text: str) -> Message:
         if event.endswith("?") and event != "?":
             event, end = event[:-1], end - 1
     wants_ack = text.startswith("?", end)
-    return Message(event, arguments(text[end + wants_ack :]), wants_ack)
+    end += wants_ack
+    _expect_space(text, 0, end)
+    return Message(event, arguments(text[end:]), wants_ack)
 
 
 def arguments(text: str) -> list[Any]:
@@ -72,13 +74,16 @@ def arguments(text: str) -> list[Any]:
     at = 0
     while match := _WORD.search(text, at):
         value, at = _argument(text, match)
-        if at < len(text) and not text[at].isspace():
-            raise ValueError(
-                f"a space expected after {text[match.start() : at]!r:.80}, not "
-                f"{text[at]!r}"
-            )
+        _expect_space(text, match.start(), at)
         found.append(value)
     return found
+
+
+def _expect_space(text: str, start: int, end: int) -> None:
+    if end < len(text) and not text[end].isspace():
+        raise ValueError(
+            f"a space expected after {text[start:end]:.80}, not {text[end]!r}"
+        )
 
 
 def _argument(text: str, word: re.Match[str]) -> tuple[Any, int]:

@@ -28,6 +28,9 @@ __all__ = ["JsonLines", "Lines", "Reporter", "Stdout", "json_line", "printable"]
 MOST_TEXT = 4000
 MOST_BYTES = 64
 
+#: Bytes that stdout may not have taken yet.
+MOST_WAITING = 64 * 1024 * 1024
+
 _STYLES = {
     "dim": "\x1b[2m",
     "event": "\x1b[1;36m",
@@ -73,7 +76,10 @@ def _shown(value: Any) -> Any:
 
 
 class Stdout:
-    """Standard output, which whoever reads it may close at any time.
+    """Standard output, read slowly perhaps, and closed at any time.
+
+    What its reader does not take at once waits here, so that the connection and signals
+    do not wait for the reader.
 
     Args:
         descriptor: Its number.
@@ -85,6 +91,9 @@ class Stdout:
         self._descriptor = descriptor
         self._ended = ended
         self._open = True
+        self._waiting = bytearray()
+        self._drained = asyncio.Event()
+        self._drained.set()
 
     def watch(self) -> None:
         """Notice that the reader goes also while nothing is written."""
@@ -95,28 +104,54 @@ class Stdout:
 
     def _look(self) -> None:
         asyncio.get_running_loop().remove_reader(self._descriptor)
-        look = select.poll()
-        look.register(self._descriptor, 0)
-        if look.poll(0):  # an error or a hang-up: nothing else was asked for
-            self._close(None)
+        if self._polled(0):  # an error or a hang-up: nothing else was asked for
+            self._close()
 
     def write(self, text: str) -> None:
-        """Write all of it, or nothing any more."""
-        data = memoryview(text.encode("utf-8", "backslashreplace"))
-        while data and self._open:
-            try:
-                data = data[os.write(self._descriptor, data) :]
-            except BlockingIOError:
-                select.select([], [self._descriptor], [])
-            except BrokenPipeError:
-                self._close(None)
-            except OSError as exc:
-                self._close(exc)
+        """Write all of it, now or later; nothing after the end."""
+        if not self._open:
+            return
+        self._waiting += text.encode("utf-8", "backslashreplace")
+        if self._drained.is_set():
+            self._flush()
+        if len(self._waiting) > MOST_WAITING:
+            self._close(f"it is not read, and {MOST_WAITING} bytes wait")
 
-    def _close(self, error: OSError | None) -> None:
+    async def drained(self) -> None:
+        """Wait until all is written, or cannot be."""
+        await self._drained.wait()
+
+    def _flush(self) -> None:
+        """Write what the descriptor takes without blocking."""
+        try:
+            while self._waiting and self._polled(select.POLLOUT):
+                # A pipe that can be written to has room for as much.
+                count = os.write(self._descriptor, self._waiting[: select.PIPE_BUF])
+                del self._waiting[:count]
+        except BlockingIOError:
+            pass
+        except BrokenPipeError:
+            self._close()
+        except OSError as exc:
+            self._close(str(exc))
+        loop = asyncio.get_running_loop()
+        if not self._waiting and not self._drained.is_set():
+            self._drained.set()
+            loop.remove_writer(self._descriptor)
+        elif self._waiting and self._drained.is_set():
+            self._drained.clear()
+            loop.add_writer(self._descriptor, self._flush)
+
+    def _polled(self, events: int) -> bool:
+        poll = select.poll()
+        poll.register(self._descriptor, events)
+        return bool(poll.poll(0))
+
+    def _close(self, error: str | None = None) -> None:
         if not self._open:
             return
         self._open = False
+        self._waiting.clear()
         if error is not None:
             print(f"socketio-fast: stdout: {error}", file=sys.stderr)
         self._ended(0 if error is None else 1)
