@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import os
 import signal
 import sys
@@ -158,6 +159,8 @@ async def _conversation(
 
 
 def _write_above_prompt(text: str) -> None:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     # What sys.stdout is depends on whether there is a prompt now.
     sys.stdout.write(text)
     sys.stdout.flush()

@@ -134,6 +134,10 @@ class Stdout:
             self._close()
         except OSError as exc:
             self._close(str(exc))
+        self._call_back()
+
+    def _call_back(self) -> None:
+        """Have the rest written when there is room; or no longer."""
         loop = asyncio.get_running_loop()
         if not self._waiting and not self._drained.is_set():
             self._drained.set()
@@ -152,6 +156,7 @@ class Stdout:
             return
         self._open = False
         self._waiting.clear()
+        self._call_back()
         if error is not None:
             print(f"socketio-fast: stdout: {error}", file=sys.stderr)
         self._ended(0 if error is None else 1)

@@ -54,10 +54,10 @@ def test_the_result_as_json(server: Running, tmp_path: Path) -> None:
     assert result["event"] == "echo"
     assert result["errors"] == {}
     assert result["acknowledged"] > 3
-    assert result["seconds"] >= 0.5
+    assert 0.49 < result["seconds"] < WAIT
     # Those that come after the time do not count for the throughput.
     in_time = result["per_second"] * result["seconds"]
-    assert 0 < in_time <= result["acknowledged"] + 1
+    assert 0 < in_time <= result["acknowledged"] * 1.01
     check_latencies(result["latency_ms"])
     check_latencies(result["connect_ms"])
 
@@ -164,11 +164,11 @@ def test_a_refused_namespace(server: Running, tmp_path: Path) -> None:
 
 
 def test_clients_that_the_server_disconnects(server: Running, tmp_path: Path) -> None:
-    done = bench(server.url, "--json", "-e", "kick", "-c", "2", cwd=tmp_path)
+    done = bench(server.url, "--json", "-e", "kick", "--data", "", cwd=tmp_path)
     result = json.loads(done.stdout)
     assert result["errors"] == {
-        "the connection was lost before the acknowledgement": 2,
-        "the server has disconnected the client": 2,
+        "the connection was lost before the acknowledgement": 1,
+        "the server has disconnected the client": 1,
     }
     assert done.returncode == 1
 

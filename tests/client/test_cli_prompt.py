@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -55,15 +56,17 @@ def test_control_characters_of_a_server_do_not_reach_the_terminal(
 
 
 def test_names_that_came_are_completed(prompt: Terminal) -> None:
-    prompt.type("back whispered 1\r")
-    prompt.until("whispered 1")
-    prompt.until("whispered 1")
-    prompt.type("whi\t")
-    prompt.until("whispered")
+    prompt.type('back zyzzyva 1\rback "a b?" 2\r')
+    prompt.until("a b? 2")
+    prompt.type("/walk\r")
+    prompt.until("no such command")
+    prompt.type("zyz\t")
+    prompt.until("zyva")
     prompt.type("\x03")  # this line is discarded, and it goes on
-    prompt.until(">")
-    prompt.type("/he\t")
-    prompt.until("/help")
+    prompt.type('"a\t')
+    prompt.until('b?"')
+    prompt.type("\x03/he\t")
+    prompt.until("lp")
     prompt.type("\r")
     prompt.until("event? argument ...")
 
@@ -89,6 +92,19 @@ def test_ctrl_c_in_an_empty_line(prompt: Terminal) -> None:
     prompt.type("\x03")
     assert prompt.status() == 130
     assert "Traceback" not in prompt.shown
+
+
+def test_a_signal_leaves_the_terminal_as_it_was(
+    server: Running, tmp_path: Path
+) -> None:
+    with terminal("connect", server.url, cwd=tmp_path) as prompt:
+        before = prompt.modes()
+        prompt.until(">")
+        assert prompt.modes() != before
+        prompt.process.send_signal(signal.SIGTERM)
+        prompt.until("disconnected: client disconnect")
+        assert prompt.process.wait(WAIT) == 143
+        assert prompt.modes() == before
 
 
 def test_history_of_the_last_time(server: Running, tmp_path: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import pty
 import re
 import select
+import struct
 import subprocess
 import sys
 import termios
@@ -144,6 +146,10 @@ class Terminal:
         self.raw = b""
         self._seen = 0
 
+    def modes(self) -> list[int]:
+        """How the terminal treats what is typed and shown."""
+        return termios.tcgetattr(self._descriptor)[:4]
+
     def type(self, text: str) -> None:
         """Type it."""
         os.write(self._descriptor, text.encode())
@@ -187,7 +193,7 @@ def terminal(
     """
     ours, its = pty.openpty()
     # Wide enough for what is waited for to be in one line.
-    termios.tcsetwinsize(its, (24, 200))
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("4H", 24, 200, 0, 0))
     env = {
         **environment(),
         "TERM": "xterm",
