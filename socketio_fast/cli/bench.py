@@ -41,7 +41,8 @@ package do when they return, and those of Node.js when they call their callback.
 exit codes:
 0  acknowledgements came
 1  none came
-2  the command line is wrong"""
+2  the command line is wrong
+130, 143  a second SIGINT (Ctrl-C), SIGTERM"""
 
 #: Clients that connect at the same time.
 AT_ONCE = 50
@@ -120,12 +121,11 @@ def _execute(options: argparse.Namespace) -> int:
     logging.getLogger("socketio_fast").addHandler(logging.NullHandler())
     for name in _OF_CONNECTING:
         import_module(name)
-    results: list[Bench] = []
+    benches: list[Bench] = []
 
     async def measure() -> None:
-        bench = Bench(options)
-        results.append(bench)
-        await bench.run(screen.progress if screen is not None else None)
+        benches.append(Bench(options))
+        await benches[0].run(screen.progress if screen is not None else None)
 
     screen: Screen | None = None
     try:
@@ -141,7 +141,9 @@ def _execute(options: argparse.Namespace) -> int:
         return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    return _tell(results[0], options, screen)
+    except asyncio.CancelledError:
+        return 128 + benches[0].cancelled_by
+    return _tell(benches[0], options, screen)
 
 
 def _screen() -> Screen:
@@ -200,6 +202,8 @@ class Bench:
         self._begun = 0.0
         self._elapsed = 0.0
         self._in_time = 0
+        #: The signal that has ended the program.
+        self.cancelled_by = 0
         #: Durations from sending to the acknowledgement.
         self.latencies = Latencies()
         #: Durations of connecting.
@@ -213,10 +217,13 @@ class Bench:
         Args:
             show: Gets a line about how far it is, again and again.
         """
-        with suppress(NotImplementedError):  # as on Windows
-            asyncio.get_running_loop().add_signal_handler(
-                signal.SIGINT, self._interrupted, asyncio.current_task()
-            )
+        task = asyncio.current_task()
+        assert task is not None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with suppress(NotImplementedError):  # as on Windows
+                asyncio.get_running_loop().add_signal_handler(
+                    number, self._on_signal, number, task
+                )
         shown = asyncio.ensure_future(self._show(show)) if show else None
         tasks = {
             asyncio.ensure_future(self._client(number))
@@ -227,13 +234,17 @@ class Bench:
         finally:
             if shown is not None:
                 shown.cancel()
-            for task in tasks:
-                task.cancel()
+            for client in tasks:
+                client.cancel()
             await asyncio.wait(tasks)
+        for client in tasks:
+            if not client.cancelled():
+                client.result()  # raises what is no failure of the server
 
-    def _interrupted(self, task: asyncio.Task[Any] | None) -> None:
-        """Ctrl-C: the first ends the measurement, the second the program."""
-        if self._stop.is_set() and task is not None:
+    def _on_signal(self, number: int, task: asyncio.Task[Any]) -> None:
+        """The first Ctrl-C ends the measurement, the second the program."""
+        if self._stop.is_set() or number == signal.SIGTERM:
+            self.cancelled_by = number
             task.cancel()
         self._stop.set()
 

