@@ -420,7 +420,11 @@ def test_a_namespace_that_is_refused_when_it_comes_back(tmp_path: Path) -> None:
 
     with (
         running(make) as server,
-        command("connect", server.url, "--json", "-n", "/chat", cwd=tmp_path) as script,
+        command(
+            *("connect", server.url, "--json", "-n", "/chat"),
+            *("--transport", "websocket"),
+            cwd=tmp_path,
+        ) as script,
     ):
         script.told("connect")
         server.stop()
