@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from socketio_fast.server import Server
     from socketio_fast.threads.facade import Threads
 
-__all__ = ["run"]
+__all__ = ["run", "runner"]
 
 
 def run(
@@ -58,7 +58,7 @@ def run(
     _refuse_running_loop(threads)
     try:
         if threads is None:
-            _runner()(_serve_until_signal(served, host, port, options))
+            runner()(_serve_until_signal(served, host, port, options))
         else:
             _serve_in_threads(threads, served, host, port, options)
     except KeyboardInterrupt:
@@ -206,7 +206,8 @@ def _announce(server: RunningServer) -> None:
     )
 
 
-def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:
+def runner() -> Callable[[Coroutine[Any, Any, None]], None]:
+    """What runs a coroutine to its end: by uvloop where there is one."""
     try:
         import uvloop
     except ImportError:

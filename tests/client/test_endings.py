@@ -413,3 +413,30 @@ async def test_a_listener_of_the_end_may_connect_again_at_once(listen: Listen) -
     assert await within(again.get()) == "transport close"
     assert client.connected
     await client.disconnect()
+
+
+@pytest.mark.parametrize("passes", range(8))
+async def test_disconnecting_just_after_the_connection_is_back_is_the_end(
+    serve: Any, passes: int
+) -> None:
+    """The attempt to connect is cancelled in the very pass in which it succeeds."""
+    app = echoing()
+    server = await serve(app)
+    client = socketio.AsyncClient(**FAST)
+    opened: list[int] = []
+
+    @client.manager.on("open")
+    async def came() -> None:
+        opened.append(len(opened))
+        if len(opened) == 2:
+            for _ in range(passes):
+                await asyncio.sleep(0)
+            await client.disconnect()
+
+    await client.connect(server.url, transports=["polling"])
+    assert client.sid is not None
+    await app.eio.disconnect(client.sid)
+    await within(client.wait(), "the end")
+    assert len(opened) == 2
+    assert client.eio.state == "disconnected"
+    await client.disconnect()

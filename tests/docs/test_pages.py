@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
+import socketio_fast
 from docs.pages import FENCE, PAGES, PROGRAMS, ROOT, Fence, commands, fences
 from socketio_fast import __main__ as command
+from socketio_fast.cli import bench, connect, run
 
 LANGUAGES = {
     *("python", "sh", "text", "html", "js", "json"),
@@ -61,22 +63,28 @@ def test_every_block_says_its_language(page: Path) -> None:
     [
         pytest.param(words, id=f"{place} {' '.join(words)}")
         for place, words in commands()
-        if words[0] in PROGRAMS[:2] and words[1] == "run"
+        if words[0] in PROGRAMS[:2]
     ],
 )
 def test_commands_of_this_package_are_understood(
-    words: list[str], monkeypatch: pytest.MonkeyPatch
+    words: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "token.json").write_text("{}")
     served: list[Any] = []
-    monkeypatch.setattr(command, "run", lambda app, **options: served.append(app))
-    monkeypatch.setattr(command, "_load", lambda parser, place: place)
+    monkeypatch.setattr(socketio_fast, "run", lambda app, **more: served.append(app))
+    monkeypatch.setattr(run, "_load", lambda parser, place: place)
+    for subcommand in (connect, bench):
+        monkeypatch.setattr(subcommand, "_execute", served.append)
     arguments = [re.sub("^%i$", "5000", word) for word in words[1:]]
     if "--help" in arguments:
         with pytest.raises(SystemExit) as ended:
             command.main(arguments)
         assert ended.value.code == 0
         return
-    command.main(arguments if len(arguments) > 1 else [*arguments, "module:app"])
+    if len(arguments) == 1:  # the command in a sentence
+        arguments.append("module:app" if arguments == ["run"] else "http://localhost")
+    command.main(arguments)
     assert served
 
 

@@ -133,7 +133,9 @@ FLOORS: dict[str, list[str]] = {
     ],
     "what programs import": [
         *("engineio.static_files", "engineio", ""),
-        "__main__",
+        *("cli", "cli.messages", "cli.output", "cli.latencies", "cli.stdin"),
+        *("cli.prompt", "cli.table", "cli.flags"),
+        *("cli.run", "cli.connect", "cli.bench", "__main__"),
         *("testing.clock", "testing.client", "testing.threads", "testing"),
         *("alias.flask_socketio", "alias", "alias.__main__"),
     ],

@@ -1,0 +1,460 @@
+"""socketio-fast connect: a prompt, and lines of scripts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.commands import COMMAND, command, make_server
+from support.processes import environment
+from support.threaded_servers import Running, running
+from support.waiting import WAIT
+
+import socketio_fast as socketio
+from socketio_fast.__main__ import main
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Running]:
+    with running(make_server) as server:
+        yield server
+
+
+def run(*arguments: str, cwd: Path, text: str = "") -> subprocess.CompletedProcess[str]:
+    """Run it to the end with this as its stdin."""
+    return subprocess.run(
+        [*COMMAND, "connect", *arguments],
+        input=text,
+        cwd=cwd,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=WAIT,
+    )
+
+
+def objects(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def of(kind: str, told: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [each for each in told if each["type"] == kind]
+
+
+def lines_of(*values: Any) -> str:
+    return "".join(json.dumps(value) + "\n" for value in values)
+
+
+# --- scripts --------------------------------------------------------------------
+
+
+def test_json_in_and_out(server: Running, tmp_path: Path) -> None:
+    with command("connect", server.url, "--json", cwd=tmp_path) as script:
+        connected = script.told()
+        assert connected["type"] == "connect"
+        assert connected["namespace"] == "/"
+        assert connected["sid"]
+        script.say(["back", "news", 1, {"data": {"$hex": "00ff"}}, None])
+        event = script.told("event")
+        assert (event["event"], event["args"]) == (
+            "news",
+            [1, {"data": {"$hex": "00ff"}}, None],
+        )
+        script.say({"event": "echo", "args": [1, [2]], "ack": True, "id": "x"})
+        ack = script.told("ack")
+        assert (ack["event"], ack["args"], ack["id"]) == ("echo", [1, [2]], "x")
+        assert 0 < ack["ms"] < WAIT * 1000
+        assert connected["time"] < event["time"] < ack["time"]
+        script.end_input()
+        assert script.told("disconnect")["reason"] == "client disconnect"
+        assert script.line() == ""
+        assert (script.status(), script.errors()) == (0, "")
+
+
+def test_outstanding_acknowledgements_are_awaited_after_the_end_of_stdin(
+    server: Running, tmp_path: Path
+) -> None:
+    text = lines_of({"event": "later", "ack": True}, {"event": "echo", "ack": True})
+    done = run(server.url, "--json", cwd=tmp_path, text=text)
+    acks = [(ack["event"], ack["args"]) for ack in of("ack", objects(done))]
+    assert acks == [("echo", []), ("later", ["late"])]
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_order_of_lines_is_kept(server: Running, tmp_path: Path) -> None:
+    values = [{"event": "back", "args": ["n", n], "ack": n % 3 == 0} for n in range(30)]
+    text = lines_of(*values, {"event": "echo", "ack": True})
+    done = run(server.url, "--json", cwd=tmp_path, text=text)
+    found = [event["args"] for event in of("event", objects(done))]
+    assert found == [[n] for n in range(30)]
+
+
+def test_stdin_that_is_a_file_without_a_last_line_break(
+    server: Running, tmp_path: Path
+) -> None:
+    (tmp_path / "lines").write_text('{"event": "echo", "args": ["ä"], "ack": true}')
+    with (
+        (tmp_path / "lines").open("rb") as file,
+        command("connect", server.url, "--json", cwd=tmp_path, stdin=file) as script,
+    ):
+        assert script.told("ack")["args"] == ["ä"]
+        assert script.status() == 0
+
+
+WRONG_LINES = [
+    ("{", "JSON expected"),
+    ("5", '["event", argument, …] or {"event": …'),
+    ("[]", '["event", argument, …] or {"event": …'),
+    ('{"event": "a", "arg": 1}', '"arg": only "event", "args", "ack" and "id"'),
+    ('{"args": []}', '"event": a name expected, not null'),
+    ("[5]", '"event": a name expected, not 5'),
+    ('{"event": "a", "args": 5}', '"args": a list expected, not 5'),
+    ('{"event": "a", "ack": 1}', '"ack": true or false expected, not 1'),
+    ('["a", NaN]', "NaN is not JSON"),
+    ('["a", {"$hex": "0"}]', "'0': binary is an even number of digits"),
+    ("[" * 100_000, "nested too deeply"),
+    ('["connect"]', "connect"),
+]
+
+
+def test_wrong_lines_are_told_and_the_next_one_is_read(
+    server: Running, tmp_path: Path
+) -> None:
+    text = "".join(f"{line}\n" for line, _ in WRONG_LINES)
+    text += lines_of({"event": "echo", "ack": True})
+    done = run(server.url, "--json", cwd=tmp_path, text=text)
+    errors = of("error", objects(done))
+    assert [error["line"] for error in errors] == [*range(1, len(WRONG_LINES) + 1)]
+    for error, (_, message) in zip(errors, WRONG_LINES, strict=True):
+        assert message in error["message"]
+    assert len(of("ack", objects(done))) == 1
+    assert (done.returncode, done.stderr) == (4, "")
+
+
+def test_stdin_that_is_no_text(server: Running, tmp_path: Path) -> None:
+    with command("connect", server.url, cwd=tmp_path) as script:
+        assert "connected" in script.line()
+        assert script.process.stdin is not None
+        script.process.stdin.write(b"echo \xff\n")
+        script.end_input()
+        assert script.status() == 4
+        out = script.process.stdout
+        assert out is not None
+        assert b"line 1 of stdin: a line of stdin is not UTF-8" in out.read()
+
+
+def test_an_acknowledgement_that_does_not_come(server: Running, tmp_path: Path) -> None:
+    text = lines_of({"event": "nobody", "ack": True, "id": 3})
+    done = run(
+        server.url, "--json", "--ack-timeout", "0.1", cwd=tmp_path, text=text
+    )  # fmt: skip
+    (error,) = of("error", objects(done))
+    assert "nobody" in error["message"]
+    assert error["id"] == 3
+    assert done.returncode == 4
+
+
+def test_lines_of_a_pipe_are_as_at_the_prompt(server: Running, tmp_path: Path) -> None:
+    text = 'back news hello 1 {"a": [2]} hex:00ff\n\necho? "x y"\n/walk\n/quit\necho\n'
+    done = run(server.url, cwd=tmp_path, text=text)
+    connected, *rest = (line[13:] for line in done.stdout.splitlines())
+    assert connected.startswith("connected to / as ")
+    assert 'news "hello" 1 {"a": [2]} hex:00ff' in rest
+    assert any(r.startswith("ack of echo (") and r.endswith(') "x y"') for r in rest)
+    assert any(r.startswith("line 4 of stdin: /walk: no such command;") for r in rest)
+    assert (done.returncode, done.stderr) == (4, "")
+
+
+# --- where it connects, and as whom ---------------------------------------------
+
+
+def test_flags_of_the_client(server: Running, tmp_path: Path) -> None:
+    (tmp_path / "auth.json").write_text('{"token": "ä"}')
+    text = lines_of({"event": "came_with", "ack": True})
+    done = run(
+        *(server.url + "?room=7", "--json", "-n", "/chat", "--auth", "@auth.json"),
+        *("-H", "X-Trace: 1:2", "--transport", "websocket"),
+        cwd=tmp_path,
+        text=text,
+    )
+    told = objects(done)
+    auth, trace, query = of("ack", told)[0]["args"]
+    assert (auth, trace) == ({"token": "ä"}, "1:2")
+    assert "room=7" in query
+    assert "transport=websocket" in query
+    assert told[0]["transport"] == "websocket"
+    assert {each["namespace"] for each in told} == {"/chat"}
+    assert not of("upgrade", told)
+
+
+async def test_certificates(serve: Any, server_context: Any, tmp_path: Path) -> None:
+    url = (await serve(make_server(), ssl=server_context)).url
+    refused = await asyncio.to_thread(run, url, cwd=tmp_path)
+    assert refused.returncode == 1
+    (line,) = refused.stderr.splitlines()
+    assert line.startswith("socketio-fast: cannot connect to https://")
+    assert line.endswith("(here ssl_verify=False is --insecure)")
+    accepted = await asyncio.to_thread(run, url, "--insecure", cwd=tmp_path)
+    assert (accepted.returncode, accepted.stderr) == (0, "")
+
+
+def test_msgpack_and_revision_3(tmp_path: Path) -> None:
+    text = lines_of({"event": "echo", "args": [{"$hex": "01"}], "ack": True})
+    for server_options, arguments in (
+        ({"serializer": "msgpack"}, ["--msgpack"]),
+        ({"allow_eio3": True}, ["--eio", "3"]),
+    ):
+
+        def make(options: dict[str, Any] = server_options) -> Any:
+            sio = socketio.AsyncServer(**options)
+            sio.on("echo", lambda sid, *args: args)
+            return sio
+
+        with running(make) as server:
+            done = run(server.url, "--json", *arguments, cwd=tmp_path, text=text)
+        (ack,) = of("ack", objects(done))
+        assert ack["args"] == [{"$hex": "01"}]
+        assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["localhost:5000"], "'localhost:5000': the URL of a server expected"),
+        (["ftp://a"], "'ftp://a': the URL of a server expected"),
+        (["http://a:x"], "'http://a:x': the URL of a server expected"),
+        (["http://a", "--auth", "{"], "--auth: the JSON: Expecting property name"),
+        (["http://a", "--auth", "5"], "--auth: the JSON: an object expected"),
+        (["http://a", "--auth", "@none"], "--auth: @none: [Errno 2]"),
+        (["http://a", "-H", "x"], "'x': a header expected, such as 'X-Trace: 1'"),
+        (["http://a", "-H", "x y: 1"], "'x y': a header expected"),
+        (["http://a", "-n", "chat"], "'chat': a name that begins with / and has no"),
+        (["http://a", "--wait-timeout", "0"], "'0': seconds above 0 expected"),
+        (["http://a", "--ack-timeout", "nan"], "'nan': seconds above 0 expected"),
+        (["http://a", "--transport", "pigeon"], "invalid choice: 'pigeon'"),
+        (["http://a", "--eio", "5"], "invalid choice: 5"),
+        ([], "the following arguments are required: URL"),
+    ],
+)
+def test_a_wrong_command_line(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["connect", *arguments])
+    assert ended.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err.splitlines()[-1]
+
+
+def test_a_secret_in_auth_is_not_repeated(tmp_path: Path) -> None:
+    done = run("http://a", "--auth", '{"token": secret}', cwd=tmp_path)
+    assert "secret" not in done.stderr
+
+
+def test_nobody_listens(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    done = run(url, "--json", cwd=tmp_path)
+    (told,) = objects(done)
+    assert told["type"] == "connect_error"
+    assert "connection refused" in told["message"]
+    assert done.stderr == f"socketio-fast: {told['message']}\n"
+    assert done.returncode == 1
+
+
+def test_another_path_names_the_flag(server: Running, tmp_path: Path) -> None:
+    done = run(server.url, "--path", "other", cwd=tmp_path)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "(here socketio_path= is --path)" in line
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_refused_namespace(server: Running, tmp_path: Path, as_json: bool) -> None:
+    arguments = ["--json"] if as_json else []
+    done = run(server.url, "-n", "/refusing", *arguments, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (3, "")
+    if as_json:
+        (told,) = of("refused", objects(done))
+        assert (told["message"], told["data"]) == ("not you\x1b[31m", {"a": 1})
+    else:
+        assert 'the server refuses /refusing: not you\\u001b[31m {"a": 1}' in (
+            done.stdout
+        )
+    assert "\x1b" not in done.stdout
+
+
+# --- how it ends ----------------------------------------------------------------
+
+
+def test_who_reads_stdout_goes_while_stdin_is_open(
+    server: Running, tmp_path: Path
+) -> None:
+    """``socketio-fast connect URL --json | head -1``: it ends without an event."""
+    with command("connect", server.url, "--json", cwd=tmp_path) as script:
+        assert script.told("connect")
+        script.told("upgrade")
+        assert script.process.stdout is not None
+        script.process.stdout.close()
+        script.process.stdout = None
+        assert (script.status(), script.errors()) == (0, "")
+
+
+def test_head_in_a_shell(server: Running, tmp_path: Path) -> None:
+    program = " ".join([*COMMAND, "connect", server.url, "--json"])
+    text = f'{program} | head -n 1; echo "${{PIPESTATUS[0]}}"'
+    with subprocess.Popen(
+        ["bash", "-c", text],
+        cwd=tmp_path,
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as shell:
+        assert shell.stdout is not None
+        assert shell.stderr is not None
+        connected, status = shell.stdout.read().splitlines()
+        assert json.loads(connected)["type"] == "connect"
+        assert (status, shell.stderr.read()) == ("0", "")
+
+
+def test_stdout_that_takes_nothing(server: Running, tmp_path: Path) -> None:
+    with (
+        open("/dev/full", "wb") as full,
+        command("connect", server.url, cwd=tmp_path, stdout=full) as script,
+    ):
+        assert script.status() == 1
+        assert script.errors() == (
+            "socketio-fast: stdout: [Errno 28] No space left on device\n"
+        )
+
+
+def test_a_reader_that_is_slower_than_the_server(
+    server: Running, tmp_path: Path
+) -> None:
+    """What it does not take at once waits, all of it and in order."""
+    with command("connect", server.url, "--json", cwd=tmp_path) as script:
+        for number in range(100):
+            script.say(["back", "large", "x" * 10_000, number])
+        script.say({"event": "echo", "ack": True})
+        script.end_input()
+        numbers = []
+        while (line := script.line()) and (told := json.loads(line)):
+            if told["type"] == "event":
+                numbers.append(told["args"][1])
+        assert numbers == list(range(100))
+        assert script.status() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("blocked", [False, True])
+def test_a_signal(server: Running, tmp_path: Path, number: int, blocked: bool) -> None:
+    """Also while nobody reads what it writes."""
+    with command("connect", server.url, "--json", cwd=tmp_path) as script:
+        script.told("connect")
+        if blocked:
+            for _ in range(100):
+                script.say(["back", "large", "x" * 10_000])
+            script.say({"event": "echo", "ack": True})
+            script.told("event")
+        script.process.send_signal(number)
+        assert (script.status(), script.errors()) == (128 + number, "")
+
+
+def test_a_signal_while_it_connects(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with command("connect", url, cwd=tmp_path) as script:
+            accepted, _ = silent.accept()
+            with accepted:
+                script.process.send_signal(signal.SIGINT)
+                assert (script.status(), script.errors()) == (130, "")
+
+
+def test_the_server_disconnects(server: Running, tmp_path: Path) -> None:
+    with command("connect", server.url, "--json", cwd=tmp_path) as script:
+        script.say({"event": "kick", "ack": True})
+        assert script.told("disconnect")["reason"] == "server disconnect"
+        error = script.told("error")
+        assert error["event"] == "kick"
+        assert "the connection was lost" in error["message"]
+        assert (script.status(), script.errors()) == (1, "")
+
+
+def test_a_server_that_goes_away_and_comes_back(tmp_path: Path) -> None:
+    with (
+        running(make_server) as server,
+        command("connect", server.url, "--json", cwd=tmp_path) as script,
+    ):
+        script.told("connect")
+        script.told("upgrade")
+        server.stop()
+        assert script.told("disconnect")["reason"] == "transport error"
+        assert script.told("reconnecting")["attempt"] == 1
+        assert "connection refused" in script.told("connect_error")["message"]
+        # What is sent meanwhile is kept, also when stdin ends.
+        script.say({"event": "echo", "args": ["kept"], "ack": True})
+        script.end_input()
+        server.start()
+        script.told("connect")
+        assert script.told("ack")["args"] == ["kept"]
+        assert (script.status(), script.errors()) == (0, "")
+
+
+def test_a_namespace_that_is_refused_when_it_comes_back(tmp_path: Path) -> None:
+    refuses: list[bool] = []
+
+    def make() -> socketio.AsyncServer:
+        sio = make_server()
+        sio.on("connect", lambda sid, environ: not refuses, namespace="/chat")
+        return sio
+
+    with (
+        running(make) as server,
+        command(
+            *("connect", server.url, "--json", "-n", "/chat"),
+            *("--transport", "websocket"),
+            cwd=tmp_path,
+        ) as script,
+    ):
+        script.told("connect")
+        server.stop()
+        refuses.append(True)
+        server.start()
+        script.told("refused")
+        assert (script.status(), script.errors()) == (3, "")
+
+
+def test_listen_reads_no_stdin(server: Running, tmp_path: Path) -> None:
+    with command(
+        "connect", server.url, "--json", "--listen", cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+    ) as script:  # fmt: skip
+        sid = script.told("connect")["sid"]
+        server.run(server.app.emit("news", 1, to=sid))
+        assert script.told("event")["args"] == [1]
+        script.process.send_signal(signal.SIGINT)
+        assert script.status() == 130
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-"])
+def test_closed_descriptors(server: Running, tmp_path: Path, closed: str) -> None:
+    text = f"{' '.join(COMMAND)} connect {server.url} {closed}"
+    done = subprocess.run(
+        ["bash", "-c", text],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=WAIT,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
