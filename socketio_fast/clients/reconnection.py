@@ -41,7 +41,7 @@ async def reconnect(client: AsyncClient) -> None:
         try:
             await client._attempt()
         except (exceptions.ConnectionError, ValueError) as exc:
-            if client._given_up or _superseded(client):
+            if client._given_up:
                 return  # disconnect() was called
             wanted_delay = getattr(exc, "retry_after", None) or 0.0
             error = (
@@ -52,8 +52,6 @@ async def reconnect(client: AsyncClient) -> None:
             client._attempt_failed(error)
             client.manager.tell(runner, "reconnect_error", error)
         else:
-            if _superseded(client):
-                return
             if client.eio.state == "connected":
                 client.connected = True
                 # If the connection is lost from here on, there is another attempt.
@@ -66,12 +64,6 @@ async def reconnect(client: AsyncClient) -> None:
             client.manager.tell(runner, "reconnect_failed")
             client._give_up()
             return
-
-
-def _superseded(client: AsyncClient) -> bool:
-    """Whether ``disconnect()`` has cancelled this task. Before Python 3.12,
-    ``asyncio.wait_for()`` loses a cancellation that comes with its result."""
-    return client._reconnecting is not asyncio.current_task()
 
 
 def forget(client: AsyncClient) -> None:

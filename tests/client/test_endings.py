@@ -440,3 +440,25 @@ async def test_disconnecting_just_after_the_connection_is_back_is_the_end(
     assert len(opened) == 2
     assert client.eio.state == "disconnected"
     await client.disconnect()
+
+
+async def test_a_listener_of_an_attempt_may_end_the_attempts(serve: Any) -> None:
+    sio = echoing()
+    server = await serve(sio)
+    client = socketio.AsyncClient(**FAST)
+    await client.connect(server.url)
+    told = asyncio.Event()
+
+    async def leave(attempt: int) -> None:
+        await client.disconnect()
+        told.set()
+
+    client.manager.on("reconnect_attempt", leave)
+    for sid in list(sio.eio.sockets):
+        await sio.eio.disconnect(sid)
+    await within(told.wait())
+    await within(client.wait())
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert client.eio.state == "disconnected"
+    await until(lambda: not sio.eio.sockets)

@@ -196,7 +196,9 @@ def test_illegal_placeholder(number: str) -> None:
 
 
 def test_bytes_are_no_packet() -> None:
-    with pytest.raises(PacketError, match="binary message that no packet has announced"):
+    with pytest.raises(
+        PacketError, match="binary message that no packet has announced"
+    ):
         Packet(encoded_packet=b"2[]")
 
 
