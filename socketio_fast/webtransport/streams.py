@@ -14,7 +14,6 @@ try:
     from aioquic.buffer import (  # type: ignore[attr-defined]
         Buffer,
         BufferReadError,
-        encode_uint_var,
     )
     from aioquic.h3.connection import H3Connection
     from aioquic.quic.connection import QuicConnection
@@ -197,7 +196,10 @@ class StreamConnection(QuicConnectionProtocol):
         """End a session, by a capsule on the stream of its request."""
         text = reason.encode()[:1024]
         value = code.to_bytes(4, "big") + text
-        head = encode_uint_var(CLOSE_SESSION) + encode_uint_var(len(value))
+        # Its type and its length, as variable-length integers of two bytes each.
+        head = b"".join(
+            (0x4000 | n).to_bytes(2, "big") for n in (CLOSE_SESSION, len(value))
+        )
         self.http.send_data(session_id, head + value, end_stream=True)
 
     def drop_stream(self, stream_id: int) -> None:

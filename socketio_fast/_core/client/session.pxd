@@ -20,7 +20,7 @@ cdef class ClientSession(Session):
         # of the engine's, since the server was last heard; see is_overdue().
         double ahead
         object clock                    # in the place of that clock; None: it
-        bint overdue                    # is_overdue() has found that, and the session ends
+        bint overdue                    # is_overdue() has found so: the session ends
 
     cdef inline bint is_overdue(self) except -1:
         """Whether the machine has slept so long that the next ping is overdue: the

@@ -14,7 +14,6 @@ from collections import deque
 from socketio_fast._core.engine.contracts cimport (
     BASE64,
     REVISION_3,
-    EngineBase as Engine,
     SessionBase as Session,
 )
 from socketio_fast._core.engine.message_transport cimport MessageTransport
