@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from support.waiting import until, within
-from support.wire import Peer, Relay, WebSocketServer, open_packet
+from support.wire import Gate, Peer, Relay, WebSocketServer, open_packet
 
 import socketio_fast as socketio
 from client.conftest import Listen
@@ -206,21 +206,8 @@ async def test_an_upgrade_that_loses_its_websocket_goes_on_by_polling(
     serve: Any, listen: Listen
 ) -> None:
     server = await serve(echoing())
-
-    class WithoutWebSockets(Relay):
-        async def serve(self, reader: Any, writer: Any) -> None:
-            head = await reader.readuntil(b"\r\n\r\n")
-            if b"transport=websocket" in head:
-                return
-            up_reader, up_writer = await asyncio.open_connection(
-                "127.0.0.1", self._server_port
-            )
-            up_writer.write(head)
-            from support.scripted_servers import _carry
-
-            await asyncio.gather(_carry(reader, up_writer), _carry(up_reader, writer))
-
-    relay = await listen(WithoutWebSockets(server.url))
+    relay = await listen(Gate(server.url))
+    relay.open(closed=True)
     failed: asyncio.Queue[Any] = asyncio.Queue()
     async with socketio.AsyncClient(reconnection=False) as client:
         client.manager.on("upgrade_error", failed.put_nowait)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -203,6 +204,34 @@ def test_a_volatile_event_is_not_kept() -> None:
     core.session.fail("transport error")
     peer.emit(["e"], None, True)
     assert peer.offline_events == 0
+
+
+@pytest.mark.parametrize("encoded", [False, True], ids=["emit", "encode"])
+def test_what_is_emitted_after_a_sleep_waits_for_the_next_connection(
+    encoded: bool,
+) -> None:
+    """C25: the silence of the server is noticed before its deadline is."""
+    core = Core().open(pingInterval=10, pingTimeout=10)
+    peer = core.joined()
+    peer.intend()
+    answers: list[Any] = []
+    send = peer.encode(["e"], answers.append) if encoded else None
+    time.sleep(0.03)  # the loop of this test does not know of it
+    if send is None:
+        peer.emit(["e"], answers.append)
+    else:
+        send()
+    assert core.owner.told[-1] == ("closed", "ping timeout", None)
+    assert (peer.connected, peer.offline_events) == (False, 1)
+    assert core.sent() == []
+    core.connect()
+    core.open()
+    peer.join()
+    core.sent()
+    core.receive(b'40{"sid":"again"}')
+    (packet,) = core.sent()
+    core.receive(b"43" + packet[2:-5] + b'["answer"]')
+    assert answers == ["answer"]
 
 
 def test_acknowledgements_of_what_was_sent_are_given_up_with_the_connection() -> None:

@@ -431,6 +431,7 @@ cdef class ClientPeer(MessagingPeer):
         cdef Hub hub = self.namespace.hub
         cdef int64_t id = -1
         cdef Outgoing m
+        (<ClientSession> self.session).leave_silent()
         if hub.verbose:
             _log(hub, event, self.namespace.name)
         if callback is not None:
@@ -522,7 +523,9 @@ cdef class ClientPeer(MessagingPeer):
         """Send what `encoded()` has returned; see emit()."""
         cdef Hub hub = self.namespace.hub
         cdef str name = self.namespace.name
-        cdef int64_t id = self.new_ack(callback)
+        cdef int64_t id
+        (<ClientSession> self.session).leave_silent()
+        id = self.new_ack(callback)
         try:
             if hub.encoding is None:
                 m = numbered(m, name, id)
@@ -629,6 +632,7 @@ cdef class _Encoded:
     def __call__(self):
         cdef ClientPeer peer = self.peer
         peer.posted -= self.message.size()
+        (<ClientSession> peer.session).leave_silent()
         if self.callback is not None:
             peer.acks.callbacks[self.id] = self.callback
             peer.client.outstanding += 1

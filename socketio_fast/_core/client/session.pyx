@@ -19,6 +19,7 @@ from socketio_fast._core.engine.contracts cimport (
     CLOSED,
     OPEN,
     OPENING,
+    PING_TIMEOUT,
     TRANSPORT_CLOSE,
     TRANSPORT_ERROR,
     EngineBase,
@@ -28,6 +29,7 @@ from socketio_fast._core.engine.contracts cimport (
 from socketio_fast._core.engine.heartbeat cimport heard, start_heartbeat
 from socketio_fast._core.protocol.eio cimport EIO_CLOSE, EIO_OPEN, EIO_PING, EIO_PONG
 from socketio_fast._core.protocol.outgoing cimport Outgoing
+from socketio_fast._core.protocol.wire cimport sf_sleepless_ns
 
 from socketio_fast.exceptions import ProtocolError
 from socketio_fast.options.logs import escaped
@@ -154,6 +156,7 @@ cdef class ClientSession(Session):
         self.was_open = True
         engine.sessions[sid] = self
         self.heartbeat = start_heartbeat(self)
+        self.heard_at = sf_sleepless_ns()
         handler.on_open()
         if self.state == OPEN:
             try:
@@ -163,6 +166,7 @@ cdef class ClientSession(Session):
         return 0
 
     cdef int on_control(self, int type, const char *p, Py_ssize_t n) except -1:
+        self.heard_at = sf_sleepless_ns()
         if type == EIO_PING:
             heard(self, self.heartbeat)
             self.send(PONG)
@@ -178,6 +182,28 @@ cdef class ClientSession(Session):
             return self.drop(TRANSPORT_CLOSE)
         # OPEN, UPGRADE and NOOP mean nothing now, and are ignored.
         return 0
+
+    cdef int _resume(self) except -1:
+        self.heard_at = sf_sleepless_ns()  # what it has sent meanwhile was not read
+        return Session._resume(self)
+
+    cdef int leave_silent(self) except -1:
+        """End the session if the server has been silent for longer than its heartbeat
+        allows, and the deadline of that has not been noticed yet: the machine has
+        slept, or the event loop was busy. What is sent by it would be lost."""
+        cdef EngineBase engine = self.engine
+        cdef double patience = engine.ping_interval + engine.ping_timeout
+        if (
+            self.state == OPEN
+            and sf_sleepless_ns() - self.heard_at > patience * 1e9
+            and not self.is_paused()
+        ):
+            return self.drop(PING_TIMEOUT)
+        return 0
+
+    def check_message(self, Outgoing message not None):
+        """Raise ValueError for a message that is larger than the server takes."""
+        self.check_size(message)
 
     cdef int check_parts(self, Outgoing m) except -1:
         """Raise ValueError for a packet above the server's maxPayload: the server would

@@ -129,3 +129,4 @@ cdef extern from "sf_socket.h" nogil:
 
 cdef extern from "sf_clock.h" nogil:
     int64_t sf_coarse_ns()
+    int64_t sf_sleepless_ns()
