@@ -1,15 +1,16 @@
 """What connection.ts of the official client's suite checks, one test for each
-behaviour; see :mod:`client.test_official_behaviours`.
+behaviour; see official_suites.md.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
 from support.interop import within
-from support.official_suite import A_WHILE, UTF8, New, calls, fails, start
+from support.official_suite import A_WHILE, DATE, UTF8, New, calls, fails, start
 from support.ports import free_port
 from support.tcp_proxy import TcpProxy
 from support.waiting import until
@@ -32,6 +33,17 @@ async def test_does_not_connect_by_itself(new: New) -> None:
     assert client.eio.state == "disconnected"
     assert client.transport() is None
     assert not client.socket("/").connected
+
+
+async def test_two_clients_have_two_connections(
+    new: New, url: str, network: TcpProxy
+) -> None:
+    """C2: also to one URL: a client is a connection, as with ``forceNew: true``."""
+    clients = [new(), new()]
+    for client in clients:
+        await start(client, url)
+    assert clients[0].sid != clients[1].sid
+    assert network.open == 2
 
 
 async def test_namespaces_share_a_connection(new: New, url: str) -> None:
@@ -57,6 +69,18 @@ async def test_false_arrives(new: New, url: str) -> None:
     came = calls(socket, "false")
     await socket.emit("false")
     assert await came.next() == (False,)
+
+
+async def test_dates_are_text(new: New, url: str) -> None:
+    """In events and acknowledgements, and in what the client sends."""
+    socket = await start(new(), url)
+    text = DATE.isoformat()
+    assert await within(socket.emit_with_ack("getAckDate", {"test": True})) == text
+    alone, within_object = calls(socket, "takeDate"), calls(socket, "takeDateObj")
+    await socket.emit("getDate")
+    assert await alone.next() == (text,)
+    assert await within_object.next() == ({"date": text},)
+    assert await within(socket.emit_with_ack("echo", DATE)) == text
 
 
 async def test_utf8_arrives(new: New, url: str) -> None:
@@ -207,6 +231,38 @@ async def test_stops_reconnecting_when_it_is_closed(new: New) -> None:
         await attempts.next()
     await asyncio.sleep(A_WHILE)
     assert attempts.empty
+
+
+async def test_connects_while_a_reconnection_is_stopped(new: New) -> None:
+    """The attempts begin anew."""
+    client = new()
+    attempts = calls(client.manager, "reconnect_attempt")
+    first = asyncio.ensure_future(fails(client))
+    await attempts.next()
+    await within(client.disconnect(), "disconnect")
+    second = asyncio.ensure_future(fails(client))
+    await within(first, "the end of the first connect()")
+    while await attempts.next() != (2,):
+        pass
+    await within(client.disconnect(), "disconnect")
+    await within(second, "the end of the second connect()")
+
+
+async def test_another_namespace_does_not_change_the_number_of_attempts(
+    new: New,
+) -> None:
+    client = new(reconnection_attempts=2)
+    attempts = calls(client.manager, "reconnect_attempt")
+    failed = calls(client.manager, "reconnect_failed")
+    connecting = asyncio.ensure_future(fails(client, namespaces=["/room1"]))
+    assert await attempts.next() == (1,)
+    joining = asyncio.ensure_future(client.socket("/room2").connect())
+    await failed.next()
+    await within(connecting, "the end of connect()")
+    assert await attempts.next() == (2,)
+    assert attempts.empty
+    with contextlib.suppress(socketio_fast.exceptions.ConnectionError):
+        await within(joining, "the end of connect() of the namespace")
 
 
 async def test_a_namespace_that_was_left_while_reconnecting_is_not_joined(

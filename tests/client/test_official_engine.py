@@ -1,8 +1,8 @@
 """What the suite of the official Engine.IO client checks, one test for each behaviour;
-see :mod:`client.official_suites`.
+see official_suites.md.
 
-Its server takes 100 bytes at once, greets with ``hi`` and sends back what comes; here it
-is one of this package and one on Node.js.
+Its server takes 100 bytes at once, greets with ``hi`` and sends back what comes. Here
+it is one of this package, and one on Node.js.
 """
 
 from __future__ import annotations

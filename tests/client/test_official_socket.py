@@ -1,16 +1,17 @@
 """What socket.ts of the official client's suite checks, one test for each behaviour;
-see :mod:`client.test_official_behaviours`.
+see official_suites.md.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import Any
 
 import pytest
 from support.interop import WAIT, Calls, within
-from support.official_suite import A_WHILE, New, calls, start
+from support.official_suite import A_WHILE, New, application, calls, start
 from support.ports import free_port
 from support.tcp_proxy import TcpProxy
 from support.wire_server import wire_server
@@ -167,6 +168,29 @@ async def test_a_refused_namespace_is_not_tried_again(
     assert errors.empty
 
 
+async def test_disconnects_once_and_connects_again(new: New, url: str) -> None:
+    client = new()
+    socket = client.socket("/")
+    ends, connects = calls(socket, "disconnect"), calls(socket, "connect")
+    again: list[None] = []
+
+    @socket.on("connect")
+    async def once() -> None:
+        if not again:
+            again.append(None)
+            await socket.disconnect()
+            await socket.connect()
+
+    with contextlib.suppress(socketio_fast.exceptions.ConnectionError):
+        await start(client, url)  # it has been left before this returns
+    await connects.several(2)
+    assert await ends.next() == ("client disconnect",)
+    await asyncio.sleep(A_WHILE)
+    assert ends.empty
+    assert connects.empty
+    assert await within(socket.emit_with_ack("echo", 1), "an ack") == 1
+
+
 @pytest.mark.parametrize("event", ["connect", "connect_error", "disconnect"])
 async def test_a_reserved_event_is_not_sent(new: New, url: str, event: str) -> None:
     socket = await start(new(), url)
@@ -209,6 +233,25 @@ async def test_a_volatile_event_is_dropped_while_it_is_not_connected(
         assert [await wire.packet(), await wire.packet()] == ["0", '2["kept"]']
         socket.emit("last")
         assert await wire.packet() == '2["last"]'
+
+
+async def test_a_volatile_event_is_dropped_while_another_one_leaves(
+    new: New, serve: Any
+) -> None:
+    """The pipe is not ready: a POST is under way. By WebSocket, what is emitted in a
+    pass of the event loop leaves together at its end, and volatile events with it."""
+    server = await serve(application())
+    async with TcpProxy(server.port) as network:
+        socket = await start(new(), network.url, transports=["polling"])
+        answers = Calls("ack")
+        network.hold()
+        await socket.emit("echo", "first", callback=answers.add)
+        await asyncio.sleep(A_WHILE)  # the POST leaves at the end of the pass
+        socket.volatile.emit("echo", "volatile", callback=answers.add)
+        await socket.emit("echo", "last", callback=answers.add)
+        network.let_go()
+        assert await answers.several(2) == [("first",), ("last",)]
+        assert answers.empty
 
 
 async def test_a_volatile_event_is_sent_when_it_can_be(new: New, url: str) -> None:
@@ -298,6 +341,16 @@ async def test_an_event_that_is_acknowledged_in_time_does_not_time_out(
     assert await within(socket.timeout(WAIT).emit_with_ack("echo", 42), "an ack") == 42
 
 
+async def test_an_acknowledgement_after_its_limit_is_not_waited_for(
+    new: New, url: str
+) -> None:
+    socket = await start(new(), url)
+    with pytest.raises(socketio_fast.exceptions.TimeoutError):
+        await within(socket.timeout(0).emit_with_ack("echo", 42), "the time limit")
+    # Its acknowledgement comes before this one.
+    assert await within(socket.emit_with_ack("echo", 43), "an ack") == 43
+
+
 async def test_ack_timeout_is_the_default_limit(new: New, url: str) -> None:
     socket = await start(new(ack_timeout=0.05), url)
     with pytest.raises(socketio_fast.exceptions.TimeoutError):
@@ -333,3 +386,35 @@ async def test_an_ack_with_a_buffered_event_survives_until_it_is_connected(
     await asyncio.sleep(0)
     await start(client, url)
     assert await within(asking, "an ack") == "early"
+
+
+async def test_what_is_emitted_after_a_disconnection_is_sent_when_it_connects_again(
+    new: New, url: str
+) -> None:
+    """As the official client keeps it, and its acknowledgement."""
+    socket = await start(new(), url)
+    await within(socket.disconnect(), "disconnect")
+    answers = Calls("ack")
+    await socket.emit("echo", "a", callback=answers.add)
+    await within(socket.connect(), "connect")
+    assert await answers.next() == ("a",)
+
+
+async def test_what_is_emitted_after_a_sleep_is_sent_by_the_next_connection(
+    new: New,
+) -> None:
+    """C25: the event loop has stood still for longer than the heartbeat allows."""
+    client = new()
+    server = socketio_fast.AsyncServer(ping_interval=0.1, ping_timeout=0.1)
+    server.on("echo", lambda sid, value: value)
+    async with await socketio_fast.serve(server, port=0, host="127.0.0.1") as running:
+        socket = await start(client, running.url)
+        reconnects = calls(client.manager, "reconnect")
+        closes = calls(client.manager, "close")
+        answers = Calls("ack")
+        time.sleep(0.3)  # noqa: ASYNC251  (nothing else runs meanwhile)
+        socket.emit("echo", "123", callback=answers.add)
+        await reconnects.next()
+        assert await answers.next() == ("123",)
+        assert (await closes.next())[0] == "ping timeout"
+        await client.disconnect()
