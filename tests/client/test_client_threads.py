@@ -46,6 +46,7 @@ def transports(request: pytest.FixtureRequest) -> list[str] | None:
 def test_emits_calls_and_receives(
     server: Running, sio: socketio.Client, transports: list[str] | None
 ) -> None:
+    """C29: the client for threads."""
     came = gathered(sio)
     sio.connect(server.url, transports=transports)
     assert sio.connected
@@ -265,6 +266,7 @@ def test_wait_returns_when_the_disconnect_handler_has_ended(
 def test_a_disconnect_handler_may_take_a_description(
     server: Running, sio: socketio.Client
 ) -> None:
+    """C31: the second argument."""
     got: queue.Queue[Any] = queue.Queue()
     sio.on("disconnect", lambda reason, description: got.put((reason, description)))
     sio.connect(server.url)
@@ -273,6 +275,7 @@ def test_a_disconnect_handler_may_take_a_description(
 
 
 def test_a_class_based_namespace(server: Running, sio: socketio.Client) -> None:
+    """C30: ``ClientNamespace``."""
     done: queue.Queue[Any] = queue.Queue()
 
     class Chat(socketio.ClientNamespace):

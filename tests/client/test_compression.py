@@ -126,6 +126,7 @@ async def url(request: pytest.FixtureRequest, serve: Any) -> AsyncIterator[str]:
 async def test_messages_are_compressed_both_ways(
     url: str, transports: list[str]
 ) -> None:
+    """C22: with our server and Node's."""
     client = no_reconnection(per_message_deflate={"threshold": 0})
     got: asyncio.Queue[tuple[Any, ...]] = asyncio.Queue()
     client.on("echo", lambda *args: got.put_nowait(args))
@@ -162,6 +163,8 @@ async def accepted(listen: Listen, script: Any, answer: str, **options: Any) -> 
 
 
 async def test_what_is_sent_has_rsv1_and_one_window(listen: Listen) -> None:
+    """C32: ``compress(False)`` sends as it is."""
+
     async def script(peer: Peer) -> list[tuple[int, int, bytes]]:
         return [await peer.receive() for _ in range(4)]
 

@@ -35,7 +35,7 @@ def echo(packet: str) -> list[str]:
 
 
 async def test_retries_keep_the_order_of_packets(new: New) -> None:
-    """One event at a time is on its way.
+    """C8: One event at a time is on its way.
 
     The official client makes duplicates recognisable by nothing; the last argument may
     be an id here, so only what precedes it is compared.
@@ -91,7 +91,7 @@ async def test_a_retried_event_of_the_connect_listener_is_sent_once(new: New) ->
 
 
 async def test_a_recovered_connection_has_the_same_id(new: New, serve: Any) -> None:
-    """Listeners get the offset as the last argument, as in the official client."""
+    """C27: Listeners get the offset as the last argument, as in the official client."""
     server = await serve(application(connection_state_recovery=True))
     async with TcpProxy(server.port) as network:
         socket = await start(new(), network.url)

@@ -20,6 +20,7 @@ import socketio_fast
 
 
 async def test_connects(new: New, url: str) -> None:
+    """C1: and sends what was emitted."""
     client = new()
     socket = await start(client, url)
     hi = calls(socket, "hi")
@@ -47,6 +48,7 @@ async def test_two_clients_have_two_connections(
 
 
 async def test_namespaces_share_a_connection(new: New, url: str) -> None:
+    """C2: and each has an id of its own."""
     client = new()
     foo = await start(client, url, "/foo", "/asd")
     asd = client.socket("/asd")
@@ -115,6 +117,7 @@ async def test_a_namespace_is_joined_after_the_connection_was_closed(
 
 
 async def test_reconnects_by_default(new: New, url: str, network: TcpProxy) -> None:
+    """C3: and tells it."""
     client = new()
     socket = await start(client, url)
     reconnects = calls(client.manager, "reconnect")
@@ -150,7 +153,7 @@ async def test_reconnects_after_it_was_connected_again_by_hand(
 
 
 async def test_tries_twice_and_fails_with_two_attempts(new: New) -> None:
-    """``reconnect_attempt`` tells the number of the attempt.
+    """C5: ``reconnect_attempt`` tells the number of the attempt.
 
     In the official client the first connection is retried always; here, as in
     python-socketio, with ``retry=True``.
@@ -179,6 +182,7 @@ async def test_tries_again_after_a_failed_reconnection(new: New) -> None:
 
 
 async def test_the_delay_increases_every_time(new: New) -> None:
+    """C3: with jitter that is relative."""
     client = new(
         reconnection_attempts=3, reconnection_delay=0.1, randomization_factor=0.2
     )
@@ -358,6 +362,7 @@ async def test_events_with_bytes_are_sent_in_order(new: New, url: str) -> None:
 
 
 async def test_a_socket_is_opened_again(new: New, url: str) -> None:
+    """C32: ``connect()``, ``active``."""
     client = new()
     socket = await start(client, url)
     await within(socket.disconnect(), "disconnect")

@@ -115,6 +115,7 @@ async def url(start: Start) -> str:
 
 
 async def test_connects(new: Any, url: str, transport: str) -> None:
+    """C14: by each transport."""
     client = new()
     await client.start(url, transport)
     wanted = "polling" if transport == "polling" else "websocket"
@@ -148,7 +149,7 @@ async def test_nothing_is_sent_after_the_end(
 
 
 async def test_packets_are_merged_under_max_payload(new: Any, url: str) -> None:
-    """One byte more in any POST, and the server would end the session."""
+    """C18: One byte more in any POST, and the server would end the session."""
     client = new()
     await client.start(url, "polling")
     texts = ["a" * 99, "b" * 30, "c" * 30, "d" * 35, "€" * 33, "f" * 99]
@@ -345,6 +346,7 @@ async def test_the_query_of_a_request(
 async def test_no_timestamp_where_it_is_not_wanted(
     new: Any, listen: Listen, transports: list[str]
 ) -> None:
+    """C17: ``timestamp_requests=False``."""
     server = await listen(HttpServer(response(404)))
     with pytest.raises(ConnectionError, match="404"):
         await new(timestamp_requests=False).connect(
@@ -359,6 +361,7 @@ async def test_no_timestamp_where_it_is_not_wanted(
 async def test_no_upgrade_to_a_transport_that_was_not_chosen(
     new: Any, url: str
 ) -> None:
+    """C14: although the server offers it."""
     client = new()
     await client.start(url, "polling")
     assert client.upgrades == ["websocket"]

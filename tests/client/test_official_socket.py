@@ -53,6 +53,7 @@ async def test_disconnect_while_it_connects_is_no_error(new: New, url: str) -> N
 async def test_connect_error_when_the_connection_cannot_be_established(
     new: New,
 ) -> None:
+    """C6: handlers and connect() are both told."""
     client = new(reconnection=False)
     errors = calls(client.socket("/"), "connect_error")
     with pytest.raises(socketio_fast.exceptions.ConnectionError):
@@ -64,6 +65,8 @@ async def test_connect_error_when_the_connection_cannot_be_established(
 async def test_connect_error_when_the_server_does_not_answer(
     new: New, transport: str
 ) -> None:
+    """C4: ``connect_timeout`` is for the whole attempt."""
+
     async def silent(reader: Any, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
@@ -123,6 +126,7 @@ async def test_the_id_changes_with_a_reconnection(
 async def test_the_query_reaches_the_server(
     new: New, url: str, given: str, options: dict[str, Any], sent: list[str]
 ) -> None:
+    """C13: that of the URL, and ``query=``."""
     client = new(**options)
     handshake = calls(client.socket("/abc"), "handshake")
     await start(client, url + given, "/abc")
@@ -136,6 +140,7 @@ async def test_the_query_reaches_the_server(
 async def test_auth_reaches_the_server_and_not_in_the_query(
     new: New, url: str, auth: Any
 ) -> None:
+    """C12: a value or a function."""
     client = new()
     handshake = calls(client.socket("/abc"), "handshake")
     await start(client, url, "/abc", auth=auth)
@@ -145,6 +150,7 @@ async def test_auth_reaches_the_server_and_not_in_the_query(
 
 
 async def test_a_refused_namespace_tells_why(new: New, url: str) -> None:
+    """C6: what the server has said."""
     client = new()
     errors = calls(client.socket("/no"), "connect_error")
     with pytest.raises(socketio_fast.exceptions.ConnectionError, match="/no"):
@@ -217,6 +223,7 @@ async def test_events_are_sent_in_order(new: New, url: str) -> None:
 
 
 async def test_an_ack_is_waited_for(new: New, url: str) -> None:
+    """C9: ``emit_with_ack()``."""
     socket = await start(new(), url)
     assert await within(socket.emit_with_ack("echo", 123), "an ack") == 123
 
@@ -224,6 +231,7 @@ async def test_an_ack_is_waited_for(new: New, url: str) -> None:
 async def test_a_volatile_event_is_dropped_while_it_is_not_connected(
     new: New,
 ) -> None:
+    """C7, C32: all others are kept."""
     async with wire_server() as wire:
         client = new()
         socket = client.socket("/")
@@ -262,6 +270,7 @@ async def test_a_volatile_event_is_sent_when_it_can_be(new: New, url: str) -> No
 
 
 async def test_on_any_is_called_prepended_and_removed(new: New, url: str) -> None:
+    """C11: of events that come."""
     client = new()
     socket = client.socket("/abc")
     order: list[str] = []
@@ -296,6 +305,7 @@ async def test_on_any_is_called_prepended_and_removed(new: New, url: str) -> Non
 async def test_on_any_outgoing_is_called_prepended_and_removed(
     new: New, url: str
 ) -> None:
+    """C11: of events that are sent."""
     socket = await start(new(), url, "/abc")
     order: list[Any] = []
 
@@ -329,6 +339,7 @@ async def test_a_timeout_while_it_is_not_connected_drops_the_event(new: New) -> 
 
 
 async def test_an_event_that_is_not_acknowledged_times_out(new: New, url: str) -> None:
+    """C9: ``timeout()`` of one event."""
     socket = await start(new(), url)
     with pytest.raises(socketio_fast.exceptions.TimeoutError):
         await within(socket.timeout(0.05).emit_with_ack("unknown"), "the time limit")
@@ -361,6 +372,7 @@ async def test_ack_timeout_is_the_default_limit(new: New, url: str) -> None:
 async def test_a_disconnection_ends_what_waits_for_an_ack(
     new: New, url: str, limit: float | None
 ) -> None:
+    """C10: at once, whatever the limit."""
     socket = await start(new(), url)
     asking = asyncio.ensure_future(socket.timeout(limit).emit_with_ack("unknown"))
     await asyncio.sleep(0)

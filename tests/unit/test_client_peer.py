@@ -166,6 +166,7 @@ def test_leaving_before_the_server_has_answered() -> None:
 
 
 def test_what_is_emitted_offline_is_sent_in_order_when_it_is_joined() -> None:
+    """C7: behind CONNECT."""
     core = Core().open()
     peer = core.joined()
     core.session.fail("transport error")
