@@ -139,7 +139,7 @@ class AsyncClient(Sending, BaseClient):
         self._sockets: dict[str, ClientSocket] = {}
         self._queues = {}
 
-        #: Whether there is a connection, and ``connect()`` has returned.
+        #: Whether there is a connection, and the namespaces of ``connect()`` are joined.
         self.connected = False
         #: The ``sid`` of each namespace that is connected.
         self.namespaces: dict[str, str | None] = {}
@@ -393,6 +393,9 @@ class AsyncClient(Sending, BaseClient):
     def _on_joined(self, peer: ClientPeer) -> None:
         self.namespaces[peer.namespace.name] = peer.sid
         self._have_joined.add(peer.namespace.name)
+        if self._have_joined.issuperset(self.connection_namespaces):
+            # Not only when connect() returns: handlers look at it during the upgrade.
+            self.connected = True
         self._joined.set()
         if self._queues and (queue := self._queues.get(peer.namespace.name)):
             queue.joined()

@@ -321,14 +321,28 @@ class Link(SessionOwner):
         socket = _new_socket(self._engine)
         seconds = self.target.connect_timeout
         self._logger.info("Attempting WebSocket upgrade")
+        upgrading = asyncio.ensure_future(self._upgrade(socket))
         try:
-            await asyncio.wait_for(self._upgrade(socket), seconds)
-        except Exception as exc:
-            error: BaseException = exc
-            if isinstance(exc, asyncio.TimeoutError):
-                error = ConnectionFailedError(
-                    f"the upgrade to WebSocket was not answered in {seconds:g} s"
-                )
+            await asyncio.wait(
+                {upgrading, self._finished},
+                timeout=seconds,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            upgrading.cancel()
+        await asyncio.wait({upgrading})
+        error: BaseException | None
+        if not upgrading.cancelled():
+            error = upgrading.exception()
+        elif self.open:
+            error = ConnectionFailedError(
+                f"the upgrade to WebSocket was not answered in {seconds:g} s"
+            )
+        else:
+            error = ConnectionFailedError(
+                "the session has ended during the upgrade to WebSocket"
+            )
+        if error is not None:
             # A session that has ended meanwhile tells that itself.
             log = self._logger.warning if self.open else self._logger.info
             log("WebSocket upgrade failed: %s", escaped(error))

@@ -17,7 +17,7 @@ import socketio_fast as socketio
 from client.conftest import Listen
 from socketio_fast import exceptions
 from socketio_fast._core.client.session import ClientSession
-from socketio_fast.clients.link import _Polls
+from socketio_fast.clients.link import Link, _Polls
 
 TRANSPORTS = [["websocket"], ["polling"], ["polling", "websocket"]]
 FAST: dict[str, Any] = {
@@ -215,6 +215,51 @@ async def test_an_upgrade_that_loses_its_websocket_goes_on_by_polling(
         assert isinstance(await within(failed.get()), exceptions.ConnectionError)
         assert client.transport() == "polling"
         assert await within(client.call("echo", 1)) == 1
+
+
+@pytest.mark.parametrize("moment", ["handshake", "probe"])
+async def test_the_end_of_the_session_ends_its_upgrade(
+    serve: Any, listen: Listen, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a wait for ``connect_timeout``, and the client connects again at once."""
+    sio = echoing()
+    joined: asyncio.Queue[str] = asyncio.Queue()
+    sio.on("connect", lambda sid, environ: joined.put_nowait(sid))
+    server = await serve(sio)
+    relay = await listen(Gate(server.url))
+    begun = asyncio.Event()
+    if moment == "probe":
+        relay.open()
+        monkeypatch.setattr(Link, "probe_answered", lambda link, session: begun.set())
+    client = socketio.AsyncClient(connect_timeout=60, **FAST)
+    connecting = asyncio.ensure_future(client.connect(relay.url, wait_timeout=5))
+    sid = await within(joined.get())
+    await within((relay.came if moment == "handshake" else begun).wait())
+    await sio.eio.disconnect(sio.manager.eio_sid_from_sid(sid, "/"))
+    await within(joined.get())
+    with suppress(exceptions.ConnectionError):
+        await within(connecting)
+    assert await within(client.call("echo", 1)) == 1
+    await client.disconnect()
+
+
+async def test_handlers_find_the_client_connected_during_the_upgrade(
+    serve: Any, listen: Listen
+) -> None:
+    """Programs that go on while ``sio.connected`` would stop there."""
+    server = await serve(echoing())
+    relay = await listen(Gate(server.url))
+    client = socketio.AsyncClient(reconnection=False)
+    found: asyncio.Queue[bool] = asyncio.Queue()
+    client.on("connect", lambda: client.emit("echo"))
+    client.on("echo", lambda: found.put_nowait(client.connected))
+    connecting = asyncio.ensure_future(client.connect(relay.url, wait_timeout=5))
+    assert await within(found.get())
+    assert not connecting.done()
+    relay.open()
+    await within(connecting)
+    await client.disconnect()
+    assert not client.connected
 
 
 async def test_a_slow_handler_pauses_the_server_and_nothing_is_lost(serve: Any) -> None:
