@@ -343,6 +343,7 @@ class AsyncClient(BaseClient):
         self.state = "disconnected"
         if requests is not None:
             await requests.close()
+        self.engine.rearm()
 
     def _is_over(self) -> bool:
         """Whether there is no connection, and nothing left of one."""
@@ -370,6 +371,7 @@ class AsyncClient(BaseClient):
     async def _close_requests(self, link: Link, requests: Requests) -> None:
         await link.ended()
         await requests.close()
+        self.engine.rearm()
 
     # Utilities, as in python-engineio.
 

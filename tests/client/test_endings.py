@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
-import random
 from contextlib import suppress
 from typing import Any
 
 import pytest
 from support.waiting import until, within
-from support.wire import Gate, Peer, Relay, WebSocketServer, open_packet
+from support.wire import Gate, Peer, WebSocketServer, open_packet
 
 import socketio_fast as socketio
 from client.conftest import Listen
@@ -283,57 +281,6 @@ async def test_a_slow_handler_pauses_the_server_and_nothing_is_lost(serve: Any) 
         await client.emit("burst")
         await until(lambda: len(got) == 20_000)
     assert got == list(range(20_000))
-
-
-def open_files() -> int:
-    return len(os.listdir("/proc/self/fd"))
-
-
-@pytest.mark.parametrize("transports", TRANSPORTS)
-async def test_reconnections_with_cuts_leak_nothing_and_lose_nothing(
-    serve: Any, listen: Listen, transports: list[str]
-) -> None:
-    """Events sent with ``retries=`` arrive at least once, in order, under cuts."""
-    cuts = 340 if transports == ["websocket"] else 100
-    came: list[int] = []
-    sio = socketio.AsyncServer()
-
-    @sio.event
-    async def item(sid: str, n: int, id: str) -> None:
-        if not came or came[-1] != n:
-            came.append(n)
-
-    server = await serve(sio)
-    relay = await listen(Relay(server.url))
-    client = socketio.AsyncClient(
-        retries=1_000, ack_timeout=5, retry_ids=True, max_offline_events=100_000, **FAST
-    )
-    await client.connect(relay.url, transports=transports, wait_timeout=5)
-    sent = 0
-    files = None
-    joined: list[None] = []
-    client.on("connect", lambda: joined.append(None))
-    for turn in range(cuts):
-        for _ in range(3):
-            client.emit("item", sent)
-            sent += 1
-        await asyncio.sleep(random.random() * 0.004)
-        count = len(joined)
-        while len(joined) == count:
-            relay.cut()  # by polling, there may be no connection at the moment
-            with suppress(AssertionError):
-                await until(lambda count=count: len(joined) > count, seconds=0.5)
-        if turn == 20:
-            files = open_files()
-            gc.collect()
-            before = _sessions()
-    await until(lambda: len(client._queues["/"]) == 0)
-    gc.collect()
-    assert came == list(range(sent))
-    assert _sessions() <= before + 3
-    assert files is not None
-    await until(lambda: open_files() <= files + 8)
-    await client.disconnect()
 
 
 def _sessions() -> int:

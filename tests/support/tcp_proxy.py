@@ -272,14 +272,15 @@ class TcpProxy:
             if way.rate is not None:
                 size = max(1, min(size, int(way.rate / 50)))
             if way.cut_at is not None:
-                size = min(size, way.cut_at - way.passed)
+                # Another connection may have sent some meanwhile.
+                size = max(0, min(size, way.cut_at - way.passed))
             # After half_close() there is nowhere to send it to.
             with contextlib.suppress(BrokenPipeError):
                 await loop.sock_sendall(connection.sink(direction), data[:size])
             way.passed += size
             data = data[size:]
             self._changes.note()
-            if way.passed == way.cut_at:
+            if way.cut_at is not None and way.passed >= way.cut_at:
                 way.cut_at = None
                 self._start(self.cut())
                 await loop.create_future()  # which cut() cancels
