@@ -503,6 +503,15 @@ def test_a_namespace_is_joined_and_left_at_any_time(
     assert sio.call("ask", 1) == 1
 
 
+def test_connection_is_there_while_its_block_runs(
+    server: Running, sio: socketio.Client
+) -> None:
+    with sio.connection(server.url, namespaces=["/chat"]) as socket:
+        assert socket.emit_with_ack("ask", 1) == 1
+        assert sio.connected
+    assert not sio.connected
+
+
 def test_iterates_over_an_event(server: Running, sio: socketio.Client) -> None:
     socket = sio.socket()
     sio.connect(server.url)

@@ -260,6 +260,28 @@ async def test_handlers_find_the_client_connected_during_the_upgrade(
     assert not client.connected
 
 
+async def test_connection_is_there_while_its_block_runs(serve: Any) -> None:
+    server = await serve(echoing(namespaces=["/", "/chat"]))
+    client = socketio.AsyncClient(reconnection=False)
+    for namespaces, first in ((None, "/"), (["/chat", "/"], "/chat")):
+        async with client.connection(server.url, namespaces=namespaces) as socket:
+            assert socket is client.socket(first)
+            assert socket.connected
+        assert client.eio.state == "disconnected"
+    await server.close()
+    with pytest.raises(exceptions.ConnectionError):
+        async with client.connection(server.url):
+            pytest.fail("there is no server")
+
+
+def test_a_url_is_no_argument_of_the_class() -> None:
+    for kind in (socketio.AsyncClient, socketio.Client):
+        with pytest.raises(
+            ValueError, match=r"URL .* connect\(\), or of connection\(\)"
+        ):
+            kind("http://localhost:5000")  # type: ignore[arg-type]
+
+
 async def test_a_slow_handler_pauses_the_server_and_nothing_is_lost(serve: Any) -> None:
     sio = socketio.AsyncServer(max_buffer_bytes=100_000_000)
 

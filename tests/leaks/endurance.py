@@ -6,6 +6,7 @@ A few times in the suite; ``ENDURANCE=1`` is for all of it (``.ci/run endurance`
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import os
 import threading
@@ -67,6 +68,9 @@ def held() -> Held:
     """What this process holds now, without garbage."""
     for _ in range(3):  # what is freed first may be the last to refer to more
         gc.collect()
+    # Memory that threads have freed stays theirs in glibc until another takes it.
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     loop = asyncio._get_running_loop()
     return Held(
