@@ -27,6 +27,9 @@ COUNT = times(170, 8)
 #: and some events are about as many.
 MOST = 5_000
 
+#: Bytes that they may leave; a session that is left takes some 10,000.
+MEMORY = 1_200_000
+
 SEED = 1
 
 FAST: dict[str, Any] = {
@@ -93,7 +96,11 @@ async def leaves_nothing(run: Callable[[int], Coroutine[Any, Any, None]]) -> Non
     await run(COUNT)
     before = await settled()
     await run(COUNT)
-    (await settled()).check(before, COUNT)
+    after = await settled()
+    after.check(before, COUNT)
+    if FULL:
+        print(after.memory - before.memory, "bytes")
+        assert after.memory - before.memory < MEMORY
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
