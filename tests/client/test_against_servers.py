@@ -460,6 +460,7 @@ async def test_writes_stay_below_the_servers_limit(
         assert await client.call("notes", name) == texts
 
 
+@pytest.mark.prompt
 async def test_pings_keep_a_silent_connection(
     client_kind: ClientKind, server_kind: Kind, targets: Start, transport: str
 ) -> None:
@@ -474,6 +475,7 @@ async def test_pings_keep_a_silent_connection(
         assert client.disconnects["/"].empty
 
 
+@pytest.mark.prompt
 async def test_a_server_gone_silent_is_noticed_by_heartbeat(
     client_kind: ClientKind, server_kind: Kind, targets: Start, transport: str
 ) -> None:
