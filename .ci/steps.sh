@@ -242,6 +242,11 @@ step_pythons() { local step; for step in $(possible_pythons); do "step_$step"; d
 # Not from the checkout, whose package `python -m` would take for the installed one.
 step_soak() { (cd tests && python -m leaks.soak); }
 
+# Thousands of cuts, and of connections that come and go: the suite does a few of each.
+step_endurance() {
+    ENDURANCE=1 pytest -q -n 2 --dist load tests/leaks/test_reconnections.py tests/leaks/test_client_cycles.py
+}
+
 # By libFuzzer; then with faults in the headers, each of which has to be found.
 step_fuzz() {
     command -v clang >/dev/null || { echo "clang is not installed"; return 1; }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
@@ -139,7 +140,7 @@ class AsyncClient(Sending, BaseClient):
         self._sockets: dict[str, ClientSocket] = {}
         self._queues = {}
 
-        #: Whether there is a connection, and ``connect()`` has returned.
+        #: Whether there is a connection, and all that connect() asked for is joined.
         self.connected = False
         #: The ``sid`` of each namespace that is connected.
         self.namespaces: dict[str, str | None] = {}
@@ -283,6 +284,33 @@ class AsyncClient(Sending, BaseClient):
             await until_joined(self, wait_timeout, number)
         self.connected = self.eio.state == "connected"
 
+    @asynccontextmanager
+    async def connection(
+        self, url: Any, **arguments: Any
+    ) -> AsyncIterator[ClientSocket]:
+        """Be connected to a server while a block runs.
+
+        Example::
+
+            async with socketio.AsyncClient().connection(url) as socket:
+                await socket.emit("say", "hello")
+
+        Args:
+            url: The server's.
+            **arguments: The others of :meth:`connect`.
+
+        Yields:
+            The first namespace as an object, see :meth:`socket`.
+
+        Raises:
+            ConnectionError: As :meth:`connect` says.
+        """
+        await self.connect(url, **arguments)
+        try:
+            yield self.socket(self.connection_namespaces[0])
+        finally:
+            await self.disconnect()
+
     async def _begin(self, retry: bool) -> tuple[int, bool]:
         """Make the first attempt to connect. Returns its number, and whether more were
         needed.
@@ -394,6 +422,9 @@ class AsyncClient(Sending, BaseClient):
     def _on_joined(self, peer: ClientPeer) -> None:
         self.namespaces[peer.namespace.name] = peer.sid
         self._have_joined.add(peer.namespace.name)
+        if self._have_joined.issuperset(self.connection_namespaces):
+            # Not only when connect() returns: handlers look at it during the upgrade.
+            self.connected = True
         self._joined.set()
         if self._queues and (queue := self._queues.get(peer.namespace.name)):
             queue.joined()

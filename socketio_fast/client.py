@@ -6,7 +6,8 @@ import asyncio
 import concurrent.futures
 import inspect
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -300,6 +301,31 @@ class Client(Facade, BaseClient):
     async def _over(self) -> None:
         await self._own.ended()
         await self._client.eio.closed()
+
+    @contextmanager
+    def connection(self, url: Any, **arguments: Any) -> Iterator[ClientSocket]:
+        """Be connected to a server while a block runs.
+
+        Example::
+
+            with socketio.Client().connection(url) as socket:
+                socket.emit("say", "hello")
+
+        Args:
+            url: The server's.
+            **arguments: The others of :meth:`connect`.
+
+        Yields:
+            The first namespace as an object, see :meth:`socket`.
+
+        Raises:
+            ConnectionError: As :meth:`connect` says.
+        """
+        self.connect(url, **arguments)
+        try:
+            yield self.socket(self.connection_namespaces[0])
+        finally:
+            self.disconnect()
 
     def __enter__(self) -> Client:
         return self

@@ -24,7 +24,9 @@ except ImportError as error:
     )
 
 # Before a test imports them: what they assert is told as tests' own assertions are.
-pytest.register_assert_rewrite("compat.client_harness", "compat.harness", "support")
+pytest.register_assert_rewrite(
+    "compat.client_harness", "compat.harness", "leaks.endurance", "support"
+)
 
 Serve = Callable[..., Awaitable[socketio_fast.RunningServer]]
 

@@ -303,13 +303,22 @@ class AsyncClient(BaseClient):
 
         Nothing happens while there is no connection. Awaiting this waits while the
         server is slow.
+
+        Raises:
+            ValueError: The message is larger than the server takes at once.
         """
-        self._send_encoded(message_packet(self._plain(data)))
+        self._send_encoded(self._encoded(data))
         await self._caught_up()
 
     def _plain(self, data: Any) -> Any:
         """Data as text or bytes: a list or a dict as JSON."""
         return self._json.text(data) if isinstance(data, (list, dict)) else data
+
+    def _encoded(self, data: Any) -> Any:
+        """A message, which the server takes."""
+        message = message_packet(self._plain(data))
+        self._session.check_message(message)
+        return message
 
     def _send_encoded(self, message: Any) -> None:
         self._session.send_encoded(message)
@@ -348,6 +357,7 @@ class AsyncClient(BaseClient):
         self.state = "disconnected"
         if requests is not None:
             await requests.close()
+        self.engine.rearm()
 
     def _is_over(self) -> bool:
         """Whether there is no connection, and nothing left of one."""
@@ -375,6 +385,7 @@ class AsyncClient(BaseClient):
     async def _close_requests(self, link: Link, requests: Requests) -> None:
         await link.ended()
         await requests.close()
+        self.engine.rearm()
 
     # Utilities, as in python-engineio.
 

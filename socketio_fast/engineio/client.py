@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from socketio_fast._core.protocol.outgoing import message_packet
 from socketio_fast.clients.processes import disconnect_at_exit, forget_after_fork
 from socketio_fast.clients.sigint import disconnect_at_sigint
 from socketio_fast.engineio.async_client import AsyncClient
@@ -184,7 +183,7 @@ class Client(Facade, BaseClient):
     def send(self, data: Any) -> None:
         inner = self._inner
         data = inner._plain(data)
-        message = message_packet(data)
+        message = inner._encoded(data)
         size = len(data)
         with self._lock:
             self._posted += size

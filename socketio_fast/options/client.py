@@ -35,6 +35,15 @@ def _factor(label: str, value: Any) -> float:
     return found
 
 
+def _reconnection(label: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(
+            f"{label}={value!r}: True or False expected; the URL of a server is an "
+            "argument of connect(), or of connection() in a with statement"
+        )
+    return value
+
+
 def _revision(label: str, value: Any) -> int:
     if value not in (3, 4) or isinstance(value, bool):
         raise ValueError(f"{label}={value!r}: 3 or 4 expected")
@@ -276,7 +285,7 @@ class ClientConfig:
     reconnection: bool = option(
         True,
         "Whether the client connects again after it has lost its connection.",
-        switch(),
+        _reconnection,
     )
     reconnection_attempts: int = option(
         0,

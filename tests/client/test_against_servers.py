@@ -117,6 +117,7 @@ async def test_a_call_that_is_not_answered_times_out(
 async def test_several_namespaces_share_a_connection(
     client_kind: ClientKind, target: Target, transport: str
 ) -> None:
+    """C1, C2: namespaces of one connection."""
     async with client_kind.new("/", "/chat") as client:
         await client.connect(target.url, transport)
         assert await client.call("echo", "main") == "main"
@@ -214,6 +215,7 @@ async def test_headers_and_query_reach_the_server(
 async def test_what_is_asked_for_at_each_attempt_is_asked_for_again(
     client_kind: ClientKind, target: Target, transport: str
 ) -> None:
+    """C12: functions are called for each attempt."""
     if transport == "polling":
         client_kind.needs("prompt end of long-polling")
     attempts = {"url": 0, "headers": 0, "auth": 0}
@@ -290,6 +292,7 @@ async def test_drop_is_followed_by_a_reconnection(
 async def test_a_cut_connection_is_followed_by_a_reconnection(
     client_kind: ClientKind, target: Target, transport: str
 ) -> None:
+    """C3: against each server."""
     if transport == "polling":
         client_kind.needs("prompt end of long-polling")
     async with TcpProxy(target.port) as proxy, client_kind.new() as client:
@@ -330,6 +333,7 @@ async def test_a_server_that_is_killed_in_the_middle_of_traffic_is_found_again(
 async def test_what_is_emitted_while_the_server_is_down_arrives_in_order(
     client_kind: ClientKind, target: Target, transport: str
 ) -> None:
+    """C7: when there is a connection again."""
     client_kind.needs("offline buffer")
     async with client_kind.new() as client:
         await client.connect(target.url, transport)
@@ -410,6 +414,7 @@ async def test_a_stream_to_the_server_arrives_in_order(
 async def test_a_path_of_its_own(
     client_kind: ClientKind, server_kind: Kind, targets: Start, transport: str
 ) -> None:
+    """C13: ``socketio_path``."""
     target = targets(server_kind, path="/its/own/")
     async with client_kind.new() as client:
         await client.connect(target.url, transport, socketio_path="its/own")
@@ -441,7 +446,7 @@ async def test_a_message_beyond_the_servers_limit(
 async def test_writes_stay_below_the_servers_limit(
     client_kind: ClientKind, server_kind: Kind, targets: Start
 ) -> None:
-    """Many messages wait at once; each POST has as many as maxPayload allows."""
+    """C18: Many messages wait at once; each POST has as many as maxPayload allows."""
     client_kind.needs("max payload")
     target = targets(server_kind, max_http_buffer_size=2_000)
     async with client_kind.new() as client:
@@ -455,6 +460,7 @@ async def test_writes_stay_below_the_servers_limit(
         assert await client.call("notes", name) == texts
 
 
+@pytest.mark.prompt
 async def test_pings_keep_a_silent_connection(
     client_kind: ClientKind, server_kind: Kind, targets: Start, transport: str
 ) -> None:
@@ -469,9 +475,11 @@ async def test_pings_keep_a_silent_connection(
         assert client.disconnects["/"].empty
 
 
+@pytest.mark.prompt
 async def test_a_server_gone_silent_is_noticed_by_heartbeat(
     client_kind: ClientKind, server_kind: Kind, targets: Start, transport: str
 ) -> None:
+    """C25: by each transport."""
     if transport == "polling":
         client_kind.needs("heartbeat of long-polling")
     target = targets(server_kind, ping_interval=0.2, ping_timeout=0.5)

@@ -46,6 +46,7 @@ def transports(request: pytest.FixtureRequest) -> list[str] | None:
 def test_emits_calls_and_receives(
     server: Running, sio: socketio.Client, transports: list[str] | None
 ) -> None:
+    """C29: the client for threads."""
     came = gathered(sio)
     sio.connect(server.url, transports=transports)
     assert sio.connected
@@ -265,6 +266,7 @@ def test_wait_returns_when_the_disconnect_handler_has_ended(
 def test_a_disconnect_handler_may_take_a_description(
     server: Running, sio: socketio.Client
 ) -> None:
+    """C31: the second argument."""
     got: queue.Queue[Any] = queue.Queue()
     sio.on("disconnect", lambda reason, description: got.put((reason, description)))
     sio.connect(server.url)
@@ -273,6 +275,7 @@ def test_a_disconnect_handler_may_take_a_description(
 
 
 def test_a_class_based_namespace(server: Running, sio: socketio.Client) -> None:
+    """C30: ``ClientNamespace``."""
     done: queue.Queue[Any] = queue.Queue()
 
     class Chat(socketio.ClientNamespace):
@@ -498,6 +501,15 @@ def test_a_namespace_is_joined_and_left_at_any_time(
     other.disconnect()
     assert sio.connected
     assert sio.call("ask", 1) == 1
+
+
+def test_connection_is_there_while_its_block_runs(
+    server: Running, sio: socketio.Client
+) -> None:
+    with sio.connection(server.url, namespaces=["/chat"]) as socket:
+        assert socket.emit_with_ack("ask", 1) == 1
+        assert sio.connected
+    assert not sio.connected
 
 
 def test_iterates_over_an_event(server: Running, sio: socketio.Client) -> None:

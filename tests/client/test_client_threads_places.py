@@ -135,6 +135,7 @@ print("well")
 
 
 def test_sigint_disconnects_and_then_does_what_it_did() -> None:
+    """C26: ``handle_sigint``."""
     program = """
 import os, signal, sys, threading
 import socketio_fast as socketio
@@ -196,6 +197,7 @@ def test_sigint_is_left_alone() -> None:
 
 
 def test_a_program_ends_while_it_is_connected() -> None:
+    """C26: and disconnects before."""
     program = """
 import sys
 import socketio_fast as socketio

@@ -126,6 +126,7 @@ async def url(request: pytest.FixtureRequest, serve: Any) -> AsyncIterator[str]:
 async def test_messages_are_compressed_both_ways(
     url: str, transports: list[str]
 ) -> None:
+    """C22: with our server and Node's."""
     client = no_reconnection(per_message_deflate={"threshold": 0})
     got: asyncio.Queue[tuple[Any, ...]] = asyncio.Queue()
     client.on("echo", lambda *args: got.put_nowait(args))
@@ -162,6 +163,8 @@ async def accepted(listen: Listen, script: Any, answer: str, **options: Any) -> 
 
 
 async def test_what_is_sent_has_rsv1_and_one_window(listen: Listen) -> None:
+    """C32: ``compress(False)`` sends as it is."""
+
     async def script(peer: Peer) -> list[tuple[int, int, bytes]]:
         return [await peer.receive() for _ in range(4)]
 
@@ -180,6 +183,28 @@ async def test_what_is_sent_has_rsv1_and_one_window(listen: Listen) -> None:
     assert len(second[2]) < len(first[2])
     assert short == (0, TEXT, b'42["short",1]')
     assert plain == (0, TEXT, text)
+
+
+@pytest.mark.parametrize(
+    ("option", "rsv"), [(True, 0), ({"threshold": 1_024}, 0), ({"threshold": 0}, 4)]
+)
+async def test_what_is_compressed_depends_on_its_size(
+    listen: Listen, option: Any, rsv: int
+) -> None:
+    """C22: messages of 1,024 bytes or more by default."""
+
+    async def script(peer: Peer) -> list[int]:
+        await peer.send(open_packet())
+        connect = await peer.receive()
+        await peer.send('40{"sid":"s1"}')
+        return [connect[0], *[(await peer.receive())[0] for _ in range(2)]]
+
+    server = await listen(WebSocketServer(script, extensions="permessage-deflate"))
+    async with no_reconnection(per_message_deflate=option) as client:
+        await within(client.connect(server.url, transports=["websocket"]))
+        await client.emit("a", "x" * 1_000)
+        await client.emit("a", "x" * 1_100)
+        assert await server.result() == [rsv, rsv, 4]
 
 
 async def test_without_takeover_each_message_stands_alone(listen: Listen) -> None:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
-import random
 from contextlib import suppress
 from typing import Any
 
 import pytest
 from support.waiting import until, within
-from support.wire import Peer, Relay, WebSocketServer, open_packet
+from support.wire import Gate, Peer, WebSocketServer, open_packet
 
 import socketio_fast as socketio
 from client.conftest import Listen
 from socketio_fast import exceptions
 from socketio_fast._core.client.session import ClientSession
-from socketio_fast.clients.link import _Polls
+from socketio_fast.clients.link import Link, _Polls
 from socketio_fast.clients.websocket import WebSocketCarrier
 
 TRANSPORTS = [["websocket"], ["polling"], ["polling", "websocket"]]
@@ -228,21 +226,8 @@ async def test_an_upgrade_that_loses_its_websocket_goes_on_by_polling(
     serve: Any, listen: Listen
 ) -> None:
     server = await serve(echoing())
-
-    class WithoutWebSockets(Relay):
-        async def serve(self, reader: Any, writer: Any) -> None:
-            head = await reader.readuntil(b"\r\n\r\n")
-            if b"transport=websocket" in head:
-                return
-            up_reader, up_writer = await asyncio.open_connection(
-                "127.0.0.1", self._server_port
-            )
-            up_writer.write(head)
-            from support.scripted_servers import _carry
-
-            await asyncio.gather(_carry(reader, up_writer), _carry(up_reader, writer))
-
-    relay = await listen(WithoutWebSockets(server.url))
+    relay = await listen(Gate(server.url))
+    relay.open(closed=True)
     failed: asyncio.Queue[Any] = asyncio.Queue()
     async with socketio.AsyncClient(reconnection=False) as client:
         client.manager.on("upgrade_error", failed.put_nowait)
@@ -250,6 +235,73 @@ async def test_an_upgrade_that_loses_its_websocket_goes_on_by_polling(
         assert isinstance(await within(failed.get()), exceptions.ConnectionError)
         assert client.transport() == "polling"
         assert await within(client.call("echo", 1)) == 1
+
+
+@pytest.mark.parametrize("moment", ["handshake", "probe"])
+async def test_the_end_of_the_session_ends_its_upgrade(
+    serve: Any, listen: Listen, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a wait for ``connect_timeout``, and the client connects again at once."""
+    sio = echoing()
+    joined: asyncio.Queue[str] = asyncio.Queue()
+    sio.on("connect", lambda sid, environ: joined.put_nowait(sid))
+    server = await serve(sio)
+    relay = await listen(Gate(server.url))
+    begun = asyncio.Event()
+    if moment == "probe":
+        relay.open()
+        monkeypatch.setattr(Link, "probe_answered", lambda link, session: begun.set())
+    client = socketio.AsyncClient(connect_timeout=60, **FAST)
+    connecting = asyncio.ensure_future(client.connect(relay.url, wait_timeout=5))
+    sid = await within(joined.get())
+    await within((relay.came if moment == "handshake" else begun).wait())
+    await sio.eio.disconnect(sio.manager.eio_sid_from_sid(sid, "/"))
+    await within(joined.get())
+    with suppress(exceptions.ConnectionError):
+        await within(connecting)
+    assert await within(client.call("echo", 1)) == 1
+    await client.disconnect()
+
+
+async def test_handlers_find_the_client_connected_during_the_upgrade(
+    serve: Any, listen: Listen
+) -> None:
+    """Programs that go on while ``sio.connected`` would stop there."""
+    server = await serve(echoing())
+    relay = await listen(Gate(server.url))
+    client = socketio.AsyncClient(reconnection=False)
+    found: asyncio.Queue[bool] = asyncio.Queue()
+    client.on("connect", lambda: client.emit("echo"))
+    client.on("echo", lambda: found.put_nowait(client.connected))
+    connecting = asyncio.ensure_future(client.connect(relay.url, wait_timeout=5))
+    assert await within(found.get())
+    assert not connecting.done()
+    relay.open()
+    await within(connecting)
+    await client.disconnect()
+    assert not client.connected
+
+
+async def test_connection_is_there_while_its_block_runs(serve: Any) -> None:
+    server = await serve(echoing(namespaces=["/", "/chat"]))
+    client = socketio.AsyncClient(reconnection=False)
+    for namespaces, first in ((None, "/"), (["/chat", "/"], "/chat")):
+        async with client.connection(server.url, namespaces=namespaces) as socket:
+            assert socket is client.socket(first)
+            assert socket.connected
+        assert client.eio.state == "disconnected"
+    await server.close()
+    with pytest.raises(exceptions.ConnectionError):
+        async with client.connection(server.url):
+            pytest.fail("there is no server")
+
+
+def test_a_url_is_no_argument_of_the_class() -> None:
+    for kind in (socketio.AsyncClient, socketio.Client):
+        with pytest.raises(
+            ValueError, match=r"URL .* connect\(\), or of connection\(\)"
+        ):
+            kind("http://localhost:5000")  # type: ignore[arg-type]
 
 
 async def test_a_slow_handler_pauses_the_server_and_nothing_is_lost(serve: Any) -> None:
@@ -316,57 +368,6 @@ async def test_a_session_that_ends_during_its_upgrade_is_noticed_at_once(
     with suppress(exceptions.ConnectionError):
         await within(connecting, "connect()", seconds=10)
     assert not client.connected
-    await client.disconnect()
-
-
-def open_files() -> int:
-    return len(os.listdir("/proc/self/fd"))
-
-
-@pytest.mark.parametrize("transports", TRANSPORTS)
-async def test_reconnections_with_cuts_leak_nothing_and_lose_nothing(
-    serve: Any, listen: Listen, transports: list[str]
-) -> None:
-    """Events sent with ``retries=`` arrive at least once, in order, under cuts."""
-    cuts = 340 if transports == ["websocket"] else 100
-    came: list[int] = []
-    sio = socketio.AsyncServer()
-
-    @sio.event
-    async def item(sid: str, n: int, id: str) -> None:
-        if not came or came[-1] != n:
-            came.append(n)
-
-    server = await serve(sio)
-    relay = await listen(Relay(server.url))
-    client = socketio.AsyncClient(
-        retries=1_000, ack_timeout=5, retry_ids=True, max_offline_events=100_000, **FAST
-    )
-    await client.connect(relay.url, transports=transports, wait_timeout=5)
-    sent = 0
-    files = None
-    joined: list[None] = []
-    client.on("connect", lambda: joined.append(None))
-    for turn in range(cuts):
-        for _ in range(3):
-            client.emit("item", sent)
-            sent += 1
-        await asyncio.sleep(random.random() * 0.004)
-        count = len(joined)
-        while len(joined) == count:
-            relay.cut()  # by polling, there may be no connection at the moment
-            with suppress(AssertionError):
-                await until(lambda count=count: len(joined) > count, seconds=0.5)
-        if turn == 20:
-            files = open_files()
-            gc.collect()
-            before = _sessions()
-    await until(lambda: len(client._queues["/"]) == 0)
-    gc.collect()
-    assert came == list(range(sent))
-    assert _sessions() <= before + 3
-    assert files is not None
-    await until(lambda: open_files() <= files + 8)
     await client.disconnect()
 
 

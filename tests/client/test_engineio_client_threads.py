@@ -170,6 +170,20 @@ def test_send_waits_while_the_server_reads_slowly(server: Running) -> None:
     eio.disconnect()
 
 
+def test_a_message_that_the_server_does_not_take_is_an_error_of_send(
+    eio: engineio.Client,
+) -> None:
+    def small() -> engineio.AsyncServer:
+        return engineio.AsyncServer(max_http_buffer_size=100)
+
+    with running(small) as server:
+        eio.connect(server.url)
+        with pytest.raises(ValueError, match="maxPayload=100"):
+            eio.send("x" * 100)
+        eio.send("x" * 99)
+        assert eio.state == "connected"
+
+
 def test_utilities(eio: engineio.Client) -> None:
     done = eio.create_event()
     eio.start_background_task(done.set).join(WAIT)

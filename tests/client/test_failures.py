@@ -129,6 +129,8 @@ async def test_nobody_listens_at_any_address_of_a_name(attempt: Attempt) -> None
 
 
 async def test_no_answer_in_time(attempt: Attempt, listen: Listen) -> None:
+    """C4: the error names the option."""
+
     async def never() -> bytes:
         await asyncio.Event().wait()
         raise AssertionError

@@ -84,7 +84,7 @@ def test_idle_connections_are_given_up_before_node_closes_them() -> None:
 async def test_cookies_of_the_handshake_are_kept(
     listen: Listen, make: Make, session: Any
 ) -> None:
-    """Also those of a host that is an address, and a value just as it came."""
+    """C20: Also those of a host that is an address, and a value just as it came."""
     cookies = "node=a/b+==; Path=/; HttpOnly"
     server = await listen(
         HttpServer(lambda r: response(200, "", {"Set-Cookie": cookies}))
@@ -197,7 +197,7 @@ async def test_an_endless_redirect_is_an_error(
 async def test_the_timeout_is_for_all_of_a_request(
     listen: Listen, make: Make, session: Any
 ) -> None:
-    """Also of one whose response goes on, slowly, for ever."""
+    """C17: Also of one whose response goes on, slowly, for ever."""
 
     class Slow(HttpServer):
         async def serve(self, reader: Any, writer: Any) -> None:

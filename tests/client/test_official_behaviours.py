@@ -1,14 +1,13 @@
-"""What the official client's own suites check, one test for each behaviour.
-
-:data:`OFFICIAL` has each title of packages/socket.io-client/test and
-packages/engine.io-client/test: the test here, or why there is none. On the wire the
-official client decides, in the API python-socketio; where the two differ, the docstring
-of the test says what was chosen.
+"""What retry.ts and connection-state-recovery.ts of the official client's suite check,
+one test for each behaviour; and the table of all tests of the official suites.
 """
 
 from __future__ import annotations
 
+import ast
 import asyncio
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +17,11 @@ from support.tcp_proxy import TcpProxy
 from support.wire_server import wire_server
 
 import socketio_fast
-from client import test_official_connection, test_official_socket
+
+TABLE = Path(__file__).with_name("official_suites.md")
+
+#: What the table says of a test whose behaviour is none of a client in Python.
+NOT_HERE = {"browser", "JavaScript", "TypeScript", "WebTransport"}
 
 # retry.ts
 
@@ -32,7 +35,7 @@ def echo(packet: str) -> list[str]:
 
 
 async def test_retries_keep_the_order_of_packets(new: New) -> None:
-    """One event at a time is on its way.
+    """C8: One event at a time is on its way.
 
     The official client makes duplicates recognisable by nothing; the last argument may
     be an id here, so only what precedes it is compared.
@@ -88,7 +91,7 @@ async def test_a_retried_event_of_the_connect_listener_is_sent_once(new: New) ->
 
 
 async def test_a_recovered_connection_has_the_same_id(new: New, serve: Any) -> None:
-    """Listeners get the offset as the last argument, as in the official client."""
+    """C27: Listeners get the offset as the last argument, as in the official client."""
     server = await serve(application(connection_state_recovery=True))
     async with TcpProxy(server.port) as network:
         socket = await start(new(), network.url)
@@ -103,63 +106,35 @@ async def test_a_recovered_connection_has_the_same_id(new: New, serve: Any) -> N
         assert socket.recovered
 
 
-#: The titles of the official suites, without those of browsers: the test here.
-OFFICIAL: dict[str, str] = {
-    "should connect to localhost": "test_connects",
-    "should not connect when autoConnect option set to false": (
-        "test_does_not_connect_by_itself"
-    ),
-    "should start a single connection with different namespaces": (
-        "test_namespaces_share_a_connection"
-    ),
-    "should work with acks": "test_acks_what_the_server_asks",
-    "should work with false": "test_false_arrives",
-    "should receive utf8 multibyte characters": "test_utf8_arrives",
-    "should reconnect by default": "test_reconnects_by_default",
-    "should reconnect manually": "test_connects_again_by_hand",
-    "should attempt reconnects after a failed reconnect": (
-        "test_tries_again_after_a_failed_reconnection"
-    ),
-    "reconnect delay should increase every time": (
-        "test_the_delay_increases_every_time"
-    ),
-    "should not reconnect when force closed": (
-        "test_does_not_reconnect_when_it_was_closed"
-    ),
-    "should stop reconnecting when force closed": (
-        "test_stops_reconnecting_when_it_is_closed"
-    ),
-    "should stop reconnecting on a socket and keep to reconnect on another": (
-        "test_a_namespace_that_was_left_while_reconnecting_is_not_joined"
-    ),
-    "should fire reconnect_* events on manager": (
-        "test_tries_twice_and_fails_with_two_attempts"
-    ),
-    "should not close the connection when disconnecting a single socket": (
-        "test_leaving_one_namespace_keeps_the_connection"
-    ),
-    "should stop trying to reconnect": (
-        "test_reconnection_is_switched_off_while_it_runs"
-    ),
-    "should close the engine upon decoding exception": (
-        "test_a_packet_that_cannot_be_read_ends_the_connection"
-    ),
-    "clears socket.id upon disconnection": (
-        "test_there_is_no_id_after_a_disconnection"
-    ),
-    "should not try to reconnect after a middleware failure": (
-        "test_a_refused_namespace_is_not_tried_again"
-    ),
-    "should emit events in order": "test_events_are_sent_in_order",
-    "should preserve the order of the packets": (
-        "test_retries_keep_the_order_of_packets"
-    ),
-}
+# The table of all tests
 
 
-NAMED = {**vars(test_official_connection), **vars(test_official_socket), **globals()}
+def listed() -> list[tuple[str, str]]:
+    """Each test of the official suites, and what the table says of it."""
+    rows = re.findall(r"^\| (.+) \| (.+) \|$", TABLE.read_text(), re.M)
+    return [row for row in rows if row[0] != "test"]
 
 
-@pytest.mark.parametrize("title", OFFICIAL)
-def test_each_title_names_a_test(title: str) -> None:
-    assert callable(NAMED[OFFICIAL[title]])
+def defined(path: Path) -> set[str]:
+    """The names of a file's tests."""
+    nodes = ast.walk(ast.parse(path.read_text()))
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return {node.name for node in nodes if isinstance(node, functions)}
+
+
+def test_all_tests_of_the_official_suites_are_listed() -> None:
+    """As many as there were: engine.io-client's and socket.io-client's."""
+    assert len(listed()) == 109 + 129
+
+
+def test_each_listed_test_is_checked_here_or_says_why_not() -> None:
+    names: dict[Path, set[str]] = {}
+    for title, here in listed():
+        if here in NOT_HERE:
+            continue
+        file, _, name = here.strip("`").partition("::")
+        path = (TABLE.parents[1] if "/" in file else TABLE.parent) / file
+        assert path.is_file(), f"{title}: no {file}"
+        if path not in names:
+            names[path] = defined(path)
+        assert name in names[path], f"{title}: no {name} in {file}"

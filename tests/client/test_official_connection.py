@@ -1,15 +1,16 @@
 """What connection.ts of the official client's suite checks, one test for each
-behaviour; see :mod:`client.test_official_behaviours`.
+behaviour; see official_suites.md.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
 from support.interop import within
-from support.official_suite import A_WHILE, UTF8, New, calls, fails, start
+from support.official_suite import A_WHILE, DATE, UTF8, New, calls, fails, start
 from support.ports import free_port
 from support.tcp_proxy import TcpProxy
 from support.waiting import until
@@ -19,6 +20,7 @@ import socketio_fast
 
 
 async def test_connects(new: New, url: str) -> None:
+    """C1: and sends what was emitted."""
     client = new()
     socket = await start(client, url)
     hi = calls(socket, "hi")
@@ -34,7 +36,19 @@ async def test_does_not_connect_by_itself(new: New) -> None:
     assert not client.socket("/").connected
 
 
+async def test_two_clients_have_two_connections(
+    new: New, url: str, network: TcpProxy
+) -> None:
+    """C2: also to one URL: a client is a connection, as with ``forceNew: true``."""
+    clients = [new(), new()]
+    for client in clients:
+        await start(client, url)
+    assert clients[0].sid != clients[1].sid
+    assert network.open == 2
+
+
 async def test_namespaces_share_a_connection(new: New, url: str) -> None:
+    """C2: and each has an id of its own."""
     client = new()
     foo = await start(client, url, "/foo", "/asd")
     asd = client.socket("/asd")
@@ -57,6 +71,18 @@ async def test_false_arrives(new: New, url: str) -> None:
     came = calls(socket, "false")
     await socket.emit("false")
     assert await came.next() == (False,)
+
+
+async def test_dates_are_text(new: New, url: str) -> None:
+    """In events and acknowledgements, and in what the client sends."""
+    socket = await start(new(), url)
+    text = DATE.isoformat()
+    assert await within(socket.emit_with_ack("getAckDate", {"test": True})) == text
+    alone, within_object = calls(socket, "takeDate"), calls(socket, "takeDateObj")
+    await socket.emit("getDate")
+    assert await alone.next() == (text,)
+    assert await within_object.next() == ({"date": text},)
+    assert await within(socket.emit_with_ack("echo", DATE)) == text
 
 
 async def test_utf8_arrives(new: New, url: str) -> None:
@@ -91,6 +117,7 @@ async def test_a_namespace_is_joined_after_the_connection_was_closed(
 
 
 async def test_reconnects_by_default(new: New, url: str, network: TcpProxy) -> None:
+    """C3: and tells it."""
     client = new()
     socket = await start(client, url)
     reconnects = calls(client.manager, "reconnect")
@@ -126,7 +153,7 @@ async def test_reconnects_after_it_was_connected_again_by_hand(
 
 
 async def test_tries_twice_and_fails_with_two_attempts(new: New) -> None:
-    """``reconnect_attempt`` tells the number of the attempt.
+    """C5: ``reconnect_attempt`` tells the number of the attempt.
 
     In the official client the first connection is retried always; here, as in
     python-socketio, with ``retry=True``.
@@ -155,6 +182,7 @@ async def test_tries_again_after_a_failed_reconnection(new: New) -> None:
 
 
 async def test_the_delay_increases_every_time(new: New) -> None:
+    """C3: with jitter that is relative."""
     client = new(
         reconnection_attempts=3, reconnection_delay=0.1, randomization_factor=0.2
     )
@@ -207,6 +235,38 @@ async def test_stops_reconnecting_when_it_is_closed(new: New) -> None:
         await attempts.next()
     await asyncio.sleep(A_WHILE)
     assert attempts.empty
+
+
+async def test_connects_while_a_reconnection_is_stopped(new: New) -> None:
+    """The attempts begin anew."""
+    client = new()
+    attempts = calls(client.manager, "reconnect_attempt")
+    first = asyncio.ensure_future(fails(client))
+    await attempts.next()
+    await within(client.disconnect(), "disconnect")
+    second = asyncio.ensure_future(fails(client))
+    await within(first, "the end of the first connect()")
+    while await attempts.next() != (2,):
+        pass
+    await within(client.disconnect(), "disconnect")
+    await within(second, "the end of the second connect()")
+
+
+async def test_another_namespace_does_not_change_the_number_of_attempts(
+    new: New,
+) -> None:
+    client = new(reconnection_attempts=2)
+    attempts = calls(client.manager, "reconnect_attempt")
+    failed = calls(client.manager, "reconnect_failed")
+    connecting = asyncio.ensure_future(fails(client, namespaces=["/room1"]))
+    assert await attempts.next() == (1,)
+    joining = asyncio.ensure_future(client.socket("/room2").connect())
+    await failed.next()
+    await within(connecting, "the end of connect()")
+    assert await attempts.next() == (2,)
+    assert attempts.empty
+    with contextlib.suppress(socketio_fast.exceptions.ConnectionError):
+        await within(joining, "the end of connect() of the namespace")
 
 
 async def test_a_namespace_that_was_left_while_reconnecting_is_not_joined(
@@ -302,6 +362,7 @@ async def test_events_with_bytes_are_sent_in_order(new: New, url: str) -> None:
 
 
 async def test_a_socket_is_opened_again(new: New, url: str) -> None:
+    """C32: ``connect()``, ``active``."""
     client = new()
     socket = await start(client, url)
     await within(socket.disconnect(), "disconnect")

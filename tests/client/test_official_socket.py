@@ -1,16 +1,17 @@
 """What socket.ts of the official client's suite checks, one test for each behaviour;
-see :mod:`client.test_official_behaviours`.
+see official_suites.md.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import Any
 
 import pytest
 from support.interop import WAIT, Calls, within
-from support.official_suite import A_WHILE, New, calls, start
+from support.official_suite import A_WHILE, New, application, calls, start
 from support.ports import free_port
 from support.tcp_proxy import TcpProxy
 from support.wire_server import wire_server
@@ -52,6 +53,7 @@ async def test_disconnect_while_it_connects_is_no_error(new: New, url: str) -> N
 async def test_connect_error_when_the_connection_cannot_be_established(
     new: New,
 ) -> None:
+    """C6: handlers and connect() are both told."""
     client = new(reconnection=False)
     errors = calls(client.socket("/"), "connect_error")
     with pytest.raises(socketio_fast.exceptions.ConnectionError):
@@ -63,6 +65,8 @@ async def test_connect_error_when_the_connection_cannot_be_established(
 async def test_connect_error_when_the_server_does_not_answer(
     new: New, transport: str
 ) -> None:
+    """C4: ``connect_timeout`` is for the whole attempt."""
+
     async def silent(reader: Any, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
@@ -122,6 +126,7 @@ async def test_the_id_changes_with_a_reconnection(
 async def test_the_query_reaches_the_server(
     new: New, url: str, given: str, options: dict[str, Any], sent: list[str]
 ) -> None:
+    """C13: that of the URL, and ``query=``."""
     client = new(**options)
     handshake = calls(client.socket("/abc"), "handshake")
     await start(client, url + given, "/abc")
@@ -135,6 +140,7 @@ async def test_the_query_reaches_the_server(
 async def test_auth_reaches_the_server_and_not_in_the_query(
     new: New, url: str, auth: Any
 ) -> None:
+    """C12: a value or a function."""
     client = new()
     handshake = calls(client.socket("/abc"), "handshake")
     await start(client, url, "/abc", auth=auth)
@@ -144,6 +150,7 @@ async def test_auth_reaches_the_server_and_not_in_the_query(
 
 
 async def test_a_refused_namespace_tells_why(new: New, url: str) -> None:
+    """C6: what the server has said."""
     client = new()
     errors = calls(client.socket("/no"), "connect_error")
     with pytest.raises(socketio_fast.exceptions.ConnectionError, match="/no"):
@@ -165,6 +172,29 @@ async def test_a_refused_namespace_is_not_tried_again(
     await connects.next()
     await asyncio.sleep(A_WHILE)
     assert errors.empty
+
+
+async def test_disconnects_once_and_connects_again(new: New, url: str) -> None:
+    client = new()
+    socket = client.socket("/")
+    ends, connects = calls(socket, "disconnect"), calls(socket, "connect")
+    again: list[None] = []
+
+    @socket.on("connect")
+    async def once() -> None:
+        if not again:
+            again.append(None)
+            await socket.disconnect()
+            await socket.connect()
+
+    with contextlib.suppress(socketio_fast.exceptions.ConnectionError):
+        await start(client, url)  # it has been left before this returns
+    await connects.several(2)
+    assert await ends.next() == ("client disconnect",)
+    await asyncio.sleep(A_WHILE)
+    assert ends.empty
+    assert connects.empty
+    assert await within(socket.emit_with_ack("echo", 1), "an ack") == 1
 
 
 @pytest.mark.parametrize("event", ["connect", "connect_error", "disconnect"])
@@ -193,6 +223,7 @@ async def test_events_are_sent_in_order(new: New, url: str) -> None:
 
 
 async def test_an_ack_is_waited_for(new: New, url: str) -> None:
+    """C9: ``emit_with_ack()``."""
     socket = await start(new(), url)
     assert await within(socket.emit_with_ack("echo", 123), "an ack") == 123
 
@@ -200,6 +231,7 @@ async def test_an_ack_is_waited_for(new: New, url: str) -> None:
 async def test_a_volatile_event_is_dropped_while_it_is_not_connected(
     new: New,
 ) -> None:
+    """C7, C32: all others are kept."""
     async with wire_server() as wire:
         client = new()
         socket = client.socket("/")
@@ -211,6 +243,25 @@ async def test_a_volatile_event_is_dropped_while_it_is_not_connected(
         assert await wire.packet() == '2["last"]'
 
 
+async def test_a_volatile_event_is_dropped_while_another_one_leaves(
+    new: New, serve: Any
+) -> None:
+    """The pipe is not ready: a POST is under way. By WebSocket, what is emitted in a
+    pass of the event loop leaves together at its end, and volatile events with it."""
+    server = await serve(application())
+    async with TcpProxy(server.port) as network:
+        socket = await start(new(), network.url, transports=["polling"])
+        answers = Calls("ack")
+        network.hold()
+        await socket.emit("echo", "first", callback=answers.add)
+        await asyncio.sleep(A_WHILE)  # the POST leaves at the end of the pass
+        socket.volatile.emit("echo", "volatile", callback=answers.add)
+        await socket.emit("echo", "last", callback=answers.add)
+        network.let_go()
+        assert await answers.several(2) == [("first",), ("last",)]
+        assert answers.empty
+
+
 async def test_a_volatile_event_is_sent_when_it_can_be(new: New, url: str) -> None:
     socket = await start(new(), url)
     answered = asyncio.Event()
@@ -219,6 +270,7 @@ async def test_a_volatile_event_is_sent_when_it_can_be(new: New, url: str) -> No
 
 
 async def test_on_any_is_called_prepended_and_removed(new: New, url: str) -> None:
+    """C11: of events that come."""
     client = new()
     socket = client.socket("/abc")
     order: list[str] = []
@@ -253,6 +305,7 @@ async def test_on_any_is_called_prepended_and_removed(new: New, url: str) -> Non
 async def test_on_any_outgoing_is_called_prepended_and_removed(
     new: New, url: str
 ) -> None:
+    """C11: of events that are sent."""
     socket = await start(new(), url, "/abc")
     order: list[Any] = []
 
@@ -286,6 +339,7 @@ async def test_a_timeout_while_it_is_not_connected_drops_the_event(new: New) -> 
 
 
 async def test_an_event_that_is_not_acknowledged_times_out(new: New, url: str) -> None:
+    """C9: ``timeout()`` of one event."""
     socket = await start(new(), url)
     with pytest.raises(socketio_fast.exceptions.TimeoutError):
         await within(socket.timeout(0.05).emit_with_ack("unknown"), "the time limit")
@@ -298,6 +352,16 @@ async def test_an_event_that_is_acknowledged_in_time_does_not_time_out(
     assert await within(socket.timeout(WAIT).emit_with_ack("echo", 42), "an ack") == 42
 
 
+async def test_an_acknowledgement_after_its_limit_is_not_waited_for(
+    new: New, url: str
+) -> None:
+    socket = await start(new(), url)
+    with pytest.raises(socketio_fast.exceptions.TimeoutError):
+        await within(socket.timeout(0).emit_with_ack("echo", 42), "the time limit")
+    # Its acknowledgement comes before this one.
+    assert await within(socket.emit_with_ack("echo", 43), "an ack") == 43
+
+
 async def test_ack_timeout_is_the_default_limit(new: New, url: str) -> None:
     socket = await start(new(ack_timeout=0.05), url)
     with pytest.raises(socketio_fast.exceptions.TimeoutError):
@@ -308,6 +372,7 @@ async def test_ack_timeout_is_the_default_limit(new: New, url: str) -> None:
 async def test_a_disconnection_ends_what_waits_for_an_ack(
     new: New, url: str, limit: float | None
 ) -> None:
+    """C10: at once, whatever the limit."""
     socket = await start(new(), url)
     asking = asyncio.ensure_future(socket.timeout(limit).emit_with_ack("unknown"))
     await asyncio.sleep(0)
@@ -333,3 +398,35 @@ async def test_an_ack_with_a_buffered_event_survives_until_it_is_connected(
     await asyncio.sleep(0)
     await start(client, url)
     assert await within(asking, "an ack") == "early"
+
+
+async def test_what_is_emitted_after_a_disconnection_is_sent_when_it_connects_again(
+    new: New, url: str
+) -> None:
+    """As the official client keeps it, and its acknowledgement."""
+    socket = await start(new(), url)
+    await within(socket.disconnect(), "disconnect")
+    answers = Calls("ack")
+    await socket.emit("echo", "a", callback=answers.add)
+    await within(socket.connect(), "connect")
+    assert await answers.next() == ("a",)
+
+
+async def test_what_is_emitted_after_a_sleep_is_sent_by_the_next_connection(
+    new: New,
+) -> None:
+    """C25: the event loop has stood still for longer than the heartbeat allows."""
+    client = new()
+    server = socketio_fast.AsyncServer(ping_interval=1, ping_timeout=1)
+    server.on("echo", lambda sid, value: value)
+    async with await socketio_fast.serve(server, port=0, host="127.0.0.1") as running:
+        socket = await start(client, running.url)
+        reconnects = calls(client.manager, "reconnect")
+        closes = calls(client.manager, "close")
+        answers = Calls("ack")
+        time.sleep(2.1)  # noqa: ASYNC251  (nothing else runs meanwhile)
+        socket.emit("echo", "123", callback=answers.add)
+        await reconnects.next()
+        assert await answers.next() == ("123",)
+        assert (await closes.next())[0] == "ping timeout"
+        await client.disconnect()

@@ -166,6 +166,7 @@ async def test_a_poll_that_brings_no_packets_ends_the_connection_and_says_why(
 
 
 async def test_many_packets_in_one_poll_are_read(listen: Listen) -> None:
+    """C18: a server may send more than 16 packets at once."""
     got: list[Any] = []
     async with new() as client:
         server, _ = await connected(listen, client)

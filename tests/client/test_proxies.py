@@ -180,6 +180,7 @@ async def test_polling_by_a_proxy(
     listen: Listen, make: Make, trusted: ssl.SSLContext, trusting: ssl.SSLContext,
     kind: Any, name: str, scheme: str,
 ) -> None:  # fmt: skip
+    """C19: by HTTP and SOCKS5, with a name and a password."""
     context = trusted if scheme == "https" else None
     server = await listen(HttpServer(response(200, "ok")), context)
     proxy = await listen(kind(*USER))
@@ -324,7 +325,7 @@ async def test_a_websocket_by_what_the_requests_say(
     listen: Listen, make: Make, serve: Any, trusted: ssl.SSLContext,
     trusting: ssl.SSLContext, kind: Any, name: str, scheme: str,
 ) -> None:  # fmt: skip
-    """picows takes the proxy and the context as they are."""
+    """C19: picows takes the proxy and the context as they are."""
     context = {"ssl": trusted} if scheme == "wss" else {}
     server = await serve(socketio_fast.AsyncServer(), **context)
     proxy = await listen(kind(*USER))

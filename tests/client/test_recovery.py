@@ -56,6 +56,7 @@ async def url(request: pytest.FixtureRequest, serve: Any) -> AsyncIterator[str]:
 async def test_what_was_missed_comes_once_and_before_connect(
     url: str, listen: Listen, transports: list[str]
 ) -> None:
+    """C27: with our server and Node's."""
     relay = await listen(Relay(url))
     happened: list[Any] = []
     async with socketio.AsyncClient(**FAST) as client, socketio.AsyncClient() as other:

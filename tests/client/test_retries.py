@@ -73,6 +73,7 @@ async def url(request: pytest.FixtureRequest, serve: Any) -> AsyncIterator[str]:
 async def test_an_event_is_sent_again_until_it_is_acknowledged(
     url: str, transports: list[str]
 ) -> None:
+    """C8, M21: with our server and Node's."""
     async with socketio.AsyncClient(retries=3, ack_timeout=0.2) as client:
         await client.connect(url, transports=transports, wait_timeout=5)
         socket = client.socket()

@@ -103,6 +103,7 @@ class TestThreads:
     def test_events_are_in_order(
         self, server: Running, sio: socketio.SimpleClient
     ) -> None:
+        """C29: ``SimpleClient``."""
         sio.connect(server.url)
         for number in range(500):
             sio.emit("echo", number)

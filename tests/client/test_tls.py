@@ -161,6 +161,7 @@ async def test_the_default_context_is_made_once(make: Make) -> None:
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 @pytest.mark.parametrize("factory", [None, requests.Session, aiohttp.ClientSession])
 async def test_ssl_verify(make: Make, server: HttpServer, factory: Any) -> None:
+    """C19: contexts, and none."""
     url = server.url(scheme="https")
     strict = await make(factory)
     with pytest.raises(REFUSED):

@@ -9,7 +9,11 @@ from typing import Any
 import aiohttp
 import pytest
 import websocket
+from support.waiting import within
+from support.wire import Peer, WebSocketServer
 
+import socketio_fast
+from client.conftest import Listen
 from socketio_fast.clients.http import HttpOptions
 from socketio_fast.clients.websocket_options import WebSocketExtras
 
@@ -45,6 +49,27 @@ def test_what_else_there_is() -> None:
     assert WebSocketExtras.of({"subprotocols": "a"}).protocols == ("a",)
     assert WebSocketExtras.of({"compress": 15}).compress is True
     assert WebSocketExtras.of({"compress": 0}).compress is False
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"protocols": ["a", "b"]},
+        {"websocket_extra_options": {"protocols": ["a", "b"]}},
+    ],
+    ids=["the option", "an extra option"],
+)
+async def test_subprotocols_reach_the_server(listen: Listen, options: Any) -> None:
+    """C23: in the handshake."""
+
+    async def script(peer: Peer) -> Any:
+        await peer.open()
+        return peer.request.headers.get("sec-websocket-protocol")
+
+    server = await listen(WebSocketServer(script))
+    async with socketio_fast.AsyncClient(reconnection=False, **options) as client:
+        await within(client.connect(server.url, transports=["websocket"]))
+        assert await server.result() == "a, b"
 
 
 def test_every_option_of_aiohttp_is_known() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from datetime import datetime, timezone
 from typing import Any
 
 import socketio_fast
@@ -11,6 +12,8 @@ from support.interop import Calls, within
 from support.ports import free_port
 
 UTF8 = ["てすと", "Я Б Г Д Ж Й", "Ä ä Ü ü ß", "utf8 — string", "utf8 — string"]
+
+DATE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 
 #: How long the original waits for what should not happen.
 A_WHILE = 0.1
@@ -61,6 +64,15 @@ def application(**options: Any) -> socketio_fast.AsyncServer:
     @sio.event
     async def jsonbuff(sid: str, data: Any) -> None:
         await sio.emit("jsonbuff-ack", data, to=sid)
+
+    @sio.event
+    async def getDate(sid: str) -> None:
+        await sio.emit("takeDate", DATE, to=sid)
+        await sio.emit("takeDateObj", {"date": DATE}, to=sid)
+
+    @sio.event
+    def getAckDate(sid: str, data: Any) -> datetime:
+        return DATE
 
     @sio.event
     def abuff1(sid: str, data: Any) -> None:

@@ -71,6 +71,8 @@ class TcpProxy:
         self._listening: socket.socket | None = None
         #: Those of clients, until the server has accepted them too.
         self._connecting: set[socket.socket] = set()
+        #: What cut_after() has begun last.
+        self._cutting: asyncio.Task[None] | None = None
         self._flows = asyncio.Event()
         self._flows.set()
         self._changes = Changes()
@@ -91,6 +93,10 @@ class TcpProxy:
         traceback: TracebackType | None,
     ) -> None:
         await self.refuse()
+        for way in self._ways.values():
+            way.cut_at = None
+        if self._cutting is not None:
+            await self._cutting  # it has connections that nobody else knows of
         await self.cut()
         await _end(self._tasks)
         for accepted in self._connecting:
@@ -272,16 +278,17 @@ class TcpProxy:
             if way.rate is not None:
                 size = max(1, min(size, int(way.rate / 50)))
             if way.cut_at is not None:
-                size = min(size, way.cut_at - way.passed)
+                # Another connection may have sent some meanwhile.
+                size = max(0, min(size, way.cut_at - way.passed))
             # After half_close() there is nowhere to send it to.
             with contextlib.suppress(BrokenPipeError):
                 await loop.sock_sendall(connection.sink(direction), data[:size])
             way.passed += size
             data = data[size:]
             self._changes.note()
-            if way.passed == way.cut_at:
+            if way.cut_at is not None and way.passed >= way.cut_at:
                 way.cut_at = None
-                self._start(self.cut())
+                self._cutting = self._start(self.cut())
                 await loop.create_future()  # which cut() cancels
             if way.rate is not None:
                 await asyncio.sleep(size / way.rate)

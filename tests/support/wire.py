@@ -33,7 +33,7 @@ TEXT, BINARY, CONTINUATION, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
 
 
 @asynccontextmanager
-async def node(**options: Any) -> AsyncIterator[str]:
+async def node(*, script: str = "wire.mjs", **options: Any) -> AsyncIterator[str]:
     """The URL of socket.io on Node.js; with ``eio=3`` of its revision 2."""
     program = shutil.which("node")
     if program is None:
@@ -44,7 +44,7 @@ async def node(**options: Any) -> AsyncIterator[str]:
     port = free_port()
     process = await asyncio.create_subprocess_exec(
         program,
-        str(INTEROP / "wire.mjs"),
+        str(INTEROP / script),
         str(port),
         json.dumps(options),
         stdin=asyncio.subprocess.PIPE,
@@ -118,16 +118,51 @@ class Relay(Listener):
     async def serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
+        await self._relay(reader, writer, b"")
+
+    async def _relay(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first: bytes
+    ) -> None:
         up_reader, up_writer = await asyncio.open_connection(
             "127.0.0.1", self._server_port
         )
         both = {writer, up_writer}
         self._writers |= both
+        up_writer.write(first)
         try:
             await asyncio.gather(_carry(reader, up_writer), _carry(up_reader, writer))
         finally:
             up_writer.close()
             self._writers -= both
+
+
+class Gate(Relay):
+    """Holds up WebSockets alone, in the middle of their handshakes.
+
+    ``await gate.came.wait()`` is until there is one; then ``gate.open()`` lets it in,
+    and ``gate.open(closed=True)`` ends it. Those that follow are treated as this one.
+    """
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.came = asyncio.Event()
+        self._opened = asyncio.Event()
+        self._closed = False
+
+    def open(self, *, closed: bool = False) -> None:
+        self._closed = closed
+        self._opened.set()
+
+    async def serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if b"transport=websocket" in head:
+            self.came.set()
+            await self._opened.wait()
+            if self._closed:
+                return
+        await self._relay(reader, writer, head)
 
 
 class Peer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -166,6 +167,7 @@ def test_leaving_before_the_server_has_answered() -> None:
 
 
 def test_what_is_emitted_offline_is_sent_in_order_when_it_is_joined() -> None:
+    """C7: behind CONNECT."""
     core = Core().open()
     peer = core.joined()
     core.session.fail("transport error")
@@ -204,6 +206,34 @@ def test_a_volatile_event_is_not_kept() -> None:
     core.session.fail("transport error")
     peer.emit(["e"], None, True)
     assert peer.offline_events == 0
+
+
+@pytest.mark.parametrize("encoded", [False, True], ids=["emit", "encode"])
+def test_what_is_emitted_after_a_sleep_waits_for_the_next_connection(
+    encoded: bool,
+) -> None:
+    """C25: the silence of the server is noticed before its deadline is."""
+    core = Core().open(pingInterval=10, pingTimeout=10)
+    peer = core.joined()
+    peer.intend()
+    answers: list[Any] = []
+    send = peer.encode(["e"], answers.append) if encoded else None
+    time.sleep(0.03)  # the loop of this test does not know of it
+    if send is None:
+        peer.emit(["e"], answers.append)
+    else:
+        send()
+    assert core.sent() == []
+    assert core.owner.told[-1] == ("closed", "ping timeout", None)
+    assert (peer.connected, peer.offline_events) == (False, 1)
+    core.connect()
+    core.open()
+    peer.join()
+    core.sent()
+    core.receive(b'40{"sid":"again"}')
+    (packet,) = core.sent()
+    core.receive(b"43" + packet[2:-5] + b'["answer"]')
+    assert answers == ["answer"]
 
 
 def test_acknowledgements_of_what_was_sent_are_given_up_with_the_connection() -> None:
@@ -344,14 +374,15 @@ def test_after_a_short_sleep_the_session_goes_on() -> None:
     assert core.owner.told[-1] == ("closed", "ping timeout", None)
 
 
-def test_a_loop_that_is_late_is_no_sleep() -> None:
-    """The ping may be in what has not been read: the deadline decides."""
+def test_a_loop_that_was_busy_for_so_long_is_the_same() -> None:
+    """The server has given the session up, and the deadline has not been noticed."""
     core = Core().open()
     peer = core.joined()
     sleep = Sleep(core)
     sleep.awake(46)
     peer.emit(["e"])
-    assert core.sent() == [b'42["e"]']
+    assert core.sent() == []
+    assert core.owner.told[-1] == ("closed", "ping timeout", None)
 
 
 def test_the_heartbeat_of_revision_3_after_a_sleep() -> None:

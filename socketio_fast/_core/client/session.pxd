@@ -23,9 +23,10 @@ cdef class ClientSession(Session):
         bint overdue                    # is_overdue() has found so: the session ends
 
     cdef inline bint is_overdue(self) except -1:
-        """Whether the machine has slept so long that the next ping is overdue: the
-        server has given the session up, and the event loop's clock does not know. This
-        is looked up once in a pass of the event loop. The session ends in the next."""
+        """Whether the machine has slept, or the event loop was busy, so long that the
+        next ping is overdue: the server has given the session up, and its deadline has
+        not come by the event loop's clock. This is looked up once in a pass of the
+        event loop. The session ends in the next."""
         return self.overdue or (
             not (<Engine> self.engine).flushing and self._look_up_overdue()
         )

@@ -203,12 +203,12 @@ cdef class ClientSession(Session):
         until = heartbeat.when
         if heartbeat.kind == PING_DUE:
             until += engine.ping_timeout
-        # While the machine is awake, the deadline itself decides.
-        if self._since_sleep() - self.ahead <= until or engine.now() >= until:
+        if self._since_sleep() - self.ahead <= until:
             return False
         self.overdue = True
         engine.logger.info(
-            "session %s: the machine has slept for longer than the heartbeat allows",
+            "session %s: the machine has slept, or the event loop was busy, for longer "
+            "than the heartbeat allows",
             escaped(self.id),
         )
         engine.soon(self._end_overdue)
@@ -222,6 +222,10 @@ cdef class ClientSession(Session):
         """Use this in the place of the clock that goes on in sleep (for tests)."""
         self.clock = time
         self.ahead = time() - self.engine.now()
+
+    def check_message(self, Outgoing message not None):
+        """Raise ValueError for a message that is larger than the server takes."""
+        self.check_size(message)
 
     cdef int check_parts(self, Outgoing m) except -1:
         """Raise ValueError for a packet above the server's maxPayload: the server would

@@ -281,6 +281,11 @@ cdef class Engine(EngineBase):
             self._timer_at = when
         return 0
 
+    def rearm(self):
+        """Wake for the next deadline, and not for those that were cancelled. The event
+        loop would keep the timer of the last one until then."""
+        self._arm()
+
     def set_clock(self, time, call_at):
         """Use these instead of the loop's methods of the same names (for tests).
 
