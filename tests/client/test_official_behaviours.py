@@ -21,7 +21,7 @@ import socketio_fast
 TABLE = Path(__file__).with_name("official_suites.md")
 
 #: What the table says of a test whose behaviour is none of a client in Python.
-NOT_HERE = {"browser", "JavaScript", "TypeScript", "WebTransport"}
+NOT_HERE = {"browser", "JavaScript", "TypeScript"}
 
 # retry.ts
 

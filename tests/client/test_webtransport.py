@@ -124,6 +124,7 @@ async def network(
 
 
 async def test_echoes(network: Network) -> None:
+    """C28: direct."""
     await network.start()
     client = await network.connected()
     assert client.transport() == "webtransport"
@@ -271,6 +272,7 @@ def test_the_client_for_threads(pair: tuple[str, bytes], tmp_path: Path) -> None
 
 @pytest.mark.parametrize("transports", [["polling", "webtransport"], ALL])
 async def test_upgrades(network: Network, transports: list[str]) -> None:
+    """C28: as an upgrade."""
     await network.start()
     client = network.new()
     upgrades: list[str] = []
