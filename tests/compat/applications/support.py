@@ -52,14 +52,14 @@ class Environment:
         self.python = folder / "venv" / "bin" / "python"
         if not self.python.exists():
             venv.create(folder / "venv", with_pip=True)
+        pinned = ("httptools", "orjson", "uvloop")
         needed = [
-            text for text in requires("socketio-fast") or [] if "extra" not in text
+            re.split(r"[^\w-]", text)[0]
+            for text in requires("socketio-fast") or []
+            if "extra" not in text
         ]
-        names = [re.split(r"[^\w-]", text)[0] for text in needed]
-        ours = [
-            f"{name}=={version(name)}" for name in ("httptools", "orjson", "uvloop")
-        ]
-        self.pip("install", *ours, *names, *requirements)
+        ours = [f"{name}=={version(name)}" for name in pinned]
+        self.pip("install", *ours, *needed, *requirements)
         [packages] = (folder / "venv" / "lib").glob("python*/site-packages")
         (packages / "socketio_fast_source.pth").write_text(f"{ROOT}\n")
         # Read after the one above, which says where the package is.

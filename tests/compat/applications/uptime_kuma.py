@@ -36,7 +36,8 @@ try:
         )
         print("added:", added)
         [monitor] = api.get_monitors()
-        print("monitor:", monitor["name"], monitor["type"], monitor["notificationIDList"])
+        shown = [monitor[key] for key in ("name", "type", "notificationIDList")]
+        print("monitor:", *shown)
         print("one:", api.get_monitor(1)["url"])
         print("tag:", api.add_monitor_tag(1, 1, "value"))
         print("heartbeats:", sorted(api.get_heartbeats()), api.avg_ping(), api.uptime())
