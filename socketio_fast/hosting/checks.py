@@ -93,7 +93,10 @@ def suggestion(app: Any) -> str:
 
 
 def _is_server(value: Any) -> bool:
-    return isinstance(value, (BaseServer, BaseEngineServer))
+    """Whether it is a server, or an object that stands for one: its attributes are the
+    server's, as those of typed wrappers are."""
+    server = getattr(getattr(value, "handle_request", None), "__self__", value)
+    return isinstance(server, (BaseServer, BaseEngineServer))
 
 
 def _foreign(value: Any) -> str:

@@ -70,6 +70,19 @@ async def test_a_client_comes_and_goes(transport: str, ws: str) -> None:
 
 
 @pytest.mark.parametrize(("transport", "ws"), TRANSPORTS)
+async def test_an_object_stands_for_the_server(transport: str, ws: str) -> None:
+    class Wrapper:
+        sio = Application().sio
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.sio, name)
+
+    wrapper: Any = Wrapper()
+    async with run_uvicorn(socketio_fast.ASGIApp(wrapper), ws=ws) as url:
+        await echoes(url, transport)
+
+
+@pytest.mark.parametrize(("transport", "ws"), TRANSPORTS)
 async def test_the_environ_has_the_scope(transport: str, ws: str) -> None:
     application = Application()
     async with run_uvicorn(socketio_fast.ASGIApp(application.sio), ws=ws) as url:

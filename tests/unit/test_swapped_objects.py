@@ -37,6 +37,30 @@ def test_a_server_for_asyncio_is_for_asgi() -> None:
             socketio.WSGIApp(server)
 
 
+class Wrapper:
+    """Has the attributes of another object, as typed wrappers of servers have."""
+
+    def __init__(self, wrapped: Any) -> None:
+        self._wrapped = wrapped
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._wrapped, name)
+
+
+def test_a_wrapper_stands_for_its_server() -> None:
+    for server in (socketio.AsyncServer(), _engine("AsyncServer")()):
+        wrapper: Any = Wrapper(server)
+        assert socketio.ASGIApp(wrapper).engineio_server is wrapper
+        with pytest.raises(TypeError, match=r"for threads; write ASGIApp\(sio\)"):
+            socketio.WSGIApp(wrapper)
+    for threaded in (socketio.Server(), _engine("Server")()):
+        wrapper = Wrapper(threaded)
+        assert socketio.WSGIApp(wrapper).engineio_app is wrapper
+    foreign: Any = Wrapper(python_socketio.AsyncServer())
+    with pytest.raises(TypeError, match="an AsyncServer of socketio_fast expected"):
+        socketio.ASGIApp(foreign)
+
+
 @pytest.mark.parametrize("value", [None, "sio", object()])
 def test_anything_else_is_refused(value: Any) -> None:
     with pytest.raises(TypeError, match="an AsyncServer of socketio_fast expected"):

@@ -13,7 +13,7 @@ from typing import Any
 TESTS = Path(__file__).parents[2]
 NAMES = [
     *("flask_socketio", "nicegui_page", "nicegui_user", "chainlit", "open_webui"),
-    "reflex",
+    *("reflex", "nicegui_air", "uptime_kuma"),
 ]
 
 

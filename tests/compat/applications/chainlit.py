@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from support.ports import free_port
 
-from compat.applications.support import Environment, page_at
+from compat.applications.support import Environment, cuttable, page_at
 
 PACKAGE = "chainlit"
 REQUIREMENTS = ["chainlit"]
@@ -32,8 +32,14 @@ def check(environment: Environment) -> str:
     (environment.folder / "program.py").write_text(PROGRAM)
     url = f"http://127.0.0.1:{(port := free_port())}/"
     command = ["-m", "chainlit", "run", "program.py", "--headless", "--port", str(port)]
-    with environment.serving(*command, url=url) as output, page_at(url) as page:
+    with (
+        environment.serving(*command, url=url) as output,
+        cuttable(port) as (proxied, cut),
+        page_at(proxied) as page,
+    ):
         page.get_by_text("What may I do?").wait_for()
+        with page.expect_websocket():
+            cut()
         box = page.locator("#chat-input")
         box.click()
         page.keyboard.type("Delete it")
@@ -46,4 +52,4 @@ def check(environment: Environment) -> str:
     said = output.read_text()
     assert "Traceback" not in said, said
     assert f"socketio is {'socketio_fast' if environment.alias else 'socketio'}" in said
-    return "a chat in Chromium"
+    return "a chat in Chromium, whose connection is cut"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from support.ports import free_port
 
-from compat.applications.support import Environment, page_at
+from compat.applications.support import Environment, cuttable, page_at
 
 PACKAGE = "nicegui"
 REQUIREMENTS = ["nicegui"]
@@ -38,10 +38,12 @@ def check(environment: Environment) -> str:
     url = f"http://127.0.0.1:{(port := free_port())}/"
     with (
         environment.serving("program.py", str(port), url=url) as output,
-        page_at(url) as page,
+        cuttable(port) as (proxied, cut),
+        page_at(proxied) as page,
     ):
         page.get_by_role("button", name="Click").click()
         page.get_by_text("clicked", exact=True).wait_for()
+        cut()
         page.get_by_text("ticked").wait_for()
         page.get_by_label("Text").fill("hello")
         page.get_by_text("bound hello").wait_for()
@@ -52,4 +54,4 @@ def check(environment: Environment) -> str:
     said = output.read_text()
     assert "Traceback" not in said, said
     assert f"socketio is {'socketio_fast' if environment.alias else 'socketio'}" in said
-    return "a page in Chromium"
+    return "a page in Chromium, whose connection is cut"

@@ -7,7 +7,7 @@ import subprocess
 
 from support.ports import free_port
 
-from compat.applications.support import Environment, Skipped, page_at
+from compat.applications.support import Environment, Skipped, cuttable, page_at
 
 PACKAGE = "reflex"
 REQUIREMENTS = ["reflex"]
@@ -65,13 +65,20 @@ def check(environment: Environment) -> str:
     command = ["-m", "reflex", "run", "--env", "prod", "--loglevel", "info"]
     ports = ["--frontend-port", port, "--backend-port", port]
     url = f"http://127.0.0.1:{port}/"
-    with (
-        environment.serving(*command, *ports, url=url, timeout=900) as output,
-        page_at(url) as page,
-    ):
-        for count in range(3):
-            page.get_by_text(f"count: {count}").wait_for()
+    with cuttable(int(port)) as (proxied, cut):
+        environment.extra["REFLEX_API_URL"] = proxied
+        with (
+            environment.serving(*command, *ports, url=url, timeout=900) as output,
+            page_at(url) as page,
+        ):
+            for count in range(3):
+                page.get_by_text(f"count: {count}").wait_for()
+                page.get_by_role("button", name="More").click()
+            page.get_by_text("count: 3").wait_for()
+            with page.expect_websocket():
+                cut()
             page.get_by_role("button", name="More").click()
+            page.get_by_text("count: 4").wait_for()
     said = output.read_text()
     assert f"socketio is {'socketio_fast' if environment.alias else 'socketio'}" in said
-    return "the production build in Chromium"
+    return "the production build in Chromium, whose connection is cut"

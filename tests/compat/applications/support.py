@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 import venv
-from collections.abc import Iterator
-from importlib.metadata import version
+from collections.abc import Callable, Iterator
+from importlib.metadata import requires, version
 from pathlib import Path
 from typing import Any
+
+from support.tcp_proxy import TcpProxy
 
 ROOT = Path(__file__).parents[3]
 TESTS = ROOT / "tests"
@@ -47,10 +52,14 @@ class Environment:
         self.python = folder / "venv" / "bin" / "python"
         if not self.python.exists():
             venv.create(folder / "venv", with_pip=True)
-        ours = [
-            f"{name}=={version(name)}" for name in ("httptools", "orjson", "uvloop")
+        pinned = ("httptools", "orjson", "uvloop")
+        needed = [
+            re.split(r"[^\w-]", text)[0]
+            for text in requires("socketio-fast") or []
+            if "extra" not in text
         ]
-        self.pip("install", *ours, *requirements)
+        ours = [f"{name}=={version(name)}" for name in pinned]
+        self.pip("install", *ours, *needed, *requirements)
         [packages] = (folder / "venv" / "lib").glob("python*/site-packages")
         (packages / "socketio_fast_source.pth").write_text(f"{ROOT}\n")
         # Read after the one above, which says where the package is.
@@ -156,6 +165,27 @@ def page_at(url: str) -> Iterator[Any]:
             yield page
         finally:
             browser.close()
+
+
+@contextlib.contextmanager
+def cuttable(port: int) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The URL of a proxy to the port, and what cuts all its connections."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    proxy = TcpProxy(port)
+
+    def run(work: Any) -> None:
+        asyncio.run_coroutine_threadsafe(work, loop).result(SHOW)
+
+    try:
+        run(proxy.accept())
+        yield proxy.url, lambda: run(proxy.cut())
+        run(proxy.__aexit__(None, None, None))
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
 if sys.platform == "win32":
