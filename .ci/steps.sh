@@ -247,6 +247,16 @@ step_endurance() {
     ENDURANCE=1 pytest -q -n 2 --dist load tests/leaks/test_reconnections.py tests/leaks/test_client_cycles.py
 }
 
+# The clients beside a server in Rust, which takes minutes to compile.
+step_rust() {
+    if ! command -v cargo >/dev/null; then
+        echo "cargo is not installed: not tried"
+        return
+    fi
+    cargo build -q --manifest-path tests/interop/rust/Cargo.toml --target-dir "$WORK/rust"
+    RUST_APPLICATION=$WORK/rust/debug/application pytest -q "${WORKERS[@]}" tests/client/test_against_servers.py -k socketioxide
+}
+
 # By libFuzzer; then with faults in the headers, each of which has to be found.
 step_fuzz() {
     command -v clang >/dev/null || { echo "clang is not installed"; return 1; }
