@@ -591,7 +591,7 @@ class AsyncClient(Sending, BaseClient):
         callback: Callable[..., Any] | None = None,
     ) -> Begun:
         """Send the event ``message``; see :meth:`emit`."""
-        return self.emit("message", data, namespace, callback)
+        return self.emit("message", data=data, namespace=namespace, callback=callback)
 
     async def call(
         self,

@@ -388,7 +388,7 @@ class Client(Facade, BaseClient):
         namespace: str | None = None,
         callback: Callable[..., Any] | None = None,
     ) -> None:
-        self.emit("message", data, namespace, callback)
+        self.emit("message", data=data, namespace=namespace, callback=callback)
 
     @like(
         AsyncClient.call,

@@ -311,7 +311,8 @@ def refuse_patched_threads() -> None:
         raise RuntimeError(
             f"{package} has patched the threads of this process, and an asyncio event "
             f"loop cannot run in patched threads: remove the monkey-patching of "
-            f"{package} and use async_mode='threading', or use AsyncServer"
+            f"{package} and use async_mode='threading', or use AsyncServer or "
+            "AsyncClient"
         )
 
 
