@@ -40,6 +40,7 @@ from socketio_fast.options.client import ClientConfig, EngineClientConfig
 from socketio_fast.options.declare import declared, known, takes
 from socketio_fast.options.encoding import choose_encoding
 from socketio_fast.options.logs import AnyLogger, choose_logger
+from socketio_fast.overrides import is_overridden
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -621,6 +622,15 @@ class AsyncClient(Sending, BaseClient):
         arguments = [name_of(event), *arguments_of(data)]
         if self.config.retries:
             return await self._ask_until_answered(peer, arguments, timeout, namespace)
+        if is_overridden(self, "emit"):
+            return await self._answer_of(
+                lambda reply: self.emit(
+                    event, data=data, namespace=namespace, callback=reply
+                ),
+                peer,
+                arguments[0],
+                timeout,
+            )
         return await self._ask(peer, arguments, timeout, namespace)
 
     # Utilities, as in python-socketio.

@@ -26,6 +26,7 @@ from socketio_fast.events import name_of
 from socketio_fast.options.client import ClientConfig, EngineClientConfig
 from socketio_fast.options.declare import takes
 from socketio_fast.options.logs import AnyLogger
+from socketio_fast.overrides import is_overridden
 from socketio_fast.threads.facade import MAX_WORKERS, Threads
 from socketio_fast.threads.methods import Facade, like, reads
 from socketio_fast.threads.own_handlers import OwnHandlers
@@ -402,6 +403,15 @@ class Client(Facade, BaseClient):
         namespace: str | None = None,
         timeout: float | None = 60,
     ) -> Any:
+        if is_overridden(self, "emit") and not self.config.retries:
+            answer: concurrent.futures.Future[Any] = concurrent.futures.Future()
+            self.emit(
+                event,
+                data=data,
+                namespace=namespace,
+                callback=lambda *args: answer.set_result(args),
+            )
+            return self._value_of(answer, name_of(event), timeout)
         return self._ask(
             self._hub.connection.peers.get(namespace or "/"),
             [name_of(event), *arguments_of(data)],
@@ -429,19 +439,31 @@ class Client(Facade, BaseClient):
             return self._wait(_awaited(ask))
         self._threads.post(send)
         try:
+            return self._value_of(answer, event[0], timeout)
+        finally:
+            if not answer.done():
+                self._threads.post(peer.cancel_ack, reply)
+            # Its exception would refer to it by the traceback, in a cycle.
+            del answer, reply
+
+    def _value_of(
+        self,
+        answer: concurrent.futures.Future[Any],
+        event: str,
+        timeout: float | None,
+    ) -> Any:
+        """Wait for an acknowledgement in this thread."""
+        try:
             with self._threads.pool.waiting():
                 return value_of(answer.result(timeout))
         except concurrent.futures.TimeoutError as exc:
             if answer.done():
                 raise exc.with_traceback(None) from None
             raise exceptions.TimeoutError(
-                f"the server did not acknowledge {event[0]!r} in {timeout} s"
+                f"the server did not acknowledge {event!r} in {timeout} s"
             ) from None
         finally:
-            if not answer.done():
-                self._threads.post(peer.cancel_ack, reply)
-            # Its exception would refer to it by the traceback, in a cycle.
-            del answer, reply
+            del answer  # its exception would refer to it by the traceback, in a cycle
 
     # Utilities, as in python-socketio.
 

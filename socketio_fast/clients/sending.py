@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from socketio_fast import exceptions
@@ -94,10 +95,25 @@ class Sending:
         namespace: str | None = None,
         **flags: Any,
     ) -> Any:
+        return await self._answer_of(
+            lambda reply: self._send_event(peer, event, reply, namespace, **flags),
+            peer,
+            event[0],
+            timeout,
+        )
+
+    async def _answer_of(
+        self,
+        send: Callable[[Reply], Awaitable[Any]],
+        peer: ClientPeer | None,
+        event: str,
+        timeout: float | None,
+    ) -> Any:
+        """Send an event with a callback, and return its acknowledgement."""
         reply = Reply(asyncio.get_running_loop().create_future())
         try:
-            await self._send_event(peer, event, reply, namespace, **flags)
-            return await wait_for_answer(reply, "the server", event[0], timeout)
+            await send(reply)
+            return await wait_for_answer(reply, "the server", event, timeout)
         finally:
             if peer is not None:
                 peer.cancel_ack(reply)

@@ -80,6 +80,9 @@ class WebSocketCarrier(Carrier):
                 # It has transports for Unix sockets; picows makes none by itself.
                 use_aiofastnet=requests.unix_path is not None,
                 enable_auto_pong=False,
+                # It grows for longer frames. Of 16 KiB, picows' default, a client that
+                # hears little has no use.
+                read_buffer_init_size=4096,
                 socket_factory=lambda url: _connected(url, requests.unix_path, opened),
                 **arguments,
             )
