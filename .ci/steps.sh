@@ -69,7 +69,7 @@ step_rivals() {
     wanted=$(cat benchmarks/requirements.txt "$WORK/dist/made")
     if fresh "$WORK/benchmarks/made" "$wanted"; then return; fi
     "$(main_python)" -m venv --clear "$WORK/benchmarks"
-    "$WORK/benchmarks/bin/pip" install -q -r benchmarks/requirements.txt \
+    packages "$WORK/benchmarks" -r benchmarks/requirements.txt \
         pydantic pytest pytest-benchmark "$WORK"/dist/*.whl
     made "$WORK/benchmarks/made" "$wanted"
 }
