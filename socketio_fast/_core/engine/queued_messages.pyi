@@ -1,8 +1,11 @@
 from asyncio import Future
 
+from typing_extensions import disjoint_base
+
 from socketio_fast._core.engine.contracts import Transport
 from socketio_fast._core.protocol.outgoing import Outgoing
 
+@disjoint_base
 class QueuedMessages(Transport):
     @property
     def code(self) -> int | None: ...
