@@ -87,7 +87,7 @@ async def ends(
         ([server_frame(TEXT, b'42["a"')], 1000, ""),
         ([server_frame(TEXT, b"42{}")], 1000, ""),
         ([server_frame(TEXT, b"42[]")], 1000, ""),
-        ([server_frame(BINARY, b"x")], 1000, "binary message without"),
+        ([server_frame(BINARY, b"x")], 1000, "binary message that no packet"),
         (
             [
                 server_frame(TEXT, b'451-["a",{"_placeholder":true,"num":0}]'),

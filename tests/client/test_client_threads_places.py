@@ -140,6 +140,7 @@ def test_sigint_disconnects_and_then_does_what_it_did() -> None:
 import os, signal, sys, threading
 import socketio_fast as socketio
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may ignore it
 sio = socketio.Client()
 
 @sio.event
@@ -164,6 +165,7 @@ def test_sigint_during_a_reconnection(server: Running) -> None:
 import os, signal, sys, threading
 import socketio_fast as socketio
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may ignore it
 sio = socketio.Client(reconnection_delay=60)
 sio.connect(sys.argv[1])
 sio.emit("kick_all")

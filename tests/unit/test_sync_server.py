@@ -25,7 +25,7 @@ from socketio_fast import (
     engineio,
     exceptions,
 )
-from socketio_fast.sockets import blocking
+from socketio_fast.sockets import blocking, catch_all, events
 from socketio_fast.sockets import broadcast as operators
 from socketio_fast.sockets import namespace as socket_namespace
 from socketio_fast.sockets import socket as sockets
@@ -376,7 +376,8 @@ def test_operators_of_threads_are_those_of_asyncio() -> None:
         (blocking.BroadcastOperator, operators.BroadcastOperator),
         (blocking.RemoteSocket, operators.RemoteSocket),
         (socketio_fast.Server, operators.Broadcasting),
-        (blocking.Socket, sockets.EventEmitter),
+        (blocking.Socket, events.EventEmitter),
+        (blocking.Socket, catch_all.CatchAll),
         (blocking.Socket, sockets.Socket),
         (blocking.SocketEmitter, sockets.SocketEmitter),
         (blocking.SocketNamespace, operators.Broadcasting),
