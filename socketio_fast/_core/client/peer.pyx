@@ -524,8 +524,7 @@ cdef class ClientPeer(MessagingPeer):
         """Send what `encoded()` has returned; see emit()."""
         cdef Hub hub = self.namespace.hub
         cdef str name = self.namespace.name
-        cdef int64_t id
-        id = self.new_ack(callback)
+        cdef int64_t id = self.new_ack(callback)
         try:
             if hub.encoding is None:
                 m = numbered(m, name, id)
