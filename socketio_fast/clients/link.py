@@ -122,17 +122,20 @@ class Link(SessionOwner):
 
     # Opening.
 
-    async def connect(self, transport: str) -> None:
+    async def connect(self, transport: str, url: str) -> None:
         """Open the session by this transport.
+
+        Args:
+            transport: Its name.
+            url: What :meth:`url` returns for it.
 
         Raises:
             ConnectionFailedError: The server did not do what it should.
         """
         seconds = self.target.connect_timeout
-        url = self.url(transport)
         polls = transport == "polling"
         self._opening = asyncio.ensure_future(
-            self._open_polling() if polls else self._open_by(transport)
+            self._open_polling(url) if polls else self._open_by(transport, url)
         )
         try:
             await within(self._opening, seconds)
@@ -163,8 +166,7 @@ class Link(SessionOwner):
             self._cancelled = True
             self._opening.cancel()
 
-    async def _open_polling(self) -> None:
-        url = self.url("polling")
+    async def _open_polling(self, url: str) -> None:
         self._logger.info(
             "Attempting polling connection to %s", escaped(shown_url(url))
         )
@@ -180,10 +182,9 @@ class Link(SessionOwner):
         if self._polls is not None:
             self._polls.start(goes_on)
 
-    async def _open_by(self, transport: str) -> None:
+    async def _open_by(self, transport: str, url: str) -> None:
         carrier = self._carrier = self._new_carrier(transport)
         self.session.begin(carrier.transport)
-        url = self.url(transport)
         self._logger.info(
             "Attempting %s connection to %s", NAMES[transport], escaped(shown_url(url))
         )
@@ -408,18 +409,22 @@ class Link(SessionOwner):
     async def close(self, reason: str) -> None:
         """Close the session; what was sent before is delivered first."""
         self.session.end(reason)
-        await asyncio.wait({self._finished}, timeout=CLOSE_TIMEOUT)
+        await self._until_finished()
         self.abort()
         await self.ended()
 
     async def ended(self) -> None:
         """Wait until nothing of it runs any more."""
-        await asyncio.wait({self._finished}, timeout=CLOSE_TIMEOUT)
+        await self._until_finished()
         polls, self._polls = self._polls, None  # it refers to this
         if polls is not None:
             await polls.ended()
         if self._carrier is not None:
             await self._carrier.ended()
+
+    async def _until_finished(self) -> None:
+        if not self._finished.done():
+            await asyncio.wait({self._finished}, timeout=CLOSE_TIMEOUT)
 
     def abort(self, error: BaseException | None = None) -> None:
         """End the session now."""

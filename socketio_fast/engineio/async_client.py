@@ -240,7 +240,7 @@ class AsyncClient(BaseClient):
                 self.base_url = link.url(transport)
                 self._link = link
                 try:
-                    await link.connect(transport)
+                    await link.connect(transport, self.base_url)
                 except exceptions.ConnectionError as exc:
                     self.logger.info("%s", exc)
                     error = exc
