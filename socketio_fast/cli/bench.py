@@ -159,7 +159,7 @@ def _tell(bench: Bench, options: argparse.Namespace, screen: Screen | None) -> i
     if screen is not None:
         screen.table(_title(options), _rows(result))
     elif sys.stdout is not None:
-        lines = [f"{name:<26}{value}".rstrip() for name, value in _rows(result)]
+        lines = [f"{name:<25} {value}".rstrip() for name, value in _rows(result)]
         text = "\n".join([_title(options), *lines, ""])
         try:
             data = (json_line(result) if options.json else text).encode()
@@ -381,6 +381,8 @@ class Bench:
 
 
 def _percentiles(latencies: Latencies) -> dict[str, float]:
+    if not latencies.count:
+        return {}
     shares = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
     found = {name: latencies.percentile(share) for name, share in shares.items()}
     found["max"] = latencies.longest
@@ -405,9 +407,8 @@ def _rows(result: dict[str, Any]) -> list[tuple[str, str]]:
         ("a second", f"{result['per_second']:,}"),
     ]
     for name, label in (("latency_ms", "latency"), ("connect_ms", "connecting")):
-        rows.append(("", ""))
-        for share, value in result[name].items():
-            rows.append((f"{label} {share}", f"{value:,.3f} ms"))
+        values = [(f"{label} {p}", f"{ms:,.3f} ms") for p, ms in result[name].items()]
+        rows += [("", ""), *values] if values else []
     if result["errors"]:
         rows.append(("", ""))
     for kind, count in result["errors"].items():

@@ -144,6 +144,13 @@ def test_an_event_that_nobody_acknowledges(server: Running, tmp_path: Path) -> N
     )
 
 
+def test_what_has_not_happened_has_no_duration(server: Running, tmp_path: Path) -> None:
+    done = bench(server.url, "-n", "/refusing", cwd=tmp_path)
+    assert "latency" not in done.stdout
+    assert "connecting" not in done.stdout
+    assert done.stdout.splitlines()[-1].endswith("failed to connect: /refusing 1")
+
+
 def test_nobody_listens(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
