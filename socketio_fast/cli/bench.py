@@ -19,6 +19,7 @@ from socketio_fast.cli import flags
 from socketio_fast.cli.latencies import Latencies
 from socketio_fast.cli.messages import arguments
 from socketio_fast.cli.output import json_line, printable
+from socketio_fast.coroutines import within
 from socketio_fast.exceptions import (
     BadNamespaceError,
     CallDisconnectedError,
@@ -278,7 +279,7 @@ class Bench:
                 await self._talk(sio, number)
         finally:
             with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(sio.disconnect(), GRACE)
+                await within(sio.disconnect(), GRACE)
 
     async def _connect(self, sio: AsyncClient) -> bool:
         async with self._connecting:
@@ -305,7 +306,7 @@ class Bench:
             now = perf_counter()
             if pause and due > now:
                 with suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._stop.wait(), due - now)
+                    await within(self._stop.wait(), due - now)
                 begun = perf_counter()
             else:
                 # With a rate, what was late because of the server counts as its time.

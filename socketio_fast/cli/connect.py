@@ -17,6 +17,7 @@ from socketio_fast.cli import flags
 from socketio_fast.cli.messages import SYNTAX, Message, from_json, from_prompt
 from socketio_fast.cli.output import JsonLines, Lines, Reporter, Stdout
 from socketio_fast.cli.stdin import Interrupted, stdin_lines
+from socketio_fast.coroutines import within
 from socketio_fast.exceptions import SocketIOError
 from socketio_fast.managers.extras import require
 
@@ -211,7 +212,7 @@ class Conversation:
             return FAILED
         finally:
             with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._sio.disconnect(), LEAVING)
+                await within(self._sio.disconnect(), LEAVING)
 
     async def _send_until_over(self, lines: AsyncIterator[str] | None) -> int:
         over = asyncio.ensure_future(self._sio.wait())

@@ -48,6 +48,7 @@ from socketio_fast.clients.failures import (
     unexpected_answer,
 )
 from socketio_fast.clients.racing import first_of
+from socketio_fast.coroutines import within
 from socketio_fast.exceptions import ConnectionFailedError
 from socketio_fast.options.logs import escaped
 from socketio_fast.webtransport.frames import encode_frame
@@ -245,7 +246,7 @@ class WebTransportCarrier(Carrier):
         if self._session is not None:
             gone = self._session.connection.gone
             with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(gone.wait(), CLOSE_TIMEOUT)
+                await within(gone.wait(), CLOSE_TIMEOUT)
             self.abort()
             await gone.wait()
 
