@@ -200,6 +200,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         """Release the event loop: close the connections of the manager."""
         self.manager_initialized = False
         await self.manager.close()
+        await self.eio.unbind()
 
     def is_asyncio_based(self) -> bool:
         """``True``."""

@@ -26,6 +26,7 @@ from socketio_fast.engineio.payload import server_limit
 from socketio_fast.exceptions import DisconnectedError
 from socketio_fast.handlers.signatures import positional
 from socketio_fast.handlers.slow import SlowHandlers
+from socketio_fast.options.cluster import directory_of, worker_number
 from socketio_fast.options.config import (
     AsyncHandlers,
     EngineConfig,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from socketio_fast.options.typed import EngineKeywords
+    from socketio_fast.workers.membership import Membership
 
 __all__ = ["AsyncServer"]
 
@@ -114,6 +116,7 @@ class AsyncServer(BaseServer):
             json=json,
             async_handlers=async_handlers,
             monitor_clients=monitor_clients,
+            cluster=given.pop("cluster", None),
             allow_request=given.pop("allow_request", None),
         )
         config = EngineConfig(
@@ -149,6 +152,11 @@ class AsyncServer(BaseServer):
         if own.allow_request is not None:
             self._hooks.allow_by(own.allow_request)
         self._choose_ids(self.generate_id)
+        self._cluster = own.cluster
+        self._bound = False
+        #: This server among the workers of a cluster, while it runs; ``None``: it is
+        #: the only one.
+        self.membership: Membership | None = None
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
         """Run on this event loop; ``serve`` calls it.
@@ -166,13 +174,23 @@ class AsyncServer(BaseServer):
             self.config.slow_handler_threshold, self._slow_handlers
         )
         self.engine.forget_lost()
+        directory = directory_of(self._cluster)
+        if directory is not None and self.membership is None:
+            from socketio_fast.workers.membership import Membership
+
+            self.membership = Membership(self, directory, worker_number())
+        self._bound = True
 
     def is_bound(self, loop: asyncio.AbstractEventLoop) -> bool:
         """Whether it runs on this event loop; hosts call it."""
-        return self.engine.loop is loop
+        return self._bound and self.engine.loop is loop
 
     async def unbind(self) -> None:
-        """Release the event loop. An Engine.IO server holds nothing that needs it."""
+        """Release the event loop: leave the cluster of workers, if there is one."""
+        self._bound = False
+        membership, self.membership = self.membership, None
+        if membership is not None:
+            membership.close()
 
     @property
     def eio(self) -> AsyncServer:

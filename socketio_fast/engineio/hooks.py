@@ -192,6 +192,7 @@ class Hooks(RequestHooks):
             made = await _result(self._generate_id(*args))
             if not isinstance(made, str) or not made:
                 raise TypeError(f"generate_id() returned {made!r}: a str expected")
+            made += self._engine.tag or ""
             if made in self._engine.sessions:
                 raise ValueError(f"generate_id() returned {made!r}: it is taken")
         except BaseException as exc:

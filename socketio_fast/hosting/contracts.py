@@ -27,6 +27,11 @@ class HostedEngine(Protocol):
     def logger(self) -> Logger:
         """Where it logs."""
 
+    @property
+    def membership(self) -> Any:
+        """Its ``socketio_fast.workers.membership.Membership``; ``None``: it is the only
+        process."""
+
     def handler_tasks(self) -> set[asyncio.Task[Any]]:
         """The handlers that have suspended."""
 

@@ -217,7 +217,6 @@ class OtherApplication(OtherServer):
         self._config.load()
         self._state = State()
         self._lifespan = self._config.lifespan_class(self._config)
-        self._endpoint: Endpoint | None = None
 
     async def start(self) -> None:
         """Run the application's startup.
@@ -229,20 +228,17 @@ class OtherApplication(OtherServer):
         if self._lifespan.should_exit:
             raise RuntimeError("the application's startup failed")
 
-    def share(self, endpoint: Endpoint) -> None:
-        """Give connections with requests to Engine.IO back to this endpoint."""
-        self._endpoint = endpoint
-
     def take_over(
         self,
         transport: asyncio.Transport,
         data: bytes,
         proxied_addresses: tuple[Any, Any] | None,
+        endpoint: Endpoint,
     ) -> None:
-        """Serve a connection from these bytes on."""
+        """Serve a connection from these bytes on; it goes back to the endpoint with a
+        request to Engine.IO."""
         protocol = Protocol(self._config, self._state, self._lifespan.state)
-        assert self._endpoint is not None
-        protocol.endpoint = self._endpoint
+        protocol.endpoint = endpoint
         transport.set_protocol(protocol)
         protocol.connection_made(
             transport

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from socketio_fast.options.amounts import real
+from socketio_fast.options.cluster import check_cluster
 from socketio_fast.options.declare import (
     as_options,
     check_options,
@@ -472,6 +473,14 @@ class EngineServerConfig:
     )
     monitor_clients: bool | None = option(
         None, "Accepted as python-engineio's; clients are always monitored."
+    )
+    cluster: str | None = option(
+        None,
+        "``'unix:'`` and a directory, where the processes that serve one port of this "
+        "machine find each other, so that long-polling needs no sticky sessions; see "
+        "docs/scaling.md. ``None``: the variable ``SOCKETIO_FAST_CLUSTER`` says it, "
+        "which ``run(workers=)`` sets, or there is one process.",
+        check_cluster,
     )
     allow_request: Callable[..., Any] | None = option(
         None,

@@ -118,6 +118,12 @@ class EngineKeywords(TypedDict, total=False):
     """
     initial_packet: str | bytes | None
     """A message that each client gets behind the open packet. Default: ``None``."""
+    cluster: str | None
+    """``'unix:'`` and a directory, where the processes that serve one port of this
+    machine find each other, so that long-polling needs no sticky sessions; see
+    docs/scaling.md. ``None``: the variable ``SOCKETIO_FAST_CLUSTER`` says it, which
+    ``run(workers=)`` sets, or there is one process. Default: ``None``.
+    """
     allow_request: Callable[..., Any] | None
     """A function or coroutine function that is asked with the environ of a handshake
     whether the client may connect. It returns a bool, or raises

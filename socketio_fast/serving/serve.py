@@ -178,7 +178,10 @@ async def serve(
         choose_logger(True, "socketio_fast.access") if access_log else None,
         ssl is not None,
         descriptors,
+        None if eio.membership is None else eio.membership.handover,
     )
+    if eio.membership is not None:
+        eio.membership.handover.listen(endpoint)
     listener = ProxyListener(endpoint) if proxy_protocol else None
     factory: Callable[[], asyncio.Protocol]
     if listener is None:
@@ -186,7 +189,6 @@ async def serve(
     else:
         factory = listener.protocol
     if other is not None:
-        other.share(endpoint)
         await other.start()
     servers: list[asyncio.AbstractServer] = []
     try:

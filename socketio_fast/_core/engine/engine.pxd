@@ -21,6 +21,7 @@ cdef class Engine(EngineBase):
         object _call_soon
         object _call_later
         object _generate_id         # the application's; None: generate_id()
+        readonly str tag            # what ids end with; None: nothing
         # What is to be done at the end of this pass of the loop.
         list slow                   # sessions above the high-water mark
         list dirty                  # transports with something to write

@@ -167,12 +167,18 @@ cdef class Engine(EngineBase):
             except BaseException as exc:
                 session.closing_failed(exc)
 
+    def tag_ids(self, str tag):
+        """End the ids that are made from now on with this; None: with nothing."""
+        self.tag = tag
+
     def generate_by(self, function):
         """Make ids by this function without arguments; None: at random."""
         self._generate_id = function
 
     cdef str new_id(self):
-        return generate_id() if self._generate_id is None else self._generate_id()
+        cdef str id
+        id = generate_id() if self._generate_id is None else self._generate_id()
+        return id if self.tag is None else id + self.tag
 
     cdef SessionBase new_session(self, Visitor visitor, int dialect, str id):
         cdef Session session = Session.__new__(Session)

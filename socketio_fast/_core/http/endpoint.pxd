@@ -12,6 +12,14 @@ cdef class OtherServer:
     cpdef object environ_source(self, Request request, bint websocket)
 
 
+cdef class OtherWorkers:
+    cdef:
+        bytes tag                   # what the ids of this worker's sessions end with
+
+    cdef object owner_of(self, const char *target, Py_ssize_t n)
+    cpdef object owner(self, str sid)
+
+
 cdef class Endpoint:
     cdef:
         readonly Engine engine
@@ -21,6 +29,9 @@ cdef class Endpoint:
         readonly bint secure
         OtherServer other           # None: other paths get 404
         bint hands_over             # `other` takes connections
+        bint gives_away             # `other` or other processes take connections
+        OtherWorkers workers        # None: this process is the only one
+        readonly str scheme         # of the requests: "http" or "https"
         object access_log           # a logger, or None
         object descriptors          # is told of connections with a high file descriptor
         int few_from                # the first such descriptor; -1: there is none
@@ -35,3 +46,4 @@ cdef class Endpoint:
     cdef object environ_source(self, Request request, bint websocket)
     cdef int log_access(self, Request request, int status, Py_ssize_t size) except -1
     cdef bint owns_target(self, bytes target) except -1
+    cdef object taker(self, bytes target)

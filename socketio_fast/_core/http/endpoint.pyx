@@ -41,7 +41,7 @@ cdef class OtherServer:
         """
         return None
 
-    def take_over(self, transport, data, proxied_addresses):
+    def take_over(self, transport, data, proxied_addresses, endpoint):
         """Take a connection over.
 
         Args:
@@ -49,6 +49,7 @@ cdef class OtherServer:
             data: What has been received from the beginning of the request on.
             proxied_addresses: The client's and the server's address as a proxy has
                 named them; None: no proxy has.
+            endpoint: The `Endpoint` that gives it away.
         """
         raise NotImplementedError
 
@@ -56,6 +57,48 @@ cdef class OtherServer:
         """An object whose `environ()` makes the environ of a session that is opened by
         this request. `websocket`: it opens a WebSocket."""
         return request
+
+
+cdef class OtherWorkers:
+    """The processes that serve the same port, which have sessions of their own.
+    Subclasses implement `owner`.
+
+    Args:
+        tag: What the ids of this process's sessions end with.
+    """
+
+    def __init__(self, str tag not None):
+        self.tag = tag.encode()
+
+    cdef object owner_of(self, const char *target, Py_ssize_t n):
+        """Who takes the connection of a request for the session of another process: has
+        `take_over()` as `OtherServer` has. None: the session is of this process, is of
+        none, or is none."""
+        cdef const char *p = target
+        cdef const char *end = target + n
+        cdef const char *value
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(self.tag)
+        while p < end and p[0] != c"?":
+            p += 1
+        while p < end:
+            p += 1  # "?" or "&"
+            value = p + 4
+            if value <= end and memcmp(p, b"sid=", 4) == 0:
+                p = value
+                while p < end and p[0] != c"&":
+                    p += 1
+                if p - value <= size or (
+                    memcmp(p - size, PyBytes_AS_STRING(self.tag), size) == 0
+                ):
+                    return None
+                return self.owner(unquote((value[:p - value]).decode("latin-1")))
+            while p < end and p[0] != c"&":
+                p += 1
+        return None
+
+    cpdef object owner(self, str sid):
+        """See `owner_of`; the id ends with another tag."""
+        raise NotImplementedError
 
 
 @cython.final
@@ -71,12 +114,15 @@ cdef class Endpoint:
         secure: Whether connections use TLS.
         descriptors: A `DescriptorWatch`, which warns when file descriptors run out; or
             None.
+        workers: The other processes that serve the same port; None: there are none.
+        scheme: "http" or "https", where that is not what `secure` says: another process
+            ends TLS. None: it is.
     """
 
     def __cinit__(
         self, Engine engine not None, object loop, str path not None,
         OtherServer other=None, object access_log=None, bint secure=False,
-        object descriptors=None,
+        object descriptors=None, OtherWorkers workers=None, str scheme=None,
     ):
         self.engine = engine
         self.loop = loop
@@ -84,8 +130,11 @@ cdef class Endpoint:
         self.prefix = path.encode()
         self.other = other
         self.hands_over = other is not None and other.takes_connections
+        self.gives_away = self.hands_over or workers is not None
         self.access_log = access_log
         self.secure = secure
+        self.workers = workers
+        self.scheme = ("https" if secure else "http") if scheme is None else scheme
         self.descriptors = descriptors
         self.few_from = -1 if descriptors is None else descriptors.few_from
         self.connections = Connections()
@@ -139,6 +188,26 @@ cdef class Endpoint:
         return self.owns(
             unquote(split_target(target)[1].partition(b"?")[0].decode("latin-1"))
         )
+
+    cdef object taker(self, bytes target):
+        """Who takes the connection of a request with this target; None: nobody does."""
+        if not self.owns_target(target):
+            return self.other if self.hands_over else None
+        if self.workers is None:
+            return None
+        return self.workers.owner_of(
+            PyBytes_AS_STRING(target), PyBytes_GET_SIZE(target)
+        )
+
+    def behind_tls(self):
+        """The same endpoint for connections whose TLS another process ends."""
+        cdef Endpoint plain = Endpoint(
+            self.engine, self.loop, self.path, self.other, self.access_log, False,
+            self.descriptors, self.workers, self.scheme,
+        )
+        plain.connections = self.connections
+        plain.request_tasks = self.request_tasks
+        return plain
 
     @property
     def patience(self):

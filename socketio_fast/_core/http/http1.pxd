@@ -17,10 +17,12 @@ cdef class Http1Core(HttpConnection):
         Py_ssize_t unread           # bytes that it had to read when that began
         Http1Exchange current       # what is being received
         Http1Exchange upgrade       # `current`, if it asks for a WebSocket
-        # Another application's first bytes: of a request whose target is not complete,
-        # and of one behind requests that have no response yet.
+        # The first bytes of a request whose target is not complete.
         bytes opening
+        # Those of a request that another application or process takes, behind requests
+        # that have no response yet.
         bytes behind
+        object taker
         # What was received and not looked at yet, from `rest_at` on.
         bytes rest
         Py_ssize_t rest_at
@@ -35,7 +37,7 @@ cdef class Http1Core(HttpConnection):
     cdef int _keep(self, bytes data, Py_ssize_t at) except -1
     cdef Py_ssize_t _parse(self, bytes data, Py_ssize_t at) except -1
     cdef Py_ssize_t _choose(self, bytes data, Py_ssize_t at) except -1
-    cdef int _hand_over(self, bytes data) except -1
+    cdef int _hand_over(self, bytes data, object taker) except -1
     cdef Http1Exchange _begin(self, Request request, bint keep_alive)
     cdef Http1Exchange _new_exchange(self, Request request)
     cdef bint _is_inside_request(self) except -1

@@ -115,6 +115,7 @@ cdef class Http1Core(HttpConnection):
         if self.writer is not None:
             self.writer.lost()
         self.writer = self.parser = self.current = self.upgrade = self.rest = None
+        self.behind = self.taker = None
         self.endpoint.connections.discard(self)
         self._set_deadline(0)
         self._stop_expecting()
@@ -211,10 +212,10 @@ cdef class Http1Core(HttpConnection):
             begun += 1
             r = sf_scan_request(p + i, n - i, MAX_HEAD)
             if r.method == SF_DECLINED or (
-                self.endpoint.hands_over
-                and not self.endpoint.owns_target(
+                self.endpoint.gives_away
+                and self.endpoint.taker(
                     p[i + r.target:i + r.target + r.target_size]
-                )
+                ) is not None
             ):
                 i = self._choose(data, i)
             else:
@@ -264,7 +265,7 @@ cdef class Http1Core(HttpConnection):
     ) except -1:
         """Begin a request that has come completely; returns its size in bytes."""
         cdef Http1Exchange exchange = self._begin(
-            scanned_request(r, p, "https" if self.endpoint.secure else "http"), True
+            scanned_request(r, p, self.endpoint.scheme), True
         )
         if r.upgrade:
             self._upgrade(exchange, p[r.head:n])
@@ -280,30 +281,35 @@ cdef class Http1Core(HttpConnection):
         return r.head + r.length
 
     cdef Py_ssize_t _choose(self, bytes data, Py_ssize_t at) except -1:
-        """Find out whether Engine.IO or another application gets a request that was not
-        scanned, or whose target is not Engine.IO's. Returns up to where it is taken."""
+        """Find out whether Engine.IO, another application or another process gets a
+        request that was not scanned, or that one of these takes. Returns up to where it
+        is taken."""
         cdef list words
         cdef bytes line
-        cdef object found
-        if not self.endpoint.hands_over:
+        cdef object found, taker = None
+        if not self.endpoint.gives_away:
             return self._parse(data, at)
         line, found, _ = data[at:].lstrip(b"\r\n").partition(b"\n")
         words = line.split(b" ")
         if not found and len(words) < 3 and len(data) - at < MAX_HEAD:
             self.opening = data[at:]
-        elif len(words) < 3 or self.endpoint.owns_target(words[1]):
+            return PyBytes_GET_SIZE(data)
+        if len(words) >= 3:
+            taker = self.endpoint.taker(words[1])
+        if taker is None:
             return self._parse(data, at)
-        else:
-            self._hand_over(data[at:])
+        self._hand_over(data[at:], taker)
         return PyBytes_GET_SIZE(data)
 
-    cdef int _hand_over(self, bytes data) except -1:
-        """Give the connection to another application, which reads from `data` on."""
+    cdef int _hand_over(self, bytes data, object taker) except -1:
+        """Give the connection to another application or process, which reads from
+        `data` on."""
         cdef Writer writer = self.writer
         cdef object transport = writer.transport
         if self.exchanges:
             # Their responses come first; see write_ready().
             self.behind = data
+            self.taker = taker
             transport.pause_reading()
             return 0
         writer.hand_over()
@@ -313,7 +319,7 @@ cdef class Http1Core(HttpConnection):
         self.endpoint.connections.discard(self)
         self.writer = self.parser = self.current = None
         self.closing = True
-        self.endpoint.other.take_over(transport, data, self.proxied_addresses)
+        taker.take_over(transport, data, self.proxied_addresses, self.endpoint)
         return 0
 
     cdef Py_ssize_t _parse(self, bytes data, Py_ssize_t at) except -1:
@@ -322,7 +328,7 @@ cdef class Http1Core(HttpConnection):
         cdef RequestParser parser = self.parser
         if parser is None:
             parser = self.parser = RequestParser(
-                self, "https" if self.endpoint.secure else "http"
+                self, self.endpoint.scheme
             )
         return parser.feed(data, at)
 
@@ -555,8 +561,9 @@ cdef class Http1Core(HttpConnection):
                 self.endpoint.engine.soon(self._read_on)
         if self.behind is not None:
             data, self.behind = self.behind, None
+            taker, self.taker = self.taker, None
             writer.transport.resume_reading()
-            return self._hand_over(data)
+            return self._hand_over(data, taker)
         if self.current is None:
             self._set_deadline(HEAD_TIMEOUT)
         return 0

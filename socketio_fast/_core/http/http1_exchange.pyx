@@ -188,6 +188,12 @@ cdef class Http1Exchange(Exchange):
         cdef HttpConnection connection = self.connection
         if endpoint.owns_target(self.request.target):
             self.store = NO_STORE
+            if endpoint.workers is not None and (
+                endpoint.taker(self.request.target) is not None
+            ):
+                # As below.
+                self.keep_alive = False
+                return self.respond(503, TEXT, b"Pipelined behind another worker", b"")
             return self._admit()
         if endpoint.hands_over:
             # It has come in one piece with the request before, behind a body, so the

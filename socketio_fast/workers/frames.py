@@ -1,0 +1,66 @@
+"""What workers send each other: frames on a stream.
+
+A frame is its payload's size (32 bits, little-endian), its kind (a byte) and the
+payload. File descriptors go beside the bytes (SCM_RIGHTS), in the order of the frames
+that they belong to.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from collections.abc import Iterator
+
+__all__ = ["MAX_PAYLOAD", "PROTOCOL", "FrameReader", "Kind", "frame"]
+
+#: The version of what is said here. Workers of another version are not spoken to.
+PROTOCOL = 1
+
+#: Bytes of a payload, at most: what is more is no frame.
+MAX_PAYLOAD = 1 << 30
+
+HEAD = struct.Struct("<IB")
+
+
+class Kind(enum.IntEnum):
+    """What a frame is."""
+
+    #: The first of a link: who has made it.
+    HELLO = 0
+    #: A connection, with its descriptor.
+    CONNECTION = 1
+    #: A message of the adapter between workers.
+    MESSAGE = 2
+
+
+def frame(kind: int, payload: bytes) -> bytes:
+    """The bytes of a frame."""
+    return HEAD.pack(len(payload), kind) + payload
+
+
+class FrameReader:
+    """Finds the frames in what is received."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        """The frames that are complete: kinds and payloads.
+
+        Raises:
+            ValueError: It is no frame.
+        """
+        data = self._rest + data if self._rest else data
+        at = 0
+        # Set first: the caller may end with the last frame that it wants.
+        self._rest = b""
+        while len(data) - at >= HEAD.size:
+            size, kind = HEAD.unpack_from(data, at)
+            if size > MAX_PAYLOAD:
+                raise ValueError(f"a frame of {size} bytes")
+            end = at + HEAD.size + size
+            if end > len(data):
+                break
+            yield kind, data[at + HEAD.size : end]
+            at = end
+        self._rest = data[at:]

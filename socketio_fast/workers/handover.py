@@ -1,0 +1,262 @@
+"""Connections that go from one worker to another: to the one that has their session.
+
+A request for a session of another worker is not answered here. The socket of its
+connection goes to that worker, as a descriptor, with all bytes that were received from
+the beginning of the request on. It stays there until it brings a request for a session
+of a third one, or of this one again.
+
+TLS cannot go that way: its state is in this process. Such a connection stays, and what
+goes is one end of a pair of sockets, to whose other end the connection's bytes are
+passed, decrypted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import struct
+from collections.abc import Callable
+from typing import Any, cast
+
+from socketio_fast._core.http.endpoint import Endpoint, OtherWorkers
+from socketio_fast._core.http.http1 import Http1Connection
+from socketio_fast.hosting.contracts import HostedEngine
+from socketio_fast.workers.frames import Kind, frame
+from socketio_fast.workers.identity import tag_in
+from socketio_fast.workers.links import OutgoingLink
+from socketio_fast.workers.mesh import Mesh
+from socketio_fast.workers.relay import relay
+
+__all__ = ["Handover"]
+
+# The size of the JSON that says whose connection it is; it and the bytes follow.
+HEAD = struct.Struct("<I")
+
+# Names of counters, see docs/deployment.md.
+GIVEN = "connections_given_to_workers"
+TAKEN = "connections_taken_from_workers"
+REFUSED = "connections_refused_by_workers"
+
+
+class Handover(OtherWorkers):
+    """Gives connections to other workers, and takes theirs.
+
+    Args:
+        mesh: The workers.
+        eio: The server, whose sessions this worker has.
+    """
+
+    def __init__(self, mesh: Mesh, eio: HostedEngine) -> None:
+        super().__init__(mesh.tag)
+        self._mesh = mesh
+        self._eio = eio
+        self._loop = asyncio.get_running_loop()
+        # By path and scheme.
+        self._endpoints: dict[tuple[str, str], Endpoint] = {}
+        # Those that no host listens with.
+        self._own: list[Endpoint] = []
+        self._tasks: set[asyncio.Task[Any]] = set()
+        mesh.receive(Kind.CONNECTION, self._take)
+
+    def listen(self, endpoint: Endpoint) -> None:
+        """Serve connections of other workers by this endpoint, if they came to one like
+        it."""
+        if endpoint.secure:
+            endpoint = endpoint.behind_tls()
+        self._endpoints[endpoint.path, endpoint.scheme] = endpoint
+
+    def forget(self, endpoint: Endpoint) -> None:
+        """Do not serve by this endpoint any more."""
+        self._endpoints.pop((endpoint.path, endpoint.scheme), None)
+
+    def owner(self, sid: str) -> Destination | None:
+        """Where a connection goes with a request for this session; ``None``: no other
+        worker has it."""
+        tag = tag_in(sid)
+        link = None if tag is None else self._mesh.link(tag)
+        return None if link is None else Destination(self, link)
+
+    def close(self) -> None:
+        """Close the connections that other workers have given, unless a host does."""
+        for endpoint in self._own:
+            endpoint.connections.abort_all()
+        for task in list(self._tasks):
+            task.cancel()
+
+    def count(self, name: str) -> None:
+        """Count an event."""
+        self._eio.engine.counters[name] += 1
+
+    def spawn(self, coroutine: Any) -> None:
+        """Run a coroutine as a task."""
+        task = self._loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _take(self, tag: str, payload: bytes, descriptor: Callable[[], int]) -> None:
+        """A connection has come from another worker."""
+        sock = socket.socket(fileno=descriptor())
+        try:
+            (size,) = HEAD.unpack_from(payload)
+            head = json.loads(payload[HEAD.size : HEAD.size + size])
+            endpoint = self._endpoint(head["path"], head["scheme"])
+            data = payload[HEAD.size + size :]
+            addresses = head["addresses"]
+        except BaseException:
+            sock.close()
+            raise
+        self.count(TAKEN)
+        sock.setblocking(False)
+        arriving = Arriving(endpoint)
+        arriving.begins_with(data)
+        if addresses is not None:
+            client, server = addresses
+            arriving.set_proxied_addresses(_address(client), _address(server))
+        self.spawn(self._accept(arriving, sock))
+
+    async def _accept(self, arriving: Arriving, sock: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(lambda: arriving, sock)
+        except OSError:
+            sock.close()  # the client has gone
+
+    def _endpoint(self, path: str, scheme: str) -> Endpoint:
+        endpoint = self._endpoints.get((path, scheme))
+        if endpoint is None:
+            # Another server listens in this process, or none does yet.
+            endpoint = Endpoint(
+                self._eio.engine, self._loop, path, workers=self, scheme=scheme
+            )
+            self._endpoints[path, scheme] = endpoint
+            self._own.append(endpoint)
+        return endpoint
+
+
+class Destination:
+    """Another worker, to which a connection may go.
+
+    Args:
+        handover: Of this worker.
+        link: To the other one.
+    """
+
+    def __init__(self, handover: Handover, link: OutgoingLink) -> None:
+        self.handover = handover
+        self._link = link
+
+    def take_over(
+        self,
+        transport: asyncio.Transport,
+        data: bytes,
+        proxied_addresses: tuple[Any, Any] | None,
+        endpoint: Endpoint,
+    ) -> None:
+        """Give a connection away.
+
+        Args:
+            transport: The event loop's transport of the connection.
+            data: What has been received from the beginning of the request on.
+            proxied_addresses: The client's and the server's address as a proxy has
+                named them; None: no proxy has.
+            endpoint: By which it was served.
+        """
+        transport.pause_reading()
+        head = {
+            "path": endpoint.path,
+            "scheme": endpoint.scheme,
+            "addresses": proxied_addresses,
+        }
+        if endpoint.secure:
+            ours, theirs = socket.socketpair()
+            if proxied_addresses is None:
+                head["addresses"] = (
+                    transport.get_extra_info("peername"),
+                    transport.get_extra_info("sockname"),
+                )
+            self._send(head, data, theirs.fileno(), self._sent_pair(theirs))
+            self.handover.spawn(relay(transport, ours))
+            return
+        protocol = Leaving(lambda: self._give(head, data, transport))
+        transport.set_protocol(protocol)
+        if transport.get_write_buffer_size():
+            # The end of the last response has to leave first: what the event loop holds
+            # would be lost.
+            transport.set_write_buffer_limits(high=0)
+        else:
+            protocol.resume_writing()
+
+    def _give(self, head: Any, data: bytes, transport: asyncio.Transport) -> None:
+        def sent(has_left: bool) -> None:
+            if not has_left:
+                self.handover.count(REFUSED)
+            # The socket is the other worker's now; only this descriptor is closed.
+            transport.abort()
+
+        sock = cast(socket.socket, transport.get_extra_info("socket"))
+        self._send(head, data, sock.fileno(), sent)
+
+    def _sent_pair(self, theirs: socket.socket) -> Callable[[bool], None]:
+        def sent(has_left: bool) -> None:
+            theirs.close()
+
+        return sent
+
+    def _send(
+        self,
+        head: Any,
+        data: bytes,
+        descriptor: int,
+        sent: Callable[[bool], None],
+    ) -> None:
+        encoded = json.dumps(head).encode()
+        payload = HEAD.pack(len(encoded)) + encoded + data
+        self.handover.count(GIVEN)
+        if not self._link.send_descriptor(
+            frame(Kind.CONNECTION, payload), descriptor, sent
+        ):
+            sent(False)
+
+
+class Leaving(asyncio.Protocol):
+    """The protocol of a connection that is about to go: it only waits until everything
+    has left.
+
+    Args:
+        give: Gives it away.
+    """
+
+    def __init__(self, give: Callable[[], None]) -> None:
+        self._give: Callable[[], None] | None = give
+
+    def resume_writing(self) -> None:
+        """Nothing is left to write."""
+        give, self._give = self._give, None
+        if give is not None:
+            give()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has gone, or this end of the connection was closed."""
+        self._give = None
+
+
+class Arriving(Http1Connection):
+    """A connection that another worker has given."""
+
+    _data = b""
+
+    def begins_with(self, data: bytes) -> None:
+        """Read this first: what that worker has received from the beginning of a request
+        on."""
+        self._data = data
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the event loop."""
+        super().connection_made(transport)
+        data, self._data = self._data, b""
+        self.data_received(data)
+
+
+def _address(given: Any) -> Any:
+    """An address that JSON has made a list of."""
+    return tuple(given) if isinstance(given, list) else given
