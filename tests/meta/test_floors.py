@@ -34,7 +34,7 @@ FLOORS: dict[str, list[str]] = {
         *("overrides", "payloads", "handlers.middlewares"),
         *("handlers", "handlers.names", "handlers.signatures"),
         *("options", "options.amounts", "options.declare", "options.logs"),
-        "options.origins",
+        *("options.origins", "options.cluster"),
         *("engineio.exceptions", "engineio.json"),
     ],
     "core": ["_core"],
@@ -103,6 +103,10 @@ FLOORS: dict[str, list[str]] = {
         *("hosting.uvicorn", "hosting.other_app"),
         "hosting.webtransport",
         "hosting",
+    ],
+    "workers": [
+        *("workers", "workers.frames", "workers.identity", "workers.links"),
+        *("workers.mesh", "workers.relay", "workers.handover", "workers.membership"),
     ],
     "admin": ["admin.passwords", "admin.reporter", "admin.async_admin"],
     "servers": [

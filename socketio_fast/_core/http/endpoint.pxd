@@ -5,6 +5,9 @@ from socketio_fast._core.http.connections cimport Connections
 from socketio_fast._core.http.request cimport Request
 
 
+cdef object INCOMPLETE
+
+
 cdef class OtherServer:
     cdef:
         readonly bint takes_connections
@@ -47,3 +50,4 @@ cdef class Endpoint:
     cdef int log_access(self, Request request, int status, Py_ssize_t size) except -1
     cdef bint owns_target(self, bytes target) except -1
     cdef object taker(self, bytes target)
+    cdef object taker_of(self, bytes data)

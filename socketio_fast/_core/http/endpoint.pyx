@@ -15,8 +15,10 @@ from socketio_fast.options.logs import escaped
 
 cdef enum:
     MAX_LOGGED = 16384      # characters of a path in the access log
-    # Bytes in which the target of a request must end for takes() to find it.
+    # Bytes in which the target of a request must end to be found before it is parsed.
     MAX_OPENING = 16384
+
+INCOMPLETE = object()
 
 # Seconds in which a client must read something of a response, at most: as nginx.
 cdef double WRITE_TIMEOUT = 60.0
@@ -198,6 +200,17 @@ cdef class Endpoint:
         return self.workers.owner_of(
             PyBytes_AS_STRING(target), PyBytes_GET_SIZE(target)
         )
+
+    cdef object taker_of(self, bytes data):
+        """Who takes the connection of the request that begins so; None: nobody does.
+        INCOMPLETE: its target has not come completely."""
+        cdef bytes line
+        cdef list words
+        line, found, _ = data.lstrip(b"\r\n").partition(b"\n")
+        words = line.split(b" ")
+        if len(words) >= 3:
+            return self.taker(words[1])
+        return None if found or len(data) >= MAX_OPENING else INCOMPLETE
 
     def behind_tls(self):
         """The same endpoint for connections whose TLS another process ends."""

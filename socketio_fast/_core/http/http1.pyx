@@ -20,7 +20,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from socketio_fast._core.engine.contracts cimport EngineBase as Engine
 from socketio_fast._core.engine.writer cimport Opened, Writer
 from socketio_fast._core.http.admission cimport Admission, hooked
-from socketio_fast._core.http.endpoint cimport Endpoint
+from socketio_fast._core.http.endpoint cimport INCOMPLETE, Endpoint
 from socketio_fast._core.http.exchange cimport Body
 from socketio_fast._core.http.http1_exchange cimport (
     Http1Exchange,
@@ -281,24 +281,17 @@ cdef class Http1Core(HttpConnection):
         return r.head + r.length
 
     cdef Py_ssize_t _choose(self, bytes data, Py_ssize_t at) except -1:
-        """Find out whether Engine.IO, another application or another process gets a
-        request that was not scanned, or that one of these takes. Returns up to where it
-        is taken."""
-        cdef list words
-        cdef bytes line
-        cdef object found, taker = None
-        if not self.endpoint.gives_away:
-            return self._parse(data, at)
-        line, found, _ = data[at:].lstrip(b"\r\n").partition(b"\n")
-        words = line.split(b" ")
-        if not found and len(words) < 3 and len(data) - at < MAX_HEAD:
-            self.opening = data[at:]
-            return PyBytes_GET_SIZE(data)
-        if len(words) >= 3:
-            taker = self.endpoint.taker(words[1])
+        """Parse a request that was not scanned, or give it to another application or
+        process. Returns up to where `data` is taken."""
+        cdef object taker = None
+        if self.endpoint.gives_away:
+            taker = self.endpoint.taker_of(data[at:])
         if taker is None:
             return self._parse(data, at)
-        self._hand_over(data[at:], taker)
+        if taker is INCOMPLETE:
+            self.opening = data[at:]
+        else:
+            self._hand_over(data[at:], taker)
         return PyBytes_GET_SIZE(data)
 
     cdef int _hand_over(self, bytes data, object taker) except -1:
