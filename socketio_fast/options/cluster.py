@@ -23,8 +23,10 @@ def check_cluster(label: str, given: Any) -> str | None:
     """
     if given is None:
         return None
-    if not isinstance(given, str) or not given.removeprefix("unix:") or (
-        not given.startswith("unix:")
+    if (
+        not isinstance(given, str)
+        or not given.removeprefix("unix:")
+        or (not given.startswith("unix:"))
     ):
         raise ValueError(f"{label}={given!r:.200}: {EXPECTED}")
     if os.name == "nt":

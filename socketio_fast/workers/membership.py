@@ -21,9 +21,7 @@ class Membership:
         number: The number of this one; ``None``: it has none.
     """
 
-    def __init__(
-        self, eio: HostedEngine, directory: Path, number: int | None
-    ) -> None:
+    def __init__(self, eio: HostedEngine, directory: Path, number: int | None) -> None:
         self._engine = eio.engine
         #: The links to the other workers.
         self.mesh = Mesh(directory, number, asyncio.get_running_loop(), eio.logger)

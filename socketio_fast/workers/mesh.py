@@ -146,7 +146,9 @@ class Mesh:
     def _prepare(self) -> None:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = self.directory.stat()
-        if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        if found.st_uid != os.geteuid() or found.st_mode & (
+            stat.S_IWGRP | stat.S_IWOTH
+        ):
             raise ValueError(
                 f"cluster: others may write to {str(self.directory)!r}, and so pretend "
                 "to be workers: a directory of this user with mode 700 expected"
