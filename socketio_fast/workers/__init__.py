@@ -1,1 +1,1 @@
-"""Several processes that serve one port: which of them has a session, and the way there."""
+"""Several processes that serve one port: which has a session, and the way there."""

@@ -246,8 +246,8 @@ class Arriving(Http1Connection):
     _data = b""
 
     def begins_with(self, data: bytes) -> None:
-        """Read this first: what that worker has received from the beginning of a request
-        on."""
+        """Read this first: what that worker has received, from the beginning of a
+        request on."""
         self._data = data
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -26,8 +26,8 @@ from socketio_fast.workers.links import IncomingLink, OutgoingLink
 
 __all__ = ["Mesh", "Receiver"]
 
-#: Called with the tag of the sender, the payload of a frame, and a function that returns
-#: its descriptor.
+#: Called with the tag of the sender, the payload of a frame, and a function that
+#: returns its descriptor.
 Receiver = Callable[[str, bytes, Callable[[], int]], None]
 
 # Connections of other workers that wait to be accepted, at most.
@@ -100,12 +100,12 @@ class Mesh:
         self._receivers[kind] = receiver
 
     def link(self, tag: str) -> OutgoingLink | None:
-        """The link to a worker, which is made if it has only just started; ``None``: there
-        is no such worker."""
+        """The link to a worker, which is made if it has only just started; ``None``:
+        there is no such worker."""
         return self._links.get(tag) or self._connect(tag)
 
     def send(self, tag: str, kind: Kind, payload: bytes) -> bool:
-        """Send a message to a worker; returns False if it has gone, or does not read."""
+        """Send a message to a worker; returns False if it has gone or does not read."""
         link = self.link(tag)
         return link is not None and self._send(link, frame(kind, payload))
 

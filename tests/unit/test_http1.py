@@ -353,7 +353,9 @@ class Other(OtherServer):
         super().__init__(takes_connections=True)
         self.got: list[bytes] = []
 
-    def take_over(self, transport: Any, data: bytes, named: Any) -> None:
+    def take_over(
+        self, transport: Any, data: bytes, named: Any, endpoint: Endpoint
+    ) -> None:
         self.got.append(data)
 
 
