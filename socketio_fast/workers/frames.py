@@ -17,7 +17,7 @@ __all__ = ["MAX_PAYLOAD", "PROTOCOL", "FrameReader", "Kind", "frame"]
 PROTOCOL = 1
 
 #: Bytes of a payload, at most: what is more is no frame.
-MAX_PAYLOAD = 1 << 30
+MAX_PAYLOAD = 1 << 28
 
 HEAD = struct.Struct("<IB")
 
@@ -34,7 +34,15 @@ class Kind(enum.IntEnum):
 
 
 def frame(kind: int, payload: bytes) -> bytes:
-    """The bytes of a frame."""
+    """The bytes of a frame.
+
+    Raises:
+        ValueError: The payload is too large.
+    """
+    if len(payload) > MAX_PAYLOAD:
+        raise ValueError(
+            f"{len(payload)} bytes for other workers: {MAX_PAYLOAD} at most"
+        )
     return HEAD.pack(len(payload), kind) + payload
 
 

@@ -38,6 +38,15 @@ GIVEN = "connections_given_to_workers"
 TAKEN = "connections_taken_from_workers"
 REFUSED = "connections_refused_by_workers"
 
+# Seconds that a client has to read the response before its connection goes.
+LEAVE_TIMEOUT = 60
+
+# The response where the worker with the session reads nothing.
+UNAVAILABLE = (
+    b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n"
+    b"\r\n"
+)
+
 
 class Handover(OtherWorkers):
     """Gives connections to other workers, and takes theirs.
@@ -65,10 +74,6 @@ class Handover(OtherWorkers):
         if endpoint.secure:
             endpoint = endpoint.behind_tls()
         self._endpoints[endpoint.path, endpoint.scheme] = endpoint
-
-    def forget(self, endpoint: Endpoint) -> None:
-        """Do not serve by this endpoint any more."""
-        self._endpoints.pop((endpoint.path, endpoint.scheme), None)
 
     def owner(self, sid: str) -> Destination | None:
         """Where a connection goes with a request for this session; ``None``: no other
@@ -174,33 +179,24 @@ class Destination:
                     transport.get_extra_info("peername"),
                     transport.get_extra_info("sockname"),
                 )
-            self._send(head, data, theirs.fileno(), self._sent_pair(theirs))
             self.handover.spawn(relay(transport, ours))
+            self._send(head, data, theirs.fileno(), lambda has_left: theirs.close())
             return
-        protocol = Leaving(lambda: self._give(head, data, transport))
-        transport.set_protocol(protocol)
-        if transport.get_write_buffer_size():
-            # The end of the last response has to leave first: what the event loop holds
-            # would be lost.
-            transport.set_write_buffer_limits(high=0)
-        else:
-            protocol.resume_writing()
 
-    def _give(self, head: Any, data: bytes, transport: asyncio.Transport) -> None:
+        def give() -> None:
+            self._send(head, data, sock.fileno(), sent)
+
         def sent(has_left: bool) -> None:
-            if not has_left:
+            if has_left:
+                # The connection is the other worker's; this closes a descriptor.
+                transport.abort()
+            else:
                 self.handover.count(REFUSED)
-            # The socket is the other worker's now; only this descriptor is closed.
-            transport.abort()
+                transport.write(UNAVAILABLE)
+                transport.close()
 
         sock = cast(socket.socket, transport.get_extra_info("socket"))
-        self._send(head, data, sock.fileno(), sent)
-
-    def _sent_pair(self, theirs: socket.socket) -> Callable[[bool], None]:
-        def sent(has_left: bool) -> None:
-            theirs.close()
-
-        return sent
+        Leaving(transport, give)
 
     def _send(
         self,
@@ -219,25 +215,40 @@ class Destination:
 
 
 class Leaving(asyncio.Protocol):
-    """The protocol of a connection that is about to go: it only waits until everything
-    has left.
+    """The protocol of a connection that is about to go. It waits until the end of the
+    last response has left: what the event loop holds would be lost.
 
     Args:
+        transport: The connection.
         give: Gives it away.
     """
 
-    def __init__(self, give: Callable[[], None]) -> None:
-        self._give: Callable[[], None] | None = give
+    def __init__(self, transport: asyncio.Transport, give: Callable[[], None]) -> None:
+        self._give = give
+        self._timer: asyncio.TimerHandle | None = None
+        transport.set_protocol(self)
+        if transport.get_write_buffer_size():
+            self._timer = asyncio.get_running_loop().call_later(
+                LEAVE_TIMEOUT, transport.abort
+            )
+            transport.set_write_buffer_limits(high=0)
+        else:
+            give()
 
     def resume_writing(self) -> None:
         """Nothing is left to write."""
-        give, self._give = self._give, None
-        if give is not None:
-            give()
+        if self._timer is not None:
+            self._stop()
+            self._give()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client has gone, or this end of the connection was closed."""
-        self._give = None
+        """The client has gone, or this descriptor was closed."""
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
 class Arriving(Http1Connection):

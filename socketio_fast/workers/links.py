@@ -21,7 +21,7 @@ MAX_GATHERED = 64
 # Bytes of messages that wait for a worker which does not read, at most.
 MAX_QUEUED = 16 * 1024 * 1024
 # Connections that wait for it, at most.
-MAX_CONNECTIONS = 1024
+MAX_CONNECTIONS = 256
 
 #: Called when a descriptor has left, or cannot.
 Sent = Callable[[bool], None]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Coroutine
+from typing import Any, cast
 
 __all__ = ["relay"]
 
@@ -14,64 +16,80 @@ class _Side(asyncio.Protocol):
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None
         self.other: _Side | None = None
+        # What was received before the other side was there.
+        self._early: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
+
+    def join(self, other: _Side) -> None:
+        """Pass everything to this side from now on."""
+        self.other = other
+        early, self._early = self._early, []
+        for data in early:
+            self.data_received(data)
 
     def data_received(self, data: bytes) -> None:
-        other = self.other
-        if other is not None and other.transport is not None:
-            other.transport.write(data)
+        if self.other is None:
+            self._early.append(data)
+        elif self.other.transport is not None:
+            self.other.transport.write(data)
 
     def eof_received(self) -> bool:
-        """The client, or the worker, sends nothing more; the other way stays open where
-        there is such a state: TLS has none."""
-        other = self.other
-        transport = None if other is None else other.transport
+        # The other way stays open, but for TLS, which has no such state.
+        transport = None if self.other is None else self.other.transport
         if transport is None or not transport.can_write_eof():
             return False
         transport.write_eof()
         return True
 
     def pause_writing(self) -> None:
-        other = self.other
-        if other is not None and other.transport is not None:
-            other.transport.pause_reading()
+        if self.other is not None and self.other.transport is not None:
+            self.other.transport.pause_reading()
 
     def resume_writing(self) -> None:
-        other = self.other
-        if other is not None and other.transport is not None:
-            other.transport.resume_reading()
+        if self.other is not None and self.other.transport is not None:
+            self.other.transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
-        other, self.other = self.other, None
-        if other is not None and other.transport is not None:
-            # What it has to write still leaves.
-            other.transport.close()
+        if self.other is not None and self.other.transport is not None:
+            self.other.transport.close()  # what it has to write leaves first
+        self.other = None
 
 
-async def relay(transport: asyncio.Transport, sock: socket.socket) -> None:
+def relay(
+    transport: asyncio.Transport, sock: socket.socket
+) -> Coroutine[Any, Any, None]:
     """Pass bytes between a connection and a socket from now on, until either ends.
 
     Args:
         transport: The connection; its reading is paused.
         sock: A connected socket; it is closed at the end.
+
+    Returns:
+        A coroutine, which connects the two.
     """
-    client, worker = _Side(), _Side()
+    client = _Side()
     client.transport = transport
     transport.set_protocol(client)
+    return _join(client, sock)
+
+
+async def _join(client: _Side, sock: socket.socket) -> None:
+    worker = _Side()
     sock.setblocking(False)
     try:
         await asyncio.get_running_loop().create_connection(lambda: worker, sock=sock)
     except BaseException:
         sock.close()
-        transport.abort()
+        if client.transport is not None:
+            client.transport.abort()
         raise
-    if transport.is_closing():
-        assert worker.transport is not None
-        worker.transport.abort()
+    if client.transport is None:  # it has gone
+        if worker.transport is not None:
+            worker.transport.abort()
         return
-    client.other, worker.other = worker, client
-    transport.resume_reading()
+    client.join(worker)
+    worker.join(client)
+    client.transport.resume_reading()
