@@ -21,20 +21,43 @@ version_of() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])'; }
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
+# apt PACKAGE...: without what these packages only recommend, and without waiting for the
+# disk after each file.
+apt() {
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends \
+        -o Dpkg::Options::=--force-unsafe-io "$@"
+}
+
+# What has to be there before anything can be built.
+step_tools() {
+    local missing=()
+    command -v gcc >/dev/null || missing+=(gcc libc6-dev)
+    command -v npm >/dev/null || missing+=(nodejs npm)
+    main_python >/dev/null || missing+=(python3-venv python3-dev)
+    ((${#missing[@]})) || return 0
+    as_root apt-get update -q
+    apt "${missing[@]}"
+}
+
+# What tests need besides. It takes minutes on a bare machine, so other steps go on.
 step_system() {
     local missing=() name
-    command -v gcc >/dev/null || missing+=(gcc libc6-dev)
-    command -v debootstrap >/dev/null || [ -x /usr/sbin/debootstrap ] || missing+=(debootstrap)
-    command -v npm >/dev/null || missing+=(nodejs npm)
-    for name in chromium clang redis-server rabbitmq-server; do
+    command -v chromium >/dev/null || missing+=(chromium fonts-liberation)
+    for name in redis-server rabbitmq-server; do
         command -v "$name" >/dev/null || missing+=("$name")
     done
     [ -n "$(PATH=$PATH:/usr/sbin command -v nginx)" ] || missing+=(nginx-light)
     [ -n "$(PATH=$PATH:/usr/sbin command -v haproxy)" ] || missing+=(haproxy)
-    main_python >/dev/null || missing+=(python3-venv python3-dev)
+    if ((${#missing[@]})) || ! command -v clang >/dev/null; then
+        as_root apt-get update -q
+    fi
+    if ! command -v clang >/dev/null; then
+        # libFuzzer is in a package of its own, which has the number of the version.
+        missing+=(clang "$(apt-cache depends clang |
+            sed -n 's/.*Depends: clang-\([0-9]*\)$/libclang-rt-\1-dev/p')")
+    fi
     ((${#missing[@]})) || return 0
-    as_root apt-get update -q
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy "${missing[@]}"
+    apt "${missing[@]}"
 }
 
 # debian SUITE: a root of that Debian, with its Python and a compiler, in $WORK/SUITE. It
@@ -42,6 +65,7 @@ step_system() {
 debian() {
     local root=$WORK/$1 packages=ca-certificates,gcc,libc6-dev,python3-dev,python3-venv
     if fresh "$root/made" "$packages"; then return; fi
+    [ -x /usr/sbin/debootstrap ] || apt debootstrap
     as_root rm -rf "$root"
     quietly "debootstrap-$1" as_root env PATH="$PATH:/usr/sbin" \
         debootstrap --variant=minbase --include="$packages" "$1" "$root"
