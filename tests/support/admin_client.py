@@ -10,6 +10,7 @@ import pytest
 import socketio as python_socketio
 
 from support.interop import Calls
+from support.python_client import AsyncClient
 
 LOGIN = {"username": "admin", "password": "secret"}
 
@@ -22,7 +23,7 @@ class Program:
         self.sid = ""  # once connected, and after
         # The client leaves a session of its own open where connecting fails.
         self._http = aiohttp.ClientSession()
-        self.client = python_socketio.AsyncClient(
+        self.client = AsyncClient(
             handle_sigint=False, reconnection=False, http_session=self._http
         )
         self.events: dict[str, Calls] = {}
