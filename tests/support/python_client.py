@@ -137,7 +137,11 @@ class PythonClient:
         self._http: aiohttp.ClientSession | None = None
         if self._in_threads:
             options["http_session"] = self._new_session
-            options["websocket_extra_options"] = {"class_": self._new_websocket}
+            options["websocket_extra_options"] = {
+                "class_": self._new_websocket,
+                # In Python, byte by byte; decode() does it again.
+                "skip_utf8_validation": True,
+            }
         else:
             self._http = options["http_session"] = aiohttp.ClientSession()
         self.client = self.CLASSES[kind](
