@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 import socketio as python_socketio
 
-from support.interop import Calls
+from support.interop import WAIT, Calls
 from support.python_client import AsyncClient
 
 LOGIN = {"username": "admin", "password": "secret"}
@@ -48,6 +48,8 @@ class Program:
     async def connect(
         self, url: str, transport: str = "websocket", **options: Any
     ) -> Program:
+        # A second by default, after which a refusal is not heard of.
+        options.setdefault("wait_timeout", WAIT)
         await self.client.connect(
             url, namespaces=[self.namespace], transports=[transport], **options
         )
