@@ -10,12 +10,12 @@ from typing import Any
 
 import aiohttp
 import pytest
-import socketio as python_socketio
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
+from support.python_client import AsyncSimpleClient
 from support.raw import (
     TEXT,
     Connection,
@@ -424,7 +424,7 @@ async def test_the_environ_has_the_scope(
     environs: list[dict[str, Any]] = []
     sio.on("connect", lambda sid, environ: environs.append(environ))
     server = await serve(socketio_fast.ASGIApp(sio, other.app))
-    async with python_socketio.AsyncSimpleClient(handle_sigint=False) as client:
+    async with AsyncSimpleClient(handle_sigint=False) as client:
         await client.connect(f"{server.url}?a=%20", transports=[transport])
     (environ,) = environs
     scope = environ["asgi.scope"]

@@ -14,7 +14,6 @@ import aiohttp
 import hypercorn.asyncio
 import hypercorn.config
 import pytest
-import socketio as python_socketio
 import tornado.web
 from aiohttp import web
 from fastapi import FastAPI
@@ -28,6 +27,7 @@ from support.hosts import (
     run_uvicorn,
     sanic_app,
 )
+from support.python_client import AsyncClient
 from support.raw import TIMEOUT, within
 from support.waiting import Changes
 from support.wsgi_hosts import on_waitress, werkzeug
@@ -39,11 +39,9 @@ HEADER = "X-Request-Id"
 Host = Callable[[Any], AbstractAsyncContextManager[str]]
 
 
-def connect_once(http: aiohttp.ClientSession) -> python_socketio.AsyncClient:
+def connect_once(http: aiohttp.ClientSession) -> AsyncClient:
     """A client; one that connected again would open a session that nobody closes."""
-    return python_socketio.AsyncClient(
-        handle_sigint=False, http_session=http, reconnection=False
-    )
+    return AsyncClient(handle_sigint=False, http_session=http, reconnection=False)
 
 
 class Application:

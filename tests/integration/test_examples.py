@@ -18,6 +18,7 @@ import pytest
 import requests
 import socketio as python_socketio
 from support.processes import environment
+from support.python_client import AsyncClient
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TIMEOUT = 20.0
@@ -85,7 +86,7 @@ class Client:
     async def __aenter__(self) -> Client:
         # Its own is not always closed, and what POST is answered with not always read.
         self.http = aiohttp.ClientSession(raise_for_status=read)
-        self.sio = python_socketio.AsyncClient(
+        self.sio = AsyncClient(
             reconnection=False, handle_sigint=False, http_session=self.http
         )
         self.events: asyncio.Queue[Any] = asyncio.Queue()

@@ -508,7 +508,7 @@ def test_gunicorn(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(PROGRAM)
     target = "/socket.io/?EIO=4&transport="
     with gunicorn("program:app", tmp_path, "--preload") as url:
-        assert opened(requests.get(url + target + "polling", timeout=30))[
+        assert opened(requests.get(url + target + "polling", timeout=TIMEOUT))[
             "upgrades"
         ] == ["websocket"]
         sockets = [

@@ -45,9 +45,7 @@ class Counting(MsgPackPacket):
 @pytest.fixture
 def sio() -> socketio_fast.AsyncServer:
     packet_class = type("Counting", (Counting,), {"counts": {}})
-    return socketio_fast.AsyncServer(
-        cors_allowed_origins="*", serializer=packet_class, ping_interval=2
-    )
+    return socketio_fast.AsyncServer(cors_allowed_origins="*", serializer=packet_class)
 
 
 @pytest.fixture

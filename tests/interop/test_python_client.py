@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import queue
+import threading
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -14,6 +17,7 @@ from support.interop import (
     LENGTHS,
     SETTLED,
     TRANSPORTS,
+    WAIT,
     record,
     record_connects,
     record_disconnects,
@@ -22,6 +26,7 @@ from support.interop import (
 )
 from support.python_client import PythonClient
 from support.waiting import until
+from support.wsgi_hosts import werkzeug
 
 import socketio_fast
 from socketio_fast import exceptions
@@ -40,9 +45,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def sio() -> socketio_fast.AsyncServer:
-    # A client that disconnects while it sends may forget to say so, and then waits for
-    # its last poll; the next ping ends that.
-    return socketio_fast.AsyncServer(cors_allowed_origins="*", ping_interval=2)
+    return socketio_fast.AsyncServer(cors_allowed_origins="*")
 
 
 @pytest.fixture
@@ -357,7 +360,6 @@ async def test_the_client_disconnects(python, serve, sio, transport):
     client = python(await serve(sio))
     await client.connect()
     sid = client.sid
-    await client.idle()
     await client.do("disconnect")
     gone, reason = await disconnected.next()
     assert gone == sid
@@ -368,6 +370,36 @@ async def test_the_client_disconnects(python, serve, sio, transport):
         # often before the packet is written.
         assert reason in (sio.reason.CLIENT_DISCONNECT, sio.reason.TRANSPORT_CLOSE)
     assert disconnected.empty
+
+
+@pytest.mark.parametrize("transport", ["polling"], indirect=True)
+async def test_the_client_disconnects_while_it_posts(kind, transport):
+    """The stock clients then leave their goodbye unsent: see support.python_client."""
+    sio = socketio_fast.Server()
+    app = socketio_fast.WSGIApp(sio)
+    posts = itertools.count()
+    noted, leaves = threading.Event(), threading.Event()
+    gone: queue.Queue[tuple[str, str]] = queue.Queue()
+    sio.on("note", lambda sid: noted.set())
+    sio.on("disconnect", lambda *call: gone.put(call))
+
+    def late(environ, start_response):
+        """The second POST, which is that of the event, is answered when it leaves."""
+        body = app(environ, start_response)
+        if environ["REQUEST_METHOD"] == "POST" and next(posts) == 1:
+            assert leaves.wait(WAIT)
+        return body
+
+    with werkzeug(late) as url:
+        async with PythonClient(kind, url, transport, ["/"], {}) as client:
+            await client.connect()
+            sid = client.sid
+            await client.emit("note")
+            assert await asyncio.to_thread(noted.wait, WAIT)
+            client.client.on("disconnect", lambda reason: leaves.set())
+            await client.do("disconnect")
+        assert gone.get(timeout=WAIT) == (sid, sio.reason.CLIENT_DISCONNECT)
+        sio.shutdown()
 
 
 async def test_heartbeats_keep_a_silent_client(python, serve):

@@ -9,7 +9,8 @@ import aiohttp
 import pytest
 import socketio as python_socketio
 
-from support.interop import Calls
+from support.interop import WAIT, Calls
+from support.python_client import AsyncClient
 
 LOGIN = {"username": "admin", "password": "secret"}
 
@@ -22,7 +23,7 @@ class Program:
         self.sid = ""  # once connected, and after
         # The client leaves a session of its own open where connecting fails.
         self._http = aiohttp.ClientSession()
-        self.client = python_socketio.AsyncClient(
+        self.client = AsyncClient(
             handle_sigint=False, reconnection=False, http_session=self._http
         )
         self.events: dict[str, Calls] = {}
@@ -47,6 +48,8 @@ class Program:
     async def connect(
         self, url: str, transport: str = "websocket", **options: Any
     ) -> Program:
+        # A second by default, after which a refusal is not heard of.
+        options.setdefault("wait_timeout", WAIT)
         await self.client.connect(
             url, namespaces=[self.namespace], transports=[transport], **options
         )

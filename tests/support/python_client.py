@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from types import TracebackType
 from typing import Any, ClassVar
 
@@ -17,11 +17,54 @@ import engineio
 import requests
 import socketio as python_socketio
 import websocket
+from engineio.payload import Payload
 
 from support.interop import TRANSPORTS, WAIT, Calls, within
 
 
-class InOrderEngine(engineio.Client):
+class _SaysGoodbye:
+    """Sends what is queued when it disconnects by polling, CLOSE above all.
+
+    The stock engine leaves it in the queue where a POST is under way: disconnect()
+    changes the state, and the loop that sends ends with this POST. The server then
+    holds the last poll until its next ping, for which disconnect() waits.
+    """
+
+    def _goodbye(self: Any) -> dict[str, Any] | None:
+        """The request for what the stock loop has left in the queue, if any."""
+        if self.state != "disconnecting" or self.current_transport != "polling":
+            return None
+        queued = []
+        with suppress(self.queue_empty):
+            while True:
+                queued.append(self.queue.get_nowait())
+        packets = [packet for packet in queued if packet is not None]
+        if not packets:
+            return None
+        return {
+            "method": "POST",
+            "url": self.base_url,
+            "body": Payload(packets=packets).encode(),
+            "headers": {"Content-Type": "text/plain"},
+            "timeout": self.request_timeout,
+        }
+
+
+class AsyncEngine(_SaysGoodbye, engineio.AsyncClient):
+    async def _write_loop(self) -> None:
+        await super()._write_loop()
+        if goodbye := self._goodbye():
+            await self._send_request(**goodbye)
+
+
+class Engine(_SaysGoodbye, engineio.Client):
+    def _write_loop(self) -> None:
+        super()._write_loop()
+        if goodbye := self._goodbye():
+            self._send_request(**goodbye)
+
+
+class InOrderEngine(Engine):
     """Handles packets where they are read.
 
     The stock engine starts a thread for each, so that two packets that are read one
@@ -33,6 +76,20 @@ class InOrderEngine(engineio.Client):
         if event == "message":
             options["run_async"] = False
         return super()._trigger_event(event, *args, **options)
+
+
+class AsyncClient(python_socketio.AsyncClient):
+    def _engineio_client_class(self) -> type[engineio.AsyncClient]:
+        return AsyncEngine
+
+
+class Client(python_socketio.Client):
+    def _engineio_client_class(self) -> type[engineio.Client]:
+        return Engine
+
+
+class AsyncSimpleClient(python_socketio.AsyncSimpleClient):
+    client_class = AsyncClient
 
 
 class InOrderClient(python_socketio.Client):
@@ -52,7 +109,7 @@ async def async_client(**options: Any) -> AsyncIterator[python_socketio.AsyncCli
             http = await stack.enter_async_context(aiohttp.ClientSession())
             options["http_session"] = http
         options.setdefault("reconnection", False)
-        client = python_socketio.AsyncClient(handle_sigint=False, **options)
+        client = AsyncClient(handle_sigint=False, **options)
         stack.push_async_callback(client.shutdown)
         yield client
 
@@ -61,8 +118,8 @@ class PythonClient:
     """What a client was told is in ``events[nsp]``, ``connects[nsp]`` and so on."""
 
     CLASSES: ClassVar[dict[str, type[Any]]] = {
-        "AsyncClient": python_socketio.AsyncClient,
-        "Client": python_socketio.Client,
+        "AsyncClient": AsyncClient,
+        "Client": Client,
         "Client in order": InOrderClient,
     }
 
@@ -80,7 +137,11 @@ class PythonClient:
         self._http: aiohttp.ClientSession | None = None
         if self._in_threads:
             options["http_session"] = self._new_session
-            options["websocket_extra_options"] = {"class_": self._new_websocket}
+            options["websocket_extra_options"] = {
+                "class_": self._new_websocket,
+                # In Python, byte by byte; decode() does it again.
+                "skip_utf8_validation": True,
+            }
         else:
             self._http = options["http_session"] = aiohttp.ClientSession()
         self.client = self.CLASSES[kind](
@@ -173,12 +234,6 @@ class PythonClient:
             wait_timeout=WAIT / 2,
             **options,
         )
-
-    async def idle(self) -> None:
-        """Waits until all that was emitted has been sent."""
-        join = self.client.eio.queue.join
-        sent = asyncio.to_thread(join) if self._in_threads else join()
-        await within(sent, "everything sent")
 
     async def emit(self, event: str, *args: Any, nsp: str = "/") -> None:
         await self.do("emit", event, args, namespace=nsp)

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import requests
 import waitress.server
 from waitress import wasyncore
 from werkzeug.serving import WSGIRequestHandler, make_server
@@ -24,6 +25,8 @@ import socketio_fast
 Host = Callable[[Any], AbstractContextManager[str]]
 
 TIMEOUT = 10.0
+#: Seconds until a process of its own answers.
+START_TIMEOUT = 30.0
 
 
 class _Quiet(WSGIRequestHandler):
@@ -90,8 +93,10 @@ def gunicorn(app: str, cwd: Path, *arguments: str) -> Iterator[str]:
             text=True,
         )
         try:
-            # Connections wait in the backlog until it is there.
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+            url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+            # A connection waits in the backlog until the program has been imported.
+            requests.get(f"{url}/socket.io/", timeout=START_TIMEOUT)
+            yield url
         finally:
             process.send_signal(signal.SIGTERM)
             _, errors = process.communicate(timeout=3 * TIMEOUT)
