@@ -14,6 +14,7 @@ import subprocess
 import sys
 import termios
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,7 @@ def make_server() -> socketio.AsyncServer:
     """What the command is tried with."""
     sio = socketio.AsyncServer(namespaces=["/", "/chat"])
     came: dict[str, Any] = {}
+    echoed: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
     @sio.on("connect", namespace="*")
     async def connect(namespace: str, sid: str, environ: Any, auth: Any) -> None:
@@ -46,6 +48,7 @@ def make_server() -> socketio.AsyncServer:
 
     @sio.on("echo", namespace="*")
     async def echo(namespace: str, sid: str, *args: Any) -> Any:
+        echoed[sid].set()
         return args
 
     @sio.on("back", namespace="*")
@@ -54,7 +57,8 @@ def make_server() -> socketio.AsyncServer:
 
     @sio.event
     async def later(sid: str) -> str:
-        await asyncio.sleep(0.3)
+        """Acknowledges after the client's first ``echo``."""
+        await echoed[sid].wait()
         return "late"
 
     @sio.event
