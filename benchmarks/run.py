@@ -183,6 +183,11 @@ def main() -> int:
         print(f"{'latency':23} Echo at fixed rates, shares of {SATURATION.name}")
         return 0
     if options.render:
+        known = sorted(file.stem for file in RESULTS.glob("*.json"))
+        if options.render not in known:
+            raise BenchmarkError(
+                f"no results/{options.render}.json; there are {', '.join(known)}"
+            )
         write_readme(RESULTS, options.render, HERE / "README.md")
         return 0
     plan = make_plan(options)

@@ -19,7 +19,8 @@ def colour_of(server: Server) -> str:
     return COLOURS[SERVERS.index(server) % len(COLOURS)]
 
 
-def throughput_chart(results: dict[str, Any]) -> str:
+def throughput_chart(results: dict[str, Any]) -> str | None:
+    """None for a run without servers: one of clients, or of memory alone."""
     panels = []
     for scenario in measured_scenarios(results):
         if scenario.measures_memory:
@@ -40,6 +41,8 @@ def throughput_chart(results: dict[str, Any]) -> str:
             panels.append(
                 plots.BarPanel(scenario.label, f"{scenario.unit} per second", bars)
             )
+    if not panels:
+        return None
     return plots.bar_chart(
         "Throughput on one core: median, lowest and highest", panels, rate
     )
@@ -105,8 +108,8 @@ def latency_chart(results: dict[str, Any]) -> str:
 def charts(results: dict[str, Any]) -> dict[str, str]:
     """File names and pictures."""
     found = {}
-    if any(not item.measures_memory for item in measured_scenarios(results)):
-        found["throughput.svg"] = throughput_chart(results)
+    if throughput := throughput_chart(results):
+        found["throughput.svg"] = throughput
     if results.get("latency"):
         found["latency.svg"] = latency_chart(results)
     for sweep in measured_sweeps(results):
