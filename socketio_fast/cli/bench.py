@@ -37,7 +37,8 @@ __all__ = ["add"]
 EPILOG = """\
 Each client sends the event, and again when it is acknowledged; with --rate at that
 rate. The server needs a handler that acknowledges the event, which handlers of this
-package do when they return, and those of Node.js when they call their callback.
+package do when they return, and those of Node.js when they call their callback. Of
+several namespaces, the event is sent in the first.
 
 exit codes:
 0  acknowledgements came
@@ -105,7 +106,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="its arguments, as at the prompt of connect: 'hello 42 hex:00ff' (hello)",
     )
     command.add_argument("--json", action="store_true", help="the result as JSON")
-    command.set_defaults(execute=_execute)
+    command.set_defaults(execute=lambda options: _execute(command, options))
 
 
 def _arguments(text: str) -> list[Any]:
@@ -115,9 +116,10 @@ def _arguments(text: str) -> list[Any]:
         raise argparse.ArgumentTypeError(str(exc)) from None
 
 
-def _execute(options: argparse.Namespace) -> int:
+def _execute(command: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     from socketio_fast.serving.run import runner
 
+    flags.complete(command, options)
     # What clients log of each lost connection is counted here.
     logging.getLogger("socketio_fast").addHandler(logging.NullHandler())
     for name in _OF_CONNECTING:
@@ -176,7 +178,7 @@ def _tell(bench: Bench, options: argparse.Namespace, screen: Screen | None) -> i
         event = printable(repr(options.event))
         told = (
             f"no acknowledgement of {event} came: has the server a handler for it in "
-            f"{options.namespace}, and does it acknowledge? --event NAME takes "
+            f"{options.namespaces[0]}, and does it acknowledge? --event NAME takes "
             "another event"
         )
     elif bench.errors:
@@ -322,7 +324,7 @@ class Bench:
             await sio.call(
                 options.event,
                 tuple(options.data),
-                namespace=options.namespace,
+                namespace=options.namespaces[0],
                 timeout=options.ack_timeout,
             )
         except CallDisconnectedError:
@@ -398,7 +400,7 @@ def _title(options: argparse.Namespace) -> str:
     from socketio_fast.clients.proxies import shown_url
 
     url = printable(shown_url(options.url))
-    return f"{printable(options.event)} at {url} {options.namespace}"
+    return f"{printable(options.event)} at {url} {options.namespaces[0]}"
 
 
 def _rows(result: dict[str, Any]) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "add_client_flags",
+    "complete",
     "connect",
     "explained",
     "fraction",
@@ -29,7 +31,11 @@ _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 #: Errors name options of clients: which flags these are.
 _FLAGS = {
-    "ssl_verify=": "ssl_verify=False is --insecure",
+    "ssl_verify=context": "ssl_verify=context is --cacert",
+    "ssl_verify=False": "ssl_verify=False is --insecure",
+    "load_cert_chain()": "load_cert_chain() is --cert",
+    "proxy=": "proxy= is --proxy",
+    "connect_timeout=": "connect_timeout= is --connect-timeout",
     "socketio_path=": "socketio_path= is --path",
     "transports=": "transports= is --transport",
     "headers=": "headers= is --header",
@@ -39,19 +45,37 @@ _FLAGS = {
 
 
 def add_client_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that say where a client connects, and how."""
+    """Add the flags that say where a client connects, and how.
+
+    What is parsed goes through :func:`complete` next.
+    """
     parser.add_argument("url", metavar="URL", type=_url, help="of the server")
     parser.add_argument(
         *("-n", "--namespace"),
+        dest="namespaces",
+        action="append",
         type=_namespace,
-        default="/",
-        help="the namespace to join (%(default)s)",
+        default=[],
+        metavar="NAMESPACE",
+        help="a namespace to join (/), may be repeated",
     )
     parser.add_argument(
         "--auth",
+        dest="auths",
+        action="append",
         type=_auth,
-        metavar="JSON|@FILE",
-        help="the object that the server's connect handler gets, or a file with it",
+        default=[],
+        metavar="[NAMESPACE=]JSON|@FILE",
+        help="the object that the server's connect handler gets, or a file with it; "
+        "for one namespace or for all, may be repeated",
+    )
+    parser.add_argument(
+        *("-q", "--query"),
+        action="append",
+        type=_parameter,
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter of the URL, may be repeated",
     )
     parser.add_argument(
         *("-H", "--header"),
@@ -64,7 +88,7 @@ def add_client_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--transport",
-        choices=["polling", "websocket"],
+        choices=["polling", "websocket", "webtransport"],
         help="this alone (polling, then the upgrade to websocket)",
     )
     parser.add_argument(
@@ -77,10 +101,36 @@ def add_client_flags(parser: argparse.ArgumentParser) -> None:
         default=4,
         help="the revision of Engine.IO, 3 for Socket.IO 2 (%(default)s)",
     )
+    by = parser.add_mutually_exclusive_group()
+    by.add_argument(
+        "--proxy",
+        type=_proxy,
+        metavar="URL",
+        help="connect by this proxy, of http, https, socks4 or socks5 (what "
+        "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY say)",
+    )
+    by.add_argument(
+        "--no-proxy",
+        dest="proxy",
+        action="store_const",
+        const=False,
+        help="connect by none, whatever the environment says",
+    )
     parser.add_argument(
         *("-k", "--insecure"),
         action="store_true",
         help="accept any certificate of the server, for tests",
+    )
+    parser.add_argument(
+        "--cacert",
+        metavar="FILE",
+        help="the authorities to trust, in PEM (those of the system)",
+    )
+    parser.add_argument(
+        "--cert", metavar="FILE", help="a certificate to show the server, in PEM"
+    )
+    parser.add_argument(
+        "--key", metavar="FILE", help="its private key (in the file of --cert)"
     )
     parser.add_argument(
         "--msgpack",
@@ -88,11 +138,18 @@ def add_client_flags(parser: argparse.ArgumentParser) -> None:
         help="packets in MessagePack, as socket.io-msgpack-parser has them",
     )
     parser.add_argument(
+        "--connect-timeout",
+        type=seconds,
+        default=20.0,
+        metavar="SECONDS",
+        help="how long an attempt to connect may take (%(default)g)",
+    )
+    parser.add_argument(
         "--wait-timeout",
         type=seconds,
         default=10.0,
         metavar="SECONDS",
-        help="how long the server may take for the namespace (%(default)g)",
+        help="how long the server may take for the namespaces (%(default)g)",
     )
     parser.add_argument(
         "--ack-timeout",
@@ -103,8 +160,43 @@ def add_client_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def make_client(options: argparse.Namespace) -> AsyncClient:
+def complete(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Check what single flags cannot, and make what clients take of them.
+
+    Raises:
+        SystemExit: The command line is wrong.
+    """
+    options.namespaces = list(dict.fromkeys(options.namespaces)) or ["/"]
+    options.auths = dict(options.auths)
+    for name in options.auths.keys() - {None, *options.namespaces}:
+        parser.error(f"--auth {name}=…: it is not joined; add --namespace {name}")
+    if options.key and not options.cert:
+        parser.error("--key: the certificate is missing; add --cert FILE")
+    try:
+        options.ssl_verify = _ssl_verify(options)
+    except OSError as exc:
+        files = [options.cacert, options.cert, options.key]
+        parser.error(f"{', '.join(filter(None, files))}: {exc}")
+
+
+def _ssl_verify(options: argparse.Namespace) -> bool | ssl.SSLContext:
+    if not options.cacert and not options.cert:
+        return not options.insecure
+    context = ssl.create_default_context(cafile=options.cacert)
+    if options.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if options.cert:
+        context.load_cert_chain(options.cert, options.key)
+    return context
+
+
+def make_client(options: argparse.Namespace, **more: Any) -> AsyncClient:
     """The client that the flags ask for.
+
+    Args:
+        options: The flags.
+        **more: Options of the client that only one subcommand has flags for.
 
     Raises:
         ImportError: ``--msgpack``, and msgpack is not installed.
@@ -112,26 +204,41 @@ def make_client(options: argparse.Namespace) -> AsyncClient:
     from socketio_fast import AsyncClient
 
     return AsyncClient(
-        ssl_verify=not options.insecure,
+        ssl_verify=options.ssl_verify,
+        proxy=options.proxy,
+        query=dict(options.query),
+        connect_timeout=options.connect_timeout,
         eio=options.eio,
         serializer="msgpack" if options.msgpack else "default",
+        **more,
     )
 
 
-async def connect(sio: AsyncClient, options: argparse.Namespace) -> None:
+async def connect(
+    sio: AsyncClient, options: argparse.Namespace, *, retry: bool = False
+) -> None:
     """Connect a client to where the flags say.
+
+    Args:
+        sio: The client.
+        options: The flags.
+        retry: See :meth:`AsyncClient.connect`.
 
     Raises:
         ConnectionError: See :meth:`AsyncClient.connect`.
+        ImportError: ``--transport webtransport``, and aioquic is not installed.
     """
+    for name in options.auths.keys() - {None}:
+        sio.socket(name, auth=options.auths[name])
     await sio.connect(
         options.url,
         headers=dict(options.headers),
-        auth=options.auth,
+        auth=options.auths.get(None),
         transports=[options.transport] if options.transport else None,
-        namespaces=[options.namespace],
+        namespaces=options.namespaces,
         socketio_path=options.path,
         wait_timeout=options.wait_timeout,
+        retry=retry,
     )
 
 
@@ -170,17 +277,20 @@ def whole(text: str) -> int:
 
 
 def _url(text: str) -> str:
+    from socketio_fast.clients.urls import unix_path
+
     try:
         parts = urlsplit(text)
         known = parts.scheme in ("http", "https", "ws", "wss")
         right = known and bool(parts.hostname) and parts.port != 0
+        right = right or unix_path(text) is not None
     except ValueError:
         right = False
     if not right:
         hint = "" if "://" in text else f"; http://{text}?"
         raise argparse.ArgumentTypeError(
-            f"{text!r}: the URL of a server expected, such as http://127.0.0.1:5000 or "
-            f"wss://example.com{hint}"
+            f"{text!r}: the URL of a server expected, such as http://127.0.0.1:5000, "
+            f"wss://example.com or unix:///run/app.sock{hint}"
         )
     return text
 
@@ -194,7 +304,19 @@ def _namespace(text: str) -> str:
     return text
 
 
-def _auth(text: str) -> Any:
+def _auth(text: str) -> tuple[str | None, dict[str, Any]]:
+    """For which namespace, ``None`` for all, and the object."""
+    if not text.startswith("/"):
+        return None, _object(text)
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(
+            "NAMESPACE=JSON, NAMESPACE=@FILE, JSON or @FILE expected"
+        )
+    return _namespace(name), _object(value)
+
+
+def _object(text: str) -> dict[str, Any]:
     # What it says may be a secret: errors do not quote it.
     place = "the JSON"
     if text.startswith("@"):
@@ -215,6 +337,22 @@ def _auth(text: str) -> Any:
             f"{type(value).__name__}"
         )
     return value
+
+
+def _parameter(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError(f"{name!r}: NAME=VALUE expected")
+    return name, value
+
+
+def _proxy(text: str) -> str:
+    from socketio_fast.clients.proxies import proxy_url
+
+    try:
+        return proxy_url(text, source="")
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from None
 
 
 def _header(text: str) -> tuple[str, str]:

@@ -41,6 +41,8 @@ class Message:
     wants_ack: bool = False
     #: What its acknowledgement is told with, for the script.
     id: Any = None
+    #: The one to send it in; ``None``: the one that is chosen.
+    namespace: str | None = None
 
 
 def from_prompt(text: str) -> Message:
@@ -103,7 +105,7 @@ def _argument(text: str, word: re.Match[str]) -> tuple[Any, int]:
 
 def from_json(text: str) -> Message:
     """Read a line of a script: ``["event", argument, …]``, or an object with
-    ``"event"`` and perhaps ``"args"``, ``"ack"`` and ``"id"``.
+    ``"event"`` and perhaps ``"args"``, ``"ack"``, ``"id"`` and ``"namespace"``.
 
     Raises:
         ValueError: It is none.
@@ -116,20 +118,25 @@ def from_json(text: str) -> Message:
             '["event", argument, …] or {"event": …, "args": […], "ack": true} '
             f"expected, not {json.dumps(found)[:80]}"
         )
-    if unknown := found.keys() - {"event", "args", "ack", "id"}:
+    if unknown := found.keys() - {"event", "args", "ack", "id", "namespace"}:
         raise ValueError(
-            f'{json.dumps(min(unknown))}: only "event", "args", "ack" and "id" expected'
+            f'{json.dumps(min(unknown))}: only "event", "args", "ack", "id" and '
+            '"namespace" expected'
         )
     event, args, ack = found.get("event"), found.get("args", []), found.get("ack")
+    namespace = found.get("namespace")
     for name, right, expected in (
         ("event", isinstance(event, str), "a name"),
         ("args", isinstance(args, list), "a list"),
         ("ack", ack is None or isinstance(ack, bool), "true or false"),
+        ("namespace", namespace is None or isinstance(namespace, str), "a name"),
     ):
         if not right:
             value = json.dumps(found.get(name))[:80]
             raise ValueError(f'"{name}": {expected} expected, not {value}')
-    return Message(str(event), _with_binary(args), bool(ack), found.get("id"))
+    return Message(
+        str(event), _with_binary(args), bool(ack), found.get("id"), namespace
+    )
 
 
 def _refuse(name: str) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import math
 import os
 import select
@@ -22,7 +23,15 @@ from typing import Any
 
 from socketio_fast.cli.messages import HEX
 
-__all__ = ["JsonLines", "Lines", "Reporter", "Stdout", "json_line", "printable"]
+__all__ = [
+    "JsonLines",
+    "Lines",
+    "Reporter",
+    "StderrLog",
+    "Stdout",
+    "json_line",
+    "printable",
+]
 
 #: Characters of an argument, and bytes of binary, that people are shown.
 MOST_TEXT = 4000
@@ -162,6 +171,17 @@ class Stdout:
         self._ended(0 if error is None else 1)
 
 
+class StderrLog(logging.Handler):
+    """Writes logs to what is stderr at the time: a prompt replaces it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            lines = [printable(line) for line in self.format(record).splitlines()]
+            print("\n".join(lines), file=sys.stderr)
+        except Exception:
+            self.handleError(record)
+
+
 class Reporter(ABC):
     """Tells what happens on a connection.
 
@@ -173,11 +193,12 @@ class Reporter(ABC):
         self._write = write
 
     @abstractmethod
-    def report(self, kind: str, **fields: Any) -> None:
+    def report(self, kind: str, namespace: str | None = None, **fields: Any) -> None:
         """Tell one thing.
 
         Args:
             kind: ``"connect"``, ``"event"`` and others: see docs/client.md.
+            namespace: Where it has happened; ``None`` for what concerns the connection.
             **fields: What there is to say of it.
         """
 
@@ -185,14 +206,10 @@ class Reporter(ABC):
 class JsonLines(Reporter):
     """An object in a line for each thing."""
 
-    def __init__(self, write: Write, namespace: str) -> None:
-        super().__init__(write)
-        self._namespace = namespace
-
-    def report(self, kind: str, **fields: Any) -> None:
+    def report(self, kind: str, namespace: str | None = None, **fields: Any) -> None:
         told = {
             "type": kind,
-            "namespace": self._namespace,
+            "namespace": namespace,
             "time": round(time.time(), 6),
             **fields,
         }
@@ -200,25 +217,34 @@ class JsonLines(Reporter):
 
 
 class Lines(Reporter):
-    """A line for each thing, with its time."""
+    """A line for each thing, with its time, and its namespace if there are several.
 
-    def __init__(self, write: Write, namespace: str, *, colors: bool) -> None:
+    Args:
+        write: Gets them.
+        namespaces: Those that are joined.
+        colors: Whether there are colours.
+    """
+
+    def __init__(self, write: Write, namespaces: list[str], *, colors: bool) -> None:
         super().__init__(write)
-        self._namespace = namespace
+        self._only = namespaces[0] if len(namespaces) == 1 else None
         self._colors = colors
 
-    def report(self, kind: str, **fields: Any) -> None:
-        clock = datetime.now().strftime("%H:%M:%S.%f")[:-3]
+    def report(self, kind: str, namespace: str | None = None, **fields: Any) -> None:
+        where = [datetime.now().strftime("%H:%M:%S.%f")[:-3]]
+        if namespace is not None and self._only is None:
+            where.append(namespace)
         told = getattr(self, f"_{kind}")(**fields)
-        self._write(" ".join([self._styled("dim", clock), *told]) + "\n")
+        line = [*(self._styled("dim", word) for word in where), *told]
+        self._write(" ".join(line) + "\n")
 
     def _styled(self, style: str, text: str) -> str:
         text = printable(text)
         return f"{_STYLES[style]}{text}\x1b[0m" if self._colors else text
 
     def _connect(self, sid: str | None, transport: str | None) -> list[str]:
-        text = f"connected to {self._namespace} as {sid}, by {transport}"
-        return [self._styled("good", text)]
+        to = f" to {self._only}" if self._only else ""
+        return [self._styled("good", f"connected{to} as {sid}, by {transport}")]
 
     def _upgrade(self, transport: str) -> list[str]:
         return [self._styled("dim", f"upgraded to {transport}")]
@@ -230,12 +256,16 @@ class Lines(Reporter):
     def _reconnecting(self, attempt: int) -> list[str]:
         return [self._styled("warning", f"connecting again, attempt {attempt}")]
 
+    def _reconnect_failed(self, attempts: int) -> list[str]:
+        return [self._styled("error", f"given up after {attempts} attempts")]
+
     def _connect_error(self, message: str) -> list[str]:
         return [self._styled("error", message)]
 
     def _refused(self, message: str, data: Any) -> list[str]:
-        text = f"the server refuses {self._namespace}: {message}"
-        return [self._styled("error", text), *([] if data is None else _shorts([data]))]
+        told = f"the server refuses {self._only}" if self._only else "refused"
+        more = [] if data is None else _shorts([data])
+        return [self._styled("error", f"{told}: {message}"), *more]
 
     def _event(self, event: str, args: list[Any]) -> list[str]:
         return [self._styled("event", event), *_shorts(args)]
@@ -244,7 +274,7 @@ class Lines(Reporter):
         return [self._styled("ack", f"ack of {event} ({ms:g} ms)"), *_shorts(args)]
 
     def _help(self, text: str) -> list[str]:
-        return [f"\n{text}"]
+        return [text]
 
     def _error(self, message: str, **fields: Any) -> list[str]:
         return [self._styled("error", message)]

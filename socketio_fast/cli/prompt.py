@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,7 +27,7 @@ class Names(Completer):
     """Completes the names of events seen so far, and the prompt's own commands.
 
     Args:
-        commands: Those, such as ``/help``.
+        commands: Those, such as ``/help``, with their arguments.
     """
 
     def __init__(self, commands: Iterable[str]) -> None:
@@ -46,9 +46,9 @@ class Names(Completer):
     ) -> Iterable[Completion]:
         """The names that begin with what is typed, where a name is typed."""
         typed = document.text_before_cursor
-        if " " in typed and not typed.startswith('"'):
-            return
-        names = [_written(name) for name in reversed(self._names)]
+        names: list[str] = []
+        if " " not in typed or typed.startswith('"'):
+            names += map(_written, reversed(self._names))
         for name in (*names, *self._commands):
             if name.startswith(typed):
                 yield Completion(name, start_position=-len(typed))
@@ -65,11 +65,13 @@ class Prompt:
 
     Args:
         names: What is completed.
+        message: Returns what stands before a line.
     """
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, names: Names, message: Callable[[], str]) -> None:
+        self._message = message
         self._session: PromptSession[str] = PromptSession(
-            "> ", completer=names, complete_while_typing=False, history=_history()
+            completer=names, complete_while_typing=False, history=_history()
         )
 
     async def lines(self) -> AsyncIterator[str]:
@@ -81,7 +83,9 @@ class Prompt:
         with patch_stdout(raw=True):
             while True:
                 try:
-                    yield await self._session.prompt_async(handle_sigint=False)
+                    yield await self._session.prompt_async(
+                        self._message(), handle_sigint=False
+                    )
                 except EOFError:
                     return
                 except KeyboardInterrupt:

@@ -17,9 +17,12 @@ from typing import Any
 import pytest
 from support.commands import COMMAND, command, make_server, terminal
 from support.processes import environment
+from support.scripted_servers import HttpProxy, Socks5Proxy
 from support.threaded_servers import Running, running
 from support.waiting import WAIT
 
+import socketio_fast as socketio
+from client.conftest import Listen
 from socketio_fast.__main__ import main
 from socketio_fast.cli.latencies import Latencies
 
@@ -61,6 +64,41 @@ def test_the_result_as_json(server: Running, tmp_path: Path) -> None:
     assert 0 < in_time <= result["acknowledged"] * 1.01
     check_latencies(result["latency_ms"])
     check_latencies(result["connect_ms"])
+
+
+@pytest.mark.parametrize("kind", [HttpProxy, Socks5Proxy])
+async def test_a_proxy(
+    server: Running, listen: Listen, tmp_path: Path, kind: Any
+) -> None:
+    proxy = await listen(kind())
+    scheme = "http" if kind is HttpProxy else "socks5"
+    arguments = (
+        *(server.url.replace("127.0.0.1", "server.test"), "--json", "-d", "0.3"),
+        *("--proxy", f"{scheme}://127.0.0.1:{proxy.port}"),
+    )
+    done = await asyncio.to_thread(bench, *arguments, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["acknowledged"] > 1
+    assert any("server.test" in asked for asked in proxy.asked)
+
+
+def test_several_namespaces(tmp_path: Path) -> None:
+    """All are joined, and the event is sent in the first."""
+    joined: set[str] = set()
+    asked: set[str] = set()
+
+    def make() -> Any:
+        sio = socketio.AsyncServer(namespaces=["/", "/chat"])
+        sio.on("connect", lambda name, sid, environ: joined.add(name), namespace="*")
+        sio.on("echo", lambda name, sid, text: asked.add(name), namespace="*")
+        return sio
+
+    with running(make) as server:
+        namespaces = ("-n", "/chat", "-n", "/")
+        done = bench(server.url, *namespaces, "-d", "0.2", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"echo at {server.url} /chat\n")
+    assert (joined, asked) == ({"/", "/chat"}, {"/chat"})
 
 
 def test_a_rate(server: Running, tmp_path: Path) -> None:

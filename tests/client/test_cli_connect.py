@@ -2,54 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import signal
 import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from support.commands import COMMAND, command, make_server
+from support.commands import (
+    COMMAND,
+    command,
+    lines_of,
+    make_server,
+    objects,
+    of,
+    run,
+)
 from support.processes import environment
 from support.threaded_servers import Running, running
 from support.waiting import WAIT
 
 import socketio_fast as socketio
-from socketio_fast.__main__ import main
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Running]:
     with running(make_server) as server:
         yield server
-
-
-def run(*arguments: str, cwd: Path, text: str = "") -> subprocess.CompletedProcess[str]:
-    """Run it to the end with this as its stdin."""
-    return subprocess.run(
-        [*COMMAND, "connect", *arguments],
-        input=text,
-        cwd=cwd,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=WAIT,
-    )
-
-
-def objects(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-def of(kind: str, told: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [each for each in told if each["type"] == kind]
-
-
-def lines_of(*values: Any) -> str:
-    return "".join(json.dumps(value) + "\n" for value in values)
 
 
 # --- scripts --------------------------------------------------------------------
@@ -112,11 +92,13 @@ WRONG_LINES = [
     ("{", "JSON expected"),
     ("5", '["event", argument, …] or {"event": …'),
     ("[]", '["event", argument, …] or {"event": …'),
-    ('{"event": "a", "arg": 1}', '"arg": only "event", "args", "ack" and "id"'),
+    ('{"event": "a", "arg": 1}', '"arg": only "event", "args", "ack", "id" and "n'),
     ('{"args": []}', '"event": a name expected, not null'),
     ("[5]", '"event": a name expected, not 5'),
     ('{"event": "a", "args": 5}', '"args": a list expected, not 5'),
     ('{"event": "a", "ack": 1}', '"ack": true or false expected, not 1'),
+    ('{"event": "a", "namespace": 1}', '"namespace": a name expected, not 1'),
+    ('{"event": "a", "namespace": "/b"}', "/b: no namespace of --namespace; there"),
     ('["a", NaN]', "NaN is not JSON"),
     ('["a", {"$hex": "0"}]', "'0': binary is an even number of digits"),
     ("[" * 100_000, "nested too deeply"),
@@ -172,124 +154,83 @@ def test_lines_of_a_pipe_are_as_at_the_prompt(server: Running, tmp_path: Path) -
     assert (done.returncode, done.stderr) == (4, "")
 
 
-# --- where it connects, and as whom ---------------------------------------------
+# --- several namespaces ---------------------------------------------------------
+
+BOTH = ("-n", "/", "-n", "/chat")
 
 
-def test_flags_of_the_client(server: Running, tmp_path: Path) -> None:
-    (tmp_path / "auth.json").write_text('{"token": "ä"}')
-    text = lines_of({"event": "came_with", "ack": True})
+def test_several_namespaces(server: Running, tmp_path: Path) -> None:
+    text = lines_of(
+        ["back", "news", 1],
+        {"event": "back", "args": ["news", 2], "namespace": "/chat"},
+        {"event": "came_with", "ack": True},
+        {"event": "came_with", "ack": True, "namespace": "/chat", "id": 4},
+    )
     done = run(
-        *(server.url + "?room=7", "--json", "-n", "/chat", "--auth", "@auth.json"),
-        *("-H", "X-Trace: 1:2", "--transport", "websocket"),
+        *(server.url, "--json", *BOTH),
+        *("--auth", '{"for": "all"}', "--auth", '/chat={"for": "=chat"}'),
         cwd=tmp_path,
         text=text,
     )
     told = objects(done)
-    auth, trace, query = of("ack", told)[0]["args"]
-    assert (auth, trace) == ({"token": "ä"}, "1:2")
-    assert "room=7" in query
-    assert "transport=websocket" in query
-    assert told[0]["transport"] == "websocket"
-    assert {each["namespace"] for each in told} == {"/chat"}
-    assert not of("upgrade", told)
+    connected = {each["namespace"]: each["sid"] for each in of("connect", told)}
+    assert connected.keys() == {"/", "/chat"}
+    assert len(set(connected.values())) == 2
+    assert [e["namespace"] for e in of("upgrade", told)] == [None]
+    assert [(e["namespace"], e["args"]) for e in of("event", told)] == [
+        ("/", [1]),
+        ("/chat", [2]),
+    ]
+    acks = {each["namespace"]: each for each in of("ack", told)}
+    assert acks["/"]["args"][0] == {"for": "all"}
+    assert acks["/chat"]["args"][0] == {"for": "=chat"}
+    assert acks["/chat"]["id"] == 4
+    assert {e["namespace"] for e in of("disconnect", told)} == {"/", "/chat"}
+    assert (done.returncode, done.stderr) == (0, "")
 
 
-async def test_certificates(serve: Any, server_context: Any, tmp_path: Path) -> None:
-    url = (await serve(make_server(), ssl=server_context)).url
-    refused = await asyncio.to_thread(run, url, cwd=tmp_path)
-    assert refused.returncode == 1
-    (line,) = refused.stderr.splitlines()
-    assert line.startswith("socketio-fast: cannot connect to https://")
-    assert line.endswith("(here ssl_verify=False is --insecure)")
-    accepted = await asyncio.to_thread(run, url, "--insecure", cwd=tmp_path)
-    assert (accepted.returncode, accepted.stderr) == (0, "")
-
-
-def test_msgpack_and_revision_3(tmp_path: Path) -> None:
-    text = lines_of({"event": "echo", "args": [{"$hex": "01"}], "ack": True})
-    for server_options, arguments in (
-        ({"serializer": "msgpack"}, ["--msgpack"]),
-        ({"allow_eio3": True}, ["--eio", "3"]),
-    ):
-
-        def make(options: dict[str, Any] = server_options) -> Any:
-            sio = socketio.AsyncServer(**options)
-            sio.on("echo", lambda sid, *args: args)
-            return sio
-
-        with running(make) as server:
-            done = run(server.url, "--json", *arguments, cwd=tmp_path, text=text)
-        (ack,) = of("ack", objects(done))
-        assert ack["args"] == [{"$hex": "01"}]
-        assert done.returncode == 0
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["localhost:5000"], "'localhost:5000': the URL of a server expected"),
-        (["ftp://a"], "'ftp://a': the URL of a server expected"),
-        (["http://a:x"], "'http://a:x': the URL of a server expected"),
-        (["http://a", "--auth", "{"], "--auth: the JSON: Expecting property name"),
-        (["http://a", "--auth", "5"], "--auth: the JSON: an object expected"),
-        (["http://a", "--auth", "@none"], "--auth: @none: [Errno 2]"),
-        (["http://a", "-H", "x"], "'x': a header expected, such as 'X-Trace: 1'"),
-        (["http://a", "-H", "x y: 1"], "'x y': a header expected"),
-        (["http://a", "-n", "chat"], "'chat': a name that begins with / and has no"),
-        (["http://a", "--wait-timeout", "0"], "'0': seconds above 0 expected"),
-        (["http://a", "--ack-timeout", "nan"], "'nan': seconds above 0 expected"),
-        (["http://a", "--transport", "pigeon"], "invalid choice: 'pigeon'"),
-        (["http://a", "--eio", "5"], "invalid choice: 5"),
-        ([], "the following arguments are required: URL"),
-    ],
-)
-def test_a_wrong_command_line(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+def test_lines_show_the_namespace_where_there_are_several(
+    server: Running, tmp_path: Path
 ) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["connect", *arguments])
-    assert ended.value.code == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert message in err.splitlines()[-1]
+    text = "back news 1\n/namespace /chat\nback news 2\n/namespace\n/namespace /x\n"
+    done = run(server.url, *BOTH, cwd=tmp_path, text=text + "echo?\n")
+    lines = [line[13:] for line in done.stdout.splitlines()]
+    assert lines[0].startswith("/ connected as ")
+    assert lines[1].startswith("/chat connected as ")
+    assert "/, /chat: events are sent in /chat" in lines
+    assert "line 5 of stdin: /x: no namespace of --namespace; there are /, /chat" in (
+        lines
+    )
+    assert "/ news 1" in lines
+    assert "/chat news 2" in lines
+    assert any(line.startswith("/chat ack of echo (") for line in lines)
+    assert "/chat disconnected: client disconnect" in lines
+    assert (done.returncode, done.stderr) == (4, "")
 
 
-def test_a_secret_in_auth_is_not_repeated(tmp_path: Path) -> None:
-    done = run("http://a", "--auth", '{"token": secret}', cwd=tmp_path)
-    assert "secret" not in done.stderr
-
-
-def test_nobody_listens(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
-    done = run(url, "--json", cwd=tmp_path)
-    (told,) = objects(done)
-    assert told["type"] == "connect_error"
-    assert "connection refused" in told["message"]
-    assert done.stderr == f"socketio-fast: {told['message']}\n"
-    assert done.returncode == 1
-
-
-def test_another_path_names_the_flag(server: Running, tmp_path: Path) -> None:
-    done = run(server.url, "--path", "other", cwd=tmp_path)
-    assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
-    assert "(here socketio_path= is --path)" in line
-
-
-@pytest.mark.parametrize("as_json", [True, False])
-def test_a_refused_namespace(server: Running, tmp_path: Path, as_json: bool) -> None:
-    arguments = ["--json"] if as_json else []
-    done = run(server.url, "-n", "/refusing", *arguments, cwd=tmp_path)
+def test_one_of_several_namespaces_is_refused(server: Running, tmp_path: Path) -> None:
+    done = run(server.url, "-n", "/", "-n", "/refusing", cwd=tmp_path)
+    assert '/refusing refused: not you\\u001b[31m {"a": 1}' in done.stdout
     assert (done.returncode, done.stderr) == (3, "")
-    if as_json:
-        (told,) = of("refused", objects(done))
-        assert (told["message"], told["data"]) == ("not you\x1b[31m", {"a": 1})
-    else:
-        assert 'the server refuses /refusing: not you\\u001b[31m {"a": 1}' in (
-            done.stdout
-        )
-    assert "\x1b" not in done.stdout
+
+
+def test_the_server_ends_one_of_several_namespaces(
+    server: Running, tmp_path: Path
+) -> None:
+    """The others stay, and the end of stdin does not wait for this one."""
+    with command("connect", server.url, "--json", *BOTH, cwd=tmp_path) as script:
+        script.say(["kick"])
+        left = script.told("disconnect")
+        assert (left["namespace"], left["reason"]) == ("/", "server disconnect")
+        script.say(["echo"])
+        error = script.told("error")
+        assert (error["namespace"], error["line"]) == ("/", 2)
+        assert error["message"] == "echo: the server has ended the namespace /"
+        script.say({"event": "echo", "ack": True, "namespace": "/chat"})
+        script.told("ack")
+        script.end_input()
+        assert script.told("disconnect")["namespace"] == "/chat"
+        assert (script.status(), script.errors()) == (4, "")
 
 
 # --- how it ends ----------------------------------------------------------------
@@ -407,6 +348,23 @@ def test_a_server_that_goes_away_and_comes_back(tmp_path: Path) -> None:
         server.start()
         script.told("connect")
         assert script.told("ack")["args"] == ["kept"]
+        assert (script.status(), script.errors()) == (0, "")
+
+
+def test_several_namespaces_come_back(tmp_path: Path) -> None:
+    with (
+        running(make_server) as server,
+        command("connect", server.url, "--json", *BOTH, cwd=tmp_path) as script,
+    ):
+        script.told("upgrade")
+        server.stop()
+        script.told("reconnecting")
+        script.say({"event": "echo", "ack": True, "namespace": "/chat", "args": [1]})
+        script.say({"event": "echo", "args": ["not asked for"]})
+        script.end_input()
+        server.start()
+        assert {script.told("connect")["namespace"] for _ in "12"} == {"/", "/chat"}
+        assert script.told("ack")["args"] == [1]
         assert (script.status(), script.errors()) == (0, "")
 
 

@@ -71,9 +71,38 @@ def test_names_that_came_are_completed(prompt: Terminal) -> None:
     prompt.until("event? argument ...")
 
 
+def test_the_namespace_that_events_are_sent_in(server: Running, tmp_path: Path) -> None:
+    arguments = (server.url, "-n", "/", "-n", "/chat")
+    with terminal("connect", *arguments, cwd=tmp_path) as prompt:
+        prompt.until("/chat connected as ")
+        prompt.until("/>")
+        prompt.type("back news\r")
+        prompt.until(" / news")
+        prompt.type("/namespace /c\t")
+        prompt.until("hat")
+        prompt.type("\r")
+        prompt.until("/chat>")
+        prompt.type("back news\r")
+        prompt.until(" /chat news")
+        prompt.type("/namespace /x\r")
+        prompt.until("/x: no namespace of --namespace; there are /, /chat")
+        prompt.type("\x04")
+        assert prompt.status() == 0
+    assert "Traceback" not in prompt.shown
+
+
+def test_a_log_above_the_prompt(server: Running, tmp_path: Path) -> None:
+    with terminal("connect", server.url, "-v", cwd=tmp_path) as prompt:
+        prompt.until("connected to / as ")
+        prompt.until(">")
+        prompt.type("echo? 1\r")
+        prompt.until('Emitting event "echo"')
+        prompt.until("ms) 1")
+
+
 def test_what_is_no_event(prompt: Terminal) -> None:
     for typed, told in (
-        ("/walk", "/walk: no such command; there are /help, /quit"),
+        ("/walk", "/walk: no such command; there are /help, /namespace, /quit"),
         ('say {"a', "Unterminated string"),
         ("say hex:0", "'0': binary is an even number of digits"),
         ("say 'a b'", "text is in double quotes here"),

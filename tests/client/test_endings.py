@@ -115,8 +115,10 @@ async def test_what_listeners_of_the_connection_raise_is_logged_and_nothing_else
         client.manager.on(event, fails)
     client.on("connect", fails)
     client.on("disconnect", fails)
+    pinged = asyncio.Event()
+    client.manager.on("ping", pinged.set)
     await client.connect(server.url, wait_timeout=5)
-    await asyncio.sleep(0.25)
+    await within(pinged.wait())
     assert await within(client.call("echo", 1)) == 1
     await client.disconnect()
     assert "on purpose" in caplog.text
@@ -386,8 +388,7 @@ async def test_a_session_needs_no_garbage_collection(serve: Any) -> None:
             await client.connect(server.url, transports=transports, wait_timeout=5)
             assert await within(client.call("echo", 1)) == 1
             await client.disconnect()
-        await asyncio.sleep(0.05)
-        assert _sessions() <= before + 1
+        await until(lambda: _sessions() <= before + 1)
     finally:
         gc.enable()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -366,7 +365,4 @@ def test_a_client_that_connects_often_leaves_no_threads(server: Running) -> None
         sio.connect(server.url)
         assert sio.call("ask", number) == number
         sio.disconnect()
-    deadline = time.monotonic() + WAIT
-    while threading.active_count() > before and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert threading.active_count() <= before
+    wait_until(lambda: threading.active_count() <= before)

@@ -16,7 +16,7 @@ import pytest
 import socketio_fast
 from docs.pages import FENCE, PAGES, PROGRAMS, ROOT, Fence, commands, fences
 from socketio_fast import __main__ as command
-from socketio_fast.cli import bench, connect, run
+from socketio_fast.cli import bench, connect, flags, run
 
 LANGUAGES = {
     *("python", "sh", "text", "html", "js", "json"),
@@ -74,8 +74,13 @@ def test_commands_of_this_package_are_understood(
     served: list[Any] = []
     monkeypatch.setattr(socketio_fast, "run", lambda app, **more: served.append(app))
     monkeypatch.setattr(run, "_load", lambda parser, place: place)
+
+    def understood(parser: Any, options: Any) -> None:
+        flags.complete(parser, options)
+        served.append(options)
+
     for subcommand in (connect, bench):
-        monkeypatch.setattr(subcommand, "_execute", served.append)
+        monkeypatch.setattr(subcommand, "_execute", understood)
     arguments = [re.sub("^%i$", "5000", word) for word in words[1:]]
     if "--help" in arguments:
         with pytest.raises(SystemExit) as ended:

@@ -34,6 +34,7 @@ from support.raw import (
     within,
 )
 from support.servers import Server, connected, listens, process, waiting_poll
+from support.waiting import until
 
 import socketio_fast
 
@@ -438,11 +439,7 @@ async def test_aiohttp_forgets_a_websocket_that_has_closed(
     assert len(server.connections) == 1
     await ws.close()
     assert await within(application.ended.get()) == "transport close"
-    for _ in range(1000):
-        if not server.connections:
-            break
-        await asyncio.sleep(0.001)
-    assert not server.connections
+    await until(lambda: not server.connections)
     await runner.cleanup()
 
 

@@ -228,9 +228,11 @@ async def test_a_middleware_sees_a_response_of_a_poll_that_was_aborted(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     sio = socketio_fast.AsyncServer()
+    begun: asyncio.Queue[str] = asyncio.Queue()
     statuses: asyncio.Queue[int] = asyncio.Queue()
 
     async def note(request: Any, call_next: Any) -> Any:
+        begun.put_nowait(request.method)
         response = await call_next(request)
         statuses.put_nowait(response.status_code)
         return response
@@ -246,8 +248,9 @@ async def test_a_middleware_sees_a_response_of_a_poll_that_was_aborted(
         connection = Connection(reader, writer)
         sid = (await connection.get(target)).text.split('"')[3]
         assert await within(statuses.get()) == 200
+        await within(begun.get())
         await connection.send(request("GET", f"{target}&sid={sid}"))
-        await asyncio.sleep(0.05)
+        await within(begun.get())
         await connection.close()
         assert await within(statuses.get()) == 400
     assert not [r for r in caplog.records if r.levelno >= logging.ERROR]

@@ -22,6 +22,7 @@ from support.raw import (
     websocket,
     within,
 )
+from support.waiting import until
 
 import socketio_fast
 
@@ -314,7 +315,7 @@ async def test_block_bounds_what_waits(host: Any) -> None:
                 await sio.emit("chunk", (number, CHUNK))
 
         sending = asyncio.ensure_future(send_all())
-        await asyncio.sleep(0.05)
+        await until(lambda: session_of(sio).buffered_bytes > MARK)
         await read_events(ws, 150)
         await within(sending)
         assert not ended

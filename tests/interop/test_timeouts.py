@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from support.js_client import JSClient, Refused
+from support.waiting import until
 
 import socketio_fast
 
@@ -19,8 +18,4 @@ async def test_a_client_that_joins_nothing_is_closed(serve):
             await client.connect("/unknown")
         assert client.engine is not None
 
-        for _ in range(500):
-            if not sio.eio.sockets:
-                break
-            await asyncio.sleep(0.01)
-        assert not sio.eio.sockets
+        await until(lambda: not sio.eio.sockets)

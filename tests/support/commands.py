@@ -14,6 +14,7 @@ import subprocess
 import sys
 import termios
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,18 +35,20 @@ def make_server() -> socketio.AsyncServer:
     """What the command is tried with."""
     sio = socketio.AsyncServer(namespaces=["/", "/chat"])
     came: dict[str, Any] = {}
+    echoed: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
     @sio.on("connect", namespace="*")
     async def connect(namespace: str, sid: str, environ: Any, auth: Any) -> None:
-        came["auth"], came["environ"] = auth, environ
+        came[namespace] = auth, environ
 
     @sio.on("came_with", namespace="*")
     async def came_with(namespace: str, sid: str) -> Any:
-        environ = came["environ"]
-        return came["auth"], environ.get("HTTP_X_TRACE"), environ["QUERY_STRING"]
+        auth, environ = came[namespace]
+        return auth, environ.get("HTTP_X_TRACE"), environ["QUERY_STRING"]
 
     @sio.on("echo", namespace="*")
     async def echo(namespace: str, sid: str, *args: Any) -> Any:
+        echoed[sid].set()
         return args
 
     @sio.on("back", namespace="*")
@@ -54,7 +57,8 @@ def make_server() -> socketio.AsyncServer:
 
     @sio.event
     async def later(sid: str) -> str:
-        await asyncio.sleep(0.3)
+        """Acknowledges after the client's first ``echo``."""
+        await echoed[sid].wait()
         return "late"
 
     @sio.event
@@ -134,6 +138,36 @@ def command(*arguments: str, cwd: Path, **options: Any) -> Iterator[Command]:
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe is not None:
                 pipe.close()
+
+
+def run(
+    *arguments: str, cwd: Path, text: str = "", **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run ``connect`` to the end with this as its stdin, and more variables."""
+    return subprocess.run(
+        [*COMMAND, "connect", *arguments],
+        input=text,
+        cwd=cwd,
+        env={**environment(), **variables},
+        capture_output=True,
+        text=True,
+        timeout=WAIT,
+    )
+
+
+def objects(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    """What ``--json`` has told."""
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def of(kind: str, told: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of a type."""
+    return [each for each in told if each["type"] == kind]
+
+
+def lines_of(*values: Any) -> str:
+    """Lines of stdin with ``--json``."""
+    return "".join(json.dumps(value) + "\n" for value in values)
 
 
 class Terminal:

@@ -58,6 +58,10 @@ def test_what_is_no_line_of_the_prompt(text: str) -> None:
         ({"event": "say"}, Message("say", [])),
         ({"event": "say", "args": [None], "ack": False}, Message("say", [None])),
         ({"event": "say", "ack": True, "id": [1]}, Message("say", [], True, [1])),
+        (
+            {"event": "say", "namespace": "/chat"},
+            Message("say", [], namespace="/chat"),
+        ),
     ],
 )
 def test_lines_of_json(value: Any, message: Message) -> None:

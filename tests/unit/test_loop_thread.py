@@ -276,11 +276,13 @@ if child:
 
 def test_a_program_ends_with_it(tmp_path: Path) -> None:
     program = """
-import asyncio
-from socketio_fast.threads import loop as loop_thread
+import asyncio, threading
 from socketio_fast.threads.loop import LoopThread
 
+began = threading.Event()
+
 async def forever():
+    began.set()
     try:
         await asyncio.Event().wait()
     finally:
@@ -292,7 +294,7 @@ def start():
     global task
     task = thread.loop.create_task(forever())
 thread.post(start)
-thread.run(asyncio.sleep(0.01))
+assert began.wait(10)
 """
     began = time.monotonic()
     ended = python("-c", program, cwd=tmp_path)

@@ -1,0 +1,1 @@
+"""How servers and clients are built, run and measured; run.py says which."""

@@ -1,0 +1,60 @@
+"""The page of the benchmarks is what its raw results say."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+pytestmark = pytest.mark.skipif(
+    not (BENCHMARKS / "results").exists(), reason="a source distribution has no results"
+)
+
+RENDER = """
+import sys
+from pathlib import Path
+from rendering.page import write_readme
+write_readme(Path("results"), sys.argv[1], Path(sys.argv[2]))
+"""
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=BENCHMARKS, capture_output=True, text=True
+    )
+
+
+def render(name: str, target: Path) -> None:
+    done = python("-c", RENDER, name, str(target))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_page_and_its_charts_are_rendered_from_the_results(tmp_path: Path) -> None:
+    render("full", tmp_path / "README.md")
+    names = [
+        Path("README.md"),
+        *(p.relative_to(tmp_path) for p in tmp_path.glob("plots/*")),
+    ]
+    for file in names:
+        assert (tmp_path / file).read_text() == (BENCHMARKS / file).read_text(), file
+    drawn = {file.name for file in (tmp_path / "plots").iterdir()}
+    assert drawn == {file.name for file in (BENCHMARKS / "plots").iterdir()}
+
+
+@pytest.mark.parametrize(
+    "name", sorted(file.stem for file in BENCHMARKS.glob("results/*.json"))
+)
+def test_every_run_can_be_rendered(tmp_path: Path, name: str) -> None:
+    """Those of clients, too, which have no chart."""
+    render(name, tmp_path / "README.md")
+    assert f"`results/{name}.json`" in (tmp_path / "README.md").read_text()
+
+
+def test_what_cannot_be_rendered() -> None:
+    done = python("run.py", "--render", "none")
+    assert done.returncode == 1
+    assert done.stderr.startswith("run.py: no results/none.json; there are ")
