@@ -77,7 +77,7 @@ FLOORS: dict[str, list[str]] = {
         *("sockets.adapter", "sockets.namespace", "sockets.registry", "sockets"),
     ],
     "clients of Socket.IO": [
-        *("clients.manager", "clients.retries", "clients.sending"),
+        *("clients.manager", "clients.retries", "clients.sending", "clients.own_tasks"),
         *("clients.socket", "clients.reconnection", "clients.joining"),
         "clients.processes",
         *("engineio.base_client", "engineio.async_client"),
