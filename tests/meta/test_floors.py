@@ -73,7 +73,7 @@ FLOORS: dict[str, list[str]] = {
     "sockets": [
         *("sockets.environs", "sockets.scope", "sockets.handshake", "sockets.events"),
         *("sockets.catch_all", "sockets.acknowledgements", "sockets.broadcast"),
-        "sockets.socket",
+        *("sockets.iteration", "sockets.socket"),
         *("sockets.adapter", "sockets.namespace", "sockets.registry", "sockets"),
     ],
     "clients of Socket.IO": [
