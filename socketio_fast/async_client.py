@@ -14,6 +14,7 @@ from socketio_fast._core.client.connection import ClientHub
 from socketio_fast._core.client.peer import ClientPeer
 from socketio_fast._core.socketio.contracts import Membership
 from socketio_fast.base_client import BaseClient
+from socketio_fast.clients.failures import data_of_handlers
 from socketio_fast.clients.joining import (
     ask_to_join,
     check_newest,
@@ -377,9 +378,10 @@ class AsyncClient(Sending, BaseClient):
 
     def _attempt_failed(self, error: exceptions.ConnectionError) -> None:
         self.manager.tell(self._core.runner, "error", error)
-        data = error.args[1] if len(error.args) > 1 else error.args[0]
+        told = error.args[1] if len(error.args) > 1 else error.args[0]
+        data = data_of_handlers(error, (self.eio.transports or ["polling"])[0])
         for name in self.connection_namespaces:
-            self._peer(name).trigger("connect_error", data)
+            self._peer(name).trigger("connect_error", data, of_listeners=[told])
 
     async def _join(self, namespace: str, auth: Any) -> None:
         peer = self._peer(namespace)

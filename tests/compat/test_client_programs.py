@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.waiting import until
 
-from compat.client_harness import Note, compared
+from compat.client_harness import Note, compared, package_name
 
 WEBSOCKET = ["websocket"]
 
@@ -236,3 +236,24 @@ async def test_a_connect_handler_that_disconnects(others: bool) -> None:
             note(type(error).__name__)
 
     assert await compared(run) == [("ConnectionError" if others else "returned",)]
+
+
+async def test_what_connect_error_handlers_get_when_there_is_no_server() -> None:
+    """Programs compare the text. Listeners of a socket are told what went wrong."""
+
+    async def run(sio: Any, url: str, note: Note) -> None:
+        came = asyncio.Event()
+
+        @sio.on("connect_error")
+        async def connect_error(data: Any) -> None:
+            note(data)
+            came.set()
+
+        try:
+            await sio.connect("http://127.0.0.1:9", transports=WEBSOCKET)
+        except Exception as error:
+            note(package_name(error))
+        await came.wait()
+
+    (noted, _) = await compared(run)
+    assert noted == ("Connection error",)

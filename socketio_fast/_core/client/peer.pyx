@@ -343,7 +343,7 @@ cdef class ClientPeer(MessagingPeer):
             self._owner_failed(exc)
         return self._run_own("connect_error", [data])
 
-    cdef int _run_own(self, str event, list args) except -1:
+    cdef int _run_own(self, str event, list args, list told=None) except -1:
         """Run the handler and the listeners of connect, connect_error or disconnect."""
         cdef list arguments = [self.sid, *args]
         cdef object handler = self._own_handler(event, arguments)
@@ -352,7 +352,7 @@ cdef class ClientPeer(MessagingPeer):
             self._call_own(handler, event, arguments)
         if self.socket is not None:
             for listener in self.socket.take(event) or ():
-                self._call_own(listener, event, args)
+                self._call_own(listener, event, args if told is None else told)
         return 0
 
     cdef int _call_own(self, object function, str event, list args) except -1:
@@ -386,9 +386,9 @@ cdef class ClientPeer(MessagingPeer):
             ns.lead(args, event, LEADING_EVENT | LEADING_NAMESPACE)
         return wildcard.trigger
 
-    def trigger(self, str event not None, *args):
+    def trigger(self, str event not None, *args, list of_listeners=None):
         """Run the handler and the listeners of an event of the connection."""
-        self._run_own(event, list(args))
+        self._run_own(event, list(args), of_listeners)
 
     cdef int step_returned(self, Outcome outcome, object value) except -1:
         cdef Step step = <Step> outcome
