@@ -14,6 +14,7 @@ from socketio_fast._core.client.connection import ClientHub
 from socketio_fast._core.client.peer import ClientPeer
 from socketio_fast._core.socketio.contracts import Membership
 from socketio_fast.base_client import BaseClient
+from socketio_fast.clients.failures import data_of_handlers
 from socketio_fast.clients.joining import (
     ask_to_join,
     check_newest,
@@ -22,6 +23,7 @@ from socketio_fast.clients.joining import (
 )
 from socketio_fast.clients.link import Link
 from socketio_fast.clients.manager import Manager
+from socketio_fast.clients.own_tasks import CONNECTING, DISCONNECTING, OwnTasks
 from socketio_fast.clients.processes import forget_after_fork
 from socketio_fast.clients.reconnection import (
     FromLink,
@@ -161,6 +163,7 @@ class AsyncClient(Sending, BaseClient):
 
         self._auths: dict[str, Any] = {}
         self._joined = asyncio.Event()
+        self._own_tasks = OwnTasks()
         self._have_joined: set[str] = set()  # and may have left since
         self._reconnecting: asyncio.Task[None] | None = None
         self._ended: asyncio.Event | None = None
@@ -258,8 +261,9 @@ class AsyncClient(Sending, BaseClient):
             namespaces: The namespaces to join: a name, or a list of names; by default
                 those with handlers, or ``"/"``.
             socketio_path: Where the server has Socket.IO.
-            wait: Whether to wait until all namespaces are joined.
-            wait_timeout: Seconds to wait for that.
+            wait: Whether to wait until all namespaces are joined, and the handlers of
+                ``connect`` have ended.
+            wait_timeout: The most seconds to wait for that.
             retry: Whether to go on trying, as when a connection is lost, if the first
                 attempt fails.
 
@@ -277,13 +281,13 @@ class AsyncClient(Sending, BaseClient):
         self.socketio_path = socketio_path
         for name in self.connection_namespaces:
             self._peer(name).intend()
-        number, again = await self._begin(retry)
-        if again:
-            return  # after several attempts, the last of which has succeeded
+        before = self._own_tasks.of(CONNECTING)
+        number = await self._begin(retry)
         check_newest(self, number)
         if wait:
-            await until_joined(self, wait_timeout, number)
-        self.connected = self.eio.state == "connected"
+            await until_joined(self, wait_timeout, number, before)
+        else:
+            self.connected = self.eio.state == "connected"
 
     @asynccontextmanager
     async def connection(
@@ -312,9 +316,9 @@ class AsyncClient(Sending, BaseClient):
         finally:
             await self.disconnect()
 
-    async def _begin(self, retry: bool) -> tuple[int, bool]:
-        """Make the first attempt to connect. Returns its number, and whether more were
-        needed.
+    async def _begin(self, retry: bool) -> int:
+        """Make the first attempt to connect, with `retry` more until one succeeds.
+        Returns the number of the last one.
 
         Raises:
             ConnectionError: It has failed, or disconnect() was called meanwhile.
@@ -328,20 +332,24 @@ class AsyncClient(Sending, BaseClient):
             check_newest(self, number)
             if self._given_up:
                 raise  # disconnect() was called
+            before = self._own_tasks.of(CONNECTING)
             self._attempt_failed(exc)
-            if retry and not self._given_up:
+            newest = number == self._attempts  # else a handler connects again
+            if retry and newest and not self._given_up:
                 self._reconnect()
                 assert self._reconnecting is not None
                 # disconnect() may cancel it.
                 await asyncio.wait({self._reconnecting})
                 if self.connected:
-                    return number, True
-            self._give_up()
+                    return self._attempts
+            if newest:
+                self._give_up()
+            await self._own_tasks.ended(CONNECTING, but=before)
             raise
         except BaseException:
             self._give_up()
             raise
-        return number, False
+        return number
 
     async def _attempt(self) -> int:
         """Connect once. Returns the number of the attempt."""
@@ -358,7 +366,8 @@ class AsyncClient(Sending, BaseClient):
             **(self.eio.config.query or {}),
         }
         headers = await evaluated(self.connection_headers)
-        self._core.bind(self._bound_engine())
+        self.eio.engine.bind(asyncio.get_running_loop())
+        self._core.bind(self.eio.engine)
         await self.eio.connect(
             url,
             headers=dict(headers or {}),
@@ -367,15 +376,12 @@ class AsyncClient(Sending, BaseClient):
         )
         return number
 
-    def _bound_engine(self) -> Any:
-        self.eio.engine.bind(asyncio.get_running_loop())
-        return self.eio.engine
-
     def _attempt_failed(self, error: exceptions.ConnectionError) -> None:
         self.manager.tell(self._core.runner, "error", error)
-        data = error.args[1] if len(error.args) > 1 else error.args[0]
+        told = error.args[1] if len(error.args) > 1 else error.args[0]
+        data = data_of_handlers(error, (self.eio.transports or ["polling"])[0])
         for name in self.connection_namespaces:
-            self._peer(name).trigger("connect_error", data)
+            self._peer(name).trigger("connect_error", data, of_listeners=[told])
 
     async def _join(self, namespace: str, auth: Any) -> None:
         peer = self._peer(namespace)
@@ -439,12 +445,6 @@ class AsyncClient(Sending, BaseClient):
             self.start_background_task(self._close_if_unused)
             asyncio.get_running_loop().call_soon(peer.trigger, "__disconnect_final")
 
-    def _on_leaves(self, peer: ClientPeer, reason: str) -> None:
-        session = peer.session
-        self._description = session.description or (
-            session.reason if session.reason != reason else None
-        )
-
     def _on_left(self, peer: ClientPeer, reason: str) -> None:
         self.namespaces.pop(peer.namespace.name, None)
         self._joined.set()
@@ -506,7 +506,8 @@ class AsyncClient(Sending, BaseClient):
 
     async def disconnect(self) -> None:
         """Disconnect from the server; what was sent before is delivered first. Ends the
-        attempts to connect again."""
+        attempts to connect again. Returns when ``disconnect`` handlers have ended."""
+        before = self._own_tasks.of(DISCONNECTING)
         task, self._reconnecting = self._reconnecting, None
         if task is not None and task is not asyncio.current_task():
             task.cancel()
@@ -527,6 +528,7 @@ class AsyncClient(Sending, BaseClient):
                 self.connected = False
                 self._give_up()
             # Else a handler has connected again meanwhile.
+        await self._own_tasks.ended(DISCONNECTING, but=before)
 
     async def shutdown(self) -> None:
         """The same as :meth:`disconnect`."""
@@ -538,6 +540,7 @@ class AsyncClient(Sending, BaseClient):
         attempts to connect again have failed."""
         if self._ended is not None:
             await self._ended.wait()
+        await self._own_tasks.ended(DISCONNECTING)
         await self.eio.closed()
 
     async def __aenter__(self) -> AsyncClient:

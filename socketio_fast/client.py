@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import inspect
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from socketio_fast._core.socketio.acks import Reply
 from socketio_fast.async_client import AsyncClient
 from socketio_fast.base_client import BaseClient
 from socketio_fast.clients.blocking import ClientSocket, Manager
+from socketio_fast.clients.own_tasks import DISCONNECTING
 from socketio_fast.clients.processes import disconnect_at_exit, forget_after_fork
 from socketio_fast.clients.sigint import disconnect_at_sigint
 from socketio_fast.engineio.client import Client as EngineClient
@@ -29,7 +29,6 @@ from socketio_fast.options.logs import AnyLogger
 from socketio_fast.overrides import is_overridden
 from socketio_fast.threads.facade import MAX_WORKERS, Threads
 from socketio_fast.threads.methods import Facade, like, reads
-from socketio_fast.threads.own_handlers import OwnHandlers
 
 __all__ = ["Client"]
 
@@ -68,8 +67,7 @@ class Client(Facade, BaseClient):
     It drives an :class:`~socketio_fast.AsyncClient` on an event loop of its own, which
     starts when it is first needed. Every method may be called from any thread: from
     handlers, and also where an asyncio program runs. Handlers start in the order of
-    their events, each in a thread. :meth:`connect`, :meth:`disconnect` and :meth:`wait`
-    return when the handlers of ``connect`` and ``disconnect`` have ended.
+    their events, each in a thread.
 
     Example::
 
@@ -137,7 +135,6 @@ class Client(Facade, BaseClient):
         self.packet_class = self._client.packet_class
         #: Events of the connection; see :class:`socketio_fast.clients.manager.Manager`.
         self.manager = Manager(self._client.manager, self._threads)
-        self._own = OwnHandlers()
         self._sockets = self._client._sockets
         self._begin_registry()
         forget_after_fork(self._threads)
@@ -163,23 +160,6 @@ class Client(Facade, BaseClient):
 
     def _adapt(self, handler: Callable[..., Any]) -> Callable[..., Any]:
         return self._threads.adapt(handler)
-
-    def _adapted(
-        self, namespace: str, event: Any, handler: Callable[..., Any] | None
-    ) -> Callable[..., Any] | None:
-        adapted = super()._adapted(namespace, event, handler)
-        if event in self.reserved_events and inspect.iscoroutinefunction(adapted):
-            watched: Callable[..., Any] = self._own.watch(adapted)
-            return watched
-        return adapted
-
-    def _on_namespace_handler(self, namespace: str, handler: Any) -> Any:
-        if handler is not None:
-            adapted = self._adapt(handler.trigger_event)
-            watched = self._own.watch(adapted, self.reserved_events)
-            self._hub.namespace(namespace).set_trigger(watched)
-            return handler
-        return super()._on_namespace_handler(namespace, handler)
 
     def _in_thread(self, value: Any) -> Any:
         """A value; of a function, what calls it in a thread."""
@@ -251,8 +231,8 @@ class Client(Facade, BaseClient):
         wait_timeout: float = 1,
         retry: bool = False,
     ) -> None:
-        async def connect() -> None:
-            await self._client.connect(
+        self._wait(
+            self._client.connect(
                 self._in_thread(url),
                 self._in_thread(headers),
                 self._in_thread(auth),
@@ -263,10 +243,7 @@ class Client(Facade, BaseClient):
                 wait_timeout,
                 retry,
             )
-            if wait:
-                await self._own.ended(wait_timeout)
-
-        self._wait(connect())
+        )
 
     def disconnect(self) -> None:
         """Disconnect from the server; what was sent before is delivered first. Ends the
@@ -300,7 +277,7 @@ class Client(Facade, BaseClient):
         self._wait(wait())
 
     async def _over(self) -> None:
-        await self._own.ended()
+        await self._client._own_tasks.ended(DISCONNECTING)
         await self._client.eio.closed()
 
     @contextmanager

@@ -23,16 +23,26 @@ from urllib.parse import unquote, urlsplit
 
 from socketio_fast.clients.contracts import Answer, BodyTooLargeError, http_url
 from socketio_fast.clients.proxies import shown_url
-from socketio_fast.exceptions import ConnectionFailedError
+from socketio_fast.exceptions import ConnectionError, ConnectionFailedError
 from socketio_fast.options.logs import escaped
 
-__all__ = ["cannot_connect", "failed_attempt", "retry_after", "unexpected_answer"]
+__all__ = [
+    "cannot_connect",
+    "data_of_handlers",
+    "failed_attempt",
+    "retry_after",
+    "unexpected_answer",
+]
 
 #: Characters of a response that are quoted.
 QUOTED = 80
 
 #: Bytes of a refusal that may be JSON for the program.
 MAX_JSON = 1_000_000
+
+#: What python-socketio tells of every attempt by WebSocket that has failed. Programs
+#: compare it.
+BY_WEBSOCKET = "Connection error"
 
 OPEN_PACKET = "the open packet of an Engine.IO server"
 SWITCHING = "the response 101 of a WebSocket server"
@@ -126,6 +136,19 @@ def unexpected_answer(
         status=status,
         retry_after=after,
     )
+
+
+def data_of_handlers(error: ConnectionError, transport: str) -> Any:
+    """What ``connect_error`` handlers of a client get: the server's JSON if it has sent
+    some; else python-socketio's text for WebSocket, and for others that of the error.
+
+    Args:
+        error: Why an attempt to connect has failed.
+        transport: The transport that it began with.
+    """
+    if len(error.args) > 1:
+        return error.args[1]
+    return BY_WEBSOCKET if transport == "websocket" else error.args[0]
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

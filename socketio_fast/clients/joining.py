@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from socketio_fast import exceptions
 from socketio_fast._core.client.peer import ClientPeer
 from socketio_fast.clients.link import Link
+from socketio_fast.clients.own_tasks import CONNECTING, Task
 from socketio_fast.clients.reconnection import evaluated
 from socketio_fast.coroutines import within
 
@@ -61,13 +62,23 @@ def check_newest(client: AsyncClient, number: int) -> None:
         )
 
 
-async def until_joined(client: AsyncClient, seconds: float, number: int) -> None:
-    """Wait until all namespaces are joined.
+async def until_joined(
+    client: AsyncClient, seconds: float, number: int, before: Set[Task]
+) -> None:
+    """Wait until all namespaces are joined, and the handlers of that have ended.
+
+    Args:
+        client: The client.
+        seconds: The most seconds to wait for both.
+        number: That of the attempt to connect.
+        before: The handlers that were there before it.
 
     Raises:
         ConnectionError: One was refused, or has not been joined in time.
     """
     wanted = set(client.connection_namespaces)
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
 
     async def settled() -> None:
         while client.eio.state == "connected" and (
@@ -78,6 +89,7 @@ async def until_joined(client: AsyncClient, seconds: float, number: int) -> None
 
     with suppress(asyncio.TimeoutError):
         await within(settled(), seconds)
+    await client._own_tasks.ended(CONNECTING, max(0.0, end - loop.time()), before)
     check_newest(client, number)
     missing = wanted - client._have_joined
     if not missing:

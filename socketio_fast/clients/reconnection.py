@@ -10,6 +10,7 @@ from socketio_fast import exceptions
 from socketio_fast._core.client.peer import ClientPeer, PeerOwner
 from socketio_fast.clients.backoff import Backoff
 from socketio_fast.clients.link import Link, LinkEvents
+from socketio_fast.clients.own_tasks import OwnTasks
 from socketio_fast.handlers.signatures import fit
 from socketio_fast.namespace import BaseClientNamespace
 
@@ -71,6 +72,7 @@ def forget(client: AsyncClient) -> None:
     client.connected = False
     client.namespaces.clear()
     client.sid = client._reconnecting = client._ended = None
+    client._own_tasks = OwnTasks()
     client.eio._forget()
     client._core.connection.abandon(client.eio._idle)
 
@@ -113,10 +115,16 @@ class FromPeers(PeerOwner):
         self._client._on_refused(peer, error)
 
     def leaves(self, peer: ClientPeer, reason: str) -> None:
-        self._client._on_leaves(peer, reason)
+        session = peer.session
+        self._client._description = session.description or (
+            session.reason if session.reason != reason else None
+        )
 
     def left(self, peer: ClientPeer, reason: str) -> None:
         self._client._on_left(peer, reason)
+
+    def begun(self, peer: ClientPeer, event: str, task: Any) -> None:
+        self._client._own_tasks.add(event, task)
 
     def takes(self, function: Any, event: Any, count: int) -> bool:
         owner = getattr(function, "__self__", None)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from socketio_fast.coroutines import Begun, returns_coroutine
 from socketio_fast.handlers.validation import validated
 from socketio_fast.sockets.catch_all import CatchAll
 from socketio_fast.sockets.events import Listener, check_event
+from socketio_fast.sockets.iteration import EventIterator
 
 if TYPE_CHECKING:
     from socketio_fast.async_client import AsyncClient
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["ClientSocket", "ClientSocketEmitter"]
 
 
-class ClientSocket(CatchAll):
+class ClientSocket(CatchAll, EventIterator):
     """A client's place in one namespace.
 
     :meth:`AsyncClient.socket` gives it. Listeners may be functions or coroutine
@@ -91,41 +90,6 @@ class ClientSocket(CatchAll):
     async def disconnect(self) -> None:
         """Leave the namespace. The connection is closed if it was the last one."""
         await self.client._leave(self.namespace)
-
-    async def events(self, event: Any, size: int = 10_000) -> AsyncGenerator[Any, None]:
-        """Iterate over the arguments of an event: ``async for price in
-        socket.events("price")``.
-
-        Each item is ``None`` for no argument, the argument for one, a tuple for
-        several. The iteration ends when the namespace is left for good.
-
-        Args:
-            event: The name.
-            size: How many events wait at most; of more, the oldest are dropped.
-        """
-        waiting: deque[Any] = deque(maxlen=size)
-        came = asyncio.Event()
-
-        def received(*args: Any) -> None:
-            waiting.append(None if not args else args[0] if len(args) == 1 else args)
-            came.set()
-
-        def left(reason: Any) -> None:
-            came.set()
-
-        self.on(event, received)
-        self.on("disconnect", left)
-        try:
-            while True:
-                while waiting:
-                    yield waiting.popleft()
-                if not self.active:
-                    return
-                came.clear()
-                await came.wait()
-        finally:
-            self.off(event, received)
-            self.off("disconnect", left)
 
     # Sending.
 

@@ -9,7 +9,7 @@ from socketio_fast.base_server import BaseServer
 from socketio_fast.engineio.base_server import BaseServer as BaseEngineServer
 from socketio_fast.handlers.signatures import positional
 
-__all__ = ["check_server", "suggestion"]
+__all__ = ["check_server", "server_of", "suggestion"]
 
 
 def check_server(
@@ -28,8 +28,8 @@ def check_server(
             other kind; it says what to write.
     """
     given = _name(server)
-    if not _is_server(server):
-        if _is_server(other):
+    if server_of(server) is None:
+        if server_of(other) is not None:
             raise TypeError(
                 f"{wrapper}({given}, {_name(other)}): the server comes first, write "
                 f"{wrapper}(sio, app)"
@@ -72,7 +72,7 @@ def _check_other(written: str, other: Any, asyncio_based: bool) -> None:
 
 def suggestion(app: Any) -> str:
     """What to serve instead of an object that cannot be served."""
-    if _is_server(app):
+    if server_of(app) is not None:
         return ": servers for threads are served by run(), not by serve()"
     if isinstance(app, str):
         return ": pass the server itself; the command takes its name"
@@ -92,11 +92,11 @@ def suggestion(app: Any) -> str:
     )
 
 
-def _is_server(value: Any) -> bool:
-    """Whether it is a server, or an object that stands for one: its attributes are the
-    server's, as those of typed wrappers are."""
+def server_of(value: Any) -> Any:
+    """The server that this is, or that it stands for, as typed wrappers do: its
+    attributes are the server's. ``None`` if it is something else."""
     server = getattr(getattr(value, "handle_request", None), "__self__", value)
-    return isinstance(server, (BaseServer, BaseEngineServer))
+    return server if isinstance(server, (BaseServer, BaseEngineServer)) else None
 
 
 def _foreign(value: Any) -> str:

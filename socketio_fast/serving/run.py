@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from socketio_fast._version import __version__
 from socketio_fast.hosting.asgi import EngineASGIApp
+from socketio_fast.hosting.checks import server_of
 from socketio_fast.serving.serve import SERVERS, App, RunningServer, serve
 
 if TYPE_CHECKING:
@@ -168,14 +169,14 @@ def _serve_in_threads(
 
 def _threaded(app: Any) -> tuple[Threads | None, Any]:
     """The threads of a server, ``None`` if it is asynchronous, and what to serve."""
-    if isinstance(app, (*SERVERS, EngineASGIApp)):
+    if isinstance(app, EngineASGIApp) or isinstance(server_of(app), SERVERS):
         return None, app
     # A program that serves one of these has imported their modules already.
     from socketio_fast.engineio.server import Server as SyncEngineServer
     from socketio_fast.hosting.wsgi import EngineWSGIApp
     from socketio_fast.server import Server
 
-    server = app.server if isinstance(app, EngineWSGIApp) else app
+    server = server_of(app.server if isinstance(app, EngineWSGIApp) else app)
     if isinstance(server, Server):
         inner: Any = server._server
     elif isinstance(server, SyncEngineServer):

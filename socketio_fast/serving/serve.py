@@ -19,7 +19,7 @@ from socketio_fast._core.http.http1 import Http1Connection
 from socketio_fast.async_server import AsyncServer
 from socketio_fast.engineio.async_server import AsyncServer as EngineServer
 from socketio_fast.hosting.asgi import EngineASGIApp
-from socketio_fast.hosting.checks import suggestion
+from socketio_fast.hosting.checks import server_of, suggestion
 from socketio_fast.hosting.common import bind, start
 from socketio_fast.hosting.contracts import HostedEngine, HostedServer
 from socketio_fast.options.amounts import whole
@@ -138,9 +138,9 @@ async def serve(
 
         other = OtherApplication(app, access_log)
         server, location = app.engineio_server, app.engineio_path or "/"
-    elif isinstance(app, SERVERS):
-        server = app
-        location = "/" + (path or app.default_path).strip("/") + "/"
+    elif isinstance(found := server_of(app), SERVERS):
+        server = found
+        location = "/" + (path or found.default_path).strip("/") + "/"
         if location == "//":
             raise ValueError(f"path={path!r}: a path below / expected")
     else:

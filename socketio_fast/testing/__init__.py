@@ -21,6 +21,7 @@ from contextlib import (
 from typing import Any, overload
 
 from socketio_fast.async_server import AsyncServer
+from socketio_fast.hosting.checks import server_of
 from socketio_fast.server import Server
 from socketio_fast.testing.client import (
     TIMEOUT,
@@ -92,7 +93,8 @@ def client(
     connection of its own.
 
     Args:
-        server: The server, which need not listen on a port.
+        server: The server, which need not listen on a port, or an object that stands
+            for it.
         namespace: The namespace to connect to.
         auth: The ``auth`` argument of the connect handler.
         headers: Headers of the handshake request, such as ``Origin`` or ``Cookie``.
@@ -111,11 +113,12 @@ def client(
         TimeoutError: On entering: the server did not answer in time.
         TypeError: ``server`` is neither an ``AsyncServer`` nor a ``Server``.
     """
-    if isinstance(server, Server):
-        return SyncConnecting(server, namespace, auth, headers, query, address, timeout)
-    if not isinstance(server, AsyncServer):
+    found = server_of(server)
+    if isinstance(found, Server):
+        return SyncConnecting(found, namespace, auth, headers, query, address, timeout)
+    if not isinstance(found, AsyncServer):
         raise TypeError(f"{server!r}: an AsyncServer or a Server expected")
-    connection = Connection(server, headers=headers, query=query, address=address)
+    connection = Connection(found, headers=headers, query=query, address=address)
     return _connected(connection, namespace, auth, timeout)
 
 

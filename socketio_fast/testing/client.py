@@ -7,16 +7,16 @@ import inspect
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from urllib.parse import urlencode
 
 from socketio_fast import exceptions
+from socketio_fast._core.engine import listeners
 from socketio_fast._core.engine.engine import Engine
 from socketio_fast._core.http.foreign import ForeignWebSocket
 from socketio_fast._core.http.request import make_request
 from socketio_fast.async_server import AsyncServer
 from socketio_fast.event_arguments import arguments_of, value_of
-from socketio_fast.events import name_of
 from socketio_fast.hosting.common import EnvironSource, ask, bind
 from socketio_fast.packet import (
     ACK,
@@ -27,18 +27,18 @@ from socketio_fast.packet import (
     DISCONNECT,
     EVENT,
 )
+from socketio_fast.sockets.catch_all import CatchAll
+from socketio_fast.sockets.events import SocketEvents
+from socketio_fast.sockets.iteration import EventIterator
 from socketio_fast.testing.clock import Timers, settle
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from socketio_fast.events import AnyEvent, EventName, Ts
-    from socketio_fast.events import Event as TypedEvent
 
 __all__ = ["Client", "Connection", "Event"]
 
-F = TypeVar("F", bound=Callable[..., Any])
-T = TypeVar("T")
 Headers = Mapping[str, str] | Iterable[tuple[str, str]]
 Query = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
@@ -370,65 +370,51 @@ class Connection:
             raise error
 
     def _run(
-        self, function: Callable[..., Any], args: tuple[Any, ...], ack: Any
+        self,
+        functions: Iterable[Callable[..., Any]],
+        args: tuple[Any, ...],
+        ack: Callable[[Any], None] | None = None,
     ) -> None:
-        async def run() -> None:
+        """Call listeners of the test; acknowledge with the first value that one
+        returns, in their order."""
+        errors: list[BaseException] = []
+
+        async def call(function: Callable[..., Any]) -> Any:
             try:
-                result = function(*args)
-                if inspect.isawaitable(result):
-                    result = await result
-                if ack is not None and self.connected:
-                    ack(result)
-            except Exception as exc:
-                self._error = exc
+                value = function(*args)
+                return await value if inspect.isawaitable(value) else value
+            except asyncio.CancelledError:
+                raise
+            except BaseException as exc:  # what pytest.fail() raises is no Exception
+                errors.append(exc)
+
+        async def run() -> None:
+            values = await asyncio.gather(*map(call, functions))
+            value = next((value for value in values if value is not None), None)
+            if ack is not None and self.connected and not (errors and value is None):
+                try:
+                    ack(value)
+                except Exception as exc:
+                    errors.append(exc)
+            if errors:
+                self._error = errors[0]
 
         task = self._loop.create_task(run())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
 
-class Listening:
-    """Registers a test's listeners of the events that a client receives."""
+class Client(SocketEvents, CatchAll, EventIterator):
+    """A client in a namespace; :func:`~socketio_fast.testing.client` makes one.
 
-    _functions: dict[str, Callable[..., Any]]
+    :meth:`on` and the other methods for listeners are those of
+    :class:`~socketio_fast.clients.socket.ClientSocket`. A listener may be a coroutine
+    function. If it raises, the next method that the test calls raises the exception.
+    What it returns is the acknowledgement, if the server asked for one. The events are
+    in :attr:`received` as well. ``disconnect(reason)`` is an event of its own.
+    """
 
-    @overload
-    def on(
-        self, event: TypedEvent[Unpack[Ts]], function: None = None
-    ) -> Callable[[Callable[[Unpack[Ts]], T]], Callable[[Unpack[Ts]], T]]: ...
-
-    @overload
-    def on(
-        self, event: TypedEvent[Unpack[Ts]], function: Callable[[Unpack[Ts]], T]
-    ) -> Callable[[Unpack[Ts]], T]: ...
-
-    @overload
-    def on(self, event: str, function: F) -> F: ...
-
-    @overload
-    def on(self, event: str, function: None = None) -> Callable[[F], F]: ...
-
-    def on(self, event: AnyEvent, function: Any = None) -> Any:
-        """Register a function that is called with the arguments of each such event.
-
-        Without ``function`` this is a decorator. The function may be a coroutine
-        function. It runs on the event loop, even for a :class:`SyncClient`, and must
-        not block it. Its result is the acknowledgement, if the server asked for one:
-        ``None`` stands for no arguments, a tuple for several. If it raises, nothing is
-        acknowledged, and the next method that the test calls raises the exception. The
-        events are in :attr:`received` as well.
-        """
-        name = name_of(event)
-
-        def register(function: F) -> F:
-            self._functions[name] = function
-            return function
-
-        return register if function is None else register(function)
-
-
-class Client(Listening):
-    """A client in a namespace; :func:`~socketio_fast.testing.client` makes one."""
+    _own_events: ClassVar[Mapping[str, tuple[str, ...]]] = {"disconnect": ("reason",)}
 
     def __init__(self, connection: Connection, namespace: str) -> None:
         #: The :class:`Connection`, which clients of other namespaces may share.
@@ -449,12 +435,16 @@ class Client(Listening):
         #: The received events that :meth:`expect` has not returned, a list of
         #: :class:`Event`.
         self.received: list[Event] = []
-        self._functions = {}
         self._acks: dict[int, asyncio.Future[Any]] = {}
         self._ids = 0
         loop = asyncio.get_running_loop()
         self._accepted: asyncio.Future[Client] = loop.create_future()
         self._waiting: set[asyncio.Future[None]] = set()
+
+    @property
+    def active(self) -> bool:
+        """Whether it is connected: a test client does not connect again."""
+        return self.connected
 
     async def emit(self, event: EventName[Unpack[Ts]], *args: Unpack[Ts]) -> None:
         """Send an event.
@@ -465,7 +455,7 @@ class Client(Listening):
         Raises:
             DisconnectedError: The client is not connected.
         """
-        self._send(EVENT, [event, *args])
+        self._send_event([event, *args])
         await settle()
         self.connection._check()
 
@@ -493,7 +483,7 @@ class Client(Listening):
         self._ids += 1
         self._acks[id] = future
         try:
-            self._send(EVENT, [event, *args], id)
+            self._send_event([event, *args], id)
             if not await self.connection._wait(future, timeout):
                 raise exceptions.TimeoutError(
                     f"no acknowledgement of {event!r} in {timeout} s; "
@@ -587,15 +577,17 @@ class Client(Listening):
         for future in self._waiting:
             if not future.done():
                 future.set_result(None)
-        function = self._functions.get(event.name)
-        if function is None:
+        if any_in := listeners.any_in(self):
+            self.connection._run(any_in, (event.name, *event.args))
+        functions = listeners.take(self, event.name)
+        if not functions:
             return
 
         def ack(value: Any) -> None:
             values = arguments_of(value)
             self.connection._send_packet(ACK, self.namespace, values, id)
 
-        self.connection._run(function, event.args, None if id is None else ack)
+        self.connection._run(functions, event.args, None if id is None else ack)
 
     def _on_end(self, reason: str) -> None:
         gone = exceptions.DisconnectedError(f"the client was disconnected: {reason}")
@@ -605,6 +597,8 @@ class Client(Listening):
             return
         self.connected = False
         self.reason = reason
+        if functions := listeners.take(self, "disconnect"):
+            self.connection._run(functions, (reason,))
         for future in (*self._waiting, *self._acks.values()):
             if not future.done():
                 if future in self._waiting:
@@ -623,6 +617,11 @@ class Client(Listening):
                 f"the client is not connected: {self.reason}"
             )
         self.connection._send_packet(kind, self.namespace, data, id)
+
+    def _send_event(self, event: list[Any], id: int | None = None) -> None:
+        self._send(EVENT, event, id)
+        if any_out := listeners.any_out(self):
+            self.connection._run(any_out, tuple(event))
 
     def _what_came(self) -> str:
         events = ", ".join(map(str, self.received))

@@ -3,34 +3,45 @@
 from __future__ import annotations
 
 import contextvars
+import inspect
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from socketio_fast.server import Server
+from socketio_fast.sockets.blocking import CatchAllListening
+from socketio_fast.sockets.events import SocketEvents
 from socketio_fast.testing.client import (
     Client,
     Connection,
     Headers,
-    Listening,
     Query,
 )
 from socketio_fast.testing.clock import Clock
+from socketio_fast.threads.facade import Finder
 from socketio_fast.threads.methods import Facade, like, reads, runs, waits
 
 __all__ = ["SyncClient", "SyncClock"]
 
 
-class SyncClient(Facade, Listening):
+class SyncClient(SocketEvents, CatchAllListening):
     """A :class:`Client` of a :class:`~socketio_fast.Server`, for tests with threads.
 
     Handlers run in threads, and may still run when :meth:`emit` returns. Use
-    :meth:`expect` and :meth:`call` to wait for what they send.
+    :meth:`expect` and :meth:`call` to wait for what they send. Listeners run in the
+    server's threads, too, and on its event loop if they are coroutine functions.
     """
 
     def __init__(self, server: Server, client: Client) -> None:
         self._server = server
         self._threads = server._threads
         self._inner: Client = client
-        self._functions = client._functions
+
+    def _in_threads(
+        self, function: Callable[..., Any], client: Finder | None = None
+    ) -> Callable[..., Any]:
+        if inspect.iscoroutinefunction(function):
+            return function
+        return super()._in_threads(function, client)
 
     sid = reads(
         Client, lambda client: client.sid, doc="The client's id in the namespace."
@@ -63,6 +74,10 @@ class SyncClient(Facade, Listening):
     call = waits(Client.call)
     expect = waits(Client.expect)
     disconnect = waits(Client.disconnect)
+
+    def events(self, event: Any, size: int = 10_000) -> Iterator[Any]:
+        """Iterate over the arguments of an event; see :meth:`Client.events`."""
+        return self._iterate(self._inner.events(event, size))
 
     @like(Client.join)
     def join(self, *args: Any, **kwargs: Any) -> SyncClient:

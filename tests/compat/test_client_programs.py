@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.waiting import until
 
-from compat.client_harness import Note, compared
+from compat.client_harness import Note, compared, package_name
 
 WEBSOCKET = ["websocket"]
 
@@ -166,3 +166,94 @@ async def test_a_second_connect_is_refused() -> None:
     assert await compared(run) == [
         ("raised", "ConnectionError", ("Already connected",))
     ]
+
+
+async def test_connect_and_disconnect_wait_for_their_handlers() -> None:
+    async def run(sio: Any, url: str, note: Note) -> None:
+        @sio.event
+        async def connect() -> None:
+            await asyncio.sleep(0.05)
+            note("connect", await sio.call("echo", 1))
+
+        @sio.event
+        async def disconnect(reason: str) -> None:
+            await asyncio.sleep(0.05)
+            note(reason)
+
+        await sio.connect(url, transports=WEBSOCKET, wait_timeout=5)
+        note("connected")
+        await sio.disconnect()
+        note("disconnected")
+
+    assert await compared(run) == [
+        ("connect", 1),
+        ("connected",),
+        ("client disconnect",),
+        ("disconnected",),
+    ]
+
+
+async def test_a_connect_handler_that_goes_on_beyond_wait_timeout() -> None:
+    async def run(sio: Any, url: str, note: Note) -> None:
+        go_on = asyncio.Event()
+        sio.on("connect", go_on.wait)
+        await sio.connect(url, transports=WEBSOCKET, wait_timeout=0.2)
+        note(sio.connected)
+        await sio.disconnect()
+        go_on.set()
+
+    assert await compared(run) == [(True,)]
+
+
+async def test_connect_raises_when_connect_error_handlers_have_ended() -> None:
+    async def run(sio: Any, url: str, note: Note) -> None:
+        async def refused(data: Any) -> None:
+            await asyncio.sleep(0.05)
+            note(data)
+
+        sio.on("connect_error", refused, namespace="/refuse")
+        await sio.connect(url, transports=WEBSOCKET, wait_timeout=5)
+
+    assert [noted[0] for noted in await compared(run)] == [
+        {"message": "refused", "data": {"reason": "never"}},
+        "raised",
+    ]
+
+
+@pytest.mark.parametrize("others", [False, True], ids=["alone", "of two namespaces"])
+async def test_a_connect_handler_that_disconnects(others: bool) -> None:
+    """``connect()`` raises where a namespace has not been joined."""
+
+    async def run(sio: Any, url: str, note: Note) -> None:
+        sio.on("connect", sio.disconnect)
+        namespaces = ["/", "/chat"] if others else ["/"]
+        try:
+            await sio.connect(
+                url, transports=WEBSOCKET, namespaces=namespaces, wait_timeout=0.5
+            )
+            note("returned")
+        except Exception as error:
+            note(type(error).__name__)
+
+    assert await compared(run) == [("ConnectionError" if others else "returned",)]
+
+
+async def test_what_connect_error_handlers_get_when_there_is_no_server() -> None:
+    """Programs compare the text. Listeners of a socket are told what went wrong."""
+
+    async def run(sio: Any, url: str, note: Note) -> None:
+        came = asyncio.Event()
+
+        @sio.on("connect_error")
+        async def connect_error(data: Any) -> None:
+            note(data)
+            came.set()
+
+        try:
+            await sio.connect("http://127.0.0.1:9", transports=WEBSOCKET)
+        except Exception as error:
+            note(package_name(error))
+        await came.wait()
+
+    (noted, _) = await compared(run)
+    assert noted == ("Connection error",)

@@ -42,6 +42,12 @@ def echo(sid, data):
 def disconnect(sid, reason):
     print("disconnect", reason, flush=True)
 
+class Wrapper:
+    # Stands for the server, as typed wrappers of servers do.
+
+    def __getattr__(self, name):
+        return getattr(sio, name)
+
 socketio.run({app}, port=0)
 """
 
@@ -64,7 +70,13 @@ def program(app: str, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], s
         process.communicate()
 
 
-@pytest.mark.parametrize("app", ["sio", "socketio.WSGIApp(sio, flask_app)"])
+@pytest.mark.parametrize(
+    "app",
+    [
+        *("sio", "socketio.WSGIApp(sio, flask_app)"),
+        *("Wrapper()", "socketio.WSGIApp(Wrapper(), flask_app)"),
+    ],
+)
 @pytest.mark.parametrize("transport", ["polling", "websocket"])
 async def test_clients_and_the_stop(app: str, transport: str, tmp_path: Path) -> None:
     """S5, S9: clients and the stop."""

@@ -73,11 +73,11 @@ FLOORS: dict[str, list[str]] = {
     "sockets": [
         *("sockets.environs", "sockets.scope", "sockets.handshake", "sockets.events"),
         *("sockets.catch_all", "sockets.acknowledgements", "sockets.broadcast"),
-        "sockets.socket",
+        *("sockets.iteration", "sockets.socket"),
         *("sockets.adapter", "sockets.namespace", "sockets.registry", "sockets"),
     ],
     "clients of Socket.IO": [
-        *("clients.manager", "clients.retries", "clients.sending"),
+        *("clients.manager", "clients.retries", "clients.sending", "clients.own_tasks"),
         *("clients.socket", "clients.reconnection", "clients.joining"),
         "clients.processes",
         *("engineio.base_client", "engineio.async_client"),

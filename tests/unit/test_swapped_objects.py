@@ -12,6 +12,7 @@ import pytest
 import socketio as python_socketio
 
 import socketio_fast as socketio
+from socketio_fast import testing
 
 
 def _engine(name: str) -> Any:
@@ -59,6 +60,33 @@ def test_a_wrapper_stands_for_its_server() -> None:
     foreign: Any = Wrapper(python_socketio.AsyncServer())
     with pytest.raises(TypeError, match="an AsyncServer of socketio_fast expected"):
         socketio.ASGIApp(foreign)
+
+
+async def test_a_wrapper_is_served_and_tested() -> None:
+    sio = socketio.AsyncServer(namespaces="*")
+    sio.on("echo", lambda sid, *args: args)
+    wrapper: Any = Wrapper(sio)
+    async with testing.client(wrapper) as client:
+        assert await client.call("echo", 1) == 1
+    for app in (wrapper, socketio.ASGIApp(wrapper)):
+        async with (
+            await socketio.serve(app, port=0) as server,
+            socketio.AsyncClient().connection(server.url) as socket,
+        ):
+            assert await socket.emit_with_ack("echo", 1) == 1
+    with pytest.raises(TypeError, match="an AsyncServer or a Server expected"):
+        testing.client(Wrapper(_engine("AsyncServer")()))  # type: ignore[call-overload]
+
+
+def test_a_wrapper_of_a_server_for_threads_is_tested() -> None:
+    sio = socketio.Server(namespaces="*")
+    sio.on("echo", lambda sid, *args: args)
+    wrapper: Any = Wrapper(sio)
+    try:
+        with testing.client(wrapper) as client:
+            assert client.call("echo", 1) == 1
+    finally:
+        sio.shutdown()
 
 
 @pytest.mark.parametrize("value", [None, "sio", object()])

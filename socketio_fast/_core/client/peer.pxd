@@ -38,7 +38,8 @@ cdef class ClientPeer(MessagingPeer):
     cdef int _refuse_offline(self, int64_t id, object error) except -1
     cdef int _keep_offline(self, Outgoing m, int64_t id) except -1
     cdef int _send_offline(self) except -1
-    cdef int _run_own(self, str event, list args) except -1
+    cdef int _run_own(self, str event, list args, list told=*) except -1
+    cdef int _call_own(self, object function, str event, list args) except -1
     cdef object _own_handler(self, str event, list args)
     cdef int _left(self, str reason) except -1
     cdef int lost(self, str reason) except -1

@@ -13,7 +13,6 @@ from urllib.parse import urlencode
 
 import cython
 from cpython.list cimport PyList_GET_SIZE
-from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 
 from socketio_fast._core.client.session cimport ClientSession
@@ -48,7 +47,6 @@ from socketio_fast._core.socketio.outcomes cimport (
     UNCOUNTED,
     Step,
     new_step,
-    new_told,
 )
 from socketio_fast._core.socketio.peer_messaging cimport (
     CONNECTED,
@@ -59,9 +57,6 @@ from socketio_fast._core.socketio.peer_messaging cimport (
 
 from socketio_fast.exceptions import CallDisconnectedError, OfflineBufferError
 from socketio_fast.options.logs import escaped
-
-cdef extern from "Python.h":
-    PyObject **PySequence_Fast_ITEMS(object o)
 
 
 cdef class PeerOwner:
@@ -79,6 +74,9 @@ cdef class PeerOwner:
 
     def left(self, peer, reason):
         """It is in the namespace no longer. `peer.active`: it will be again."""
+
+    def begun(self, peer, event, task):
+        """A handler or listener of an event of the connection has suspended."""
 
     def takes(self, function, event, count):
         """Whether a handler or a listener of an event takes `count` arguments, the last
@@ -345,23 +343,27 @@ cdef class ClientPeer(MessagingPeer):
             self._owner_failed(exc)
         return self._run_own("connect_error", [data])
 
-    cdef int _run_own(self, str event, list args) except -1:
+    cdef int _run_own(self, str event, list args, list told=None) except -1:
         """Run the handler and the listeners of connect, connect_error or disconnect."""
-        cdef Hub hub = self.namespace.hub
         cdef list arguments = [self.sid, *args]
         cdef object handler = self._own_handler(event, arguments)
         if handler is not None:
             drop_sid(arguments, len(args))
-            hub.runner.call_then(
-                handler, arguments, copied(self.context),
-                _own_step(self, event),
-            )
+            self._call_own(handler, event, arguments)
         if self.socket is not None:
-            functions = self.socket.take(event)
-            if functions is not None:
-                new_told(self, event).call_all(
-                    hub.runner, functions, PySequence_Fast_ITEMS(args), len(args)
-                )
+            for listener in self.socket.take(event) or ():
+                self._call_own(listener, event, args if told is None else told)
+        return 0
+
+    cdef int _call_own(self, object function, str event, list args) except -1:
+        cdef object task = self.namespace.hub.runner.call_then(
+            function, args, copied(self.context), _own_step(self, event)
+        )
+        if task is not None:
+            try:
+                self.owner.begun(self, event, task)
+            except BaseException as exc:
+                self._owner_failed(exc)
         return 0
 
     cdef object _own_handler(self, str event, list args):
@@ -384,9 +386,9 @@ cdef class ClientPeer(MessagingPeer):
             ns.lead(args, event, LEADING_EVENT | LEADING_NAMESPACE)
         return wildcard.trigger
 
-    def trigger(self, str event not None, *args):
+    def trigger(self, str event not None, *args, list of_listeners=None):
         """Run the handler and the listeners of an event of the connection."""
-        self._run_own(event, list(args))
+        self._run_own(event, list(args), of_listeners)
 
     cdef int step_returned(self, Outcome outcome, object value) except -1:
         cdef Step step = <Step> outcome

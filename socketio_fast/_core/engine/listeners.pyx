@@ -115,6 +115,12 @@ def functions_of(Listeners of not None, event):
     ]
 
 
+def take(Listeners of not None, event):
+    """The functions of an event that happens now, a tuple. Those that listen once are
+    removed."""
+    return of.take(event) or ()
+
+
 def fire(Listeners of not None, Runner runner not None, failed, event, *args):
     """Call the functions of an event. Returns whether there are any.
 
