@@ -31,6 +31,8 @@ class Kind(enum.IntEnum):
     CONNECTION = 1
     #: A message of the adapter between workers.
     MESSAGE = 2
+    #: How many clients the sender has.
+    COUNT = 3
 
 
 def frame(kind: int, payload: bytes) -> bytes:

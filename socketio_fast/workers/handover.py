@@ -22,6 +22,7 @@ from typing import Any, cast
 from socketio_fast._core.http.endpoint import Endpoint, OtherWorkers
 from socketio_fast._core.http.http1 import Http1Connection
 from socketio_fast.hosting.contracts import HostedEngine
+from socketio_fast.workers.balance import Balance
 from socketio_fast.workers.frames import Kind, frame
 from socketio_fast.workers.identity import tag_in
 from socketio_fast.workers.links import OutgoingLink
@@ -66,6 +67,7 @@ class Handover(OtherWorkers):
         # Those that no host listens with.
         self._own: list[Endpoint] = []
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._balance = Balance(mesh, eio.engine)
         mesh.receive(Kind.CONNECTION, self._take)
 
     def listen(self, endpoint: Endpoint) -> None:
@@ -79,11 +81,20 @@ class Handover(OtherWorkers):
         """Where a connection goes with a request for this session; ``None``: no other
         worker has it."""
         tag = tag_in(sid)
-        link = None if tag is None else self._mesh.link(tag)
+        return None if tag is None else self._worker(tag)
+
+    def newcomer(self) -> Destination | None:
+        """Where the connection of a new client goes; ``None``: it stays."""
+        tag = self._balance.lighter()
+        return None if tag is None else self._worker(tag)
+
+    def _worker(self, tag: str) -> Destination | None:
+        link = self._mesh.link(tag)
         return None if link is None else Destination(self, link)
 
     def close(self) -> None:
         """Close the connections that other workers have given, unless a host does."""
+        self._balance.close()
         for endpoint in self._own:
             endpoint.connections.abort_all()
         for task in list(self._tasks):
@@ -115,6 +126,7 @@ class Handover(OtherWorkers):
         sock.setblocking(False)
         arriving = Arriving(endpoint)
         arriving.begins_with(data)
+        arriving.stays = True
         if addresses is not None:
             client, server = addresses
             arriving.set_proxied_addresses(_address(client), _address(server))

@@ -19,8 +19,9 @@ cdef class OtherWorkers:
     cdef:
         bytes tag                   # what the ids of this worker's sessions end with
 
-    cdef object owner_of(self, const char *target, Py_ssize_t n)
+    cdef object owner_of(self, const char *target, Py_ssize_t n, bint stays)
     cpdef object owner(self, str sid)
+    cpdef object newcomer(self)
 
 
 cdef class Endpoint:
@@ -49,5 +50,5 @@ cdef class Endpoint:
     cdef object environ_source(self, Request request, bint websocket)
     cdef int log_access(self, Request request, int status, Py_ssize_t size) except -1
     cdef bint owns_target(self, bytes target) except -1
-    cdef object taker(self, bytes target)
-    cdef object taker_of(self, bytes data)
+    cdef object taker(self, bytes target, bint stays)
+    cdef object taker_of(self, bytes data, bint stays)

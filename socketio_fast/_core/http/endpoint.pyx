@@ -72,10 +72,10 @@ cdef class OtherWorkers:
     def __init__(self, str tag not None):
         self.tag = tag.encode()
 
-    cdef object owner_of(self, const char *target, Py_ssize_t n):
-        """Who takes the connection of a request for the session of another process: has
-        `take_over()` as `OtherServer` has. None: the session is of this process, is of
-        none, or is none."""
+    cdef object owner_of(self, const char *target, Py_ssize_t n, bint stays):
+        """Who takes the connection of a request for the session of another process, or
+        of a new client unless it `stays`: has `take_over()` as `OtherServer` has. None:
+        nobody does."""
         cdef const char *p = target
         cdef const char *end = target + n
         cdef const char *value
@@ -96,11 +96,15 @@ cdef class OtherWorkers:
                 return self.owner(unquote((value[:p - value]).decode("latin-1")))
             while p < end and p[0] != c"&":
                 p += 1
-        return None
+        return None if stays else self.newcomer()
 
     cpdef object owner(self, str sid):
-        """See `owner_of`; the id ends with another tag."""
+        """See `owner_of`: of a session whose id ends with another tag."""
         raise NotImplementedError
+
+    cpdef object newcomer(self):
+        """See `owner_of`: of a new client."""
+        return None
 
 
 @cython.final
@@ -191,25 +195,26 @@ cdef class Endpoint:
             unquote(split_target(target)[1].partition(b"?")[0].decode("latin-1"))
         )
 
-    cdef object taker(self, bytes target):
-        """Who takes the connection of a request with this target; None: nobody does."""
+    cdef object taker(self, bytes target, bint stays):
+        """Who takes the connection of a request with this target; None: nobody does.
+        `stays`: no other process does for the sake of balance."""
         if not self.owns_target(target):
             return self.other if self.hands_over else None
         if self.workers is None:
             return None
         return self.workers.owner_of(
-            PyBytes_AS_STRING(target), PyBytes_GET_SIZE(target)
+            PyBytes_AS_STRING(target), PyBytes_GET_SIZE(target), stays
         )
 
-    cdef object taker_of(self, bytes data):
-        """Who takes the connection of the request that begins so; None: nobody does.
-        INCOMPLETE: its target has not come completely."""
+    cdef object taker_of(self, bytes data, bint stays):
+        """The same of the request that begins so. INCOMPLETE: its target has not come
+        completely."""
         cdef bytes line
         cdef list words
         line, found, _ = data.lstrip(b"\r\n").partition(b"\n")
         words = line.split(b" ")
         if len(words) >= 3:
-            return self.taker(words[1])
+            return self.taker(words[1], stays)
         return None if found or len(data) >= MAX_OPENING else INCOMPLETE
 
     def behind_tls(self):

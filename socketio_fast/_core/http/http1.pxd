@@ -23,6 +23,8 @@ cdef class Http1Core(HttpConnection):
         # that have no response yet.
         bytes behind
         object taker
+        # Another process has given the connection: its new sessions are of this one.
+        public bint stays
         # What was received and not looked at yet, from `rest_at` on.
         bytes rest
         Py_ssize_t rest_at

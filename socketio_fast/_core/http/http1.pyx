@@ -214,7 +214,7 @@ cdef class Http1Core(HttpConnection):
             if r.method == SF_DECLINED or (
                 self.endpoint.gives_away
                 and self.endpoint.taker(
-                    p[i + r.target:i + r.target + r.target_size]
+                    p[i + r.target:i + r.target + r.target_size], self.stays
                 ) is not None
             ):
                 i = self._choose(data, i)
@@ -285,7 +285,7 @@ cdef class Http1Core(HttpConnection):
         process. Returns up to where `data` is taken."""
         cdef object taker = None
         if self.endpoint.gives_away:
-            taker = self.endpoint.taker_of(data[at:])
+            taker = self.endpoint.taker_of(data[at:], self.stays)
         if taker is None:
             return self._parse(data, at)
         if taker is INCOMPLETE:

@@ -189,7 +189,7 @@ cdef class Http1Exchange(Exchange):
         if endpoint.owns_target(self.request.target):
             self.store = NO_STORE
             if endpoint.workers is not None and (
-                endpoint.taker(self.request.target) is not None
+                endpoint.taker(self.request.target, True) is not None
             ):
                 # As below.
                 self.keep_alive = False
