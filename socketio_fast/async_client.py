@@ -32,7 +32,7 @@ from socketio_fast.clients.reconnection import (
 )
 from socketio_fast.clients.sending import Sending
 from socketio_fast.clients.socket import ClientSocket
-from socketio_fast.coroutines import Begun, returns_coroutine
+from socketio_fast.coroutines import Begun, Flag, returns_coroutine
 from socketio_fast.engineio.async_client import AsyncClient as EngineClient
 from socketio_fast.event_arguments import arguments_of
 from socketio_fast.events import name_of
@@ -74,6 +74,13 @@ class AsyncClient(Sending, BaseClient):
         TypeError: There is no such option, or ``json`` cannot be used.
         ImportError: ``serializer="msgpack"``, and msgpack is not installed.
     """
+
+    # A dict of more than 30 attributes takes 1.5 KiB: it shares no keys with others.
+    __slots__ = (
+        *("_attempts", "_auths", "_core", "_disconnecting", "_ended", "_given_up"),
+        *("_have_joined", "_joined", "_lost", "_owner", "_queues", "_reconnecting"),
+        "_sockets",
+    )
 
     def __init__(
         self,
@@ -160,16 +167,14 @@ class AsyncClient(Sending, BaseClient):
         self.manager = Manager(self.logger)
 
         self._auths: dict[str, Any] = {}
-        self._joined = asyncio.Event()
+        self._joined = Flag()
         self._have_joined: set[str] = set()  # and may have left since
         self._reconnecting: asyncio.Task[None] | None = None
-        self._ended: asyncio.Event | None = None
+        self._ended: Flag | None = None
         self._given_up = False
         self._disconnecting = False
-        # How many attempts to connect there have been.
-        self._attempts = 0
-        # Why the connection was lost, since the last attempt; None: it was not.
-        self._lost: str | None = None
+        self._attempts = 0  # to connect, that there have been
+        self._lost: str | None = None  # why, since the last attempt; None: it was not
         forget_after_fork(self)
 
     def is_asyncio_based(self) -> bool:
@@ -320,7 +325,7 @@ class AsyncClient(Sending, BaseClient):
             ConnectionError: It has failed, or disconnect() was called meanwhile.
         """
         self._given_up = False
-        self._ended = asyncio.Event()
+        self._ended = Flag()
         number = self._attempts + 1
         try:
             number = await self._attempt()
@@ -350,7 +355,6 @@ class AsyncClient(Sending, BaseClient):
         self._disconnecting = False
         self.failed_namespaces = []
         self._lost = None
-        self._joined = asyncio.Event()  # of the loop that runs now
         self._have_joined.clear()
         url = await evaluated(self.connection_url)
         self.connection_query = {

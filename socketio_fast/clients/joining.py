@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from socketio_fast import exceptions
 from socketio_fast._core.client.peer import ClientPeer
 from socketio_fast.clients.link import Link
 from socketio_fast.clients.reconnection import evaluated
-from socketio_fast.coroutines import within
 
 if TYPE_CHECKING:
     from socketio_fast.async_client import AsyncClient
@@ -61,23 +59,23 @@ def check_newest(client: AsyncClient, number: int) -> None:
         )
 
 
-async def until_joined(client: AsyncClient, seconds: float, number: int) -> None:
+async def until_joined(client: AsyncClient, seconds: float | None, number: int) -> None:
     """Wait until all namespaces are joined.
 
     Raises:
         ConnectionError: One was refused, or has not been joined in time.
     """
     wanted = set(client.connection_namespaces)
-
-    async def settled() -> None:
-        while client.eio.state == "connected" and (
-            wanted - client._have_joined - {*client.failed_namespaces}
-        ):
-            client._joined.clear()
-            await client._joined.wait()
-
-    with suppress(asyncio.TimeoutError):
-        await within(settled(), seconds)
+    now = asyncio.get_running_loop().time
+    # python-socketio takes None for no limit.
+    until = None if seconds is None else now() + seconds
+    while client.eio.state == "connected" and (
+        wanted - client._have_joined - {*client.failed_namespaces}
+    ):
+        client._joined.clear()
+        await client._joined.wait(None if until is None else max(0.0, until - now()))
+        if until is not None and now() >= until:
+            break
     check_newest(client, number)
     missing = wanted - client._have_joined
     if not missing:

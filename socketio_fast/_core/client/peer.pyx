@@ -105,8 +105,6 @@ cdef class ClientPeer(MessagingPeer):
         self.session = client.session
         self.owner = owner
         self.state = DISCONNECTED
-        self.offline = deque()
-        self.offline_acks = set()
         self.acks = PendingAcks.__new__(PendingAcks)
         self.max_offline_events = 10_000
         self.max_offline_bytes = 16_777_216
@@ -162,7 +160,7 @@ cdef class ClientPeer(MessagingPeer):
         self.active = False
         if self.state == CONNECTING:
             self.state = DISCONNECTED
-        self.offline_acks.clear()
+        self.offline_acks = None
         self._give_up_sent_acks()
 
     def leave(self):
@@ -214,7 +212,7 @@ cdef class ClientPeer(MessagingPeer):
         cdef dict callbacks = self.acks.callbacks, kept = {}
         if not callbacks:
             return 0
-        for id in self.offline_acks:
+        for id in self.offline_acks or ():
             if id in callbacks:
                 kept[id] = callbacks.pop(id)
         self.acks.callbacks = kept
@@ -239,8 +237,7 @@ cdef class ClientPeer(MessagingPeer):
             self.namespace.peers.pop(self.sid, None)
         self.sid = self.pid = self.offset = self.early = None
         self.acks.callbacks = {}
-        self.offline.clear()
-        self.offline_acks.clear()
+        self.offline = self.offline_acks = None
         self.offline_bytes = self.posted = 0
 
     # What comes.
@@ -542,7 +539,7 @@ cdef class ClientPeer(MessagingPeer):
 
     def cancel_ack(self, Reply reply not None):
         # What nobody waits for any more is not sent, as in the official client.
-        if reply.id in self.offline_acks:
+        if self.offline_acks and reply.id in self.offline_acks:
             self.offline_acks.discard(reply.id)
             for m, id in self.offline:
                 if id == reply.id:
@@ -558,6 +555,8 @@ cdef class ClientPeer(MessagingPeer):
 
     cdef int _keep_offline(self, Outgoing m, int64_t id) except -1:
         cdef Py_ssize_t size = m.size()
+        if self.offline is None:
+            self.offline = deque()
         if (
             len(self.offline) >= self.max_offline_events
             or self.offline_bytes + size > self.max_offline_bytes
@@ -572,6 +571,8 @@ cdef class ClientPeer(MessagingPeer):
         self.offline.append((m, id))
         self.offline_bytes += size
         if id >= 0:
+            if self.offline_acks is None:
+                self.offline_acks = set()
             self.offline_acks.add(id)
         return 0
 
@@ -580,7 +581,8 @@ cdef class ClientPeer(MessagingPeer):
         while self.offline and self.state == CONNECTED:
             m, id = self.offline.popleft()
             self.offline_bytes -= m.size()
-            self.offline_acks.discard(id)
+            if self.offline_acks:
+                self.offline_acks.discard(id)
             try:
                 (<ClientSession> self.session).check_size(m)
             except ValueError as exc:
@@ -605,7 +607,7 @@ cdef class ClientPeer(MessagingPeer):
     @property
     def offline_events(self):
         """How many events wait for a connection, an int."""
-        return len(self.offline)
+        return len(self.offline) if self.offline else 0
 
 
 cdef Step _own_step(ClientPeer peer, str event):
