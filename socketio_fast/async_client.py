@@ -34,7 +34,7 @@ from socketio_fast.clients.reconnection import (
 )
 from socketio_fast.clients.sending import Sending
 from socketio_fast.clients.socket import ClientSocket
-from socketio_fast.coroutines import Begun, returns_coroutine
+from socketio_fast.coroutines import Begun, Flag, returns_coroutine
 from socketio_fast.engineio.async_client import AsyncClient as EngineClient
 from socketio_fast.event_arguments import arguments_of
 from socketio_fast.events import name_of
@@ -77,6 +77,13 @@ class AsyncClient(Sending, BaseClient):
         ImportError: ``serializer="msgpack"``, and msgpack is not installed.
     """
 
+    # A dict of more than 30 attributes takes 1.5 KiB: it shares no keys with others.
+    __slots__ = (
+        *("_attempts", "_auths", "_core", "_disconnecting", "_ended", "_given_up"),
+        *("_have_joined", "_joined", "_lost", "_own_tasks", "_owner", "_queues"),
+        *("_reconnecting", "_sockets"),
+    )
+
     def __init__(
         self,
         reconnection: bool = True,
@@ -92,7 +99,7 @@ class AsyncClient(Sending, BaseClient):
     ) -> None:
         given = known("AsyncClient", options, ClientConfig, EngineClientConfig)
         own = declared(ClientConfig)
-        self.config = ClientConfig(
+        self.config = config = ClientConfig(
             reconnection=reconnection,
             reconnection_attempts=reconnection_attempts,
             reconnection_delay=reconnection_delay,
@@ -104,7 +111,6 @@ class AsyncClient(Sending, BaseClient):
             handle_sigint=handle_sigint,
             **{name: value for name, value in given.items() if name in own},
         )
-        config = self.config
         self.reconnection = config.reconnection
         self.reconnection_attempts = config.reconnection_attempts
         self.reconnection_delay = config.reconnection_delay
@@ -124,18 +130,16 @@ class AsyncClient(Sending, BaseClient):
             verbose=bool(config.logger),
             encoding=encoding,
         )
-        engine_options = {
-            name: value for name, value in given.items() if name not in own
-        }
+        below = {name: value for name, value in given.items() if name not in own}
         if config.engineio_logger is not None:
-            engine_options["logger"] = config.engineio_logger
+            below["logger"] = config.engineio_logger
         #: The Engine.IO client below, a :class:`socketio_fast.engineio.AsyncClient`.
         self.eio = self._engineio_client_class()(
             json=config.json,
             handle_sigint=config.handle_sigint,
             _factory=self._core,
             _events=FromLink(self),
-            **engine_options,
+            **below,
         )
         self._core.attach(self.eio._idle)
         self._begin_registry()
@@ -162,17 +166,15 @@ class AsyncClient(Sending, BaseClient):
         self.manager = Manager(self.logger)
 
         self._auths: dict[str, Any] = {}
-        self._joined = asyncio.Event()
+        self._joined = Flag()
         self._own_tasks = OwnTasks()
         self._have_joined: set[str] = set()  # and may have left since
         self._reconnecting: asyncio.Task[None] | None = None
-        self._ended: asyncio.Event | None = None
+        self._ended: Flag | None = None
         self._given_up = False
         self._disconnecting = False
-        # How many attempts to connect there have been.
-        self._attempts = 0
-        # Why the connection was lost, since the last attempt; None: it was not.
-        self._lost: str | None = None
+        self._attempts = 0  # to connect, that there have been
+        self._lost: str | None = None  # why, since the last attempt; None: it was not
         forget_after_fork(self)
 
     def is_asyncio_based(self) -> bool:
@@ -324,7 +326,7 @@ class AsyncClient(Sending, BaseClient):
             ConnectionError: It has failed, or disconnect() was called meanwhile.
         """
         self._given_up = False
-        self._ended = asyncio.Event()
+        self._ended = Flag()
         number = self._attempts + 1
         try:
             number = await self._attempt()
@@ -358,7 +360,6 @@ class AsyncClient(Sending, BaseClient):
         self._disconnecting = False
         self.failed_namespaces = []
         self._lost = None
-        self._joined = asyncio.Event()  # of the loop that runs now
         self._have_joined.clear()
         url = await evaluated(self.connection_url)
         self.connection_query = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Set
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from socketio_fast import exceptions
@@ -12,7 +11,6 @@ from socketio_fast._core.client.peer import ClientPeer
 from socketio_fast.clients.link import Link
 from socketio_fast.clients.own_tasks import CONNECTING, Task
 from socketio_fast.clients.reconnection import evaluated
-from socketio_fast.coroutines import within
 
 if TYPE_CHECKING:
     from socketio_fast.async_client import AsyncClient
@@ -63,13 +61,13 @@ def check_newest(client: AsyncClient, number: int) -> None:
 
 
 async def until_joined(
-    client: AsyncClient, seconds: float, number: int, before: Set[Task]
+    client: AsyncClient, seconds: float | None, number: int, before: Set[Task]
 ) -> None:
     """Wait until all namespaces are joined, and the handlers of that have ended.
 
     Args:
         client: The client.
-        seconds: The most seconds to wait for both.
+        seconds: The most seconds to wait for both; ``None`` for no limit.
         number: That of the attempt to connect.
         before: The handlers that were there before it.
 
@@ -77,19 +75,21 @@ async def until_joined(
         ConnectionError: One was refused, or has not been joined in time.
     """
     wanted = set(client.connection_namespaces)
-    loop = asyncio.get_running_loop()
-    end = loop.time() + seconds
+    now = asyncio.get_running_loop().time
+    # python-socketio takes None for no limit.
+    until = None if seconds is None else now() + seconds
 
-    async def settled() -> None:
-        while client.eio.state == "connected" and (
-            wanted - client._have_joined - {*client.failed_namespaces}
-        ):
-            client._joined.clear()
-            await client._joined.wait()
+    def left() -> float | None:
+        return None if until is None else max(0.0, until - now())
 
-    with suppress(asyncio.TimeoutError):
-        await within(settled(), seconds)
-    await client._own_tasks.ended(CONNECTING, max(0.0, end - loop.time()), before)
+    while client.eio.state == "connected" and (
+        wanted - client._have_joined - {*client.failed_namespaces}
+    ):
+        client._joined.clear()
+        await client._joined.wait(left())
+        if left() == 0:
+            break
+    await client._own_tasks.ended(CONNECTING, left(), before)
     check_newest(client, number)
     missing = wanted - client._have_joined
     if not missing:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Iterable
 from functools import partial
+from logging import INFO
 from typing import Any
 
 from socketio_fast._core.client.polling import ClientPolling, Poster
@@ -18,7 +19,7 @@ from socketio_fast.clients.proxies import shown_url
 from socketio_fast.clients.racing import first_of
 from socketio_fast.clients.urls import engine_url
 from socketio_fast.clients.websocket import WebSocketCarrier
-from socketio_fast.coroutines import within
+from socketio_fast.coroutines import Flag, within
 from socketio_fast.exceptions import ConnectionError, ConnectionFailedError
 from socketio_fast.options.logs import Logger, escaped
 
@@ -159,6 +160,8 @@ class Link(SessionOwner):
             self.abort()
             self._polls = None
             raise
+        finally:
+            self._opening = None
 
     def cancel(self) -> None:
         """Give up an attempt that is under way: connect() raises."""
@@ -167,9 +170,7 @@ class Link(SessionOwner):
             self._opening.cancel()
 
     async def _open_polling(self, url: str) -> None:
-        self._logger.info(
-            "Attempting polling connection to %s", escaped(shown_url(url))
-        )
+        self._tell("Attempting polling connection to %s", url)
         answer = await self._request("GET", url, self.target.request_timeout)
         begins = _OPEN_3 if self.target.eio == 3 else _OPEN_4
         if answer.status != 200 or answer.body[:1] not in _bytes_of(begins):
@@ -185,12 +186,14 @@ class Link(SessionOwner):
     async def _open_by(self, transport: str, url: str) -> None:
         carrier = self._carrier = self._new_carrier(transport)
         self.session.begin(carrier.transport)
-        self._logger.info(
-            "Attempting %s connection to %s", NAMES[transport], escaped(shown_url(url))
-        )
+        self._tell(f"Attempting {NAMES[transport]} connection to %s", url)
         await carrier.connect(url)
         carrier.begin(None)
         await self._until_opened(url)
+
+    def _tell(self, message: str, url: str) -> None:
+        if self._logger.isEnabledFor(INFO):
+            self._logger.info(message, escaped(shown_url(url)))
 
     def _new_carrier(self, transport: str) -> Carrier:
         kind = _kind(transport)
@@ -442,7 +445,7 @@ class _Polls(Poster):
         self._poll: asyncio.Task[None] | None = None
         self._post: asyncio.Task[None] | None = None
         self._resting = False
-        self._readable = asyncio.Event()
+        self._readable = Flag()
 
     def start(self, goes_on: bool) -> None:
         """Begin to poll."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from socketio_fast import exceptions
 from socketio_fast._core.socketio.acks import Reply
-from socketio_fast.coroutines import DONE, Begun, returns_coroutine, within
+from socketio_fast.coroutines import DONE, Begun, Flag, returns_coroutine, within
 from socketio_fast.event_arguments import value_of
 from socketio_fast.options.logs import escaped
 
@@ -63,7 +63,7 @@ class RetryQueue:
         self._ids = secrets.token_hex(8)
         self._number = 0
         self._sending: asyncio.Task[None] | None = None
-        self._connected = asyncio.Event()
+        self._connected = Flag()
         #: Who waits until fewer events are queued.
         self._room: asyncio.Future[None] | None = None
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from functools import lru_cache
+from logging import Logger, LoggerAdapter
 from socket import IPPROTO_TCP, SHUT_RDWR, SOCK_STREAM, TCP_NODELAY
 from socket import socket as Socket
 from typing import Any
@@ -58,6 +60,8 @@ class WebSocketCarrier(Carrier):
 
         def listener(request: Any, response: Any) -> Any:
             answer = ", ".join(response.headers.getall("Sec-WebSocket-Extensions", ()))
+            # picows keeps both as long as the connection, and has no use for them now.
+            request.headers = response.headers = None
             try:
                 return socket.listen(_accepted(target.deflate, answer))
             except ProtocolError as exc:
@@ -76,13 +80,13 @@ class WebSocketCarrier(Carrier):
                 proxy_ssl_context=options.proxy_ssl,
                 websocket_handshake_timeout=None,  # connect() has a timeout for all
                 max_frame_size=target.max_http_buffer_size + 64,
-                logger_name=self.logger,
+                logger_name=_for_picows(self.logger),
                 # It has transports for Unix sockets; picows makes none by itself.
                 use_aiofastnet=requests.unix_path is not None,
                 enable_auto_pong=False,
                 # It grows for longer frames. Of 16 KiB, picows' default, a client that
-                # hears little has no use.
-                read_buffer_init_size=4096,
+                # hears little has no use. This is the least that it takes.
+                read_buffer_init_size=2048,
                 socket_factory=lambda url: _connected(url, requests.unix_path, opened),
                 **arguments,
             )
@@ -108,6 +112,13 @@ class WebSocketCarrier(Carrier):
         finally:
             for one in opened:
                 one.close()
+
+
+@lru_cache(maxsize=16)
+def _for_picows(logger: Logger) -> LoggerAdapter[Logger]:
+    """What picows logs by. Of a ``Logger`` it would make another one for each
+    connection, of 1.3 KiB."""
+    return LoggerAdapter(logger, {})
 
 
 def _accepted(offered: Extension | None, answer: str) -> Deflate | None:

@@ -56,7 +56,8 @@ class WebSocketExtras:
         Raises:
             ValueError: A name or a value is neither of the libraries'.
         """
-        options = options or {}
+        if not options:
+            return _NONE
         _check_names(options)
         protocols = options.get("protocols") or options.get("subprotocols") or ()
         size = options.get("max_msg_size")
@@ -67,6 +68,9 @@ class WebSocketExtras:
             None if size is None else int(size),
             None if compress is None else bool(compress),
         )
+
+
+_NONE = WebSocketExtras()
 
 
 def _check_names(options: Mapping[str, Any]) -> None:

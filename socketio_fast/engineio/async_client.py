@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from socketio_fast import exceptions
@@ -20,6 +20,7 @@ from socketio_fast.clients.http import requests_for
 from socketio_fast.clients.link import Link, LinkEvents, check_installed
 from socketio_fast.clients.processes import forget_after_fork
 from socketio_fast.clients.urls import unix_path
+from socketio_fast.coroutines import Flag
 from socketio_fast.engineio.base_client import BaseClient
 from socketio_fast.engineio.packet import read_text
 from socketio_fast.options.client import EngineClientConfig
@@ -105,28 +106,28 @@ class AsyncClient(BaseClient):
         )
         deflate = config.per_message_deflate
         self._deflate = (
-            Extension(deflate) if isinstance(deflate, DeflateOptions) else None
+            _extension(deflate) if isinstance(deflate, DeflateOptions) else None
         )
         self._callbacks = Callbacks(
             logger=self.logger, read_text=partial(read_text, json=self._json)
         )
         self.engine = Engine(
-            EngineConfig(
-                max_http_buffer_size=config.max_http_buffer_size,
-                max_buffer_bytes=config.max_buffer_bytes,
-                high_water_mark=config.high_water_mark,
+            _engine_config(
+                config.max_http_buffer_size,
+                config.max_buffer_bytes,
+                config.high_water_mark,
             ),
             self._callbacks if _factory is None else _factory,
             self.logger,
         )
         #: ``"disconnected"``, ``"connected"`` or ``"disconnecting"``.
-        self.state = "disconnected"
+        self.state: str = "disconnected"
         self.transports: list[str] | None = None
         self.base_url: str | None = None
         self._link: Link | None = None
         self._requests: Requests | None = None
         self._upgraded_before = False
-        self._ended: asyncio.Event | None = None
+        self._ended: Flag | None = None
         self._closing: set[asyncio.Task[Any]] = set()
         self._events = _Told(self, LinkEvents() if _events is None else _events)
         self._idle = ClientSession(self.engine, SessionOwner())
@@ -415,6 +416,25 @@ class AsyncClient(BaseClient):
         return asyncio.Event()
 
 
+@lru_cache(maxsize=16)
+def _extension(options: DeflateOptions) -> Extension:
+    """What is offered to servers, one for all clients that offer the same."""
+    return Extension(options)
+
+
+@lru_cache(maxsize=16)
+def _engine_config(
+    max_http_buffer_size: int, max_buffer_bytes: int, high_water_mark: int
+) -> EngineConfig:
+    """The options of the core, one frozen object for all clients that have the same:
+    there are 80 of them, most of which only servers need."""
+    return EngineConfig(
+        max_http_buffer_size=max_http_buffer_size,
+        max_buffer_bytes=max_buffer_bytes,
+        high_water_mark=high_water_mark,
+    )
+
+
 #: Tasks that nobody else refers to.
 _tasks: set[asyncio.Task[Any]] = set()
 
@@ -428,7 +448,7 @@ class _Told(LinkEvents):
 
     def opened(self, link: Link) -> None:
         self._client.state = "connected"
-        self._client._ended = asyncio.Event()
+        self._client._ended = Flag()
         self._others.opened(link)
 
     def pinged(self, link: Link) -> None:

@@ -165,6 +165,8 @@ class _Table(dict[Any, Any]):
         values: The first values, which are not reported.
     """
 
+    __slots__ = ("_change",)
+
     # These call __setitem__ and __delitem__; the methods of dict do not.
     clear = MutableMapping.clear
     pop: Any = MutableMapping.pop

@@ -58,16 +58,17 @@ def _query(label: str, value: Any) -> Mapping[str, str]:
     return {str(name): str(each) for name, each in value.items()}
 
 
+#: As the official client: the server says whether each message stands alone.
+_TAKEOVER = {"server_no_context_takeover": False, "client_no_context_takeover": False}
+
+_DEFLATE = DeflateOptions(**_TAKEOVER)
+
+
 def _deflate(label: str, given: Any) -> DeflateOptions | None:
     if given is True:
-        given = {}
+        return _DEFLATE
     if isinstance(given, Mapping):
-        # As the official client: the server says whether each message stands alone.
-        given = {
-            "server_no_context_takeover": False,
-            "client_no_context_takeover": False,
-            **given,
-        }
+        given = {**_TAKEOVER, **given}
     return as_options(DeflateOptions, label, given)
 
 

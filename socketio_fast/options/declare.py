@@ -281,11 +281,16 @@ def known(owner: str, given: Mapping[str, Any], *configs: type[Any]) -> dict[str
     Raises:
         TypeError: There is no option of a name, and its value is not ``None``.
     """
-    names = {name for config in configs for name in declared(config)}
+    names = _names(cast("Any", configs))
     for name, value in given.items():
         if value is not None and name not in names:
             raise TypeError(f"{owner} has no option {name!r}{_hint(name, names)}")
     return {name: value for name, value in given.items() if name in names}
+
+
+@cache
+def _names(configs: Any) -> frozenset[str]:
+    return frozenset(name for config in configs for name in declared(config))
 
 
 def _hint(name: Any, names: Iterable[str]) -> str:

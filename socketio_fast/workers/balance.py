@@ -2,8 +2,8 @@
 
 The kernel gives new connections to workers by a hash of their addresses, without regard
 to how many each has. With few clients that live long some workers then have twice as
-many as others. So a client that comes to a worker which has clearly more than another is
-given to that one, as connections with requests for its sessions are.
+many as others. So a client that comes to a worker which has clearly more than another
+is given to that one, as connections with requests for its sessions are.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ __all__ = ["Balance"]
 # Seconds after which the others are told of a change.
 INTERVAL = 0.5
 
-# A worker has clearly more clients than another if these are more than so many, and than
-# an eighth of its own.
+# A worker has clearly more clients than another if it has more than so many more, and
+# more than an eighth of its own.
 LEAST_EXCESS = 4
 
 COUNT = struct.Struct("<I")
@@ -46,7 +46,7 @@ class Balance:
         self._timer: asyncio.TimerHandle | None = None
         mesh.receive(Kind.COUNT, self._on_count)
         mesh.on_joined.append(self._on_joined)
-        mesh.on_left.append(lambda tag: self._counts.pop(tag, None))
+        mesh.on_left.append(self._on_left)
         self._tell()
 
     def lighter(self) -> str | None:
@@ -76,6 +76,9 @@ class Balance:
 
     def _on_joined(self, tag: str) -> None:
         self._mesh.send(tag, Kind.COUNT, COUNT.pack(max(self._told, 0)))
+
+    def _on_left(self, tag: str) -> None:
+        self._counts.pop(tag, None)
 
     def _on_count(self, tag: str, payload: bytes, take: Callable[[], int]) -> None:
         (self._counts[tag],) = COUNT.unpack(payload)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import socketio_fast
 from socketio_fast.options.config import EngineConfig
 from socketio_fast.options.logs import choose_logger, escaped
 
@@ -389,3 +390,14 @@ def test_messages_are_logged_if_a_program_asks(
 )
 def test_what_came_from_a_peer_is_escaped(text: Any, expected: str) -> None:
     assert escaped(text) == expected
+
+
+def test_clients_share_the_options_that_are_equal() -> None:
+    first, second = (socketio_fast.AsyncClient() for _ in range(2))
+    other = socketio_fast.AsyncClient(max_http_buffer_size=5, max_buffer_bytes=6)
+    config = first.eio.engine.config
+    assert second.eio.engine.config is config
+    assert (config.max_http_buffer_size, config.max_buffer_bytes) == (10**8, 10**8)
+    config = other.eio.engine.config
+    assert (config.max_http_buffer_size, config.max_buffer_bytes) == (5, 6)
+    assert first.config is not second.config

@@ -1,4 +1,4 @@
-"""Waiting for something, but only so long."""
+"""Waiting for something, also only so long."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from socketio_fast.coroutines import within
+from socketio_fast.coroutines import Flag, within
 
 
 async def test_what_ends_in_time() -> None:
@@ -89,3 +89,47 @@ async def test_a_cancellation_at_the_end_is_not_lost(
     with pytest.raises(asyncio.CancelledError):
         await task
     assert not told
+
+
+async def test_a_flag_wakes_all_who_wait() -> None:
+    flag = Flag()
+    waiting = [asyncio.ensure_future(flag.wait()) for _ in range(2)]
+    waiting.append(asyncio.ensure_future(flag.wait(60)))
+    await asyncio.sleep(0)
+    assert not any(task.done() for task in waiting)
+    flag.set()
+    flag.clear()  # who was waiting has been told
+    await asyncio.gather(*waiting)
+    later = asyncio.ensure_future(flag.wait())
+    await asyncio.sleep(0)
+    assert not later.done()
+    flag.set()
+    await later
+    await flag.wait()  # it stays set
+    await flag.wait(0)
+
+
+async def test_a_flag_is_waited_for_only_so_long() -> None:
+    flag = Flag()
+    await flag.wait(0.001)
+    await flag.wait(0)
+    assert not flag._waiting
+
+
+@pytest.mark.parametrize("set_first", [True, False])
+@pytest.mark.parametrize("seconds", [None, 60])
+async def test_who_waits_for_a_flag_may_be_cancelled(
+    set_first: bool, seconds: float | None
+) -> None:
+    flag = Flag()
+    task = asyncio.ensure_future(flag.wait(seconds))
+    await asyncio.sleep(0)
+    if set_first:
+        task.cancel()
+        flag.set()
+    else:
+        task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not flag._waiting
+    flag.set()

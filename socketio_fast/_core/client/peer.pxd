@@ -21,9 +21,10 @@ cdef class ClientPeer(MessagingPeer):
         readonly bint recovered     # the last connection went on where one was cut off
         readonly bint active        # it is in the namespace, or is to be again
         list early                  # packets that came before CONNECT
-        object offline              # a deque of Outgoing, sent when it is connected
+        # A deque of Outgoing, sent when it is connected. None: there are none.
+        object offline
         readonly Py_ssize_t offline_bytes
-        # Ids of acknowledgements that what is in `offline` asks for.
+        # Ids of acknowledgements that what is in `offline` asks for; or None.
         set offline_acks
         Py_ssize_t posted           # bytes that other threads have encoded
         public Py_ssize_t max_offline_events

@@ -103,8 +103,6 @@ cdef class ClientPeer(MessagingPeer):
         self.session = client.session
         self.owner = owner
         self.state = DISCONNECTED
-        self.offline = deque()
-        self.offline_acks = set()
         self.acks = PendingAcks.__new__(PendingAcks)
         self.max_offline_events = 10_000
         self.max_offline_bytes = 16_777_216
@@ -160,7 +158,7 @@ cdef class ClientPeer(MessagingPeer):
         self.active = False
         if self.state == CONNECTING:
             self.state = DISCONNECTED
-        self.offline_acks.clear()
+        self.offline_acks = set()
         self._give_up_sent_acks()
 
     def leave(self):
@@ -212,7 +210,7 @@ cdef class ClientPeer(MessagingPeer):
         cdef dict callbacks = self.acks.callbacks, kept = {}
         if not callbacks:
             return 0
-        for id in self.offline_acks:
+        for id in self.offline_acks or ():
             if id in callbacks:
                 kept[id] = callbacks.pop(id)
         self.acks.callbacks = kept
@@ -237,8 +235,7 @@ cdef class ClientPeer(MessagingPeer):
             self.namespace.peers.pop(self.sid, None)
         self.sid = self.pid = self.offset = self.early = None
         self.acks.callbacks = {}
-        self.offline.clear()
-        self.offline_acks.clear()
+        self.offline = self.offline_acks = None
         self.offline_bytes = self.posted = 0
 
     # What comes.
@@ -544,7 +541,7 @@ cdef class ClientPeer(MessagingPeer):
 
     def cancel_ack(self, Reply reply not None):
         # What nobody waits for any more is not sent, as in the official client.
-        if reply.id in self.offline_acks:
+        if self.offline_acks and reply.id in self.offline_acks:
             self.offline_acks.discard(reply.id)
             for m, id in self.offline:
                 if id == reply.id:
@@ -560,6 +557,8 @@ cdef class ClientPeer(MessagingPeer):
 
     cdef int _keep_offline(self, Outgoing m, int64_t id) except -1:
         cdef Py_ssize_t size = m.size()
+        if self.offline is None:
+            self.offline, self.offline_acks = deque(), set()
         if (
             len(self.offline) >= self.max_offline_events
             or self.offline_bytes + size > self.max_offline_bytes
@@ -607,7 +606,7 @@ cdef class ClientPeer(MessagingPeer):
     @property
     def offline_events(self):
         """How many events wait for a connection, an int."""
-        return len(self.offline)
+        return len(self.offline) if self.offline else 0
 
 
 cdef Step _own_step(ClientPeer peer, str event):

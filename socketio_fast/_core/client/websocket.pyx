@@ -161,6 +161,15 @@ async def _until_ended(ws):
         await ws.wait_disconnected()
 
 
+cdef int _retrieve(object ws) except -1:
+    """picows has met an error and has sent a close frame, or is to hear of one. It puts
+    it into a Future, which asyncio logs if nobody looks at it."""
+    task = asyncio.ensure_future(_until_ended(ws))
+    _ending.add(task)
+    task.add_done_callback(_ending.discard)
+    return 0
+
+
 class Listener(picows.WSListener):
     """What picows tells of one connection. It refers to its `ClientWebSocket`."""
 
@@ -174,11 +183,14 @@ class Listener(picows.WSListener):
         (<ClientWebSocket> self.socket).on_frame(frame)
 
     def on_ws_disconnected(self, transport):
-        # Why it has ended is in a Future, which asyncio logs if nobody looks at it.
-        task = asyncio.ensure_future(_until_ended(transport))
-        _ending.add(task)
-        task.add_done_callback(_ending.discard)
-        (<ClientWebSocket> self.socket).on_disconnected()
+        handshake = transport.close_handshake
+        if handshake is not None and handshake.sent is not None:
+            _retrieve(transport)
+        try:
+            (<ClientWebSocket> self.socket).on_disconnected()
+        except BaseException:
+            _retrieve(transport)
+            raise
 
     def pause_writing(self):
         cdef ClientWebSocket socket = self.socket

@@ -12,7 +12,8 @@ cdef class Engine(EngineBase):
     cdef:
         list lost                   # sessions of an event loop that was closed
         bint can_upgrade            # from polling to WebSocket
-        bytes open_with_upgrade     # the open packet behind the sid
+        # The open packet behind the sid; None: it has not been sent yet.
+        bytes open_with_upgrade
         bytes open_without_upgrade
         Timeline timeline
         # Methods of the event loop; None before bind().

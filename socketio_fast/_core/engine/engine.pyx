@@ -105,8 +105,7 @@ cdef class Engine(EngineBase):
         self.can_upgrade = config.allow_upgrades and (
             "websocket" in config.transports or "webtransport" in config.transports
         )
-        self.open_with_upgrade = _open_packet(config, True)
-        self.open_without_upgrade = _open_packet(config, False)
+        self.open_with_upgrade = self.open_without_upgrade = None
         self.allow_eio3 = config.allow_eio3
         self.allow_jsonp = config.jsonp
         self.allowed_origins = config.cors_allowed_origins
@@ -201,6 +200,9 @@ cdef class Engine(EngineBase):
             self.can_upgrade
             and transport.name == "polling" and not transport.lasting
         )
+        if self.open_with_upgrade is None:
+            self.open_with_upgrade = _open_packet(self.config, True)
+            self.open_without_upgrade = _open_packet(self.config, False)
         if session.dialect & REVISION_3:
             rest = _open_packet(self.config, upgrade, REVISION_3)
         elif upgrade:

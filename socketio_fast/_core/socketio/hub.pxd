@@ -58,9 +58,10 @@ cdef class Hub(HandlerFactory):
         double connect_timeout      # seconds
         Py_ssize_t max_attachments
         Py_ssize_t max_incomplete_bytes
-        object empty                # an OrderedDict of Namespace, see _keep_empty()
+        # An OrderedDict of Namespace, see _keep_empty(); or None.
+        object empty
         # SessionHandler -> bytes of its incomplete packet, an OrderedDict in the order
-        # in which these began; and the sum of the bytes.
+        # in which these began, or None; and the sum of the bytes.
         object incomplete
         Py_ssize_t incomplete_bytes
         Py_ssize_t max_pending_acks  # of one client in one namespace

@@ -129,8 +129,6 @@ cdef class Hub(HandlerFactory):
         self.connect_timeout = connect_timeout
         self.max_attachments = max_attachments
         self.max_incomplete_bytes = max_incomplete_bytes
-        self.incomplete = OrderedDict()
-        self.empty = OrderedDict()
         self.max_pending_acks = max_pending_acks
         self.ordered = ordered
         self.always_connect = always_connect
@@ -211,7 +209,8 @@ cdef class Hub(HandlerFactory):
         if ns.lifetime == KEPT_EMPTY:
             return self._keep_empty(ns)
         self.namespaces.pop(ns.name, None)
-        self.empty.pop(ns, None)
+        if self.empty is not None:
+            self.empty.pop(ns, None)
         if ns.recovery is not None:
             ns.recovery.forget_all()
             ns.recovery = None
@@ -225,6 +224,8 @@ cdef class Hub(HandlerFactory):
         """A namespace that of(pattern) made has lost its last client. It stays, as in
         the reference implementation. Clients choose the names, so there is a bound: of
         more than MAX_EMPTY the one goes that was left first."""
+        if self.empty is None:
+            self.empty = OrderedDict()
         self.empty[ns] = None
         self.empty.move_to_end(ns)
         if len(self.empty) > MAX_EMPTY:
@@ -263,6 +264,8 @@ cdef class Hub(HandlerFactory):
         cdef Py_ssize_t most = max(
             self.max_incomplete_bytes, engine.max_pending_bytes, engine.max_payload
         )
+        if self.incomplete is None:
+            self.incomplete = OrderedDict()
         self.incomplete_bytes += size - <Py_ssize_t> self.incomplete.get(handler, 0)
         self.incomplete[handler] = size
         while self.incomplete_bytes > most:
@@ -281,7 +284,9 @@ cdef class Hub(HandlerFactory):
 
     cdef int forget_incomplete(self, SessionHandler handler) except -1:
         """The connection has no incomplete packet any more."""
-        cdef object size = self.incomplete.pop(handler, None)
+        cdef object size = None
+        if self.incomplete is not None:
+            size = self.incomplete.pop(handler, None)
         if size is not None:
             self.incomplete_bytes -= <Py_ssize_t> size
         return 0
