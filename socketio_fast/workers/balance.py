@@ -61,6 +61,10 @@ class Balance:
         self._counts[tag] += 1
         return tag
 
+    def hear(self, tag: str, count: int) -> None:
+        """Note how many clients another worker has."""
+        self._counts[tag] = count
+
     def close(self) -> None:
         """Tell nobody any more."""
         if self._timer is not None:
@@ -81,4 +85,4 @@ class Balance:
         self._counts.pop(tag, None)
 
     def _on_count(self, tag: str, payload: bytes, take: Callable[[], int]) -> None:
-        (self._counts[tag],) = COUNT.unpack(payload)
+        self.hear(tag, *COUNT.unpack(payload))

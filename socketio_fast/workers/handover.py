@@ -100,6 +100,11 @@ class Handover(OtherWorkers):
         for task in list(self._tasks):
             task.cancel()
 
+    @property
+    def clients(self) -> int:
+        """How many clients this worker has."""
+        return len(self._eio.engine.sessions)
+
     def count(self, name: str) -> None:
         """Count an event."""
         self._eio.engine.counters[name] += 1
@@ -119,6 +124,7 @@ class Handover(OtherWorkers):
             endpoint = self._endpoint(head["path"], head["scheme"])
             data = payload[HEAD.size + size :]
             addresses = head["addresses"]
+            self._balance.hear(tag, head["clients"])
         except BaseException:
             sock.close()
             raise
@@ -183,6 +189,7 @@ class Destination:
             "path": endpoint.path,
             "scheme": endpoint.scheme,
             "addresses": proxied_addresses,
+            "clients": self.handover.clients,
         }
         if endpoint.secure:
             ours, theirs = socket.socketpair()

@@ -354,9 +354,13 @@ async def test_many_connections_at_once(workers: StartWorkers) -> None:
                 await connection.close()
 
     await asyncio.gather(*itertools.starmap(client, enumerate(sids)))
-    for worker in started:
-        assert worker.counters[handover.GIVEN] == worker.counters[handover.TAKEN] == 400
-        assert worker.counters[handover.REFUSED] == 0
+    given, taken, refused = (
+        sum(worker.counters[name] for worker in started)
+        for name in (handover.GIVEN, handover.TAKEN, handover.REFUSED)
+    )
+    # And new clients, for the sake of balance.
+    assert given == taken >= 800
+    assert refused == 0
 
 
 async def test_more_connections_than_a_worker_takes_are_refused(

@@ -198,8 +198,7 @@ cdef class Http1Core(HttpConnection):
     # Reading: from bytes to requests.
 
     cdef int _read(self, bytes data, Py_ssize_t i) except -1:
-        """Begin the requests in `data` from `i` on, as many as may be under way; keep
-        what follows them."""
+        """Begin the requests in `data` from `i` on, as many as may be; keep the rest."""
         cdef const char *p = PyBytes_AS_STRING(data)
         cdef Py_ssize_t n = PyBytes_GET_SIZE(data), begun = 0
         cdef sf_request r
@@ -211,15 +210,16 @@ cdef class Http1Core(HttpConnection):
                 return self._keep(data, i)
             begun += 1
             r = sf_scan_request(p + i, n - i, MAX_HEAD)
-            if r.method == SF_DECLINED or (
-                self.endpoint.gives_away
-                and self.endpoint.taker(
-                    p[i + r.target:i + r.target + r.target_size], self.stays
-                ) is not None
-            ):
+            if r.method == SF_DECLINED:
                 i = self._choose(data, i)
-            else:
-                i += self._read_scanned(&r, p + i, n - i)
+                continue
+            if self.endpoint.gives_away:
+                taker = self.endpoint.taker(
+                    p[i + r.target:i + r.target + r.target_size], self.stays
+                )
+                if taker is not None:
+                    return self._hand_over(data[i:], taker)
+            i += self._read_scanned(&r, p + i, n - i)
         return 0
 
     cdef bint _full(self) except -1:
