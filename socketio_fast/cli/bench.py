@@ -116,7 +116,7 @@ def _arguments(text: str) -> list[Any]:
 
 
 def _execute(options: argparse.Namespace) -> int:
-    from socketio_fast.serving.run import runner
+    from socketio_fast.serving.program import runner
 
     # What clients log of each lost connection is counted here.
     logging.getLogger("socketio_fast").addHandler(logging.NullHandler())
