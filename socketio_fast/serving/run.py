@@ -73,7 +73,7 @@ def run(
         max_worker_age: Seconds after which a worker is replaced by a new one; up to a
             tenth less, by chance, so that not all go at once. ``None`` for no limit.
         max_worker_memory: Bytes of resident memory above which a worker is replaced,
-            likewise, but not in its first 10 seconds. ``None`` for no limit.
+            likewise, but not in its first 5 seconds. ``None`` for no limit.
         worker_timeout: Seconds that a worker's event loop may be blocked before it is
             killed and replaced. ``None``: it is only named in the log, after 60.
         **options: See :func:`serve`.

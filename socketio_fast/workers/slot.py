@@ -12,7 +12,7 @@ __all__ = ["MOMENT", "Slot"]
 
 #: Seconds that connections may wait for a worker that starts again. If it takes longer,
 #: another one accepts them.
-MOMENT = 0.5
+MOMENT = 0.2
 
 # Seconds before a worker is started again, doubled each time that it dies young.
 FIRST_DELAY = 0.5

@@ -5,13 +5,11 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import socket
 import struct
 import sys
 from typing import Any
-
-from socketio_fast.serving.program import load
-from socketio_fast.workers.worker_process import Assignment, work
 
 __all__ = ["receive_start", "send_start"]
 
@@ -52,6 +50,11 @@ def _exactly(sock: socket.socket, size: int) -> bytes:
 
 def main() -> None:
     """Work as the supervisor says."""
+    # A terminal sends it to the supervisor too. The imports below take a while.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    from socketio_fast.serving.program import load
+    from socketio_fast.workers.worker_process import Assignment, work
+
     control = socket.socket(fileno=int(sys.argv[1]))
     start = receive_start(control)
     sys.path[:] = start.pop("path")

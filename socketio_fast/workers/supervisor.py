@@ -46,11 +46,15 @@ SILENT = 60.0
 #: Seconds between two looks at what workers use, and whether they answer.
 LOOK = 1.0
 
+#: Seconds after SIGTERM of a worker until another is started: systemd and others send
+#: it to all processes, and this one may get it last.
+COMMON_SIGNAL = 0.3
+
 #: Seconds that clients have to leave when a file has changed.
 RELOAD_TIMEOUT = 2.0
 
 #: Seconds that a worker lives at least, however much memory it has.
-YOUNG = 10.0
+YOUNG = 5.0
 
 #: Seconds until a replacement that could not start is tried again.
 RETRY = 60.0
@@ -313,7 +317,7 @@ class Supervisor:
             slot.current, slot.incoming = slot.incoming, None
         slot.draining.append(worker)
         self._later(self._stop_timeout, self._kill, worker)
-        self._start_again(slot)
+        self._later(COMMON_SIGNAL, self._start_again, slot)
 
     # How workers end.
 
@@ -343,18 +347,21 @@ class Supervisor:
             self._on_failed_replacement(slot, worker, ended)
         elif slot.current is worker:
             slot.current, slot.incoming = slot.incoming, None
-            self._on_death(slot, worker, ended)
+            self._on_death(slot, worker, ended, code)
         self._substitute_others()
         if self._reloading and not self._workers():
             self._start_reloaded()
         self._replace_next(slot)
 
-    def _on_death(self, slot: Slot, worker: Worker, ended: str) -> None:
+    def _on_death(self, slot: Slot, worker: Worker, ended: str, code: int) -> None:
         """The slot's worker has ended by itself."""
         if worker.failure is not None:
             ended = f"could not start: {worker.failure}"
         if self._stopping or self._reloading or self._broken:
             self._logger.info("%s %s", worker, ended)
+        elif code == -signal.SIGTERM and worker.state == "starting":
+            self._logger.info("%s %s", worker, ended)
+            self._later(COMMON_SIGNAL, self._start_again, slot)
         elif self._watcher is not None and worker.state == "starting":
             self._on_broken(worker, ended)
         elif not self._announced and worker.state == "starting":
@@ -399,7 +406,7 @@ class Supervisor:
         for slot in self._slots:
             substitute = slot.substitute
             gone = substitute is None or substitute.state != "accepting"
-            if slot.deaths > 2 and not slot.accepts and gone:
+            if slot.deaths > 1 and not slot.accepts and gone:
                 self._substitute(slot)
 
     def _end_substitution(self, slot: Slot) -> None:
@@ -512,7 +519,10 @@ class Supervisor:
             return
         self._logger.info("SIGHUP: the workers are replaced, one after another")
         for slot in self._slots:
-            if slot not in self._to_replace:
+            if slot.current is None:  # it waits for its time, which is now
+                slot.deaths = 0
+                self._start(slot)
+            elif slot not in self._to_replace:
                 self._to_replace.append(slot)
         self._replace_next(None)
 
