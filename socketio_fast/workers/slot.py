@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Iterator
 
 from socketio_fast.workers.worker import Worker
 
-__all__ = ["MOMENT", "Slot"]
+__all__ = ["LONGEST_DELAY", "MOMENT", "YOUNG", "Slot"]
 
 #: Seconds that connections may wait for a worker that starts again. If it takes longer,
 #: another one accepts them.
 MOMENT = 0.2
 
-# Seconds before a worker is started again, doubled each time that it dies young.
+#: Seconds before a worker is started again, doubled each time that it dies young.
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 30.0
 
-# Seconds after which a worker is not young any more.
+#: Seconds after which a worker is not young any more.
 YOUNG = 30.0
 
 
@@ -60,7 +59,7 @@ class Slot:
 
     def delay_after(self, worker: Worker) -> float:
         """Seconds to wait before the next start, as this one has died."""
-        if worker.state != "starting" and time.monotonic() - worker.started >= YOUNG:
+        if worker.state != "starting" and worker.age >= YOUNG:
             self.deaths = 0
         self.deaths += 1
         if self.deaths == 1:
