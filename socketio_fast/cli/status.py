@@ -59,7 +59,7 @@ def _directory(directory: str | None, pidfile: str | None) -> str:
         return found[0]
     if found:
         raise _Unclear(
-            f"{len(found)} servers run: name one of {', '.join(found)}, or its --pidfile"
+            f"{len(found)} servers run: name one, or its --pidfile: {', '.join(found)}"
         )
     of = "" if pid is None else f" of process {pid}"
     raise _Unclear(

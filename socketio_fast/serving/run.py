@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from socketio_fast._version import __version__
 from socketio_fast.serving.program import load, runner, threaded

@@ -121,8 +121,8 @@ async def serve(
         RuntimeError: The startup of the application beside it failed.
         TypeError: ``app`` is something else.
         ValueError: ``path`` is not a path, ``port`` is no port, a key has no
-            certificate, or ``drain_rate`` is not positive; ``sock`` is an empty list; an
-            ``ASGIApp`` has its own ``path`` and ``static_files``;
+            certificate, ``sock`` is an empty list, or ``drain_rate`` is not positive;
+            an ``ASGIApp`` has its own ``path`` and ``static_files``;
             ``proxy_protocol`` with TLS; ``webtransport`` without ``ssl_certfile``, on a
             Unix socket, or for a server that does not have it in ``transports``.
     """
@@ -424,7 +424,9 @@ class RunningServer:
             server.close()
         self._descriptors.close()
 
-    async def _accept_from(self, sockets: Sequence[socket.socket]) -> Callable[[], None]:
+    async def _accept_from(
+        self, sockets: Sequence[socket.socket]
+    ) -> Callable[[], None]:
         """Accept connections of these sockets too.
 
         Returns:

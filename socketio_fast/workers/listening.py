@@ -46,6 +46,7 @@ class Listening:
     ) -> None:
         self._opener = opener
         self._uds = uds
+        self._identity: tuple[int, int] | None = None
         self.slots = slots
         self._note_file()
 

@@ -3,6 +3,7 @@ interpreter. The supervisor starts it so."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import signal
@@ -25,10 +26,9 @@ def send_start(sock: socket.socket, start: dict[str, Any]) -> None:
             ``path``, ``argv``, ``place`` and ``factory``.
     """
     data = pickle.dumps(start)
-    try:
+    # If it has ended, the supervisor learns that from its exit code.
+    with contextlib.suppress(OSError):
         sock.sendall(_SIZE.pack(len(data)) + data)
-    except OSError:
-        pass  # it has ended, which the supervisor learns from its exit code
 
 
 def receive_start(sock: socket.socket) -> dict[str, Any]:
@@ -60,11 +60,8 @@ def main() -> None:
     sys.path[:] = start.pop("path")
     sys.argv[:] = start.pop("argv")
     place, factory = start.pop("place"), start.pop("factory")
-    opened = {
-        number: socket.socket(fileno=number)
-        for slot in start["slots"]
-        for number in slot
-    }
+    numbers = {number for slot in start["slots"] for number in slot}
+    opened = {number: socket.socket(fileno=number) for number in numbers}
     slots = [[opened[number] for number in slot] for slot in start.pop("slots")]
     # Programs that the application starts are not to have them.
     for sock in (control, *opened.values()):

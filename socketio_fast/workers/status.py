@@ -16,7 +16,15 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["PREFIX", "StatusSocket", "ask", "directories", "make_directory", "table"]
+__all__ = [
+    "COLUMNS",
+    "PREFIX",
+    "StatusSocket",
+    "ask",
+    "directories",
+    "make_directory",
+    "table",
+]
 
 #: How the names of the directories of supervisors begin; the pid comes next.
 PREFIX = "socketio-fast-"

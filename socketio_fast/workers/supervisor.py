@@ -608,4 +608,3 @@ def _remove(directory: str, pid: int) -> None:
 def _short(path: str) -> str:
     relative = os.path.relpath(path)
     return path if relative.startswith("..") else relative
-

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Environment", "FromName", "FromObject", "Program", "Worker", "how_it_ended"]
 
+Pair = tuple[socket.socket, socket.socket]
 State = Literal["starting", "accepting", "draining"]
 
 #: Signals that the child must not handle as its parent does.
@@ -82,9 +83,7 @@ class Program(ABC):
     """What the workers serve, and how a process gets it."""
 
     @abstractmethod
-    def start(
-        self, number: int, control: tuple[socket.socket, socket.socket], env: Environment
-    ) -> Any:
+    def start(self, number: int, control: Pair, env: Environment) -> Any:
         """Start a process.
 
         Args:
@@ -107,9 +106,7 @@ class FromObject(Program):
     def __init__(self, app: Any) -> None:
         self._app = app
 
-    def start(
-        self, number: int, control: tuple[socket.socket, socket.socket], env: Environment
-    ) -> Process:
+    def start(self, number: int, control: Pair, env: Environment) -> Process:
         """Fork."""
         ours, theirs = control
         for stream in (sys.stdout, sys.stderr):
@@ -130,7 +127,7 @@ class FromObject(Program):
         ours: socket.socket,
         theirs: socket.socket,
         env: Environment,
-        mask: set[signal.Signals],
+        mask: set[int | signal.Signals],
     ) -> None:
         try:
             import atexit
@@ -165,7 +162,7 @@ class FromName(Program):
         self._factory = factory
 
     def start(
-        self, number: int, control: tuple[socket.socket, socket.socket], env: Environment
+        self, number: int, control: Pair, env: Environment
     ) -> subprocess.Popen[bytes]:
         """Start an interpreter."""
         ours, theirs = control
@@ -289,7 +286,7 @@ class Worker:
         self.state = "draining"
 
     def substitute(self, slot: int, accept: bool) -> None:
-        """Let it accept connections for a slot whose worker is down, or not any more."""
+        """Let it accept for a slot whose worker is down, or not any more."""
         order = "listen" if accept else "unlisten"
         self.channel.send({"order": order, "slot": slot})
 

@@ -19,7 +19,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from socketio_fast._core.engine.observer import Observer
@@ -68,7 +68,7 @@ class Assignment:
     control: socket.socket
     lifeline: int
     slots: list[list[socket.socket]]
-    options: ServeOptions = field(default_factory=lambda: {})
+    options: ServeOptions
 
     @property
     def time_to_stop(self) -> float:
@@ -180,9 +180,8 @@ class WorkerProcess:
         self._told = loop.create_future()
         self._main = asyncio.current_task()
         own = self._duplicates(self._assignment.number)
-        self._server = server = await serve(
-            served, sock=own, **self._assignment.options
-        )
+        self._assignment.options["sock"] = own
+        self._server = server = await serve(served, **self._assignment.options)
         engine = server._eio.engine
         if engine.observer is None:
             engine.observer = Observer()  # counts packets
@@ -202,7 +201,7 @@ class WorkerProcess:
                 self._beat_timer.cancel()
 
     def _accept(self, server: RunningServer) -> None:
-        """Tell the supervisor that this worker accepts connections, and listen to it."""
+        """Tell the supervisor that this worker accepts, and listen to it."""
         assert self._loop is not None
         dumps = False
         if signal.getsignal(signal.SIGUSR2) == signal.SIG_DFL:
@@ -270,7 +269,8 @@ class WorkerProcess:
 
     async def _substitute(self, slot: int) -> None:
         """Accept connections for a slot whose worker is down."""
-        assert self._server is not None and self._told is not None
+        assert self._server is not None
+        assert self._told is not None
         if slot in self._substituted or self._told.done():
             return
         self._substituted[slot] = lambda: None
@@ -285,7 +285,8 @@ class WorkerProcess:
 
     def _beat(self) -> None:
         """Tell the supervisor that the event loop runs, and what it does."""
-        assert self._loop is not None and self._server is not None
+        assert self._loop is not None
+        assert self._server is not None
         figures = Figures.of(self._server)
         self._channel.send({"event": "beat", **vars(figures)}, droppable=True)
         self._beat_timer = self._loop.call_later(BEAT, self._beat)

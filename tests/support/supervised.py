@@ -95,9 +95,9 @@ class Lines:
                 lambda: len(found()) >= count or self.ended, WAIT
             )
             matches = found()
-        assert there and len(matches) >= count, (
-            f"not {count} times {pattern!r}:\n" + "\n".join(self.lines)
-        )
+        if not there or len(matches) < count:
+            lines = "\n".join(self.lines)
+            raise AssertionError(f"not {count} times {pattern!r}:\n{lines}")
         return matches[count - 1]
 
     def wait_for_end(self, seconds: float = WAIT) -> None:

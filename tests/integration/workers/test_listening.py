@@ -13,6 +13,9 @@ import pytest
 from support.processes import environment
 from support.supervised import answering, gone, running, started
 
+#: Whether the kernel has IPv6.
+IPV6 = Path("/proc/net/if_inet6").exists()
+
 RUN = ("-m", "socketio_fast", "run", "app:app")
 
 
@@ -96,7 +99,7 @@ async def test_all_addresses_have_one_port(folder: Path) -> None:
         line = server.out.lines[0]
         port = int(line.partition("/socket.io/")[0].rpartition(":")[2])
         assert await answering(port) == set(server.workers().values())
-        if socket.has_ipv6 and os.path.exists("/proc/net/if_inet6"):
+        if IPV6:
             with socket.create_connection(("::1", port), timeout=10):
                 pass
 
