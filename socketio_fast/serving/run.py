@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
@@ -110,6 +111,12 @@ def run(
             'is to be a name, "module:app"'
         )
     if settings.supervised:
+        if not hasattr(os, "fork"):
+            raise RuntimeError(
+                f"workers={settings.workers}, reload={reload}: workers inherit their "
+                f"sockets, which processes of {sys.platform} cannot; start the server "
+                "without workers, reload and limits of workers"
+            )
         from socketio_fast.workers.start import supervise
 
         _refuse_running_loop(None)

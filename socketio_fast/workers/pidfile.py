@@ -63,6 +63,8 @@ def read_pid(path: str | os.PathLike[str]) -> int:
 
 
 def _runs(pid: int) -> bool:
+    if os.name == "nt":
+        return False  # os.kill() would end it
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):

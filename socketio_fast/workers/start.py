@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import sys
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -72,12 +70,6 @@ def _check(settings: SupervisorOptions, named: bool, options: ServeOptions) -> N
         raise RuntimeError(
             "run() was called while a worker imports this module: write it below "
             'if __name__ == "__main__":'
-        )
-    if not hasattr(os, "fork"):
-        raise RuntimeError(
-            f"workers={settings.workers}, reload={settings.reload}: workers need "
-            f"processes that share sockets, as {sys.platform} has none; start the "
-            "server without these options"
         )
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError(

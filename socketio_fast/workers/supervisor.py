@@ -349,7 +349,7 @@ class Supervisor:
             slot.current, slot.incoming = slot.incoming, None
             self._on_death(slot, worker, ended, code)
         self._substitute_others()
-        if self._reloading and not self._workers():
+        if self._reloading and not self._workers() and not self._stopping:
             self._start_reloaded()
         self._replace_next(slot)
 
@@ -436,10 +436,11 @@ class Supervisor:
         while self._to_replace and not self._stopping and not self._reloading:
             slot = self._to_replace.popleft()
             if slot.accepts and slot.incoming is None:
-                self._replacing = slot
                 self._start(slot)
-                return
-            # What starts there, or is about to, is new.
+                if slot.incoming is not None:
+                    self._replacing = slot
+                    return
+            # Else what starts there, or is about to, is new.
 
     def _on_age(self, slot: Slot, worker: Worker) -> None:
         if slot.current is worker and worker.state == "accepting":
@@ -562,12 +563,12 @@ class Supervisor:
 
     def _on_broken(self, worker: Worker, ended: str) -> None:
         """The changed application does not start: nothing answers until it does."""
-        self._logger.error("%s %s; waiting for a change", worker, ended)
         self._broken = True
         if self._listening.reopens:
             self._listening.close()
         for other in self._workers():
             other.kill()
+        self._logger.error("%s %s; waiting for a change", worker, ended)
 
     # What there is to tell.
 

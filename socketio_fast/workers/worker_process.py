@@ -295,12 +295,13 @@ class WorkerProcess:
         """In a thread: end when the supervisor has ended, whatever the loop does."""
         while os.read(self._assignment.lifeline, 1):
             pass
-        print(
-            f"socketio-fast: the supervisor has ended: worker "
-            f"{self._assignment.number} (pid {os.getpid()}) stops",
-            file=sys.stderr,
-            flush=True,
-        )
+        with contextlib.suppress(BaseException):  # nobody may read it any more
+            print(
+                f"socketio-fast: the supervisor has ended: worker "
+                f"{self._assignment.number} (pid {os.getpid()}) stops",
+                file=sys.stderr,
+                flush=True,
+            )
         if self._told is not None:
             self._tell("stop", again=False)
             time.sleep(self._assignment.time_to_stop)

@@ -128,6 +128,12 @@ async def test_workers_beside_a_running_event_loop() -> None:
         socketio.run(socketio.AsyncServer(), port=0, workers=2)
 
 
+def test_a_system_without_fork(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "fork")
+    with pytest.raises(RuntimeError, match=f"which processes of {sys.platform} cannot"):
+        socketio.run(socketio.AsyncServer(), port=0, workers=2)
+
+
 def test_one_process_alone_imports_no_supervisor() -> None:
     program = (
         "import sys, socketio_fast; socketio_fast.run; "
