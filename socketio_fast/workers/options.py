@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from socketio_fast.options.amounts import real, whole
+from socketio_fast.workers.identity import MAX_WORKERS
 
 __all__ = ["SupervisorOptions", "cores", "worker_count"]
-
-#: The most workers that are started. More is a mistake, such as a port.
-MOST = 1024
 
 
 @dataclass(frozen=True)
@@ -69,15 +67,15 @@ def worker_count(value: Any) -> int:
     """The number of workers that the option ``workers`` means.
 
     Raises:
-        ValueError: It is neither ``"auto"`` nor a number from 1 to 1,024.
+        ValueError: It is neither ``"auto"`` nor a number from 1 to 256.
     """
     if value == "auto":
         return cores()
     number = whole(value)
-    if number is None or not 1 <= number <= MOST:
+    if number is None or not 1 <= number <= MAX_WORKERS:
         raise ValueError(
-            f"workers={value!r:.80}: a number from 1 to {MOST}, or 'auto' for one on "
-            "each core, expected"
+            f"workers={value!r:.80}: a number from 1 to {MAX_WORKERS}, or 'auto' for "
+            "one on each core, expected"
         )
     return number
 
@@ -91,7 +89,7 @@ def cores() -> int:
     quota = _quota()
     if quota is not None:
         count = min(count, int(quota + 0.5))
-    return max(1, min(count, MOST))
+    return max(1, min(count, MAX_WORKERS))
 
 
 def _quota(root: str = "/sys/fs/cgroup") -> float | None:

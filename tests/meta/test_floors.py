@@ -119,7 +119,7 @@ FLOORS: dict[str, list[str]] = {
     ],
     "serving": [
         *("serving.serve", "serving.program"),
-        *("workers", "workers.control", "workers.listening", "workers.options"),
+        *("workers.control", "workers.listening", "workers.options"),
         *("workers.pidfile", "workers.reloading", "workers.status"),
         *("workers.worker_process", "workers.spawned", "workers.worker"),
         *("workers.slot", "workers.supervisor", "workers.start"),

@@ -158,7 +158,7 @@ def started(*command: str, cwd: Path, **options: Any) -> Iterator[Supervised]:
         [sys.executable, *command],
         cwd=cwd,
         env=environment(),
-        stdin=subprocess.DEVNULL,
+        stdin=options.pop("stdin", subprocess.DEVNULL),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

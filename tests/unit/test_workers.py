@@ -40,9 +40,9 @@ def test_the_number_of_workers() -> None:
     assert 1 <= worker_count("auto") <= (os.cpu_count() or 1)
 
 
-@pytest.mark.parametrize("value", [0, -1, 1.5, "4", "many", None, True, 1025])
+@pytest.mark.parametrize("value", [0, -1, 1.5, "4", "many", None, True, 257])
 def test_no_number_of_workers(value: Any) -> None:
-    with pytest.raises(ValueError, match=r"^workers=.*: a number from 1 to 1024, or "):
+    with pytest.raises(ValueError, match=r"^workers=.*: a number from 1 to 256, or "):
         worker_count(value)
 
 

@@ -30,6 +30,12 @@ def url_of(server: Supervised) -> str:
     return f"http://127.0.0.1:{server.port}"
 
 
+def descriptors_of(pid: int) -> int | None:
+    """How many descriptors a process has; None if the system does not say."""
+    directory = f"/proc/{pid}/fd"
+    return len(os.listdir(directory)) if os.path.exists(directory) else None
+
+
 async def test_all_workers_answer_on_a_port(folder: Path) -> None:
     with running(folder, "--workers", "3") as server:
         assert await answering(server.port) == set(server.workers().values())
@@ -103,6 +109,7 @@ async def test_another_worker_accepts_for_one_that_keeps_dying(folder: Path) -> 
 async def test_sighup_replaces_all_and_refuses_no_connection(folder: Path) -> None:
     with running(folder, "--workers", "2") as server:
         before = server.workers()
+        descriptors = descriptors_of(server.pid)
         (folder / "app.py").write_text(APP.replace("VERSION = 1", "VERSION = 2"))
         done = asyncio.Event()
         answers: list[int] = []
@@ -121,6 +128,7 @@ async def test_sighup_replaces_all_and_refuses_no_connection(folder: Path) -> No
         done.set()
         await within(asyncio.gather(*askers))
         assert set(answers) == {1, 2}
+        assert descriptors_of(server.pid) == descriptors
         after = server.workers()
         assert set(after.values()).isdisjoint(before.values())
         assert await answering(server.port) == set(after.values())
@@ -322,13 +330,74 @@ def test_its_file_with_the_process_id(folder: Path) -> None:
         assert not pidfile.exists()
 
 
-def test_signals_to_all_processes_at_once(folder: Path) -> None:
-    """As systemd sends them."""
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_to_all_processes_at_once(folder: Path, number: int) -> None:
+    """As systemd sends SIGTERM, and terminals SIGINT."""
     with running(folder, "--workers", "2") as server:
         begun = time.monotonic()
-        os.killpg(server.pid, signal.SIGTERM)
+        os.killpg(server.pid, number)
         assert server.ended() == 0
         assert time.monotonic() - begun < 10
         server.log.wait_for_end()
         starts = [line for line in server.log.lines if line.endswith(" starts")]
         assert len(starts) == 2
+
+
+BLOCKED = """
+import asyncio
+import time
+
+import app
+import socketio_fast as socketio
+from socketio_fast.workers import supervisor
+
+supervisor.SILENT = 2
+
+
+@app.sio.event
+async def block_for_long(sid):
+    print("blocks", flush=True)
+    time.sleep(3600)
+
+
+if __name__ == "__main__":
+    socketio.run(app.app, port=0, workers=2, shutdown_timeout=0.1)
+"""
+
+
+async def test_what_blocks_a_worker_is_shown(folder: Path) -> None:
+    (folder / "program.py").write_text(BLOCKED)
+    with started("program.py", cwd=folder) as server:
+        server.wait_until_listening()
+        client = socketio.AsyncClient(reconnection=False)
+        await client.connect(url_of(server), transports=["websocket"])
+        pid = await within(client.call("pid"))
+        await client.emit("block_for_long")
+        await asyncio.to_thread(
+            server.log.wait_for,
+            rf"\(pid {pid}\) has given no sign of life for \d s: something blocks",
+        )
+        server.log.wait_for(r'File ".*program\.py", line \d+ in block_for_long')
+        # The supervisor's end is noticed all the same, in forked processes too.
+        server.signal(signal.SIGKILL)
+        server.out.wait_for_end()
+        await client.disconnect()
+
+
+def test_a_terminal_that_hangs_up_stops_it(folder: Path) -> None:
+    program = (
+        "import fcntl, os, sys, termios\n"
+        "fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+        "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])\n"
+    )
+    command = ("-m", "socketio_fast", "run", "app:app", "--port", "0", "--workers", "2")
+    master, slave = os.openpty()
+    with started("-c", program, *command, cwd=folder, stdin=slave) as server:
+        os.close(slave)
+        server.wait_until_listening()
+        server.signal(signal.SIGHUP)  # from an operator
+        server.log.wait_for("SIGHUP: the workers are replaced")
+        server.log.wait_for("ended with the exit code 0", count=2)
+        os.close(master)
+        server.log.wait_for("SIGHUP: the workers drain")
+        assert server.ended() == 0
