@@ -49,6 +49,10 @@ ACCEPTS = 4
 # The share of shutdown_timeout that draining may take. Connections close in the rest.
 DRAIN_SHARE = 0.9
 
+# Seconds that the first request of a connection may take, where the client is told
+# nothing if it is late.
+REQUEST_TIME = 1.0
+
 
 async def serve(
     app: App,
@@ -446,6 +450,8 @@ class RunningServer:
     async def _retire(self) -> None:
         """Like :meth:`close`, where another process accepts new connections."""
         self._stop_listening()
+        # Connections that were accepted just now are idle until their request comes.
+        await asyncio.sleep(min(REQUEST_TIME, (1 - DRAIN_SHARE) * self._timeout))
         await self.close()
 
     async def _abort(self) -> None:

@@ -1,8 +1,8 @@
 """Messages between the supervisor and a worker, over a pair of sockets.
 
 A message is a line of JSON. The worker sends events: ``accepting``, ``beat``,
-``leaving``, ``failed``. The supervisor sends orders: ``stop``, ``retire``, ``listen``
-and ``unlisten``.
+``leaving``, ``failed``. The supervisor sends orders: ``stop``, ``retire``, ``quit``,
+``listen`` and ``unlisten``.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class Listening:
         self._uds = uds
         self._identity: tuple[int, int] | None = None
         self.slots = slots
-        self._note_file()
+        self._note()
 
     @classmethod
     def on_port(
@@ -140,9 +140,13 @@ class Listening:
         """
         if self._opener is not None and not self.slots:
             self.slots = self._opener()
-            self._note_file()
+            self._note()
 
-    def _note_file(self) -> None:
+    def _note(self) -> None:
+        # All processes share this flag: accept() of one that still accepts would block
+        # its event loop while another starts.
+        for sock in self.sockets():
+            sock.setblocking(False)
         self._identity = None if self._uds is None else _identity(self._uds)
 
 

@@ -66,6 +66,9 @@ def main() -> None:
     # Programs that the application starts are not to have them.
     for sock in (control, *opened.values()):
         sock.set_inheritable(False)
+    # To say what they are: a copy would be blocking, and so would they.
+    for sock in opened.values():
+        sock.setblocking(False)
     os.set_inheritable(start["lifeline"], False)
     assignment = Assignment(control=control, slots=slots, **start)
     work(assignment, lambda: load(place, factory))

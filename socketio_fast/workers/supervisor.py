@@ -541,7 +541,7 @@ class Supervisor:
         self._broken = False
         self._to_replace.clear()
         for worker in self._workers():
-            worker.stop("retire")
+            worker.stop("quit")
             self._later(RELOAD_TIMEOUT, worker.kill)
         if not self._workers():
             self._start_reloaded()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Environment", "FromName", "FromObject", "Program", "Worker", "how_it_ended"]
 
 Pair = tuple[socket.socket, socket.socket]
+Order = Literal["stop", "retire", "quit"]
 State = Literal["starting", "accepting", "draining"]
 
 #: Signals that the child must not handle as its parent does.
@@ -276,8 +277,13 @@ class Worker:
         if self.dumps:
             self._process.send_signal(signal.SIGUSR2)
 
-    def stop(self, order: Literal["stop", "retire"]) -> None:
-        """Tell it to stop: ``"retire"`` if another worker accepts in its place."""
+    def stop(self, order: Order) -> None:
+        """Tell it to stop.
+
+        Args:
+            order: ``"retire"`` if another worker accepts in its place; ``"quit"`` to
+                accept nothing more at once; ``"stop"`` to accept while clients drain.
+        """
         if self.state == "starting":
             # Its event loop does not run yet, so it has no clients.
             self._process.send_signal(signal.SIGTERM)

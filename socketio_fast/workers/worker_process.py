@@ -226,6 +226,9 @@ class WorkerProcess:
             sock.close()
         if how == "stop":
             await server.close()
+        elif how == "quit":
+            server._stop_listening()
+            await server.close()
         else:
             await server._retire()
 
@@ -240,7 +243,7 @@ class WorkerProcess:
         messages, closed = self._channel.receive()
         for message in messages:
             order = message["order"]
-            if order in ("stop", "retire"):
+            if order in ("stop", "retire", "quit"):
                 self._on_told(order, again=False)
             elif order == "listen":
                 assert self._loop is not None

@@ -213,6 +213,23 @@ def test_sockets_are_opened_again_on_the_same_port() -> None:
         listening.close()
 
 
+def test_no_process_blocks_another_that_accepts(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as given:
+        for listening in (
+            Listening.on_port("127.0.0.1", 0, 16, 2),
+            Listening.on_file(tmp_path / "s", 16, 2),
+            Listening.on_given([given], 16, 2),
+        ):
+            for _ in range(2):
+                for sock in listening.sockets():
+                    with sock.dup() as copy:
+                        assert not os.get_blocking(copy.fileno())
+                    assert not os.get_blocking(sock.fileno())
+                listening.close()
+                listening.reopen()
+            listening.close()
+
+
 def test_the_file_of_another_server_stays(tmp_path: Path) -> None:
     path = tmp_path / "s"
     first = Listening.on_file(path, 16, 2)
