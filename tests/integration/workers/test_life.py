@@ -81,6 +81,19 @@ async def test_a_worker_that_is_killed_is_started_again_and_the_others_go_on(
                 await client.disconnect()
 
 
+async def test_clients_by_polling_reach_their_worker(folder: Path) -> None:
+    with running(folder, "--workers", "2") as server:
+        clients = [socketio.AsyncClient(reconnection=False) for _ in range(12)]
+        pids = []
+        for client in clients:
+            await client.connect(url_of(server), transports=["polling"])
+            pids.append(await within(client.call("pid")))
+        assert set(pids) == set(server.workers().values())
+        for client, pid in zip(clients, pids, strict=True):
+            assert await within(client.call("pid")) == pid
+            await client.disconnect()
+
+
 DYING = """
 import os
 import pathlib
