@@ -7,15 +7,18 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from socketio_fast.workers.status import PREFIX
 from support.processes import environment
 from support.raw import request
 
@@ -176,6 +179,9 @@ def started(*command: str, cwd: Path, **options: Any) -> Iterator[Supervised]:
         for stream in (supervised.out, supervised.log):
             stream.wait_for_end()
             stream.close()
+        # What it has made and, being killed, has not removed.
+        for directory in Path(tempfile.gettempdir()).glob(f"{PREFIX}{process.pid}-*"):
+            shutil.rmtree(directory)
 
 
 @contextlib.contextmanager
