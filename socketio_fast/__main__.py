@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from socketio_fast._version import __version__
-from socketio_fast.cli import bench, connect, run
+from socketio_fast.cli import bench, connect, run, status
 
 __all__ = ["main"]
 
@@ -26,14 +26,14 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for subcommand in (run, connect, bench):
+    for subcommand in (run, status, connect, bench):
         subcommand.add(commands)
     options = parser.parse_args(arguments)
     del options.command
     execute = options.execute
     del options.execute
-    if status := execute(options):
-        sys.exit(status)
+    if code := execute(options):
+        sys.exit(code)
 
 
 if __name__ == "__main__":

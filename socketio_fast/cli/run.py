@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import logging
+import re
 import sys
-from typing import Any
+
+from socketio_fast.cli.flags import seconds
+from socketio_fast.workers.options import SupervisorOptions, worker_count
 
 __all__ = ["add"]
 
@@ -58,59 +60,103 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "waiting for what they have under way)",
     )
     command.add_argument("--access-log", action="store_true", help="log requests")
+    command.add_argument(
+        "--factory",
+        action="store_true",
+        help="module:app is a function that returns the server or ASGIApp",
+    )
+    _add_workers(command)
     command.set_defaults(execute=lambda options: _execute(command, options))
+
+
+def _add_workers(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--workers",
+        type=_workers,
+        default=1,
+        metavar="NUMBER|auto",
+        help="processes that serve, auto for one on each core (%(default)s)",
+    )
+    command.add_argument(
+        "--reload",
+        action="store_true",
+        help="start again when a Python file changes, for development",
+    )
+    command.add_argument(
+        "--reload-dir",
+        dest="reload_dirs",
+        action="append",
+        metavar="DIRECTORY",
+        help="watch this, may be repeated (the current directory)",
+    )
+    command.add_argument("--pidfile", metavar="FILE", help="write the process id there")
+    command.add_argument(
+        "--max-worker-age",
+        type=seconds,
+        metavar="SECONDS",
+        help="replace workers of this age (never)",
+    )
+    command.add_argument(
+        "--max-worker-memory",
+        type=_size,
+        metavar="BYTES",
+        help="replace workers that have more memory, such as 512M (never)",
+    )
+    command.add_argument(
+        "--worker-timeout",
+        type=seconds,
+        metavar="SECONDS",
+        help="kill workers whose event loop is blocked for so long (never)",
+    )
+
+
+def _workers(text: str) -> int:
+    try:
+        return worker_count(text if text == "auto" else int(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: a number from 1 on, or auto, expected"
+        ) from None
+
+
+def _size(text: str) -> int:
+    """Bytes, with a unit or without."""
+    match = re.fullmatch(r"([0-9]{1,15})([KMG]?)(?:i?B)?", text, re.IGNORECASE)
+    size = 0
+    if match is not None:
+        size = int(match[1]) * 1024 ** " KMG".index(match[2].upper() or " ")
+    if not size:
+        raise argparse.ArgumentTypeError(f"{text!r}: bytes, such as 512M, expected")
+    return size
 
 
 def _execute(command: argparse.ArgumentParser, given: argparse.Namespace) -> int:
     from socketio_fast import run
+    from socketio_fast.serving.program import NoApplicationError, check_place, load
 
     options = vars(given)
-    app = _load(command, options.pop("app"))
     static = options.pop("static")
     if static:
         options["static_files"] = _mapping(command, static)
     if options["access_log"]:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    sys.path.insert(0, "")
+    app, factory = options.pop("app"), options.pop("factory")
+    names = SupervisorOptions.__dataclass_fields__
+    settings = SupervisorOptions(**{name: options[name] for name in names})
     try:
-        run(app, **options)
+        check_place(app)
+        if not settings.supervised:
+            # Here, so that errors of its own are shown with their traceback.
+            app, factory = load(app, factory), False
+    except NoApplicationError as exc:
+        command.error(str(exc))
+    try:
+        run(app, factory=factory, **options)
     except (ImportError, OSError, RuntimeError, TypeError, ValueError) as exc:
         print(f"socketio-fast: {exc}", file=sys.stderr)
         return 1
     return 0
-
-
-def _load(parser: argparse.ArgumentParser, place: str) -> Any:
-    from socketio_fast import ASGIApp, AsyncServer, Server, WSGIApp
-
-    module, colon, path = place.partition(":")
-    if not module or not colon or not path:
-        parser.error(
-            f"{place!r}: module:app expected, such as chat:sio for sio of chat.py"
-        )
-    sys.path.insert(0, "")
-    try:
-        found: Any = importlib.import_module(module)
-    except ModuleNotFoundError as exc:
-        if module.endswith(".py"):
-            right = module.removesuffix(".py").replace("/", ".")
-            parser.error(
-                f"{place!r}: a module expected, not a file; write {right}:{path}"
-            )
-        if exc.name is None or not (module + ".").startswith(exc.name + "."):
-            raise  # an import of the application's own
-        parser.error(f"{place!r}: there is no module {module!r}")
-    for name in path.split("."):
-        try:
-            found = getattr(found, name)
-        except AttributeError:
-            there = " or ".join(
-                f"{module}:{name}"
-                for name, value in vars(sys.modules[module]).items()
-                if isinstance(value, (AsyncServer, Server, ASGIApp, WSGIApp))
-            )
-            hint = f"; write {there}" if there else ""
-            parser.error(f"{place!r}: {module!r} has no {path!r}{hint}")
-    return found
 
 
 def _mapping(parser: argparse.ArgumentParser, items: list[str]) -> dict[str, str]:

@@ -360,7 +360,7 @@ class ServeOptions(TypedDict, total=False):
 
     path: str | None
     uds: str | os.PathLike[str] | None
-    sock: socket.socket | None
+    sock: socket.socket | Sequence[socket.socket] | None
     ssl_certfile: str | os.PathLike[str] | None
     ssl_keyfile: str | os.PathLike[str] | None
     ssl_keyfile_password: str | None

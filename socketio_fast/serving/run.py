@@ -6,14 +6,16 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 import threading
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
 
 from socketio_fast._version import __version__
-from socketio_fast.hosting.asgi import EngineASGIApp
-from socketio_fast.hosting.checks import server_of
-from socketio_fast.serving.serve import SERVERS, App, RunningServer, serve
+from socketio_fast.serving.program import load, runner, threaded
+from socketio_fast.serving.serve import App, RunningServer, serve
+from socketio_fast.workers.options import SupervisorOptions, worker_count
+from socketio_fast.workers.pidfile import pidfile as keep_pidfile
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -24,13 +26,22 @@ if TYPE_CHECKING:
     from socketio_fast.server import Server
     from socketio_fast.threads.facade import Threads
 
-__all__ = ["run", "runner"]
+__all__ = ["run"]
 
 
 def run(
-    app: App | Server | SyncEngineServer | EngineWSGIApp,
+    app: App | Server | SyncEngineServer | EngineWSGIApp | str,
     host: str | None = "127.0.0.1",
     port: int = 5000,
+    *,
+    factory: bool = False,
+    workers: int | Literal["auto"] = 1,
+    reload: bool = False,
+    reload_dirs: Sequence[str | os.PathLike[str]] | None = None,
+    pidfile: str | os.PathLike[str] | None = None,
+    max_worker_age: float | None = None,
+    max_worker_memory: int | None = None,
+    worker_timeout: float | None = None,
     **options: Unpack[ServeOptions],
 ) -> None:
     """Serve an application until SIGINT or SIGTERM; with uvloop where there is one.
@@ -39,36 +50,116 @@ def run(
     once. Signals reach only the main thread: in another thread this serves until the
     process ends. Use :func:`serve` to stop earlier.
 
+    With several workers, this process supervises them; docs/deployment.md says how they
+    live. Sockets that systemd passes (``LISTEN_FDS``) are used instead of host and
+    port.
+
     Args:
         app: See :func:`serve`. Or a ``Server`` for threads, of Socket.IO or Engine.IO,
             or a ``WSGIApp`` of one, beside whose Engine.IO path the WSGI application is
-            served in threads (the extra ``wsgi``).
+            served in threads (the extra ``wsgi``). Or the name of one of these,
+            ``"module:app"``.
         host: See :func:`serve`.
-        port: See :func:`serve`.
+        port: See :func:`serve`. All workers listen on it.
+        factory: Whether ``app`` names a function without arguments that returns the
+            application.
+        workers: The number of processes that serve; ``"auto"`` for one on each core
+            that this process may use. Each imports an application that is given by its
+            name; one that is given as an object is forked with this process.
+        reload: Whether the server starts again when a Python file changes, for
+            development (the extra ``reload``). ``app`` is to be a name.
+        reload_dirs: The directories that ``reload`` watches, with all below; ``None``
+            for the current one.
+        pidfile: A file for the number of this process, removed at the end.
+        max_worker_age: Seconds after which a worker is replaced by a new one; up to a
+            tenth less, by chance, so that not all go at once. ``None`` for no limit.
+        max_worker_memory: Bytes of resident memory above which a worker is replaced,
+            likewise, but not in its first 5 seconds. ``None`` for no limit.
+        worker_timeout: Seconds that a worker's event loop may be blocked before it is
+            killed and replaced. ``None``: it is only named in the log, after 60.
         **options: See :func:`serve`.
 
     Raises:
-        SystemExit: It cannot listen there: a line for stderr, and the exit code 1. In
-            another than the main thread it is the ``OSError`` itself.
+        SystemExit: It cannot listen there, ``pidfile`` names a process that runs, or
+            the first worker cannot start: a line for stderr, and the exit code 1. In
+            another than the main thread an ``OSError`` is raised itself. With workers,
+            a second signal is the exit code 128 and its number.
         RuntimeError: An event loop runs in this thread, as in Jupyter: use
-            :func:`serve`.
+            :func:`serve`. Workers are supervised in another than the main thread, on
+            Windows, or started by the application that one of them imports.
+        ImportError: ``reload`` without the package watchfiles.
+        ValueError: ``workers``, or a limit, is not what is expected; a name stands for
+            no application; ``reload`` or ``factory`` without a name; what cannot be
+            served by several workers: ``webtransport``, or an ``ssl.SSLContext`` for an
+            application that is given by its name.
 
-    It raises what :func:`serve` does besides.
+    It raises what :func:`serve` does besides, and what an application's module does.
     """
-    threads, served = _threaded(app)
+    settings = SupervisorOptions(
+        worker_count(workers),
+        reload,
+        reload_dirs,
+        pidfile,
+        max_worker_age,
+        max_worker_memory,
+        worker_timeout,
+    )
+    if not isinstance(app, str) and (factory or reload):
+        option = "reload" if reload else "factory"
+        raise ValueError(
+            f"{option}=True with an object: its module is to be imported again, so app "
+            'is to be a name, "module:app"'
+        )
+    if settings.supervised:
+        if not hasattr(os, "fork"):
+            raise RuntimeError(
+                f"workers={settings.workers}, reload={reload}: workers inherit their "
+                f"sockets, which processes of {sys.platform} cannot; start the server "
+                "without workers, reload and limits of workers"
+            )
+        from socketio_fast.workers.start import supervise
+
+        _refuse_running_loop(None)
+        status = supervise(app, factory, host, port, settings, options)
+        if status:
+            raise SystemExit(status)
+        return
+    served_app = load(app, factory) if isinstance(app, str) else app
+    threads, served = threaded(served_app)
     _refuse_running_loop(threads)
     try:
-        if threads is None:
-            runner()(_serve_until_signal(served, host, port, options))
-        else:
-            _serve_in_threads(threads, served, host, port, options)
-    except KeyboardInterrupt:
-        pass
+        _use_activated_sockets(options)
+        with keep_pidfile(pidfile):
+            _run_alone(threads, served, host, port, options)
     except _CannotListenError as exc:
         if not _in_main_thread():
             # A thread that SystemExit ends prints nothing.
             raise exc.reason from None
         raise SystemExit(f"socketio-fast: {exc.reason}") from exc.reason
+
+
+def _run_alone(
+    threads: Threads | None,
+    served: App,
+    host: str | None,
+    port: int,
+    options: ServeOptions,
+) -> None:
+    with contextlib.suppress(KeyboardInterrupt):
+        if threads is None:
+            runner()(_serve_until_signal(served, host, port, options))
+        else:
+            _serve_in_threads(threads, served, host, port, options)
+
+
+def _use_activated_sockets(options: ServeOptions) -> None:
+    """Listen on the sockets that systemd has passed, unless others are named."""
+    if "LISTEN_PID" not in os.environ or options.get("sock") or options.get("uds"):
+        return
+    from socketio_fast.workers.listening import activated_sockets
+
+    if sockets := activated_sockets():
+        options["sock"] = sockets
 
 
 class _CannotListenError(Exception):
@@ -167,50 +258,9 @@ def _serve_in_threads(
             signal.signal(number, handler)
 
 
-def _threaded(app: Any) -> tuple[Threads | None, Any]:
-    """The threads of a server, ``None`` if it is asynchronous, and what to serve."""
-    if isinstance(app, EngineASGIApp) or isinstance(server_of(app), SERVERS):
-        return None, app
-    # A program that serves one of these has imported their modules already.
-    from socketio_fast.engineio.server import Server as SyncEngineServer
-    from socketio_fast.hosting.wsgi import EngineWSGIApp
-    from socketio_fast.server import Server
-
-    server = server_of(app.server if isinstance(app, EngineWSGIApp) else app)
-    if isinstance(server, Server):
-        inner: Any = server._server
-    elif isinstance(server, SyncEngineServer):
-        inner = server._inner
-    else:
-        return None, app
-    if isinstance(app, EngineWSGIApp):
-        other = None
-        if app.wsgi_app is not None:
-            try:
-                from socketio_fast.hosting.other_app import in_threads
-            except ImportError as exc:  # its message names the extra for ASGI
-                raise ImportError(
-                    "a WSGI application beside a Socket.IO server is served by uvicorn "
-                    'and a2wsgi: pip install "socketio-fast[wsgi]"'
-                ) from exc
-
-            other = in_threads(app.wsgi_app)
-        inner = EngineASGIApp(inner, other, app.static_files, app.path)
-    return server._threads, inner
-
-
 def _announce(server: RunningServer) -> None:
     print(
         f"socketio_fast {__version__} listening on {server.url}"
         f"{server._endpoint.path} (pid {os.getpid()})",
         flush=True,
     )
-
-
-def runner() -> Callable[[Coroutine[Any, Any, None]], None]:
-    """What runs a coroutine to its end: by uvloop where there is one."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.run  # as on Windows
-    return uvloop.run

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from socketio_fast.hosting.other_app import OtherApplication
     from socketio_fast.hosting.webtransport import WebTransportServer
 
-__all__ = ["RunningServer", "serve"]
+__all__ = ["RunningServer", "port_of", "serve"]
 
 App = AsyncServer | EngineServer | EngineASGIApp
 
@@ -49,6 +49,10 @@ ACCEPTS = 4
 # The share of shutdown_timeout that draining may take. Connections close in the rest.
 DRAIN_SHARE = 0.9
 
+# Seconds that the first request of a connection may take, where the client is told
+# nothing if it is late.
+REQUEST_TIME = 1.0
+
 
 async def serve(
     app: App,
@@ -57,7 +61,7 @@ async def serve(
     *,
     path: str | None = None,
     uds: str | os.PathLike[str] | None = None,
-    sock: socket.socket | None = None,
+    sock: socket.socket | Sequence[socket.socket] | None = None,
     ssl_certfile: str | os.PathLike[str] | None = None,
     ssl_keyfile: str | os.PathLike[str] | None = None,
     ssl_keyfile_password: str | None = None,
@@ -88,7 +92,7 @@ async def serve(
             with a server of Engine.IO alone.
         uds: A path for a Unix socket to listen on, instead of host and port. The file
             is removed at the end, unless another process has made a new one there.
-        sock: A bound socket to listen on, instead of host and port.
+        sock: A bound socket to listen on, or a list of them, instead of host and port.
         ssl_certfile: A PEM file of the certificate chain, for TLS.
         ssl_keyfile: The PEM file of the certificate's key, if that is in another file.
         ssl_keyfile_password: The password of the key.
@@ -121,13 +125,16 @@ async def serve(
         RuntimeError: The startup of the application beside it failed.
         TypeError: ``app`` is something else.
         ValueError: ``path`` is not a path, ``port`` is no port, a key has no
-            certificate, or ``drain_rate`` is not positive; an ``ASGIApp`` has its own
-            ``path`` and ``static_files``;
+            certificate, ``sock`` is an empty list, or ``drain_rate`` is not positive;
+            an ``ASGIApp`` has its own ``path`` and ``static_files``;
             ``proxy_protocol`` with TLS; ``webtransport`` without ``ssl_certfile``, on a
             Unix socket, or for a server that does not have it in ``transports``.
     """
     check_rate("drain_rate", drain_rate)
-    port = _port_of(port)
+    port = port_of(port)
+    given = sock if sock is None or isinstance(sock, Sequence) else [sock]
+    if given is not None and not given:
+        raise ValueError("sock=[]: one bound socket at least expected")
     loop = asyncio.get_running_loop()
     other = None
     server: HostedServer
@@ -190,9 +197,13 @@ async def serve(
         factory = listener.protocol
     if other is not None:
         await other.start()
+    accept_on = partial(_accept_on, loop, factory, {"ssl": ssl, "backlog": backlog})
     servers: list[asyncio.AbstractServer] = []
     try:
-        servers += await _listen(loop, factory, host, port, uds, sock, ssl, backlog)
+        if given is not None and uds is None:
+            await accept_on(given, servers)
+        else:
+            servers += await _listen(loop, factory, host, port, uds, ssl, backlog)
         if http3 is not None:
             await http3.listen(servers[0].sockets)  # type: ignore[attr-defined]
     except BaseException:
@@ -213,6 +224,7 @@ async def serve(
         drain_rate,
         http3,
         descriptors=descriptors,
+        accept_on=accept_on,
     )
 
 
@@ -247,30 +259,68 @@ async def _listen(
     host: str | None,
     port: int,
     uds: str | os.PathLike[str] | None,
-    sock: socket.socket | None,
     ssl: _ssl.SSLContext | None,
     backlog: int,
 ) -> list[asyncio.AbstractServer]:
     options: dict[str, Any] = {"ssl": ssl, "backlog": backlog}
     if uds is not None:
-        if sys.version_info >= (3, 13):
-            # asyncio would remove the file of the socket, also in a forked process.
-            options["cleanup_socket"] = False
+        unix = _unix_listener(loop)
         try:
-            server = await loop.create_unix_server(factory, str(uds), **options)
+            server = await unix(factory, str(uds), **options)
         except OSError as exc:
             raise OSError(exc.errno, exc.strerror, str(uds)) from None
-    elif sock is not None:
-        server = await loop.create_server(factory, sock=sock, **options)
     else:
         server = await loop.create_server(factory, host, port, **options)
     servers: list[asyncio.AbstractServer] = [server]
-    if not isinstance(loop, asyncio.BaseEventLoop):
-        listen = loop.create_server if uds is None else loop.create_unix_server
-        for listening in server.sockets * (ACCEPTS - 1):
-            again = socket.socket(fileno=os.dup(listening.fileno()))
-            servers.append(await listen(factory, sock=again, **options))
+    try:
+        await _accept_again(loop, factory, options, server.sockets, servers)
+    except BaseException:
+        for listening in servers:
+            listening.close()
+        raise
     return servers
+
+
+async def _accept_on(
+    loop: asyncio.AbstractEventLoop,
+    factory: Callable[[], asyncio.Protocol],
+    options: Mapping[str, Any],
+    sockets: Sequence[socket.socket],
+    servers: list[asyncio.AbstractServer],
+) -> None:
+    """Accept connections of sockets, which then belong to the servers that it adds."""
+    for sock in sockets:
+        listen = _listens_by(loop, sock)
+        servers.append(await listen(factory, sock=sock, **options))
+    await _accept_again(loop, factory, options, sockets, servers)
+
+
+async def _accept_again(
+    loop: asyncio.AbstractEventLoop,
+    factory: Callable[[], asyncio.Protocol],
+    options: Mapping[str, Any],
+    sockets: Sequence[socket.socket],
+    servers: list[asyncio.AbstractServer],
+) -> None:
+    if isinstance(loop, asyncio.BaseEventLoop):
+        return
+    for sock in list(sockets) * (ACCEPTS - 1):
+        again = socket.socket(fileno=os.dup(sock.fileno()))
+        listen = _listens_by(loop, again)
+        servers.append(await listen(factory, sock=again, **options))
+
+
+def _listens_by(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> Any:
+    if sock.family == getattr(socket, "AF_UNIX", None):
+        return _unix_listener(loop)
+    return loop.create_server
+
+
+def _unix_listener(loop: asyncio.AbstractEventLoop) -> Any:
+    if sys.version_info >= (3, 13):
+        # asyncio would remove the file of the socket, also in a forked process.
+        return partial(loop.create_unix_server, cleanup_socket=False)
+    return loop.create_unix_server
 
 
 class RunningServer:
@@ -281,7 +331,7 @@ class RunningServer:
         eio: HostedEngine,
         endpoint: Endpoint,
         other: OtherApplication | None,
-        servers: Sequence[asyncio.AbstractServer],
+        servers: list[asyncio.AbstractServer],
         uds: str | os.PathLike[str] | None,
         shutdown_timeout: float,
         unbind: Callable[[], Coroutine[Any, Any, None]] | None = None,
@@ -290,6 +340,7 @@ class RunningServer:
         http3: WebTransportServer | None = None,
         *,
         descriptors: DescriptorWatch,
+        accept_on: Callable[..., Coroutine[Any, Any, None]],
     ) -> None:
         self._eio = eio
         self._http3 = http3
@@ -301,19 +352,24 @@ class RunningServer:
         self._uds = uds
         self._uds_identity = None if uds is None else _identity(uds)
         self._descriptors = descriptors
+        self._accept_on = accept_on
         self._timeout = shutdown_timeout
         self._drain_rate = drain_rate
         self._closed = False
         self.host: str = ""
         self.port: int = 0
-        if uds is None:
-            self.host, self.port = servers[0].sockets[0].getsockname()[:2]  # type: ignore[attr-defined]
+        address = servers[0].sockets[0].getsockname()  # type: ignore[attr-defined]
+        self._file = uds
+        if isinstance(address, tuple):
+            self.host, self.port = address[:2]
+        elif uds is None:
+            self._file = os.fsdecode(address)
 
     @property
     def url(self) -> str:
         """Where it listens, ``http://127.0.0.1:5000`` or ``unix:/path``."""
-        if self._uds is not None:
-            return f"unix:{self._uds}"
+        if self._file is not None:
+            return f"unix:{self._file}"
         scheme = "https" if self._endpoint.secure else "http"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{scheme}://{host}:{self.port}"
@@ -372,6 +428,32 @@ class RunningServer:
             server.close()
         self._descriptors.close()
 
+    async def _accept_from(
+        self, sockets: Sequence[socket.socket]
+    ) -> Callable[[], None]:
+        """Accept connections of these sockets too.
+
+        Returns:
+            What stops that.
+        """
+        servers: list[asyncio.AbstractServer] = []
+        await self._accept_on(sockets, servers)
+        self._servers += servers
+
+        def stop() -> None:
+            for server in servers:
+                server.close()
+                self._servers.remove(server)
+
+        return stop
+
+    async def _retire(self) -> None:
+        """Like :meth:`close`, where another process accepts new connections."""
+        self._stop_listening()
+        # Connections that were accepted just now are idle until their request comes.
+        await asyncio.sleep(min(REQUEST_TIME, (1 - DRAIN_SHARE) * self._timeout))
+        await self.close()
+
     async def _abort(self) -> None:
         """Abort all connections at once; nothing more is sent or waited for."""
         self._closed = True
@@ -405,7 +487,7 @@ def _identity(path: str | os.PathLike[str]) -> tuple[int, int, int] | None:
     return found.st_dev, found.st_ino, os.getpid()
 
 
-def _port_of(port: Any) -> Any:
+def port_of(port: Any) -> Any:
     """The number of a port that is given as a number, as text or as a service's name.
 
     Raises:

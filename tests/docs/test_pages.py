@@ -16,7 +16,8 @@ import pytest
 import socketio_fast
 from docs.pages import FENCE, PAGES, PROGRAMS, ROOT, Fence, commands, fences
 from socketio_fast import __main__ as command
-from socketio_fast.cli import bench, connect, flags, run
+from socketio_fast.cli import bench, connect, flags, status
+from socketio_fast.serving import program as serving_program
 
 LANGUAGES = {
     *("python", "sh", "text", "html", "js", "json"),
@@ -73,7 +74,7 @@ def test_commands_of_this_package_are_understood(
     (tmp_path / "token.json").write_text("{}")
     served: list[Any] = []
     monkeypatch.setattr(socketio_fast, "run", lambda app, **more: served.append(app))
-    monkeypatch.setattr(run, "_load", lambda parser, place: place)
+    monkeypatch.setattr(serving_program, "load", lambda place, factory: place)
 
     def understood(parser: Any, options: Any) -> None:
         flags.complete(parser, options)
@@ -81,6 +82,7 @@ def test_commands_of_this_package_are_understood(
 
     for subcommand in (connect, bench):
         monkeypatch.setattr(subcommand, "_execute", understood)
+    monkeypatch.setattr(status, "_execute", served.append)
     arguments = [re.sub("^%i$", "5000", word) for word in words[1:]]
     if "--help" in arguments:
         with pytest.raises(SystemExit) as ended:
@@ -198,7 +200,8 @@ def test_haproxy_takes_its_configuration(fence: Fence, tmp_path: Path) -> None:
 def test_units_of_systemd_have_known_settings(fence: Fence) -> None:
     assert fence.text.startswith("[Service]\n")
     names = re.findall(r"^(\w+)=", fence.text, re.M)
-    assert set(names) <= {"ExecStart", "TimeoutStopSec"}
+    known = {"ExecStart", "ExecReload", "KillMode", "TimeoutStopSec"}
+    assert set(names) <= known
 
 
 @each("yaml")

@@ -221,17 +221,17 @@ def table(configs: tuple[type[Any], ...]) -> str:
     return "\n".join(lines)
 
 
-def serve_table() -> str:
-    """The rows of the table of what ``serve()`` takes, by keyword."""
+def call_table(function: Any) -> str:
+    """The rows of the table of what a function takes, by keyword."""
     lines = ["| argument | type | default | meaning |", "|---|---|---|---|"]
-    text = inspect.getdoc(socketio.serve) or ""
+    text = inspect.getdoc(function) or ""
     _, _, text = text.partition("Args:\n")
     text, _, _ = text.partition("\n\n")
     meanings = {
         name: " ".join(meaning.split())
         for name, meaning in re.findall(r"^    (\w+): (.*(?:\n     .*)*)", text, re.M)
     }
-    for each in inspect.signature(socketio.serve).parameters.values():
+    for each in inspect.signature(function).parameters.values():
         if each.kind is each.KEYWORD_ONLY:
             kind = str(each.annotation).replace("_ssl.", "ssl.").replace("|", "\\|")
             meaning = re.sub(r":\w+:`~?(?:\w+\.)*(\w+)`", r"`\1`", meanings[each.name])
@@ -258,7 +258,8 @@ def _markdown(doc: str) -> str:
 def rendered(text: str) -> str:
     """docs/options.md with its tables as they should be."""
     tables = {name: table(configs) for name, configs in DECLARATIONS.items()}
-    for name, rows in (tables | {"serve": serve_table()}).items():
+    calls = {"serve": call_table(socketio.serve), "run": call_table(socketio.run)}
+    for name, rows in (tables | calls).items():
         mark = f"<!-- {name} -->\n"
         before, found, after = text.partition(mark)
         assert found, f"docs/options.md has no {mark.strip()}"

@@ -252,18 +252,21 @@ def test_instrument_takes_what_the_admin_ui_takes(cls: Any) -> None:
     }
 
 
-def test_the_command_has_a_flag_for_what_serve_takes(
+def test_the_command_has_a_flag_for_what_run_takes(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit):
         command.main(["run", "--help"])
     flags = set(re.findall(r"--([\w-]+)", capsys.readouterr().out))
     in_python = {"sock", "ssl"}
-    names = {"static" if name == "static_files" else name for name in typed_serve()}
+    flag_of = {"static_files": "static", "reload_dirs": "reload_dir"}
+    names = {flag_of.get(name, name) for name in typed_run()}
     assert {name.replace("_", "-") for name in names - in_python} == flags - {
         *("help", "host", "port"),
     }
 
 
-def typed_serve() -> set[str]:
-    return set(typed.ServeOptions.__annotations__)
+def typed_run() -> set[str]:
+    own = inspect.signature(socketio.run).parameters.values()
+    names = {each.name for each in own if each.kind is each.KEYWORD_ONLY}
+    return names | set(typed.ServeOptions.__annotations__)
