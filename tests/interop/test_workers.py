@@ -1,0 +1,99 @@
+"""The official client with its default options, and several workers."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from leaks.endurance import times
+from support.supervised import APP, running
+
+from interop.test_proxies import HAPROXY, NGINX, proxy
+
+#: Polling, then the upgrade.
+default = pytest.mark.parametrize("transport", ["upgrade"], indirect=True)
+
+NGINX_POOL = """
+        location / {{
+            proxy_pass http://workers;
+            proxy_http_version 1.1;
+            proxy_set_header Host $host;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection $wanted;
+            proxy_buffering off;
+        }}
+    }}
+    map $http_upgrade $wanted {{ default upgrade; '' ''; }}
+    upstream workers {{
+        server 127.0.0.1:{port};
+        keepalive 8;
+"""
+
+HAPROXY_POOL = """
+backend socketio
+    http-reuse always
+    server workers 127.0.0.1:{port}
+"""
+
+
+@pytest.fixture
+def workers(tmp_path: Path) -> Iterator[SimpleNamespace]:
+    (tmp_path / "app.py").write_text(APP)
+    with running(tmp_path, "--workers", "4") as server:
+        yield SimpleNamespace(
+            url=f"http://127.0.0.1:{server.port}", port=server.port, server=server
+        )
+
+
+async def exchange(js: Any, server: Any, clients: int) -> None:
+    """So many clients connect, are upgraded and get an answer, from all workers."""
+
+    async def one() -> int:
+        client = await js(server)
+        await client.connect()
+        (before,) = await client.emit_with_ack("pid")
+        assert await client.transport() == "websocket"
+        (after,) = await client.emit_with_ack("pid")
+        assert before == after
+        return int(after)
+
+    pids = await asyncio.gather(*(one() for _ in range(clients)))
+    assert len(set(pids)) == 4
+
+
+@default
+async def test_clients_with_their_default_options(js: Any, workers: Any) -> None:
+    await exchange(js, workers, times(500, 60))
+
+
+@pytest.fixture
+async def pooling(
+    request: pytest.FixtureRequest, workers: Any, tmp_path: Path
+) -> AsyncIterator[Any]:
+    """A proxy whose connections to the workers serve many clients."""
+    if request.param == "nginx":
+        block = NGINX_POOL.format(port=workers.port)
+        config = NGINX.format(
+            user=getpass.getuser(), folder=tmp_path, port="PORT", block=block
+        )
+    else:
+        block = HAPROXY_POOL.format(port=workers.port)
+        config = HAPROXY.format(mode="http", port="PORT", block=block)
+
+    def arguments(file: Path) -> list[str]:
+        last = ["-p", str(tmp_path)] if request.param == "nginx" else ["-db"]
+        return ["-c" if request.param == "nginx" else "-f", str(file), *last]
+
+    async with proxy(request.param, arguments, tmp_path, config) as front:
+        yield front
+
+
+@default
+@pytest.mark.parametrize("pooling", ["nginx", "haproxy"], indirect=True)
+async def test_behind_a_proxy_without_sticky_sessions(js: Any, pooling: Any) -> None:
+    await exchange(js, pooling, 40)
