@@ -68,6 +68,7 @@ async def exchange(js: Any, server: Any, clients: int) -> None:
 
 @default
 async def test_clients_with_their_default_options(js: Any, workers: Any) -> None:
+    """A14: each connects, is upgraded and stays with its worker."""
     await exchange(js, workers, times(500, 60))
 
 

@@ -47,7 +47,7 @@ class Asking:
 
 
 async def test_each_request_by_a_connection_of_its_own(folder: Path) -> None:
-    """100,000 requests to four workers in all: no error, nothing lost or doubled."""
+    """A14: 100,000 requests in all, no error, nothing lost or doubled."""
     messages = times(100_000, 4_000) // CLIENTS // A_MESSAGE
     with running(folder, "--workers", "4") as server:
         clients = [Asking(server.port) for _ in range(CLIENTS)]
