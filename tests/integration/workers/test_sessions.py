@@ -13,6 +13,8 @@ from support.supervised import WAIT, connected, running
 
 CLIENTS = 50
 
+PING = "2"
+
 #: Requests of a client for one message.
 A_MESSAGE = 2
 
@@ -43,6 +45,9 @@ class Asking:
         for number in range(messages):
             assert await self.ask("POST", f'42{number}["pid"]') == "ok"
             answer = await self.ask("GET")
+            if answer.startswith(PING):
+                assert await self.ask("POST", "3") == "ok"
+                answer = answer[2:] or await self.ask("GET")
             assert answer.startswith(f"43{number}["), answer
 
 
@@ -53,4 +58,5 @@ async def test_each_request_by_a_connection_of_its_own(folder: Path) -> None:
         clients = [Asking(server.port) for _ in range(CLIENTS)]
         await asyncio.gather(*(client.exchange(messages) for client in clients))
     statuses = sum((client.statuses for client in clients), Counter[bytes]())
-    assert statuses == {b"200": CLIENTS * (3 + messages * A_MESSAGE)}
+    assert statuses.keys() == {b"200"}
+    assert statuses[b"200"] >= CLIENTS * (3 + messages * A_MESSAGE)
