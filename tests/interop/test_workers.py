@@ -56,8 +56,8 @@ async def exchange(js: Any, server: Any, clients: int) -> None:
     few = asyncio.Semaphore(50)
 
     async def one() -> int:
-        client = await js(server)
         async with few:
+            client = await js(server)
             await client.connect()
         (before,) = await client.emit_with_ack("pid")
         assert await client.transport() == "websocket"
