@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from ssl import SSLContext
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from socketio_fast._core.engine.writer import unread_bytes
 from socketio_fast.clients.contracts import (
     PIECE,
     Answer,
@@ -87,6 +89,7 @@ class AiohttpRequests(Requests):
         headers: Mapping[str, str] | None = None,
         body: str | bytes | None = None,
         timeout: float | None = None,
+        begun: Callable[[Callable[[], int]], None] | None = None,
     ) -> Answer:
         import aiohttp
 
@@ -101,7 +104,7 @@ class AiohttpRequests(Requests):
             method,
             url,
             headers=headers,
-            data=body,
+            data=_body(body, begun),
             timeout=aiohttp.ClientTimeout(total=timeout),
             max_redirects=MAX_REDIRECTS,
             raise_for_status=False,
@@ -214,6 +217,34 @@ class AiohttpRequests(Requests):
     async def close(self) -> None:
         if self._session is not None and self._owned:
             await self._session.close()
+
+
+def _body(
+    body: str | bytes | None, begun: Callable[[Callable[[], int]], None] | None
+) -> Any:
+    """What aiohttp takes as a body."""
+    if body is None or begun is None:
+        return body
+    payload = _payload_class()(body.encode() if isinstance(body, str) else body)
+    payload.begun = begun
+    return payload
+
+
+@cache
+def _payload_class() -> Any:
+    import aiohttp
+
+    class Payload(aiohttp.BytesPayload):
+        """A body that tells which connection it goes by."""
+
+        begun: Callable[[Callable[[], int]], None]
+
+        async def write_with_length(self, writer: Any, length: int | None) -> None:
+            if writer.transport is not None:
+                self.begun(partial(unread_bytes, writer.transport))
+            await super().write_with_length(writer, length)
+
+    return Payload
 
 
 def _default_proxy(session: aiohttp.ClientSession) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from ssl import CERT_NONE, SSLContext
@@ -64,12 +65,17 @@ class RequestsRequests(Requests):
         headers: Mapping[str, str] | None = None,
         body: str | bytes | None = None,
         timeout: float | None = None,
+        begun: Callable[[Callable[[], int]], None] | None = None,
     ) -> Answer:
         sent = dict(headers or {})
         for name in [name for name in sent if name.lower() == "cookie"]:
             if cookies := self.cookies_for(url, sent.pop(name)):
                 sent["Cookie"] = cookies
-        data = body.encode() if isinstance(body, str) else body
+        data: Any = body.encode() if isinstance(body, str) else body
+        if data is not None and begun is not None and len(data) > PIECE:
+            # It leaves piece by piece, as the server takes it.
+            size, data = len(data), io.BytesIO(data)
+            begun(lambda: size - data.tell())
 
         def send() -> Answer:
             settings: dict[str, Any] = {"proxies": self._proxies()}

@@ -141,6 +141,7 @@ class Requests(ABC):
         headers: Mapping[str, str] | None = None,
         body: str | bytes | None = None,
         timeout: float | None = None,
+        begun: Callable[[Callable[[], int]], None] | None = None,
     ) -> Answer:
         """Make a request, and read the whole response.
 
@@ -151,6 +152,8 @@ class Requests(ABC):
                 of two with one name the one that is kept is sent.
             body: What is sent.
             timeout: Seconds for all of it; ``None`` for no limit.
+            begun: Called when the body begins to leave, with a function that returns
+                how many bytes of it the server has not taken yet.
 
         Raises:
             Exception: There is no response, or not the whole. ``failures`` says in

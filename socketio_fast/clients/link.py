@@ -4,7 +4,7 @@ upgrade. The compiled core has the session; this makes what carries it."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from logging import INFO
 from typing import Any
@@ -34,7 +34,7 @@ NAMES = {"websocket": "WebSocket", "webtransport": "WebTransport"}
 #: Seconds after which the next of them is tried too, as the official client does.
 HEAD_START = 0.2
 
-#: Seconds in which a server must take our close packet, or answer our close frame.
+#: Seconds in which a server must take something of what was sent before the end.
 CLOSE_TIMEOUT = 3.0
 
 #: The type of payloads of revision 3 that have binary packets.
@@ -98,6 +98,7 @@ class Link(SessionOwner):
         # What carries the session, or is to.
         self._carrier: Carrier | None = None
         self.session = ClientSession(engine, self, self._dialect)
+        self.session.close_timeout = CLOSE_TIMEOUT
 
     def __repr__(self) -> str:
         return f"<Link {self.session.id}>"
@@ -216,13 +217,14 @@ class Link(SessionOwner):
         timeout: float | None,
         body: bytes | None = None,
         binary: bool = False,
+        begun: Callable[[Callable[[], int]], None] | None = None,
     ) -> Answer:
         headers = dict(self.target.headers)
         if body is not None:
             headers["Content-Type"] = _BINARY if binary else "text/plain; charset=UTF-8"
         try:
             return await self._requests.request(
-                method, url, headers=headers, body=body, timeout=timeout
+                method, url, headers=headers, body=body, timeout=timeout, begun=begun
             )
         except Exception as exc:
             raise failed_attempt(
@@ -410,24 +412,21 @@ class Link(SessionOwner):
     # Ending.
 
     async def close(self, reason: str) -> None:
-        """Close the session; what was sent before is delivered first."""
+        """Close the session; what was sent before is delivered first, unless the server
+        takes nothing of it for ``CLOSE_TIMEOUT``: then that is logged."""
         self.session.end(reason)
-        await self._until_finished()
-        self.abort()
         await self.ended()
 
     async def ended(self) -> None:
         """Wait until nothing of it runs any more."""
-        await self._until_finished()
+        if not self._finished.done():
+            # The session sees to it that this comes.
+            await asyncio.wait({self._finished})
         polls, self._polls = self._polls, None  # it refers to this
         if polls is not None:
             await polls.ended()
         if self._carrier is not None:
             await self._carrier.ended()
-
-    async def _until_finished(self) -> None:
-        if not self._finished.done():
-            await asyncio.wait({self._finished}, timeout=CLOSE_TIMEOUT)
 
     def abort(self, error: BaseException | None = None) -> None:
         """End the session now."""
@@ -446,6 +445,8 @@ class _Polls(Poster):
         self._post: asyncio.Task[None] | None = None
         self._resting = False
         self._readable = Flag()
+        #: How many bytes of the POST under way the server has not taken.
+        self._untaken: Callable[[], int] | None = None
 
     def start(self, goes_on: bool) -> None:
         """Begin to poll."""
@@ -480,14 +481,22 @@ class _Polls(Poster):
         url = link.url("polling", sid=link.session.id)
         try:
             answer = await link._request(
-                "POST", url, link.target.request_timeout, body, binary
+                "POST", url, link.target.request_timeout, body, binary, self._begun
             )
             if answer.status != 200:
                 raise unexpected_answer(answer, url, expected="'ok' for a POST")
         except ConnectionError as exc:
             self.polling.failed(exc)
             return
+        finally:
+            self._untaken = None
         self.polling.posted()
+
+    def _begun(self, untaken: Callable[[], int]) -> None:
+        self._untaken = untaken
+
+    def untaken(self) -> int:
+        return 0 if self._untaken is None else self._untaken()
 
     def read_on(self) -> None:
         self._readable.set()

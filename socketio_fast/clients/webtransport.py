@@ -58,7 +58,7 @@ __all__ = ["WebTransportCarrier", "obstacle"]
 #: Seconds between the attempts to reach several addresses of a server (RFC 8305).
 NEXT_ADDRESS = 0.25
 
-#: Seconds that a server has to take what was sent before the end.
+#: Seconds for the socket to close, when the session has ended.
 CLOSE_TIMEOUT = 3.0
 
 #: Seconds after which QUIC itself takes a silent server for gone. The heartbeat of the
@@ -261,8 +261,8 @@ class _Session(MessageStream):
         self._answer: asyncio.Future[HeadersReceived] = _future()
         self._capsules = b""
         self._timer: asyncio.TimerHandle | None = None
-        # The stream has been ended, and what was sent has been taken.
-        self._finished = self._taken = False
+        # The stream has been ended.
+        self._finished = False
 
     async def request(
         self, url: str, headers: dict[str, str]
@@ -286,7 +286,9 @@ class _Session(MessageStream):
         self.connection.open_stream(self)
         packet = "0" if sid is None else f'0{{"sid":"{sid}"}}'
         self.connection.write(self.stream_id, encode_frame(packet))
-        transport.begin(self._send)
+        transport.begin(
+            self._send, partial(self.connection.unread, self.stream_id)
+        )
 
     # From the connection.
 
@@ -335,15 +337,9 @@ class _Session(MessageStream):
         if not self._finished:
             self._finished = True
             connection.write(self.stream_id, b"", end=True)
-            self._end_in(CLOSE_TIMEOUT)
-        elif not self._taken and not connection.unread(self.stream_id):
-            self._taken = True
-            self._end_in(LINGER)
-
-    def _end_in(self, seconds: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(seconds, self.abort)
+        elif self._timer is None and not connection.unread(self.stream_id):
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(LINGER, self.abort)
 
     # Ending.
 

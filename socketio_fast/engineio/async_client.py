@@ -18,6 +18,7 @@ from socketio_fast.clients.carriers import Target
 from socketio_fast.clients.contracts import HttpOptions, Requests
 from socketio_fast.clients.http import requests_for
 from socketio_fast.clients.link import Link, LinkEvents, check_installed
+from socketio_fast.clients.own_tasks import CONNECTING, DISCONNECTING, OwnTasks
 from socketio_fast.clients.processes import forget_after_fork
 from socketio_fast.clients.urls import unix_path
 from socketio_fast.coroutines import Flag
@@ -129,6 +130,8 @@ class AsyncClient(BaseClient):
         self._upgraded_before = False
         self._ended: Flag | None = None
         self._closing: set[asyncio.Task[Any]] = set()
+        self._own_tasks = OwnTasks()
+        self._callbacks.begun = self._own_tasks.add
         self._events = _Told(self, LinkEvents() if _events is None else _events)
         self._idle = ClientSession(self.engine, SessionOwner())
         self._idle.never_open()
@@ -200,7 +203,7 @@ class AsyncClient(BaseClient):
         transports: Sequence[str] | str | None = None,
         engineio_path: str = "engine.io",
     ) -> None:
-        """Connect to a server.
+        """Connect to a server. Returns when the handler of ``connect`` has ended.
 
         Args:
             url: Its URL, of http, https, ws or wss, or ``unix:///run/app.sock`` with
@@ -223,6 +226,7 @@ class AsyncClient(BaseClient):
         self.transports = self._chosen(transports)
         self.engine.bind(asyncio.get_running_loop())
         self._callbacks.bind(self.engine)
+        before = self._own_tasks.of(CONNECTING)
         target = self._target(url, headers or {}, engineio_path)
         order = list(self.transports)
         if self.config.remember_upgrade and self._upgraded_before:
@@ -256,6 +260,7 @@ class AsyncClient(BaseClient):
             raise
         if link.can_upgrade:
             await link.upgrade()
+        await self._own_tasks.ended(CONNECTING, but=before)
 
     def _chosen(self, transports: Sequence[str] | str | None) -> list[str]:
         if transports is None:
@@ -294,9 +299,10 @@ class AsyncClient(BaseClient):
         )
 
     async def wait(self) -> None:
-        """Wait until the connection has ended."""
+        """Wait until the connection, and the handler of ``disconnect``, have ended."""
         if self._ended is not None:
             await self._ended.wait()
+        await self._own_tasks.ended(DISCONNECTING)
         await self.closed()
 
     async def send(self, data: Any) -> None:
@@ -332,12 +338,14 @@ class AsyncClient(BaseClient):
                 await waiting
 
     async def disconnect(self, abort: bool = False, reason: str | None = None) -> None:
-        """Disconnect from the server; what was sent before is delivered first.
+        """Disconnect from the server; what was sent before is delivered first. Returns
+        when the handler of ``disconnect`` has ended.
 
         Args:
             abort: Do not wait until the connection is closed.
             reason: What ``disconnect`` handlers get.
         """
+        before = self._own_tasks.of(DISCONNECTING)
         link = self._link
         if link is not None and self.state == "disconnected":
             link.cancel()
@@ -349,6 +357,7 @@ class AsyncClient(BaseClient):
             else:
                 await link.close(reason or self.reason.CLIENT_DISCONNECT)
                 await self._reset()
+        await self._own_tasks.ended(DISCONNECTING, but=before)
         if not abort:
             await self.closed()
 

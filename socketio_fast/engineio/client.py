@@ -18,7 +18,6 @@ from socketio_fast.options.client import EngineClientConfig
 from socketio_fast.options.declare import takes
 from socketio_fast.threads.facade import MAX_WORKERS, Threads
 from socketio_fast.threads.methods import Facade, like, reads
-from socketio_fast.threads.own_handlers import OwnHandlers
 
 __all__ = ["Client"]
 
@@ -105,7 +104,6 @@ class Client(Facade, BaseClient):
         super().__init__()
         self._inner = inner
         self._threads = threads
-        self._own = OwnHandlers()
         self._lock = threading.Lock()
         self._posted = 0  # bytes that wait for the event loop
         forget_after_fork(self)
@@ -116,10 +114,7 @@ class Client(Facade, BaseClient):
         return False
 
     def _set_handler(self, event: str, handler: Callable[..., Any]) -> None:
-        adapted = self._threads.adapt(handler)
-        if event != "message":
-            adapted = self._own.watch(adapted)
-        self._inner._set_handler(event, adapted)
+        self._inner._set_handler(event, self._threads.adapt(handler))
 
     # What there is to know.
 
@@ -149,9 +144,7 @@ class Client(Facade, BaseClient):
 
     # Connecting.
 
-    @like(
-        AsyncClient.connect, "This returns when the handler of ``connect`` has ended."
-    )
+    @like(AsyncClient.connect)
     def connect(
         self,
         url: str,
@@ -159,21 +152,11 @@ class Client(Facade, BaseClient):
         transports: Sequence[str] | str | None = None,
         engineio_path: str = "engine.io",
     ) -> None:
-        async def connect() -> None:
-            await self._inner.connect(url, headers, transports, engineio_path)
-            await self._own.ended()
+        self._wait(self._inner.connect(url, headers, transports, engineio_path))
 
-        self._wait(connect())
-
+    @like(AsyncClient.wait)
     def wait(self) -> None:
-        """Wait until the connection has ended."""
-
-        async def wait() -> None:
-            await self._inner.wait()
-            await self._own.ended()
-            await self._inner.closed()
-
-        self._wait(wait())
+        self._wait(self._inner.wait())
 
     @like(
         AsyncClient.send,
@@ -202,23 +185,10 @@ class Client(Facade, BaseClient):
         else:
             self._run(wait())
 
+    @like(AsyncClient.disconnect)
     def disconnect(self, abort: bool = False, reason: str | None = None) -> None:
-        """Disconnect from the server; what was sent before is delivered first.
-
-        Args:
-            abort: Do not wait until the connection is closed.
-            reason: What ``disconnect`` handlers get.
-        """
-        if not self._threads.running:
-            return
-
-        async def disconnect() -> None:
-            await self._inner.disconnect(abort, reason)
-            if not abort:
-                await self._own.ended()
-                await self._inner.closed()
-
-        self._wait(disconnect())
+        if self._threads.running:
+            self._wait(self._inner.disconnect(abort, reason))
 
     def _forget(self) -> None:
         """Forget what waits for the event loop: this is a forked process."""

@@ -64,7 +64,6 @@ FLOORS: dict[str, list[str]] = {
         "threads.pool",
         "threads.facade",
         "threads.methods",
-        "threads.own_handlers",
     ],
     "engineio, below its servers": [
         *("engineio.connection", "engineio.hooks", "engineio.flow"),

@@ -61,10 +61,17 @@ class _Connection:
 
 
 class TcpProxy:
-    """Between clients and a server on 127.0.0.1."""
+    """Between clients and a server on 127.0.0.1.
 
-    def __init__(self, server_port: int) -> None:
+    Args:
+        server_port: The server's.
+        room: Bytes that it takes of a connection, one way, before it has passed them
+            on; ``None`` for any amount. What is held back then stays with the sender.
+    """
+
+    def __init__(self, server_port: int, *, room: int | None = None) -> None:
         self._server_port = server_port
+        self._room = room
         self._ways = {TO_SERVER: _Way(), TO_CLIENT: _Way()}
         self._connections: set[_Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -174,6 +181,10 @@ class TcpProxy:
         if self._listening is None:
             self._listening = socket.create_server(("127.0.0.1", self.port))
             self._listening.setblocking(False)
+            if self._room is not None:  # connections inherit it
+                self._listening.setsockopt(
+                    socket.SOL_SOCKET, socket.SO_RCVBUF, self._room
+                )
             self.port = self._listening.getsockname()[1]
             asyncio.get_running_loop().add_reader(self._listening, self._accept)
 
@@ -248,12 +259,15 @@ class TcpProxy:
         loop = asyncio.get_running_loop()
         came: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
         way = self._ways[direction]
+        size = CHUNK if self._room is None else self._room
 
         async def read() -> None:
             data = b"first"
             while data:
-                data = await loop.sock_recv(connection.source(direction), CHUNK)
+                data = await loop.sock_recv(connection.source(direction), size)
                 came.put_nowait((loop.time() + way.delay, data))
+                if self._room is not None:
+                    await came.join()
 
         reading = asyncio.ensure_future(read())
         reading.add_done_callback(lambda _: came.put_nowait((0.0, b"")))
@@ -261,6 +275,7 @@ class TcpProxy:
             while (item := await came.get())[1]:
                 await asyncio.sleep(item[0] - loop.time())
                 await self._send(connection, direction, item[1])
+                came.task_done()
         finally:
             await _end([reading])
         if not reading.cancelled() and (error := reading.exception()) is not None:

@@ -25,12 +25,17 @@ cdef Py_ssize_t MAX_PACKETS = 16
 
 
 cdef class Poster:
-    """Makes the requests of a session. Subclasses implement all of it. The methods must
-    not block."""
+    """Makes the requests of a session. Subclasses implement what raises
+    NotImplementedError. The methods must not block."""
 
     def post(self, body, binary):
         """Send a POST with this body; call `polling.posted()` when it was answered."""
         raise NotImplementedError
+
+    def untaken(self):
+        """How many bytes of the POST under way the server has not taken yet, as far as
+        that can be told."""
+        return 0
 
     def read_on(self):
         """The session is read again, after `received()` had returned False."""
@@ -155,6 +160,12 @@ cdef class ClientPolling(PayloadTransport):
 
     cpdef Py_ssize_t buffered(self) except -1:
         return self.queued_bytes + (self.posting_bytes if self.posting else 0)
+
+    def untaken(self):
+        """How many bytes the server has not taken yet, an int."""
+        return self.queued_bytes + (
+            self.poster.untaken() if self.posting and self.poster is not None else 0
+        )
 
     cpdef bint writable(self) except -1:
         return not self.posting and not self.queued and not self.resting

@@ -21,6 +21,10 @@ cdef class ClientSession(Session):
         double ahead
         object clock                    # in the place of that clock; None: it
         bint overdue                    # is_overdue() has found so: the session ends
+        # Seconds in which something of what was sent must leave, once it is CLOSING.
+        public double close_timeout
+        Py_ssize_t owed         # bytes that the server had yet to take when that began
+        Py_ssize_t untaken      # the same when they were last looked at
 
     cdef inline bint is_overdue(self) except -1:
         """Whether the machine has slept, or the event loop was busy, so long that the
@@ -44,4 +48,8 @@ cdef class ClientSession(Session):
     cdef int _owner_failed(self, object error) except -1
     cdef int _opened(self, bytes data) except -1
     cdef int _tell_closed(self) except -1
+    cdef int _expect_taking(self) except -1
+    cdef int may_be_lost(
+        self, Transport transport, Py_ssize_t size, object why
+    ) except -1
     cdef int _probe_failed(self, object error) except -1

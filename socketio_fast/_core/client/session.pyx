@@ -2,9 +2,10 @@
 
     OPENING ──open packet──► OPEN ──► CLOSING ──► CLOSED
 
-It is the server's `Session` but for four things: it opens with the open packet;
-the peer that pings is the other one; it asks for the upgrade; and who made it, a
-`SessionOwner`, hears what happens.
+It is the server's `Session` but for five things: it opens with the open packet;
+the peer that pings is the other one; it asks for the upgrade; while it is CLOSING, the
+server must go on taking what was sent; and who made it, a `SessionOwner`, hears what
+happens.
 
 The upgrade: PING "probe" by the WebSocket ──► PONG "probe" ──► the owner lets the poll
 and the POST that are under way end ──► UPGRADE, and what was not posted follows. What
@@ -17,6 +18,7 @@ from socketio_fast._core.protocol cimport outgoing
 from socketio_fast._core.engine.contracts cimport (
     CLIENT_DISCONNECT,
     CLOSED,
+    CLOSING,
     OPEN,
     OPENING,
     PING_TIMEOUT,
@@ -27,7 +29,12 @@ from socketio_fast._core.engine.contracts cimport (
     Transport,
 )
 from socketio_fast._core.engine.deadlines cimport Deadline
-from socketio_fast._core.engine.heartbeat cimport PING_DUE, heard, start_heartbeat
+from socketio_fast._core.engine.heartbeat cimport (
+    CLOSE_DUE,
+    PING_DUE,
+    heard,
+    start_heartbeat,
+)
 from socketio_fast._core.protocol.eio cimport EIO_CLOSE, EIO_OPEN, EIO_PING, EIO_PONG
 from socketio_fast._core.protocol.outgoing cimport Outgoing
 from socketio_fast._core.protocol.wire cimport sf_awake_or_not
@@ -38,6 +45,9 @@ from socketio_fast.options.logs import escaped
 cdef Outgoing PONG = outgoing.control(b"3")
 cdef Outgoing PROBE = outgoing.control(b"2probe")
 cdef Outgoing UPGRADE = outgoing.control(b"5")
+
+# What is upgraded to.
+cdef dict NAMES = {"websocket": "WebSocket", "webtransport": "WebTransport session"}
 
 # The most milliseconds that a server may name for its heartbeat: about 24 days, what a
 # timer of JavaScript can wait.
@@ -87,6 +97,7 @@ cdef class ClientSession(Session):
         self.owner = owner
         self.dialect = dialect
         self.pings = dialect & 1  # REVISION_3
+        self.close_timeout = 3
         self.id = ""
         self._environ = {}
 
@@ -294,7 +305,7 @@ cdef class ClientSession(Session):
         return 0
 
     def give_up_upgrade(self, error):
-        """The upgrade takes too long, or its WebSocket has failed."""
+        """The upgrade takes too long, or its transport has failed."""
         self._probe_failed(error)
 
     def finish_upgrade(self):
@@ -307,11 +318,46 @@ cdef class ClientSession(Session):
     cdef int on_transport_close(self, Transport transport, str reason) except -1:
         if transport is self.probe:
             return self._probe_failed(ConnectionResetError(
-                "the WebSocket was closed before the upgrade"
+                f"the {NAMES[transport.name]} was closed before the upgrade"
             ))
         return Session.on_transport_close(self, transport, reason)
 
     # Ending.
+
+    cdef int close(self, str reason, bint going=False) except -1:
+        if self.state == OPEN:
+            self.owed = max((<object> self.transport).untaken(), self.buffered())
+        Session.close(self, reason, going)
+        return self._expect_taking() if self.state == CLOSING else 0
+
+    cdef int _expect_taking(self) except -1:
+        """The server must take something of what was sent within `close_timeout`."""
+        self.untaken = (<object> self.transport).untaken()
+        return self.engine.restart(self.heartbeat, self.close_timeout, CLOSE_DUE)
+
+    cdef int on_deadline(self, int kind, double now) except -1:
+        if kind != CLOSE_DUE:
+            return Session.on_deadline(self, kind, now)
+        if (<object> self.transport).untaken() != self.untaken:
+            return self._expect_taking()
+        self.fail(TRANSPORT_CLOSE, TimeoutError(
+            f"it has taken nothing for {self.close_timeout:g} s"
+        ))
+        return 0
+
+    cdef int may_be_lost(
+        self, Transport transport, Py_ssize_t size, object why
+    ) except -1:
+        """The server has not taken `size` bytes: log that if the session is closing,
+        since nobody else would hear of it."""
+        size = min(size, self.owed)
+        if self.state == CLOSING and transport is self.transport and size:
+            self.owed = 0
+            self.engine.logger.warning(
+                "session %s: the server may not have got %d bytes that were sent "
+                "before the disconnection: %s", escaped(self.id), size, escaped(why),
+            )
+        return 0
 
     cdef int finished(self) except -1:
         Session.finished(self)
@@ -354,6 +400,12 @@ cdef class ClientSession(Session):
             if self.state != CLOSED:
                 self.finished()  # it has not begun
             return
+        if self.state == CLOSING:
+            self.may_be_lost(
+                self.transport,
+                max((<object> self.transport).untaken(), self.buffered()),
+                "it was aborted" if error is None else error,
+            )
         if error is None:
             self.drop(reason)
             return

@@ -1,6 +1,5 @@
 # A client's WebSocket, on picows.
 from socketio_fast._core.engine.contracts cimport EngineBase as Engine
-from socketio_fast._core.engine.deadlines cimport Deadline
 from socketio_fast._core.engine.message_transport cimport MessageTransport
 from socketio_fast._core.engine.writer cimport Writer
 from socketio_fast._core.protocol.deflate cimport Deflate
@@ -12,7 +11,6 @@ cdef class ClientWebSocket(MessageTransport):
         Engine engine
         object ws                   # picows' transport; None: not connected
         Writer writer               # None: as `ws`
-        Deadline close_deadline     # of the server's answer to our close frame
         Deflate deflate             # None: messages are not compressed
         bytes pong                  # the frame that answers the last ping; or None
         list held           # (kind, end, payload, compressed) of frames while paused

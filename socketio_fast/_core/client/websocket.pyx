@@ -54,7 +54,6 @@ from socketio_fast.exceptions import ConnectionError, LimitError, ProtocolError
 from socketio_fast.options.logs import escaped
 
 cdef enum:
-    D_CLOSE = 0
     KEYS_SIZE = 4096
     RSV1 = 0x40  # in an opcode: the message is compressed
 
@@ -66,9 +65,6 @@ cdef object PING = picows.WSMsgType.PING
 
 # Close codes that say of no fault: normal, going away, and none at all.
 cdef tuple NO_FAULT = (0, 1000, 1001, 1005)
-
-# Seconds in which a server must answer a close frame.
-cdef double CLOSE_TIMEOUT = 2.0
 
 # Random bytes that no masking key has been made of yet: a system call costs more than
 # a key, which nobody may be able to foresee (RFC 6455, section 5.3).
@@ -254,6 +250,10 @@ cdef class ClientWebSocket(MessageTransport):
     cpdef Py_ssize_t buffered(self) except -1:
         return 0 if self.writer is None else self.writer.buffered()
 
+    def untaken(self):
+        """How many bytes the server has not taken yet, an int."""
+        return 0 if self.writer is None else self.writer.size + self.writer.unread()
+
     cpdef bint writable(self) except -1:
         return self.writer is not None and self.writer.writable()
 
@@ -261,16 +261,13 @@ cdef class ClientWebSocket(MessageTransport):
         return 0 if self.writer is None else self.writer.flush_all()
 
     cpdef int close(self) except -1:
-        if self.writer is None:
-            return 0
-        self._send_close(1000)
-        if not self.dead:
-            self.close_deadline = self.engine.start(CLOSE_TIMEOUT, D_CLOSE, self)
-        return 0
+        return 0 if self.writer is None else self._send_close(1000)
 
     cpdef int abort(self, object code) except -1:
         self.session = None
-        if self.writer is not None and self.writer.paused:
+        if self.writer is not None and (
+            self.writer.paused or self.close_sent and not self.dead
+        ):
             self.abort_connection()
         else:
             self._send_close(1000 if code is None else code)
@@ -313,11 +310,6 @@ cdef class ClientWebSocket(MessageTransport):
         if self.ws is not None:
             self.ws.underlying_transport.abort()
 
-    cdef int on_deadline(self, int kind, double now) except -1:
-        self.close_deadline = None
-        self.abort_connection()
-        return 0
-
     # From picows.
 
     def on_connected(self, ws):
@@ -333,10 +325,12 @@ cdef class ClientWebSocket(MessageTransport):
         self.fragments = self.held = None
         self.ws = None
         if self.writer is not None:
+            if session is not None:
+                (<ClientSession> session).may_be_lost(
+                    self, self.writer.size + self.writer.handed,
+                    "it has closed the connection",
+                )
             self.writer.lost()
-        if self.close_deadline is not None:
-            self.close_deadline.cancel()
-            self.close_deadline = None
         if self.in_burst:
             self.in_burst = False
             self.engine.runner.end_burst()

@@ -22,16 +22,22 @@ cdef class ClientWebTransport(QueuedMessages):
     def __init__(self, Engine engine not None):
         self.engine = engine
 
-    def begin(self, wake):
+    def begin(self, wake, unread):
         """The stream is open. `wake()` is called when there is something to take, or
-        when it is to be closed."""
+        when it is to be closed; `unread()` returns how many bytes of the stream the
+        server has not acknowledged."""
         self._wake = wake
+        self.unread = unread
+
+    def untaken(self):
+        """How many bytes the server has not taken yet, an int."""
+        return self.queued_bytes + (0 if self.unread is None else self.unread())
 
     def fail(self, exc):
         """The server has broken a rule of the protocol: end the session."""
         cdef Session session = self.session
         if session is None:
-            self._close(None)
+            self.abort(None)
         elif session.probe is self:
             # The session goes on by polling.
             (<ClientSession> session).give_up_upgrade(exc)
@@ -45,7 +51,19 @@ cdef class ClientWebTransport(QueuedMessages):
             (<ClientSession> session).give_up_upgrade(error)
         elif session is not None and not self.closing:
             (<ClientSession> session).fail(TRANSPORT_CLOSE, error)
+        elif session is not None:
+            (<ClientSession> session).may_be_lost(self, self.untaken(), error)
         self.lost()
+
+    def lost(self):
+        """The connection was lost, or is being closed."""
+        cdef Session session = self.session
+        if session is not None:
+            (<ClientSession> session).may_be_lost(
+                self, self.untaken(), "it has closed the connection"
+            )
+        self.unread = None
+        QueuedMessages.lost(self)
 
     cpdef int refuse(self) except -1:
         return self.abort(None)

@@ -1,7 +1,7 @@
 # Engine.IO without Socket.IO: messages go to the functions of an application.
 from socketio_fast._core.engine.rate_limits cimport Limiter
 from socketio_fast._core.engine.contracts cimport HandlerFactory, SessionHandler
-from socketio_fast._core.engine.runner cimport Outcome, Runner
+from socketio_fast._core.engine.runner cimport Continuation, Outcome, Runner
 
 
 cdef class Callbacks(HandlerFactory):
@@ -9,6 +9,8 @@ cdef class Callbacks(HandlerFactory):
         public object connect       # (sid, environ), or None
         public object message       # (sid, data), or None
         public object disconnect    # (sid, reason), or None
+        # (event, Task) of a handler that has suspended, but for messages; or None
+        public object begun
         readonly Runner runner
         readonly object logger
         object read_text            # str -> what the handler gets; None: the str
@@ -29,4 +31,5 @@ cdef class CallbackHandler(SessionHandler):
     ) except -1
     cdef int _connected(self, object value) except -1
     cdef int _ended(self, Py_ssize_t size) except -1
+    cdef int _begun(self, Continuation handler, str event, Py_ssize_t size) except -1
     cdef int _failed(self, str event, object error) except -1

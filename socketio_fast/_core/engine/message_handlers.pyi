@@ -13,6 +13,7 @@ class Callbacks(HandlerFactory):
     connect: Callable[..., Any] | None
     message: Callable[..., Any] | None
     disconnect: Callable[..., Any] | None
+    begun: Callable[[str, Any], object] | None
     def __new__(
         cls,
         *,

@@ -77,8 +77,7 @@ cdef class CallbackHandler(SessionHandler):
         except BaseException as exc:
             return self._failed("connect", exc)
         if type(value) is Continuation:
-            (<Continuation> value).outcome = _Outcome.new(self, "connect", 0)
-            return 0
+            return self._begun(value, "connect", 0)
         return self._connected(value)
 
     cdef int _connected(self, object value) except -1:
@@ -93,6 +92,13 @@ cdef class CallbackHandler(SessionHandler):
             session.accept()
         else:
             session.refuse()
+        return 0
+
+    cdef int _begun(self, Continuation handler, str event, Py_ssize_t size) except -1:
+        """A handler has suspended."""
+        handler.outcome = _Outcome.new(self, event, size)
+        if self.callbacks.begun is not None and event != "message":
+            self.callbacks.begun(event, handler.task)
         return 0
 
     cdef int _failed(self, str event, object error) except -1:
@@ -169,7 +175,7 @@ cdef class CallbackHandler(SessionHandler):
         except BaseException as exc:
             return self._failed(event, exc)
         if type(value) is Continuation:
-            (<Continuation> value).outcome = _Outcome.new(self, event, size)
+            self._begun(value, event, size)
             if event == "message":
                 self.busy = self.callbacks.ordered
                 self.session.begin_event(size)
