@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from functools import cache, partial
+from functools import cache
+from io import BytesIO
 from ssl import SSLContext
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -225,7 +226,7 @@ def _body(
     """What aiohttp takes as a body."""
     if body is None or begun is None:
         return body
-    payload = _payload_class()(body.encode() if isinstance(body, str) else body)
+    payload = _payload_class()(BytesIO(body.encode() if isinstance(body, str) else body))
     payload.begun = begun
     return payload
 
@@ -234,14 +235,16 @@ def _body(
 def _payload_class() -> Any:
     import aiohttp
 
-    class Payload(aiohttp.BytesPayload):
-        """A body that tells which connection it goes by."""
+    class Payload(aiohttp.BytesIOPayload):
+        """A body that tells how much of it has left, and by which connection."""
 
         begun: Callable[[Callable[[], int]], None]
 
         async def write_with_length(self, writer: Any, length: int | None) -> None:
-            if writer.transport is not None:
-                self.begun(partial(unread_bytes, writer.transport))
+            transport, body = writer.transport, self._value
+            size = len(body.getbuffer())
+            if transport is not None:
+                self.begun(lambda: size - body.tell() + unread_bytes(transport))
             await super().write_with_length(writer, length)
 
     return Payload

@@ -23,7 +23,7 @@ from socketio_fast.clients import link
 LIMIT = 1.0
 #: Bytes that a server which reads slowly takes in a second, and all that it is sent.
 RATE, SIZE = 600_000, 1_600_000
-PIECE = 50_000
+PIECE = 25_000
 #: How often a server which handles events slowly takes one (seconds).
 STEP = SIZE / RATE / (SIZE / PIECE)
 
@@ -47,9 +47,9 @@ class Side:
     def stop_reading(self) -> None:
         raise NotImplementedError
 
-    async def emit(self) -> None:
-        for n in range(SIZE // PIECE):
-            await self.client.emit("item", (n, b"x" * PIECE))
+    async def emit(self, count: int = SIZE // PIECE) -> None:
+        for n in range(count):
+            await self.client.emit("item", (n, b"x" * (SIZE // count)))
 
 
 class ByTcp(Side):
@@ -142,6 +142,16 @@ async def test_a_server_that_reads_slowly_gets_all(
     assert side.got == list(range(SIZE // PIECE))
     await within(side.gone.wait(), "the server's disconnect")
     assert "may not have got" not in caplog.text
+
+
+@pytest.mark.parametrize("side", ["polling", "websocket"], indirect=True)
+async def test_a_server_that_takes_one_message_slowly_gets_it(side: Side) -> None:
+    """One POST, or one frame, is under way all the time."""
+    side.read_slowly()
+    await side.emit(1)
+    await within(side.client.disconnect(), "disconnect()")
+    await within(side.gone.wait(), "the server's disconnect")
+    assert side.got == [0]
 
 
 async def test_a_server_that_stops_reading_is_left_and_that_is_told(

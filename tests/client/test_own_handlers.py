@@ -14,7 +14,7 @@ from support.waiting import WAIT, within
 
 import socketio_fast as socketio
 from client.conftest import New
-from socketio_fast import exceptions
+from socketio_fast import engineio, exceptions
 
 WEBSOCKET = ["websocket"]
 #: An address where nobody listens.
@@ -214,3 +214,25 @@ async def test_connect_that_tries_again_waits_for_namespaces_and_handlers(
     await within(sio.connect(lambda: urls.pop(0), transports=WEBSOCKET, retry=True))
     assert sio.get_sid() is not None
     assert slow.notes == ["began", "ended"]
+
+
+async def test_handlers_of_engine_io_do_not_wait_for_themselves(serve: Any) -> None:
+    server = await serve(engineio.AsyncServer(), path="engine.io")
+    eio = engineio.AsyncClient(handle_sigint=False)
+    notes: list[str] = []
+
+    @eio.on("connect")
+    async def connect() -> None:
+        await asyncio.sleep(0)
+        await eio.disconnect()
+        notes.append("connect")
+
+    @eio.on("disconnect")
+    async def disconnect(reason: str) -> None:
+        await asyncio.sleep(0)
+        await eio.wait()
+        notes.append("disconnect")
+
+    await within(eio.connect(server.url, transports=WEBSOCKET))
+    await within(eio.wait())
+    assert sorted(notes) == ["connect", "disconnect"]

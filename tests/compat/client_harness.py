@@ -20,11 +20,13 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Protocol
 
 import aiohttp
+import engineio as python_engineio
 import socketio as python_socketio
 from support.client_application import add_handlers
 from support.waiting import within
 
 import socketio_fast
+from socketio_fast import engineio
 
 Note = Callable[..., None]
 Run = Callable[[Any, str, Note], Coroutine[Any, Any, None]]
@@ -48,12 +50,7 @@ async def noted(package: Any, run: Run, url: str, options: dict[str, Any]) -> li
     notes: list[Any] = []
     async with aiohttp.ClientSession() as http:
         sio = package.AsyncClient(
-            **{
-                "reconnection": False,
-                "handle_sigint": False,
-                "http_session": http,
-                **options,
-            }
+            **{"handle_sigint": False, "http_session": http, **options}
         )
         try:
             await within(run(sio, url, lambda *what: notes.append(what)), "its end")
@@ -74,8 +71,25 @@ def package_name(error: BaseException) -> str:
 
 async def compared(run: Run, **options: Any) -> list[Any]:
     """Run it with both, and give what both have noted."""
+    options = {"reconnection": False, **options}
     async with served() as url:
         theirs = await noted(python_socketio, run, url, options)
         ours = await noted(socketio_fast, run, url, options)
+    assert ours == theirs
+    return theirs
+
+
+async def compared_engines(run: Run, **options: Any) -> list[Any]:
+    """Run it with the Engine.IO clients of both, and give what both have noted. Their
+    server sends back what it is sent, and disconnects who sends ``bye``."""
+    eio = engineio.AsyncServer()
+
+    @eio.on("message")
+    async def message(sid: str, data: Any) -> None:
+        await (eio.disconnect(sid) if data == "bye" else eio.send(sid, data))
+
+    async with await socketio_fast.serve(eio, port=0, path="engine.io") as server:
+        theirs = await noted(python_engineio, run, server.url, options)
+        ours = await noted(engineio, run, server.url, options)
     assert ours == theirs
     return theirs

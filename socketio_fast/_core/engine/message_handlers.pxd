@@ -21,6 +21,7 @@ cdef class CallbackHandler(SessionHandler):
     cdef:
         Callbacks callbacks
         object queued               # a deque of (message, size), while `ordered`
+        bint closed                 # on_close() was called
         bint busy                   # a handler has not ended, while `ordered`
         Limiter limiter             # of what the client sends; None: no limits
 

@@ -159,6 +159,9 @@ cdef class CallbackHandler(SessionHandler):
         return 0
 
     cdef int on_close(self, str reason) except -1:
+        if self.closed:
+            return 0  # a client's connect handler may have closed its session itself
+        self.closed = True
         return self._call("disconnect", self.callbacks.disconnect, reason)
 
     cdef int _call(
