@@ -9,7 +9,6 @@ import pytest
 from support.interop import (
     SETTLED,
     TRANSPORTS,
-    WAIT,
     Calls,
     record,
     record_disconnects,
@@ -330,9 +329,17 @@ async def test_a_handler_that_raises_does_not_end_the_connection(
 
 
 async def test_connections_do_not_wait_for_each_other(js, serve, sio):
+    came = []
+    meetings = [asyncio.Event() for _ in range(10)]
+
     @sio.event
-    def echo(sid, value):
-        return value
+    async def meet(sid, name, n):
+        """Answered when all clients have asked."""
+        came.append(n)
+        if came.count(n) == 4:
+            meetings[n].set()
+        await meetings[n].wait()
+        return name, n
 
     server = await serve(sio)
     clients = [await js(server) for _ in range(4)]
@@ -340,8 +347,7 @@ async def test_connections_do_not_wait_for_each_other(js, serve, sio):
     assert len({client.sid for client in clients}) == 4
 
     async def talk(client, name):
-        for n in range(50):
-            assert await client.emit_with_ack("echo", [name, n]) == [[name, n]]
+        for n in range(len(meetings)):
+            assert await client.emit_with_ack("meet", name, n) == [name, n]
 
-    talks = (talk(client, name) for name, client in enumerate(clients))
-    await asyncio.wait_for(asyncio.gather(*talks), WAIT)
+    await asyncio.gather(*(talk(client, name) for name, client in enumerate(clients)))

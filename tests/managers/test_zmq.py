@@ -85,11 +85,13 @@ async def test_a_broker_that_goes_away(
 
 PUBLISHER = """
 import os, sys
-import socketio_fast
+# Once, rather than in each process.
+import uvloop, zmq.utils.monitor
+from socketio_fast import ZmqManager
 
 for number in range(30):
     if not os.fork():
-        manager = socketio_fast.ZmqManager(sys.argv[1], write_only=True)
+        manager = ZmqManager(sys.argv[1], write_only=True)
         manager.emit("said", number)
         manager.close()
         os._exit(manager.lost_messages)

@@ -70,4 +70,5 @@ cdef class ClientWebTransport(QueuedMessages):
 
     cpdef int abort(self, object code) except -1:
         self.aborted = True
-        return QueuedMessages.abort(self, code)
+        QueuedMessages.abort(self, code)
+        return self._mark()  # it may have been closing already
