@@ -226,7 +226,9 @@ def _body(
     """What aiohttp takes as a body."""
     if body is None or begun is None:
         return body
-    payload = _payload_class()(BytesIO(body.encode() if isinstance(body, str) else body))
+    payload = _payload_class()(
+        BytesIO(body.encode() if isinstance(body, str) else body)
+    )
     payload.begun = begun
     return payload
 

@@ -413,9 +413,13 @@ class Link(SessionOwner):
 
     async def close(self, reason: str) -> None:
         """Close the session; what was sent before is delivered first, unless the server
-        takes nothing of it for ``CLOSE_TIMEOUT``: then that is logged."""
+        takes nothing of it for ``CLOSE_TIMEOUT``, or this is cancelled: then that is
+        logged."""
         self.session.end(reason)
-        await self.ended()
+        try:
+            await self.ended()
+        finally:
+            self.abort()
 
     async def ended(self) -> None:
         """Wait until nothing of it runs any more."""

@@ -286,9 +286,7 @@ class _Session(MessageStream):
         self.connection.open_stream(self)
         packet = "0" if sid is None else f'0{{"sid":"{sid}"}}'
         self.connection.write(self.stream_id, encode_frame(packet))
-        transport.begin(
-            self._send, partial(self.connection.unread, self.stream_id)
-        )
+        transport.begin(self._send, partial(self.connection.unread, self.stream_id))
 
     # From the connection.
 

@@ -355,8 +355,10 @@ class AsyncClient(BaseClient):
             if abort:
                 link.session.end(reason or self.reason.CLIENT_DISCONNECT)
             else:
-                await link.close(reason or self.reason.CLIENT_DISCONNECT)
-                await self._reset()
+                try:
+                    await link.close(reason or self.reason.CLIENT_DISCONNECT)
+                finally:
+                    await self._reset()
         await self._own_tasks.ended(DISCONNECTING, but=before)
         if not abort:
             await self.closed()

@@ -166,3 +166,15 @@ async def test_a_server_that_stops_reading_is_left_and_that_is_told(
     found = re.search(r"got (\d+) bytes", told.message)
     assert found is not None
     assert SIZE / 10 < int(found[1]) < 2 * SIZE
+
+
+async def test_who_gives_disconnect_up_is_told_too(
+    side: Side, caplog: pytest.LogCaptureFixture
+) -> None:
+    side.stop_reading()
+    await side.emit()
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(side.client.disconnect(), LIMIT / 4)
+    assert caplog.text.count("may not have got") == 1
+    assert "it was aborted" in caplog.text
+    assert side.client.eio.state == "disconnected"

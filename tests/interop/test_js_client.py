@@ -303,8 +303,8 @@ async def test_the_disconnect_handler_still_has_rooms_and_session(js, serve, sio
 
 
 async def test_a_client_that_vanishes_is_noticed(js, serve, transport):
-    # Between two polls there is nothing to notice before the heartbeat. The connection
-    # of a WebSocket is noticed without one, whose timeout a client that lives could miss.
+    # Between two polls there is nothing to notice before the heartbeat. The end of a
+    # WebSocket is noticed without one, whose timeout a client that lives could miss.
     heartbeat = {"ping_interval": 0.3, "ping_timeout": 2}
     sio = socketio_fast.AsyncServer(**(heartbeat if transport == "polling" else {}))
     disconnected = record_disconnects(sio)

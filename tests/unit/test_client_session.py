@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from support.client_core import Core, open_packet
 
+from socketio_fast._core.protocol.outgoing import message_packet
+
 
 def test_it_opens_with_the_open_packet() -> None:
     core = Core().open()
@@ -121,3 +123,52 @@ def test_a_server_that_breaks_a_rule_is_left() -> None:
     assert (kind, reason) == ("closed", "transport error")
     assert description
     assert core.requests.stopped
+
+
+@pytest.mark.parametrize("taken", range(4))
+def test_a_server_that_is_left_must_go_on_taking(
+    taken: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The limit begins again with each POST that is answered."""
+    core = Core().open()
+    core.session.close_timeout = 3.0
+    for _ in range(3):
+        core.session.send_encoded(message_packet("x" * 499))  # two are too much at once
+    core.session.end("client disconnect")
+    for _ in range(taken):
+        core.loop.advance(2.9)
+        assert ("finished",) not in core.owner.told
+        core.polling.posted()
+    assert (("finished",) in core.owner.told) == (taken == 3)
+    core.loop.advance(6)
+    assert core.owner.told[-1] == ("finished",)
+    lost = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    if taken == 3:
+        assert not lost
+    else:
+        (text,) = lost
+        assert "it has taken nothing for 3 s" in text
+        left = min(1500, 1501 - 500 * taken)  # with the close packet, which is no loss
+        assert f"may not have got {left} bytes" in text
+
+
+def test_nothing_is_told_of_the_close_packet_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    core = Core().open()
+    core.session.end("client disconnect")
+    core.loop.advance(6)
+    assert core.owner.told[-1] == ("finished",)
+    assert "may not have got" not in caplog.text
+
+
+def test_a_post_that_fails_while_it_closes_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    core = Core().open()
+    core.session.send_encoded(message_packet("hello"))
+    core.session.end("client disconnect")
+    core.polling.failed(ConnectionError("HTTP 500"))
+    assert core.owner.told[-1] == ("finished",)
+    assert "may not have got 6 bytes" in caplog.text
+    assert "HTTP 500" in caplog.text
