@@ -7,8 +7,7 @@ import contextlib
 import json
 import os
 import signal
-import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -78,13 +77,6 @@ SERVERS = {
         *("--workers", f"{WORKERS}"),
     ],
 }
-
-
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    """A short path: that of a Unix socket has a limit."""
-    with tempfile.TemporaryDirectory(prefix="sf") as name:
-        yield Path(name)
 
 
 Start = Callable[..., contextlib.AbstractAsyncContextManager[Server]]

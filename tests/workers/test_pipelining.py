@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +26,6 @@ from socketio_fast.workers import elsewhere, handover, links, relayed
 
 Pair = tuple[Echo, Client]
 StartPair = Callable[..., Awaitable[tuple[Pair, Pair]]]
-
-
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    """A short path: that of a Unix socket has a limit."""
-    with tempfile.TemporaryDirectory(prefix="sf") as name:
-        yield Path(name)
 
 
 @pytest.fixture

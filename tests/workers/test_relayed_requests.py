@@ -6,8 +6,7 @@ Two servers of one directory run in one process, as if each were a process of it
 from __future__ import annotations
 
 import asyncio
-import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -42,13 +41,6 @@ class Worker:
     @property
     def counters(self) -> Any:
         return self.echo.app.engine.counters
-
-
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    """A short path: that of a Unix socket has a limit."""
-    with tempfile.TemporaryDirectory(prefix="sf") as name:
-        yield Path(name)
 
 
 Start = Callable[..., Any]
