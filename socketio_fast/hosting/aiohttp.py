@@ -19,6 +19,7 @@ from socketio_fast._core.http.request import Request, make_request
 from socketio_fast.hosting.common import (
     Answer,
     EnvironSource,
+    Watch,
     bind,
     disconnect_all,
     exchange,
@@ -130,36 +131,6 @@ def _watch(web_request: web.Request) -> Iterator[asyncio.Future[None]]:
     finally:
         if not gone.done():
             transport.set_protocol(protocol)
-
-
-class Watch(asyncio.Protocol):
-    """Wraps a protocol, and completes a future when the connection is lost."""
-
-    def __init__(self, protocol: Any, gone: asyncio.Future[None]) -> None:
-        self._protocol = protocol
-        self._gone = gone
-
-    def data_received(self, data: bytes) -> None:
-        """Called by the event loop."""
-        self._protocol.data_received(data)
-
-    def eof_received(self) -> bool | None:
-        """Called by the event loop."""
-        result: bool | None = self._protocol.eof_received()
-        return result
-
-    def pause_writing(self) -> None:
-        """Called by the event loop."""
-        self._protocol.pause_writing()
-
-    def resume_writing(self) -> None:
-        """Called by the event loop."""
-        self._protocol.resume_writing()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Called by the event loop."""
-        self._gone.set_result(None)
-        self._protocol.connection_lost(exc)
 
 
 async def _upgrade(

@@ -13,19 +13,22 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from socketio_fast._core.http.exchange import Body
-from socketio_fast._core.http.foreign import ForeignWebSocket
 from socketio_fast._core.http.request import Request, make_request
 from socketio_fast.hosting.checks import check_server
 from socketio_fast.hosting.common import (
     CLOSE_TIMEOUT,
     EnvironSource,
     Sender,
-    ask,
     bind,
     exchange,
+    open_websocket,
     start,
 )
-from socketio_fast.hosting.contracts import HostedEngine, HostedServer
+from socketio_fast.hosting.contracts import (
+    HostedEngine,
+    HostedServer,
+    HostedWebSocket,
+)
 from socketio_fast.serving.static import PIECE, OpenFile, served_files
 
 if TYPE_CHECKING:
@@ -42,8 +45,8 @@ Hook = Callable[[], Any]
 logger = logging.getLogger("socketio_fast.asgi")
 
 #: The extension of a WebSocket's scope by which a host hands its connection over: an
-#: async function that takes the engine, the handshake request and the source of its
-#: environ, and returns when the connection has closed.
+#: async function that takes the Engine.IO server, the handshake request and the source
+#: of its environ, and returns when the connection has closed.
 HANDOVER = "socketio_fast.handover"
 
 
@@ -88,10 +91,9 @@ async def handle(
     await receive()  # websocket.connect
     handover = (scope.get("extensions") or {}).get(HANDOVER)
     if handover is not None:
-        await handover(eio.engine, request, environ_source)
+        await handover(eio, request, environ_source)
         return
-    admission = await ask(eio.engine, request, environ_source, True)
-    websocket = ForeignWebSocket(eio.engine, request, environ_source, admission)
+    websocket = await open_websocket(eio, request, environ_source)
     if websocket.status == 101:
         await _serve(websocket, receive, send)
     else:
@@ -144,7 +146,7 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-async def _refuse(websocket: ForeignWebSocket, scope: Scope, send: Send) -> None:
+async def _refuse(websocket: HostedWebSocket, scope: Scope, send: Send) -> None:
     if "websocket.http.response" in (scope.get("extensions") or {}):
         await send(
             {
@@ -159,7 +161,7 @@ async def _refuse(websocket: ForeignWebSocket, scope: Scope, send: Send) -> None
         await send({"type": "websocket.close"})
 
 
-async def _serve(websocket: ForeignWebSocket, receive: Receive, send: Send) -> None:
+async def _serve(websocket: HostedWebSocket, receive: Receive, send: Send) -> None:
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     assert task is not None

@@ -21,17 +21,26 @@ from socketio_fast._core.http.foreign import (
 )
 from socketio_fast._core.http.request import Request
 from socketio_fast._core.http.websocket import WebSocket
-from socketio_fast.hosting.contracts import HostedEngine, HostedServer
+from socketio_fast.hosting.contracts import (
+    HostedEngine,
+    HostedExchange,
+    HostedServer,
+    HostedWebSocket,
+    OtherWorker,
+)
 
 __all__ = [
     "CLOSE_TIMEOUT",
     "Answer",
     "EnvironSource",
     "Sender",
+    "Watch",
     "ask",
     "bind",
     "disconnect_all",
+    "elsewhere",
     "exchange",
+    "open_websocket",
     "serves_client",
     "start",
     "take_over",
@@ -119,6 +128,24 @@ async def ask(
     return await consider(engine, request, environ_source, upgrade)
 
 
+def elsewhere(eio: HostedEngine, request: Request) -> OtherWorker | None:
+    """The other worker that has the session of a request; ``None``: it is this one's,
+    a new one's, or unknown."""
+    membership = eio.membership
+    return None if membership is None else membership.owner(request)
+
+
+async def open_websocket(
+    eio: HostedEngine, request: Request, environ_source: EnvironSource
+) -> HostedWebSocket:
+    """Ask for a WebSocket that the host speaks itself."""
+    owner = elsewhere(eio, request)
+    if owner is not None:
+        return await owner.websocket(request)
+    admission = await ask(eio.engine, request, environ_source, True)
+    return ForeignWebSocket(eio.engine, request, environ_source, admission)
+
+
 def wants_websocket(request: Request) -> bool:
     """Whether a request asks for a WebSocket."""
     return request.has_token(b"connection", b"upgrade") and request.has_token(
@@ -170,10 +197,15 @@ async def exchange(
         hosted.lost()
         answer(408, [(b"content-type", b"text/plain")], b"Request Timeout")
 
-    admission = await ask(eio.engine, request, environ_source, False)
-    hosted = ForeignExchange(
-        eio.engine, request, environ_source, answer, admission=admission
-    )
+    hosted: HostedExchange
+    owner = elsewhere(eio, request)
+    if owner is None:
+        admission = await ask(eio.engine, request, environ_source, False)
+        hosted = ForeignExchange(
+            eio.engine, request, environ_source, answer, admission=admission
+        )
+    else:
+        hosted = owner.exchange(request, answer)
     try:
         if hosted.begin():
             body = Body()
@@ -235,7 +267,7 @@ class Sender:
 
     def __init__(
         self,
-        websocket: ForeignWebSocket,
+        websocket: HostedWebSocket,
         send: Callable[[str | bytes], Awaitable[None]],
         close: Callable[[int | None], Awaitable[None]],
         closing: Callable[[], None] = lambda: None,
@@ -276,6 +308,37 @@ class Sender:
             logger.debug("sending to a WebSocket failed: %r", exc)
 
 
+class Watch(asyncio.Protocol):
+    """Wraps a protocol, and completes a future when the connection is lost."""
+
+    def __init__(self, protocol: Any, gone: asyncio.Future[None]) -> None:
+        self._protocol = protocol
+        self._gone = gone
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the event loop."""
+        self._protocol.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        """Called by the event loop."""
+        result: bool | None = self._protocol.eof_received()
+        return result
+
+    def pause_writing(self) -> None:
+        """Called by the event loop."""
+        self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Called by the event loop."""
+        self._protocol.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the event loop."""
+        if not self._gone.done():
+            self._gone.set_result(None)
+        self._protocol.connection_lost(exc)
+
+
 async def take_over(
     eio: HostedEngine,
     request: Request,
@@ -284,7 +347,8 @@ async def take_over(
     rest: Callable[[], bytes],
     lost: Callable[[], None],
 ) -> Answer | None:
-    """Take a connection over from a host as a WebSocket, and wait until it closes.
+    """Take a connection over from a host as a WebSocket, and wait until it closes, or
+    has gone to the worker that has its session.
 
     Args:
         eio: The server.
@@ -299,6 +363,13 @@ async def take_over(
         ``None``; or the refusal that the host is to send on the connection, which stays
         with it.
     """
+    owner = elsewhere(eio, request)
+    if owner is not None:
+        try:
+            await owner.adopt(transport, request, rest())
+        finally:
+            lost()
+        return None
     connections = Connections()
     secure = transport.get_extra_info("sslcontext") is not None
     admission = await ask(eio.engine, request, environ_source, True)

@@ -19,20 +19,19 @@ except ImportError as exc:
     ) from exc
 
 from socketio_fast._core.http.exchange import Body
-from socketio_fast._core.http.foreign import ForeignWebSocket
 from socketio_fast._core.http.request import Request, make_request
 from socketio_fast.hosting.common import (
     CLOSE_TIMEOUT,
     Answer,
     EnvironSource,
     Sender,
-    ask,
     bind,
     exchange,
+    open_websocket,
     text_headers,
     wants_websocket,
 )
-from socketio_fast.hosting.contracts import HostedServer
+from socketio_fast.hosting.contracts import HostedServer, HostedWebSocket
 
 __all__ = ["get_tornado_handler", "handle"]
 
@@ -121,7 +120,7 @@ class EngineHandler(WebSocketHandler):
     def initialize(self) -> None:
         """Called by tornado."""
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._websocket: ForeignWebSocket | None = None
+        self._websocket: HostedWebSocket | None = None
         self._sender: Sender | None = None
         self._overdue: asyncio.TimerHandle | None = None
 
@@ -131,10 +130,9 @@ class EngineHandler(WebSocketHandler):
         if not wants_websocket(request):
             await self.server.handle_request(self)
             return
-        engine = bind(self.server).engine
-        environ_source = _environ_source(request, self)
-        admission = await ask(engine, request, environ_source, True)
-        websocket = ForeignWebSocket(engine, request, environ_source, admission)
+        websocket = await open_websocket(
+            bind(self.server), request, _environ_source(request, self)
+        )
         if websocket.status != 101:
             body = websocket.body or b""
             _respond(self, (websocket.status, websocket.headers, body))

@@ -17,13 +17,13 @@ except ImportError as exc:
         'uvicorn is not installed: pip install "socketio-fast[uvicorn]"'
     ) from exc
 
-from socketio_fast._core.engine.engine import Engine
 from socketio_fast._core.http.connections import Connections
 from socketio_fast._core.http.foreign import adopt_connection
 from socketio_fast._core.http.request import Request
 from socketio_fast._core.http.websocket import WebSocket
 from socketio_fast.hosting.asgi import HANDOVER
-from socketio_fast.hosting.common import EnvironSource, ask
+from socketio_fast.hosting.common import EnvironSource, ask, elsewhere
+from socketio_fast.hosting.contracts import HostedEngine
 
 if TYPE_CHECKING:
     import asyncio
@@ -66,10 +66,19 @@ class WebSocketProtocol(_Base):
         await super().run_asgi()
 
     async def _hand_over(
-        self, engine: Engine, request: Request, environ_source: EnvironSource
+        self, eio: HostedEngine, request: Request, environ_source: EnvironSource
     ) -> None:
         if self.disconnected:
             return
+        owner = elsewhere(eio, request)
+        if owner is not None:
+            self._let_go(Connections())
+            try:
+                await owner.adopt(self.transport, request, b"")
+            finally:
+                self.connections.discard(self)
+            return
+        engine = eio.engine
         admission = await ask(engine, request, environ_source, True)
         if self.disconnected:
             return
@@ -94,14 +103,17 @@ class WebSocketProtocol(_Base):
             )
             await self.send({"type": "websocket.http.response.body", "body": body})
             return
-        self._adopted = adopted
-        # With this uvicorn neither reads nor writes any more.
-        self.handshake_complete = self.disconnected = True
+        self._let_go(adopted)
         try:
             await adopted.wait_closed(None)
         finally:
             adopted.abort_all()
             self.connections.discard(self)
+
+    def _let_go(self, adopted: Connections) -> None:
+        self._adopted = adopted
+        # With this uvicorn neither reads nor writes any more.
+        self.handshake_complete = self.disconnected = True
 
     def send_500_response(self) -> None:
         """Called by uvicorn to answer that the application has failed."""

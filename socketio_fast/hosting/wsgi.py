@@ -19,15 +19,14 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from socketio_fast._core.engine.engine import Engine
 from socketio_fast._core.engine.failures import contain
-from socketio_fast._core.http.admission import consider, hooked
 from socketio_fast._core.http.connections import Connections
 from socketio_fast._core.http.exchange import Body
 from socketio_fast._core.http.foreign import ForeignExchange, adopt_connection
 from socketio_fast._core.http.request import Request, make_request
 from socketio_fast.hosting.checks import check_server
-from socketio_fast.hosting.contracts import HostedEngine
+from socketio_fast.hosting.common import ask, elsewhere
+from socketio_fast.hosting.contracts import HostedEngine, HostedExchange
 from socketio_fast.options.logs import Logger, escaped
 from socketio_fast.serving.static import OpenFile, served_files
 from socketio_fast.threads.facade import Threads, who_has_patched_threads
@@ -76,7 +75,7 @@ class Gateway:
         self._connections = Connections()
         self._warned = False
         #: Awaited before the event loop stops.
-        self.unbind: Callable[[], Awaitable[None]] | None = None
+        self.unbind: Callable[[], Awaitable[None]] = eio.unbind
 
     def handle_request(
         self, environ: Environ, start_response: StartResponse
@@ -124,7 +123,7 @@ class Gateway:
             return _message(400, str(exc))
         # The session of a client that connects keeps the context of this request.
         return self._threads.run(
-            _exchange(self._engine, request, environ, body), contextvars.copy_context()
+            _exchange(self._eio, request, environ, body), contextvars.copy_context()
         )
 
     def _body(self, environ: Environ) -> bytes:
@@ -153,7 +152,7 @@ class Gateway:
                 "connection. Use long-polling, or another server",
             )
         refusal = self._threads.run(
-            _adopt(self._engine, request, environ, found.dup(), self._connections),
+            _adopt(self._eio, request, environ, found.dup(), self._connections),
             contextvars.copy_context(),
         )
         if refusal is not None:
@@ -183,12 +182,11 @@ class Gateway:
         await self._connections.wait_closed(max(0, deadline - loop.time()))
         self._engine.drop_all()
         self._connections.abort_all()
-        if self.unbind is not None:
-            await self.unbind()
+        await self.unbind()
 
 
 async def _exchange(
-    engine: Engine, request: Request, environ: Environ, body: bytes
+    eio: HostedEngine, request: Request, environ: Environ, body: bytes
 ) -> Response:
     answered: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
 
@@ -196,19 +194,16 @@ async def _exchange(
         if not answered.done():
             answered.set_result(response)
 
-    admission = None
-    if hooked(engine, request):
-        admission = await consider(
-            engine, request, EnvironSource(environ, request), False
+    exchange: HostedExchange
+    source = EnvironSource(environ, request)
+    owner = elsewhere(eio, request)
+    if owner is None:
+        admission = await ask(eio.engine, request, source, False)
+        exchange = ForeignExchange(
+            eio.engine, request, source, answer, _socket(environ) is None, admission
         )
-    exchange = ForeignExchange(
-        engine,
-        request,
-        EnvironSource(environ, request),
-        answer,
-        _socket(environ) is None,
-        admission,
-    )
+    else:
+        exchange = owner.exchange(request, answer)
     try:
         if exchange.begin():
             exchange.finish(body)
@@ -219,19 +214,20 @@ async def _exchange(
 
 
 async def _adopt(
-    engine: Engine,
+    eio: HostedEngine,
     request: Request,
     environ: Environ,
     sock: socket.socket,
     connections: Connections,
 ) -> Response | None:
     """Take a connection over; returns the response if it is refused."""
-
-    admission = None
-    if hooked(engine, request):
-        admission = await consider(
-            engine, request, EnvironSource(environ, request), True
-        )
+    owner = elsewhere(eio, request)
+    if owner is not None:
+        owner.give(sock, request)
+        return None
+    engine = eio.engine
+    source = EnvironSource(environ, request)
+    admission = await ask(engine, request, source, True)
     context = contextvars.copy_context()
 
     def adopt(transport: asyncio.BaseTransport) -> Response | None:
@@ -239,7 +235,7 @@ async def _adopt(
             return adopt_connection(
                 engine,
                 request,
-                EnvironSource(environ, request),
+                source,
                 transport,
                 False,
                 connections,

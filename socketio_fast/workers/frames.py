@@ -33,6 +33,8 @@ class Kind(enum.IntEnum):
     MESSAGE = 2
     #: How many clients the sender has.
     COUNT = 3
+    #: A request, with one end of the channel for its response.
+    REQUEST = 4
 
 
 def frame(kind: int, payload: bytes) -> bytes:
@@ -52,7 +54,9 @@ class FrameReader:
     """Finds the frames in what is received."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest = bytearray()
+        # Bytes with which the first frame of the rest is complete.
+        self._wanted = 0
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         """The frames that are complete: kinds and payloads.
@@ -60,17 +64,23 @@ class FrameReader:
         Raises:
             ValueError: It is no frame.
         """
-        data = self._rest + data if self._rest else data
+        if self._rest:
+            self._rest += data
+            if len(self._rest) < self._wanted:
+                return
+            data = bytes(self._rest)
         at = 0
         # Set first: the caller may end with the last frame that it wants.
-        self._rest = b""
+        self._rest = bytearray()
+        self._wanted = 0
         while len(data) - at >= HEAD.size:
             size, kind = HEAD.unpack_from(data, at)
             if size > MAX_PAYLOAD:
                 raise ValueError(f"a frame of {size} bytes")
             end = at + HEAD.size + size
             if end > len(data):
+                self._wanted = end - at
                 break
             yield kind, data[at + HEAD.size : end]
             at = end
-        self._rest = data[at:]
+        self._rest += memoryview(data)[at:]

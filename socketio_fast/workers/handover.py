@@ -21,8 +21,11 @@ from typing import Any, cast
 
 from socketio_fast._core.http.endpoint import Endpoint, OtherWorkers
 from socketio_fast._core.http.http1 import Http1Connection
+from socketio_fast._core.http.request import Request
+from socketio_fast.hosting.common import Watch
 from socketio_fast.hosting.contracts import HostedEngine
 from socketio_fast.workers.balance import Balance
+from socketio_fast.workers.elsewhere import OtherWorker
 from socketio_fast.workers.frames import Kind, frame
 from socketio_fast.workers.identity import tag_in
 from socketio_fast.workers.links import OutgoingLink
@@ -33,6 +36,10 @@ __all__ = ["Handover"]
 
 # The size of the JSON that says whose connection it is; it and the bytes follow.
 HEAD = struct.Struct("<I")
+
+# The path of connections that hosts have let go of: they were asked for a path of
+# Engine.IO, which each host has its own of.
+HOSTED = "/"
 
 # Names of counters, see docs/deployment.md.
 GIVEN = "connections_given_to_workers"
@@ -60,8 +67,10 @@ class Handover(OtherWorkers):
     def __init__(self, mesh: Mesh, eio: HostedEngine) -> None:
         super().__init__(mesh.tag)
         self._mesh = mesh
-        self._eio = eio
-        self._loop = asyncio.get_running_loop()
+        #: The engine of this worker.
+        self.engine = eio.engine
+        #: Its event loop.
+        self.loop = asyncio.get_running_loop()
         # By path and scheme.
         self._endpoints: dict[tuple[str, str], Endpoint] = {}
         # Those that no host listens with.
@@ -103,15 +112,15 @@ class Handover(OtherWorkers):
     @property
     def clients(self) -> int:
         """How many clients this worker has."""
-        return len(self._eio.engine.sessions)
+        return len(self.engine.sessions)
 
     def count(self, name: str) -> None:
         """Count an event."""
-        self._eio.engine.counters[name] += 1
+        self.engine.counters[name] += 1
 
     def spawn(self, coroutine: Any) -> None:
         """Run a coroutine as a task."""
-        task = self._loop.create_task(coroutine)
+        task = self.loop.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -140,7 +149,7 @@ class Handover(OtherWorkers):
 
     async def _accept(self, arriving: Arriving, sock: socket.socket) -> None:
         try:
-            await self._loop.connect_accepted_socket(lambda: arriving, sock)
+            await self.loop.connect_accepted_socket(lambda: arriving, sock)
         except OSError:
             sock.close()  # the client has gone
 
@@ -149,14 +158,14 @@ class Handover(OtherWorkers):
         if endpoint is None:
             # Another server listens in this process, or none does yet.
             endpoint = Endpoint(
-                self._eio.engine, self._loop, path, workers=self, scheme=scheme
+                self.engine, self.loop, path, workers=self, scheme=scheme
             )
             self._endpoints[path, scheme] = endpoint
             self._own.append(endpoint)
         return endpoint
 
 
-class Destination:
+class Destination(OtherWorker):
     """Another worker, to which a connection may go.
 
     Args:
@@ -165,8 +174,8 @@ class Destination:
     """
 
     def __init__(self, handover: Handover, link: OutgoingLink) -> None:
+        super().__init__(handover.engine, handover.loop, link)
         self.handover = handover
-        self._link = link
 
     def take_over(
         self,
@@ -217,6 +226,46 @@ class Destination:
         sock = cast(socket.socket, transport.get_extra_info("socket"))
         Leaving(transport, give)
 
+    async def adopt(
+        self, transport: asyncio.Transport, request: Request, received: bytes
+    ) -> None:
+        """Give away a connection that a host has let go of, and wait until it has left.
+
+        Args:
+            transport: The event loop's transport of the connection.
+            request: The handshake of a WebSocket, which the host has read from it.
+            received: What came behind that.
+        """
+        loop = asyncio.get_running_loop()
+        secure = transport.get_extra_info("sslcontext") is not None
+        left: asyncio.Future[None] = loop.create_future()
+        self.take_over(
+            transport,
+            request.head() + received,
+            (request.client_address, request.server),
+            Endpoint(self.engine, loop, HOSTED, secure=secure, scheme=request.scheme),
+        )
+        transport.set_protocol(Watch(transport.get_protocol(), left))
+        try:
+            await left
+        finally:
+            transport.abort()
+
+    def give(self, sock: socket.socket, request: Request) -> None:
+        """Give away a socket that a host has let go of; it is closed.
+
+        Args:
+            sock: The connection.
+            request: The handshake of a WebSocket, which the host has read from it.
+        """
+        head = {
+            "path": HOSTED,
+            "scheme": request.scheme,
+            "addresses": (request.client_address, request.server),
+            "clients": self.handover.clients,
+        }
+        self._send(head, request.head(), sock.fileno(), lambda has_left: sock.close())
+
     def _send(
         self,
         head: Any,
@@ -227,7 +276,7 @@ class Destination:
         encoded = json.dumps(head).encode()
         payload = HEAD.pack(len(encoded)) + encoded + data
         self.handover.count(GIVEN)
-        if not self._link.send_descriptor(
+        if not self.link.send_descriptor(
             frame(Kind.CONNECTION, payload), descriptor, sent
         ):
             sent(False)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import cast
 
+from socketio_fast._core.http.request import Request
 from socketio_fast.hosting.contracts import HostedEngine
-from socketio_fast.workers.handover import Handover
+from socketio_fast.workers.handover import Destination, Handover
 from socketio_fast.workers.mesh import Mesh
+from socketio_fast.workers.relayed import RelayedRequests
 
 __all__ = ["Membership"]
 
@@ -27,10 +30,17 @@ class Membership:
         self.mesh = Mesh(directory, number, asyncio.get_running_loop(), eio.logger)
         #: Gives connections to them, and takes theirs.
         self.handover = Handover(self.mesh, eio)
+        self._relayed = RelayedRequests(self.mesh, eio)
         self._engine.tag_ids(self.mesh.tag)
+
+    def owner(self, request: Request) -> Destination | None:
+        """The other worker that has the session of a request; ``None``: no other one
+        has."""
+        return cast("Destination | None", self.handover.owner_of_request(request))
 
     def close(self) -> None:
         """Leave the cluster."""
         self.mesh.close()
+        self._relayed.close()
         self.handover.close()
         self._engine.tag_ids(None)

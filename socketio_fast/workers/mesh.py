@@ -24,7 +24,7 @@ from socketio_fast.workers.identity import (
 )
 from socketio_fast.workers.links import IncomingLink, OutgoingLink
 
-__all__ = ["Mesh", "Receiver"]
+__all__ = ["Mesh"]
 
 #: Called with the tag of the sender, the payload of a frame, and a function that
 #: returns its descriptor.

@@ -105,7 +105,8 @@ FLOORS: dict[str, list[str]] = {
     ],
     "workers": [
         *("workers", "workers.frames", "workers.identity", "workers.links"),
-        *("workers.mesh", "workers.balance", "workers.relay", "workers.handover"),
+        *("workers.channel", "workers.mesh", "workers.balance", "workers.relay"),
+        *("workers.elsewhere", "workers.relayed", "workers.handover"),
         "workers.membership",
     ],
     "admin": ["admin.passwords", "admin.reporter", "admin.async_admin"],

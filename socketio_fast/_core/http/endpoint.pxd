@@ -51,4 +51,5 @@ cdef class Endpoint:
     cdef int log_access(self, Request request, int status, Py_ssize_t size) except -1
     cdef bint owns_target(self, bytes target) except -1
     cdef object taker(self, bytes target, bint stays)
+    cdef object owner_of(self, bytes target, bint stays)
     cdef object taker_of(self, bytes data, bint stays)

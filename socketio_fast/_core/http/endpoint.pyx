@@ -98,6 +98,12 @@ cdef class OtherWorkers:
                 p += 1
         return None if stays else self.newcomer()
 
+    def owner_of_request(self, Request request not None):
+        """See `owner_of`: of a request that a foreign server has received."""
+        return self.owner_of(
+            PyBytes_AS_STRING(request.target), PyBytes_GET_SIZE(request.target), True
+        )
+
     cpdef object owner(self, str sid):
         """See `owner_of`: of a session whose id ends with another tag."""
         raise NotImplementedError
@@ -198,9 +204,14 @@ cdef class Endpoint:
     cdef object taker(self, bytes target, bint stays):
         """Who takes the connection of a request with this target; None: nobody does.
         `stays`: no other process does for the sake of balance."""
-        if not self.owns_target(target):
-            return self.other if self.hands_over else None
-        if self.workers is None:
+        if self.hands_over and not self.owns_target(target):
+            return self.other
+        return self.owner_of(target, stays)
+
+    cdef object owner_of(self, bytes target, bint stays):
+        """Which other process takes the connection of a request to Engine.IO with this
+        target; None: none does. `stays`: see `taker`."""
+        if self.workers is None or not self.owns_target(target):
             return None
         return self.workers.owner_of(
             PyBytes_AS_STRING(target), PyBytes_GET_SIZE(target), stays

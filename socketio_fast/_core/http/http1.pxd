@@ -39,6 +39,7 @@ cdef class Http1Core(HttpConnection):
     cdef int _keep(self, bytes data, Py_ssize_t at) except -1
     cdef Py_ssize_t _parse(self, bytes data, Py_ssize_t at) except -1
     cdef Py_ssize_t _choose(self, bytes data, Py_ssize_t at) except -1
+    cdef bint _goes_to(self, object taker) except -1
     cdef int _hand_over(self, bytes data, object taker) except -1
     cdef Http1Exchange _begin(self, Request request, bint keep_alive)
     cdef Http1Exchange _new_exchange(self, Request request)

@@ -22,11 +22,7 @@ from socketio_fast._core.engine.writer cimport Opened, Writer
 from socketio_fast._core.http.admission cimport Admission, hooked
 from socketio_fast._core.http.endpoint cimport INCOMPLETE, Endpoint
 from socketio_fast._core.http.exchange cimport Body
-from socketio_fast._core.http.http1_exchange cimport (
-    Http1Exchange,
-    HttpConnection,
-    close_body,
-)
+from socketio_fast._core.http.http1_exchange cimport Http1Exchange, HttpConnection
 from socketio_fast._core.http.polling cimport Polling
 from socketio_fast._core.http.request cimport Request
 from socketio_fast._core.http.request_parser cimport (
@@ -111,7 +107,6 @@ cdef class Http1Core(HttpConnection):
 
     def connection_lost(self, exc):
         cdef Http1Exchange exchange
-        cdef Polling polling
         if self.writer is not None:
             self.writer.lost()
         self.writer = self.parser = self.current = self.upgrade = self.rest = None
@@ -122,11 +117,7 @@ cdef class Http1Core(HttpConnection):
         self._wake_sender()
         exchanges, self.exchanges = self.exchanges, []
         for exchange in exchanges:
-            polling = exchange.polling
-            exchange.connection = exchange.polling = None
-            close_body(exchange.long_body)
-            if polling is not None:
-                polling.on_abort(exchange)
+            exchange.lost()
 
     def data_received(self, bytes data not None):
         if self.rest is not None:
@@ -147,7 +138,6 @@ cdef class Http1Core(HttpConnection):
         has no half-closed connections.
         """
         cdef Http1Exchange exchange, incomplete = self.current
-        cdef Polling polling
         if self.writer is None:
             return False
         self.ended = True
@@ -161,10 +151,7 @@ cdef class Http1Core(HttpConnection):
         self._forget_current()
         if incomplete is not None and incomplete in self.exchanges:
             self.exchanges.remove(incomplete)
-            polling, incomplete.polling = incomplete.polling, None
-            incomplete.connection = None
-            if polling is not None:
-                polling.on_abort(incomplete)
+            incomplete.lost()
         if self.writer is None:
             return False
         if not self.exchanges:
@@ -217,7 +204,7 @@ cdef class Http1Core(HttpConnection):
                 taker = self.endpoint.taker(
                     p[i + r.target:i + r.target + r.target_size], self.stays
                 )
-                if taker is not None:
+                if self._goes_to(taker):
                     return self._hand_over(data[i:], taker)
             i += self._read_scanned(&r, p + i, n - i)
         return 0
@@ -286,13 +273,20 @@ cdef class Http1Core(HttpConnection):
         cdef object taker = None
         if self.endpoint.gives_away:
             taker = self.endpoint.taker_of(data[at:], self.stays)
-        if taker is None:
-            return self._parse(data, at)
         if taker is INCOMPLETE:
             self.opening = data[at:]
-        else:
+        elif self._goes_to(taker):
             self._hand_over(data[at:], taker)
+        else:
+            return self._parse(data, at)
         return PyBytes_GET_SIZE(data)
+
+    cdef bint _goes_to(self, object taker) except -1:
+        """Whether the connection goes to who takes a request. While requests before have
+        no response, the request alone goes to another process."""
+        return taker is not None and (
+            not self.exchanges or taker is self.endpoint.other
+        )
 
     cdef int _hand_over(self, bytes data, object taker) except -1:
         """Give the connection to another application or process, which reads from
@@ -444,6 +438,12 @@ cdef class Http1Core(HttpConnection):
         cdef Endpoint endpoint = self.endpoint
         cdef Engine engine = endpoint.engine
         cdef Request request = exchange.request
+        cdef object owner = endpoint.owner_of(request.target, True)
+        if owner is not None and len(self.exchanges) == 1:
+            # It was parsed with the request before, in one piece.
+            self.exchanges.clear()
+            exchange.connection = None
+            return self._hand_over(request.head() + tail, owner)
         exchange.keep_alive = False
         self.closing = True
         if len(self.exchanges) > 1:
@@ -519,7 +519,7 @@ cdef class Http1Core(HttpConnection):
             exchange = self.exchanges[0]
             if exchange.response is None:
                 if exchange.deferred:
-                    exchange.ask_other()
+                    exchange.ask()
                 return 0
             if writer.buffered() > self.endpoint.engine.max_buffer_bytes:
                 # The client sends requests, and does not read the responses.

@@ -32,24 +32,33 @@ cdef class Http1Exchange(Exchange):
         bytes store                 # the response's Cache-Control line, or nothing
         bytes response              # None: there is none, or it has been written
         object long_body            # sent in pieces behind the response; or None
-        bint deferred               # the other server is asked when it is the first
+        bint deferred               # somebody else is asked when it is the first
         Body body                   # of the request, while it comes
         bint keep_alive             # the connection stays open behind the response
+        # Where another worker has the session: an `OtherWorker` and, while it is asked,
+        # its `RemoteExchange`.
+        object owner
+        object remote
 
     cdef int dispatch(self) except -1
     cdef Admission judge(self, bint upgrade)
     cdef bint is_waiting_poll(self) except -1
     cdef int fail(self, object error) except -1
+    cdef int lost(self) except -1
     cdef int send_long(
         self, int status, bytes content_type, object body, bytes headers
     ) except -1
-    cdef int ask_other(self) except -1
+    cdef int ask(self) except -1
     cdef int start_long_body(self, HttpConnection connection) except -1
     cdef int _respond(
         self, int status, bytes content_type, bytes body, object long_body,
         Py_ssize_t size, bytes headers
     ) except -1
     cdef int _admit(self) except -1
+    cdef bint is_behind_post(self) except -1
+    cdef int _relay(self) except -1
+    cdef int _continue(self) except -1
+    cdef int _forget_remote(self) except -1
     cdef int _proceed(self, Admission a) except -1
     cdef int _log_failure(self, object error) except -1
 

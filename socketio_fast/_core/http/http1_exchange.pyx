@@ -97,6 +97,7 @@ cdef class Http1Exchange(Exchange):
             return 0  # the client has gone
         self.connection = None
         self.polling = None
+        self._forget_remote()
         endpoint = connection.endpoint
         if endpoint.access_log is not None:
             connection.set_addresses(request)
@@ -125,6 +126,22 @@ cdef class Http1Exchange(Exchange):
         # The rest of the body is not read.
         self.connection.closing = True
         return Exchange.too_large(self, engine)
+
+    cdef int lost(self) except -1:
+        """The response will not be sent."""
+        polling, self.polling = self.polling, None
+        self.connection = None
+        close_body(self.long_body)
+        self._forget_remote()
+        if polling is not None:
+            (<Polling> polling).on_abort(self)
+        return 0
+
+    cdef int _forget_remote(self) except -1:
+        remote, self.remote = self.remote, None
+        if remote is not None:
+            remote.lost()
+        return 0
 
     cdef int fail(self, object error) except -1:
         """Serving the request has raised an error: answer with status 500."""
@@ -188,13 +205,14 @@ cdef class Http1Exchange(Exchange):
         cdef HttpConnection connection = self.connection
         if endpoint.owns_target(self.request.target):
             self.store = NO_STORE
-            if endpoint.workers is not None and (
-                endpoint.taker(self.request.target, True) is not None
-            ):
-                # As below.
-                self.keep_alive = False
-                return self.respond(503, TEXT, b"Pipelined behind another worker", b"")
-            return self._admit()
+            self.owner = endpoint.owner_of(self.request.target, True)
+            if self.owner is None:
+                return self._admit()
+            if self.request.method != "POST" or not self.is_behind_post():
+                return self._relay()
+            # One at a time, as a session takes them.
+            self.deferred = self.wants_body = True
+            return 0
         if endpoint.hands_over:
             # It has come in one piece with the request before, behind a body, so the
             # connection cannot be handed over at this point.
@@ -203,14 +221,71 @@ cdef class Http1Exchange(Exchange):
         if endpoint.other is None:
             return self.respond(404, TEXT, b"Not Found", b"")
         if connection.exchanges[0] is self:
-            return self.ask_other()
+            return self.ask()
         # One at a time: a response may hold a file open until it has been sent.
         self.deferred = True
         return 0
 
-    cdef int ask_other(self) except -1:
-        """Ask the other server for the response, in a Task."""
+    cdef bint is_behind_post(self) except -1:
+        cdef Http1Exchange exchange
+        for exchange in self.connection.exchanges:
+            if exchange is self:
+                break
+            if (
+                exchange.owner is not None and exchange.response is None
+                and exchange.request.method == "POST"
+            ):
+                return True
+        return False
+
+    cdef int _relay(self) except -1:
+        """Have the other worker answer the request: the connection cannot go there,
+        because responses to requests before have to be sent here."""
+        cdef bytes body
+        self.connection.set_addresses(self.request)
+        self.remote = self.owner.exchange(self.request, self._relayed)
+        self.wants_body = self.remote.begin()
+        if self.wants_body and self.early is not None:
+            body, self.early = self.early, None
+            return self.deliver(body)
+        return self._continue()
+
+    def _relayed(self, int status, list headers, bytes body):
+        """The other worker has answered."""
+        cdef HttpConnection connection = self.connection
+        cdef Http1Exchange exchange
+        cdef bytes content_type = TEXT, lines = b""
+        try:
+            for name, value in headers:
+                if name == b"content-type":
+                    content_type = value
+                elif name != b"content-length":
+                    lines += b"%b: %b\r\n" % ((<bytes> name).title(), value)
+            self.store = b""
+            self.send_long(status, content_type, body, lines)
+            for exchange in list(connection.exchanges):
+                if exchange.deferred and exchange.owner is not None:
+                    if not exchange.is_behind_post():
+                        exchange.ask()
+                    break
+        except BaseException as exc:
+            self.fail(exc)
+
+    cdef int deliver(self, bytes body) except -1:
+        if self.owner is None:
+            return Exchange.deliver(self, body)
+        self.wants_body = False
+        if self.remote is None:
+            self.early = body
+        else:
+            self.remote.finish(body)
+        return 0
+
+    cdef int ask(self) except -1:
+        """Ask the other worker for the response; or the other server, in a Task."""
         self.deferred = False
+        if self.owner is not None:
+            return self._relay()
         self.endpoint.spawn(self._ask_other())
         return 0
 
@@ -298,8 +373,13 @@ cdef class Http1Exchange(Exchange):
             session.too_slow()
             return connection.abort()
         self.route(engine, a)
+        return self._continue()
+
+    cdef int _continue(self) except -1:
+        """Tell a client that waits for it to send the body."""
+        cdef HttpConnection connection = self.connection
         if self.wants_body and self.early is None:
-            expect = request.header(b"expect")
+            expect = self.request.header(b"expect")
             if expect is not None and expect.lower() == b"100-continue":
                 if len(connection.exchanges) == 1:
                     connection.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -313,4 +393,6 @@ cdef class Http1Exchange(Exchange):
         what is sent to a client that has gone is lost.
         """
         cdef Polling polling = self.polling
+        if self.remote is not None:
+            return self.request.method == "GET"
         return polling is not None and polling.poll is self

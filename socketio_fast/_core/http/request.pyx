@@ -171,6 +171,12 @@ cdef class Request:
                 self.scheme = scheme
         return 0
 
+    def head(self):
+        """The head as bytes of HTTP/1.1."""
+        return b"%b %b HTTP/%b\r\n%b\r\n" % (
+            self.method.encode(), self.target, self.http_version.encode(), self.lines,
+        )
+
     def environ(self):
         """The request as a WSGI environment (PEP 3333), a new dict.
 
