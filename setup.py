@@ -71,6 +71,7 @@ MODULES = [
     "socketio.connection",
     "socketio.recovery",
     "socketio.rooms",
+    "socketio.relay",
     "socketio.emitter",
     "http.compression",
     "http.connections",

@@ -29,7 +29,7 @@ class AsyncManager(BaseManager):
     """
 
     #: Whether it shares clients and rooms with other processes.
-    _distributed: ClassVar[bool] = False
+    _distributed: bool = False
 
     async def pre_connect(self, eio_sid: str, namespace: str) -> Any:
         """Register a client that connects, before its connect handler runs.

@@ -97,7 +97,7 @@ class AsyncPubSubManager(AsyncManager):
 
     name: ClassVar[str] = "asyncpubsub"
 
-    _distributed: ClassVar[bool] = True
+    _distributed: bool = True
 
     # How many messages _publish_all() takes at once.
     _batch = 1

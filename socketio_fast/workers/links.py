@@ -49,6 +49,8 @@ class OutgoingLink:
         self.dropped = 0
         #: Whether messages are dropped at present.
         self.full = False
+        #: Called with this link when nothing waits any more, after drops.
+        self.on_drained: Callable[[OutgoingLink], None] | None = None
         self._loop = loop
         self._sock = sock
         self._lost = lost
@@ -124,7 +126,10 @@ class OutgoingLink:
                 return
             self._advance(count, gathered)
         self._scheduled = False
-        self.full = False
+        if self.full and not self._closed:
+            self.full = False
+            if self.on_drained is not None:
+                self.on_drained(self)
 
     def _advance(
         self, count: int, gathered: list[tuple[bytes, int, Sent | None]]

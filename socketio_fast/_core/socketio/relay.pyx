@@ -1,0 +1,533 @@
+"""Events between the workers of a machine.
+
+What is sent to clients is encoded once: the other workers get its text and attachments
+as they are, and send the same bytes to their clients. Workers tell each other which
+namespaces they have, and which rooms have members there. So an event goes to those
+workers alone that have somebody to send it to.
+
+A message begins with a byte that says what it is. Numbers have 32 bits, little-endian.
+A *string* is its size and its UTF-8; a *room* is a byte for its type (`s`, `i`, `f`) and
+its text as a string.
+
+    EVENT   flags, the numbers of rooms, of rooms left out and of attachments, the size
+            of the head of the text; namespace (a string), rooms, rooms left out; text (a
+            string), attachments (strings)
+    STATE   the encoding (a string), the number of namespaces; of each its name, a byte
+            (1: it wants all events) and the number of its rooms, these
+    BEGIN, END      a namespace (a string); to BEGIN as in STATE the byte
+    CREATE, DELETE  a namespace (a string), a room
+"""
+import cython
+from cpython.bytes cimport (
+    PyBytes_AS_STRING,
+    PyBytes_GET_SIZE,
+)
+from libc.stdint cimport int64_t
+
+from socketio_fast._core.engine.failures cimport contain
+from socketio_fast._core.engine.observer cimport Observer
+from socketio_fast._core.protocol cimport sio
+from socketio_fast._core.protocol.encoding cimport Encoding
+from socketio_fast._core.protocol.outgoing cimport Outgoing
+from socketio_fast._core.protocol.sio cimport Packet
+from socketio_fast._core.socketio.contracts cimport Membership, Relay
+from socketio_fast._core.socketio.hub cimport Hub, Namespace
+from socketio_fast._core.socketio.rooms cimport Rooms
+
+from socketio_fast.handlers.names import check_namespace
+
+cdef enum:
+    EVENT
+    STATE
+    BEGIN
+    END
+    CREATE
+    DELETE
+    FIRST_OTHER = 16    # what the core does not read
+
+cdef enum:
+    VOLATILE = 1
+    UNCOMPRESSED = 2
+    TO_ROOMS = 4        # not to all clients
+    EXCEPTS = 8         # what is left out are rooms, and not sids alone
+    TEXT = 16           # there is a text
+
+#: The first byte of messages that the core does not read.
+OTHER = bytes([FIRST_OTHER])
+
+
+cdef class _Reader:
+    """Reads a message. Raises ValueError where it ends too early."""
+    cdef bytes data
+    cdef const char *p
+    cdef Py_ssize_t left
+
+    def __cinit__(self, bytes data not None):
+        self.data = data
+        self.p = PyBytes_AS_STRING(data)
+        self.left = PyBytes_GET_SIZE(data)
+
+    cdef const char *take(self, Py_ssize_t n) except NULL:
+        cdef const char *found = self.p
+        if n > self.left:
+            raise ValueError("a message of another worker is cut off")
+        self.p += n
+        self.left -= n
+        return found
+
+    cdef int byte(self) except -1:
+        return <unsigned char> self.take(1)[0]
+
+    cdef int64_t number(self) except -1:
+        cdef const unsigned char *p = <const unsigned char *> self.take(4)
+        return p[0] | p[1] << 8 | p[2] << 16 | <int64_t> p[3] << 24
+
+    cdef bytes string(self):
+        cdef Py_ssize_t n = self.number()
+        return self.take(n)[:n]
+
+    cdef str text(self):
+        return self.string().decode("utf-8", "surrogatepass")
+
+    cdef object room(self):
+        cdef int kind = self.byte()
+        cdef str text = self.text()
+        if kind == c"s":
+            return text
+        if kind == c"i":
+            return int(text)
+        if kind == c"f":
+            return float(text)
+        raise ValueError("a room of an unknown type")
+
+    cdef list rooms(self, int64_t count):
+        cdef list found = []
+        while count > 0:
+            found.append(self.room())
+            count -= 1
+        return found
+
+
+cdef bytes _number(int64_t value):
+    cdef unsigned char data[4]
+    if value < 0 or value > <int64_t> 0xFFFFFFFF:
+        raise ValueError("more than other workers can be sent at once")
+    data[0] = value & 0xFF
+    data[1] = value >> 8 & 0xFF
+    data[2] = value >> 16 & 0xFF
+    data[3] = value >> 24 & 0xFF
+    return (<char *> data)[:4]
+
+
+cdef bytes _string(bytes data):
+    return _number(PyBytes_GET_SIZE(data)) + data
+
+
+cdef bytes _text(str text):
+    return _string(text.encode("utf-8", "surrogatepass"))
+
+
+cdef bytes _room(object room):
+    if isinstance(room, str):
+        return b"s" + _text(room)
+    if isinstance(room, int):
+        return b"i" + _text(f"{int(room):d}")
+    if isinstance(room, float):
+        return b"f" + _text(float.__repr__(room))
+    raise TypeError(
+        f"{room!r:.80} is no room for several workers: each has to know it by a str, an "
+        "int or a float. Use str() of it"
+    )
+
+
+cdef object _several(object rooms):
+    """The rooms that an argument names; None: all clients."""
+    if rooms is None or isinstance(rooms, (list, tuple, set, frozenset)):
+        return rooms
+    return (rooms,)
+
+
+@cython.final
+cdef class Remote:
+    """Another worker.
+
+    Args:
+        tag: What the sids of its clients end with.
+        send: Sends it a frame, bytes; it returns whether the frame will leave.
+    """
+
+    def __cinit__(self, str tag not None, send):
+        self.tag = tag
+        self.send = send
+
+    cdef bint wants(self, str namespace, object rooms) except -1:
+        """Whether it may have somebody in one of these rooms; None: of all clients."""
+        cdef object found
+        if self.namespaces is None:
+            return True  # it has not said yet what it has
+        found = self.namespaces.get(namespace, self)
+        if found is self:
+            return False
+        if found is None or rooms is None:
+            return True
+        for room in rooms:
+            if room in <set> found or (
+                isinstance(room, str) and (<str> room).endswith(self.tag)
+            ):
+                return True
+        return False
+
+
+@cython.final
+cdef class WorkerRelay(Relay):
+    """Sends events to the clients of all workers, and theirs to those of this one.
+
+    Args:
+        hub: The namespaces of this worker.
+        kind: The kind of frames.
+        encoding: What encodes packets here: it is the same where it has the same name.
+        emit_plainly: Called with an event that goes to a worker which encodes packets
+            in another way: the tag, the event, its namespace, rooms, and who is left
+            out; whether it may be compressed, and whether it is volatile.
+        dropped: Called with the tag of a worker that an event was dropped for.
+    """
+
+    def __cinit__(
+        self, Hub hub not None, int kind, str encoding not None, emit_plainly, dropped
+    ):
+        self.hub = hub
+        self.kind = kind
+        self.encoding = encoding.encode()
+        self.emit_plainly = emit_plainly
+        self.dropped = dropped
+        self.remotes = {}
+
+    # Who is there.
+
+    def joined(self, str tag not None, send):
+        """A worker has come."""
+        self.remotes[tag] = Remote(tag, send)
+
+    def left(self, str tag not None):
+        """A worker has gone."""
+        self.remotes.pop(tag, None)
+
+    def state(self):
+        """The message that tells all that other workers are to know of this one."""
+        cdef Namespace ns
+        cdef list parts = [_number(len(self.hub.namespaces))]
+        for ns in self.hub.namespaces.values():
+            rooms = (<Rooms> ns.rooms).rooms
+            parts += [_text(ns.name), bytes([ns.recovery is not None])]
+            parts.append(_number(len(rooms)))
+            parts += [_room(room) for room in rooms]
+        return self._frame(bytes([STATE]) + _string(self.encoding) + b"".join(parts))
+
+    def frame(self, bytes payload not None):
+        """The frame of a message that the core does not read."""
+        return self._frame(OTHER + payload)
+
+    def _frame(self, bytes payload):
+        return _number(PyBytes_GET_SIZE(payload)) + bytes([self.kind]) + payload
+
+    cdef int _tell(self, bytes payload) except -1:
+        cdef Remote remote
+        if self.remotes:
+            frame = self._frame(payload)
+            for remote in list(self.remotes.values()):
+                if not remote.send(frame):
+                    self.dropped(remote.tag)
+        return 0
+
+    cdef int namespace_began(self, str name) except -1:
+        cdef Namespace ns = self.hub.namespaces[name]
+        return self._tell(
+            bytes([BEGIN]) + _text(name) + bytes([ns.recovery is not None])
+        )
+
+    cdef int namespace_ended(self, str name) except -1:
+        return self._tell(bytes([END]) + _text(name))
+
+    def check(self, room):
+        """Raise TypeError for a room that cannot be named to other workers."""
+        self.check_room(room)
+
+    cdef int check_room(self, object room) except -1:
+        if room is not None:
+            _room(room)
+        return 0
+
+    cdef int room_created(self, str namespace, object room) except -1:
+        return self._tell(bytes([CREATE]) + _text(namespace) + _room(room))
+
+    cdef int room_deleted(self, str namespace, object room) except -1:
+        return self._tell(bytes([DELETE]) + _text(namespace) + _room(room))
+
+    # To others.
+
+    cdef Membership rooms_of_others(self, str namespace):
+        check_namespace(namespace)
+        return Rooms(Namespace(self.hub, namespace))
+
+    cdef object send(
+        self, Membership rooms, Outgoing m, list data, object to, object skip
+    ):
+        if self.remotes and not (
+            type(to) is str and (<Rooms> rooms)._peer(to) is not None
+        ):
+            self._send_others(<Rooms> rooms, m, data, to, skip, False)
+        return (<Rooms> rooms).deliver(m, data, to, skip, None)
+
+    def emit(
+        self, str namespace not None, list data not None, to, skip, skipped, *,
+        bint excepts=False, bint compress=True, bint volatile=False,
+    ):
+        """Send an event to clients of all workers.
+
+        Args:
+            namespace: The namespace.
+            data: `[name, *arguments]`.
+            to: A room, a list of them, or None for all clients.
+            skip: Who is left out: a sid, a list of them or None; with `excepts` a list
+                of rooms.
+            skipped: The sids that `skip` means in this process.
+            excepts: See `skip`.
+            compress: Whether it may be compressed on its way.
+            volatile: Whether it is dropped for clients that it would have to wait for.
+
+        Returns:
+            As Rooms.emit().
+        """
+        cdef Namespace ns = self.hub.namespaces.get(namespace)
+        cdef Rooms rooms
+        cdef Outgoing m
+        if ns is None:
+            rooms = <Rooms> self.rooms_of_others(namespace)
+        else:
+            rooms = <Rooms> ns.rooms
+        m = rooms.encode(data)
+        m.uncompressed = not compress
+        m.volatile = volatile
+        if self.remotes:
+            self._send_others(rooms, m, data, to, skip, excepts)
+        return rooms.deliver(m, data, to, skipped, None)
+
+    cdef int _send_others(
+        self, Rooms rooms, Outgoing m, list data, object to, object skip, bint excepts
+    ) except -1:
+        cdef str namespace = rooms.namespace.name
+        cdef object several = _several(to)
+        cdef Remote remote
+        cdef bytes frame = None
+        for remote in list(self.remotes.values()):
+            if not remote.wants(namespace, several):
+                continue
+            if skip is not None and not excepts:
+                # Sids of this worker's clients are nobody's elsewhere.
+                skip = [
+                    sid for sid in _several(skip)
+                    if not isinstance(sid, str) or rooms._peer(sid) is None
+                ] or None
+            if remote.differs:
+                self.emit_plainly(
+                    remote.tag, data, namespace, several, _several(skip),
+                    not m.uncompressed, m.volatile,
+                )
+                continue
+            if frame is None:
+                frame = _event(self.kind, m, namespace, several, skip, excepts)
+            if not remote.send(frame):
+                self.dropped(remote.tag)
+        return 0
+
+    # From others.
+
+    def receive(self, str tag not None, bytes payload not None):
+        """Take a message of another worker.
+
+        Returns:
+            What the core does not read, bytes; None for a message that it has read.
+
+        Raises:
+            ValueError: It is no message.
+        """
+        cdef _Reader reader = _Reader(payload)
+        cdef int what = reader.byte()
+        if what == EVENT:
+            self._receive_event(reader)
+        elif what == FIRST_OTHER:
+            return payload[1:]
+        else:
+            self._learn(tag, what, reader)
+        return None
+
+    def _learn(self, str tag, int what, _Reader reader):
+        cdef Remote remote = self.remotes.get(tag)
+        cdef str name
+        cdef dict namespaces
+        if remote is None:
+            return  # its link to this worker has ended later than that to it
+        if what == STATE:
+            remote.differs = reader.string() != self.encoding
+            namespaces = {}
+            for _ in range(reader.number()):
+                name = reader.text()
+                wants_all = reader.byte()
+                rooms = set(reader.rooms(reader.number()))
+                namespaces[name] = None if wants_all else rooms
+            remote.namespaces = namespaces
+            return
+        name = reader.text()
+        namespaces = remote.namespaces
+        if what == BEGIN:
+            wants_all = reader.byte()
+            if namespaces is not None:
+                namespaces[name] = None if wants_all else set()
+        elif what == END:
+            if namespaces is not None:
+                namespaces.pop(name, None)
+        elif what == CREATE or what == DELETE:
+            room = reader.room()
+            found = None if namespaces is None else namespaces.get(name)
+            if found is not None:
+                (found.add if what == CREATE else found.discard)(room)
+        else:
+            raise ValueError(f"a message of the type {what}")
+
+    def _receive_event(self, _Reader reader):
+        cdef int flags = reader.byte()
+        cdef int64_t to_count = reader.number(), skip_count = reader.number()
+        cdef int64_t attachments = reader.number()
+        cdef Py_ssize_t head = reader.number()
+        cdef Namespace ns = self.hub.namespaces.get(reader.text())
+        cdef Rooms rooms
+        cdef list several, skip
+        cdef object to = None
+        cdef Outgoing m
+        cdef Py_ssize_t size
+        cdef const char *text
+        several = reader.rooms(to_count)
+        skip = reader.rooms(skip_count)
+        if ns is None:
+            return
+        if flags & TO_ROOMS:
+            to = several
+            if ns.recovery is None:
+                rooms = <Rooms> ns.rooms
+                to = [
+                    room for room in several
+                    if room in rooms.rooms or room in ns.peers
+                ]
+                if not to:
+                    return
+            if len(to) == 1 and isinstance(to[0], str):
+                to = to[0]
+        if not flags & TEXT and (self.hub.encoding is None or not attachments):
+            raise ValueError("an event without a text")
+        m = Outgoing.__new__(Outgoing)
+        m.droppable = True
+        m.volatile = flags & VOLATILE != 0
+        m.uncompressed = flags & UNCOMPRESSED != 0
+        if flags & TEXT:
+            size = reader.number()
+            text = reader.take(size)
+            if head == 0 or head + 2 > size or self.hub.encoding is None and (
+                text[head] != c"[" or text[size - 1] != c"]"
+            ):
+                raise ValueError("the text of an event is none")
+            m.head = text[:head]
+            m.body = text[head:size]
+        if attachments:
+            m.attachments = []
+            while attachments > 0:
+                m.attachments.append(reader.string())
+                attachments -= 1
+        self._to_peers(ns, m, to, skip, flags & EXCEPTS != 0)
+
+    cdef int _to_peers(
+        self, Namespace ns, Outgoing m, object to, list skip, bint excepts
+    ) except -1:
+        cdef Hub hub = self.hub
+        cdef Rooms rooms = <Rooms> ns.rooms
+        cdef Observer observer = hub.observer
+        cdef list data = None
+        cdef list skipped = skip or None
+        try:
+            if excepts:
+                skipped = [sid for room in skip for sid in rooms.members(room)]
+                if ns.recovery is not None:
+                    skipped += [sid for room in skip for sid in ns.recovery.away_in(room)]
+            if ns.watched is not None or (observer is not None and observer.events) or (
+                hub.encoding is not None and ns.recovery is not None
+            ):
+                data = self._decoded(m)
+            rooms.send(m, data, to, skipped, None)
+        except BaseException as exc:
+            contain(
+                hub.runner.loop, hub.logger, exc,
+                "sending an event of another worker {}",
+            )
+        return 0
+
+    cdef list _decoded(self, Outgoing m):
+        """The name and the arguments of an event."""
+        cdef Encoding encoding = self.hub.encoding
+        cdef Py_ssize_t count = len(m.attachments or ())
+        cdef list attachments = m.attachments or []
+        cdef Packet packet
+        cdef bytes text
+        if m.head is None:
+            packet = encoding.decode_binary(attachments[0], count)
+            attachments = attachments[1:]
+        else:
+            text = m.head + m.body
+            # Without the Engine.IO type.
+            if encoding is None:
+                packet = sio.decode(
+                    PyBytes_AS_STRING(text) + 1, PyBytes_GET_SIZE(text) - 1, count
+                )
+            else:
+                packet = encoding.decode_text(
+                    PyBytes_AS_STRING(text) + 1, PyBytes_GET_SIZE(text) - 1, count
+                )
+        for attachment in attachments:
+            if encoding is None:
+                packet.attach(attachment)
+            else:
+                encoding.attach(packet, attachment)
+        return packet.data
+
+
+cdef bytes _event(
+    int kind, Outgoing m, str namespace, object to, object skip, bint excepts
+):
+    """The frame of an encoded event."""
+    cdef list rooms = [] if to is None else [
+        _room(room) for room in to if room is not None
+    ]
+    cdef list skipped = [
+        _room(room) for room in _several(skip) or () if room is not None
+    ]
+    cdef list attachments = m.attachments or []
+    cdef Py_ssize_t head = 0
+    cdef int flags = (
+        VOLATILE * m.volatile | UNCOMPRESSED * m.uncompressed
+        | TO_ROOMS * (to is not None) | EXCEPTS * excepts | TEXT * (m.head is not None)
+    )
+    cdef list parts = [b"", _number(len(rooms)), _number(len(skipped))]
+    cdef bytes frame, part
+    cdef Py_ssize_t size = 0
+    if m.head is not None:
+        head = PyBytes_GET_SIZE(m.head)
+    parts += [_number(len(attachments)), _number(head), _text(namespace)]
+    parts += rooms
+    parts += skipped
+    if m.head is not None:
+        parts += [_number(head + PyBytes_GET_SIZE(m.body)), m.head, m.body]
+    for part in attachments:
+        parts += [_number(PyBytes_GET_SIZE(part)), part]
+    for part in parts:
+        size += PyBytes_GET_SIZE(part)
+    parts[0] = _number(size + 2) + bytes([kind, EVENT, flags])
+    frame = b"".join(parts)
+    return frame
