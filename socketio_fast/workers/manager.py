@@ -182,6 +182,8 @@ class WorkersManager(AsyncPubSubManager):
 
     async def _send(self, method: str, **message: Any) -> None:
         tags = self._destinations(method, message)
+        for tag in tags:
+            self._relay_rooms(tag, method, message, expected=True)
         message = {"method": method, "host_id": self.host_id, **message}
         if not self._post(message, *tags) and method == "request":
             for tag in tags:
@@ -451,6 +453,22 @@ class WorkersManager(AsyncPubSubManager):
             if message["method"] != "callback":
                 message["host_id"] = tag
             receive(self, message)
+            self._relay_rooms(tag, message["method"], message, expected=False)
+
+    def _relay_rooms(
+        self, tag: str, method: str, message: Message, *, expected: bool
+    ) -> None:
+        """A message may put clients into rooms: that worker expects events to these
+        from now on, or this one says which rooms have members now."""
+        if method == "enter_room":
+            rooms = [message["room"]]
+        elif method == "change" and message["change"] == "join":
+            rooms = list(message["rooms"])
+        else:
+            return
+        assert self._relay is not None
+        tell = self._relay.expect if expected else self._relay.confirm
+        tell(tag, message["namespace"], rooms)
 
 
 class _Workers(Cluster):

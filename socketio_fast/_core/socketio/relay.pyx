@@ -5,6 +5,10 @@ as they are, and send the same bytes to their clients. Workers tell each other w
 namespaces they have, and which rooms have members there. So an event goes to those
 workers alone that have somebody to send it to.
 
+A worker hears of a room a moment after the first client has entered it. What it sent
+there meanwhile is kept, for some seconds, and sent when it hears: each message about a
+room says when the room began.
+
 A message begins with a byte that says what it is. Numbers have 32 bits, little-endian.
 A *string* is its size and its UTF-8; a *room* is a byte for its type (`s`, `i`, `f`) and
 its text as a string.
@@ -14,19 +18,23 @@ its text as a string.
             string), attachments (strings)
     STATE   the encoding (a string), the number of namespaces; of each its name, a byte
             (1: it wants all events) and the number of its rooms, these
-    BEGIN, END      a namespace (a string); to BEGIN as in STATE the byte
-    CREATE, DELETE  a namespace (a string), a room
+    BEGIN, END      a namespace (a string); to BEGIN as in STATE the byte, and when
+    CREATE, DELETE  a namespace (a string), a room; to CREATE when
 """
+from collections import deque
+from time import monotonic
+
 import cython
 from cpython.bytes cimport (
     PyBytes_AS_STRING,
     PyBytes_GET_SIZE,
 )
 from libc.stdint cimport int64_t
+from libc.string cimport memcpy
 
 from socketio_fast._core.engine.failures cimport contain
 from socketio_fast._core.engine.observer cimport Observer
-from socketio_fast._core.protocol cimport sio
+from socketio_fast._core.protocol cimport outgoing, sio
 from socketio_fast._core.protocol.encoding cimport Encoding
 from socketio_fast._core.protocol.outgoing cimport Outgoing
 from socketio_fast._core.protocol.sio cimport Packet
@@ -44,6 +52,12 @@ cdef enum:
     CREATE
     DELETE
     FIRST_OTHER = 16    # what the core does not read
+
+cdef enum:
+    # What is kept for workers that may hear of a room late.
+    UNSENT_SECONDS = 10
+    MAX_UNSENT = 2000
+    MAX_UNSENT_BYTES = 4194304
 
 cdef enum:
     VOLATILE = 1
@@ -82,6 +96,11 @@ cdef class _Reader:
         cdef const unsigned char *p = <const unsigned char *> self.take(4)
         return p[0] | p[1] << 8 | p[2] << 16 | <int64_t> p[3] << 24
 
+    cdef double time(self) except? -1:
+        cdef double value
+        memcpy(&value, self.take(sizeof(double)), sizeof(double))
+        return value
+
     cdef bytes string(self):
         cdef Py_ssize_t n = self.number()
         return self.take(n)[:n]
@@ -117,6 +136,11 @@ cdef bytes _number(int64_t value):
     data[2] = value >> 16 & 0xFF
     data[3] = value >> 24 & 0xFF
     return (<char *> data)[:4]
+
+
+cdef bytes _now():
+    cdef double now = monotonic()
+    return (<char *> &now)[:sizeof(double)]
 
 
 cdef bytes _string(bytes data):
@@ -160,7 +184,7 @@ cdef class Remote:
         self.tag = tag
         self.send = send
 
-    cdef bint wants(self, str namespace, object rooms) except -1:
+    cpdef bint wants(self, str namespace, object rooms) except -1:
         """Whether it may have somebody in one of these rooms; None: of all clients."""
         cdef object found
         if self.namespaces is None:
@@ -176,6 +200,12 @@ cdef class Remote:
             ):
                 return True
         return False
+
+
+@cython.final
+@cython.freelist(64)
+cdef class Unsent:
+    """An event that was not sent to some workers."""
 
 
 @cython.final
@@ -201,6 +231,7 @@ cdef class WorkerRelay(Relay):
         self.emit_plainly = emit_plainly
         self.dropped = dropped
         self.remotes = {}
+        self.unsent = deque()
 
     # Who is there.
 
@@ -242,7 +273,7 @@ cdef class WorkerRelay(Relay):
     cdef int namespace_began(self, str name) except -1:
         cdef Namespace ns = self.hub.namespaces[name]
         return self._tell(
-            bytes([BEGIN]) + _text(name) + bytes([ns.recovery is not None])
+            bytes([BEGIN]) + _text(name) + bytes([ns.recovery is not None]) + _now()
         )
 
     cdef int namespace_ended(self, str name) except -1:
@@ -258,10 +289,31 @@ cdef class WorkerRelay(Relay):
         return 0
 
     cdef int room_created(self, str namespace, object room) except -1:
-        return self._tell(bytes([CREATE]) + _text(namespace) + _room(room))
+        return self._tell(bytes([CREATE]) + _text(namespace) + _room(room) + _now())
 
     cdef int room_deleted(self, str namespace, object room) except -1:
         return self._tell(bytes([DELETE]) + _text(namespace) + _room(room))
+
+    def expect(self, str tag not None, str namespace not None, list rooms not None):
+        """Send a worker what goes to these rooms: it is about to put clients there.
+        It then says what became of that, by confirm()."""
+        cdef Remote remote = self.remotes.get(tag)
+        if remote is not None and remote.namespaces is not None:
+            found = remote.namespaces.get(namespace)
+            if found is not None:
+                found.update(rooms)
+
+    def confirm(self, str tag not None, str namespace not None, list rooms not None):
+        """Tell a worker which of these rooms have members here."""
+        cdef Remote remote = self.remotes.get(tag)
+        cdef Namespace ns = self.hub.namespaces.get(namespace)
+        for room in rooms if remote is not None else ():
+            if ns is not None and room in (<Rooms> ns.rooms).rooms:
+                payload = bytes([CREATE]) + _text(namespace) + _room(room) + _now()
+            else:
+                payload = bytes([DELETE]) + _text(namespace) + _room(room)
+            if not remote.send(self._frame(payload)):
+                self.dropped(tag)
 
     # To others.
 
@@ -319,25 +371,85 @@ cdef class WorkerRelay(Relay):
         cdef object several = _several(to)
         cdef Remote remote
         cdef bytes frame = None
-        for remote in list(self.remotes.values()):
-            if not remote.wants(namespace, several):
-                continue
-            if skip is not None and not excepts:
-                # Sids of this worker's clients are nobody's elsewhere.
-                skip = [
-                    sid for sid in _several(skip)
-                    if not isinstance(sid, str) or rooms._peer(sid) is None
-                ] or None
-            if remote.differs:
-                self.emit_plainly(
-                    remote.tag, data, namespace, several, _several(skip),
-                    not m.uncompressed, m.volatile,
-                )
-                continue
-            if frame is None:
+        cdef list wanting = [], missing = []
+        for remote in self.remotes.values():
+            (wanting if remote.wants(namespace, several) else missing).append(remote)
+        if skip is not None and not excepts and (wanting or missing):
+            # Sids of this worker's clients are nobody's elsewhere.
+            skip = [
+                sid for sid in _several(skip)
+                if not isinstance(sid, str) or rooms._peer(sid) is None
+            ] or None
+        for remote in wanting:
+            if frame is None and not remote.differs:
                 frame = _event(self.kind, m, namespace, several, skip, excepts)
-            if not remote.send(frame):
-                self.dropped(remote.tag)
+            self._give(remote, frame, m, data, namespace, several, skip)
+        if missing and not m.volatile and not (
+            type(to) is str and wanting and (<str> to).endswith(wanting[0].tag)
+        ):
+            self._keep(namespace, m, several, skip, excepts, missing)
+        return 0
+
+    cdef int _give(
+        self, Remote remote, bytes frame, Outgoing m, list data, str namespace,
+        object rooms, object skip,
+    ) except -1:
+        if remote.differs:
+            self.emit_plainly(
+                remote.tag, data, namespace, rooms, _several(skip),
+                not m.uncompressed, m.volatile,
+            )
+        elif not remote.send(frame):
+            self.dropped(remote.tag)
+        return 0
+
+    cdef int _keep(
+        self, str namespace, Outgoing m, object rooms, object skip, bint excepts,
+        list missing,
+    ) except -1:
+        """Keep an event that some workers were not sent."""
+        cdef Unsent e = Unsent.__new__(Unsent)
+        cdef Unsent oldest
+        e.at = monotonic()
+        e.message = outgoing.unrendered(m)
+        e.namespace = namespace
+        e.rooms = None if rooms is None else tuple(rooms)
+        e.skip = skip
+        e.excepts = excepts
+        e.missing = missing
+        self.unsent.append(e)
+        self.unsent_bytes += m.size()
+        while True:
+            oldest = self.unsent[0]
+            if oldest.at + UNSENT_SECONDS > e.at and len(self.unsent) <= MAX_UNSENT and (
+                self.unsent_bytes <= MAX_UNSENT_BYTES or oldest is e
+            ):
+                break
+            self.unsent.popleft()
+            self.unsent_bytes -= oldest.message.size()
+        return 0
+
+    cdef int _give_late(
+        self, Remote remote, str namespace, object room, double since
+    ) except -1:
+        """Send a worker what it was not sent, because this one had not heard of its
+        namespace, or of a room."""
+        cdef Unsent e
+        cdef list late = []
+        for e in reversed(self.unsent):
+            if e.at < since:
+                break
+            if e.namespace == namespace and remote in e.missing and (
+                room is None or e.rooms is None or room in e.rooms
+            ):
+                late.append(e)
+        for e in reversed(late):
+            e.missing = [other for other in e.missing if other is not remote]
+            self._give(
+                remote, _event(self.kind, e.message, namespace, e.rooms, e.skip, e.excepts),
+                e.message, self._decoded(e.message) if remote.differs else None,
+                namespace, e.rooms, e.skip,
+            )
         return 0
 
     # From others.
@@ -381,16 +493,22 @@ cdef class WorkerRelay(Relay):
         namespaces = remote.namespaces
         if what == BEGIN:
             wants_all = reader.byte()
+            since = reader.time()
             if namespaces is not None:
                 namespaces[name] = None if wants_all else set()
+                self._give_late(remote, name, None, since)
         elif what == END:
             if namespaces is not None:
                 namespaces.pop(name, None)
         elif what == CREATE or what == DELETE:
             room = reader.room()
+            since = reader.time() if what == CREATE else 0
             found = None if namespaces is None else namespaces.get(name)
-            if found is not None:
-                (found.add if what == CREATE else found.discard)(room)
+            if found is not None and what == CREATE:
+                found.add(room)
+                self._give_late(remote, name, room, since)
+            elif found is not None:
+                found.discard(room)
         else:
             raise ValueError(f"a message of the type {what}")
 
