@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ import socketio_fast
 from managers.app import Client
 from managers.conftest import Connect
 from socketio_fast import AsyncServer, exceptions
+from socketio_fast.admin import reporter
 from socketio_fast.workers.manager import WorkersManager
 
 Start = Callable[..., Awaitable["Workers"]]
@@ -49,10 +51,19 @@ def start(node: Any, connect: Connect, cluster: str) -> Start:
     return start
 
 
+def remotes(sio: AsyncServer) -> list[Any]:
+    """What a server knows of each other worker."""
+    return list(sio.manager._relay.remotes.values())  # type: ignore[attr-defined]
+
+
 def known(sio: AsyncServer) -> list[Any]:
     """The other workers that have said what they have."""
-    remotes = sio.manager._relay.remotes.values()  # type: ignore[attr-defined]
-    return [r for r in remotes if not r.wants("/nobody has this", None)]
+    return [r for r in remotes(sio) if not r.wants("/nobody has this", None)]
+
+
+def wanted(sio: AsyncServer, room: Any) -> bool:
+    """Whether a server knows that others have members of a room."""
+    return any(r.wants("/", [room]) for r in remotes(sio))
 
 
 async def test_events_of_each_reach_the_clients_of_all(start: Start) -> None:
@@ -118,7 +129,10 @@ async def test_rooms_of_several_workers(start: Start) -> None:
         await sio.enter_room(sid, "r")
         await sio.enter_room(sid, 7)
     await sio.enter_room(workers.sids[1], 0.5)
-    await until(lambda: 0.5 in workers.servers[1].rooms(workers.sids[1]))
+    for sio in workers.servers:
+        others = [r for r in remotes(sio) if not r.tag.endswith(workers.sids[0][-4:])]
+        await until(lambda others=others: all(r.wants("/", [7]) for r in others))
+        await until(lambda sio=sio: sio is workers.servers[1] or wanted(sio, 0.5))
     for sio in workers.servers:
         await sio.emit("one room", to="r")
         await sio.emit("number", to=7)
@@ -126,20 +140,21 @@ async def test_rooms_of_several_workers(start: Start) -> None:
         await sio.emit("tuple", to=("r", 7))
         await sio.emit("nobody", to="empty")
         await sio.to("r", 7).emit("operator")
-    await workers.servers[0].emit("end")
+        await sio.emit("end")
+    names = ("one room", "number", "several", "tuple", "operator", "end")
     for client in workers.clients[1:]:
-        for _ in workers.servers:
-            for name in ("one room", "number", "several", "tuple", "operator"):
-                assert await client.next() == (name,)
-        await client.nothing_before("end")
-    await workers.clients[0].nothing_before("end")
+        # Of each worker in order, and those of several as they come.
+        got = [(await client.next())[0] for _ in range(4 * len(names))]
+        assert sorted(got) == sorted(4 * names)
+    for _ in workers.servers:
+        assert await workers.clients[0].next() == ("end",)
 
 
 async def test_a_worker_without_members_is_sent_nothing(start: Start) -> None:
     """Rooms are told when they begin and end, also by disconnects."""
     workers = await start(2)
     sio, there = workers.servers
-    (remote,) = sio.manager._relay.remotes.values()  # type: ignore[attr-defined]
+    (remote,) = remotes(sio)
     assert remote.wants("/", None)
     assert not remote.wants("/chat", None)
     assert not remote.wants("/", ["r"])
@@ -158,7 +173,7 @@ async def test_a_worker_without_members_is_sent_nothing(start: Start) -> None:
 
 
 async def test_namespaces_that_only_others_have(start: Start, connect: Connect) -> None:
-    workers = await start(2)
+    workers = await start(2, cleanup_empty_child_namespaces=True)
     sio, other = workers.servers
     other.of("/team/{name}")
     client = python_socketio.AsyncClient()
@@ -167,7 +182,7 @@ async def test_namespaces_that_only_others_have(start: Start, connect: Connect) 
     await client.connect(
         workers.clients[1].sio.connection_url, namespaces=["/team/a"], wait_timeout=10
     )
-    (remote,) = sio.manager._relay.remotes.values()  # type: ignore[attr-defined]
+    (remote,) = remotes(sio)
     await until(lambda: remote.wants("/team/a", None))
     await sio.emit("e", 1, namespace="/team/a")
     await sio.of("/team/a").emit("e", 2)
@@ -349,25 +364,53 @@ async def test_recovery_of_what_others_have_sent(start: Start) -> None:
     """Each worker numbers what its own clients are sent."""
     workers = await start(2, connection_state_recovery=True)
     sio, other = workers.servers
-    there = workers.clients[1]
-    await other.enter_room(there.sid, "r")
-    await sio.emit("seen", 1)
-    name, number, offset = await there.next()
+    ws, state = await raw_client(workers.clients[1].sio.connection_url, {})
+    await other.enter_room(state["sid"], "r")
+    await sio.emit("seen", 1, to=state["sid"])
+    name, number, first = json.loads((await ws.message())[2:])
     assert (name, number) == ("seen", 1)
-    await other.emit("own", b"x")
-    *_, own = await there.next()
-    assert own.split(".")[0] == offset.split(".")[0]
+    await other.emit("own", 2, to="r")
+    *_, offset = json.loads((await ws.message())[2:])
+    token, position = first.split(".")
+    assert offset == f"{token}.{int(position) + 1}"
+    await ws.close()
     backlog: Any = other._hub.namespaces["/"].recovery
-    (peer,) = other._hub.namespaces["/"].peers.values()
-    peer.session.drop("transport close")
-    await within(there.ended.wait())
-    assert backlog.sessions == [peer.sid]
+    await until(lambda: backlog.sessions == [state["sid"]])
     before = backlog.packets
-    await sio.emit("missed", (b"y", 2), to="r")
-    await sio.emit("missed", 3, skip_sid=peer.sid)
-    await sio.emit("missed", 4, to="elsewhere")
-    await sio.emit("end")
-    await until(lambda: backlog.packets == before + 4)
+    await sio.emit("missed", (b"y", 3), to="r")
+    await sio.emit("missed", 4, skip_sid=state["sid"])
+    await sio.except_("r").emit("missed", 5)
+    await sio.emit("missed", 6, to="elsewhere")
+    await sio.emit("missed", 7)
+    await until(lambda: backlog.packets == before + 5)
+    missed: list[Any] = []
+    ws, again = await raw_client(
+        workers.clients[1].sio.connection_url,
+        {"pid": state["pid"], "offset": offset},
+        missed,
+    )
+    assert again == state
+    assert missed[0].startswith('451-["missed",{"_placeholder"')
+    assert missed[1] == b"y"
+    assert json.loads(missed[2][2:])[:2] == ["missed", 7]
+    assert len(missed) == 3
+    await ws.close()
+
+
+async def raw_client(
+    url: str, auth: Any, missed: list[Any] | None = None
+) -> tuple[WebSocket, Any]:
+    """A client on a bare socket, and what it was told when it connected; messages that
+    it missed come first."""
+    server = SimpleNamespace(host="127.0.0.1", port=int(url.rsplit(":", 1)[1]))
+    ws = await WebSocket.upgrade(server, "/socket.io/?EIO=4&transport=websocket")
+    await ws.open_packet()
+    await ws.text("40" + json.dumps(auth))
+    while not str(message := await ws.message()).startswith("40"):
+        assert missed is not None
+        missed.append(message)
+    assert isinstance(message, str)
+    return ws, json.loads(message[2:])
 
 
 async def test_server_side_events(start: Start) -> None:
@@ -429,8 +472,11 @@ async def test_a_manager_that_is_given_stays(
     caplog.clear()
 
 
-async def test_admin_counts_and_sees_all(start: Start) -> None:
+async def test_admin_counts_and_sees_all(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The UI is told by all workers, as with a broker."""
+    monkeypatch.setattr(reporter, "ANNOUNCE_INTERVAL", 0)
     workers = await start(2)
     admins = [
         sio.instrument(auth=False, server_id=str(n), server_stats_interval=0.1)
