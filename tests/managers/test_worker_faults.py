@@ -17,19 +17,25 @@ from support.processes import environment
 from support.waiting import until, within
 
 from managers.app import Client
-from managers.conftest import TESTS, Connect
+from managers.conftest import Connect
 from socketio_fast.workers.frames import HEAD, PROTOCOL, Kind, frame
 from socketio_fast.workers.identity import file_name
+
+# Seconds for four processes to listen.
+START_TIMEOUT = 50.0
 
 PROGRAM = """
 import asyncio, logging, sys
 logging.basicConfig(level=logging.WARNING)
 import socketio_fast
-from managers.app import register
 
 async def main():
     sio = socketio_fast.AsyncServer(cluster=sys.argv[1], ping_timeout=60)
-    register(sio)
+
+    @sio.on("do")
+    async def do(sid, method, options):
+        return {"result": await getattr(sio, method)(**options)}
+
     sio.on("counters", lambda sid: dict(sio.eio.counters))
 
     @sio.on("fill")
@@ -74,7 +80,7 @@ async def workers(cluster: str, tmp_path: Path) -> AsyncIterator[list[Worker]]:
             with open(log, "w") as file:
                 process = subprocess.Popen(
                     [sys.executable, "-c", PROGRAM, cluster],
-                    env=environment(TESTS),
+                    env=environment(),
                     stdout=subprocess.PIPE,
                     stderr=file,
                     text=True,
@@ -82,7 +88,9 @@ async def workers(cluster: str, tmp_path: Path) -> AsyncIterator[list[Worker]]:
             started.append(Worker(process, log))
         for worker in started:
             assert worker.process.stdout is not None
-            url = await within(asyncio.to_thread(worker.process.stdout.readline))
+            url = await within(
+                asyncio.to_thread(worker.process.stdout.readline), seconds=START_TIMEOUT
+            )
             await worker.client.connect(url.strip())
         for worker in started:
             while await worker.client.do("server_count") < 4:
