@@ -462,6 +462,38 @@ async def test_a_worker_that_starts_again_is_another(
     assert await workers.clients[1].next() == ("again",)
 
 
+async def test_servers_for_threads(node: Any, connect: Connect, cluster: str) -> None:
+    """Their calls come from threads, and go to clients of other workers."""
+    sio, url = await node(cluster=cluster)
+    threaded = socketio_fast.Server(cluster=cluster)
+    serving = socketio_fast.serve(threaded._server, host="127.0.0.1", port=0)
+    server = await asyncio.to_thread(threaded._threads.run, serving)
+    try:
+        mine, theirs = await connect(url), await connect(server.url)
+        await until(lambda: len(known(sio)) == 1)
+        run = asyncio.to_thread
+        assert await run(threaded.server_count) == 2
+        await run(threaded.enter_room, mine.sid, "r")
+        await run(threaded.emit, "e", b"1", to="r")
+        await run(threaded.emit, "all", {"skip": 1}, skip_sid=theirs.sid)
+        assert await mine.next() == ("e", b"1")
+        assert await mine.next() == ("all", {"skip": 1})
+        for number in range(100):
+            await run(threaded.emit, "n", number)
+        await sio.emit("back", to=theirs.sid)
+        assert [(await mine.next())[1] for _ in range(100)] == list(range(100))
+        while (await theirs.next())[0] != "back":
+            pass
+        assert await run(threaded.call, "double", 4, mine.sid) == 8
+        assert await sio.call("double", 5, to=theirs.sid, timeout=20) == 10
+        assert len(await run(threaded.fetch_sockets)) == 2
+        await run(threaded.disconnect, mine.sid)
+        await within(mine.ended.wait())
+    finally:
+        await asyncio.to_thread(threaded._threads.run, server.close())
+        await asyncio.to_thread(threaded.shutdown)
+
+
 async def test_a_manager_that_is_given_stays(
     node: Any, cluster: str, caplog: pytest.LogCaptureFixture
 ) -> None:
