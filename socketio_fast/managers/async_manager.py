@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from socketio_fast._core.socketio.acks import Reply
 from socketio_fast._core.socketio.rooms import check_sendable, one_or_several

@@ -3,9 +3,9 @@
 A server whose ``client_manager`` is ``None`` has this one while it is a worker of a
 cluster. Events are sent by the compiled relay (``_core/socketio/relay.pyx``); all else
 that workers ask of each other goes as the JSON messages of
-:mod:`socketio_fast.managers.messages` and :mod:`socketio_fast.managers.cluster`. Two more
-are for one client alone: ``call`` asks for an acknowledgement, and ``gone`` says that
-none will come.
+:mod:`socketio_fast.managers.messages` and :mod:`socketio_fast.managers.cluster`. Two
+more are for one client alone: ``call`` asks for an acknowledgement, and ``gone`` says
+that none will come.
 
 The links say who is there. So nothing is waited for before the first request, and a
 request to a worker that has gone fails at once.
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 from socketio_fast._core.engine.failures import contain
@@ -58,11 +57,12 @@ class WorkersManager(AsyncPubSubManager):
         super().__init__(channel=str(mesh.directory))
         self._mesh = mesh
         #: The other workers, and what they are asked.
-        self.cluster: Cluster = _Workers(self)
+        self.cluster = self._workers = _Workers(self)
         self._relay: WorkerRelay | None = None
         # Workers that messages were dropped for, and how many.
         self._behind: dict[str, int] = {}
-        # Which worker has the client that a callback waits for, by the callback's number.
+        # Which worker has the client that a callback waits for, by the number of the
+        # callback.
         self._called: dict[int, str] = {}
 
     @property
@@ -178,7 +178,8 @@ class WorkersManager(AsyncPubSubManager):
         if self._relay is None:
             return False
         frame = self._relay.frame(self._encode(message))
-        return all([self._to(tag, frame) for tag in tags])
+        sent = [self._to(tag, frame) for tag in tags]
+        return all(sent)
 
     async def _send(self, method: str, **message: Any) -> None:
         tags = self._destinations(method, message)
@@ -188,7 +189,7 @@ class WorkersManager(AsyncPubSubManager):
         if not self._post(message, *tags) and method == "request":
             for tag in tags:
                 if tag in self._behind:
-                    self.cluster.fail(message["id"], tag)
+                    self._workers.fail(message["id"], tag)
 
     def _destinations(self, method: str, message: Message) -> list[str]:
         """The workers that a message is for."""
@@ -235,7 +236,8 @@ class WorkersManager(AsyncPubSubManager):
         Raises:
             TypeError: ``data`` is not JSON with bytes in it, or a room is not a
                 ``str``, an ``int`` or a ``float``.
-            ValueError: There is a ``callback``, but no room, and there are other workers.
+            ValueError: There is a ``callback``, but no room, and there are other
+                workers.
         """
         namespace = namespace or "/"
         room = one_or_several(room if to is None else to)
@@ -380,7 +382,9 @@ class WorkersManager(AsyncPubSubManager):
         self._waiting.add(number, callback)
         self._called[number] = owner
         if len(self._called) > 2 * len(self.callbacks) + 100:
-            self._called = {n: t for n, t in self._called.items() if n in self.callbacks}
+            self._called = {
+                n: t for n, t in self._called.items() if n in self.callbacks
+            }
         message = {
             "method": "call",
             "id": number,

@@ -66,8 +66,28 @@ class Worker:
         self.log = log
         self.client = Client()
 
+    async def counts(self, count: int) -> None:
+        """Wait until it counts so many servers."""
+        for _ in range(2000):
+            if await self.client.do("server_count") == count:
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"there are not {count} servers")
+
     def kill(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
+
+
+def begun(cluster: str, log: Path) -> Worker:
+    with open(log, "w") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, cluster],
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=file,
+            text=True,
+        )
+    return Worker(process, log)
 
 
 @pytest.fixture
@@ -76,16 +96,7 @@ async def workers(cluster: str, tmp_path: Path) -> AsyncIterator[list[Worker]]:
     started: list[Worker] = []
     try:
         for number in range(4):
-            log = tmp_path / f"log{number}"
-            with open(log, "w") as file:
-                process = subprocess.Popen(
-                    [sys.executable, "-c", PROGRAM, cluster],
-                    env=environment(),
-                    stdout=subprocess.PIPE,
-                    stderr=file,
-                    text=True,
-                )
-            started.append(Worker(process, log))
+            started.append(begun(cluster, tmp_path / f"log{number}"))
         for worker in started:
             assert worker.process.stdout is not None
             url = await within(
@@ -93,8 +104,7 @@ async def workers(cluster: str, tmp_path: Path) -> AsyncIterator[list[Worker]]:
             )
             await worker.client.connect(url.strip())
         for worker in started:
-            while await worker.client.do("server_count") < 4:
-                await asyncio.sleep(0.01)
+            await worker.counts(4)
         yield started
     finally:
         for worker in started:
@@ -140,8 +150,7 @@ async def test_a_worker_that_is_killed(workers: list[Worker]) -> None:
             else:
                 numbers.append(args[0])
         assert numbers == list(range(500))
-    while await here.do("server_count") != 3:
-        await asyncio.sleep(0.01)
+    await workers[0].counts(3)
     await here.do("emit", event="end")
     assert await there.next() == ("end",)
 

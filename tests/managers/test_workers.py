@@ -69,7 +69,13 @@ def wanted(sio: AsyncServer, room: Any) -> bool:
 async def test_events_of_each_reach_the_clients_of_all(start: Start) -> None:
     workers = await start(4)
     for number, sio in enumerate(workers.servers):
-        for event in ({"number": number}, b"\x00\xff", [1, {"b": b"2"}], "é\u2028", None):
+        for event in (
+            {"number": number},
+            b"\x00\xff",
+            [1, {"b": b"2"}],
+            "é\u2028",
+            None,
+        ):
             await sio.emit("e", event)
             expected = ("e",) if event is None else ("e", event)
             for client in workers.clients:
@@ -199,7 +205,10 @@ async def test_acknowledgements(start: Start) -> None:
     workers = await start(3)
     sio, (_, there, _) = workers.servers[0], workers.clients
     assert await sio.call("double", 4, to=there.sid, timeout=20) == 8
-    assert await sio.call("bytes", to=there.sid, timeout=20) == (b"\x00\x01", {"a": b"b"})
+    assert await sio.call("bytes", to=there.sid, timeout=20) == (
+        b"\x00\x01",
+        {"a": b"b"},
+    )
     answers: asyncio.Queue[Any] = asyncio.Queue()
     await sio.emit("double", 5, to=there.sid, callback=answers.put_nowait)
     assert await within(answers.get()) == 10
@@ -214,7 +223,7 @@ async def test_acknowledgements(start: Start) -> None:
 async def test_calls_fail_at_once(start: Start) -> None:
     """Where nobody can answer: the client, its worker, or both are not there."""
     workers = await start(3)
-    sio, other, third = workers.servers
+    sio, _, third = workers.servers
     there = workers.clients[1]
     for sid in ("nobody", "nobody" + there.sid[-4:], "nobody" + workers.sids[0][-4:]):
         with pytest.raises(exceptions.CallDisconnectedError):
@@ -290,7 +299,9 @@ async def test_rooms_that_cannot_be_named_are_refused(start: Start) -> None:
         sio.close_room(room),
         sio.emit("e", to=[room, workers.sids[1]]),
     ):
-        with pytest.raises(TypeError, match=r"no room for several workers.*Use str\(\)"):
+        with pytest.raises(
+            TypeError, match=r"no room for several workers.*Use str\(\)"
+        ):
             await call
     assert sio.rooms(here) == [here]
 
@@ -298,7 +309,7 @@ async def test_rooms_that_cannot_be_named_are_refused(start: Start) -> None:
 async def test_all_kinds_of_clients_get_the_same(start: Start) -> None:
     """Polling, WebSocket, revision 3: of bytes that another worker has encoded."""
     workers = await start(2, allow_eio3=True)
-    sio, other = workers.servers
+    sio = workers.servers[0]
     url = workers.clients[1].sio.connection_url
     polling = python_socketio.AsyncClient()
     got: asyncio.Queue[Any] = asyncio.Queue()

@@ -108,6 +108,7 @@ FLOORS: dict[str, list[str]] = {
         *("workers", "workers.frames", "workers.identity", "workers.links"),
         *("workers.mesh", "workers.balance", "workers.relay", "workers.handover"),
         "workers.membership",
+        "workers.manager",
     ],
     "admin": ["admin.passwords", "admin.reporter", "admin.async_admin"],
     "servers": [

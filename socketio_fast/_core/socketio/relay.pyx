@@ -10,12 +10,12 @@ there meanwhile is kept, for some seconds, and sent when it hears: each message 
 room says when the room began.
 
 A message begins with a byte that says what it is. Numbers have 32 bits, little-endian.
-A *string* is its size and its UTF-8; a *room* is a byte for its type (`s`, `i`, `f`) and
-its text as a string.
+A *string* is its size and its UTF-8; a *room* is a byte for its type (`s`, `i`, `f`)
+and its text as a string.
 
     EVENT   flags, the numbers of rooms, of rooms left out and of attachments, the size
-            of the head of the text; namespace (a string), rooms, rooms left out; text (a
-            string), attachments (strings)
+            of the head of the text; namespace (a string), rooms, rooms left out; text
+            (a string), attachments (strings)
     STATE   the encoding (a string), the number of namespaces; of each its name, a byte
             (1: it wants all events) and the number of its rooms, these
     BEGIN, END      a namespace (a string); to BEGIN as in STATE the byte, and when
@@ -159,8 +159,8 @@ cdef bytes _room(object room):
     if isinstance(room, float):
         return b"f" + _text(float.__repr__(room))
     raise TypeError(
-        f"{room!r:.80} is no room for several workers: each has to know it by a str, an "
-        "int or a float. Use str() of it"
+        f"{room!r:.80} is no room for several workers: each has to know it by a str, "
+        "an int or a float. Use str() of it"
     )
 
 
@@ -421,8 +421,9 @@ cdef class WorkerRelay(Relay):
         self.unsent_bytes += m.size()
         while True:
             oldest = self.unsent[0]
-            if oldest.at + UNSENT_SECONDS > e.at and len(self.unsent) <= MAX_UNSENT and (
-                self.unsent_bytes <= MAX_UNSENT_BYTES or oldest is e
+            if oldest is e or oldest.at + UNSENT_SECONDS > e.at and (
+                len(self.unsent) <= MAX_UNSENT
+                and self.unsent_bytes <= MAX_UNSENT_BYTES
             ):
                 break
             self.unsent.popleft()
@@ -445,11 +446,9 @@ cdef class WorkerRelay(Relay):
                 late.append(e)
         for e in reversed(late):
             e.missing = [other for other in e.missing if other is not remote]
-            self._give(
-                remote, _event(self.kind, e.message, namespace, e.rooms, e.skip, e.excepts),
-                e.message, self._decoded(e.message) if remote.differs else None,
-                namespace, e.rooms, e.skip,
-            )
+            frame = _event(self.kind, e.message, namespace, e.rooms, e.skip, e.excepts)
+            data = self._decoded(e.message) if remote.differs else None
+            self._give(remote, frame, e.message, data, namespace, e.rooms, e.skip)
         return 0
 
     # From others.
@@ -574,7 +573,8 @@ cdef class WorkerRelay(Relay):
             if excepts:
                 skipped = [sid for room in skip for sid in rooms.members(room)]
                 if ns.recovery is not None:
-                    skipped += [sid for room in skip for sid in ns.recovery.away_in(room)]
+                    for room in skip:
+                        skipped += ns.recovery.away_in(room)
             if ns.watched is not None or (observer is not None and observer.events) or (
                 hub.encoding is not None and ns.recovery is not None
             ):
