@@ -70,6 +70,7 @@ MODULES = [
     "socketio.peer_lifecycle",
     "socketio.connection",
     "socketio.recovery",
+    "socketio.relay_format",
     "socketio.rooms",
     "socketio.relay",
     "socketio.emitter",

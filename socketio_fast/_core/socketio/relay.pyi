@@ -7,8 +7,6 @@ from typing_extensions import Self
 from socketio_fast._core.socketio.contracts import Relay
 from socketio_fast._core.socketio.hub import Hub
 
-OTHER: bytes
-
 @final
 class Remote:
     def __new__(cls, tag: str, send: Callable[[bytes], bool]) -> Self: ...

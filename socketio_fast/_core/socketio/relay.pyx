@@ -7,30 +7,14 @@ workers alone that have somebody to send it to.
 
 A worker hears of a room a moment after the first client has entered it. What it sent
 there meanwhile is kept, for some seconds, and sent when it hears: each message about a
-room says when the room began.
-
-A message begins with a byte that says what it is. Numbers have 32 bits, little-endian.
-A *string* is its size and its UTF-8; a *room* is a byte for its type (`s`, `i`, `f`)
-and its text as a string.
-
-    EVENT   flags, the numbers of rooms, of rooms left out and of attachments, the size
-            of the head of the text; namespace (a string), rooms, rooms left out; text
-            (a string), attachments (strings)
-    STATE   the encoding (a string), the number of namespaces; of each its name, a byte
-            (1: it wants all events) and the number of its rooms, these
-    BEGIN, END      a namespace (a string); to BEGIN as in STATE the byte, and when
-    CREATE, DELETE  a namespace (a string), a room; to CREATE when
+room says when the room began. `relay_format` has the messages.
 """
 from collections import deque
 from time import monotonic
 
 import cython
-from cpython.bytes cimport (
-    PyBytes_AS_STRING,
-    PyBytes_GET_SIZE,
-)
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t
-from libc.string cimport memcpy
 
 from socketio_fast._core.engine.failures cimport contain
 from socketio_fast._core.engine.observer cimport Observer
@@ -40,135 +24,38 @@ from socketio_fast._core.protocol.outgoing cimport Outgoing
 from socketio_fast._core.protocol.sio cimport Packet
 from socketio_fast._core.socketio.contracts cimport Membership, Relay
 from socketio_fast._core.socketio.hub cimport Hub, Namespace
+from socketio_fast._core.socketio.relay_format cimport (
+    BEGIN,
+    CREATE,
+    DELETE,
+    END,
+    EVENT,
+    EXCEPTS,
+    FIRST_OTHER,
+    STATE,
+    TEXT,
+    TO_ROOMS,
+    UNCOMPRESSED,
+    VOLATILE,
+    MessageReader,
+    encoded_now,
+    encoded_number,
+    encoded_room,
+    encoded_string,
+    encoded_text,
+    event_frame,
+    room_message,
+    several,
+)
 from socketio_fast._core.socketio.rooms cimport Rooms
 
 from socketio_fast.handlers.names import check_namespace
-
-cdef enum:
-    EVENT
-    STATE
-    BEGIN
-    END
-    CREATE
-    DELETE
-    FIRST_OTHER = 16    # what the core does not read
 
 cdef enum:
     # What is kept for workers that may hear of a room late.
     UNSENT_SECONDS = 10
     MAX_UNSENT = 2000
     MAX_UNSENT_BYTES = 4194304
-
-cdef enum:
-    VOLATILE = 1
-    UNCOMPRESSED = 2
-    TO_ROOMS = 4        # not to all clients
-    EXCEPTS = 8         # what is left out are rooms, and not sids alone
-    TEXT = 16           # there is a text
-
-#: The first byte of messages that the core does not read.
-OTHER = bytes([FIRST_OTHER])
-
-
-cdef class _Reader:
-    """Reads a message. Raises ValueError where it ends too early."""
-    cdef bytes data
-    cdef const char *p
-    cdef Py_ssize_t left
-
-    def __cinit__(self, bytes data not None):
-        self.data = data
-        self.p = PyBytes_AS_STRING(data)
-        self.left = PyBytes_GET_SIZE(data)
-
-    cdef const char *take(self, Py_ssize_t n) except NULL:
-        cdef const char *found = self.p
-        if n > self.left:
-            raise ValueError("a message of another worker is cut off")
-        self.p += n
-        self.left -= n
-        return found
-
-    cdef int byte(self) except -1:
-        return <unsigned char> self.take(1)[0]
-
-    cdef int64_t number(self) except -1:
-        cdef const unsigned char *p = <const unsigned char *> self.take(4)
-        return p[0] | p[1] << 8 | p[2] << 16 | <int64_t> p[3] << 24
-
-    cdef double time(self) except? -1:
-        cdef double value
-        memcpy(&value, self.take(sizeof(double)), sizeof(double))
-        return value
-
-    cdef bytes string(self):
-        cdef Py_ssize_t n = self.number()
-        return self.take(n)[:n]
-
-    cdef str text(self):
-        return self.string().decode("utf-8", "surrogatepass")
-
-    cdef object room(self):
-        cdef int kind = self.byte()
-        cdef str text = self.text()
-        if kind == c"s":
-            return text
-        if kind == c"i":
-            return int(text)
-        if kind == c"f":
-            return float(text)
-        raise ValueError("a room of an unknown type")
-
-    cdef list rooms(self, int64_t count):
-        cdef list found = []
-        while count > 0:
-            found.append(self.room())
-            count -= 1
-        return found
-
-
-cdef bytes _number(int64_t value):
-    cdef unsigned char data[4]
-    if value < 0 or value > <int64_t> 0xFFFFFFFF:
-        raise ValueError("more than other workers can be sent at once")
-    data[0] = value & 0xFF
-    data[1] = value >> 8 & 0xFF
-    data[2] = value >> 16 & 0xFF
-    data[3] = value >> 24 & 0xFF
-    return (<char *> data)[:4]
-
-
-cdef bytes _now():
-    cdef double now = monotonic()
-    return (<char *> &now)[:sizeof(double)]
-
-
-cdef bytes _string(bytes data):
-    return _number(PyBytes_GET_SIZE(data)) + data
-
-
-cdef bytes _text(str text):
-    return _string(text.encode("utf-8", "surrogatepass"))
-
-
-cdef bytes _room(object room):
-    if isinstance(room, str):
-        return b"s" + _text(room)
-    if isinstance(room, int):
-        return b"i" + _text(f"{int(room):d}")
-    if isinstance(room, float):
-        return b"f" + _text(float.__repr__(room))
-    raise TypeError(
-        f"{room!r:.80} is no room for several workers: each has to know it by a str, "
-        "an int or a float. Use str() of it"
-    )
-
-
-cdef object _several(object rooms):
-    """The rooms that an argument names; None: all clients."""
-    if rooms is None or isinstance(rooms, (list, tuple, set, frozenset)):
-        return rooms
-    return (rooms,)
 
 
 @cython.final
@@ -246,20 +133,21 @@ cdef class WorkerRelay(Relay):
     def state(self):
         """The message that tells all that other workers are to know of this one."""
         cdef Namespace ns
-        cdef list parts = [_number(len(self.hub.namespaces))]
+        cdef list parts = [encoded_number(len(self.hub.namespaces))]
         for ns in self.hub.namespaces.values():
             rooms = (<Rooms> ns.rooms).rooms
-            parts += [_text(ns.name), bytes([ns.recovery is not None])]
-            parts.append(_number(len(rooms)))
-            parts += [_room(room) for room in rooms]
-        return self._frame(bytes([STATE]) + _string(self.encoding) + b"".join(parts))
+            parts += [encoded_text(ns.name), bytes([ns.recovery is not None])]
+            parts.append(encoded_number(len(rooms)))
+            parts += [encoded_room(room) for room in rooms]
+        parts.insert(0, bytes([STATE]) + encoded_string(self.encoding))
+        return self._frame(b"".join(parts))
 
     def frame(self, bytes payload not None):
         """The frame of a message that the core does not read."""
-        return self._frame(OTHER + payload)
+        return self._frame(bytes([FIRST_OTHER]) + payload)
 
     def _frame(self, bytes payload):
-        return _number(PyBytes_GET_SIZE(payload)) + bytes([self.kind]) + payload
+        return encoded_number(PyBytes_GET_SIZE(payload)) + bytes([self.kind]) + payload
 
     cdef int _tell(self, bytes payload) except -1:
         cdef Remote remote
@@ -273,11 +161,12 @@ cdef class WorkerRelay(Relay):
     cdef int namespace_began(self, str name) except -1:
         cdef Namespace ns = self.hub.namespaces[name]
         return self._tell(
-            bytes([BEGIN]) + _text(name) + bytes([ns.recovery is not None]) + _now()
+            bytes([BEGIN]) + encoded_text(name)
+            + bytes([ns.recovery is not None]) + encoded_now()
         )
 
     cdef int namespace_ended(self, str name) except -1:
-        return self._tell(bytes([END]) + _text(name))
+        return self._tell(bytes([END]) + encoded_text(name))
 
     def check(self, room):
         """Raise TypeError for a room that cannot be named to other workers."""
@@ -285,14 +174,14 @@ cdef class WorkerRelay(Relay):
 
     cdef int check_room(self, object room) except -1:
         if room is not None:
-            _room(room)
+            encoded_room(room)
         return 0
 
     cdef int room_created(self, str namespace, object room) except -1:
-        return self._tell(bytes([CREATE]) + _text(namespace) + _room(room) + _now())
+        return self._tell(room_message(CREATE, namespace, room))
 
     cdef int room_deleted(self, str namespace, object room) except -1:
-        return self._tell(bytes([DELETE]) + _text(namespace) + _room(room))
+        return self._tell(room_message(DELETE, namespace, room))
 
     def expect(self, str tag not None, str namespace not None, list rooms not None):
         """Send a worker what goes to these rooms: it is about to put clients there.
@@ -309,9 +198,9 @@ cdef class WorkerRelay(Relay):
         cdef Namespace ns = self.hub.namespaces.get(namespace)
         for room in rooms if remote is not None else ():
             if ns is not None and room in (<Rooms> ns.rooms).rooms:
-                payload = bytes([CREATE]) + _text(namespace) + _room(room) + _now()
+                payload = room_message(CREATE, namespace, room)
             else:
-                payload = bytes([DELETE]) + _text(namespace) + _room(room)
+                payload = room_message(DELETE, namespace, room)
             if not remote.send(self._frame(payload)):
                 self.dropped(tag)
 
@@ -325,7 +214,7 @@ cdef class WorkerRelay(Relay):
         self, Membership rooms, Outgoing m, list data, object to, object skip
     ):
         if self.remotes and not (
-            type(to) is str and (<Rooms> rooms)._peer(to) is not None
+            type(to) is str and to in (<Rooms> rooms).namespace.peers
         ):
             self._send_others(<Rooms> rooms, m, data, to, skip, False)
         return (<Rooms> rooms).deliver(m, data, to, skip, None)
@@ -368,26 +257,26 @@ cdef class WorkerRelay(Relay):
         self, Rooms rooms, Outgoing m, list data, object to, object skip, bint excepts
     ) except -1:
         cdef str namespace = rooms.namespace.name
-        cdef object several = _several(to)
+        cdef object named = several(to)
         cdef Remote remote
         cdef bytes frame = None
         cdef list wanting = [], missing = []
         for remote in self.remotes.values():
-            (wanting if remote.wants(namespace, several) else missing).append(remote)
+            (wanting if remote.wants(namespace, named) else missing).append(remote)
         if skip is not None and not excepts and (wanting or missing):
             # Sids of this worker's clients are nobody's elsewhere.
             skip = [
-                sid for sid in _several(skip)
-                if not isinstance(sid, str) or rooms._peer(sid) is None
+                sid for sid in several(skip)
+                if not isinstance(sid, str) or sid not in rooms.namespace.peers
             ] or None
         for remote in wanting:
             if frame is None and not remote.differs:
-                frame = _event(self.kind, m, namespace, several, skip, excepts)
-            self._give(remote, frame, m, data, namespace, several, skip)
+                frame = event_frame(self.kind, m, namespace, named, skip, excepts)
+            self._give(remote, frame, m, data, namespace, named, skip)
         if missing and not m.volatile and not (
             type(to) is str and wanting and (<str> to).endswith(wanting[0].tag)
         ):
-            self._keep(namespace, m, several, skip, excepts, missing)
+            self._keep(namespace, m, named, skip, excepts, missing)
         return 0
 
     cdef int _give(
@@ -396,7 +285,7 @@ cdef class WorkerRelay(Relay):
     ) except -1:
         if remote.differs:
             self.emit_plainly(
-                remote.tag, data, namespace, rooms, _several(skip),
+                remote.tag, data, namespace, rooms, several(skip),
                 not m.uncompressed, m.volatile,
             )
         elif not remote.send(frame):
@@ -446,7 +335,9 @@ cdef class WorkerRelay(Relay):
                 late.append(e)
         for e in reversed(late):
             e.missing = [other for other in e.missing if other is not remote]
-            frame = _event(self.kind, e.message, namespace, e.rooms, e.skip, e.excepts)
+            frame = event_frame(
+                self.kind, e.message, namespace, e.rooms, e.skip, e.excepts
+            )
             data = self._decoded(e.message) if remote.differs else None
             self._give(remote, frame, e.message, data, namespace, e.rooms, e.skip)
         return 0
@@ -462,7 +353,7 @@ cdef class WorkerRelay(Relay):
         Raises:
             ValueError: It is no message.
         """
-        cdef _Reader reader = _Reader(payload)
+        cdef MessageReader reader = MessageReader(payload)
         cdef int what = reader.byte()
         if what == EVENT:
             self._receive_event(reader)
@@ -472,7 +363,7 @@ cdef class WorkerRelay(Relay):
             self._learn(tag, what, reader)
         return None
 
-    def _learn(self, str tag, int what, _Reader reader):
+    def _learn(self, str tag, int what, MessageReader reader):
         cdef Remote remote = self.remotes.get(tag)
         cdef str name
         cdef dict namespaces
@@ -511,28 +402,28 @@ cdef class WorkerRelay(Relay):
         else:
             raise ValueError(f"a message of the type {what}")
 
-    def _receive_event(self, _Reader reader):
+    def _receive_event(self, MessageReader reader):
         cdef int flags = reader.byte()
         cdef int64_t to_count = reader.number(), skip_count = reader.number()
         cdef int64_t attachments = reader.number()
         cdef Py_ssize_t head = reader.number()
         cdef Namespace ns = self.hub.namespaces.get(reader.text())
         cdef Rooms rooms
-        cdef list several, skip
+        cdef list named, skip
         cdef object to = None
         cdef Outgoing m
         cdef Py_ssize_t size
         cdef const char *text
-        several = reader.rooms(to_count)
+        named = reader.rooms(to_count)
         skip = reader.rooms(skip_count)
         if ns is None:
             return
         if flags & TO_ROOMS:
-            to = several
+            to = named
             if ns.recovery is None:
                 rooms = <Rooms> ns.rooms
                 to = [
-                    room for room in several
+                    room for room in named
                     if room in rooms.rooms or room in ns.peers
                 ]
                 if not to:
@@ -614,38 +505,3 @@ cdef class WorkerRelay(Relay):
             else:
                 encoding.attach(packet, attachment)
         return packet.data
-
-
-cdef bytes _event(
-    int kind, Outgoing m, str namespace, object to, object skip, bint excepts
-):
-    """The frame of an encoded event."""
-    cdef list rooms = [] if to is None else [
-        _room(room) for room in to if room is not None
-    ]
-    cdef list skipped = [
-        _room(room) for room in _several(skip) or () if room is not None
-    ]
-    cdef list attachments = m.attachments or []
-    cdef Py_ssize_t head = 0
-    cdef int flags = (
-        VOLATILE * m.volatile | UNCOMPRESSED * m.uncompressed
-        | TO_ROOMS * (to is not None) | EXCEPTS * excepts | TEXT * (m.head is not None)
-    )
-    cdef list parts = [b"", _number(len(rooms)), _number(len(skipped))]
-    cdef bytes frame, part
-    cdef Py_ssize_t size = 0
-    if m.head is not None:
-        head = PyBytes_GET_SIZE(m.head)
-    parts += [_number(len(attachments)), _number(head), _text(namespace)]
-    parts += rooms
-    parts += skipped
-    if m.head is not None:
-        parts += [_number(head + PyBytes_GET_SIZE(m.body)), m.head, m.body]
-    for part in attachments:
-        parts += [_number(PyBytes_GET_SIZE(part)), part]
-    for part in parts:
-        size += PyBytes_GET_SIZE(part)
-    parts[0] = _number(size + 2) + bytes([kind, EVENT, flags])
-    frame = b"".join(parts)
-    return frame
