@@ -14,8 +14,8 @@ from socketio_fast.workers.frames import FrameReader
 
 __all__ = ["IncomingLink", "OutgoingLink"]
 
-# Bytes that are read at once. With 128 KiB or more, malloc asks the system for memory at
-# each read: a small message then costs 30 µs of CPU, and 6 µs with this.
+# Bytes that are read at once. With 128 KiB or more, malloc asks the system for memory
+# at each read: a small message then costs 30 µs of CPU, and 6 µs with this.
 READ_SIZE = 65536
 # Frames that are written by one system call; it takes no more than 253 descriptors.
 MAX_GATHERED = 64
