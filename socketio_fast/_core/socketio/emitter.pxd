@@ -19,7 +19,7 @@ cdef class EmitCall:
 
     cdef object _wait(self)
     cdef int _run(self) except -1
-    cdef Rooms _rooms(self)
+    cdef Rooms _rooms(self, Hub hub)
     cdef list _list(self)
 
 

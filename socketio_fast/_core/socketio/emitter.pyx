@@ -48,13 +48,15 @@ cdef class EmitCall:
         cdef Hub hub = self.hub
         cdef Rooms rooms
         cdef list event
-        if hub is not None and hub.engine is not None and hub.engine.is_elsewhere():
+        if hub is None:
+            raise RuntimeError("cannot reuse already awaited coroutine")
+        if hub.engine is not None and hub.engine.is_elsewhere():
             loop = hub.engine.loop
             encoded = self.encode()
             if encoded is not None:
                 self.awaited = on_loop(loop, _deliver(encoded))
             return 0
-        rooms = self._rooms()
+        rooms = self._rooms(hub)
         if rooms is None:
             return 0
         event = self._list()
@@ -77,11 +79,8 @@ cdef class EmitCall:
             self.awaited = None
             raise StopIteration from None
 
-    cdef Rooms _rooms(self):
-        cdef Hub hub = self.hub
+    cdef Rooms _rooms(self, Hub hub):
         cdef Namespace ns
-        if hub is None:
-            raise RuntimeError("cannot reuse already awaited coroutine")
         self.hub = None
         if hub.verbose:
             _log(hub, self.event, self.to, self.namespace)
@@ -109,8 +108,11 @@ cdef class EmitCall:
             A function that sends the event, to be called in the event loop's thread;
             None if nobody is to get it.
         """
-        cdef Rooms rooms = self._rooms()
+        cdef Rooms rooms
         cdef _Encoded encoded
+        if self.hub is None:
+            raise RuntimeError("cannot reuse already awaited coroutine")
+        rooms = self._rooms(self.hub)
         if rooms is None:
             return None
         encoded = _Encoded.__new__(_Encoded)
