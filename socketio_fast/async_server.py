@@ -167,6 +167,8 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         )
         self.eio.engine.client_files = client_files
         self.async_mode = self.eio.async_mode
+        # Without one given, that of workers takes its place in a cluster.
+        self._manager_given = client_manager is not None
         manager = choose_manager(client_manager)
         #: Who is in which room, and what other processes are told.
         self.manager: AsyncManager = manager
@@ -186,7 +188,24 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         self.eio.bind(loop)
         if moves or not self.manager_initialized:
             self.manager_initialized = True
+            self._choose_for_workers()
             self.manager.initialize()
+
+    def _choose_for_workers(self) -> None:
+        membership = self.eio.membership
+        if membership is None:
+            return
+        if not self._manager_given:
+            from socketio_fast.workers.manager import WorkersManager
+
+            self.manager = WorkersManager(membership.mesh)
+            self.manager.set_server(self)
+        elif not self.manager._distributed:
+            self.logger.warning(
+                "client_manager=%s is of one process: the workers share no rooms. "
+                "Leave it out, or use one that has a broker",
+                type(self.manager).__name__,
+            )
 
     def is_bound(self, loop: asyncio.AbstractEventLoop) -> bool:
         """Whether it runs on this event loop; hosts call it."""
@@ -200,6 +219,9 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         """Release the event loop: close the connections of the manager."""
         self.manager_initialized = False
         await self.manager.close()
+        if self.eio.membership is not None and not self._manager_given:
+            self.manager = choose_manager(None)
+            self.manager.set_server(self)
         await self.eio.unbind()
 
     def is_asyncio_based(self) -> bool:

@@ -108,8 +108,12 @@ class Server(Broadcasting, BaseServer):
                 "Manager, RedisManager or another for threads expected"
             )
         self._server = AsyncServer(
-            # AsyncServer refuses anything else.
-            client_manager=getattr(manager, "async_manager", manager),
+            # AsyncServer refuses anything else. Without one given, it chooses.
+            client_manager=(
+                None
+                if client_manager is None
+                else getattr(manager, "async_manager", manager)
+            ),
             logger=logger,
             json=json,
             async_handlers=async_handlers,
@@ -126,6 +130,8 @@ class Server(Broadcasting, BaseServer):
         super().__init__(EngineServer.over(self._server.eio, self._threads))
         self.eio._gateway.unbind = self._server.unbind
         self.async_mode = self.eio.async_mode
+        if client_manager is None:
+            manager.async_manager = self._server.manager
         manager.set_server(self)
         self._predicates: dict[Any, Any] = {}
         # A new socket's events wait until the listeners of "connection", which run in

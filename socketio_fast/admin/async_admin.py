@@ -94,8 +94,6 @@ class InstrumentedAsyncServer:
         self.admin_namespace = namespace
         self.read_only = read_only
         self._server_id = server_id
-        # Whether UIs may be connected to other processes.
-        self._clustered = hasattr(sio.manager, "host_id")
         self.mode = mode
         self.server_stats_interval = server_stats_interval
         self._sessions: dict[str, float] = {}
@@ -118,6 +116,12 @@ class InstrumentedAsyncServer:
                 "_disconnect": self.admin_disconnect,
             }
         self.instrument()
+
+    @property
+    def _clustered(self) -> bool:
+        """Whether UIs may be connected to other processes. The manager of workers is
+        there only while the server runs."""
+        return hasattr(self.sio.manager, "host_id")
 
     @property
     def _features(self) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from socketio_fast._core.socketio.acks import Reply
 from socketio_fast._core.socketio.rooms import check_sendable, one_or_several
@@ -29,7 +29,7 @@ class AsyncManager(BaseManager):
     """
 
     #: Whether it shares clients and rooms with other processes.
-    _distributed: ClassVar[bool] = False
+    _distributed: bool = False
 
     async def pre_connect(self, eio_sid: str, namespace: str) -> Any:
         """Register a client that connects, before its connect handler runs.

@@ -97,7 +97,7 @@ class AsyncPubSubManager(AsyncManager):
 
     name: ClassVar[str] = "asyncpubsub"
 
-    _distributed: ClassVar[bool] = True
+    _distributed: bool = True
 
     # How many messages _publish_all() takes at once.
     _batch = 1
@@ -125,7 +125,7 @@ class AsyncPubSubManager(AsyncManager):
         #: The task that receives messages.
         self.thread: asyncio.Task[None] | None = None
         #: The other servers on the channel, and what they are asked.
-        self.cluster = Cluster(self)
+        self.cluster: Cluster = Cluster(self)
         self._ids = itertools.count(1)
         self._waiting = RemoteCallbacks(self)
         self._loop: asyncio.AbstractEventLoop | None = None

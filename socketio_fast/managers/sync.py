@@ -84,11 +84,14 @@ class Manager(Facade, BaseManager):
 
     @property
     def _inner(self) -> AsyncManager:
+        # The server may have another one while it is a worker of a cluster.
+        if self.server is not None:
+            return self.server._server.manager  # type: ignore[no-any-return]
         return self.async_manager
 
     @property
     def _hub(self) -> Hub | None:
-        return self.async_manager._hub
+        return self._inner._hub
 
     def _run(self, coro: Coroutine[Any, Any, T]) -> T:
         if self.server is not None:

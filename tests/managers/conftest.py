@@ -73,6 +73,12 @@ def zeromq() -> Iterator[ZeroMQ]:
 
 
 @pytest.fixture
+def cluster(tmp_path: Path) -> str:
+    """The option of servers that are to be workers of one cluster."""
+    return f"unix:{tmp_path / 'c'}"
+
+
+@pytest.fixture
 async def connect() -> AsyncIterator[Connect]:
     """A factory: ``client = await connect(url)``."""
     clients: list[Client] = []
@@ -90,8 +96,10 @@ async def connect() -> AsyncIterator[Connect]:
 def node(serve: Any) -> Callable[[Any], Awaitable[Any]]:
     """A factory: ``sio, url = await node(manager)``, which receives messages."""
 
-    async def start(manager: Any) -> tuple[socketio_fast.AsyncServer, str]:
-        sio = socketio_fast.AsyncServer(client_manager=manager)
+    async def start(
+        manager: Any = None, **options: Any
+    ) -> tuple[socketio_fast.AsyncServer, str]:
+        sio = socketio_fast.AsyncServer(client_manager=manager, **options)
         register(sio)
         server = await serve(sio)
         if isinstance(sio.manager, AsyncPubSubManager) and not sio.manager.write_only:

@@ -36,9 +36,10 @@ RABBITMQ = [
     ("theirs", "AsyncAioPikaManager", "rabbitmq"),
 ]
 ZEROMQ = [("ours", "ZmqManager", "zeromq")]
+WORKERS = [("ours", "no manager", "cluster")]
 PAIRS = [
     pytest.param((a, b), id=f"{a[0]} {a[1]} - {b[0]} {b[1]}")
-    for kinds in (REDIS, RABBITMQ, ZEROMQ)
+    for kinds in (REDIS, RABBITMQ, ZEROMQ, WORKERS)
     for a in kinds
     for b in kinds
     if "ours" in (a[0], b[0])
@@ -59,6 +60,9 @@ async def start(
 ) -> Callable[[Kind], Awaitable[str]]:
     async def start(kind: Kind) -> str:
         package, name, broker = kind
+        if broker == "cluster":
+            _, address = await node(cluster=request.getfixturevalue("cluster"))
+            return address
         url = request.getfixturevalue(broker).url
         if package == "theirs":
             address: str = await their_node(name, url)

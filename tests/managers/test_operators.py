@@ -14,7 +14,7 @@ from support.waiting import until, within
 from managers.app import Client
 from managers.in_process import Broker, Connect, Manager, Node, broker
 from socketio_fast import AsyncServer, exceptions
-from socketio_fast.managers import cluster
+from socketio_fast.managers import cluster as requests
 
 __all__ = ["broker"]
 
@@ -24,15 +24,28 @@ Both = tuple[AsyncServer, Client, AsyncServer, Client]
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Brokers in this process tell who is there at once."""
-    monkeypatch.setattr(cluster, "DISCOVERY_TIME", 0.05)
+    monkeypatch.setattr(requests, "DISCOVERY_TIME", 0.05)
 
 
-@pytest.fixture
-async def both(broker: Broker, node: Node, connect: Connect) -> Both:
+@pytest.fixture(params=["broker", "workers"])
+async def both(
+    request: pytest.FixtureRequest,
+    broker: Broker,
+    node: Any,
+    connect: Connect,
+    cluster: str,
+) -> Both:
     """Two servers, and a client of each."""
-    first, first_url = await node(Manager(broker))
-    second, second_url = await node(Manager(broker))
+    if request.param == "broker":
+        first, first_url = await node(Manager(broker))
+        second, second_url = await node(Manager(broker))
+    else:
+        first, first_url = await node(cluster=cluster)
+        second, second_url = await node(cluster=cluster)
     return first, await connect(first_url), second, await connect(second_url)
+
+
+with_a_broker = pytest.mark.parametrize("both", ["broker"], indirect=True)
 
 
 async def sid_of(sio: AsyncServer) -> str:
@@ -182,13 +195,14 @@ async def test_types_that_json_has_not(both: Both) -> None:
         assert await client.next() == ("price", expected)
 
 
+@with_a_broker
 async def test_a_server_that_does_not_answer(
     both: Both, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A18: nobody gets a part for the whole; a server that goes is counted no more."""
     sio, _, other, _ = both
     assert await within(sio.server_count()) == 2
-    monkeypatch.setattr(cluster, "REQUEST_TIMEOUT", 0.05)
+    monkeypatch.setattr(requests, "REQUEST_TIMEOUT", 0.05)
     manager: Any = other.manager
     monkeypatch.setattr(manager.cluster, "receive", lambda message: None)
     with pytest.raises(exceptions.BroadcastTimeoutError, match="1 of 1 other servers"):
@@ -203,6 +217,7 @@ async def test_a_server_that_does_not_answer(
     assert len(await within(sio.fetch_sockets())) == 1
 
 
+@with_a_broker
 async def test_what_others_send_wrongly(
     both: Both, broker: Broker, caplog: pytest.LogCaptureFixture
 ) -> None:

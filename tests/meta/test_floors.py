@@ -108,6 +108,7 @@ FLOORS: dict[str, list[str]] = {
         *("workers.channel", "workers.mesh", "workers.balance", "workers.relay"),
         *("workers.elsewhere", "workers.relayed", "workers.handover"),
         "workers.membership",
+        "workers.manager",
     ],
     "admin": ["admin.passwords", "admin.reporter", "admin.async_admin"],
     "servers": [

@@ -35,6 +35,7 @@ ELSEWHERE = {
     "socketio.handlers": "unit/test_base_server.py",
     "socketio.hub": "unit/test_peer_lifecycle.py",
     "socketio.outcomes": "unit/test_peer_messaging.py",
+    "socketio.relay_format": "unit/test_relay.py",
     "http.compression": "integration/test_polling_http.py",
     "http.cors": "unit/test_admission.py",
     "http.endpoint": "unit/test_http1.py",

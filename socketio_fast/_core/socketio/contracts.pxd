@@ -5,6 +5,7 @@ from socketio_fast._core.engine.deadlines cimport Timed
 from socketio_fast._core.engine.listeners cimport Listeners
 from socketio_fast._core.engine.runner cimport Outcome
 from socketio_fast._core.engine.contracts cimport SessionBase as Session, SessionHandler
+from socketio_fast._core.protocol.outgoing cimport Outgoing
 
 
 cdef class PeerBase:
@@ -41,6 +42,18 @@ cdef class Connection(SessionHandler):
 cdef class Membership:
     cdef int added(self, PeerBase peer) except -1
     cdef int remove(self, PeerBase peer, bint was_connected) except -1
+
+
+cdef class Relay:
+    cdef int namespace_began(self, str name) except -1
+    cdef int namespace_ended(self, str name) except -1
+    cdef int check_room(self, object room) except -1
+    cdef int room_created(self, str namespace, object room) except -1
+    cdef int room_deleted(self, str namespace, object room) except -1
+    cdef Membership rooms_of_others(self, str namespace)
+    cdef object send(
+        self, Membership rooms, Outgoing m, list data, object to, object skip
+    )
 
 
 cdef class ConnectionState(Timed):

@@ -81,6 +81,41 @@ cdef class Membership:
         raise NotImplementedError
 
 
+cdef class Relay:
+    """The way to clients of other workers. `WorkerRelay` implements it."""
+
+    cdef int namespace_began(self, str name) except -1:
+        """A namespace was made in this process."""
+        raise NotImplementedError
+
+    cdef int namespace_ended(self, str name) except -1:
+        """A namespace of this process was forgotten."""
+        raise NotImplementedError
+
+    cdef int check_room(self, object room) except -1:
+        """Raise TypeError for a room that cannot be named to other workers."""
+        raise NotImplementedError
+
+    cdef int room_created(self, str namespace, object room) except -1:
+        """A room has its first member of this process."""
+        raise NotImplementedError
+
+    cdef int room_deleted(self, str namespace, object room) except -1:
+        """A room has lost its last member of this process."""
+        raise NotImplementedError
+
+    cdef Membership rooms_of_others(self, str namespace):
+        """Empty rooms, for a namespace that only other workers may have."""
+        raise NotImplementedError
+
+    cdef object send(
+        self, Membership rooms, Outgoing m, list data, object to, object skip
+    ):
+        """Send an encoded event to clients of all workers; returns as
+        `Rooms.deliver()`."""
+        raise NotImplementedError
+
+
 cdef class ConnectionState(Timed):
     """What outlives the connection of a client in a namespace. `ClientState` implements
     it."""

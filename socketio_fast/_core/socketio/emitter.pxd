@@ -15,10 +15,11 @@ cdef class EmitCall:
         object namespace
         object callback
         object awaited              # iterator of a Future; None: it is not suspended
+        bint relayed                # clients of other workers are to get it as well
 
     cdef object _wait(self)
     cdef int _run(self) except -1
-    cdef Rooms _rooms(self)
+    cdef Rooms _rooms(self, Hub hub)
     cdef list _list(self)
 
 
@@ -30,12 +31,20 @@ cdef class _Encoded:
         object to
         object skip_sid
         object callback
+        bint relayed
+
+    cdef object _send(self)
 
 
 cdef class Emitter:
     cdef:
         readonly Hub _hub
         object _manager             # whose emit() is called; None: the compiled one
+
+    cdef object _ask_manager(
+        self, object event, object data, object to, object skip_sid, object namespace,
+        object callback, object ignore_queue,
+    )
 
 
 cdef class NamespaceEmitter:

@@ -14,6 +14,7 @@ import cython
 
 from cpython.ref cimport Py_INCREF
 
+from socketio_fast._core.socketio.contracts cimport Relay
 from socketio_fast._core.socketio.hub cimport Hub, Namespace
 from socketio_fast._core.socketio.recovery cimport fixed
 from socketio_fast._core.socketio.rooms cimport Rooms, check_sendable, one_or_several
@@ -47,15 +48,23 @@ cdef class EmitCall:
         cdef Hub hub = self.hub
         cdef Rooms rooms
         cdef list event
-        if hub is not None and hub.engine is not None and hub.engine.is_elsewhere():
+        if hub is None:
+            raise RuntimeError("cannot reuse already awaited coroutine")
+        if hub.engine is not None and hub.engine.is_elsewhere():
             loop = hub.engine.loop
             encoded = self.encode()
             if encoded is not None:
                 self.awaited = on_loop(loop, _deliver(encoded))
             return 0
-        rooms = self._rooms()
-        if rooms is not None:
-            event = self._list()
+        rooms = self._rooms(hub)
+        if rooms is None:
+            return 0
+        event = self._list()
+        if self.relayed and hub.relay is not None:
+            self.awaited = hub.relay.send(
+                rooms, rooms.encode(event), event, self.to, self.skip_sid
+            )
+        else:
             self.awaited = rooms.deliver(
                 rooms.encode(event), event, self.to, self.skip_sid, self.callback
             )
@@ -70,16 +79,15 @@ cdef class EmitCall:
             self.awaited = None
             raise StopIteration from None
 
-    cdef Rooms _rooms(self):
-        cdef Hub hub = self.hub
+    cdef Rooms _rooms(self, Hub hub):
         cdef Namespace ns
-        if hub is None:
-            raise RuntimeError("cannot reuse already awaited coroutine")
         self.hub = None
         if hub.verbose:
             _log(hub, self.event, self.to, self.namespace)
         ns = hub.namespaces.get(self.namespace or "/")
         if ns is None:
+            if self.relayed and hub.relay is not None:
+                return <Rooms> hub.relay.rooms_of_others(self.namespace or "/")
             check_sendable(hub, self.namespace or "/", self._list())
             return None
         return ns.rooms
@@ -100,8 +108,11 @@ cdef class EmitCall:
             A function that sends the event, to be called in the event loop's thread;
             None if nobody is to get it.
         """
-        cdef Rooms rooms = self._rooms()
+        cdef Rooms rooms
         cdef _Encoded encoded
+        if self.hub is None:
+            raise RuntimeError("cannot reuse already awaited coroutine")
+        rooms = self._rooms(self.hub)
         if rooms is None:
             return None
         encoded = _Encoded.__new__(_Encoded)
@@ -111,6 +122,7 @@ cdef class EmitCall:
         encoded.to = fixed(self.to)
         encoded.skip_sid = fixed(self.skip_sid)
         encoded.callback = self.callback
+        encoded.relayed = self.relayed
         return encoded
 
     @property
@@ -212,6 +224,14 @@ cdef class _Encoded:
     """A call of emit() whose event is encoded. Calling it sends the event."""
 
     def __call__(self):
+        return self._send()
+
+    cdef object _send(self):
+        cdef Relay relay = self.rooms.namespace.hub.relay
+        if self.relayed and relay is not None:
+            return relay.send(
+                self.rooms, self.message, self.event, self.to, self.skip_sid
+            )
         return self.rooms.deliver(
             self.message, self.event, self.to, self.skip_sid, self.callback
         )
@@ -227,7 +247,10 @@ cdef class Emitter:
         self._hub = hub
 
     def _bind_manager(self, manager):
-        """Call the emit() of this client manager; None: send without a manager."""
+        """Call the emit() of this client manager; None: send without a manager.
+
+        That of workers is called only for callbacks: the hub's relay sends the rest.
+        """
         self._manager = manager
 
     def emit(
@@ -256,6 +279,7 @@ cdef class Emitter:
         """
         cdef EmitCall emission
         cdef Hub hub = self._hub
+        cdef bint relayed = False
         if to is None:
             to = room
         if to is not None and type(to) is not str:
@@ -263,15 +287,11 @@ cdef class Emitter:
         if skip_sid is not None and type(skip_sid) is not str:
             skip_sid = one_or_several(skip_sid)
         if self._manager is not None:
-            if hub.verbose:
-                _log(hub, event, to, namespace)
-            emitting = self._manager.emit(
-                event, data, namespace or "/", room=to,
-                skip_sid=skip_sid, callback=callback, ignore_queue=ignore_queue,
-            )
-            if hub.engine is not None and hub.engine.is_elsewhere():
-                return _await_on_loop(hub.engine.loop, emitting)
-            return emitting
+            if hub.relay is None or callback is not None:
+                return self._ask_manager(
+                    event, data, to, skip_sid, namespace, callback, ignore_queue
+                )
+            relayed = not ignore_queue
         emission = EmitCall.__new__(EmitCall)
         emission.hub = self._hub
         emission.event = event
@@ -280,7 +300,23 @@ cdef class Emitter:
         emission.skip_sid = skip_sid
         emission.namespace = namespace
         emission.callback = callback
+        emission.relayed = relayed
         return emission
+
+    cdef object _ask_manager(
+        self, object event, object data, object to, object skip_sid, object namespace,
+        object callback, object ignore_queue,
+    ):
+        cdef Hub hub = self._hub
+        if hub.verbose:
+            _log(hub, event, to, namespace)
+        emitting = self._manager.emit(
+            event, data, namespace or "/", room=to,
+            skip_sid=skip_sid, callback=callback, ignore_queue=ignore_queue,
+        )
+        if hub.engine is not None and hub.engine.is_elsewhere():
+            return _await_on_loop(hub.engine.loop, emitting)
+        return emitting
 
 
 async def _await_on_loop(loop, emitting):

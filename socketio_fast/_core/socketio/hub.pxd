@@ -15,6 +15,7 @@ from socketio_fast._core.socketio.contracts cimport (
     Membership,
     NamespaceListener,
     Recovery,
+    Relay,
 )
 from socketio_fast._core.socketio.handlers cimport Handlers
 
@@ -72,6 +73,7 @@ cdef class Hub(HandlerFactory):
         bint error_acks             # an event that fails is acknowledged as failed
         public object trigger       # takes every event instead of the handlers; or None
         public ClientRegistry registry  # None: clients are registered here
+        public Relay relay          # to other workers; None: there are none
         bint warned_of_number       # of a room that may be meant as an argument
         readonly object not_handled  # what a handler returns to send no acknowledgement
         readonly Encoding encoding  # of packets; None: the built-in one

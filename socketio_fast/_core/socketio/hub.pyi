@@ -15,6 +15,7 @@ from socketio_fast._core.socketio.contracts import (
     Membership,
     NamespaceListener,
     Recovery,
+    Relay,
 )
 from socketio_fast._core.socketio.peer_lifecycle import Peer
 from socketio_fast._core.socketio.rooms import Rooms
@@ -99,6 +100,7 @@ class Hub(HandlerFactory):
     @property
     def encoding(self) -> Encoding | None: ...
     registry: ClientRegistry | None
+    relay: Relay | None
     def bind(self, engine: Engine) -> None: ...
     def observe(self, observer: Observer | None) -> None: ...
     def namespace(self, name: str) -> Namespace: ...

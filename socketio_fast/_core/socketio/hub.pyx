@@ -173,6 +173,8 @@ cdef class Hub(HandlerFactory):
                 ns.recovery = self._new_recovery(ns)
             ns.rooms = self._new_rooms(ns)
             self.namespaces[name] = ns
+            if self.relay is not None:
+                self.relay.namespace_began(name)
         ns.lifetime = PERMANENT
         return ns
 
@@ -208,7 +210,8 @@ cdef class Hub(HandlerFactory):
             return 0
         if ns.lifetime == KEPT_EMPTY:
             return self._keep_empty(ns)
-        self.namespaces.pop(ns.name, None)
+        if self.namespaces.pop(ns.name, None) is not None and self.relay is not None:
+            self.relay.namespace_ended(ns.name)
         if self.empty is not None:
             self.empty.pop(ns, None)
         if ns.recovery is not None:

@@ -23,7 +23,7 @@ from socketio_fast._core.protocol.encoding cimport Encoding
 from socketio_fast._core.engine.rate_limits cimport Limits
 from socketio_fast._core.engine.observer cimport Observer
 from socketio_fast._core.protocol.outgoing cimport Outgoing
-from socketio_fast._core.socketio.contracts cimport Membership, PeerBase
+from socketio_fast._core.socketio.contracts cimport Membership, PeerBase, Relay
 from socketio_fast._core.socketio.hub cimport Hub, Namespace
 from socketio_fast._core.socketio.peer_messaging cimport (
     CONNECTED,
@@ -111,6 +111,7 @@ cdef class Rooms(Membership):
         cdef Observer observer = self.namespace.hub.observer
         cdef dict members
         cdef Limits limits
+        cdef Relay relay
         cdef bint new = False
         if peer is None or peer.state == DISCONNECTED:
             raise ValueError(
@@ -123,9 +124,11 @@ cdef class Rooms(Membership):
             raise ValueError("cannot enter a sid room")
         members = self.rooms.get(room)
         if members is None:
+            relay = self.namespace.hub.relay
+            if relay is not None:
+                relay.check_room(room)
             members = self.rooms[room] = {}
-            if self.listener is not None:
-                new = True
+            new = True
         if peer in members:
             return
         limits = self.namespace.hub.engine.limits
@@ -142,6 +145,8 @@ cdef class Rooms(Membership):
         peer.rooms.add(room)
         if peer.recovery is not None:
             (<ClientState> peer.recovery).join(room, self.recovery.position)
+        if new and relay is not None:
+            relay.room_created(self.namespace.name, room)
         if observer is not None:
             observer.room_joined(peer, room)
         if self.listener is not None:
@@ -177,9 +182,13 @@ cdef class Rooms(Membership):
     cdef int _leave(self, Peer peer, object room) except -1:
         cdef dict members = self.rooms[room]
         cdef Observer observer = self.namespace.hub.observer
+        cdef Relay relay
         del members[peer]
         if not members:
             del self.rooms[room]
+            relay = self.namespace.hub.relay
+            if relay is not None:
+                relay.room_deleted(self.namespace.name, room)
         if observer is not None:
             observer.room_left(peer, room)
         if self.listener is not None:

@@ -1,0 +1,156 @@
+"""Broadcasts to the clients of several workers, beside one process and Node.js.
+
+    python benchmarks/workers.py --workers 4 --connections 400 --rounds 3
+
+One client sends, all get it, and sends again when all have. The CPU time is that of all
+processes of a server, from when they listen until the clients have gone, so it has the
+connections in it; the deliveries are those that are counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+from run import build_load, free_port
+
+HERE = Path(__file__).parent
+NODE = HERE / "servers" / "node_workers"
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+async def worker(port: int, cluster: str, number: int) -> None:
+    """Serve as one of several workers; 0 for the only one."""
+    import uvloop
+
+    import socketio_fast
+
+    assert isinstance(asyncio.get_running_loop(), uvloop.Loop)
+    sio = socketio_fast.AsyncServer(cluster=cluster if number else None)
+
+    @sio.event
+    async def broadcast(sid: str, data: str) -> None:
+        await sio.emit("b", data)
+
+    @sio.event
+    async def echo(sid: str, data: str) -> None:
+        await sio.emit("echo", data, to=sid)
+
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    sock.bind(("127.0.0.1", port))
+    await socketio_fast.serve(sio, sock=sock)
+    print("listening", flush=True)
+    await asyncio.Event().wait()
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process and of its children that run."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    own = (int(fields[11]) + int(fields[12])) / TICKS
+    return own + sum(cpu_seconds(int(child)) for child in children)
+
+
+@contextlib.contextmanager
+def running(commands: list[list[str]]) -> Iterator[list[int]]:
+    """The processes of a server, which listen."""
+    processes = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=HERE)
+        for command in commands
+    ]
+    try:
+        for process in processes:
+            assert process.stdout is not None
+            assert "listening" in process.stdout.readline()
+        yield [process.pid for process in processes]
+    finally:
+        for process in processes:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+
+
+def commands(name: str, workers: int, port: int, cluster: str) -> list[list[str]]:
+    """What starts a server."""
+    if name == "node":
+        script = str(NODE / "server.mjs")
+        return [["node", script, "--port", str(port), "--workers", str(workers)]]
+    numbers = [0] if workers == 1 else range(1, workers + 1)
+    own = [sys.executable, __file__, "--port", str(port), "--cluster", cluster]
+    return [[*own, "--worker", str(number)] for number in numbers]
+
+
+def measure(name: str, workers: int, options: argparse.Namespace) -> dict[str, float]:
+    """Run the load once against one server."""
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        started = commands(name, workers, port, f"unix:{folder}/c")
+        with running(started) as pids:
+            before = sum(map(cpu_seconds, pids))
+            command = [str(build_load()), "--port", str(port)]
+            command += ["--scenario", options.scenario, "--warmup", "0.05"]
+            command += ["--connections", str(options.connections)]
+            command += ["--in-flight", str(options.in_flight)]
+            command += ["--seconds", str(options.seconds)]
+            result = subprocess.run(command, capture_output=True, text=True, check=True)
+            cpu = sum(map(cpu_seconds, pids)) - before
+    found = json.loads(result.stdout)
+    return {
+        "rate": found["messages"] / found["seconds"],
+        "cpu": cpu / found["messages"] * 1e6,
+    }
+
+
+def main() -> None:
+    """Measure the servers in turn, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--connections", type=int, default=400)
+    parser.add_argument("--in-flight", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--scenario", choices=("broadcast", "echo"), default="broadcast"
+    )
+    parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--cluster", help=argparse.SUPPRESS)
+    parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.worker is not None:
+        import uvloop
+
+        uvloop.run(worker(options.port, options.cluster, options.worker))
+        return
+    if not (NODE / "node_modules").is_dir():
+        subprocess.run(["npm", "ci", "--prefix", str(NODE)], check=True)
+    servers = [
+        (name, count)
+        for count in (options.workers, 1)
+        for name in ("socketio_fast", "node")
+    ]
+    found: dict[tuple[str, int], list[dict[str, float]]] = {}
+    for _ in range(options.rounds):
+        for server in servers:
+            found.setdefault(server, []).append(measure(*server, options))
+    print("| server | processes | deliveries/s | CPU µs per delivery |")
+    print("|---|---:|---:|---:|")
+    for (name, count), rounds in found.items():
+        rate = median(one["rate"] for one in rounds)
+        cpu = median(one["cpu"] for one in rounds)
+        print(f"| {name} | {count} | {rate:,.0f} | {cpu:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
