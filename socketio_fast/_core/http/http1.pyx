@@ -185,7 +185,7 @@ cdef class Http1Core(HttpConnection):
     # Reading: from bytes to requests.
 
     cdef int _read(self, bytes data, Py_ssize_t i) except -1:
-        """Begin the requests in `data` from `i` on, as many as may be; keep the rest."""
+        """Begin requests in `data` from `i` on, as many as may be; keep the rest."""
         cdef const char *p = PyBytes_AS_STRING(data)
         cdef Py_ssize_t n = PyBytes_GET_SIZE(data), begun = 0
         cdef sf_request r
@@ -282,8 +282,8 @@ cdef class Http1Core(HttpConnection):
         return PyBytes_GET_SIZE(data)
 
     cdef bint _goes_to(self, object taker) except -1:
-        """Whether the connection goes to who takes a request. While requests before have
-        no response, the request alone goes to another process."""
+        """Whether the connection goes to who takes a request. While requests before it
+        have no response, the request alone goes to another process."""
         return taker is not None and (
             not self.exchanges or taker is self.endpoint.other
         )
@@ -314,9 +314,7 @@ cdef class Http1Core(HttpConnection):
         # A reference: the parser may be forgotten while it parses.
         cdef RequestParser parser = self.parser
         if parser is None:
-            parser = self.parser = RequestParser(
-                self, self.endpoint.scheme
-            )
+            parser = self.parser = RequestParser(self, self.endpoint.scheme)
         return parser.feed(data, at)
 
     cdef int on_request(
