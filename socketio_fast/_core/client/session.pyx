@@ -351,7 +351,7 @@ cdef class ClientSession(Session):
         """The server has not taken `size` bytes: log that if the session is closing,
         since nobody else would hear of it."""
         size = min(size, self.owed)
-        if self.state == CLOSING and transport is self.transport and size:
+        if self.state == CLOSING and transport is self.transport and size > 0:
             self.owed = 0
             self.engine.logger.warning(
                 "session %s: the server may not have got %d bytes that were sent "

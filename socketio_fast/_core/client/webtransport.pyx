@@ -9,6 +9,12 @@ from socketio_fast._core.engine.contracts cimport (
 )
 
 
+cdef enum:
+    # Bytes that untaken() counts of a close packet which has been written: the two of
+    # its frame, and the packet as what was taken last from the queue.
+    CLOSE_SIZE = 3
+
+
 @cython.final
 cdef class ClientWebTransport(QueuedMessages):
     """One WebTransport session of a client.
@@ -59,8 +65,10 @@ cdef class ClientWebTransport(QueuedMessages):
         """The connection was lost, or is being closed."""
         cdef Session session = self.session
         if session is not None:
+            # It may have read the close packet, which came last, and have closed the
+            # connection before it has acknowledged that.
             (<ClientSession> session).may_be_lost(
-                self, self.untaken(), "it has closed the connection"
+                self, self.untaken() - CLOSE_SIZE, "it has closed the connection"
             )
         self.unread = None
         QueuedMessages.lost(self)

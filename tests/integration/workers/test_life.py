@@ -399,7 +399,8 @@ async def test_what_blocks_a_worker_is_shown(folder: Path) -> None:
 
 def test_a_terminal_that_hangs_up_stops_it(folder: Path) -> None:
     program = (
-        "import fcntl, os, sys, termios\n"
+        "import fcntl, os, signal, sys, termios\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # who runs tests may ignore it
         "fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
         "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])\n"
     )
