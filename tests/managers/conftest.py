@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -73,9 +74,11 @@ def zeromq() -> Iterator[ZeroMQ]:
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> str:
-    """The option of servers that are to be workers of one cluster."""
-    return f"unix:{tmp_path / 'c'}"
+def cluster() -> Iterator[str]:
+    """The option of servers that are to be workers of one cluster. The path is short:
+    that of a Unix socket has a limit."""
+    with tempfile.TemporaryDirectory(prefix="sf") as name:
+        yield f"unix:{name}"
 
 
 @pytest.fixture
