@@ -116,9 +116,15 @@ def test_an_application_is_of_the_kind_of_its_server() -> None:
     socketio.ASGIApp(socketio.AsyncServer(), fastapi.FastAPI())
 
 
-def test_run_says_that_it_takes_no_names() -> None:
+async def test_serve_says_that_it_takes_no_names() -> None:
+    """run() does."""
     with pytest.raises(TypeError, match="pass the server itself"):
-        socketio.run("chat:sio")  # type: ignore[arg-type]
+        await socketio.serve("chat:sio")  # type: ignore[arg-type]
+
+
+def test_run_says_that_a_name_stands_for_nothing() -> None:
+    with pytest.raises(ValueError, match="'nowhere:sio': there is no module 'nowhere'"):
+        socketio.run("nowhere:sio")
 
 
 def test_run_says_how_applications_are_served() -> None:
