@@ -386,6 +386,7 @@ class RunningServer:
         self._closed = True
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout
+        self._take_no_more()
         if self._drain_rate is not None:
             # It still listens, because a client may poll on a new connection.
             await drain(self._eio.engine, self._drain_rate, DRAIN_SHARE * self._timeout)
@@ -415,6 +416,12 @@ class RunningServer:
         for server in self._servers:
             await server.wait_closed()
         self._eio.engine.reopen()
+
+    def _take_no_more(self) -> None:
+        """Have other workers send no new clients here."""
+        membership = self._eio.membership
+        if membership is not None:
+            membership.handover.take_no_more()
 
     def _stop_listening(self) -> None:
         # The file of a Unix socket is removed before the socket is closed: until then
@@ -449,6 +456,7 @@ class RunningServer:
 
     async def _retire(self) -> None:
         """Like :meth:`close`, where another process accepts new connections."""
+        self._take_no_more()
         self._stop_listening()
         # Connections that were accepted just now are idle until their request comes.
         await asyncio.sleep(min(REQUEST_TIME, (1 - DRAIN_SHARE) * self._timeout))

@@ -27,6 +27,9 @@ LEAST_EXCESS = 4
 
 COUNT = struct.Struct("<I")
 
+# The count of a worker that takes no new clients.
+NONE = 0xFFFFFFFF
+
 
 class Balance:
     """The numbers of clients of all workers.
@@ -64,6 +67,12 @@ class Balance:
     def hear(self, tag: str, count: int) -> None:
         """Note how many clients another worker has."""
         self._counts[tag] = count
+
+    def leave(self) -> None:
+        """Tell the others that this worker takes no new clients any more."""
+        self.close()
+        self._told = NONE
+        self._mesh.send_all(Kind.COUNT, COUNT.pack(NONE))
 
     def close(self) -> None:
         """Tell nobody any more."""

@@ -153,7 +153,12 @@ class Channel:
             self.close()
             self._ended()
             return
-        for kind, payload in self._reader.feed(data):
-            self._received(kind, payload)
-            if self.closed:
-                return
+        try:
+            for kind, payload in self._reader.feed(data):
+                self._received(kind, payload)
+                if self.closed:
+                    return
+        except (KeyError, TypeError, ValueError):
+            # No frames, as if the other worker had died.
+            self.close()
+            self._ended()

@@ -12,21 +12,24 @@ import asyncio
 import contextlib
 import json
 import socket
-import struct
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from socketio_fast._core.engine.engine import Engine
 from socketio_fast._core.http.request import Request, make_request
+from socketio_fast.coroutines import within
 from socketio_fast.workers.channel import Channel, Part, body_frames
-from socketio_fast.workers.frames import Kind, frame
+from socketio_fast.workers.frames import Kind, frame, split_head, with_head
 from socketio_fast.workers.links import OutgoingLink
 
-__all__ = ["OtherWorker", "RemoteExchange", "RemoteWebSocket", "read_request"]
-
-# The size of the JSON; it and the header of the request follow.
-HEAD = struct.Struct("<I")
+__all__ = [
+    "OtherWorker",
+    "RemoteExchange",
+    "RemoteWebSocket",
+    "address_of",
+    "read_request",
+]
 
 # Seconds that the other worker has for everything but a GET, which waits for a message:
 # those in which a client has to send the body of a request.
@@ -39,7 +42,7 @@ SLACK = 5.0
 # Bytes of messages that wait until the host takes them; nothing is read with more.
 HIGH = 65536
 
-# Names of counters, see docs/deployment.md.
+# Names of counters, see docs/scaling.md.
 RELAYED = "requests_relayed_to_workers"
 REFUSED = "requests_refused_by_workers"
 
@@ -52,8 +55,8 @@ UNKNOWN = b'{"code":1,"message":"Session ID unknown"}'
 GOING_AWAY = 1001
 
 
-def _address(given: Any) -> Any:
-    """An address that JSON has made a list of."""
+def address_of(given: Any) -> Any:
+    """An address, of which JSON has made a list."""
     return tuple(given) if isinstance(given, list) else given
 
 
@@ -68,9 +71,8 @@ def read_request(payload: bytes) -> tuple[Request, bool]:
     Raises:
         ValueError: It is none.
     """
-    (size,) = HEAD.unpack_from(payload)
-    head = json.loads(payload[HEAD.size : HEAD.size + size])
-    lines = payload[HEAD.size + size :].split(b"\r\n")[:-1]
+    head, data = split_head(payload)
+    lines = data.split(b"\r\n")[:-1]
     request = make_request(
         head["method"],
         head["target"].encode("latin-1"),
@@ -78,8 +80,8 @@ def read_request(payload: bytes) -> tuple[Request, bool]:
             (name, value.strip(b" \t"))
             for name, _, value in (line.partition(b":") for line in lines)
         ],
-        client_address=_address(head["client"]),
-        server=_address(head["server"]),
+        client_address=address_of(head["client"]),
+        server=address_of(head["server"]),
         scheme=head["scheme"],
         http_version=head["version"],
     )
@@ -87,18 +89,16 @@ def read_request(payload: bytes) -> tuple[Request, bool]:
 
 
 def _request_payload(request: Request, websocket: bool) -> bytes:
-    head = json.dumps(
-        {
-            "websocket": websocket,
-            "method": request.method,
-            "target": request.target.decode("latin-1"),
-            "client": _named(request.client_address),
-            "server": _named(request.server),
-            "scheme": request.scheme,
-            "version": request.http_version,
-        }
-    ).encode()
-    return HEAD.pack(len(head)) + head + request.lines
+    head = {
+        "websocket": websocket,
+        "method": request.method,
+        "target": request.target.decode("latin-1"),
+        "client": _named(request.client_address),
+        "server": _named(request.server),
+        "scheme": request.scheme,
+        "version": request.http_version,
+    }
+    return with_head(head, request.lines)
 
 
 class OtherWorker:
@@ -284,7 +284,7 @@ class RemoteWebSocket:
         if self._channel is None:
             return
         try:
-            await asyncio.wait_for(self._accepted, HANDSHAKE_TIMEOUT)
+            await within(self._accepted, HANDSHAKE_TIMEOUT)
         except asyncio.TimeoutError:
             self.status = 504
             self.body = b"The worker that has this session does not answer"

@@ -8,10 +8,20 @@ that they belong to.
 from __future__ import annotations
 
 import enum
+import json
 import struct
 from collections.abc import Iterator
+from typing import Any
 
-__all__ = ["MAX_PAYLOAD", "PROTOCOL", "FrameReader", "Kind", "frame"]
+__all__ = [
+    "MAX_PAYLOAD",
+    "PROTOCOL",
+    "FrameReader",
+    "Kind",
+    "frame",
+    "split_head",
+    "with_head",
+]
 
 #: The version of what is said here. Workers of another version are not spoken to.
 PROTOCOL = 1
@@ -20,6 +30,7 @@ PROTOCOL = 1
 MAX_PAYLOAD = 1 << 28
 
 HEAD = struct.Struct("<IB")
+SIZE = struct.Struct("<I")
 
 
 class Kind(enum.IntEnum):
@@ -48,6 +59,27 @@ def frame(kind: int, payload: bytes) -> bytes:
             f"{len(payload)} bytes for other workers: {MAX_PAYLOAD} at most"
         )
     return HEAD.pack(len(payload), kind) + payload
+
+
+def with_head(head: dict[str, Any], data: bytes) -> bytes:
+    """A payload that says something of its bytes: the size of JSON (32 bits), the JSON
+    and the bytes."""
+    text = json.dumps(head).encode()
+    return SIZE.pack(len(text)) + text + data
+
+
+def split_head(payload: bytes) -> tuple[dict[str, Any], bytes]:
+    """What ``with_head()`` has put together.
+
+    Raises:
+        ValueError: It has not.
+    """
+    end = SIZE.size
+    if len(payload) >= end:
+        end += SIZE.unpack_from(payload)[0]
+    if len(payload) < end:
+        raise ValueError(f"a payload of {len(payload)} bytes has no head of {end}")
+    return json.loads(payload[SIZE.size : end]), payload[end:]
 
 
 class FrameReader:

@@ -13,9 +13,8 @@ passed, decrypted.
 from __future__ import annotations
 
 import asyncio
-import json
+import contextlib
 import socket
-import struct
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -25,8 +24,8 @@ from socketio_fast._core.http.request import Request
 from socketio_fast.hosting.common import Watch
 from socketio_fast.hosting.contracts import HostedEngine
 from socketio_fast.workers.balance import Balance
-from socketio_fast.workers.elsewhere import OtherWorker
-from socketio_fast.workers.frames import Kind, frame
+from socketio_fast.workers.elsewhere import OtherWorker, address_of
+from socketio_fast.workers.frames import Kind, frame, split_head, with_head
 from socketio_fast.workers.identity import tag_in
 from socketio_fast.workers.links import OutgoingLink
 from socketio_fast.workers.mesh import Mesh
@@ -34,14 +33,11 @@ from socketio_fast.workers.relay import relay
 
 __all__ = ["Handover"]
 
-# The size of the JSON that says whose connection it is; it and the bytes follow.
-HEAD = struct.Struct("<I")
-
 # The path of connections that hosts have let go of: they were asked for a path of
 # Engine.IO, which each host has its own of.
 HOSTED = "/"
 
-# Names of counters, see docs/deployment.md.
+# Names of counters, see docs/scaling.md.
 GIVEN = "connections_given_to_workers"
 TAKEN = "connections_taken_from_workers"
 REFUSED = "connections_refused_by_workers"
@@ -101,6 +97,11 @@ class Handover(OtherWorkers):
         link = self._mesh.link(tag)
         return None if link is None else Destination(self, link)
 
+    def take_no_more(self) -> None:
+        """Take no new clients of other workers any more: this one is about to stop. Its
+        sessions still get their requests."""
+        self._balance.leave()
+
     def close(self) -> None:
         """Close the connections that other workers have given, unless a host does."""
         self._balance.close()
@@ -128,10 +129,8 @@ class Handover(OtherWorkers):
         """A connection has come from another worker."""
         sock = socket.socket(fileno=descriptor())
         try:
-            (size,) = HEAD.unpack_from(payload)
-            head = json.loads(payload[HEAD.size : HEAD.size + size])
+            head, data = split_head(payload)
             endpoint = self._endpoint(head["path"], head["scheme"])
-            data = payload[HEAD.size + size :]
             addresses = head["addresses"]
             self._balance.hear(tag, head["clients"])
         except BaseException:
@@ -144,7 +143,7 @@ class Handover(OtherWorkers):
         arriving.stays = True
         if addresses is not None:
             client, server = addresses
-            arriving.set_proxied_addresses(_address(client), _address(server))
+            arriving.set_proxied_addresses(address_of(client), address_of(server))
         self.spawn(self._accept(arriving, sock))
 
     async def _accept(self, arriving: Arriving, sock: socket.socket) -> None:
@@ -201,30 +200,41 @@ class Destination(OtherWorker):
             "clients": self.handover.clients,
         }
         if endpoint.secure:
-            ours, theirs = socket.socketpair()
             if proxied_addresses is None:
                 head["addresses"] = (
                     transport.get_extra_info("peername"),
                     transport.get_extra_info("sockname"),
                 )
-            self.handover.spawn(relay(transport, ours))
-            self._send(head, data, theirs.fileno(), lambda has_left: theirs.close())
+            self._give_relayed(head, data, transport)
             return
 
         def give() -> None:
-            self._send(head, data, sock.fileno(), sent)
-
-        def sent(has_left: bool) -> None:
-            if has_left:
-                # The connection is the other worker's; this closes a descriptor.
-                transport.abort()
-            else:
-                self.handover.count(REFUSED)
-                transport.write(UNAVAILABLE)
-                transport.close()
+            # When it has left the connection is the other worker's, and this closes a
+            # descriptor.
+            self._send(
+                head, data, sock.fileno(), transport.abort, lambda: _refuse(transport)
+            )
 
         sock = cast(socket.socket, transport.get_extra_info("socket"))
         Leaving(transport, give)
+
+    def _give_relayed(
+        self, head: dict[str, Any], data: bytes, transport: asyncio.Transport
+    ) -> None:
+        """Give one end of a pair of sockets away, and relay the connection to it."""
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError:  # descriptors have run out
+            self.handover.count(REFUSED)
+            _refuse(transport)
+            return
+
+        def refuse() -> None:
+            _refuse(transport)
+            theirs.close()
+
+        self.handover.spawn(relay(transport, ours))
+        self._send(head, data, theirs.fileno(), theirs.close, refuse)
 
     async def adopt(
         self, transport: asyncio.Transport, request: Request, received: bytes
@@ -264,22 +274,41 @@ class Destination(OtherWorker):
             "addresses": (request.client_address, request.server),
             "clients": self.handover.clients,
         }
-        self._send(head, request.head(), sock.fileno(), lambda has_left: sock.close())
+
+        def refuse() -> None:
+            with contextlib.suppress(OSError):
+                sock.send(UNAVAILABLE)
+            sock.close()
+
+        self._send(head, request.head(), sock.fileno(), sock.close, refuse)
 
     def _send(
         self,
-        head: Any,
+        head: dict[str, Any],
         data: bytes,
         descriptor: int,
-        sent: Callable[[bool], None],
+        left: Callable[[], None],
+        refuse: Callable[[], None],
     ) -> None:
-        encoded = json.dumps(head).encode()
-        payload = HEAD.pack(len(encoded)) + encoded + data
+        """Send a descriptor, which has to stay open until either function is called:
+        it has left, or cannot."""
+
+        def sent(has_left: bool) -> None:
+            if has_left:
+                left()
+            else:
+                self.handover.count(REFUSED)
+                refuse()
+
         self.handover.count(GIVEN)
-        if not self.link.send_descriptor(
-            frame(Kind.CONNECTION, payload), descriptor, sent
-        ):
+        message = frame(Kind.CONNECTION, with_head(head, data))
+        if not self.link.send_descriptor(message, descriptor, sent):
             sent(False)
+
+
+def _refuse(transport: asyncio.Transport) -> None:
+    transport.write(UNAVAILABLE)
+    transport.close()
 
 
 class Leaving(asyncio.Protocol):
@@ -334,8 +363,3 @@ class Arriving(Http1Connection):
         super().connection_made(transport)
         data, self._data = self._data, b""
         self.data_received(data)
-
-
-def _address(given: Any) -> Any:
-    """An address that JSON has made a list of."""
-    return tuple(given) if isinstance(given, list) else given

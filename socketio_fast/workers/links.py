@@ -52,6 +52,8 @@ class OutgoingLink:
         self.full = False
         #: Called with this link when nothing waits any more, after drops.
         self.on_drained: Callable[[OutgoingLink], None] | None = None
+        #: When it was made, by the clock of the event loop, in seconds.
+        self.since = loop.time()
         self._loop = loop
         self._sock = sock
         self._lost = lost
@@ -246,7 +248,8 @@ class IncomingLink:
                 )
             for kind, payload in self._reader.feed(data):
                 self._received(self, kind, payload, self._descriptors.popleft)
-        except (IndexError, KeyError, TypeError, ValueError) as exc:
+        except Exception as exc:
+            # What has been received behind it is lost, so nothing more can be read.
             self.close(exc)
 
     def close(self, error: Exception | None = None) -> None:

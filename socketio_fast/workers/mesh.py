@@ -33,6 +33,9 @@ Receiver = Callable[[str, bytes, Callable[[], int]], None]
 # Connections of other workers that wait to be accepted, at most.
 BACKLOG = 512
 
+# Seconds until a worker whose link has ended is looked for again.
+RECONNECTION_DELAY = 1.0
+
 # Bytes of the path of a Unix socket: the least that a system has (macOS).
 MAX_PATH = 103
 
@@ -208,8 +211,13 @@ class Mesh:
     def _on_lost(self, link: OutgoingLink) -> None:
         if self._links.get(link.tag) is link:
             del self._links[link.tag]
-            if not self._closed:
-                self._tell(self.on_left, link.tag)
+            if self._closed:
+                return
+            self._tell(self.on_left, link.tag)
+            if self._loop.time() > link.since + RECONNECTION_DELAY:
+                # It may live, and have closed the link for what it could not read. One
+                # that closes each link at once is of another version.
+                self._loop.call_later(RECONNECTION_DELAY, self.link, link.tag)
 
     def _accept(self) -> None:
         while True:

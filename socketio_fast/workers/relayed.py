@@ -26,7 +26,7 @@ from socketio_fast.workers.mesh import Mesh
 
 __all__ = ["RelayedRequests"]
 
-# The name of a counter, see docs/deployment.md.
+# The name of a counter, see docs/scaling.md.
 TAKEN = "requests_relayed_by_workers"
 
 

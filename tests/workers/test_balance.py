@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from support.raw import Connection
 from support.waiting import until
 
@@ -72,6 +74,27 @@ async def test_a_worker_that_has_ended_gets_nobody(workers: StartWorkers) -> Non
     await until(lambda: a.echo.app.membership.mesh.others == [])
     await clients(a, 20)
     assert count(a) == 20
+
+
+async def test_a_worker_that_stops_gets_nobody(workers: StartWorkers) -> None:
+    """From the beginning, and not only when it has stopped."""
+    a, b = await workers(2)
+    ended = asyncio.Event()
+
+    @b.echo.app.on("message")
+    async def message(sid: str, data: str) -> None:
+        await ended.wait()
+
+    (busy,) = await clients(b, 1)
+    await busy.text("4holds it up")
+    await until(lambda: b.echo.app.handler_tasks() != set())
+    closing = asyncio.create_task(b.client.server.close())
+    await asyncio.sleep(0)  # it has begun
+    await until(lambda: a.echo.app.membership.handover._balance.lighter() is None)
+    await clients(a, 30)
+    assert count(a) == 30
+    ended.set()
+    await closing
 
 
 async def test_other_requests_stay(workers: StartWorkers) -> None:

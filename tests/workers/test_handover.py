@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import itertools
 import json
 import random
@@ -296,24 +297,34 @@ async def test_http_1_0_is_answered_and_closed(workers: StartWorkers) -> None:
     await b.echo.received("old")
 
 
-async def test_tls_stays_where_it_began(workers: StartWorkers) -> None:
-    authority = trustme.CA()
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("localhost").configure_cert(context)
-    trusting = ssl.create_default_context()
-    authority.configure_trust(trusting)
-    a, b = await workers(2, ssl=context)
+class Tls:
+    """A certificate for workers, and connections of who trusts it."""
 
-    async def connect(worker: Worker) -> Connection:
+    def __init__(self) -> None:
+        authority = trustme.CA()
+        self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        authority.issue_cert("localhost").configure_cert(self.context)
+        self._trusting = ssl.create_default_context()
+        authority.configure_trust(self._trusting)
+
+    async def connect(self, worker: Worker) -> Connection:
         server = worker.client.server
         streams = await within(
             asyncio.open_connection(
-                server.host, server.port, ssl=trusting, server_hostname="localhost"
+                server.host,
+                server.port,
+                ssl=self._trusting,
+                server_hostname="localhost",
             )
         )
         worker.client.opened.append(Connection(*streams))
         return worker.client.opened[-1]
 
+
+async def test_tls_stays_where_it_began(workers: StartWorkers) -> None:
+    tls = Tls()
+    connect = tls.connect
+    a, b = await workers(2, ssl=tls.context)
     there = await (await connect(b)).open_session()
     here = await (await connect(a)).open_session()
     connection = await connect(a)
@@ -363,16 +374,37 @@ async def test_many_connections_at_once(workers: StartWorkers) -> None:
     assert refused == 0
 
 
+@pytest.mark.parametrize("secure", [False, True])
 async def test_more_connections_than_a_worker_takes_are_refused(
-    workers: StartWorkers, monkeypatch: pytest.MonkeyPatch
+    workers: StartWorkers, monkeypatch: pytest.MonkeyPatch, secure: bool
 ) -> None:
-    a, b = await workers(2)
-    sid = await session_of(b)
+    tls = Tls()
+    a, b = await workers(2, **({"ssl": tls.context} if secure else {}))
+    connect = tls.connect if secure else lambda worker: worker.client.connect()
+    sid = await (await connect(b)).open_session()
     monkeypatch.setattr(links, "MAX_CONNECTIONS", 0)
-    connection = await a.client.connect()
+    connection = await connect(a)
     await connection.send(request("GET", polling(sid)))
     response = await connection.response()
     assert (response.status, response.header("connection")) == (503, "close")
+    await connection.eof()
+    assert a.counters[handover.REFUSED] == 1
+
+
+async def test_tls_without_descriptors_is_refused(
+    workers: StartWorkers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tls = Tls()
+    a, b = await workers(2, ssl=tls.context)
+    sid = await (await tls.connect(b)).open_session()
+    connection = await tls.connect(a)
+
+    def exhausted() -> Any:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(handover.socket, "socketpair", exhausted)
+    await connection.send(request("GET", polling(sid)))
+    assert (await connection.response()).status == 503
     await connection.eof()
     assert a.counters[handover.REFUSED] == 1
 

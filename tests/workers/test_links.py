@@ -12,7 +12,14 @@ import pytest
 from support.waiting import until
 
 from socketio_fast.workers import links
-from socketio_fast.workers.frames import HEAD, MAX_PAYLOAD, FrameReader, frame
+from socketio_fast.workers.frames import (
+    HEAD,
+    MAX_PAYLOAD,
+    FrameReader,
+    frame,
+    split_head,
+    with_head,
+)
 from socketio_fast.workers.links import IncomingLink, OutgoingLink
 
 
@@ -88,6 +95,14 @@ def test_frames_that_are_cut_anywhere() -> None:
         for at in range(0, len(data), step):
             got += list(reader.feed(data[at : at + step]))
         assert got == sent
+
+
+def test_a_head_and_what_is_behind_it() -> None:
+    head = {"path": "/a", "addresses": None}
+    assert split_head(with_head(head, b"\0data")) == (head, b"\0data")
+    for wrong in (b"", b"abc", with_head(head, b"")[:-1], b"\xff\xff\xff\xff{}"):
+        with pytest.raises(ValueError, match="has no head"):
+            split_head(wrong)
 
 
 def test_what_is_too_large_is_no_frame() -> None:

@@ -140,6 +140,34 @@ async def test_who_says_something_else_is_closed(
     await until(lambda: len(mesh.others) == 1)
 
 
+async def test_a_worker_that_closes_a_link_is_found_again(
+    make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever a receiver raises ends the link, since the rest of it is lost."""
+    monkeypatch.setattr("socketio_fast.workers.mesh.RECONNECTION_DELAY", 0.01)
+    first, second = make(), make()
+    got: list[bytes] = []
+
+    def receive(tag: str, payload: bytes, take: Callable[[], int]) -> None:
+        if payload == b"bad":
+            raise AttributeError("what nobody expects")
+        got.append(payload)
+
+    second.receive(Kind.MESSAGE, receive)
+    await until(lambda: first.others == [second.tag])
+    left: list[str] = []
+    first.on_left.append(left.append)
+    link = first.link(second.tag)
+    assert link is not None
+    await until(lambda: asyncio.get_running_loop().time() > link.since + 0.01)
+    first.send(second.tag, Kind.MESSAGE, b"bad")
+    await until(lambda: left == [second.tag])
+    assert "what nobody expects" in caplog.text
+    await until(lambda: first.others == [second.tag])
+    assert first.send(second.tag, Kind.MESSAGE, b"good")
+    await until(lambda: got == [b"good"])
+
+
 async def test_others_must_not_write_to_the_directory(
     make: Make, directory: Path
 ) -> None:

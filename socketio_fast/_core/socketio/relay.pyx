@@ -474,7 +474,7 @@ cdef class WorkerRelay(Relay):
         except BaseException as exc:
             contain(
                 hub.runner.loop, hub.logger, exc,
-                "sending an event of another worker {}",
+                "an event of another worker was not sent",
             )
         return 0
 
