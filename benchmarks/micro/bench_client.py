@@ -126,8 +126,9 @@ async def connect_fast(loop: Any, handler: Any) -> Any:
     """A connected client; returns what gives it one event."""
     client = socketio_fast.AsyncClient()
     client.on("price", handler)
-    client._core.bind(client._bound_engine())
     engine = client.eio.engine
+    engine.bind(loop)
+    client._core.bind(engine)
     websocket = ClientWebSocket(engine)
     session = ClientSession(engine, Owner(client), 0)
     session.begin(websocket)

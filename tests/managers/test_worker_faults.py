@@ -82,6 +82,7 @@ def begun(cluster: str, log: Path) -> Worker:
     with open(log, "w") as file:
         process = subprocess.Popen(
             [sys.executable, "-c", PROGRAM, cluster],
+            cwd=log.parent,
             env=environment(),
             stdout=subprocess.PIPE,
             stderr=file,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -72,3 +74,28 @@ def test_no_file_is_long() -> None:
     }
     assert lines
     assert {name: n for name, n in lines.items() if n > LINES} == {}
+
+
+def started_by(path: Path) -> list[ast.Call]:
+    """The calls in this file that start Python with what ``-c`` or ``-m`` names."""
+    tree = ast.parse(path.read_text())
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return [
+        call
+        for call in calls
+        if ast.unparse(call.func).startswith(("subprocess.", "asyncio.create_sub"))
+        and re.search(r"\bsys\.executable\b.*'-[cm]'", ast.unparse(call))
+    ]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in TESTS.rglob("test_*.py") if started_by(path)],
+    ids=lambda path: str(path.relative_to(TESTS)),
+)
+def test_python_is_started_elsewhere_than_in_the_checkout(path: Path) -> None:
+    """There it imports the sources, which are not built where the package is
+    installed."""
+    for call in started_by(path):
+        names = {keyword.arg for keyword in call.keywords}
+        assert names & {"cwd", None}, f"line {call.lineno}: no cwd"

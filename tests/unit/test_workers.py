@@ -6,7 +6,6 @@ import json
 import os
 import re
 import socket
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -14,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from support.processes import python
 
 import socketio_fast as socketio
 
@@ -134,15 +134,12 @@ def test_a_system_without_fork(monkeypatch: pytest.MonkeyPatch) -> None:
         socketio.run(socketio.AsyncServer(), port=0, workers=2)
 
 
-def test_one_process_alone_imports_no_supervisor() -> None:
+def test_one_process_alone_imports_no_supervisor(tmp_path: Path) -> None:
     program = (
         "import sys, socketio_fast; socketio_fast.run; "
         "print([name for name in sys.modules if name.endswith('workers.supervisor')])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "[]\n"
+    assert python("-c", program, cwd=tmp_path, check=True).stdout == "[]\n"
 
 
 # --- messages -------------------------------------------------------------------
