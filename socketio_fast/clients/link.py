@@ -472,7 +472,7 @@ class _Polls(Poster):
                 if answer.status != 200:
                     raise unexpected_answer(answer, url, expected="packets")
             except ConnectionError as exc:
-                polling.failed(exc)
+                polling.poll_failed(exc)
                 return
             if not polling.received(answer.body, _is_binary(answer)):
                 self._readable.clear()

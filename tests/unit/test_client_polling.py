@@ -102,6 +102,34 @@ def test_bytes_that_wait_are_counted() -> None:
     assert core.session.buffered_bytes == 0
 
 
+def test_no_poll_follows_the_close_packet() -> None:
+    """The server may have ended the session, and answered the poll, before the client
+    has the answer of the POST with that packet."""
+    core = Core().open()
+    core.joined().emit(["last"])
+    core.session.end("io client disconnect")
+    assert core.requests.posts == [b'42["last"]\x1e1']
+    assert not core.receive(b"6")
+    core.polling.poll_failed(ValueError("Session ID unknown"))
+    assert ("finished",) not in core.owner.told
+    core.polling.posted()
+    assert core.owner.told[-2:] == [
+        ("closed", "io client disconnect", None),
+        ("finished",),
+    ]
+
+
+def test_a_poll_that_fails_before_the_close_packet_ends_the_session() -> None:
+    core = Core().open()
+    core.joined().emit(["first"])
+    core.loop.turn()
+    core.session.end("io client disconnect")
+    assert core.requests.posts == [b'42["first"]']
+    assert core.receive(b"6")
+    core.polling.poll_failed(ValueError("Session ID unknown"))
+    assert ("finished",) in core.owner.told
+
+
 def test_nothing_is_read_of_a_session_that_is_over() -> None:
     core = Core().open()
     core.session.fail("transport error", ValueError("lost"))

@@ -28,4 +28,5 @@ cdef class ClientPolling(PayloadTransport):
     cdef int _post(self) except -1
     cdef int _stop(self) except -1
     cdef Py_ssize_t _size(self, Outgoing m) except -1
+    cdef bint _close_is_posted(self) noexcept
     cdef int _read_on(self) except -1

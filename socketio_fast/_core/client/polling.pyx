@@ -218,7 +218,12 @@ cdef class ClientPolling(PayloadTransport):
         self.rest_at = 0
         self.rest_is_binary = binary
         self._read_on()
-        return self.rest is None and not self.over
+        return self.rest is None and not self.over and not self._close_is_posted()
+
+    cdef bint _close_is_posted(self) noexcept:
+        """The close packet is in the POST under way: the server ends the session with
+        it, and knows it no more when a GET comes."""
+        return self.closing and self.posting and not self.queued
 
     cdef int _read_on(self) except -1:
         cdef Session session = self.session
@@ -238,8 +243,13 @@ cdef class ClientPolling(PayloadTransport):
             self.rest = None
         return 0
 
+    def poll_failed(self, error):
+        """A GET was not answered as it should."""
+        if not self._close_is_posted():  # else the answer of that POST decides
+            self.failed(error)
+
     def failed(self, error):
-        """A request was not answered as it should."""
+        """A POST was not answered as it should."""
         cdef Session session = self.session
         if session is not None and not self.over:
             (<ClientSession> session).fail("transport error", error)
