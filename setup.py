@@ -69,6 +69,7 @@ MODULES = [
     "socketio.peer_messaging",
     "socketio.peer_lifecycle",
     "socketio.connection",
+    "socketio.forwarding",
     "socketio.recovery",
     "socketio.relay_format",
     "socketio.rooms",

@@ -155,6 +155,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
                 None if recovery is None else partial(recovery.new_backlog, Kept())
             ),
         )
+        self._recovers = recovery is not None
         self._bind_hub(hub)
         super().__init__(
             EngineServer(
@@ -195,6 +196,8 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         membership = self.eio.membership
         if membership is None:
             return
+        if self._recovers:
+            membership.recover(self._hub)
         if not self._manager_given:
             from socketio_fast.workers.manager import WorkersManager
 
@@ -219,6 +222,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         """Release the event loop: close the connections of the manager."""
         self.manager_initialized = False
         await self.manager.close()
+        self._hub.take_back = None
         if self.eio.membership is not None and not self._manager_given:
             self.manager = choose_manager(None)
             self.manager.set_server(self)

@@ -65,8 +65,10 @@ def _named(address: Any) -> Any:
     return address if isinstance(address, tuple) else None
 
 
-def read_request(payload: bytes) -> tuple[Request, bool]:
-    """The request of a frame, and whether it asks for a WebSocket.
+def read_request(payload: bytes) -> tuple[Request, dict[str, Any]]:
+    """The request of a frame, and what else is said of it: ``"websocket"`` is whether
+    it asks for one, ``"returning"`` the namespace and the pid of a client that comes
+    back, or ``None``.
 
     Raises:
         ValueError: It is none.
@@ -85,12 +87,15 @@ def read_request(payload: bytes) -> tuple[Request, bool]:
         scheme=head["scheme"],
         http_version=head["version"],
     )
-    return request, head["websocket"]
+    return request, head
 
 
-def _request_payload(request: Request, websocket: bool) -> bytes:
+def _request_payload(
+    request: Request, websocket: bool, returning: tuple[str, str] | None
+) -> bytes:
     head = {
         "websocket": websocket,
+        "returning": returning,
         "method": request.method,
         "target": request.target.decode("latin-1"),
         "client": _named(request.client_address),
@@ -133,6 +138,7 @@ class OtherWorker:
         websocket: bool,
         received: Callable[[int, bytes], None],
         ended: Callable[[], None],
+        returning: tuple[str, str] | None = None,
     ) -> Channel | None:
         """Send a request there; returns the channel of its response, ``None`` if the
         other worker does not read, or descriptors have run out."""
@@ -142,7 +148,7 @@ class OtherWorker:
         except OSError:
             self.engine.counters[REFUSED] += 1
             return None
-        data = frame(Kind.REQUEST, _request_payload(request, websocket))
+        data = frame(Kind.REQUEST, _request_payload(request, websocket, returning))
         if not self.link.send_descriptor(
             data, theirs.fileno(), lambda has_left: theirs.close()
         ):
@@ -278,13 +284,27 @@ class RemoteWebSocket:
         self.closing = False
         self.code: int | None = None
 
-    async def open(self, request: Request) -> None:
-        """Send the request, and wait for its response."""
-        self._channel = self._owner.relay(request, True, self._received, self._ended)
+    async def open(
+        self,
+        request: Request,
+        returning: tuple[str, str] | None = None,
+        timeout: float = HANDSHAKE_TIMEOUT,
+    ) -> None:
+        """Send the request, and wait for its response.
+
+        Args:
+            request: The handshake.
+            returning: The namespace and the pid of a client that comes back, for whom
+                the other worker accepts a new session if it awaits that client.
+            timeout: Seconds that the other worker has.
+        """
+        self._channel = self._owner.relay(
+            request, True, self._received, self._ended, returning
+        )
         if self._channel is None:
             return
         try:
-            await within(self._accepted, HANDSHAKE_TIMEOUT)
+            await within(self._accepted, timeout)
         except asyncio.TimeoutError:
             self.status = 504
             self.body = b"The worker that has this session does not answer"

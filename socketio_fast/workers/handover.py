@@ -86,7 +86,7 @@ class Handover(OtherWorkers):
         """Where a connection goes with a request for this session; ``None``: no other
         worker has it."""
         tag = tag_in(sid)
-        return None if tag is None else self._worker(tag)
+        return None if tag in (None, self._mesh.tag) else self._worker(tag)
 
     def newcomer(self) -> Destination | None:
         """Where the connection of a new client goes; ``None``: it stays."""

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import cast
 
 from socketio_fast._core.http.request import Request
+from socketio_fast._core.socketio.hub import Hub
 from socketio_fast.hosting.contracts import HostedEngine
 from socketio_fast.workers.handover import Destination, Handover
 from socketio_fast.workers.mesh import Mesh
 from socketio_fast.workers.relayed import RelayedRequests
+from socketio_fast.workers.returning import Returning
 
 __all__ = ["Membership"]
 
@@ -37,6 +39,18 @@ class Membership:
         """The other worker that has the session of a request; ``None``: no other one
         has."""
         return cast("Destination | None", self.handover.owner_of_request(request))
+
+    def recover(self, hub: Hub) -> None:
+        """Let clients of Socket.IO that come back be recovered by the worker that they
+        were cut off from."""
+
+        def awaits(namespace: str, pid: str) -> bool:
+            found = hub.namespaces.get(namespace)
+            recovery = None if found is None else found.recovery
+            return recovery is not None and recovery.has_client(pid)
+
+        self._relayed.awaits = awaits
+        hub.take_back = Returning(self.handover.owner, self.handover.spawn).take_back
 
     def close(self) -> None:
         """Leave the cluster."""

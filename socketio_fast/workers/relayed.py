@@ -42,6 +42,8 @@ class RelayedRequests:
         self._eio = eio
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
+        #: Whether a client may be recovered here, by its namespace and its pid.
+        self.awaits: Callable[[str, str], bool] = lambda namespace, pid: False
         mesh.receive(Kind.REQUEST, self._take)
 
     def close(self) -> None:
@@ -52,12 +54,16 @@ class RelayedRequests:
     def _take(self, tag: str, payload: bytes, descriptor: Callable[[], int]) -> None:
         sock = socket.socket(fileno=descriptor())
         try:
-            request, upgrade = read_request(payload)
+            request, head = read_request(payload)
+            returning = head["returning"]
+            refused = returning is not None and not self.awaits(*returning)
         except BaseException:
             sock.close()
             raise
         self._eio.engine.counters[TAKEN] += 1
-        serve = _serve_websocket if upgrade else _answer
+        serve = _serve_websocket if head["websocket"] else _answer
+        if refused:
+            serve = _refuse
         requester = _Requester(self._loop, sock)
         task = self._loop.create_task(serve(self._eio, request, requester))
         self._tasks.add(task)
@@ -164,6 +170,13 @@ async def _answer(eio: HostedEngine, request: Request, requester: _Requester) ->
         status, headers, body = answer
         head = json.dumps([status, _texts(headers)]).encode()
         requester.channel.send(frame(Part.HEAD, head) + body_frames(body))
+
+
+async def _refuse(eio: HostedEngine, request: Request, requester: _Requester) -> None:
+    """This worker does not await the client."""
+    requester.channel.send(
+        frame(Part.HEAD, json.dumps([404, [], None]).encode()) + body_frames(b"")
+    )
 
 
 async def _serve_websocket(

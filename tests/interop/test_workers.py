@@ -75,6 +75,60 @@ async def test_clients_with_their_default_options(js: Any, workers: Any) -> None
     await exchange(js, workers, times(500, 60))
 
 
+RECOVERING = """
+import os
+
+import socketio_fast as socketio
+
+app = socketio.AsyncServer(connection_state_recovery=True)
+
+
+@app.event
+async def connect(sid, environ):
+    if not app.recovered(sid):
+        await app.enter_room(sid, "all")
+
+
+@app.event
+async def pid(sid):
+    return os.getpid()
+
+
+@app.event
+async def tell(sid, number):
+    await app.emit("told", number, to="all")
+"""
+
+
+@default
+async def test_each_recovers_wherever_it_comes_back(js: Any, tmp_path: Path) -> None:
+    """R2, R3, R5: its sid, its room and what it has missed, whichever worker accepts
+    its connection."""
+    (tmp_path / "app.py").write_text(RECOVERING)
+    with running(tmp_path, "--workers", "4") as supervised:
+        server = SimpleNamespace(url=f"http://127.0.0.1:{supervised.port}")
+        clients = [await js(server, reconnectionDelay=20) for _ in range(8)]
+        sockets = [await client.connect() for client in clients]
+        teller = await js(server)
+        await teller.connect()
+        pids = [await client.emit_with_ack("pid") for client in clients]
+        await teller.emit_with_ack("tell", -1)
+        for client in clients:
+            assert (await client.expect("told"))[0] == -1
+        for turn in range(6):
+            for client in clients:
+                # One that is cut off while it is upgraded hands what came then out
+                # again when it comes back, as with a server in Node.js.
+                await client.settled()
+                await client.do("cut")
+            await teller.emit("tell", turn)
+            for client, socket in zip(clients, sockets, strict=True):
+                assert await socket.reconnected() == socket.sid
+                assert await client.do("recovered", nsp="/")
+                assert (await client.expect("told"))[0] == turn
+        assert [await client.emit_with_ack("pid") for client in clients] == pids
+
+
 @pytest.fixture
 async def pooling(
     request: pytest.FixtureRequest, workers: Any, tmp_path: Path

@@ -107,6 +107,7 @@ FLOORS: dict[str, list[str]] = {
         *("workers", "workers.frames", "workers.identity", "workers.links"),
         *("workers.channel", "workers.mesh", "workers.balance", "workers.relay"),
         *("workers.elsewhere", "workers.relayed", "workers.handover"),
+        "workers.returning",
         "workers.membership",
         "workers.manager",
     ],

@@ -38,6 +38,7 @@ ELSEWHERE = {
     "socketio.hub": "unit/test_peer_lifecycle.py",
     "socketio.outcomes": "unit/test_peer_messaging.py",
     "socketio.relay_format": "unit/test_relay.py",
+    "socketio.forwarding": "managers/test_returning.py",
     "http.compression": "integration/test_polling_http.py",
     "http.cors": "unit/test_admission.py",
     "http.endpoint": "unit/test_http1.py",

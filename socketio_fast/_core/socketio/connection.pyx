@@ -173,6 +173,23 @@ cdef class ConnectionHandler(PacketReceiver):
 
     cdef int _join(self, str name, object auth, Py_ssize_t size) except -1:
         """The client asks for a namespace, by a CONNECT packet of that size."""
+        if self.hub.take_back is not None and self._is_taken_back(name, auth, size):
+            return 0
+        return self.join_here(name, auth, size)
+
+    cdef bint _is_taken_back(self, str name, object auth, Py_ssize_t size) except -1:
+        """Whether another worker takes the client, which has joined nothing here and
+        may be recovered there."""
+        return (
+            isinstance(auth, dict) and isinstance(auth.get("pid"), str)
+            and self.main is None and not self.others
+            and not self.session.dialect & REVISION_3
+            and (<object> self.session).under_way == (0, 0)
+            and self.hub.take_back(self, name, auth, size)
+        )
+
+    cdef int join_here(self, str name, object auth, Py_ssize_t size) except -1:
+        """The client asks this worker for a namespace."""
         if self.hub.resolve is not None and name != "/":
             return self._resolve(name, auth, size)
         return self.enter_namespace(self.hub.admitted(name), name, auth, size)

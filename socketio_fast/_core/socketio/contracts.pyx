@@ -149,6 +149,10 @@ cdef class Recovery(Timed):
         """Whether a client may still come back."""
         raise NotImplementedError
 
+    def has_client(self, pid):
+        """Whether the client with this pid is here, or may come back, a bool."""
+        raise NotImplementedError
+
     def away_in(self, room):
         """The sids of the clients of a room that may still come back, a list."""
         raise NotImplementedError

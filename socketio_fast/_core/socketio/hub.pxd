@@ -74,6 +74,9 @@ cdef class Hub(HandlerFactory):
         public object trigger       # takes every event instead of the handlers; or None
         public ClientRegistry registry  # None: clients are registered here
         public Relay relay          # to other workers; None: there are none
+        # Takes a client that comes back to the worker which awaits it, if that is
+        # another one; None: there are none.
+        public object take_back
         bint warned_of_number       # of a room that may be meant as an argument
         readonly object not_handled  # what a handler returns to send no acknowledgement
         readonly Encoding encoding  # of packets; None: the built-in one

@@ -282,7 +282,8 @@ cdef class Backlog(Recovery):
             state = ClientState.__new__(ClientState)
             state.backlog = self
             state.sid = ns.hub.engine.new_id()
-            state.pid = generate_id()
+            # It ends with the tag of this worker, where the client may be recovered.
+            state.pid = generate_id() + ((<object> ns.hub.engine).tag or "")
             state.since = self.position
             state.joined = {}
             state.prune_at = FEW_ROOMS
@@ -472,6 +473,10 @@ cdef class Backlog(Recovery):
             self.sweep.cancel()
             self.sweep = None
         return 0
+
+    def has_client(self, pid):
+        """Whether the client with this pid is here, or may come back, a bool."""
+        return pid in self.present or pid in self.away
 
     def away_in(self, room):
         """The sids of the clients that are away and in this room, a list."""

@@ -1,0 +1,10 @@
+# A connection whose messages another worker handles.
+from socketio_fast._core.socketio.connection cimport ConnectionHandler
+from socketio_fast._core.socketio.contracts cimport Connection
+
+
+cdef class Forwarder(Connection):
+    cdef:
+        ConnectionHandler handler   # None: it has its session again, or that is over
+        object receive
+        object closed
