@@ -288,7 +288,7 @@ class RemoteWebSocket:
         self,
         request: Request,
         returning: tuple[str, str] | None = None,
-        timeout: float = HANDSHAKE_TIMEOUT,
+        timeout: float | None = None,
     ) -> None:
         """Send the request, and wait for its response.
 
@@ -296,7 +296,7 @@ class RemoteWebSocket:
             request: The handshake.
             returning: The namespace and the pid of a client that comes back, for whom
                 the other worker accepts a new session if it awaits that client.
-            timeout: Seconds that the other worker has.
+            timeout: Seconds that the other worker has; ``None``: those of a WebSocket.
         """
         self._channel = self._owner.relay(
             request, True, self._received, self._ended, returning
@@ -304,7 +304,9 @@ class RemoteWebSocket:
         if self._channel is None:
             return
         try:
-            await within(self._accepted, timeout)
+            await within(
+                self._accepted, HANDSHAKE_TIMEOUT if timeout is None else timeout
+            )
         except asyncio.TimeoutError:
             self.status = 504
             self.body = b"The worker that has this session does not answer"

@@ -3,8 +3,8 @@
 A client that was cut off connects again, and any worker may accept its connection. Its
 ``pid`` ends with the tag of the worker that keeps its state. The connection stays where
 it came to. Its messages go to that worker, as those of a WebSocket that it serves, and
-there the client is recovered. So its rooms, its ``sid`` and what it has missed stay where
-they are, and nothing that is sent to it meanwhile is lost or comes twice.
+there the client is recovered. So its rooms, its ``sid`` and what it has missed stay
+where they are, and nothing that is sent to it meanwhile is lost or comes twice.
 """
 
 from __future__ import annotations
