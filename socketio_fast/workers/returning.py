@@ -14,10 +14,12 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
+from socketio_fast._core.engine.failures import log_failure
 from socketio_fast._core.http.request import Request, make_request
 from socketio_fast._core.socketio.connection import ConnectionHandler
 from socketio_fast._core.socketio.forwarding import Forwarder
 from socketio_fast.hosting.common import Sender
+from socketio_fast.options.logs import escaped
 from socketio_fast.workers.elsewhere import HIGH, OtherWorker, RemoteWebSocket
 
 __all__ = ["Returning"]
@@ -106,9 +108,17 @@ class _Client:
         asked = self._forwarder.connect_packet(self._namespace, self._auth)
         remote = RemoteWebSocket(self._owner)
         pid = self._auth["pid"]
-        await remote.open(
-            _handshake(self._session.environ), (self._namespace, pid), RETURN_TIMEOUT
-        )
+        try:
+            request = _handshake(self._session.environ)
+            await remote.open(request, (self._namespace, pid), RETURN_TIMEOUT)
+        except Exception as exc:
+            # The client must not wait for ever because of that.
+            log_failure(
+                self._owner.engine.logger,
+                exc,
+                "session %s was not passed on to the worker that awaits it",
+                (escaped(self._session.sid),),
+            )
         early, self._early = self._early, []
         for message in early:
             self._forwarder.let_go(len(message))

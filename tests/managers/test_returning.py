@@ -220,6 +220,22 @@ async def test_one_that_nobody_awaits_stays(start: Start, why: str) -> None:
     await ws.close()
 
 
+async def test_one_that_cannot_be_passed_on_stays(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The program has put into its environ what no request has."""
+    home, other = await start(2)
+    auth = await cut_off(home)
+    ws = await WebSocket.upgrade(other.server, websocket(path="/socket.io/"))
+    await ws.open_packet()
+    (front,) = other.sio.eio.engine.sessions.values()
+    front.environ["HTTP_X_NAME"] = "\u0416"
+    await ws.text("40" + json.dumps(auth))
+    assert (await joined(ws))["sid"].endswith(other.tag)
+    assert "was not passed on to the worker that awaits it" in caplog.text
+    await ws.close()
+
+
 async def test_what_it_sends_at_once_comes_after_it_has_joined(start: Start) -> None:
     """By one payload of long-polling."""
     home, other = await start(2)
