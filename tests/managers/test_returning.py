@@ -40,6 +40,13 @@ class Worker:
         return membership.mesh.tag
 
     @property
+    def connections(self) -> int:
+        """Those that count among the connections of an address."""
+        limits = self.sio.eio.engine.limits
+        assert limits is not None
+        return sum(v.connections for v in limits.visitors.values())
+
+    @property
     def counters(self) -> Any:
         return self.sio.eio.engine.counters
 
@@ -234,6 +241,23 @@ async def test_one_that_cannot_be_passed_on_stays(
     assert (await joined(ws))["sid"].endswith(other.tag)
     assert "was not passed on to the worker that awaits it" in caplog.text
     await ws.close()
+
+
+@pytest.mark.parametrize("awaited", [True, False])
+async def test_it_counts_once_among_the_connections_of_its_address(
+    start: Start, awaited: bool
+) -> None:
+    home, other = await start(2, limits=socketio.Limits(connections_per_address=1))
+    auth = await cut_off(home)
+    await until(lambda: not home.connections)
+    if not awaited:
+        auth["pid"] = "A" * 16 + home.tag
+    ws = await session(other, auth)
+    owner = home if awaited else other
+    assert (await joined(ws))["sid"].endswith(owner.tag)
+    assert home.connections + other.connections == 1
+    await ws.close()
+    await until(lambda: home.connections + other.connections == 0)
 
 
 async def test_what_it_sends_at_once_comes_after_it_has_joined(start: Start) -> None:

@@ -20,7 +20,8 @@ from socketio_fast.exceptions import PacketError
 
 @cython.final
 cdef class Forwarder(Connection):
-    """Passes the messages of a session on, in the place of its `ConnectionHandler`.
+    """Passes the messages of a session on, in the place of its `ConnectionHandler`. The
+    session does not count as a connection of its address: the other worker has one.
 
     Args:
         handler: The handler, which has begun no packet and joined no namespace.
@@ -38,6 +39,9 @@ cdef class Forwarder(Connection):
         self.receive = receive
         self.closed = closed
         session.handler = self
+        if session.visitor is not None and session.engine.limits is not None:
+            self.visitor, session.visitor = session.visitor, None
+            session.engine.limits.left(self.visitor)
 
     def connect_packet(self, str namespace not None, auth):
         """The messages that ask for a namespace, a list."""
@@ -56,6 +60,9 @@ cdef class Forwarder(Connection):
         if session.state != OPEN:
             return
         session.handler = handler
+        if self.visitor is not None and session.engine.limits is not None:
+            session.visitor = self.visitor
+            session.engine.limits.entered(self.visitor)
         self.handler = self.receive = self.closed = None
         try:
             handler.join_here(namespace, auth, size)
