@@ -1,7 +1,8 @@
-"""What it costs when a long-polling request comes to the wrong worker.
+"""What it costs when a client comes to the wrong worker.
 
-A client asks two workers for sessions of either. CPU time of both workers for each
-request, in microseconds, as medians of rounds that alternate:
+A long-polling client asks two workers for sessions of either; and a client by WebSocket
+comes back to either, to be recovered by one of them. CPU time of both workers for each
+request and each echo, in microseconds, as medians of rounds that alternate:
 
     python benchmarks/handover.py --rounds 5
 """
@@ -35,13 +36,21 @@ def worker(directory: str, files: tuple[str, str] | None, pipe: Any) -> None:
     """Serve in a process of its own; tell the port."""
 
     async def main() -> None:
-        server = socketio_fast.engineio.AsyncServer(cluster=f"unix:{directory}")
+        server = socketio_fast.AsyncServer(
+            cluster=f"unix:{directory}", connection_state_recovery=True
+        )
+
+        @server.event
+        async def echo(sid: str, text: str) -> None:
+            await server.emit("echo", text, to=sid)
+
         more = (
             {} if files is None else {"ssl_certfile": files[0], "ssl_keyfile": files[1]}
         )
         async with await socketio_fast.serve(server, port=0, **more) as running:
-            assert server.membership is not None
-            pipe.send((running.port, server.membership.mesh.tag))
+            membership = server.eio.membership
+            assert membership is not None
+            pipe.send((running.port, membership.mesh.tag))
             await asyncio.to_thread(pipe.recv)
 
     os.sched_setaffinity(0, {0})
@@ -98,7 +107,7 @@ class Connection:
 
     def ask(self, method: str, sid: str, body: str | None = None) -> str:
         query = "EIO=4&transport=polling" + (f"&sid={sid}" if sid else "")
-        head = f"{method} /engine.io/?{query} HTTP/1.1\r\nHost: localhost\r\n"
+        head = f"{method} /socket.io/?{query} HTTP/1.1\r\nHost: localhost\r\n"
         if body is not None:
             head += f"Content-Length: {len(body)}\r\n"
         self._socket.sendall(f"{head}\r\n{body or ''}".encode())
@@ -113,7 +122,7 @@ class Connection:
 def measure(
     workers: Workers, way: str, requests: int, tls: ssl.SSLContext | None
 ) -> float:
-    """Microseconds of CPU for a request that brings a message."""
+    """Microseconds of CPU for a request that brings a packet."""
     opening = [Connection(port, tls) for port in workers.ports]
     # A new client may be given to the other worker for the sake of balance.
     sids: list[list[str]] = [[], []]
@@ -134,13 +143,67 @@ def measure(
         # On a connection that stays, the worker that has it is the one before.
         wrong = 1 if fresh else (number + 1) % 2
         sid = sids[0 if own else wrong][number % SESSIONS]
-        assert connection.ask("POST", sid, "4message") == "ok"
+        assert connection.ask("POST", sid, "3") == "ok"
         if fresh:
             connection.close()
     used = workers.cpu() - before
     if connection is not None and not fresh:
         connection.close()
     return used / requests * 1e6
+
+
+class WebSocket:
+    """A client by WebSocket: it joins "/", or comes back to it."""
+
+    def __init__(self, port: int, auth: dict[str, Any] | None = None) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._file = self._socket.makefile("rb")
+        self._socket.sendall(
+            b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n"
+            b"Host: localhost\r\n"
+            b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        while self._file.readline() != b"\r\n":
+            pass
+        assert self.receive().startswith("0{")
+        self.send("40" + ("" if auth is None else json.dumps(auth)))
+        self.joined: dict[str, Any] = json.loads(self.receive()[2:])
+
+    def send(self, text: str) -> None:
+        # Masked with zeros; no message here is longer than 125 bytes.
+        self._socket.sendall(
+            bytes((0x81, 0x80 | len(text), 0, 0, 0, 0)) + text.encode()
+        )
+
+    def receive(self) -> str:
+        _, size = self._file.read(2)
+        if size == 126:
+            size = int.from_bytes(self._file.read(2), "big")
+        return self._file.read(size).decode()
+
+    def close(self) -> None:
+        self._file.close()
+        self._socket.close()
+
+
+def measure_echo(workers: Workers, passed_on: bool, echoes: int) -> float:
+    """Microseconds of CPU for an echo to a client that was recovered."""
+    before = WebSocket(workers.ports[0])
+    pid = before.joined["pid"]
+    before.close()
+    home = workers.tags.index(pid[-4:])
+    client = WebSocket(workers.ports[1 - home if passed_on else home], {"pid": pid})
+    assert client.joined["pid"] == pid
+    used = workers.cpu()
+    for _ in range(echoes):
+        client.send('42["echo","hello world"]')
+        assert client.receive().startswith('42["echo"')
+    used = workers.cpu() - used
+    client.close()
+    return used / echoes * 1e6
 
 
 @contextlib.contextmanager
@@ -164,7 +227,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=4000)
     options = parser.parse_args()
     os.sched_setaffinity(0, {os.cpu_count() - 1} if os.cpu_count() else {0})
-    print(f"Python {sys.version.split()[0]}, us of CPU for a POST, medians of "
+    print(f"Python {sys.version.split()[0]}, us of CPU for a POST or an echo, medians of "
           f"{options.rounds} rounds of {options.requests} requests")  # fmt: skip
     for tls in (False, True):
         ways = (
@@ -179,9 +242,18 @@ def main() -> None:
                 for way in ways:
                     count = options.requests // (4 if tls and "fresh" in way else 1)
                     figures[way].append(measure(workers, way, count, context))
+            if not tls:
+                for _ in range(options.rounds):
+                    for way, passed_on in (
+                        ("echo, own worker", False),
+                        ("echo, recovered by the other worker", True),
+                    ):
+                        figures.setdefault(way, []).append(
+                            measure_echo(workers, passed_on, options.requests)
+                        )
         for way, found in figures.items():
             name = f"{way}{', TLS' if tls else ''}"
-            print(f"{name:30} {statistics.median(found):8.1f}")
+            print(f"{name:36} {statistics.median(found):8.1f}")
 
 
 if __name__ == "__main__":
