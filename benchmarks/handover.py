@@ -227,8 +227,10 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=4000)
     options = parser.parse_args()
     os.sched_setaffinity(0, {os.cpu_count() - 1} if os.cpu_count() else {0})
-    print(f"Python {sys.version.split()[0]}, us of CPU for a POST or an echo, medians of "
-          f"{options.rounds} rounds of {options.requests} requests")  # fmt: skip
+    print(
+        f"Python {sys.version.split()[0]}, us of CPU for a POST or an echo, "
+        f"medians of {options.rounds} rounds of {options.requests}"
+    )
     for tls in (False, True):
         ways = (
             "own worker",
