@@ -10,9 +10,12 @@ import ctypes
 import functools
 import gc
 import os
+import sys
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 __all__ = ["FULL", "Held", "held", "settled", "times"]
 
@@ -56,12 +59,21 @@ async def settled() -> Held:
     return now
 
 
+def caches() -> Iterator[functools._lru_cache_wrapper[Any]]:
+    """The caches of functions, of modules and their classes."""
+    for module in list(sys.modules.values()):
+        for thing in list(getattr(module, "__dict__", {}).values()):
+            inside = list(vars(thing).values()) if isinstance(thing, type) else ()
+            for each in (thing, *inside):
+                if isinstance(each, functools._lru_cache_wrapper):
+                    yield each
+
+
 def held() -> Held:
     """What this process holds now, without garbage and what caches of functions hold,
     such as those of URLs, which are filled by as many as there were attempts."""
-    for thing in gc.get_objects():
-        if isinstance(thing, functools._lru_cache_wrapper):
-            thing.cache_clear()
+    for cache in caches():
+        cache.cache_clear()
     for _ in range(3):  # what is freed first may be the last to refer to more
         gc.collect()
     # Memory that threads have freed stays theirs in glibc until another takes it.

@@ -14,6 +14,7 @@ third may go anywhere inside a room, and up where ``TYPES_FROM_ABOVE`` says why.
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -277,7 +278,13 @@ class Imports(ast.NodeVisitor):
         self.generic_visit(node)
 
 
-IMPORTS = {module: Imports(path.read_text()) for module, path in PATHS.items()}
+@functools.cache
+def imports_of(module: str) -> Imports:
+    return Imports(PATHS[module].read_text())
+
+
+def all_imports() -> dict[str, Imports]:
+    return {module: imports_of(module) for module in PATHS}
 
 
 def _room(module: str) -> str:
@@ -298,7 +305,8 @@ def test_each_module_has_one_place() -> None:
 @pytest.mark.parametrize("module", sorted(PATHS))
 def test_a_module_imports_only_what_is_below(module: str) -> None:
     below = set(ORDER[: ORDER.index(module)])
-    found = (IMPORTS[module].top | IMPORTS[module].late) - {module}
+    imports = imports_of(module)
+    found = (imports.top | imports.late) - {module}
     # The names of the front door that one of these fetches are checked there.
     if module in FLOORS["what programs import"]:
         found.discard("")
@@ -306,7 +314,7 @@ def test_a_module_imports_only_what_is_below(module: str) -> None:
 
 
 def test_the_front_door_is_for_programs() -> None:
-    users = {module for module in PATHS if "" in IMPORTS[module].top}
+    users = {module for module in PATHS if "" in imports_of(module).top}
     assert users <= set(FLOORS["what programs import"])
 
 
@@ -314,7 +322,7 @@ def test_types_from_above_are_those_that_are_named() -> None:
     place = {module: i for i, module in enumerate(ORDER)}
     found = {
         (module, name)
-        for module, imports in IMPORTS.items()
+        for module, imports in all_imports().items()
         for name in imports.types - {module}
         if place[name] > place[module] and _room(name) != (_room(module) or None)
     }
@@ -330,7 +338,7 @@ def test_there_is_no_circle_of_packages_while_they_are_imported() -> None:
             for needed in (name, *_packages(name))
             if needed not in (module, "", *_packages(module)) and needed in PATHS
         }
-        for module, imports in IMPORTS.items()
+        for module, imports in all_imports().items()
     }
     done: set[str] = set()
 

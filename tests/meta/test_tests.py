@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -77,10 +78,13 @@ def test_no_file_is_long() -> None:
     assert {name: n for name, n in lines.items() if n > LINES} == {}
 
 
+@functools.cache
 def started_by(path: Path) -> list[ast.Call]:
     """The calls in this file that start Python with what ``-c`` or ``-m`` names."""
-    tree = ast.parse(path.read_text())
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    text = path.read_text()
+    if "sys.executable" not in text:
+        return []
+    calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
     return [
         call
         for call in calls

@@ -7,7 +7,8 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -61,13 +62,13 @@ UVICORN = ["-m", "uvicorn", "app:app", "--port", "{port}", "--workers", f"{WORKE
 #: The commands of servers; a port follows.
 SERVERS = {
     "uvicorn": UVICORN,
+    "gunicorn, threads": [*GUNICORN, "-w", f"{WORKERS}", "--threads", "50"],
     "uvicorn, compiled WebSockets": [
         *(*UVICORN, "--ws", "socketio_fast.uvicorn:WebSocketProtocol"),
     ],
     "gunicorn, UvicornWorker": [
         *(*GUNICORN, "-w", f"{WORKERS}", "-k", "uvicorn.workers.UvicornWorker"),
     ],
-    "gunicorn, threads": [*GUNICORN, "-w", f"{WORKERS}", "--threads", "50"],
     "hypercorn": [
         *("-m", "hypercorn", "app:app", "--bind", "127.0.0.1:{port}"),
         *("--workers", f"{WORKERS}"),
@@ -78,39 +79,64 @@ SERVERS = {
     ],
 }
 
+#: An asynchronous one and one with threads. They are the first in ``SERVERS``: pytest
+#: goes by places to keep the tests of a server together.
+BOTH = ["uvicorn", "gunicorn, threads"]
 
-Start = Callable[..., contextlib.AbstractAsyncContextManager[Server]]
 
-
-@pytest.fixture
-def start(tmp_path: Path, directory: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
-    """``async with start("uvicorn") as server``: all of its workers are there."""
-    (tmp_path / "app.py").write_text(APP)
-
-    @asynccontextmanager
-    async def run(name: str, **environment: str) -> AsyncIterator[Server]:
+@contextlib.contextmanager
+def serving(name: str, path: Path, **variables: str) -> Iterator[Server]:
+    """One of the servers, until the block ends."""
+    (path / "app.py").write_text(APP)
+    port = free_port()
+    arguments = [piece.format(port=port) for piece in SERVERS[name]]
+    with (
+        # A short path: that of a Unix socket has a limit.
+        tempfile.TemporaryDirectory(prefix="sf") as directory,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         if "threads" in name:
-            monkeypatch.setenv("DIRECTORY", str(directory))
+            variables["DIRECTORY"] = directory
         else:
-            monkeypatch.setenv("SOCKETIO_FAST_CLUSTER", f"unix:{directory}")
-        for key, value in environment.items():
-            monkeypatch.setenv(key, value)
-        port = free_port()
-        arguments = [piece.format(port=port) for piece in SERVERS[name]]
-        with process(arguments, tmp_path) as running:
-            await listens(
-                running, tmp_path, lambda: asyncio.open_connection("127.0.0.1", port)
+            variables["SOCKETIO_FAST_CLUSTER"] = f"unix:{directory}"
+        for key, value in variables.items():
+            patch.setenv(key, value)
+        with process(arguments, path) as running:
+            asyncio.run(
+                listens(
+                    running, path, lambda: asyncio.open_connection("127.0.0.1", port)
+                )
             )
             server = Server(running, port)
             try:
                 yield server
             finally:
                 # Its workers would outlive it if it were killed.
-                await server.stop()
-        log = (tmp_path / "log").read_text()
-        assert "Traceback" not in log, log
+                asyncio.run(server.stop())
+    log = (path / "log").read_text()
+    assert "Traceback" not in log, log
 
-    return run
+
+@pytest.fixture(scope="module", params=SERVERS)
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """Each of them, for the tests that leave its workers as they are."""
+    with serving(request.param, tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+@pytest.fixture
+def ping() -> str:
+    """Its ping interval in seconds."""
+    return "25"
+
+
+@pytest.fixture
+def own_server(name: str, ping: str, tmp_path: Path) -> Iterator[Server]:
+    """A server of this name for one test."""
+    with serving(name, tmp_path, PING=ping) as server:
+        yield server
 
 
 @asynccontextmanager
@@ -202,9 +228,8 @@ async def one_of_each(
     return clients
 
 
-@pytest.mark.parametrize("name", SERVERS)
-async def test_nothing_is_lost_doubled_or_reordered(name: str, start: Start) -> None:
-    async with start(name) as server, fresh() as session:
+async def test_nothing_is_lost_doubled_or_reordered(server: Server) -> None:
+    async with fresh() as session:
         clients = list((await one_of_each(session, server)).values())
         clients += [await connected(session, server) for _ in range(5)]
         await within(
@@ -213,11 +238,8 @@ async def test_nothing_is_lost_doubled_or_reordered(name: str, start: Start) -> 
         assert sum(client.requests for client in clients) > 1000
 
 
-@pytest.mark.parametrize("name", SERVERS)
-async def test_the_javascript_client_with_default_options(
-    name: str, start: Start
-) -> None:
-    async with start(name) as server, fresh() as session:
+async def test_the_javascript_client_with_default_options(server: Server) -> None:
+    async with fresh() as session:
         await one_of_each(session, server)
         for _ in range(4):
             async with JSClient(server.url, transports=UPGRADE) as client:
@@ -229,12 +251,10 @@ async def test_the_javascript_client_with_default_options(
                     assert await client.expect("said") == [number]
 
 
-@pytest.mark.parametrize("name", ["uvicorn", "gunicorn, threads"])
+@pytest.mark.parametrize("server", BOTH, indirect=True)
 @pytest.mark.parametrize("kind", PythonClient.CLASSES)
-async def test_the_clients_of_python_socketio(
-    name: str, kind: str, start: Start
-) -> None:
-    async with start(name) as server, fresh() as session:
+async def test_the_clients_of_python_socketio(server: Server, kind: str) -> None:
+    async with fresh() as session:
         await one_of_each(session, server)
         for _ in range(3):
             async with PythonClient(kind, server.url, "upgrade", ["/"], {}) as client:
@@ -255,10 +275,10 @@ async def until_unknown(client: Polling) -> None:
                 return
 
 
-@pytest.mark.parametrize("name", ["uvicorn", "gunicorn, threads"])
-async def test_a_worker_is_killed(name: str, start: Start) -> None:
-    async with start(name) as server, fresh() as session:
-        clients = await one_of_each(session, server)
+@pytest.mark.parametrize("name", BOTH)
+async def test_a_worker_is_killed(own_server: Server) -> None:
+    async with fresh() as session:
+        clients = await one_of_each(session, own_server)
         (pid, client), *others = clients.items()
         poll = asyncio.ensure_future(session.get(client.url))
         os.kill(pid, signal.SIGKILL)
@@ -271,12 +291,12 @@ async def test_a_worker_is_killed(name: str, start: Start) -> None:
             await within(other.talk(20))
 
 
-async def test_a_worker_is_stopped(start: Start) -> None:
+# uvicorn's own supervisor ends a worker that does not answer it for 5 s.
+@pytest.mark.parametrize(("name", "ping"), [("gunicorn, UvicornWorker", "1")])
+async def test_a_worker_is_stopped(own_server: Server) -> None:
     """Requests for its sessions end, those of others go on."""
-    # uvicorn's own supervisor ends a worker that does not answer it for 5 s.
-    name = "gunicorn, UvicornWorker"
-    async with start(name, PING="1") as server, fresh() as session:
-        clients = await one_of_each(session, server)
+    async with fresh() as session:
+        clients = await one_of_each(session, own_server)
         (pid, client), *others = clients.items()
         os.kill(pid, signal.SIGSTOP)
         try:
