@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 #: The version of what is said here. Workers of another version are not spoken to.
-PROTOCOL = 1
+PROTOCOL = 2
 
 #: Bytes of a payload, at most: what is more is no frame.
 MAX_PAYLOAD = 1 << 28

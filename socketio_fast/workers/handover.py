@@ -27,7 +27,7 @@ from socketio_fast.workers.balance import Balance
 from socketio_fast.workers.elsewhere import OtherWorker, address_of
 from socketio_fast.workers.frames import Kind, frame, split_head, with_head
 from socketio_fast.workers.identity import tag_in
-from socketio_fast.workers.links import OutgoingLink
+from socketio_fast.workers.links import DescriptorLostError, OutgoingLink
 from socketio_fast.workers.mesh import Mesh
 from socketio_fast.workers.relay import relay
 
@@ -127,7 +127,11 @@ class Handover(OtherWorkers):
 
     def _take(self, tag: str, payload: bytes, descriptor: Callable[[], int]) -> None:
         """A connection has come from another worker."""
-        sock = socket.socket(fileno=descriptor())
+        try:
+            sock = socket.socket(fileno=descriptor())
+        except DescriptorLostError:
+            self.count(REFUSED)
+            raise
         try:
             head, data = split_head(payload)
             endpoint = self._endpoint(head["path"], head["scheme"])

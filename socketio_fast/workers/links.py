@@ -12,13 +12,17 @@ from itertools import islice
 
 from socketio_fast.workers.frames import FrameReader
 
-__all__ = ["IncomingLink", "OutgoingLink"]
+__all__ = ["DescriptorLostError", "IncomingLink", "OutgoingLink"]
 
 # Bytes that are read at once. With 128 KiB or more, malloc asks the system for memory
 # at each read: a small message then costs 30 µs of CPU, and 6 µs with this.
 READ_SIZE = 65536
-# Frames that are written by one system call; it takes no more than 253 descriptors.
+# Frames that are written by one system call.
 MAX_GATHERED = 64
+# Bytes for the descriptor that a system call reads.
+ANCILLARY = socket.CMSG_SPACE(array.array("i").itemsize)
+# Stands for a descriptor that the kernel could not give to this process.
+LOST = -1
 # Bytes of messages that wait for a worker which does not read, at most.
 MAX_QUEUED = 16 * 1024 * 1024
 # Connections that wait for it, at most.
@@ -26,6 +30,10 @@ MAX_CONNECTIONS = 256
 
 #: Called when a descriptor has left, or cannot.
 Sent = Callable[[bool], None]
+
+
+class DescriptorLostError(Exception):
+    """The kernel did not give this process a descriptor: it has too many."""
 
 
 class OutgoingLink:
@@ -110,7 +118,7 @@ class OutgoingLink:
     def _flush(self) -> None:
         """Write what waits, until the other worker has to read first."""
         while self._queue and not self._closed:
-            gathered = list(islice(self._queue, MAX_GATHERED))
+            gathered = self._gather()
             pieces: list[bytes | memoryview] = [data for data, _, _ in gathered]
             pieces[0] = memoryview(gathered[0][0])[self._offset :]
             descriptors = array.array("i", [fd for _, fd, _ in gathered if fd >= 0])
@@ -133,6 +141,18 @@ class OutgoingLink:
             self.full = False
             if self.on_drained is not None:
                 self.on_drained(self)
+
+    def _gather(self) -> list[tuple[bytes, int, Sent | None]]:
+        """Frames for one system call, with one descriptor at most: so the other worker
+        knows how many it has not been given."""
+        gathered: list[tuple[bytes, int, Sent | None]] = []
+        descriptors = 0
+        for queued in islice(self._queue, MAX_GATHERED):
+            descriptors += queued[1] >= 0
+            if descriptors > 1:
+                break
+            gathered.append(queued)
+        return gathered
 
     def _advance(
         self, count: int, gathered: list[tuple[bytes, int, Sent | None]]
@@ -195,7 +215,8 @@ class IncomingLink:
         loop: The event loop.
         sock: A connected, non-blocking Unix socket.
         received: Called with this link, the kind of a frame, its payload and a function
-            that returns the next descriptor. What it raises closes the link.
+            that returns the next descriptor, or raises ``DescriptorLostError``, which
+            it has to catch. What it raises closes the link.
         lost: Called once with this link, and what is wrong with it, ``None`` if the
             other worker has closed it.
     """
@@ -223,7 +244,7 @@ class IncomingLink:
         try:
             data, beside, flags, _ = self._sock.recvmsg(
                 READ_SIZE,
-                socket.CMSG_SPACE(MAX_GATHERED * 4),
+                ANCILLARY,
                 getattr(socket, "MSG_CMSG_CLOEXEC", 0),
             )
         except (BlockingIOError, InterruptedError):
@@ -238,19 +259,23 @@ class IncomingLink:
                 for descriptor in received:
                     os.set_inheritable(descriptor, False)
                 self._descriptors.extend(received)
+        if flags & socket.MSG_CTRUNC:
+            self._descriptors.append(LOST)
         if not data:
             self.close()
             return
         try:
-            if flags & socket.MSG_CTRUNC:
-                raise ValueError(
-                    "descriptors were lost: this process has too many open files"
-                )
             for kind, payload in self._reader.feed(data):
-                self._received(self, kind, payload, self._descriptors.popleft)
+                self._received(self, kind, payload, self._take)
         except Exception as exc:
             # What has been received behind it is lost, so nothing more can be read.
             self.close(exc)
+
+    def _take(self) -> int:
+        descriptor = self._descriptors.popleft()
+        if descriptor == LOST:
+            raise DescriptorLostError("this process has too many open files")
+        return descriptor
 
     def close(self, error: Exception | None = None) -> None:
         """Close it, and the descriptors that nobody has taken."""
@@ -260,6 +285,7 @@ class IncomingLink:
         self._loop.remove_reader(self._sock)
         self._sock.close()
         for descriptor in self._descriptors:
-            os.close(descriptor)
+            if descriptor != LOST:
+                os.close(descriptor)
         self._descriptors.clear()
         self._lost(self, error)

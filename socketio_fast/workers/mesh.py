@@ -22,7 +22,11 @@ from socketio_fast.workers.identity import (
     number_of,
     tag_of_file,
 )
-from socketio_fast.workers.links import IncomingLink, OutgoingLink
+from socketio_fast.workers.links import (
+    DescriptorLostError,
+    IncomingLink,
+    OutgoingLink,
+)
 
 __all__ = ["Mesh"]
 
@@ -35,6 +39,12 @@ BACKLOG = 512
 
 # Seconds until a worker whose link has ended is looked for again.
 RECONNECTION_DELAY = 1.0
+
+# Seconds in which lost descriptors are logged once.
+SILENCE = 60.0
+
+# Seconds until it is tried again to accept links, when descriptors had run out.
+ACCEPT_DELAY = 0.2
 
 # Bytes of the path of a Unix socket: the least that a system has (macOS).
 MAX_PATH = 103
@@ -79,6 +89,8 @@ class Mesh:
         self._links: dict[str, OutgoingLink] = {}
         self._incoming: set[IncomingLink] = set()
         self._closed = False
+        # When lost descriptors are logged again.
+        self._silent_until = 0.0
         self._prepare()
         self._listener, self.tag = self._listen(number)
         self.number = number_of(self.tag)
@@ -223,12 +235,20 @@ class Mesh:
         while True:
             try:
                 sock, _ = self._listener.accept()
-            except OSError:
-                return  # none is left, or descriptors have run out
+            except BlockingIOError:
+                return
+            except OSError:  # descriptors have run out: it would be called for ever
+                self._loop.remove_reader(self._listener)
+                self._loop.call_later(ACCEPT_DELAY, self._accept_again)
+                return
             sock.setblocking(False)
             self._incoming.add(
                 IncomingLink(self._loop, sock, self._on_frame, self._on_closed)
             )
+
+    def _accept_again(self) -> None:
+        if not self._closed:
+            self._loop.add_reader(self._listener, self._accept)
 
     def _on_closed(self, link: IncomingLink, error: Exception | None) -> None:
         self._incoming.discard(link)
@@ -239,6 +259,15 @@ class Mesh:
                 error,
             )
 
+    def _on_descriptor_lost(self, tag: str, exc: Exception) -> None:
+        """A client has lost its connection, which another worker gave."""
+        now = self._loop.time()
+        if now >= self._silent_until:
+            self._silent_until = now + SILENCE
+            self._logger.error(
+                "connections from worker %d are lost: %s", number_of(tag), exc
+            )
+
     def _on_frame(
         self, link: IncomingLink, kind: int, payload: bytes, take: Callable[[], int]
     ) -> None:
@@ -246,7 +275,10 @@ class Mesh:
             receiver = self._receivers.get(kind)
             if receiver is None:
                 raise ValueError(f"a frame of the kind {kind}")
-            receiver(link.tag, payload, take)
+            try:
+                receiver(link.tag, payload, take)
+            except DescriptorLostError as exc:
+                self._on_descriptor_lost(link.tag, exc)
             return
         hello: Any = json.loads(payload) if kind == Kind.HELLO else {}
         if hello.get("protocol") != PROTOCOL:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["pidfile", "read_pid"]
+__all__ = ["pidfile", "read_pid", "runs"]
 
 
 @contextlib.contextmanager
@@ -28,7 +28,7 @@ def pidfile(path: str | os.PathLike[str] | None) -> Iterator[None]:
     own = os.getpid()
     with contextlib.suppress(FileNotFoundError, ValueError):
         other = read_pid(file)
-        if other != own and _runs(other):
+        if other != own and runs(other):
             raise FileExistsError(
                 f"pidfile {os.fspath(path)!r}: process {other} runs; stop it first, or "
                 "remove the file if that is another program"
@@ -62,7 +62,8 @@ def read_pid(path: str | os.PathLike[str]) -> int:
     return int(text)
 
 
-def _runs(pid: int) -> bool:
+def runs(pid: int) -> bool:
+    """Whether there is such a process."""
     if os.name == "nt":
         return False  # os.kill() would end it
     try:

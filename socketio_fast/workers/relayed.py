@@ -20,8 +20,9 @@ from socketio_fast.hosting.common import (
 )
 from socketio_fast.hosting.contracts import HostedEngine
 from socketio_fast.workers.channel import Channel, Part, body_frames
-from socketio_fast.workers.elsewhere import HIGH, read_request
+from socketio_fast.workers.elsewhere import HIGH, REFUSED, read_request
 from socketio_fast.workers.frames import Kind, frame
+from socketio_fast.workers.links import DescriptorLostError
 from socketio_fast.workers.mesh import Mesh
 
 __all__ = ["RelayedRequests"]
@@ -52,7 +53,11 @@ class RelayedRequests:
             task.cancel()
 
     def _take(self, tag: str, payload: bytes, descriptor: Callable[[], int]) -> None:
-        sock = socket.socket(fileno=descriptor())
+        try:
+            sock = socket.socket(fileno=descriptor())
+        except DescriptorLostError:
+            self._eio.engine.counters[REFUSED] += 1
+            raise
         try:
             request, head = read_request(payload)
             returning = head["returning"]

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from socketio_fast._version import __version__
 from socketio_fast.options.logs import choose_logger
 from socketio_fast.workers.control import Message
+from socketio_fast.workers.directory import hold, remove_abandoned
 from socketio_fast.workers.listening import Listening
 from socketio_fast.workers.options import SupervisorOptions
 from socketio_fast.workers.slot import MOMENT, Slot
@@ -132,8 +133,13 @@ class Supervisor:
     def _prepare(self, stack: contextlib.ExitStack) -> None:
         stack.callback(self._listening.close)
         stack.callback(self._selector.close)
+        remove_abandoned()
         directory = make_directory()
         stack.callback(_remove, directory, os.getpid())
+        held_directory = hold(directory)
+        if held_directory is not None:
+            self._own_descriptors.append(held_directory)
+            stack.callback(os.close, held_directory)
         lifeline, held = os.pipe()
         stack.callback(os.close, lifeline)
         stack.callback(os.close, held)

@@ -26,6 +26,7 @@ from socketio_fast._core.engine.observer import Observer
 from socketio_fast.serving.program import NoApplicationError, runner, threaded
 from socketio_fast.serving.serve import RunningServer, serve
 from socketio_fast.workers.control import Channel
+from socketio_fast.workers.directory import hold, release
 
 if TYPE_CHECKING:
     from socketio_fast.options.typed import ServeOptions
@@ -84,8 +85,9 @@ def work(assignment: Assignment, load: Callable[[], Any]) -> NoReturn:
         load: Returns the application.
     """
     status = 1
+    worker = WorkerProcess(assignment)
     try:
-        status = WorkerProcess(assignment).run(load)
+        status = worker.run(load)
     except SystemExit as exc:
         if isinstance(exc.code, str):
             print(exc.code, file=sys.stderr)
@@ -103,6 +105,7 @@ def work(assignment: Assignment, load: Callable[[], Any]) -> NoReturn:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(BaseException):
                 stream.flush()
+        worker.leave()
         os._exit(status)
 
 
@@ -116,6 +119,7 @@ class WorkerProcess:
     def __init__(self, assignment: Assignment) -> None:
         self._assignment = assignment
         self._channel = Channel(assignment.control)
+        self._directory = hold(assignment.directory)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._told: asyncio.Future[str] | None = None
         self._server: RunningServer | None = None
@@ -161,6 +165,11 @@ class WorkerProcess:
             self._failed(str(exc))
             return 1
         return 0
+
+    def leave(self) -> None:
+        """Remove the directory, if all other processes that had it have ended."""
+        with contextlib.suppress(BaseException):
+            release(self._assignment.directory, self._directory)
 
     def _failed(self, why: str) -> None:
         self._channel.send({"event": "failed", "why": why})
@@ -308,6 +317,7 @@ class WorkerProcess:
         if self._told is not None:
             self._tell("stop", again=False)
             time.sleep(self._assignment.time_to_stop)
+        self.leave()
         os._exit(1)
 
 

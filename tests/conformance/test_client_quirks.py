@@ -12,9 +12,11 @@ import json
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from support.places import StartWorkers
 from support.raw import (
     BINARY,
     CLOSE,
@@ -29,8 +31,7 @@ from support.raw import (
     upgrade_request,
     within,
 )
-
-import socketio_fast
+from support.suites import echoing
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -403,7 +404,10 @@ WEBSOCKETS = [
 ]
 
 
-SID = re.compile(rb'"sid":"[\w-]{20}"')
+def sid_of(server: Any) -> re.Pattern[bytes]:
+    """Matches a sid of it: those of workers end with a tag of four characters."""
+    size = 24 if isinstance(server, SimpleNamespace) else 20
+    return re.compile(rb'"sid":"([\w-]{%d})"' % size)
 
 
 def as_bytes(payload: bytes | str) -> bytes:
@@ -415,7 +419,8 @@ async def poll(client: Client, quirk: Polling) -> bytes:
     connection = await client.connect()
     target = f"/socket.io/?transport=polling&{quirk.query}"
     opened = (await connection.get(target, *quirk.headers)).ok().body
-    found = re.fullmatch(rb'(?:\d+:)?0(\{"sid":"([\w-]{20})".*\})', opened)
+    sid = sid_of(client.server)
+    found = re.fullmatch(rb"(?:\d+:)?0(\{" + sid.pattern + rb".*\})", opened)
     assert found, opened  # alone
     assert json.loads(found[1])["maxPayload"] > 0
     target += f"&sid={found[2].decode()}"
@@ -432,7 +437,7 @@ async def poll(client: Client, quirk: Polling) -> bytes:
     got, separator = b"", b"\x1e" if "EIO=4" in quirk.query else b""
     while len(got) < len(as_bytes(quirk.payload)):
         answer = (await connection.get(target, *quirk.headers)).ok().body
-        got += separator * bool(got) + SID.sub(b'"sid":"*"', answer)
+        got += separator * bool(got) + sid.sub(b'"sid":"*"', answer)
     return got
 
 
@@ -440,6 +445,7 @@ async def talk(server: Any, quirk: Socket) -> list[str | bytes]:
     """The messages that come, as many as are expected."""
     plain = await Connection.open(server)
     ws = WebSocket(plain.reader, plain.writer)
+    sid = sid_of(server)
     try:
         target = f"/socket.io/?{quirk.query}&transport=websocket"
         await ws.send(
@@ -452,7 +458,7 @@ async def talk(server: Any, quirk: Socket) -> list[str | bytes]:
         async def receive() -> None:
             message = await ws.message()
             if isinstance(message, str):
-                message = SID.sub(b'"sid":"*"', message.encode()).decode()
+                message = sid.sub(b'"sid":"*"', message.encode()).decode()
             got.append(message)
 
         if "EIO=3" in quirk.query:
@@ -483,16 +489,16 @@ def frames_of(message: Any) -> list[bytes]:
     ]
 
 
-@pytest.fixture
-async def server(serve: Callable[..., Awaitable[Any]]) -> Any:
-    sio = socketio_fast.AsyncServer(allow_eio3=True, namespaces=["/", "/chat"])
-
-    @sio.on("echo", namespace="*")
-    async def echo(namespace: str, sid: str, *args: Any) -> tuple[Any, ...]:
-        await sio.emit("echo", args, to=sid, namespace=namespace)
-        return args
-
-    return await serve(sio)
+@pytest.fixture(params=["one process", "four workers"])
+async def server(
+    request: pytest.FixtureRequest,
+    serve: Callable[..., Awaitable[Any]],
+    workers: StartWorkers,
+) -> Any:
+    if request.param == "four workers":
+        running = workers("echoing", allow_eio3=True)
+        return SimpleNamespace(host="127.0.0.1", port=running.port)
+    return await serve(echoing(allow_eio3=True))
 
 
 @pytest.mark.parametrize("quirk", POLLING, ids=str)

@@ -7,14 +7,12 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
-from support.hosts import HOSTS
-from support.http_clients import Http, cases, http
-
-import socketio_fast.engineio
+from support.http_clients import Http, cases
+from support.places import PLACES, StartWorkers, served
+from support.suites import engineio_suite
 
 PING_INTERVAL = 0.3
 PING_TIMEOUT = 0.2
-PATH = "/engine.io/"
 
 
 class Http3(Http):
@@ -53,32 +51,23 @@ def check_open_packet(packet: str, upgrades: list[str]) -> None:
     }
 
 
-def suite_server(**options: float) -> socketio_fast.engineio.AsyncServer:
-    """The server that the suite describes, which echoes."""
-    eio = socketio_fast.engineio.AsyncServer(allow_eio3=True, **options)
-
-    @eio.on("message")
-    async def message(sid: str, data: str | bytes) -> None:
-        await eio.send(sid, data)
-
-    return eio
-
-
-@pytest.fixture(params=HOSTS)
-async def server(request: pytest.FixtureRequest) -> AsyncIterator[Http3]:
-    async with (
-        HOSTS[request.param](suite_server()) as url,
-        http(url, PATH, Http3) as client,
-    ):
+@pytest.fixture(params=PLACES)
+async def server(
+    request: pytest.FixtureRequest, workers: StartWorkers
+) -> AsyncIterator[Http3]:
+    place, options = request.param, {"allow_eio3": True}
+    async with served(place, workers, engineio_suite, Http3, **options) as client:
         yield client
 
 
-@pytest.fixture(params=HOSTS)
-async def suite(request: pytest.FixtureRequest) -> AsyncIterator[Http3]:
+@pytest.fixture(params=PLACES)
+async def suite(
+    request: pytest.FixtureRequest, workers: StartWorkers
+) -> AsyncIterator[Http3]:
     """With the times of the suite, which most tests must not depend on."""
-    eio = suite_server(ping_interval=PING_INTERVAL, ping_timeout=PING_TIMEOUT)
-    async with HOSTS[request.param](eio) as url, http(url, PATH, Http3) as client:
-        client.sessions = lambda: eio.sockets
+    times = {"ping_interval": PING_INTERVAL, "ping_timeout": PING_TIMEOUT}
+    place, options = request.param, {"allow_eio3": True, **times}
+    async with served(place, workers, engineio_suite, Http3, **options) as client:
         yield client
 
 

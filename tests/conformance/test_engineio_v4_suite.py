@@ -6,42 +6,33 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
-from support.hosts import HOSTS
-from support.http_clients import SERVERS, Http, cases, check_open_packet, http
-
-import socketio_fast.engineio
+from support.http_clients import Http, cases, check_open_packet
+from support.places import PLACES, SERVERS, StartWorkers, served
+from support.suites import engineio_suite
 
 PING_INTERVAL = 0.3
 PING_TIMEOUT = 0.2
-PATH = "/engine.io/"
-
-
-def suite_server(**options: float) -> socketio_fast.engineio.AsyncServer:
-    """The server that the suite describes, which echoes."""
-    eio = socketio_fast.engineio.AsyncServer(**options)
-
-    @eio.on("message")
-    async def message(sid: str, data: str | bytes) -> None:
-        await eio.send(sid, data)
-
-    return eio
 
 
 @pytest.fixture(params=SERVERS, ids=str)
-async def server(request: pytest.FixtureRequest) -> AsyncIterator[Http]:
-    name, allow_eio3 = request.param
-    server = suite_server(allow_eio3=allow_eio3)
-    async with HOSTS[name](server) as url, http(url, PATH) as client:
+async def server(
+    request: pytest.FixtureRequest, workers: StartWorkers
+) -> AsyncIterator[Http]:
+    place, allow_eio3 = request.param
+    options = {"allow_eio3": allow_eio3}
+    async with served(place, workers, engineio_suite, Http, **options) as client:
         client.allow_eio3 = allow_eio3
         yield client
 
 
-@pytest.fixture(params=HOSTS)
-async def suite(request: pytest.FixtureRequest) -> AsyncIterator[Http]:
+@pytest.fixture(params=PLACES)
+async def suite(
+    request: pytest.FixtureRequest, workers: StartWorkers
+) -> AsyncIterator[Http]:
     """With the times of the suite, which most tests must not depend on."""
-    eio = suite_server(ping_interval=PING_INTERVAL, ping_timeout=PING_TIMEOUT)
-    async with HOSTS[request.param](eio) as url, http(url, PATH) as client:
-        client.sessions = lambda: eio.sockets
+    times = {"ping_interval": PING_INTERVAL, "ping_timeout": PING_TIMEOUT}
+    place = request.param
+    async with served(place, workers, engineio_suite, Http, **times) as client:
         yield client
 
 

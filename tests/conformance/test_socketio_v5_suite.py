@@ -5,65 +5,45 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
-from support.hosts import HOSTS
-from support.http_clients import SERVERS, Http, Socket, cases, check_open_packet, http
-
-import socketio_fast
+from support.http_clients import Http, Socket, cases, check_open_packet
+from support.places import PLACES, SERVERS, StartWorkers, served
+from support.suites import socketio_suite
 
 PING_INTERVAL = 0.3
 PING_TIMEOUT = 0.2
-PATH = "/socket.io/"
-
-
-def suite_server(**options: Any) -> socketio_fast.AsyncServer:
-    """The server that the suite describes."""
-    sio = socketio_fast.AsyncServer(**options)
-
-    @sio.on("connect")
-    async def connect(sid: str, environ: Any, auth: Any) -> None:
-        await sio.emit("auth", auth or {}, to=sid)
-
-    @sio.on("connect", namespace="/custom")
-    async def connect_custom(sid: str, environ: Any, auth: Any) -> None:
-        await sio.emit("auth", auth or {}, to=sid, namespace="/custom")
-
-    @sio.on("message")
-    async def message(sid: str, *args: Any) -> None:
-        await sio.emit("message-back", args, to=sid)
-
-    @sio.on("message-with-ack")
-    async def message_with_ack(sid: str, *args: Any) -> Any:
-        return args
-
-    return sio
 
 
 @pytest.fixture(params=SERVERS, ids=str)
-async def server(request: pytest.FixtureRequest) -> AsyncIterator[Http]:
-    name, allow_eio3 = request.param
-    server = suite_server(allow_eio3=allow_eio3)
-    async with HOSTS[name](server) as url, http(url, PATH) as client:
+async def server(
+    request: pytest.FixtureRequest, workers: StartWorkers
+) -> AsyncIterator[Http]:
+    place, allow_eio3 = request.param
+    options = {"allow_eio3": allow_eio3}
+    async with served(place, workers, socketio_suite, Http, **options) as client:
         client.allow_eio3 = allow_eio3
         yield client
 
 
-@pytest.fixture(params=HOSTS)
-async def suite(request: pytest.FixtureRequest) -> AsyncIterator[Http]:
+@pytest.fixture(params=PLACES)
+async def suite(
+    request: pytest.FixtureRequest, workers: StartWorkers
+) -> AsyncIterator[Http]:
     """With the times of the suite, which most tests must not depend on."""
-    sio = suite_server(ping_interval=PING_INTERVAL, ping_timeout=PING_TIMEOUT)
-    async with HOSTS[request.param](sio) as url, http(url, PATH) as client:
-        client.sessions = lambda: sio.eio.sockets
+    times = {"ping_interval": PING_INTERVAL, "ping_timeout": PING_TIMEOUT}
+    place = request.param
+    async with served(place, workers, socketio_suite, Http, **times) as client:
         yield client
 
 
-@pytest.fixture(params=HOSTS)
-async def impatient(request: pytest.FixtureRequest) -> AsyncIterator[Http]:
+@pytest.fixture(params=PLACES)
+async def impatient(
+    request: pytest.FixtureRequest, workers: StartWorkers
+) -> AsyncIterator[Http]:
     """One that waits no longer for a handshake than for the first ping."""
-    sio = suite_server(connect_timeout=0.15)
-    async with HOSTS[request.param](sio) as url, http(url, PATH) as client:
+    place, options = request.param, {"connect_timeout": 0.15}
+    async with served(place, workers, socketio_suite, Http, **options) as client:
         yield client
 
 

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 from support.admin_client import Connect, Program
+from support.among_workers import among_workers, cluster_of
 from support.interop import TRANSPORTS, within
 from support.js_client import JSClient
+from support.supervised import APP, Supervised, running
 
 import socketio_fast
 
@@ -18,8 +20,34 @@ def transport(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+#: For modules whose tests run twice: alone and among workers.
+SERVES = ["alone", "among workers"]
+
+
+@pytest.fixture(scope="session")
+def four_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervised]:
+    folder = tmp_path_factory.mktemp("workers")
+    (folder / "app.py").write_text(APP)
+    with running(folder, "--workers", "4") as workers:
+        yield workers
+
+
 @pytest.fixture
-def sio() -> socketio_fast.AsyncServer:
+async def serve(
+    serve: Any, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Any]:
+    """A factory: ``server = await serve(app, **options)``."""
+    if getattr(request, "param", "alone") == "alone":
+        yield serve
+        return
+    workers = request.getfixturevalue("four_workers")
+    monkeypatch.setenv("SOCKETIO_FAST_CLUSTER", await cluster_of(workers))
+    async with among_workers(serve, workers) as start:
+        yield start
+
+
+@pytest.fixture
+def sio(serve: Any) -> socketio_fast.AsyncServer:
     return socketio_fast.AsyncServer(cors_allowed_origins="*")
 
 

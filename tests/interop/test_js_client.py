@@ -19,7 +19,11 @@ from support.js_client import JSClient, Refused
 from support.js_tests import fence
 
 import socketio_fast
+from interop.conftest import SERVES
 from socketio_fast import exceptions
+
+pytestmark = pytest.mark.parametrize("serve", SERVES, indirect=True)
+
 
 # -------------------------------------------------------------- namespaces
 

@@ -20,7 +20,11 @@ from support.interop import (
 from support.js_client import Binary, JSClient
 from support.waiting import until
 
+from interop.conftest import SERVES
 from socketio_fast import exceptions
+
+pytestmark = pytest.mark.parametrize("serve", SERVES, indirect=True)
+
 
 # ------------------------------------------------------------------ events
 

@@ -20,6 +20,7 @@ from support.js_client import JSClient, Refused
 from support.js_tests import fence
 
 import socketio_fast
+from interop.conftest import SERVES
 
 #: The server's default for max_http_buffer_size, in bytes.
 LIMIT = 1_000_000
@@ -31,6 +32,9 @@ AT_ONCE = {
     "reconnectionDelayMax": 100,
     "randomizationFactor": 0,
 }
+
+
+pytestmark = pytest.mark.parametrize("serve", SERVES, indirect=True)
 
 
 # ------------------------------------------------------------------ upgrade

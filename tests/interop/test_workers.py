@@ -155,3 +155,15 @@ async def pooling(
 @pytest.mark.parametrize("pooling", ["nginx", "haproxy"], indirect=True)
 async def test_behind_a_proxy_without_sticky_sessions(js: Any, pooling: Any) -> None:
     await exchange(js, pooling, 40)
+
+
+@pytest.mark.parametrize("transport", ["polling", "upgrade"], indirect=True)
+@pytest.mark.parametrize("serve", ["among workers"], indirect=True)
+async def test_a_server_among_workers(js: Any, serve: Any, sio: Any) -> None:
+    """Where most tests of this client run too: its connections come by others."""
+    sio.on("question", lambda sid: "answer")
+    client = await js(await serve(sio))
+    await client.connect()
+    assert await client.emit_with_ack("question") == ["answer"]
+    assert sio.eio.counters["connections_taken_from_workers"]
+    assert await sio.server_count() == 5

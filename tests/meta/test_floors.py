@@ -125,6 +125,7 @@ FLOORS: dict[str, list[str]] = {
         *("serving.serve", "serving.program"),
         *("workers.control", "workers.listening", "workers.options"),
         *("workers.pidfile", "workers.reloading", "workers.status"),
+        "workers.directory",
         *("workers.worker_process", "workers.spawned", "workers.worker"),
         *("workers.slot", "workers.supervisor", "workers.start"),
         "serving.run",

@@ -6,26 +6,18 @@ import asyncio
 import functools
 import inspect
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Container
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import aiohttp
+import pytest
 
 from support import waiting
-from support.hosts import HOSTS
 
 #: Seconds for each step: a busy machine may need more than the suites give to a case.
 TIMEOUT = waiting.WAIT
-
-#: Hosts, each with whether the server serves clients of revision 3 besides: what is
-#: true of revision 4 is true of it then too.
-SERVERS = [
-    *((name, False) for name in HOSTS),
-    ("compiled", True),
-    ("uvicorn", True),
-]
 
 
 within = functools.partial(waiting.within, seconds=TIMEOUT)
@@ -84,13 +76,15 @@ class Http:
 
     revision = 4
     allow_eio3 = False
+    #: Whether requests come in the order in which they are sent.
+    ordered = True
 
     def __init__(self, session: aiohttp.ClientSession, url: str, path: str) -> None:
         self.session = session
         self.url = url + path
         self.sockets: list[aiohttp.ClientWebSocketResponse] = []
-        #: The server's sessions by their sids, for `gone`.
-        self.sessions: Callable[[], Mapping[str, Any]] = dict
+        #: The sids of the server's sessions, for `gone`.
+        self.sessions: Callable[[], Container[str]] = dict
 
     def query(self, transport: str, sid: str | None) -> str:
         query = f"?EIO={self.revision}&transport={transport}"
@@ -122,6 +116,8 @@ class Http:
         return await self.request("GET", self.query("polling", sid))
 
     async def start_poll(self, sid: str) -> Polling:
+        if not self.ordered:
+            pytest.skip("each request has a connection of its own: any comes first")
         return await self.start("GET", self.query("polling", sid))
 
     async def push(self, sid: str, body: str) -> tuple[int, str]:
@@ -168,6 +164,7 @@ async def http(
     url: str,
     path: str,
     kind: type[H] = Http,  # type: ignore[assignment]
+    **options: Any,
 ) -> AsyncIterator[H]:
     trace = aiohttp.TraceConfig()
 
@@ -179,7 +176,7 @@ async def http(
             sent.set_result(None)
 
     trace.on_request_headers_sent.append(on_sent)
-    async with aiohttp.ClientSession(trace_configs=[trace]) as session:
+    async with aiohttp.ClientSession(trace_configs=[trace], **options) as session:
         client = kind(session, url, path)
         yield client
         for ws in client.sockets:

@@ -75,20 +75,24 @@ within = functools.partial(waiting.within, seconds=WAIT)
 
 
 @asynccontextmanager
-async def slow_websockets(port: int, pause: float) -> AsyncIterator[str]:
-    """The address of a proxy that holds up all that WebSockets carry, and only that.
+async def routing(
+    port_of: Callable[[bytes], int], pause: Callable[[bytes], float] = lambda line: 0.0
+) -> AsyncIterator[int]:
+    """The port of a proxy.
 
-    On one machine an upgrade is over before there is anything to lose in it.
+    Args:
+        port_of: Where a connection goes, by the first line of what comes on it.
+        pause: Seconds by which all is held up that such a connection carries.
     """
     accepted: set[asyncio.Task[None]] = set()
     writers: set[asyncio.StreamWriter] = set()
 
     async def pump(
-        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, slow: bool
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pause: float
     ) -> None:
         with suppress(ConnectionError):
             while data := await reader.read(65_536):
-                if slow:
+                if pause:
                     await asyncio.sleep(pause)
                 if writer.is_closing():
                     break
@@ -103,22 +107,40 @@ async def slow_websockets(port: int, pause: float) -> AsyncIterator[str]:
         writers.add(writer)
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             request = await reader.readuntil(b"\r\n\r\n")
-            slow = b"transport=websocket" in request.partition(b"\r\n")[0]
-            from_server, to_server = await asyncio.open_connection("127.0.0.1", port)
+            line = request.partition(b"\r\n")[0]
+            from_server, to_server = await asyncio.open_connection(
+                "127.0.0.1", port_of(line)
+            )
             writers.add(to_server)
             to_server.write(request)
             await asyncio.gather(
-                pump(reader, to_server, slow), pump(from_server, writer, slow)
+                pump(reader, to_server, pause(line)),
+                pump(from_server, writer, pause(line)),
             )
+        writer.close()
 
     proxy = await asyncio.start_server(accept, "127.0.0.1", 0)
     try:
-        yield f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
+        yield proxy.sockets[0].getsockname()[1]
     finally:
         proxy.close()
         for writer in writers:
             writer.close()
         await asyncio.gather(*accepted)
+
+
+@asynccontextmanager
+async def slow_websockets(port: int, pause: float) -> AsyncIterator[str]:
+    """The address of a proxy that holds up all that WebSockets carry, and only that.
+
+    On one machine an upgrade is over before there is anything to lose in it.
+    """
+
+    def slow(line: bytes) -> float:
+        return pause if b"transport=websocket" in line else 0.0
+
+    async with routing(lambda line: port, slow) as own:
+        yield f"http://127.0.0.1:{own}"
 
 
 class Calls:

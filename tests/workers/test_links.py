@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable, Iterator
 
 import pytest
+from support.descriptors import few_descriptors
 from support.waiting import until
 
 from socketio_fast.workers import links
@@ -20,7 +21,11 @@ from socketio_fast.workers.frames import (
     split_head,
     with_head,
 )
-from socketio_fast.workers.links import IncomingLink, OutgoingLink
+from socketio_fast.workers.links import (
+    DescriptorLostError,
+    IncomingLink,
+    OutgoingLink,
+)
 
 
 class Pair:
@@ -35,6 +40,7 @@ class Pair:
         self.lost: list[OutgoingLink] = []
         self.ended: list[Exception | None] = []
         self.got: list[tuple[int, bytes, int | None]] = []
+        self.without: list[bytes] = []
         self.out = OutgoingLink(self.loop, "AAAA", self.ours, self.lost.append)
         self.incoming: IncomingLink | None = None
 
@@ -47,7 +53,10 @@ class Pair:
     def _received(
         self, link: IncomingLink, kind: int, payload: bytes, take: Callable[[], int]
     ) -> None:
-        self.got.append((kind, payload, take() if kind == 1 else None))
+        try:
+            self.got.append((kind, payload, take() if kind == 1 else None))
+        except DescriptorLostError:
+            self.without.append(payload)
 
     def close(self) -> None:
         self.out.close()
@@ -153,6 +162,32 @@ async def test_descriptors_stay_with_their_frames(
     assert got == expected
     assert told == [(number, True) for _, _, number in expected if number is not None]
     assert not any(os.get_inheritable(fd) for _, _, fd in pair.got if fd is not None)
+
+
+async def test_descriptors_that_this_process_cannot_get(
+    pair: Pair, files: Callable[[int], int]
+) -> None:
+    """Their frames come without them, the others as if nothing was wrong."""
+    told: list[bool] = []
+    for number in range(10):
+        pair.out.send(frame(2, b"%d" % number))
+        pair.out.send_descriptor(frame(1, b"%d" % number), files(number), told.append)
+    await until(lambda: len(told) == 10)
+    with few_descriptors(2):
+        pair.read()
+        await until(lambda: len(pair.got) + len(pair.without) == 20)
+    assert len(pair.without) == 8
+    taken = [number_in(fd) for kind, _, fd in pair.got if kind == 1]
+    assert [b"%d" % number for number in taken] == [
+        payload for kind, payload, _ in pair.got if kind == 1
+    ]
+    assert [payload for kind, payload, _ in pair.got if kind == 2] == [
+        b"%d" % number for number in range(10)
+    ]
+    assert pair.out.send_descriptor(frame(1, b"10"), files(10), told.append)
+    await until(lambda: pair.got[-1][1] == b"10")
+    assert number_in(pair.got[-1][2]) == 10
+    assert pair.ended == []
 
 
 async def test_messages_to_who_reads_nothing_are_dropped_and_counted(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.descriptors import few_descriptors
 from support.waiting import until
 
 from socketio_fast.options.cluster import check_cluster, directory_of, worker_number
@@ -22,7 +23,7 @@ from socketio_fast.workers.identity import (
     tag_in,
     tag_of_file,
 )
-from socketio_fast.workers.mesh import Mesh
+from socketio_fast.workers.mesh import ACCEPT_DELAY, Mesh
 
 LOGGER = logging.getLogger("test_mesh")
 
@@ -108,6 +109,52 @@ async def test_the_socket_of_a_worker_that_was_killed_is_removed(
     mesh = make()
     assert mesh.others == []
     assert not path.exists()
+
+
+async def test_links_are_accepted_when_there_are_descriptors_again(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The event loop does not turn meanwhile for nothing."""
+    calls: list[float] = []
+    accept = Mesh._accept
+
+    def counted(mesh: Mesh) -> None:
+        calls.append(asyncio.get_running_loop().time())
+        accept(mesh)
+
+    monkeypatch.setattr(Mesh, "_accept", counted)
+    mesh = make()
+    with socket.socket(socket.AF_UNIX) as sock:
+        with few_descriptors(0):
+            sock.connect(str(mesh.directory / file_name(mesh.tag)))
+            await until(lambda: len(calls) == 3)
+        assert calls[2] - calls[0] >= ACCEPT_DELAY
+        sock.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(sock, frame(Kind.MESSAGE, b"no hello"))
+        assert await asyncio.wait_for(loop.sock_recv(sock, 1), 10) == b""
+
+
+async def test_connections_that_are_lost_are_named_once(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Messages on the same link are not."""
+    first, second = make(), make(7)
+    await until(lambda: first.others == [second.tag])
+    got: list[bytes] = []
+    first.receive(Kind.CONNECTION, lambda tag, payload, take: os.close(take()))
+    first.receive(Kind.MESSAGE, lambda tag, payload, take: got.append(payload))
+    link = second.link(first.tag)
+    assert link is not None
+    with socket.socket() as sock, few_descriptors(0):
+        for number in range(3):
+            data = frame(Kind.CONNECTION, b"")
+            assert link.send_descriptor(data, sock.fileno(), lambda left: None)
+            assert second.send(first.tag, Kind.MESSAGE, b"%d" % number)
+        await until(lambda: len(got) == 3)
+    assert got == [b"0", b"1", b"2"]
+    lost = "connections from worker 7 are lost: this process has too many open files"
+    assert [record.message for record in caplog.records] == [lost]
 
 
 async def test_a_worker_of_another_version_is_not_spoken_to(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import stat
 import time
@@ -231,7 +230,23 @@ async def test_a_supervisor_that_is_killed_leaves_no_worker(
         server.out.wait_for_end()
         server.log.wait_for(r"the supervisor has ended: worker \d \(pid \d+\) stops")
         await client.disconnect()
-        shutil.rmtree(directory)  # raises an error if it is not there
+        gone(directory)
+
+
+async def test_the_next_supervisor_removes_what_is_left(folder: Path) -> None:
+    """All processes of the one before were killed at once."""
+    with running(folder, "--workers", "2") as living:
+        there = (await about(living.port))["cluster"].removeprefix("unix:")
+        with running(folder, "--workers", "2") as server:
+            directory = (await about(server.port))["cluster"].removeprefix("unix:")
+            os.killpg(server.pid, signal.SIGKILL)
+            server.out.wait_for_end()
+            server.process.wait(WAIT)
+            os.stat(directory)  # raises an error if it is not there
+            with running(folder, "--workers", "2"):
+                gone(directory)
+        os.stat(there)
+        assert await answering(living.port) == set(living.workers().values())
 
 
 async def _any(port: int) -> dict[str, str]:
