@@ -86,7 +86,7 @@ cdef class Session(SessionApi):
         self.engine.sessions[self.id] = self
         self.handler = handler
         handler.session = self
-        if self.visitor is not None:
+        if self.visitor is not None and self.engine.limits is not None:
             self.engine.limits.entered(self.visitor)
         try:
             handler.on_open()
@@ -248,7 +248,8 @@ cdef class Session(SessionApi):
     cdef int _leave(self) except -1:
         """Stop counting as a connection of the visitor."""
         if self.visitor is not None:
-            self.engine.limits.left(self.visitor)
+            if self.engine.limits is not None:  # the application may unset them
+                self.engine.limits.left(self.visitor)
             self.visitor = None
         return 0
 
