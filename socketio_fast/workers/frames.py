@@ -48,6 +48,8 @@ class Kind(enum.IntEnum):
     REQUEST = 4
     #: What the sender has of addresses, and what they have used of their limits.
     LIMITS = 6
+    #: Who asks what the worker does, with one end of the channel for the answer.
+    STATUS = 7
 
 
 def frame(kind: int, payload: bytes) -> bytes:

@@ -242,11 +242,11 @@ class Mesh:
     def _on_frame(
         self, link: IncomingLink, kind: int, payload: bytes, take: Callable[[], int]
     ) -> None:
-        if link.tag is not None:
+        if link.tag is not None or kind == Kind.STATUS:
             receiver = self._receivers.get(kind)
             if receiver is None:
                 raise ValueError(f"a frame of the kind {kind}")
-            receiver(link.tag, payload, take)
+            receiver(link.tag or "", payload, take)
             return
         hello: Any = json.loads(payload) if kind == Kind.HELLO else {}
         if hello.get("protocol") != PROTOCOL:
