@@ -247,10 +247,10 @@ cdef class Session(SessionApi):
 
     cdef int _leave(self) except -1:
         """Stop counting as a connection of the visitor."""
-        if self.visitor is not None:
-            if self.engine.limits is not None:  # the application may unset them
-                self.engine.limits.left(self.visitor)
-            self.visitor = None
+        # The application may have unset the limits.
+        if self.visitor is not None and self.engine.limits is not None:
+            self.engine.limits.left(self.visitor)
+        self.visitor = None
         return 0
 
     cdef int closing_failed(self, object error) except -1:

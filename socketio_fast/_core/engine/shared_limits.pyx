@@ -15,11 +15,6 @@ from socketio_fast._core.engine.rate_limits cimport Bucket, Limits, Visitor
 cdef class SharedBucket(Bucket):
     """A bucket that knows how many tokens were taken from it here."""
 
-    cdef SharedLimits limits
-    cdef str address
-    cdef double seen        # tokens when it was refilled
-    cdef double taken       # taken before that, and not yet told
-
     @staticmethod
     cdef SharedBucket of(Bucket bucket, SharedLimits limits, str address):
         """Make one with the tokens of a bucket; None if that is None."""
@@ -65,13 +60,6 @@ cdef class SharedLimits(Limits):
     Args:
         config: A `socketio_fast.options.limits.Limits`.
     """
-
-    cdef EngineBase engine
-    cdef object noted
-    cdef set counted        # addresses whose connections have changed
-    cdef set spent          # addresses of which tokens may have been taken
-    cdef dict elsewhere     # address -> sessions and TCP connections elsewhere
-    cdef dict told          # address -> TCP connections here, as told last
 
     def __cinit__(self, config):
         self.counted = set()
