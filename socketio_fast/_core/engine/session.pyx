@@ -246,8 +246,7 @@ cdef class Session(SessionApi):
         return self._leave()
 
     cdef int _leave(self) except -1:
-        """Stop counting as a connection of the visitor."""
-        # The application may have unset the limits.
+        """Stop counting as a connection of the visitor, unless limits were unset."""
         if self.visitor is not None and self.engine.limits is not None:
             self.engine.limits.left(self.visitor)
         self.visitor = None
