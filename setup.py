@@ -48,6 +48,7 @@ MODULES = [
     "engine.runner",
     "engine.ids",
     "engine.contracts",
+    "engine.shared_limits",
     "engine.inflow",
     "engine.outflow",
     "engine.heartbeat",

@@ -174,6 +174,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         #: Who is in which room, and what other processes are told.
         self.manager: AsyncManager = manager
         self.manager_initialized = False
+        self._instrumented: InstrumentedAsyncServer | None = None
         manager.set_server(self)
         # Whether the manager need not see what is sent to clients of this process.
         self._emits_itself = not is_overridden(manager, "emit")
@@ -191,6 +192,8 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
             self.manager_initialized = True
             self._choose_for_workers()
             self.manager.initialize()
+            if self._instrumented is not None:
+                self._instrumented.begin()
 
     def _choose_for_workers(self) -> None:
         membership = self.eio.membership

@@ -19,6 +19,8 @@ from socketio_fast._core.socketio.peer_lifecycle import Peer
 from socketio_fast.admin.passwords import Attempts, fits_any, has_plain_password
 from socketio_fast.admin.reporter import HOSTNAME, Reporter, peers_of, timestamp
 from socketio_fast.exceptions import ConnectionRefusedError
+from socketio_fast.sockets.scope import Scope
+from socketio_fast.workers.manager import WorkersManager
 
 if TYPE_CHECKING:
     from socketio_fast.async_server import AsyncServer
@@ -154,12 +156,14 @@ class InstrumentedAsyncServer:
         self.sio._hub.namespace(self.admin_namespace).defer_connect = True
         self._reporter = Reporter(self)
         self.sio._hub.observe(self._reporter)
+        self.sio._instrumented = self
 
     def uninstrument(self) -> None:
         """Stop reporting, disconnect the UIs and close the namespace."""
         if self._reporter is None:
             return
         self.sio._hub.observe(None)
+        self.sio._instrumented = None
         self._reporter.stop()
         self._reporter = None
         self._sessions.clear()
@@ -172,6 +176,11 @@ class InstrumentedAsyncServer:
             del self.sio.handlers[self.admin_namespace]
         for peer in list(namespace.peers.values()):
             peer.disconnect()
+
+    def begin(self) -> None:
+        """Report to the UIs of other processes; the server calls it when it runs."""
+        if self._reporter is not None and self._clustered:
+            self._reporter.begin()
 
     async def shutdown(self) -> None:
         """Send no more figures, until the next client comes."""
@@ -226,6 +235,8 @@ class InstrumentedAsyncServer:
         self, _: str, namespace: str, room: str, room_filter: str | None = None
     ) -> None:
         """Put those of a room, a client or all into a room."""
+        if await self._change_in_workers("join", namespace, room_filter, rooms=(room,)):
+            return
         for sid in self._sids(namespace, room_filter):
             await self.sio.enter_room(sid, room, namespace=namespace)
 
@@ -233,6 +244,10 @@ class InstrumentedAsyncServer:
         self, _: str, namespace: str, room: str, room_filter: str | None = None
     ) -> None:
         """Take those of a room, a client or all out of a room."""
+        if await self._change_in_workers(
+            "leave", namespace, room_filter, rooms=(room,)
+        ):
+            return
         for sid in self._sids(namespace, room_filter):
             await self.sio.leave_room(sid, room, namespace=namespace)
 
@@ -247,6 +262,10 @@ class InstrumentedAsyncServer:
             close: Whether from all namespaces, and the connection is closed.
             room_filter: The room or client; ``None`` for all.
         """
+        if await self._change_in_workers(
+            "disconnect", namespace, room_filter, close=close
+        ):
+            return
         for sid in self._sids(namespace, room_filter):
             peer = self._peer(sid, namespace)
             if peer is None or not close:
@@ -371,13 +390,45 @@ class InstrumentedAsyncServer:
     # Sessions: a page that is loaded again need not send the password.
 
     def _new_session(self) -> str:
+        session_id = secrets.token_hex(16)
+        self._keep_session(session_id)
+        self._tell_others(session=session_id)
+        return session_id
+
+    def _keep_session(self, session_id: str) -> None:
+        """A UI has been let in, here or by another worker; it may come back here."""
         now = time.monotonic()
         self._sessions = {id: end for id, end in self._sessions.items() if end > now}
         while len(self._sessions) >= MAX_SESSIONS:
             del self._sessions[next(iter(self._sessions))]
-        session_id = secrets.token_hex(16)
         self._sessions[session_id] = now + SESSION_DURATION
-        return session_id
+
+    # Other workers.
+
+    def hear(self, message: Mapping[str, Any]) -> None:
+        """Another worker tells something; their manager calls it."""
+        if "session" in message:
+            self._keep_session(message["session"])
+        elif self._reporter is not None:
+            self._reporter.announce()
+
+    def _tell_others(self, **message: Any) -> None:
+        """Tell the other workers of this machine something. Brokers are spared it:
+        servers of python-socketio would not know it, and sessions are secret."""
+        manager = self.sio.manager
+        if isinstance(manager, WorkersManager):
+            self.sio.start_background_task(partial(manager._send, "admin", **message))
+
+    async def _change_in_workers(
+        self, change: str, namespace: str, room_filter: str | None, **options: Any
+    ) -> bool:
+        """Change clients of all workers; returns False where that is not possible."""
+        manager = self.sio.manager
+        if not isinstance(manager, WorkersManager):
+            return False
+        scope = Scope((room_filter,) if room_filter else ())
+        await manager._change(change, namespace, scope, options)
+        return True
 
     def _knows_session(self, client_auth: Any) -> bool:
         if not isinstance(client_auth, dict):

@@ -74,6 +74,21 @@ class Reporter(Observer):
         """When a client connected; 0 if that was before this reporter was made."""
         return self._since.get(sid, 0)
 
+    def begin(self) -> None:
+        """Send figures from now on, on the event loop of the server."""
+        if self._timer is None or self._loop is not self._engine.loop:
+            self._schedule()
+
+    def announce(self) -> None:
+        """Send the clients of this process to the UIs of other processes.
+
+        A UI gets `all_sockets` only from the process that it is connected to.
+        """
+        self._announced = time.monotonic()
+        for found in self._all_sockets():
+            since = self._since.get(found["id"], time.time())
+            self._emit("socket_connected", found, timestamp(since))
+
     def stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -94,8 +109,7 @@ class Reporter(Observer):
         self._count("rawConnection")
         if session.transport_name == "polling":
             self._polling.add(session.id)
-        if self._timer is None or self._loop is not self._engine.loop:
-            self._schedule()
+        self.begin()
 
     @_contained
     def session_upgraded(self, session: Session) -> None:
@@ -125,6 +139,7 @@ class Reporter(Observer):
             self._admin._answer(peer.sid, "config", features)
             if self._development:
                 self._admin._answer(peer.sid, "all_sockets", self._all_sockets())
+                self._admin._tell_others()
 
     @_contained
     def peer_disconnected(self, peer: Peer, reason: str) -> None:
@@ -190,23 +205,14 @@ class Reporter(Observer):
         stats = self._stats()
         if self._admin._watched:
             self._emit("server_stats", stats)
-        if self._admin._clustered and self._development:
-            self._announce()
+        if (
+            self._admin._clustered
+            and self._development
+            and time.monotonic() - self._announced >= ANNOUNCE_INTERVAL
+        ):
+            self.announce()
         if self._engine.sessions or self._admin._clustered:
             self._schedule()
-
-    def _announce(self) -> None:
-        """Send the clients of this process to the UIs of other processes.
-
-        A UI gets `all_sockets` only from the process that it is connected to.
-        """
-        now = time.monotonic()
-        if now - self._announced < ANNOUNCE_INTERVAL:
-            return
-        self._announced = now
-        for found in self._all_sockets():
-            since = self._since.get(found["id"], time.time())
-            self._emit("socket_connected", found, timestamp(since))
 
     def _stats(self) -> dict[str, Any]:
         traffic = {

@@ -198,10 +198,12 @@ class AsyncServer(BaseServer):
         return self
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # Ids are made by a function of the application's, which may be set later.
         super().__setattr__(name, value)
         if name == "generate_id":
+            # Ids are made by a function of the application's, which may be set later.
             self._choose_ids(value)
+        elif name == "limits" and self.membership is not None:
+            self.membership.limits.follow()
 
     def _choose_ids(self, make: Callable[..., Any]) -> None:
         asks = positional(make)[0] > 0 or inspect.iscoroutinefunction(make)

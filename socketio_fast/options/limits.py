@@ -112,7 +112,7 @@ class Limits:
     pending_handshakes: int | None = option(
         None,
         "Connections at a time, of all addresses, that have not joined a namespace "
-        "yet.",
+        "yet. Each worker counts its own.",
         _number,
     )
     rooms_per_socket: int | None = option(

@@ -46,6 +46,10 @@ class Kind(enum.IntEnum):
     COUNT = 3
     #: A request, with one end of the channel for its response.
     REQUEST = 4
+    #: What the sender has of addresses, and what they have used of their limits.
+    LIMITS = 6
+    #: Who asks what the worker does, with one end of the channel for the answer.
+    STATUS = 7
 
 
 def frame(kind: int, payload: bytes) -> bytes:

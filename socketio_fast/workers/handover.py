@@ -23,6 +23,7 @@ from socketio_fast._core.http.http1 import Http1Connection
 from socketio_fast._core.http.request import Request
 from socketio_fast.hosting.common import Watch
 from socketio_fast.hosting.contracts import HostedEngine
+from socketio_fast.workers.address_limits import AddressLimits
 from socketio_fast.workers.balance import Balance
 from socketio_fast.workers.elsewhere import OtherWorker, address_of
 from socketio_fast.workers.frames import Kind, frame, split_head, with_head
@@ -58,9 +59,10 @@ class Handover(OtherWorkers):
     Args:
         mesh: The workers.
         eio: The server, whose sessions this worker has.
+        limits: What addresses use of their limits.
     """
 
-    def __init__(self, mesh: Mesh, eio: HostedEngine) -> None:
+    def __init__(self, mesh: Mesh, eio: HostedEngine, limits: AddressLimits) -> None:
         super().__init__(mesh.tag)
         self._mesh = mesh
         #: The engine of this worker.
@@ -73,6 +75,7 @@ class Handover(OtherWorkers):
         self._own: list[Endpoint] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._balance = Balance(mesh, eio.engine)
+        self._limits = limits
         mesh.receive(Kind.CONNECTION, self._take)
 
     def listen(self, endpoint: Endpoint) -> None:
@@ -143,7 +146,7 @@ class Handover(OtherWorkers):
         self.count(TAKEN)
         sock.setblocking(False)
         arriving = Arriving(endpoint)
-        arriving.begins_with(data)
+        arriving.begins_with(data, self._limits)
         arriving.stays = True
         if addresses is not None:
             client, server = addresses
@@ -356,14 +359,24 @@ class Arriving(Http1Connection):
     """A connection that another worker has given."""
 
     _data = b""
+    _limits: AddressLimits
+    _client: Any = None
 
-    def begins_with(self, data: bytes) -> None:
+    def begins_with(self, data: bytes, limits: AddressLimits) -> None:
         """Read this first: what that worker has received, from the beginning of a
-        request on."""
+        request on. It has admitted the connection, which is only counted here."""
         self._data = data
+        self._limits = limits
+
+    def set_proxied_addresses(self, client: Any, server: Any) -> None:
+        """Set the addresses as a proxy has named them."""
+        self._client = client
+        super().set_proxied_addresses(client, server)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the event loop."""
+        client = self._client or transport.get_extra_info("peername")
+        self._limits.hold(transport, client)
         super().connection_made(transport)
         data, self._data = self._data, b""
         self.data_received(data)

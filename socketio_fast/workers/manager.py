@@ -453,6 +453,9 @@ class WorkersManager(AsyncPubSubManager):
             self._on_call(tag, message)
         elif message["method"] == "gone":
             self._give_up(message["id"])
+        elif message["method"] == "admin":
+            if self.server._instrumented is not None:
+                self.server._instrumented.hear(message)
         else:
             if message["method"] != "callback":
                 message["host_id"] = tag

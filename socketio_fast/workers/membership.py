@@ -9,6 +9,8 @@ from typing import cast
 from socketio_fast._core.http.request import Request
 from socketio_fast._core.socketio.hub import Hub
 from socketio_fast.hosting.contracts import HostedEngine
+from socketio_fast.workers.address_limits import AddressLimits
+from socketio_fast.workers.figures import Status
 from socketio_fast.workers.handover import Destination, Handover
 from socketio_fast.workers.mesh import Mesh
 from socketio_fast.workers.relayed import RelayedRequests
@@ -30,9 +32,12 @@ class Membership:
         self._engine = eio.engine
         #: The links to the other workers.
         self.mesh = Mesh(directory, number, asyncio.get_running_loop(), eio.logger)
+        #: What addresses use of their limits in all workers.
+        self.limits = AddressLimits(self.mesh, eio.engine)
         #: Gives connections to them, and takes theirs.
-        self.handover = Handover(self.mesh, eio)
+        self.handover = Handover(self.mesh, eio, self.limits)
         self._relayed = RelayedRequests(self.mesh, eio)
+        self._status = Status(self.mesh, eio.engine)
         self._engine.tag_ids(self.mesh.tag)
 
     def owner(self, request: Request) -> Destination | None:
@@ -57,4 +62,6 @@ class Membership:
         self.mesh.close()
         self._relayed.close()
         self.handover.close()
+        self.limits.close()
+        self._status.close()
         self._engine.tag_ids(None)

@@ -259,24 +259,26 @@ class Mesh:
                 error,
             )
 
-    def _on_descriptor_lost(self, tag: str, exc: Exception) -> None:
+    def _on_descriptor_lost(self, tag: str | None, exc: Exception) -> None:
         """A client has lost its connection, which another worker gave."""
         now = self._loop.time()
         if now >= self._silent_until:
             self._silent_until = now + SILENCE
             self._logger.error(
-                "connections from worker %d are lost: %s", number_of(tag), exc
+                "connections from worker %s are lost: %s",
+                "?" if tag is None else number_of(tag),
+                exc,
             )
 
     def _on_frame(
         self, link: IncomingLink, kind: int, payload: bytes, take: Callable[[], int]
     ) -> None:
-        if link.tag is not None:
+        if link.tag is not None or kind == Kind.STATUS:
             receiver = self._receivers.get(kind)
             if receiver is None:
                 raise ValueError(f"a frame of the kind {kind}")
             try:
-                receiver(link.tag, payload, take)
+                receiver(link.tag or "", payload, take)
             except DescriptorLostError as exc:
                 self._on_descriptor_lost(link.tag, exc)
             return

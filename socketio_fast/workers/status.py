@@ -1,7 +1,7 @@
-"""What the workers of a supervisor do: a socket that tells, and who asks.
+"""What workers do: a socket of their supervisor that tells, and who asks.
 
 The supervisor listens on ``status`` in its directory, which only its user can enter. A
-connection gets one object of JSON.
+connection gets one object of JSON. Workers without a supervisor are asked themselves.
 """
 
 from __future__ import annotations
@@ -10,11 +10,16 @@ import contextlib
 import glob
 import json
 import os
+import selectors
 import socket
 import stat
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from socketio_fast.workers.frames import Kind, frame
+from socketio_fast.workers.identity import number_of, tag_of_file
 
 __all__ = [
     "COLUMNS",
@@ -36,6 +41,11 @@ TIMEOUT = 5.0
 # may take of it.
 LONGEST_PATH = 100
 LONGEST_NAME = 30
+
+NAME_IT = (
+    "name the directory that the running server has in cluster= or "
+    "SOCKETIO_FAST_CLUSTER"
+)
 
 
 def make_directory() -> str:
@@ -83,12 +93,73 @@ def _connect(directory: str) -> socket.socket:
 
 
 def ask(directory: str) -> dict[str, Any]:
-    """What the supervisor of a directory says.
+    """What the supervisor of a directory says, or else its workers.
 
     Raises:
-        OSError: There is none, or it does not answer in 5 seconds.
+        LookupError: There is neither, or no such directory.
+        OSError: The supervisor does not answer in 5 seconds.
         ValueError: Something else answers there.
     """
+    cluster = f"unix:{directory}"
+    try:
+        names = os.listdir(directory)
+    except OSError as exc:
+        raise LookupError(f"cluster={cluster!r}: {exc.strerror}: {NAME_IT}") from None
+    if "status" in names:
+        return _ask_supervisor(directory)
+    workers = _ask_workers(directory, [name for name in names if tag_of_file(name)])
+    if not workers:
+        raise LookupError(
+            f"cluster={cluster!r}: no worker has a socket there: {NAME_IT}"
+        )
+    versions = sorted({each.pop("version") for each in workers if "version" in each})
+    return {
+        "version": ", ".join(versions) or "of a version that is not known",
+        "directory": directory,
+        "workers": sorted(workers, key=lambda each: int(each["worker"])),
+    }
+
+
+def _ask_workers(directory: str, names: Sequence[str]) -> list[dict[str, Any]]:
+    """What the workers with these sockets say, all at once."""
+    told = []
+    with contextlib.ExitStack() as stack, selectors.DefaultSelector() as selector:
+        for name in names:
+            sock = stack.enter_context(socket.socket(socket.AF_UNIX))
+            sock.setblocking(False)
+            try:
+                sock.connect(os.path.join(directory, name))
+            except (ConnectionRefusedError, FileNotFoundError):
+                continue  # it has ended
+            except BlockingIOError:
+                pass  # it accepts nothing: it does not answer either
+            ours, theirs = socket.socketpair()
+            stack.enter_context(ours)
+            with theirs, contextlib.suppress(OSError):
+                socket.send_fds(sock, [frame(Kind.STATUS, b"")], [theirs.fileno()])
+            ours.setblocking(False)
+            selector.register(ours, selectors.EVENT_READ, (name, bytearray()))
+        deadline = time.monotonic() + TIMEOUT
+        while selector.get_map():
+            ready = selector.select(max(0, deadline - time.monotonic()))
+            if not ready:
+                break
+            for key, _ in ready:
+                name, data = key.data
+                with contextlib.suppress(OSError):
+                    if chunk := key.fileobj.recv(65536):  # type: ignore[union-attr]
+                        data += chunk
+                        continue
+                selector.unregister(key.fileobj)
+                if data:  # else it has ended meanwhile
+                    told.append(json.loads(bytes(data)))
+        for key in selector.get_map().values():
+            number = number_of(str(tag_of_file(key.data[0])))
+            told.append({"worker": number, "state": "does not answer"})
+    return told
+
+
+def _ask_supervisor(directory: str) -> dict[str, Any]:
     data = bytearray()
     with _connect(directory) as sock:
         while chunk := sock.recv(65536):
@@ -145,10 +216,13 @@ COLUMNS = (
 
 def table(told: Mapping[str, Any]) -> str:
     """The lines of a table, for people."""
-    head = (
-        f"socketio_fast {told['version']} on {told['url'] or 'nothing yet'}, "
-        f"supervisor {told['pid']}, up {_age(told['age'])}"
-    )
+    if "pid" in told:
+        head = (
+            f"socketio_fast {told['version']} on {told['url'] or 'nothing yet'}, "
+            f"supervisor {told['pid']}, up {_age(told['age'])}"
+        )
+    else:
+        head = f"socketio_fast {told['version']}, workers of unix:{told['directory']}"
     rows: list[Sequence[str]] = [COLUMNS]
     rows += [_row(worker) for worker in told["workers"]]
     widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]

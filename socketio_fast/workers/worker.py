@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from socketio_fast.workers import spawned
 from socketio_fast.workers.control import Channel, Message
+from socketio_fast.workers.figures import per_second
 from socketio_fast.workers.worker_process import Assignment, work
 
 if TYPE_CHECKING:
@@ -322,9 +323,7 @@ class Worker:
             for name in ("clients", "connections", "memory"):
                 told[name] = last[name]
             seconds = last_at - first_at
-            for name in ("packets_in", "packets_out", "cpu"):
-                grown = last[name] - first[name]
-                told[f"{name}_per_second"] = round(grown / seconds if seconds else 0, 3)
+            told |= per_second(first, last, seconds)
         return told
 
 

@@ -27,12 +27,13 @@ from socketio_fast.serving.program import NoApplicationError, runner, threaded
 from socketio_fast.serving.serve import RunningServer, serve
 from socketio_fast.workers.control import Channel
 from socketio_fast.workers.directory import hold, release
+from socketio_fast.workers.figures import Figures
 
 if TYPE_CHECKING:
     from socketio_fast.options.typed import ServeOptions
     from socketio_fast.threads.facade import Threads
 
-__all__ = ["GRACE", "Assignment", "Figures", "WorkerProcess", "importing", "work"]
+__all__ = ["GRACE", "Assignment", "WorkerProcess", "importing", "work"]
 
 #: Seconds between two signs of life.
 BEAT = 1.0
@@ -299,7 +300,9 @@ class WorkerProcess:
         """Tell the supervisor that the event loop runs, and what it does."""
         assert self._loop is not None
         assert self._server is not None
-        figures = Figures.of(self._server)
+        figures = Figures.of(
+            self._server._eio.engine, len(self._server._endpoint.connections.open)
+        )
         self._channel.send({"event": "beat", **vars(figures)}, droppable=True)
         self._beat_timer = self._loop.call_later(BEAT, self._beat)
 
@@ -319,52 +322,3 @@ class WorkerProcess:
             time.sleep(self._assignment.time_to_stop)
         self.leave()
         os._exit(1)
-
-
-@dataclass
-class Figures:
-    """What a worker does.
-
-    Attributes:
-        clients: Clients that are connected.
-        connections: TCP connections that are open.
-        memory: Resident memory in bytes.
-        cpu: Seconds of CPU since its start.
-        packets_in: Packets that clients have sent.
-        packets_out: Packets that clients were sent.
-    """
-
-    clients: int
-    connections: int
-    memory: int
-    cpu: float
-    packets_in: int
-    packets_out: int
-
-    @classmethod
-    def of(cls, server: RunningServer) -> Figures:
-        """The figures of a server, which is this process's."""
-        engine = server._eio.engine
-        observer = engine.observer
-        times = os.times()
-        return cls(
-            clients=len(engine.sessions),
-            connections=len(server._endpoint.connections.open),
-            memory=resident_memory(),
-            cpu=times.user + times.system,
-            packets_in=0 if observer is None else observer.packets_in,
-            packets_out=0 if observer is None else observer.packets_out,
-        )
-
-
-def resident_memory() -> int:
-    """The resident memory of this process in bytes; at its peak, where the system tells
-    only that."""
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        import resource
-
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -259,3 +259,21 @@ def test_limits_that_are_none(options: dict[str, Any], rule: str) -> None:
 def test_limits_are_an_object() -> None:
     with pytest.raises(ValueError, match="limits=5"):
         socketio_fast.AsyncServer(limits=5)
+
+
+async def test_limits_that_are_unset_while_clients_are_connected() -> None:
+    """Clients that were counted come and go."""
+    server = Server()
+    server.sio = socketio_fast.AsyncServer(limits=Limits(connections_per_address=3))
+    async with HOSTS["compiled"](server.sio) as url, http(url, "/socket.io/") as client:
+        server.client = client
+        first = await server.joined()
+        pending, _ = await client.session_socket()
+        server.sio.eio.limits = None
+        await first.send("1")
+        await first.closed()
+        await pending.send("40")
+        assert (await pending.receive()).startswith('40{"sid"')
+        server.sio.eio.limits = Limits(pending_handshakes=1)
+        await server.joined()
+        assert server.sio.eio.engine.limits.handshakes == 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -48,8 +49,8 @@ Start = Callable[..., Awaitable[tuple[socketio_fast.AsyncServer, Any]]]
 
 
 @pytest.fixture
-def start(serve: Any) -> Start:
-    """``sio, server = await start("name")``: one of a cluster, instrumented."""
+def brokered(serve: Any) -> Start:
+    """``sio, server = await brokered("name")``: one of a cluster, instrumented."""
     bus = Bus()
 
     async def start(
@@ -63,6 +64,29 @@ def start(serve: Any) -> Start:
         return sio, server
 
     return start
+
+
+@pytest.fixture
+def workers(serve: Any) -> Iterator[Start]:
+    """Likewise, a worker of this machine."""
+    with tempfile.TemporaryDirectory(prefix="sf") as directory:
+
+        async def start(
+            name: str | None, **options: Any
+        ) -> tuple[socketio_fast.AsyncServer, Any]:
+            sio = socketio_fast.AsyncServer(cluster=f"unix:{directory}")
+            options.setdefault("server_stats_interval", 0.05)
+            sio.instrument(auth=LOGIN, server_id=name, **options)
+            return sio, await serve(sio)
+
+        yield start
+
+
+@pytest.fixture(params=["brokered", "workers"])
+def start(request: pytest.FixtureRequest) -> Start:
+    """Either."""
+    started: Start = request.getfixturevalue(request.param)
+    return started
 
 
 async def test_figures_of_all(start: Start, connect: Connect) -> None:
@@ -128,10 +152,10 @@ async def test_what_is_done_to_a_client_of_another_process(
 
 
 async def test_who_was_there_before_is_shown_later(
-    start: Start, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    brokered: Start, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, one = await start("one")
-    _, two = await start("two")
+    _, one = await brokered("one")
+    _, two = await brokered("two")
     client = await connect(two)
     admin = await log_in(connect, one)
     (found,) = await admin.next("all_sockets")
@@ -144,12 +168,12 @@ async def test_who_was_there_before_is_shown_later(
 
 
 async def test_what_cannot_be_published_is_logged(
-    start: Start,
+    brokered: Start,
     connect: Connect,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    sio, server = await start("one", server_stats_interval=60)
+    sio, server = await brokered("one", server_stats_interval=60)
     admin = await log_in(connect, server)
     client = await connect(server)
     await admin.calls("room_joined").several(2)
@@ -165,3 +189,62 @@ async def test_what_cannot_be_published_is_logged(
     await sio.leave_room(client.sid, "x")
     assert (await admin.next("room_left"))[:3] == ("/", "x", client.sid)
     assert "not told of 'room_joined'" in caplog.text
+
+
+async def test_a_worker_without_clients_is_shown(
+    start: Start, connect: Connect
+) -> None:
+    """Node reports from the beginning, too."""
+    _, one = await start("one", mode="production")
+    await start("two", mode="production")
+    admin = await log_in(connect, one)
+    found: dict[str, int] = {}
+    while len(found) < 2:
+        (stats,) = await admin.next("server_stats")
+        found[stats["serverId"]] = stats["clientsCount"]
+    assert found == {"one": 1, "two": 0}
+
+
+async def test_who_is_there_at_other_workers_is_shown_at_once(
+    workers: Start, connect: Connect
+) -> None:
+    _, one = await workers("one")
+    _, two = await workers("two")
+    clients = [await connect(two) for _ in range(2)]
+    admin = await log_in(connect, one)
+    seen = await admin.calls("socket_connected").several(3)
+    assert {found["id"] for found, _ in seen} == {
+        admin.sid,
+        *(client.sid for client in clients),
+    }
+
+
+async def test_a_page_comes_back_to_another_worker(
+    workers: Start, connect: Connect
+) -> None:
+    _, one = await workers("one", mode="production")
+    _, two = await workers("two", mode="production")
+    admin = await log_in(connect, one)
+    (session_id,) = await admin.next("session")
+    again = await connect(two, "/admin", auth={"sessionId": session_id})
+    await again.next("config")
+
+
+async def test_what_is_done_to_the_clients_of_all_workers(
+    workers: Start, connect: Connect
+) -> None:
+    started = [await workers("one"), await workers("two")]
+    disconnects = [record_disconnects(sio) for sio, _ in started]
+    admin = await log_in(connect, started[0][1])
+    clients = [await connect(server) for _, server in started]
+    await admin.emit("join", "/", "x")
+    for (sio, _), client in zip(started, clients, strict=True):
+        while "x" not in sio.rooms(client.sid):
+            await admin.next("room_joined")
+    await admin.emit("leave", "/", "x", "x")
+    for (sio, _), client in zip(started, clients, strict=True):
+        while "x" in sio.rooms(client.sid):
+            await admin.next("room_left")
+    await admin.emit("_disconnect", "/", True)
+    for disconnected, client in zip(disconnects, clients, strict=True):
+        assert await disconnected.next() == (client.sid, "server disconnect")

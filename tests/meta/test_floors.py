@@ -107,6 +107,7 @@ FLOORS: dict[str, list[str]] = {
     "workers": [
         *("workers", "workers.frames", "workers.identity", "workers.links"),
         *("workers.channel", "workers.mesh", "workers.balance", "workers.relay"),
+        *("workers.address_limits", "workers.figures"),
         *("workers.elsewhere", "workers.relayed", "workers.handover"),
         "workers.returning",
         "workers.membership",

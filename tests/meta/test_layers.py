@@ -215,6 +215,7 @@ def test_rooms_stand_on_those_below(module: str) -> None:
                 "request_hooks",
             },
         ),
+        ("shared_limits", {"engine.contracts", "rate_limits"}),
         ("inflow", {"engine.contracts"}),
         ("outflow", {"engine.contracts", "outgoing"}),
         (

@@ -12,6 +12,8 @@ import pytest
 from integration.conftest import Echo
 from support.raw import Client
 
+from socketio_fast.options.limits import Limits
+
 
 @dataclass
 class Worker:
@@ -48,9 +50,12 @@ async def workers(
     """``a, b = await workers(2)``; they know each other."""
     started: list[Worker] = []
 
-    async def start(count: int, **options: Any) -> list[Worker]:
+    async def start(
+        count: int, limits: Limits | None = None, **options: Any
+    ) -> list[Worker]:
+        own = {"trusted_proxies": options.pop("trusted_proxies", ())}
         for _ in range(count):
-            echo = Echo(cluster=f"unix:{directory}")
+            echo = Echo(cluster=f"unix:{directory}", limits=limits, **own)
             started.append(Worker(echo, Client(await serve(echo.app, **options))))
         return started[-count:]
 

@@ -18,6 +18,7 @@ import pytest
 from support.interop import TRANSPORTS
 from support.js_client import JSClient
 from support.ports import free_port
+from support.processes import python
 from support.python_client import PythonClient
 from support.servers import Server, listens, process
 from support.waiting import WAIT, within
@@ -315,3 +316,19 @@ async def test_a_worker_is_stopped(own_server: Server) -> None:
         finally:
             os.kill(pid, signal.SIGCONT)
         assert len(others) == WORKERS - 1
+
+
+async def test_what_workers_do_is_told(
+    start: Start, directory: Path, tmp_path: Path
+) -> None:
+    """By the workers themselves: other servers have no supervisor that asks them."""
+    async with start("uvicorn") as server, fresh() as session:
+        clients = await one_of_each(session, server)
+        done = await asyncio.to_thread(
+            python, "-m", "socketio_fast", "status", "--json", cwd=tmp_path, check=True
+        )
+        workers = json.loads(done.stdout)["workers"]
+        assert {each["pid"] for each in workers} == clients.keys()
+        for each in workers:
+            assert each["clients"] >= 1
+            assert each["memory"] > 10_000_000

@@ -84,6 +84,7 @@ cdef class Engine(EngineBase):
 
     def configure(self, object config):
         """Use these options for new sessions and requests from now on."""
+        cdef Limits before
         self.config = config
         self.ping_interval = config.ping_interval
         self.ping_timeout = config.ping_timeout
@@ -113,8 +114,11 @@ cdef class Engine(EngineBase):
         self.proxies = config.trusted_proxies
         self.cors_credentials = config.cors_credentials
         self.initial_packet = config.initial_packet
-        if self.limits is None or self.limits.config is not config.limits:
+        before = self.limits
+        if before is None or before.config is not config.limits:
             self.limits = None if config.limits is None else Limits(config.limits)
+            if before is not None and self.limits is not None:
+                self.limits.handshakes = before.handshakes
         self.deflate = (
             None if config.per_message_deflate is None
             else Extension(config.per_message_deflate)

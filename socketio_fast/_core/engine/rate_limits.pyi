@@ -6,7 +6,6 @@ from socketio_fast.options import limits
 
 MAX_ABSENT: int
 
-@final
 class Bucket: ...
 
 @final
@@ -21,7 +20,6 @@ class Limiter:
     @property
     def closes(self) -> bool: ...
 
-@final
 class Limits:
     def __new__(cls, config: limits.Limits) -> Self: ...
     @property

@@ -19,7 +19,6 @@ cdef Py_ssize_t FIRST_SWEEP = 1024
 MAX_ABSENT = 50_000
 
 
-@cython.final
 @cython.no_gc
 cdef class Bucket:
     """Tokens that are refilled as time passes."""
@@ -93,7 +92,6 @@ cdef class Limiter:
         return 0
 
 
-@cython.final
 cdef class Limits:
     """The limits of a server, and what each address has used of them.
 

@@ -86,7 +86,7 @@ cdef class Session(SessionApi):
         self.engine.sessions[self.id] = self
         self.handler = handler
         handler.session = self
-        if self.visitor is not None:
+        if self.visitor is not None and self.engine.limits is not None:
             self.engine.limits.entered(self.visitor)
         try:
             handler.on_open()
@@ -246,10 +246,10 @@ cdef class Session(SessionApi):
         return self._leave()
 
     cdef int _leave(self) except -1:
-        """Stop counting as a connection of the visitor."""
-        if self.visitor is not None:
+        """Stop counting as a connection of the visitor, unless limits were unset."""
+        if self.visitor is not None and self.engine.limits is not None:
             self.engine.limits.left(self.visitor)
-            self.visitor = None
+        self.visitor = None
         return 0
 
     cdef int closing_failed(self, object error) except -1:

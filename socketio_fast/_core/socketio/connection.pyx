@@ -298,12 +298,16 @@ cdef class ConnectionHandler(PacketReceiver):
         return self.outstanding
 
     cdef int end_connect_deadline(self) except -1:
+        cdef Limits limits
         if self.connect_deadline is not None:
             self.connect_deadline.cancel()
             self.connect_deadline = None
         if self.session.in_handshake:
             self.session.in_handshake = False
-            self.session.engine.limits.handshakes -= 1
+            limits = self.session.engine.limits
+            # The application may have unset the limits, and set others.
+            if limits is not None and limits.handshakes:
+                limits.handshakes -= 1
         return 0
 
     cdef int on_deadline(self, int kind, double now) except -1:
