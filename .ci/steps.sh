@@ -47,7 +47,7 @@ step_tests() {
     pytest -q "${WORKERS[@]}" "${APART[@]}"
 }
 
-for part in browser client compat conformance docs integration interop leaks managers meta property unit workers; do
+for part in browser client cluster compat conformance docs integration interop leaks managers meta property unit; do
     eval "step_$part() { pytest -q ${WORKERS[*]} tests/$part; }"
 done
 

@@ -202,7 +202,7 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         if self._recovers:
             membership.recover(self._hub)
         if not self._manager_given:
-            from socketio_fast.workers.manager import WorkersManager
+            from socketio_fast.cluster.manager import WorkersManager
 
             self.manager = WorkersManager(membership.mesh)
             self.manager.set_server(self)

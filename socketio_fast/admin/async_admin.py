@@ -18,9 +18,9 @@ from socketio_fast._core.engine.failures import contain, defer_exit, ends_task
 from socketio_fast._core.socketio.peer_lifecycle import Peer
 from socketio_fast.admin.passwords import Attempts, fits_any, has_plain_password
 from socketio_fast.admin.reporter import HOSTNAME, Reporter, peers_of, timestamp
+from socketio_fast.cluster.manager import WorkersManager
 from socketio_fast.exceptions import ConnectionRefusedError
 from socketio_fast.sockets.scope import Scope
-from socketio_fast.workers.manager import WorkersManager
 
 if TYPE_CHECKING:
     from socketio_fast.async_server import AsyncServer

@@ -42,8 +42,8 @@ from socketio_fast.serving.refusal_warnings import Refusals
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from socketio_fast.cluster.membership import Membership
     from socketio_fast.options.typed import EngineKeywords
-    from socketio_fast.workers.membership import Membership
 
 __all__ = ["AsyncServer"]
 
@@ -176,7 +176,7 @@ class AsyncServer(BaseServer):
         self.engine.forget_lost()
         directory = directory_of(self._cluster)
         if directory is not None and self.membership is None:
-            from socketio_fast.workers.membership import Membership
+            from socketio_fast.cluster.membership import Membership
 
             self.membership = Membership(self, directory, worker_number())
         self._bound = True

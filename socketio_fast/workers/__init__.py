@@ -1,1 +1,1 @@
-"""Several processes that serve one port: which has a session, and the way there."""
+"""What ``run()`` starts for several workers: a supervisor, and their processes."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from socketio_fast.cluster.identity import MAX_WORKERS
 from socketio_fast.options.amounts import real, whole
-from socketio_fast.workers.identity import MAX_WORKERS
 
 __all__ = ["SupervisorOptions", "cores", "worker_count"]
 

@@ -18,8 +18,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from socketio_fast.workers.frames import Kind, frame
-from socketio_fast.workers.identity import number_of, tag_of_file
+from socketio_fast.cluster.frames import Kind, frame
+from socketio_fast.cluster.identity import number_of, tag_of_file
 
 __all__ = [
     "COLUMNS",

@@ -14,9 +14,9 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from socketio_fast.cluster.figures import per_second
 from socketio_fast.workers import spawned
 from socketio_fast.workers.control import Channel, Message
-from socketio_fast.workers.figures import per_second
 from socketio_fast.workers.worker_process import Assignment, work
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from support.waiting import until, within
 
 from managers.app import Client
 from managers.conftest import Connect
-from socketio_fast.workers.frames import HEAD, PROTOCOL, Kind, frame
-from socketio_fast.workers.identity import file_name
+from socketio_fast.cluster.frames import HEAD, PROTOCOL, Kind, frame
+from socketio_fast.cluster.identity import file_name
 
 # Seconds for four processes to listen.
 START_TIMEOUT = 50.0

@@ -19,7 +19,7 @@ from managers.app import Client
 from managers.conftest import Connect
 from socketio_fast import AsyncServer, exceptions
 from socketio_fast.admin import reporter
-from socketio_fast.workers.manager import WorkersManager
+from socketio_fast.cluster.manager import WorkersManager
 
 Start = Callable[..., Awaitable["Workers"]]
 

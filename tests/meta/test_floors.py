@@ -104,14 +104,14 @@ FLOORS: dict[str, list[str]] = {
         "hosting.webtransport",
         "hosting",
     ],
-    "workers": [
-        *("workers", "workers.frames", "workers.identity", "workers.links"),
-        *("workers.channel", "workers.mesh", "workers.balance", "workers.relay"),
-        *("workers.address_limits", "workers.figures"),
-        *("workers.elsewhere", "workers.relayed", "workers.handover"),
-        "workers.returning",
-        "workers.membership",
-        "workers.manager",
+    "cluster": [
+        *("cluster", "cluster.frames", "cluster.identity", "cluster.links"),
+        *("cluster.channel", "cluster.mesh", "cluster.balance", "cluster.relay"),
+        *("cluster.address_limits", "cluster.figures"),
+        *("cluster.elsewhere", "cluster.relayed", "cluster.handover"),
+        "cluster.returning",
+        "cluster.membership",
+        "cluster.manager",
     ],
     "admin": ["admin.passwords", "admin.reporter", "admin.async_admin"],
     "servers": [
@@ -124,7 +124,7 @@ FLOORS: dict[str, list[str]] = {
     ],
     "serving": [
         *("serving.serve", "serving.program"),
-        *("workers.control", "workers.listening", "workers.options"),
+        *("workers", "workers.control", "workers.listening", "workers.options"),
         *("workers.pidfile", "workers.reloading", "workers.status"),
         "workers.directory",
         *("workers.worker_process", "workers.spawned", "workers.worker"),

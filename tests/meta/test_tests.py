@@ -26,7 +26,7 @@ ELSEWHERE = {
     "engine.message_transport": "unit/test_websocket.py",
     "engine.outflow": "integration/test_slow_consumers.py",
     "engine.session_api": "unit/test_session.py",
-    "engine.shared_limits": "workers/test_address_limits.py",
+    "engine.shared_limits": "cluster/test_address_limits.py",
     "engine.writer": "unit/test_http1.py",
     "engine.payload_transport": "unit/test_polling.py",
     "engine.queued_messages": "unit/test_inflow.py",

@@ -11,7 +11,7 @@ from support.sansio import Server, WebSocket
 
 from socketio_fast import AsyncServer
 from socketio_fast._core.socketio.relay import WorkerRelay
-from socketio_fast.workers.frames import FrameReader, Kind
+from socketio_fast.cluster.frames import FrameReader, Kind
 
 
 class Worker:

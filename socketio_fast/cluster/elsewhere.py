@@ -18,10 +18,10 @@ from typing import Any
 
 from socketio_fast._core.engine.engine import Engine
 from socketio_fast._core.http.request import Request, make_request
+from socketio_fast.cluster.channel import Channel, Part, body_frames
+from socketio_fast.cluster.frames import Kind, frame, split_head, with_head
+from socketio_fast.cluster.links import OutgoingLink
 from socketio_fast.coroutines import within
-from socketio_fast.workers.channel import Channel, Part, body_frames
-from socketio_fast.workers.frames import Kind, frame, split_head, with_head
-from socketio_fast.workers.links import OutgoingLink
 
 __all__ = [
     "OtherWorker",

@@ -18,10 +18,10 @@ from typing import Any, cast
 from socketio_fast._core.engine.engine import Engine
 from socketio_fast._core.engine.shared_limits import SharedLimits
 from socketio_fast._core.engine.writer import Opened
+from socketio_fast.cluster.frames import Kind
+from socketio_fast.cluster.mesh import Mesh
 from socketio_fast.options.limits import Limits
 from socketio_fast.serving.proxies import TrustedProxies
-from socketio_fast.workers.frames import Kind
-from socketio_fast.workers.mesh import Mesh
 
 __all__ = ["AddressLimits"]
 

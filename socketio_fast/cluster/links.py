@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from itertools import islice
 
-from socketio_fast.workers.frames import FrameReader
+from socketio_fast.cluster.frames import FrameReader
 
 __all__ = ["DescriptorLostError", "IncomingLink", "OutgoingLink"]
 

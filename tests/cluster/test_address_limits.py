@@ -8,12 +8,12 @@ import pytest
 from support.raw import polling
 from support.waiting import until, within
 
+from cluster.conftest import StartWorkers, Worker
 from socketio_fast._core.engine.shared_limits import SharedLimits
+from socketio_fast.cluster import address_limits, handover
+from socketio_fast.cluster.frames import Kind
+from socketio_fast.cluster.mesh import Mesh
 from socketio_fast.options.limits import Limits, Rate
-from socketio_fast.workers import address_limits, handover
-from socketio_fast.workers.frames import Kind
-from socketio_fast.workers.mesh import Mesh
-from workers.conftest import StartWorkers, Worker
 
 NEVER_AGAIN = 1 / 3600
 

@@ -26,8 +26,8 @@ from support.raw import (
 )
 from support.waiting import until
 
-from socketio_fast.workers import handover, links
-from workers.conftest import StartWorkers, Worker
+from cluster.conftest import StartWorkers, Worker
+from socketio_fast.cluster import handover, links
 
 
 async def session_of(worker: Worker) -> str:

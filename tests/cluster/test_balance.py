@@ -7,8 +7,8 @@ import asyncio
 from support.raw import Connection
 from support.waiting import until
 
-from socketio_fast.workers import handover
-from workers.conftest import StartWorkers, Worker
+from cluster.conftest import StartWorkers, Worker
+from socketio_fast.cluster import handover
 
 
 async def clients(worker: Worker, count: int) -> list[Connection]:

@@ -16,8 +16,8 @@ from typing import Any
 from socketio_fast._core.engine.engine import Engine
 from socketio_fast._core.engine.observer import Observer
 from socketio_fast._version import __version__
-from socketio_fast.workers.frames import Kind
-from socketio_fast.workers.mesh import Mesh
+from socketio_fast.cluster.frames import Kind
+from socketio_fast.cluster.mesh import Mesh
 
 __all__ = ["Figures", "Status", "per_second"]
 

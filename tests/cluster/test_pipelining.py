@@ -22,7 +22,7 @@ from support.raw import (
 )
 from support.waiting import until
 
-from socketio_fast.workers import elsewhere, handover, links, relayed
+from socketio_fast.cluster import elsewhere, handover, links, relayed
 
 Pair = tuple[Echo, Client]
 StartPair = Callable[..., Awaitable[tuple[Pair, Pair]]]

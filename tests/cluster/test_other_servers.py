@@ -276,6 +276,25 @@ async def until_unknown(client: Polling) -> None:
                 return
 
 
+async def test_what_workers_do_is_told(server: Server, tmp_path: Path) -> None:
+    """By the workers themselves: other servers have no supervisor that asks them."""
+    directory = os.environ.get("DIRECTORY")
+    cluster = os.environ["SOCKETIO_FAST_CLUSTER"] if directory is None else directory
+    async with fresh() as session:
+        clients = await one_of_each(session, server)
+        done = await asyncio.to_thread(
+            python,
+            *("-m", "socketio_fast", "status", cluster, "--json"),
+            cwd=tmp_path,
+            check=True,
+        )
+        workers = json.loads(done.stdout)["workers"]
+        assert {each["pid"] for each in workers} == clients.keys()
+        for each in workers:
+            assert each["clients"] >= 1
+            assert each["memory"] > 10_000_000
+
+
 @pytest.mark.parametrize("name", BOTH)
 async def test_a_worker_is_killed(own_server: Server) -> None:
     async with fresh() as session:
@@ -316,19 +335,3 @@ async def test_a_worker_is_stopped(own_server: Server) -> None:
         finally:
             os.kill(pid, signal.SIGCONT)
         assert len(others) == WORKERS - 1
-
-
-async def test_what_workers_do_is_told(
-    start: Start, directory: Path, tmp_path: Path
-) -> None:
-    """By the workers themselves: other servers have no supervisor that asks them."""
-    async with start("uvicorn") as server, fresh() as session:
-        clients = await one_of_each(session, server)
-        done = await asyncio.to_thread(
-            python, "-m", "socketio_fast", "status", "--json", cwd=tmp_path, check=True
-        )
-        workers = json.loads(done.stdout)["workers"]
-        assert {each["pid"] for each in workers} == clients.keys()
-        for each in workers:
-            assert each["clients"] >= 1
-            assert each["memory"] > 10_000_000

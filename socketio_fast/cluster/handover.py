@@ -21,16 +21,16 @@ from typing import Any, cast
 from socketio_fast._core.http.endpoint import Endpoint, OtherWorkers
 from socketio_fast._core.http.http1 import Http1Connection
 from socketio_fast._core.http.request import Request
+from socketio_fast.cluster.address_limits import AddressLimits
+from socketio_fast.cluster.balance import Balance
+from socketio_fast.cluster.elsewhere import OtherWorker, address_of
+from socketio_fast.cluster.frames import Kind, frame, split_head, with_head
+from socketio_fast.cluster.identity import tag_in
+from socketio_fast.cluster.links import DescriptorLostError, OutgoingLink
+from socketio_fast.cluster.mesh import Mesh
+from socketio_fast.cluster.relay import relay
 from socketio_fast.hosting.common import Watch
 from socketio_fast.hosting.contracts import HostedEngine
-from socketio_fast.workers.address_limits import AddressLimits
-from socketio_fast.workers.balance import Balance
-from socketio_fast.workers.elsewhere import OtherWorker, address_of
-from socketio_fast.workers.frames import Kind, frame, split_head, with_head
-from socketio_fast.workers.identity import tag_in
-from socketio_fast.workers.links import DescriptorLostError, OutgoingLink
-from socketio_fast.workers.mesh import Mesh
-from socketio_fast.workers.relay import relay
 
 __all__ = ["Handover"]
 

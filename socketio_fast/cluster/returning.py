@@ -18,9 +18,9 @@ from socketio_fast._core.engine.failures import log_failure
 from socketio_fast._core.http.request import Request, make_request
 from socketio_fast._core.socketio.connection import ConnectionHandler
 from socketio_fast._core.socketio.forwarding import Forwarder
+from socketio_fast.cluster.elsewhere import HIGH, OtherWorker, RemoteWebSocket
 from socketio_fast.hosting.common import Sender
 from socketio_fast.options.logs import escaped
-from socketio_fast.workers.elsewhere import HIGH, OtherWorker, RemoteWebSocket
 
 __all__ = ["Returning"]
 

@@ -13,20 +13,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from socketio_fast.options.logs import Logger
-from socketio_fast.workers.frames import PROTOCOL, Kind, frame
-from socketio_fast.workers.identity import (
+from socketio_fast.cluster.frames import PROTOCOL, Kind, frame
+from socketio_fast.cluster.identity import (
     MAX_WORKERS,
     file_name,
     new_tag,
     number_of,
     tag_of_file,
 )
-from socketio_fast.workers.links import (
+from socketio_fast.cluster.links import (
     DescriptorLostError,
     IncomingLink,
     OutgoingLink,
 )
+from socketio_fast.options.logs import Logger
 
 __all__ = ["Mesh"]
 

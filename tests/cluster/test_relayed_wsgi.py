@@ -14,7 +14,7 @@ import websocket
 from support.wsgi_hosts import TIMEOUT, on_waitress, werkzeug
 
 from socketio_fast import engineio
-from socketio_fast.workers import elsewhere, handover, relayed
+from socketio_fast.cluster import elsewhere, handover, relayed
 
 PATH = "/engine.io/?EIO=4&transport=polling"
 HOSTS = {"werkzeug": werkzeug, "waitress": on_waitress}

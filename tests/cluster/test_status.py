@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from support.processes import python
 
+from cluster.conftest import StartWorkers, Worker
 from socketio_fast._core.engine.observer import Observer
-from workers.conftest import StartWorkers, Worker
 
 
 async def status(directory: Path, *arguments: str) -> CompletedProcess[str]:

@@ -14,16 +14,16 @@ import pytest
 from support.descriptors import few_descriptors
 from support.waiting import until
 
-from socketio_fast.options.cluster import check_cluster, directory_of, worker_number
-from socketio_fast.workers.frames import PROTOCOL, Kind, frame
-from socketio_fast.workers.identity import (
+from socketio_fast.cluster.frames import PROTOCOL, Kind, frame
+from socketio_fast.cluster.identity import (
     file_name,
     new_tag,
     number_of,
     tag_in,
     tag_of_file,
 )
-from socketio_fast.workers.mesh import ACCEPT_DELAY, Mesh
+from socketio_fast.cluster.mesh import ACCEPT_DELAY, Mesh
+from socketio_fast.options.cluster import check_cluster, directory_of, worker_number
 
 LOGGER = logging.getLogger("test_mesh")
 
@@ -191,7 +191,7 @@ async def test_a_worker_that_closes_a_link_is_found_again(
     make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whatever a receiver raises ends the link, since the rest of it is lost."""
-    monkeypatch.setattr("socketio_fast.workers.mesh.RECONNECTION_DELAY", 0.01)
+    monkeypatch.setattr("socketio_fast.cluster.mesh.RECONNECTION_DELAY", 0.01)
     first, second = make(), make()
     got: list[bytes] = []
 

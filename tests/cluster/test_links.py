@@ -12,8 +12,8 @@ import pytest
 from support.descriptors import few_descriptors
 from support.waiting import until
 
-from socketio_fast.workers import links
-from socketio_fast.workers.frames import (
+from socketio_fast.cluster import links
+from socketio_fast.cluster.frames import (
     HEAD,
     MAX_PAYLOAD,
     FrameReader,
@@ -21,7 +21,7 @@ from socketio_fast.workers.frames import (
     split_head,
     with_head,
 )
-from socketio_fast.workers.links import (
+from socketio_fast.cluster.links import (
     DescriptorLostError,
     IncomingLink,
     OutgoingLink,

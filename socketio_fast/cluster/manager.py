@@ -21,6 +21,10 @@ from socketio_fast._core.engine.failures import contain
 from socketio_fast._core.socketio.acks import Reply
 from socketio_fast._core.socketio.relay import WorkerRelay
 from socketio_fast._core.socketio.rooms import one_or_several
+from socketio_fast.cluster.frames import Kind
+from socketio_fast.cluster.identity import TAG_SIZE, number_of
+from socketio_fast.cluster.links import OutgoingLink
+from socketio_fast.cluster.mesh import Mesh
 from socketio_fast.event_arguments import arguments_of
 from socketio_fast.exceptions import CallDisconnectedError
 from socketio_fast.managers.async_manager import AsyncManager
@@ -29,10 +33,6 @@ from socketio_fast.managers.messages import unpack
 from socketio_fast.managers.pubsub import AsyncPubSubManager
 from socketio_fast.managers.received import receive
 from socketio_fast.sockets.scope import Scope
-from socketio_fast.workers.frames import Kind
-from socketio_fast.workers.identity import TAG_SIZE, number_of
-from socketio_fast.workers.links import OutgoingLink
-from socketio_fast.workers.mesh import Mesh
 
 __all__ = ["WorkersManager"]
 

@@ -12,6 +12,11 @@ from typing import Any
 
 from socketio_fast._core.http.exchange import Body
 from socketio_fast._core.http.request import Request
+from socketio_fast.cluster.channel import Channel, Part, body_frames
+from socketio_fast.cluster.elsewhere import HIGH, REFUSED, read_request
+from socketio_fast.cluster.frames import Kind, frame
+from socketio_fast.cluster.links import DescriptorLostError
+from socketio_fast.cluster.mesh import Mesh
 from socketio_fast.hosting.common import (
     EnvironSource,
     Sender,
@@ -19,11 +24,6 @@ from socketio_fast.hosting.common import (
     open_websocket,
 )
 from socketio_fast.hosting.contracts import HostedEngine
-from socketio_fast.workers.channel import Channel, Part, body_frames
-from socketio_fast.workers.elsewhere import HIGH, REFUSED, read_request
-from socketio_fast.workers.frames import Kind, frame
-from socketio_fast.workers.links import DescriptorLostError
-from socketio_fast.workers.mesh import Mesh
 
 __all__ = ["RelayedRequests"]
 

@@ -13,8 +13,8 @@ import struct
 from collections.abc import Callable
 
 from socketio_fast._core.engine.engine import Engine
-from socketio_fast.workers.frames import Kind
-from socketio_fast.workers.mesh import Mesh
+from socketio_fast.cluster.frames import Kind
+from socketio_fast.cluster.mesh import Mesh
 
 __all__ = ["Balance"]
 

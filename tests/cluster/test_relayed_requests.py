@@ -18,7 +18,7 @@ from support.hosts import HOSTS
 from support.http_clients import Http, http
 from support.waiting import until, within
 
-from socketio_fast.workers import channel, elsewhere, links, relayed
+from socketio_fast.cluster import channel, elsewhere, links, relayed
 
 PATH = "/engine.io/"
 

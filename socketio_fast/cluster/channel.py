@@ -7,7 +7,7 @@ import enum
 import socket
 from collections.abc import Callable
 
-from socketio_fast.workers.frames import FrameReader, frame
+from socketio_fast.cluster.frames import FrameReader, frame
 
 __all__ = ["PIECE", "Channel", "Part", "body_frames"]
 

@@ -8,13 +8,13 @@ from typing import cast
 
 from socketio_fast._core.http.request import Request
 from socketio_fast._core.socketio.hub import Hub
+from socketio_fast.cluster.address_limits import AddressLimits
+from socketio_fast.cluster.figures import Status
+from socketio_fast.cluster.handover import Destination, Handover
+from socketio_fast.cluster.mesh import Mesh
+from socketio_fast.cluster.relayed import RelayedRequests
+from socketio_fast.cluster.returning import Returning
 from socketio_fast.hosting.contracts import HostedEngine
-from socketio_fast.workers.address_limits import AddressLimits
-from socketio_fast.workers.figures import Status
-from socketio_fast.workers.handover import Destination, Handover
-from socketio_fast.workers.mesh import Mesh
-from socketio_fast.workers.relayed import RelayedRequests
-from socketio_fast.workers.returning import Returning
 
 __all__ = ["Membership"]
 

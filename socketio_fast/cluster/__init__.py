@@ -1,0 +1,1 @@
+"""Servers that share the clients of one port: several processes on one machine."""
