@@ -31,6 +31,9 @@ from harness.building import certificate
 
 SESSIONS = 8
 
+WAYS = ("own worker", "wrong worker", "fresh, own worker", "fresh, wrong worker")
+ECHOES = ("echo, own worker", "echo, recovered by the other worker")
+
 
 def worker(directory: str, files: tuple[str, str] | None, pipe: Any) -> None:
     """Serve in a process of its own; tell the port."""
@@ -221,41 +224,36 @@ def started(tls: bool) -> Iterator[tuple[Workers, ssl.SSLContext | None]]:
         yield workers, context
 
 
+def measured(rounds: int, requests: int) -> dict[str, list[float]]:
+    """Microseconds of CPU of each way, in each round."""
+    os.sched_setaffinity(0, {(os.cpu_count() or 1) - 1})
+    figures: dict[str, list[float]] = {}
+    for tls in (False, True):
+        with started(tls) as (workers, context):
+            for _ in range(rounds):
+                for way in WAYS:
+                    count = requests // (4 if tls and "fresh" in way else 1)
+                    found = measure(workers, way, count, context)
+                    name = f"POST, {way}{', TLS' if tls else ''}"
+                    figures.setdefault(name, []).append(found)
+                for where in () if tls else ECHOES:
+                    found = measure_echo(workers, where == ECHOES[1], requests)
+                    figures.setdefault(where, []).append(found)
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    return figures
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--requests", type=int, default=4000)
     options = parser.parse_args()
-    os.sched_setaffinity(0, {os.cpu_count() - 1} if os.cpu_count() else {0})
     print(
         f"Python {sys.version.split()[0]}, us of CPU for a POST or an echo, "
         f"medians of {options.rounds} rounds of {options.requests}"
     )
-    for tls in (False, True):
-        ways = (
-            "own worker",
-            "wrong worker",
-            "fresh, own worker",
-            "fresh, wrong worker",
-        )
-        figures: dict[str, list[float]] = {way: [] for way in ways}
-        with started(tls) as (workers, context):
-            for _ in range(options.rounds):
-                for way in ways:
-                    count = options.requests // (4 if tls and "fresh" in way else 1)
-                    figures[way].append(measure(workers, way, count, context))
-            if not tls:
-                for _ in range(options.rounds):
-                    for way, passed_on in (
-                        ("echo, own worker", False),
-                        ("echo, recovered by the other worker", True),
-                    ):
-                        figures.setdefault(way, []).append(
-                            measure_echo(workers, passed_on, options.requests)
-                        )
-        for way, found in figures.items():
-            name = f"{way}{', TLS' if tls else ''}"
-            print(f"{name:36} {statistics.median(found):8.1f}")
+    for way, found in measured(options.rounds, options.requests).items():
+        print(f"{way:36} {statistics.median(found):8.1f}")
 
 
 if __name__ == "__main__":

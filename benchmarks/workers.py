@@ -1,6 +1,7 @@
 """Broadcasts to the clients of several workers, beside one process and Node.js.
 
     python benchmarks/workers.py --workers 4 --connections 400 --rounds 3
+    python benchmarks/workers.py --page     # all that the page shows, and the page
 
 One client sends, all get it, and sends again when all have. The CPU time is that of all
 processes of a server, from when they listen until the clients have gone, so it has the
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import datetime
 import json
 import os
 import signal
@@ -21,8 +23,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import median
+from typing import Any
 
+import handover
+from harness.results import APART, RESULTS
+from rendering.page import write_readme
+from rendering.workers import scenario_rows
 from run import build_load, free_port
 
 HERE = Path(__file__).parent
@@ -113,6 +119,45 @@ def measure(name: str, workers: int, options: argparse.Namespace) -> dict[str, f
     }
 
 
+def several(
+    servers: list[tuple[str, int]], options: argparse.Namespace
+) -> list[dict[str, Any]]:
+    """Measure servers in turn: each with its number of processes, and its rounds."""
+    rows: list[dict[str, Any]] = [
+        {
+            "scenario": options.scenario,
+            "connections": options.connections,
+            "server": name,
+            "processes": count,
+            "rounds": [],
+        }
+        for name, count in servers
+    ]
+    for _ in range(options.rounds):
+        for row in rows:
+            row["rounds"].append(measure(row["server"], row["processes"], options))
+    return rows
+
+
+def write_page(options: argparse.Namespace) -> None:
+    """Measure all that the page shows, and render it."""
+    both = [(name, n) for n in (4, 1) for name in ("socketio_fast", "node")]
+    scenarios = several(both, options)
+    options.scenario, options.connections, options.in_flight = "echo", 100, 8
+    scenarios += several([("socketio_fast", 1), ("socketio_fast", 2)], options)
+    results = {
+        "date": f"{datetime.date.today()}",
+        "python": sys.version.split()[0],
+        "seconds": options.seconds,
+        "rounds": options.rounds,
+        "scenarios": scenarios,
+        "handover": handover.measured(options.rounds, 2000),
+    }
+    APART.mkdir(exist_ok=True)
+    (APART / "workers.json").write_text(json.dumps(results, indent=1) + "\n")
+    write_readme(RESULTS, "full", HERE / "README.md")
+
+
 def main() -> None:
     """Measure the servers in turn, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -124,6 +169,7 @@ def main() -> None:
     parser.add_argument(
         "--scenario", choices=("broadcast", "echo"), default="broadcast"
     )
+    parser.add_argument("--page", action="store_true", help="rewrite the page")
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--cluster", help=argparse.SUPPRESS)
     parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)
@@ -135,21 +181,15 @@ def main() -> None:
         return
     if not (NODE / "node_modules").is_dir():
         subprocess.run(["npm", "ci", "--prefix", str(NODE)], check=True)
+    if options.page:
+        write_page(options)
+        return
     servers = [
         (name, count)
         for count in (options.workers, 1)
         for name in ("socketio_fast", "node")
     ]
-    found: dict[tuple[str, int], list[dict[str, float]]] = {}
-    for _ in range(options.rounds):
-        for server in servers:
-            found.setdefault(server, []).append(measure(*server, options))
-    print("| server | processes | deliveries/s | CPU µs per delivery |")
-    print("|---|---:|---:|---:|")
-    for (name, count), rounds in found.items():
-        rate = median(one["rate"] for one in rounds)
-        cpu = median(one["cpu"] for one in rounds)
-        print(f"| {name} | {count} | {rate:,.0f} | {cpu:.2f} |")
+    print(scenario_rows(several(servers, options)))
 
 
 if __name__ == "__main__":

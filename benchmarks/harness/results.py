@@ -8,6 +8,8 @@ from typing import Any
 from catalogue import HERE
 
 RESULTS = HERE / "results"
+#: What `run.py` does not measure.
+APART = RESULTS / "apart"
 
 
 def write_results(results: dict[str, Any], name: str) -> None:

@@ -18,6 +18,7 @@ from rendering.tables import (
     sweep_table,
 )
 from rendering.words import bullets, image, rate, small, table, times
+from rendering.workers import workers_section
 
 PAGE = """\
 # Benchmarks
@@ -88,6 +89,7 @@ python benchmarks/run.py --quick    # a look, in two minutes
 python benchmarks/run.py --only echo,broadcast-500 --rounds 9
 python benchmarks/run.py --only latency,room-size --servers socketio_fast,bun
 python benchmarks/run.py --clients  # the clients
+python benchmarks/workers.py --page # several workers
 python benchmarks/run.py --list     # what there is
 pytest benchmarks/micro             # the compiled parts alone
 ```
@@ -171,7 +173,7 @@ def scaling_section(results: dict[str, Any]) -> str:
 
 def extra_sections(folder: Path) -> str:
     """What was measured apart from the main run."""
-    parts = (clients_section, hosting_section, interpreters_section)
+    parts = (workers_section, clients_section, hosting_section, interpreters_section)
     return "".join(part(folder) for part in parts)
 
 

@@ -1,0 +1,76 @@
+"""What several workers cost, from `results/apart/workers.json`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from rendering.words import rate, small, table, times
+
+TITLES = {"socketio_fast": "socketio_fast", "node": "socket.io on Node.js, cluster"}
+
+SCENARIOS = {
+    "broadcast": "Broadcast to {connections} connections",
+    "echo": "Echo, {connections} connections",
+}
+
+
+def workers_section(folder: Path) -> str:
+    """The section of the page; nothing if nothing was measured."""
+    path = folder / "apart" / "workers.json"
+    if not path.exists():
+        return ""
+    results = json.loads(path.read_text())
+    ways = [[way, small(median(found))] for way, found in results["handover"].items()]
+    text = (
+        "Workers of one machine, without a broker and without sticky sessions. The\n"
+        "processes and the load share all cores, so that the CPU time tells more than\n"
+        "the rate; it is that of all processes, with their connections. Node.js has\n"
+        "@socket.io/cluster-adapter and @socket.io/sticky. "
+        f"{results['date']}, Python {results['python']},\n"
+        f"{results['rounds']} rounds, {results['seconds']:g} s each; "
+        f"`results/apart/{path.name}`."
+    )
+    return (
+        "\n\n".join(
+            [
+                "\n## Several workers",
+                text,
+                scenario_rows(results["scenarios"]),
+                "A POST, and an echo by WebSocket, of a client that has come to the\n"
+                "worker of its session, and to the other one; both workers together:",
+                table(["", "CPU µs"], ways),
+            ]
+        )
+        + "\n"
+    )
+
+
+def scenario_rows(rows: list[dict[str, Any]]) -> str:
+    """A table of scenarios: each server, with the rate and cost of one process."""
+    medians = {
+        (row["scenario"], row["server"], row["processes"]): (
+            median(one["rate"] for one in row["rounds"]),
+            median(one["cpu"] for one in row["rounds"]),
+        )
+        for row in rows
+    }
+    cells = []
+    for row in rows:
+        scenario, server = row["scenario"], row["server"]
+        speed, cost = medians[scenario, server, row["processes"]]
+        alone = medians.get((scenario, server, 1))
+        title = SCENARIOS[scenario].format(**row)
+        cells.append(
+            [
+                f"{title}: {TITLES[server]}",
+                str(row["processes"]),
+                f"{rate(speed)}/s",
+                small(cost),
+                "" if alone is None else times(cost / alone[1]),
+            ]
+        )
+    head = ["", "processes", "messages/s", "CPU µs each", "of one process's"]
+    return table(head, cells)
