@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
@@ -39,8 +38,9 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], uvloop.Loop]]:
 def pytest_collection_finish() -> None:
     """Thousands of tests have been collected: a million objects, which no test that
     collects garbage has to look through."""
-    gc.collect()
-    gc.freeze()
+    from support.garbage import freeze  # once its asserts may be rewritten
+
+    freeze()
 
 
 @pytest.fixture(autouse=True)

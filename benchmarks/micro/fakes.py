@@ -105,7 +105,7 @@ class Fast:
     """socketio_fast, with clients over WebSocket."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.sio = socketio_fast.AsyncServer()
+        self.sio = socketio_fast.AsyncServer(ping_interval=3600)
         self.sio.bind(loop)
         self.sio.on("unused", self._unused)
         self.loop = loop

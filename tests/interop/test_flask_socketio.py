@@ -247,6 +247,7 @@ def test_unknown_options_are_errors_still() -> None:
 def test_test_clients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # To import the plugins that are installed takes longer than its tests.
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)  # those of plugins
     (tmp_path / "test_clients.py").write_text(TEST_CLIENT)
     done = python(
         *("-W", "ignore", "-m", "socketio_fast.alias", "-m", "pytest", "-q"),

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import functools
 import gc
 import os
-import sys
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from support.garbage import caches
 
 __all__ = ["FULL", "Held", "held", "settled", "times"]
 
@@ -57,16 +55,6 @@ async def settled() -> Held:
         await asyncio.sleep(0.1)
         now = held()
     return now
-
-
-def caches() -> Iterator[functools._lru_cache_wrapper[Any]]:
-    """The caches of functions, of modules and their classes."""
-    for module in list(sys.modules.values()):
-        for thing in list(getattr(module, "__dict__", {}).values()):
-            inside = list(vars(thing).values()) if isinstance(thing, type) else ()
-            for each in (thing, *inside):
-                if isinstance(each, functools._lru_cache_wrapper):
-                    yield each
 
 
 def held() -> Held:

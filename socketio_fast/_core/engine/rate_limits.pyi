@@ -1,11 +1,12 @@
 from typing import final
 
-from typing_extensions import Self
+from typing_extensions import Self, disjoint_base
 
 from socketio_fast.options import limits
 
 MAX_ABSENT: int
 
+@disjoint_base
 class Bucket: ...
 
 @final
@@ -20,6 +21,7 @@ class Limiter:
     @property
     def closes(self) -> bool: ...
 
+@disjoint_base
 class Limits:
     def __new__(cls, config: limits.Limits) -> Self: ...
     @property
