@@ -26,10 +26,11 @@ from pathlib import Path
 from typing import Any
 
 import handover
+from harness.building import build_load
+from harness.peers import free_port
 from harness.results import APART, RESULTS
 from rendering.page import write_readme
 from rendering.workers import scenario_rows
-from run import build_load, free_port
 
 HERE = Path(__file__).parent
 NODE = HERE / "servers" / "node_workers"
@@ -110,7 +111,9 @@ def measure(name: str, workers: int, options: argparse.Namespace) -> dict[str, f
             command += ["--connections", str(options.connections)]
             command += ["--in-flight", str(options.in_flight)]
             command += ["--seconds", str(options.seconds)]
-            result = subprocess.run(command, capture_output=True, text=True, check=True)
+            result = subprocess.run(
+                command, stdout=subprocess.PIPE, text=True, check=True
+            )
             cpu = sum(map(cpu_seconds, pids)) - before
     found = json.loads(result.stdout)
     return {

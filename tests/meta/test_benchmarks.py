@@ -58,3 +58,16 @@ def test_what_cannot_be_rendered() -> None:
     done = python("run.py", "--render", "none")
     assert done.returncode == 1
     assert done.stderr.startswith("run.py: no results/none.json; there are ")
+
+
+@pytest.mark.parametrize(
+    "name",
+    sorted(
+        file.name
+        for file in BENCHMARKS.glob("*.py")
+        if 'if __name__ == "__main__":' in file.read_text()
+    ),
+)
+def test_each_program_starts(name: str) -> None:
+    done = python(name, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
