@@ -33,6 +33,16 @@ def workers_section(folder: Path) -> str:
         f"{results['rounds']} rounds, {results['seconds']:g} s each; "
         f"`results/apart/{path.name}`."
     )
+    failed = [
+        f"{row['failed']} of {TITLES[row['server']]} with {row['processes']} processes"
+        for row in results["scenarios"]
+        if row["failed"]
+    ]
+    if failed:
+        text += (
+            "\nRounds in which a client got no answer in 10 s were repeated: "
+            f"{', '.join(failed)}."
+        )
     return (
         "\n\n".join(
             [
