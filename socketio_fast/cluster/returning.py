@@ -102,10 +102,12 @@ class _Client:
         self._sender: Sender | None = None
         self._closed = False
         self._forwarder = Forwarder(handler, self._receive, self._on_close)
+        self._asked = self._forwarder.connect_packet(namespace, auth)
 
     async def run(self) -> None:
         """Ask the other worker, and begin to pass messages on."""
-        asked = self._forwarder.connect_packet(self._namespace, self._auth)
+        if self._closed:
+            return  # it has left in the pass in which it came
         remote = RemoteWebSocket(self._owner)
         pid = self._auth["pid"]
         try:
@@ -129,7 +131,7 @@ class _Client:
         else:
             self._remote = remote
             self._sender = Sender(remote, self._deliver, self._close)
-            for message in (*asked, *early):
+            for message in (*self._asked, *early):
                 self._receive(message)
 
     # From the client.

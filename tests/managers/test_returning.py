@@ -260,6 +260,23 @@ async def test_it_counts_once_among_the_connections_of_its_address(
     await until(lambda: home.connections + other.connections == 0)
 
 
+async def test_one_that_leaves_at_once(start: Start) -> None:
+    """Before the other worker is asked: the close packet comes with CONNECT."""
+    home, other = await start(2)
+    auth = await cut_off(home)
+    async with connections(other.server) as client:
+        connection = await client.connect()
+        opened = await connection.get(polling(path="/socket.io/"))
+        target = polling(json.loads(opened.text[1:])["sid"], path="/socket.io/")
+        sent = ["40" + json.dumps(auth), "1"]
+        (await connection.post(target, "\x1e".join(sent))).ok("ok")
+        await until(lambda: not other.sio.eio.engine.sessions)
+    # It may still come back: nobody has taken its place.
+    ws = await session(other, auth)
+    assert (await joined(ws))["pid"] == auth["pid"]
+    await ws.close()
+
+
 async def test_what_it_sends_at_once_comes_after_it_has_joined(start: Start) -> None:
     """By one payload of long-polling."""
     home, other = await start(2)

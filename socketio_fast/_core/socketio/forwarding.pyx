@@ -44,8 +44,11 @@ cdef class Forwarder(Connection):
             session.engine.limits.left(self.visitor)
 
     def connect_packet(self, str namespace not None, auth):
-        """The messages that ask for a namespace, a list."""
+        """The messages that ask for a namespace, a list; empty when the session is
+        over."""
         cdef ConnectionHandler handler = self.handler
+        if handler is None:
+            return []
         return handler.hub.encode(SIO_CONNECT, namespace, auth, -1).messages()
 
     def give_back(
@@ -57,7 +60,7 @@ cdef class Forwarder(Connection):
         cdef Session session = self.session
         cdef SessionHandler current
         cdef bytes text
-        if session.state != OPEN:
+        if handler is None or session.state != OPEN:
             return
         session.handler = handler
         if self.visitor is not None and session.engine.limits is not None:
