@@ -80,8 +80,8 @@ def session_of(sio: Any) -> Any:
     return session
 
 
-async def fill(sio: Any, above: int = 2 * MARK) -> int:
-    """Send to a client that does not read, until so many bytes wait; how much."""
+async def fill(sio: Any) -> int:
+    """Send to a client that does not read, until twice the mark waits; how much."""
     session = session_of(sio)
     for number in range(1000):
         sending = asyncio.ensure_future(sio.emit("chunk", (number, CHUNK)))
@@ -89,22 +89,18 @@ async def fill(sio: Any, above: int = 2 * MARK) -> int:
         if not sending.done():
             sending.cancel()  # it waits for the client
             return number + 1
-        if session.buffered_bytes > above:
+        if session.buffered_bytes > 2 * MARK:
             return number + 1
     raise AssertionError("the kernel takes all")
 
 
-async def fill_more(sio: Any, first: int, count: int) -> int:
-    """Send as many more while half of the mark waits (the kernel may still take some);
-    the number of the next."""
-    for number in range(first, first + count):
-        if session_of(sio).buffered_bytes <= MARK // 2:
-            return number
-        sending = asyncio.ensure_future(sio.emit("chunk", (number, CHUNK)))
-        await asyncio.sleep(0)  # it is sent
-        await asyncio.sleep(0)  # at the end of that pass of the loop
+async def send_at_once(sio: Any, numbers: range) -> None:
+    """Send them in one pass of the loop: the kernel takes nothing in between."""
+    sends = [asyncio.ensure_future(sio.emit("chunk", (n, CHUNK))) for n in numbers]
+    await asyncio.sleep(0)  # they are sent
+    await asyncio.sleep(0)  # at the end of that pass of the loop
+    for sending in sends:
         sending.cancel()
-    return first + count
 
 
 async def goes_on(awaitable: asyncio.Future[Any]) -> bool:
@@ -209,15 +205,16 @@ async def test_slow_is_told_once(host: Any) -> None:
         (sid,) = sio._hub.namespace("/").peers
         for time in range(1, 3):
             stop_reading(ws)
-            sent = await fill(sio, MARK)
+            # What the kernel may still take leaves far more than the mark.
+            await send_at_once(sio, range(200))
             both = dict([await within(told.get()), await within(told.get())])
             assert both.keys() == {sid, session_of(sio).id}
             assert min(both.values()) > MARK
-            sent = await fill_more(sio, sent, 10)
+            await send_at_once(sio, range(200, 210))
             assert told.empty()
             assert sio.eio.counters["slow_consumers"] == time
             drain = asyncio.ensure_future(sio.flushed(sid))
-            await read_events(ws, sent)
+            await read_events(ws, 210)
             await within(drain)
 
 
