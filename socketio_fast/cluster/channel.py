@@ -34,6 +34,8 @@ class Part(enum.IntEnum):
     BINARY = 4
     #: The WebSocket closes: its code, as JSON.
     CLOSE = 5
+    #: The client has broken a rule: what it is, and a code, as JSON.
+    FAILURE = 6
 
 
 def body_frames(body: bytes) -> bytes:

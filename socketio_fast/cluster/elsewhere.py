@@ -22,6 +22,7 @@ from socketio_fast.cluster.channel import Channel, Part, body_frames
 from socketio_fast.cluster.frames import Kind, frame, split_head, with_head
 from socketio_fast.cluster.links import OutgoingLink
 from socketio_fast.coroutines import within
+from socketio_fast.exceptions import ProtocolError
 
 __all__ = [
     "OtherWorker",
@@ -86,6 +87,7 @@ def read_request(payload: bytes) -> tuple[Request, dict[str, Any]]:
         server=address_of(head["server"]),
         scheme=head["scheme"],
         http_version=head["version"],
+        webtransport=head["webtransport"],
     )
     return request, head
 
@@ -102,6 +104,7 @@ def _request_payload(
         "server": _named(request.server),
         "scheme": request.scheme,
         "version": request.http_version,
+        "webtransport": request.webtransport,
     }
     return with_head(head, request.lines)
 
@@ -256,7 +259,8 @@ class RemoteExchange:
 
 
 class RemoteWebSocket:
-    """A WebSocket that a host speaks, as ``ForeignWebSocket`` of the core.
+    """A WebSocket that a host speaks, or a WebTransport session, as
+    ``ForeignWebSocket`` of the core.
 
     Args:
         owner: Who has its session.
@@ -339,6 +343,17 @@ class RemoteWebSocket:
             self._timer = self._loop.call_later(
                 engine.ping_interval + engine.ping_timeout + SLACK, self._ended
             )
+
+    def fail(self, exc: Exception) -> None:
+        """The client has broken a rule of the protocol: its session is closed there."""
+        if self._channel is not None and not self.closing:
+            code = exc.code if isinstance(exc, ProtocolError) else None
+            told = json.dumps([str(exc), code]).encode()
+            self._channel.send(frame(Part.FAILURE, told))
+
+    def go_away(self) -> None:
+        """This worker stops: the client is to come again, to another one."""
+        self._close(GOING_AWAY)
 
     def take(self) -> str | bytes | None:
         """The next message to send; ``None``: there is none at the moment."""

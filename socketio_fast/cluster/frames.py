@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 #: The version of what is said here. Workers of another version are not spoken to.
-PROTOCOL = 2
+PROTOCOL = 3
 
 #: Bytes of a payload, at most: what is more is no frame.
 MAX_PAYLOAD = 1 << 28
@@ -50,6 +50,10 @@ class Kind(enum.IntEnum):
     LIMITS = 6
     #: Who asks what the worker does, with one end of the channel for the answer.
     STATUS = 7
+    #: A UDP datagram, whose connection the sender has not.
+    DATAGRAM = 8
+    #: The sender has the connection with this ID, of which it was sent a datagram.
+    DATAGRAM_TAKEN = 9
 
 
 def frame(kind: int, payload: bytes) -> bytes:

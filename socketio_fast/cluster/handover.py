@@ -74,6 +74,8 @@ class Handover(OtherWorkers):
         # Those that no host listens with.
         self._own: list[Endpoint] = []
         self._tasks: set[asyncio.Task[Any]] = set()
+        #: The connections whose bytes pass through this worker, and where they go.
+        self.relayed: set[asyncio.Transport] = set()
         self._balance = Balance(mesh, eio.engine)
         self._limits = limits
         mesh.receive(Kind.CONNECTION, self._take)
@@ -106,8 +108,11 @@ class Handover(OtherWorkers):
         self._balance.leave()
 
     def close(self) -> None:
-        """Close the connections that other workers have given, unless a host does."""
+        """Close the connections that other workers have given, unless a host does, and
+        those that are relayed to them."""
         self._balance.close()
+        for transport in list(self.relayed):
+            transport.abort()
         for endpoint in self._own:
             endpoint.connections.abort_all()
         for task in list(self._tasks):
@@ -240,7 +245,7 @@ class Destination(OtherWorker):
             _refuse(transport)
             theirs.close()
 
-        self.handover.spawn(relay(transport, ours))
+        self.handover.spawn(relay(transport, ours, self.handover.relayed))
         self._send(head, data, theirs.fileno(), theirs.close, refuse)
 
     async def adopt(

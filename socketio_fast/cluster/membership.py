@@ -9,6 +9,7 @@ from typing import cast
 from socketio_fast._core.http.request import Request
 from socketio_fast._core.socketio.hub import Hub
 from socketio_fast.cluster.address_limits import AddressLimits
+from socketio_fast.cluster.datagrams import Datagrams
 from socketio_fast.cluster.figures import Status
 from socketio_fast.cluster.handover import Destination, Handover
 from socketio_fast.cluster.mesh import Mesh
@@ -36,6 +37,8 @@ class Membership:
         self.limits = AddressLimits(self.mesh, eio.engine)
         #: Gives connections to them, and takes theirs.
         self.handover = Handover(self.mesh, eio, self.limits)
+        #: Passes on the datagrams of other workers' connections.
+        self.datagrams = Datagrams(self.mesh, eio.engine.counters)
         self._relayed = RelayedRequests(self.mesh, eio)
         self._status = Status(self.mesh, eio.engine)
         self._engine.tag_ids(self.mesh.tag)

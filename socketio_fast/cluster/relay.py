@@ -11,9 +11,14 @@ __all__ = ["relay"]
 
 
 class _Side(asyncio.Protocol):
-    """One side: what it receives, the other one writes."""
+    """One side: what it receives, the other one writes.
 
-    def __init__(self) -> None:
+    Args:
+        all_open: It is in this set while it is open.
+    """
+
+    def __init__(self, all_open: set[asyncio.Transport]) -> None:
+        self._all_open = all_open
         self.transport: asyncio.Transport | None = None
         self.other: _Side | None = None
         # What was received before the other side was there.
@@ -21,6 +26,7 @@ class _Side(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
+        self._all_open.add(self.transport)
 
     def join(self, other: _Side) -> None:
         """Pass everything to this side from now on."""
@@ -37,10 +43,13 @@ class _Side(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         # The other way stays open, but for TLS, which has no such state.
-        transport = None if self.other is None else self.other.transport
-        if transport is None or not transport.can_write_eof():
+        here = self.transport
+        there = None if self.other is None else self.other.transport
+        if here is None or there is None:
             return False
-        transport.write_eof()
+        if not (here.can_write_eof() and there.can_write_eof()):
+            return False
+        there.write_eof()
         return True
 
     def pause_writing(self) -> None:
@@ -52,6 +61,8 @@ class _Side(asyncio.Protocol):
             self.other.transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self.transport is not None:
+            self._all_open.discard(self.transport)
         self.transport = None
         if self.other is not None and self.other.transport is not None:
             self.other.transport.close()  # what it has to write leaves first
@@ -59,25 +70,27 @@ class _Side(asyncio.Protocol):
 
 
 def relay(
-    transport: asyncio.Transport, sock: socket.socket
+    transport: asyncio.Transport,
+    sock: socket.socket,
+    all_open: set[asyncio.Transport],
 ) -> Coroutine[Any, Any, None]:
     """Pass bytes between a connection and a socket from now on, until either ends.
 
     Args:
         transport: The connection; its reading is paused.
         sock: A connected socket; it is closed at the end.
+        all_open: Both are in this set while they are open.
 
     Returns:
         A coroutine, which connects the two.
     """
-    client = _Side()
-    client.transport = transport
+    client = _Side(all_open)
+    client.connection_made(transport)
     transport.set_protocol(client)
-    return _join(client, sock)
+    return _join(client, _Side(all_open), sock)
 
 
-async def _join(client: _Side, sock: socket.socket) -> None:
-    worker = _Side()
+async def _join(client: _Side, worker: _Side, sock: socket.socket) -> None:
     sock.setblocking(False)
     try:
         await asyncio.get_running_loop().create_connection(lambda: worker, sock=sock)

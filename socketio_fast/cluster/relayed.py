@@ -17,6 +17,7 @@ from socketio_fast.cluster.elsewhere import HIGH, REFUSED, read_request
 from socketio_fast.cluster.frames import Kind, frame
 from socketio_fast.cluster.links import DescriptorLostError
 from socketio_fast.cluster.mesh import Mesh
+from socketio_fast.exceptions import ProtocolError
 from socketio_fast.hosting.common import (
     EnvironSource,
     Sender,
@@ -212,6 +213,9 @@ async def _serve_websocket(
             if part is None:
                 return
             kind, payload = part
-            websocket.receive(payload.decode() if kind == Part.TEXT else payload)
+            if kind == Part.FAILURE:
+                websocket.fail(ProtocolError(*json.loads(payload)))
+            else:
+                websocket.receive(payload.decode() if kind == Part.TEXT else payload)
     finally:
         sender.end()

@@ -74,6 +74,12 @@ class HostedWebSocket(Protocol):
     def take(self) -> str | bytes | None:
         """The next message to send."""
 
+    def fail(self, exc: Exception) -> None:
+        """The client has broken a rule of the protocol."""
+
+    def go_away(self) -> Any:
+        """This process stops: close when everything was taken."""
+
     def lost(self) -> None:
         """The connection was lost, or is being closed."""
 
@@ -102,8 +108,26 @@ class OtherWorker(Protocol):
         """Give a socket away that asks for a WebSocket; it is closed."""
 
 
+class Datagrams(Protocol):
+    """Passes datagrams on to the worker that has their connection."""
+
+    #: Called with the address of the port, the client's, a datagram, and whether it may
+    #: open a connection. Returns whether the connection is one of this worker's.
+    receiver: Callable[[Any, Any, bytes, bool], bool] | None
+
+    def pass_on(self, cid: bytes, port: Any, client: Any, data: bytes) -> None:
+        """Send a datagram to the worker that has the connection with this ID."""
+
+    def pass_new(self, cid: bytes, port: Any, client: Any, data: bytes) -> bool:
+        """Let another worker accept a connection; False: there is no other."""
+
+
 class Membership(Protocol):
     """A server among the workers of a cluster."""
+
+    @property
+    def datagrams(self) -> Datagrams:
+        """Passes on the datagrams of other workers' connections."""
 
     @property
     def handover(self) -> Any:

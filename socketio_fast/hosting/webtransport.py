@@ -27,6 +27,7 @@ from socketio_fast.webtransport.streams import (
 )
 
 from aioquic.asyncio.server import QuicServer  # isort: skip
+from aioquic.buffer import Buffer  # type: ignore[attr-defined]
 from aioquic.h3.connection import H3_ALPN
 from aioquic.h3.events import (
     DataReceived,
@@ -36,20 +37,29 @@ from aioquic.h3.events import (
 )
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
+from aioquic.quic.crypto import (  # type: ignore[attr-defined]
+    CryptoError,
+    CryptoPair,
+)
 from aioquic.quic.events import (
     ConnectionTerminated,
     HandshakeCompleted,
     QuicEvent,
     StreamReset,
 )
+from aioquic.quic.packet import QuicHeader, QuicPacketType, pull_quic_header
 
 from socketio_fast._core.http.cors import origin_accepted
-from socketio_fast._core.http.foreign import ForeignWebSocket
 from socketio_fast._core.http.request import Request, make_request
 from socketio_fast.coroutines import within
 from socketio_fast.exceptions import ProtocolError
-from socketio_fast.hosting.common import CLOSE_TIMEOUT, Sender, ask
-from socketio_fast.hosting.contracts import HostedEngine
+from socketio_fast.hosting.common import (
+    CLOSE_TIMEOUT,
+    EnvironSource,
+    Sender,
+    open_websocket,
+)
+from socketio_fast.hosting.contracts import Datagrams, HostedEngine, HostedWebSocket
 from socketio_fast.options.logs import escaped
 from socketio_fast.webtransport.frames import encode_frame
 
@@ -61,6 +71,9 @@ logger = logging.getLogger("socketio_fast.webtransport")
 IDLE_TIMEOUT = 60.0
 # Bytes of a stream before a session is open: {"sid": ...}.
 OPEN_PACKET = 1024
+
+# The packets that only a connection that is there can have.
+OF_CONNECTIONS = (QuicPacketType.HANDSHAKE, QuicPacketType.ONE_RTT)
 
 # Parameters that the open packet has; in the query of the URL they are ignored.
 HANDSHAKE_PARAMETERS = ("EIO", "transport", "sid")
@@ -83,6 +96,7 @@ class Session(MessageStream):
         self.connection: Connection = connection
         self._eio = connection.server.eio
         self._request = request
+        self._websocket: HostedWebSocket | None = None
         self._sender: Sender | None = None
         self._opening: asyncio.Task[None] | None = None
         self._over = asyncio.Event()  # ended
@@ -100,9 +114,12 @@ class Session(MessageStream):
         self._delivered.set()
 
     def stop(self) -> None:
-        """Note that the server stops: a session that is not open yet is refused."""
-        if self.transport is None:
+        """Note that the server stops: a session that is not open yet is refused, and
+        one whose client another worker has is closed."""
+        if self._websocket is None:
             self.close(503, "the server stops")
+        else:
+            self._websocket.go_away()
 
     async def wait(self) -> None:
         """Wait until the session is over."""
@@ -145,16 +162,15 @@ class Session(MessageStream):
         self._opening = asyncio.get_running_loop().create_task(self._open(sid))
 
     async def _open(self, sid: str | None) -> None:
-        engine = self._eio.engine
         request = _handshake(self._request, sid)
-        admission = await ask(engine, request, request, True)
-        websocket = ForeignWebSocket(engine, request, request, admission)
+        environ_source = EnvironSource(request, {})
+        websocket = await open_websocket(self._eio, request, environ_source)
         if websocket.status != 101:
             self._refuse(websocket.status, (websocket.body or b"").decode())
             return
         self._opening = None
         self.decoder.limit = self._eio.config.max_http_buffer_size
-        self.transport = websocket
+        self.transport = self._websocket = websocket
         self._sender = Sender(websocket, self._send, self._close, self._closing)
         self.read()
         self.connection.transmit_soon()
@@ -376,6 +392,79 @@ def _address(peer: Any) -> Any:
     return None if peer is None else tuple(peer[:2])
 
 
+class Port(QuicServer):
+    """A UDP port, on which other workers may listen too.
+
+    Args:
+        server: What listens there.
+        others: Those workers; ``None``: there are none.
+    """
+
+    def __init__(
+        self, server: WebTransportServer, others: Datagrams | None, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self._server = server
+        self._others = others
+        self.address: Any = None
+
+    def datagram_received(self, data: bytes | str, addr: Any) -> None:
+        """Called by the event loop with a datagram of a client."""
+        assert isinstance(data, bytes)
+        if self._others is None or not self._passed_on(self._others, data, addr):
+            super().datagram_received(data, addr)
+
+    def take(self, data: bytes, addr: Any, is_new: bool) -> bool:
+        """Take a datagram that another worker has passed on, if its connection is one
+        of this port or is new; returns whether it is."""
+        header, _ = self._header(data)
+        known = header is not None and header.destination_cid in self._protocols
+        if known or is_new:
+            super().datagram_received(data, addr)
+        return known or is_new
+
+    def _passed_on(self, others: Datagrams, data: bytes, addr: Any) -> bool:
+        header, size = self._header(data)
+        if header is None or header.destination_cid in self._protocols:
+            return False
+        datagram = header.destination_cid, self.address, addr, data
+        if header.packet_type == QuicPacketType.INITIAL:
+            if _opens_connection(header, data, size):
+                return self._server.retiring and others.pass_new(*datagram)
+        elif header.packet_type not in OF_CONNECTIONS:
+            return False
+        others.pass_on(*datagram)
+        return True
+
+    def _header(self, data: bytes) -> tuple[QuicHeader | None, int]:
+        """The header of a packet of a version that is spoken here, and its size."""
+        length = self._configuration.connection_id_length
+        buffer = Buffer(data=data)
+        try:
+            header = pull_quic_header(buffer, host_cid_length=length)
+        except ValueError:
+            return None, 0
+        if header.version in (None, *self._configuration.supported_versions):
+            return header, buffer.tell()
+        return None, 0
+
+
+def _opens_connection(header: QuicHeader, data: bytes, size: int) -> bool:
+    """Whether an Initial packet is the first of its connection.
+
+    Its keys are then made of the connection ID that it is for (RFC 9001, section 5.2).
+    Those that follow are for the ID that the server has chosen, and keep the keys.
+    """
+    assert header.version is not None
+    keys = CryptoPair()
+    keys.setup_initial(header.destination_cid, is_client=False, version=header.version)
+    try:
+        keys.decrypt_packet(data[: header.packet_length], size, 0)
+    except CryptoError:
+        return False
+    return True
+
+
 class WebTransportServer:
     """Serves WebTransport on a UDP port.
 
@@ -409,8 +498,10 @@ class WebTransportServer:
         self.path = path
         self.address: Any = None
         self.closing = False
+        #: Other workers accept new connections in place of this one.
+        self.retiring = False
         self.sessions: set[Session] = set()
-        self._servers: list[QuicServer] = []
+        self._ports: list[Port] = []
 
     async def listen(self, beside: Iterable[Any]) -> None:
         """Listen on the addresses and port numbers of these TCP sockets.
@@ -419,8 +510,14 @@ class WebTransportServer:
             OSError: It cannot listen there.
         """
         loop = asyncio.get_running_loop()
+        membership = self.eio.membership
+        others = None if membership is None else membership.datagrams
+        if others is not None:
+            others.receiver = self._take
         factory = partial(
-            QuicServer,
+            Port,
+            self,
+            others,
             configuration=self._configuration,
             create_protocol=partial(Connection, server=self),
         )
@@ -430,21 +527,40 @@ class WebTransportServer:
             try:
                 if listening.family == socket.AF_INET6:
                     sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                if others is not None:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
                 sock.setblocking(False)
                 sock.bind(address)
-                _, server = await loop.create_datagram_endpoint(factory, sock=sock)
+                _, port = await loop.create_datagram_endpoint(factory, sock=sock)
             except BaseException:
                 sock.close()
                 self.close()
                 raise
             self.address = address[:2]
-            self._servers.append(server)
+            port.address = address
+            self._ports.append(port)
 
-    async def wait_closed(self, timeout: float) -> None:
-        """Accept no more sessions, and wait until all have ended or time is over."""
+    def _take(self, port: Any, client: Any, data: bytes, is_new: bool) -> bool:
+        """Take a datagram that has come to another worker; returns whether it is of a
+        connection here."""
+        return any(
+            found.take(data, client, is_new)
+            for found in self._ports
+            if found.address == port
+        )
+
+    def take_no_more(self) -> None:
+        """Let other workers accept new connections, if there are any."""
+        self.retiring = True
+
+    def stop(self) -> None:
+        """Accept no more sessions, and close those of other workers' clients."""
         self.closing = True
         for session in list(self.sessions):
             session.stop()
+
+    async def wait_closed(self, timeout: float) -> None:
+        """Wait until all sessions have ended or time is over."""
         over = [asyncio.ensure_future(session.wait()) for session in self.sessions]
         if over:
             await asyncio.wait(over, timeout=timeout)
@@ -454,8 +570,11 @@ class WebTransportServer:
     def close(self) -> None:
         """Close every connection."""
         self.closing = True
+        membership = self.eio.membership
+        if membership is not None:
+            membership.datagrams.receiver = None
         for session in list(self.sessions):
             session.close()
-        for server in self._servers:
-            server.close()
-        self._servers.clear()
+        for port in self._ports:
+            port.close()
+        self._ports.clear()

@@ -89,9 +89,9 @@ def run(
             Windows, or started by the application that one of them imports.
         ImportError: ``reload`` without the package watchfiles.
         ValueError: ``workers``, or a limit, is not what is expected; a name stands for
-            no application; ``reload`` or ``factory`` without a name; what cannot be
-            served by several workers: ``webtransport``, or an ``ssl.SSLContext`` for an
-            application that is given by its name.
+            no application; ``reload`` or ``factory`` without a name; an
+            ``ssl.SSLContext`` for several workers and an application that is given by
+            its name.
 
     It raises what :func:`serve` does besides, and what an application's module does.
     """

@@ -205,7 +205,8 @@ async def serve(
         else:
             servers += await _listen(loop, factory, host, port, uds, ssl, backlog)
         if http3 is not None:
-            await http3.listen(servers[0].sockets)  # type: ignore[attr-defined]
+            beside = given or servers[0].sockets  # type: ignore[attr-defined]
+            await http3.listen(beside)
     except BaseException:
         for listening in servers:
             listening.close()
@@ -393,6 +394,8 @@ class RunningServer:
         self._stop_listening()
         self._eio.engine.close_all(stopping=True)
         self._endpoint.connections.close_idle()
+        if self._http3 is not None:
+            self._http3.stop()
         if self._listener is not None:
             self._listener.close()
         tasks = self._eio.handler_tasks()
@@ -422,6 +425,8 @@ class RunningServer:
         membership = self._eio.membership
         if membership is not None:
             membership.handover.take_no_more()
+        if self._http3 is not None:
+            self._http3.take_no_more()
 
     def _stop_listening(self) -> None:
         # The file of a Unix socket is removed before the socket is closed: until then

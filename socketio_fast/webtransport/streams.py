@@ -7,7 +7,7 @@ each waits is looked at here, at attributes that have no public names.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Protocol
 
 try:
     from aioquic.asyncio.protocol import QuicConnectionProtocol
@@ -22,7 +22,6 @@ except ImportError as exc:
         'WebTransport needs aioquic: pip install "socketio-fast[webtransport]"'
     ) from exc
 
-from socketio_fast._core.engine.queued_messages import QueuedMessages
 from socketio_fast.exceptions import ProtocolError
 from socketio_fast.webtransport.frames import FrameDecoder
 
@@ -43,6 +42,27 @@ CLOSE_SESSION = 0x2843
 BUFFERED_STREAM_REJECTED = 0x3994BD84
 
 
+class Receiver(Protocol):
+    """What the messages of a stream are for: see ``queued_messages`` of the core."""
+
+    @property
+    def room(self) -> asyncio.Future[None] | None:
+        """A future while nothing is to be received."""
+
+    @property
+    def closing(self) -> bool:
+        """Whether nothing more is to be received."""
+
+    def receive(self, data: str | bytes) -> None:
+        """A message has come."""
+
+    def fail(self, exc: Exception) -> None:
+        """The peer has broken a rule of the protocol."""
+
+    def lost(self) -> None:
+        """The connection was lost, or is being closed."""
+
+
 class MessageStream:
     """The stream of a session, by which its messages come.
 
@@ -58,7 +78,7 @@ class MessageStream:
         self.connection = connection
         self.decoder = FrameDecoder(limit)
         #: What the messages are for, when that is known.
-        self.transport: QueuedMessages | None = None
+        self.transport: Receiver | None = None
         #: The session is over.
         self.ended = False
         # The peer sends nothing more.

@@ -76,11 +76,6 @@ def _check(settings: SupervisorOptions, named: bool, options: ServeOptions) -> N
             "workers are supervised in the main thread, which gets the signals: call "
             "run() there"
         )
-    if options.get("webtransport") and settings.workers > 1:
-        raise ValueError(
-            f"webtransport=True with workers={settings.workers}: all packets of a QUIC "
-            "connection are to reach one process; serve WebTransport with workers=1"
-        )
     if named and options.get("ssl") is not None:
         raise ValueError(
             "ssl=SSLContext with the name of an application: it cannot be passed to "

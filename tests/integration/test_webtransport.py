@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from support.raw import Connection, WebSocket, polling, upgrade_request, within
-from support.webtransport import Client, Session, certificate, connected
+from support.webtransport import Client, Session, beside, certificate, connected
 
 import socketio_fast
 import socketio_fast.engineio
@@ -37,15 +37,7 @@ class Program:
         return await self._stack.enter_async_context(connected(self.server, **options))
 
     async def tcp(self, kind: type[Connection] = Connection) -> Any:
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        streams = await within(
-            asyncio.open_connection(
-                self.server.host, self.server.port, ssl=context, limit=1 << 22
-            )
-        )
-        return await self._stack.enter_async_context(kind(*streams))
+        return await self._stack.enter_async_context(await beside(self.server, kind))
 
 
 Start = Callable[..., Awaitable[Program]]

@@ -109,7 +109,7 @@ FLOORS: dict[str, list[str]] = {
         *("cluster.channel", "cluster.mesh", "cluster.balance", "cluster.relay"),
         *("cluster.address_limits", "cluster.figures"),
         *("cluster.elsewhere", "cluster.relayed", "cluster.handover"),
-        "cluster.returning",
+        *("cluster.returning", "cluster.datagrams"),
         "cluster.membership",
         "cluster.manager",
     ],

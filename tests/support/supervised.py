@@ -130,7 +130,7 @@ class Supervised:
             line = self.out.wait_for(" listening on ").string
         except AssertionError as exc:
             raise AssertionError(f"{exc}\n" + "\n".join(self.log.lines)) from None
-        match = re.search(r"http://127\.0\.0\.1:(\d+)/", line)
+        match = re.search(r"https?://127\.0\.0\.1:(\d+)/", line)
         self.port = int(match[1]) if match else 0
         if match := re.search(r", (\d+) workers?\)", line):
             self.log.wait_for(r"^worker \d+ .* accepts connections", int(match[1]))

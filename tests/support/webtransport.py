@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from socketio_fast.webtransport.frames import FrameDecoder, encode_frame
-from support.raw import within
+from support.raw import Connection, within
 
 
 def signed(
@@ -218,3 +218,14 @@ async def connected(server: Any, **options: Any) -> AsyncIterator[Client]:
         create_protocol=Client,
     ) as client:
         yield cast(Client, client)
+
+
+async def beside(server: Any, kind: type[Connection] = Connection) -> Any:
+    """A connection by TCP to the same server."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    streams = await within(
+        asyncio.open_connection(server.host, server.port, ssl=context, limit=1 << 22)
+    )
+    return kind(*streams)

@@ -83,7 +83,6 @@ def test_a_container_with_a_part_of_a_core_has_one(
         ({"workers": 0}, "workers=0: a number from 1"),
         ({"reload": True}, 'reload=True with an object: .* a name, "module:app"'),
         ({"factory": True}, "factory=True with an object"),
-        ({"workers": 2, "webtransport": True}, "webtransport=True with workers=2"),
         ({"workers": 2, "port": 70000}, "port=70000: a number from 0"),
         ({"workers": 2, "drain_rate": 0}, "drain_rate=0: clients per second"),
     ],
