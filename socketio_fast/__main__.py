@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from socketio_fast._version import __version__
-from socketio_fast.cli import bench, connect, run, status
+from socketio_fast.cli import bench, connect, doctor, run, status
 
 __all__ = ["main"]
 
@@ -22,11 +22,12 @@ def main(arguments: list[str] | None = None) -> None:
     """
     parser = argparse.ArgumentParser(
         prog="socketio-fast",
-        description="Serve a Socket.IO application, talk to a server, or measure it.",
+        description="Serve a Socket.IO application; talk to a server, examine it, "
+        "measure it.",
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for subcommand in (run, status, connect, bench):
+    for subcommand in (run, status, connect, doctor, bench):
         subcommand.add(commands)
     options = parser.parse_args(arguments)
     del options.command

@@ -22,6 +22,7 @@ from socketio_fast.cli.output import (
     Reporter,
     StderrLog,
     Stdout,
+    colored,
     printable,
 )
 from socketio_fast.cli.stdin import Interrupted, stdin_lines
@@ -191,7 +192,7 @@ async def _conversation(
     terminal = sys.stdout.isatty()
     at_prompt = terminal and sys.stdin is not None and sys.stdin.isatty()
     stdout = Stdout(sys.stdout.fileno(), stdout_ended)
-    colors = terminal and not os.environ.get("NO_COLOR")
+    colors = colored(sys.stdout)
     if at_prompt and not options.listen and not options.json:
         status = await _at_prompt(
             options, Lines(_write_above_prompt, options.namespaces, colors=colors)

@@ -16,7 +16,7 @@ import pytest
 import socketio_fast
 from docs.pages import FENCE, PAGES, PROGRAMS, ROOT, Fence, commands, fences
 from socketio_fast import __main__ as command
-from socketio_fast.cli import bench, connect, flags, status
+from socketio_fast.cli import bench, connect, doctor, flags, status
 from socketio_fast.serving import program as serving_program
 
 LANGUAGES = {
@@ -82,6 +82,12 @@ def test_commands_of_this_package_are_understood(
 
     for subcommand in (connect, bench):
         monkeypatch.setattr(subcommand, "_execute", understood)
+
+    def understood_by_doctor(parser: Any, options: Any) -> None:
+        flags.complete_server(parser, options)
+        served.append(options)
+
+    monkeypatch.setattr(doctor, "_execute", understood_by_doctor)
     monkeypatch.setattr(status, "_execute", served.append)
     arguments = [re.sub("^%i$", "5000", word) for word in words[1:]]
     if "--help" in arguments:

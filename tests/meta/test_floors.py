@@ -122,6 +122,12 @@ FLOORS: dict[str, list[str]] = {
         *("clients.sigint", "clients.blocking", "engineio.client", "client"),
         *("clients.simple", "async_simple_client", "simple_client"),
     ],
+    "the doctor": [
+        *("doctor.findings", "doctor.target", "doctor.packets", "doctor.remedies"),
+        *("doctor.link", "doctor.network", "doctor.sessions", "doctor.polling"),
+        *("doctor.websockets", "doctor.origins", "doctor.idle"),
+        *("doctor.examination", "doctor.rendering", "doctor"),
+    ],
     "serving": [
         *("serving.serve", "serving.program"),
         *("workers", "workers.control", "workers.listening", "workers.options"),
@@ -152,7 +158,14 @@ FLOORS: dict[str, list[str]] = {
         *("engineio.static_files", "engineio", ""),
         *("cli", "cli.messages", "cli.output", "cli.latencies", "cli.stdin"),
         *("cli.prompt", "cli.table", "cli.flags"),
-        *("cli.run", "cli.status", "cli.connect", "cli.bench", "__main__"),
+        *(
+            "cli.run",
+            "cli.status",
+            "cli.connect",
+            "cli.doctor",
+            "cli.bench",
+            "__main__",
+        ),
         *("testing.clock", "testing.client", "testing.threads", "testing"),
         *("alias.flask_socketio", "alias", "alias.__main__"),
     ],

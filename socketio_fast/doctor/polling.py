@@ -1,0 +1,351 @@
+"""The first request, by long-polling: the path, and what came instead."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from dataclasses import dataclass
+from urllib.parse import urljoin, urlsplit
+
+from socketio_fast.doctor import remedies
+from socketio_fast.doctor.findings import Finding, Level, Remedy
+from socketio_fast.doctor.link import Failed, Link, Reply
+from socketio_fast.doctor.network import speaks_tls
+from socketio_fast.doctor.packets import Opened, opened
+from socketio_fast.doctor.sessions import close_session
+
+__all__ = ["check_polling"]
+
+#: Where servers have Engine.IO besides.
+OTHER_PATHS = ("socket.io", "engine.io", "ws", "ws/socket.io", "api/socket.io")
+
+#: What pages say that want a log-in for the network.
+_PORTAL = re.compile(
+    rb"type=.?password|captive|hotspot|wi-?fi|log.?in|sign.?in|portal|voucher",
+    re.IGNORECASE,
+)
+
+#: Engine.IO's codes of refusals.
+UNKNOWN_TRANSPORT = 0
+BAD_REQUEST = 3
+FORBIDDEN = 4
+UNSUPPORTED_REVISION = 5
+
+
+# The first request.
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What a response to the first request means."""
+
+    cause: str
+    meaning: str
+    remedy: Remedy
+    level: Level = "problem"
+
+
+async def check_polling(link: Link) -> tuple[Finding, Opened | None, Reply | None]:
+    """Open a session by polling.
+
+    Returns:
+        What was found, the open packet, and the response.
+    """
+    target = link.target
+    url = target.engine_url("polling")
+    tried = f"GET {target.shown_path} (Engine.IO {target.eio}, polling)"
+    try:
+        reply = await link.get(url)
+    except Failed as exc:
+        told = await _explain_failure(link, exc)
+        return Finding(
+            "polling", "problem", told.cause, tried, exc.text, told.meaning,
+            told.remedy, exc.seconds,
+        ), None, None  # fmt: skip
+    found = opened(reply.text, target.eio) if reply.status == 200 else None
+    if found is not None and found.eio == target.eio:
+        await close_session(link, found.sid)
+        shown = f"an open packet, ping_interval {found.ping_interval:g} s, ping_timeout"
+        came = f"{shown} {found.ping_timeout:g} s"
+        finding = Finding("polling", "ok", "ok", tried, came, seconds=reply.seconds)
+        return finding, found, reply
+    told = _explain_revision(target.eio, found) or await _explain(link, reply)
+    return Finding(
+        "polling", told.level, told.cause, tried, reply.shown, told.meaning,
+        told.remedy, reply.seconds,
+    ), None, reply  # fmt: skip
+
+
+async def _explain_failure(link: Link, failed: Failed) -> _Told:
+    target = link.target
+    name = type(failed.error).__name__
+    if isinstance(failed.error, asyncio.TimeoutError) or "Timeout" in name:
+        return await _explain_silence(link)
+    if not target.secure and target.unix_path is None and await speaks_tls(target):
+        return _TLS_EXPECTED
+    return _Told(
+        "no-http",
+        "What listens there does not answer HTTP as a server does, or closes the "
+        "connection.",
+        Remedy(
+            "Is this the port of the server? If it expects the PROXY protocol "
+            "(--proxy-protocol), only the proxy can reach it."
+        ),
+    )
+
+
+_TLS_EXPECTED = _Told(
+    "tls-expected",
+    "The port speaks TLS, and the URL says http.",
+    Remedy("Write https:// rather than http://."),
+)
+
+
+async def _explain_silence(link: Link) -> _Told:
+    """The connection was accepted, and no response came."""
+    headers = {"Connection": "close"}
+    url = link.target.engine_url("polling")
+    try:
+        await link.get(url, headers, link.target.patience)
+    except Failed:
+        return _Told(
+            "no-answer",
+            "The connection is accepted, and no response comes: the process hangs, or "
+            "its event loop is blocked; or a proxy holds responses back, or waits for "
+            "a server that does not answer it.",
+            Remedy(
+                "See the log of the server: a handler that blocks the event loop is "
+                "named there. Ask the server without the proxy: socketio-fast doctor "
+                "http://127.0.0.1:PORT. If it answers, the proxy holds it back.",
+                remedies.BUFFERING.configuration,
+            ),
+        )
+    return _Told(
+        "buffered",
+        "The response comes only if its connection ends with it: a proxy holds back "
+        "what it has until its buffer is full, or the connection closes.",
+        remedies.BUFFERING,
+    )
+
+
+def _explain_revision(asked: int, found: Opened | None) -> _Told | None:
+    if found is None or found.eio == asked:
+        return None
+    return _Told(
+        "eio3-server",
+        "The server speaks revision 3 of Engine.IO alone: it is of Socket.IO 2, which "
+        "clients of Socket.IO 3 and 4 do not understand.",
+        Remedy(
+            "Update the server to Socket.IO 4; or use a client of Socket.IO 2, or "
+            "AsyncClient(eio=3), here --eio 3."
+        ),
+    )
+
+
+async def _explain(link: Link, reply: Reply) -> _Told:
+    """A response that is no open packet."""
+    told = _explain_code(link, reply) or _explain_redirect(link, reply)
+    if told is not None:
+        return told
+    if reply.status in (404, 405) or reply.status < 300:
+        return await _explain_path(link, reply)
+    if reply.status == 511:
+        return _CAPTIVE_PORTAL
+    if reply.status == 400 and b"HTTPS port" in reply.body:
+        return _TLS_EXPECTED
+    return _STATUSES.get(reply.status) or _Told(
+        "http-error",
+        "The server, or a proxy, refuses the request."
+        if reply.status < 500
+        else "The server has failed.",
+        Remedy("See the log of the server, and of the proxy."),
+    )
+
+
+def _explain_code(link: Link, reply: Reply) -> _Told | None:
+    """A refusal of an Engine.IO server."""
+    target = link.target
+    if reply.code == UNKNOWN_TRANSPORT:
+        return _Told(
+            "polling-not-offered",
+            "The server offers no long-polling; clients begin with it by default.",
+            Remedy(
+                'Let clients begin with WebSocket: transports: ["websocket"], here '
+                '--transport websocket; or add "polling" to transports= of the server.'
+            ),
+            "warning" if "websocket" in target.transports else "problem",
+        )
+    if reply.code == UNSUPPORTED_REVISION:
+        return _Told(
+            "eio3-refused",
+            f"The server does not speak revision {target.eio} of Engine.IO"
+            + (", which clients of Socket.IO 2 do." if target.eio == 3 else "."),
+            Remedy(
+                "Update the client to Socket.IO 4, or let the server speak revision 3 "
+                "too: allow_eio3=True (allowEIO3 in Node.js)."
+            ),
+        )
+    if reply.code in (BAD_REQUEST, FORBIDDEN) and b"origin" in reply.body.lower():
+        return _Told(
+            "origin-refused",
+            "The server does not allow the origin of this request.",
+            Remedy("Add the origin to cors_allowed_origins= of the server."),
+        )
+    if reply.code is not None:
+        return _Told(
+            "refused",
+            "An Engine.IO server is there, and refuses the request: by a middleware, "
+            "allow_request or a limit perhaps.",
+            Remedy("See the log of the server (engineio_logger=True)."),
+        )
+    return None
+
+
+def _explain_redirect(link: Link, reply: Reply) -> _Told | None:
+    location = reply.headers.get("Location")
+    if not 300 <= reply.status < 400 or location is None:
+        return None
+    asked = urlsplit(link.target.engine_url("polling"))
+    there = urlsplit(urljoin(asked.geturl(), location))
+    if there.hostname != asked.hostname:
+        if _PORTAL.search(location.encode()):
+            return _CAPTIVE_PORTAL
+        return _Told(
+            "redirect",
+            "The request is sent to another host: to a log-in page (of the network, a "
+            "captive portal, or of the site), or to where the site is now.",
+            Remedy(
+                "Open the URL in a browser here. Log in, or use the URL that it leads "
+                "to. Exclude the path of Socket.IO from a proxy's log-in."
+            ),
+        )
+    if (asked.scheme, there.scheme) == ("http", "https"):
+        return _Told(
+            "redirect-to-https",
+            "The server wants https. A client loses its POSTs by such a redirect, and "
+            "WebSockets do not follow it.",
+            Remedy("Write https:// in the URL of the client."),
+        )
+    return _Told(
+        "redirect",
+        "The server sends the request to another path; clients do not follow with all "
+        "of their requests.",
+        Remedy(
+            "Let the proxy pass the path on as it is, slash included.",
+            remedies.PATH.configuration,
+        ),
+    )
+
+
+_CAPTIVE_PORTAL = _Told(
+    "captive-portal",
+    "A page came that asks for a log-in: of a network with a captive portal, or of a "
+    "proxy before the server.",
+    Remedy(
+        "Open the URL in a browser here, and log in. If it is a log-in of the site, "
+        "let the proxy pass the path of Socket.IO without it."
+    ),
+)
+
+
+async def _explain_path(link: Link, reply: Reply) -> _Told:
+    """Nobody speaks Engine.IO at this path: who does so at another?"""
+    there = await _find_path(link)
+    if there is not None:
+        return _Told(
+            "wrong-path",
+            f"No Socket.IO server at {link.target.shown_path}; there is one at "
+            f"/{there}/.",
+            Remedy(
+                f"Use this path: --path {there} (path: '/{there}/' in JavaScript, "
+                f"socketio_path='{there}' in Python); or have the server, or the "
+                "proxy, serve the other.",
+                remedies.PATH.configuration,
+            ),
+        )
+    if reply.is_html and reply.status < 300 and _PORTAL.search(reply.body):
+        return _CAPTIVE_PORTAL
+    if reply.is_html and reply.status < 300:
+        return _Told(
+            "html-page",
+            "A web page came: the site answers every path with it, or a network's "
+            "log-in page (a captive portal) does.",
+            Remedy(
+                "Is the host right? Let the proxy pass the path of Socket.IO on to the "
+                "server, before what serves the page:",
+                remedies.PATH.configuration,
+            ),
+        )
+    return _Told(
+        "wrong-path",
+        "What answers is no Socket.IO server, or it has another path.",
+        Remedy(
+            "Is the host right, and the port? Compare the client's path with the "
+            "server's: run shows it when it starts. " + remedies.PATH.text,
+            remedies.PATH.configuration,
+        ),
+    )
+
+
+async def _find_path(link: Link) -> str | None:
+    """Where an Engine.IO server is on this host."""
+    target = link.target
+    own = target.parts.path.strip("/") if target.unix_path is None else ""
+    asked = target.path.strip("/")
+    paths = [f"{own}/socket.io", own] if own else []
+    paths += [*OTHER_PATHS, f"{asked.rpartition('/')[0]}/socket.io".strip("/")]
+    for path in dict.fromkeys(paths):
+        if path == asked:
+            continue
+        with contextlib.suppress(Failed):
+            url = target.engine_url("polling", path=path)
+            reply = await link.get(url, timeout=target.patience)
+            found = opened(reply.text, target.eio) if reply.status == 200 else None
+            if found is not None or reply.code is not None:
+                return path
+    return None
+
+
+_STATUSES = {
+    401: _Told(
+        "unauthorized",
+        "The server, or a proxy before it, asks for credentials.",
+        Remedy(
+            "Give them: -H 'Authorization: …'; in clients headers= or extraHeaders."
+        ),
+    ),
+    403: _Told(
+        "forbidden",
+        "The server, or a proxy or firewall before it, forbids this.",
+        Remedy("See which of them answers (Server, Via), and its rules and log."),
+    ),
+    407: _Told(
+        "proxy-unauthorized",
+        "The proxy of this network asks for a name and a password.",
+        Remedy("Give them: --proxy http://name:password@host:port."),
+    ),
+    429: _Told(
+        "too-many-requests",
+        "The server has had too many requests of this address.",
+        Remedy("Wait, or raise limits= of the server, or the proxy's."),
+    ),
+    503: _Told(
+        "unavailable",
+        "The server is overloaded or is stopping, or the proxy finds none that runs.",
+        remedies.GATEWAY,
+    ),
+}
+_STATUSES[502] = _Told(
+    "bad-gateway",
+    "The proxy cannot reach the server, or the server has closed the connection.",
+    remedies.GATEWAY,
+)
+_STATUSES[504] = _Told(
+    "gateway-timeout",
+    "The server behind the proxy has not answered the proxy in time.",
+    Remedy(
+        "Is its event loop blocked, or the address wrong so that packets are lost? "
+        "See its log."
+    ),
+)

@@ -1,0 +1,72 @@
+"""Findings for people and for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from socketio_fast.doctor.findings import Finding, Level, problems_of
+
+__all__ = ["as_json", "as_text", "summary"]
+
+_STYLES: dict[Level, str] = {
+    "ok": "\x1b[32m",
+    "note": "\x1b[36m",
+    "warning": "\x1b[33m",
+    "problem": "\x1b[1;31m",
+    "skipped": "\x1b[2m",
+}
+_BOLD = "\x1b[1m"
+_DIM = "\x1b[2m"
+_END = "\x1b[0m"
+
+#: Columns of the names of levels and checks.
+LEVEL, CHECK = 9, 18
+
+
+def as_text(finding: Finding, *, colors: bool = False) -> str:
+    """A finding in lines: one if all is well; else what it means and what to do."""
+
+    def styled(style: str, text: str) -> str:
+        return f"{style}{text}{_END}" if colors else text
+
+    time = "" if finding.seconds is None else f"  ({finding.seconds * 1000:.0f} ms)"
+    head = styled(_STYLES[finding.level], f"{finding.level:<{LEVEL}}")
+    if finding.level in ("ok", "skipped"):
+        check = f"{finding.check:<{CHECK}}"
+        return f"{head}{check}{finding.tried}: {finding.came}{styled(_DIM, time)}\n"
+    lines = [f"{head}{finding.check}: {finding.cause}{styled(_DIM, time)}"]
+    told = [
+        ("tried", finding.tried),
+        ("came", finding.came),
+        ("meaning", finding.meaning),
+        ("remedy", finding.remedy.text),
+        *finding.remedy.configuration.items(),
+    ]
+    for name, text in told:
+        for number, line in enumerate(text.splitlines()):
+            label = f"{name if number == 0 else '':<{LEVEL}}"
+            lines.append(f"{'':<{LEVEL}}{styled(_BOLD, label)}{line}")
+    return "\n".join(lines) + "\n"
+
+
+def summary(findings: Iterable[Finding]) -> str:
+    """The last line."""
+    problems = problems_of(findings)
+    if not problems:
+        return "No problem found.\n"
+    causes = ", ".join(dict.fromkeys(each.cause for each in problems))
+    return f"{len(problems)} problem{'s' if len(problems) > 1 else ''}: {causes}\n"
+
+
+def as_json(url: str, findings: Iterable[Finding]) -> str:
+    """All findings as an object of JSON, in a line."""
+    found = list(findings)
+    told: dict[str, Any] = {
+        "url": url,
+        "problems": len(problems_of(found)),
+        "findings": [asdict(each) for each in found],
+    }
+    return json.dumps(told, ensure_ascii=True) + "\n"
