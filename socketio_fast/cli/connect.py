@@ -22,13 +22,13 @@ from socketio_fast.cli.output import (
     Reporter,
     StderrLog,
     Stdout,
-    colored,
     printable,
 )
 from socketio_fast.cli.stdin import Interrupted, stdin_lines
 from socketio_fast.coroutines import within
 from socketio_fast.exceptions import SocketIOError
 from socketio_fast.managers.extras import require
+from socketio_fast.serving.terminal import colored
 
 if TYPE_CHECKING:
     from socketio_fast.cli.prompt import Names

@@ -9,7 +9,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from socketio_fast.cli import flags
-from socketio_fast.cli.output import colored, show
+from socketio_fast.cli.output import show
+from socketio_fast.serving.terminal import colored
 
 if TYPE_CHECKING:
     from socketio_fast.doctor import Finding, Target

@@ -29,7 +29,6 @@ __all__ = [
     "Reporter",
     "StderrLog",
     "Stdout",
-    "colored",
     "json_line",
     "printable",
     "show",
@@ -52,16 +51,6 @@ _STYLES = {
 }
 
 Write = Callable[[str], object]
-
-
-def colored(stream: Any) -> bool:
-    """Whether a stream is a terminal that shows colours, and the user wants them."""
-    return (
-        stream is not None
-        and bool(stream.isatty())
-        and not os.environ.get("NO_COLOR")
-        and os.environ.get("TERM") != "dumb"
-    )
 
 
 def show(text: str) -> bool:

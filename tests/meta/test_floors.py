@@ -40,7 +40,7 @@ FLOORS: dict[str, list[str]] = {
     ],
     "core": ["_core"],
     "options": [
-        *("serving", "serving.proxies"),
+        *("serving", "serving.proxies", "serving.terminal"),
         *("options.limits", "options.config", "options.json_module"),
         *("packet", "msgpack_packet"),
         *("options.recovery", "options.server", "options.typed", "options.encoding"),
@@ -92,7 +92,8 @@ FLOORS: dict[str, list[str]] = {
         *("managers.kafka", "managers.kombu", "managers.zmq"),
     ],
     "serving, without servers": [
-        *("serving.client_files", "serving.descriptors", "serving.drain"),
+        *("serving.access_log", "serving.announcing", "serving.client_files"),
+        *("serving.log_options", "serving.descriptors", "serving.drain"),
         *("serving.proxy_protocol", "serving.refusal_warnings", "serving.static"),
     ],
     "hosting": [
