@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from socketio_fast._version import __version__
-from socketio_fast.cli import bench, connect, doctor, run, status
+from socketio_fast.cli import bench, connect, doctor, new, run, status
 
 __all__ = ["main"]
 
@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for subcommand in (run, status, connect, doctor, bench):
+    for subcommand in (run, new, status, connect, doctor, bench):
         subcommand.add(commands)
     options = parser.parse_args(arguments)
     del options.command
