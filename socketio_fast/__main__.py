@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from socketio_fast._version import __version__
-from socketio_fast.cli import bench, connect, doctor, new, run, status
+from socketio_fast.cli import bench, completion, connect, doctor, new, run, status
 
 __all__ = ["main"]
 
@@ -29,6 +29,7 @@ def main(arguments: list[str] | None = None) -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     for subcommand in (run, new, status, connect, doctor, bench):
         subcommand.add(commands)
+    completion.add(commands, parser)
     options = parser.parse_args(arguments)
     del options.command
     execute = options.execute
