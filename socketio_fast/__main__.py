@@ -8,7 +8,7 @@ import sys
 from socketio_fast._version import __version__
 from socketio_fast.cli import bench, completion, connect, doctor, new, run, status
 
-__all__ = ["main"]
+__all__ = ["main", "make_parser"]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -20,6 +20,16 @@ def main(arguments: list[str] | None = None) -> None:
     Raises:
         SystemExit: It has not done what it was asked for; the exit code.
     """
+    options = make_parser().parse_args(arguments)
+    del options.command
+    execute = options.execute
+    del options.execute
+    if code := execute(options):
+        sys.exit(code)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="socketio-fast",
         description="Serve a Socket.IO application; talk to a server, examine it, "
@@ -30,12 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
     for subcommand in (run, new, status, connect, doctor, bench):
         subcommand.add(commands)
     completion.add(commands, parser)
-    options = parser.parse_args(arguments)
-    del options.command
-    execute = options.execute
-    del options.execute
-    if code := execute(options):
-        sys.exit(code)
+    return parser
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def add(
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("shell", choices=SHELLS)
+    command.add_argument("shell", choices=SHELLS, help="which shell")
     command.set_defaults(execute=lambda options: _execute(parser, options.shell))
 
 

@@ -26,7 +26,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command.add_argument("--uds", metavar="FILE", help="listen on a Unix socket")
     command.add_argument("--ssl-certfile", metavar="FILE", help="certificate, for TLS")
     command.add_argument("--ssl-keyfile", metavar="FILE", help="key of the certificate")
-    command.add_argument("--ssl-keyfile-password", metavar="TEXT")
+    command.add_argument(
+        "--ssl-keyfile-password", metavar="TEXT", help="password of the key"
+    )
     command.add_argument(
         "--static",
         action="append",
@@ -34,7 +36,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         metavar="URL=FILE",
         help="serve a file or directory at a path, may be repeated",
     )
-    command.add_argument("--backlog", type=int, default=2048, help="(%(default)s)")
+    command.add_argument(
+        "--backlog",
+        type=int,
+        default=2048,
+        help="connections that wait to be accepted (%(default)s)",
+    )
     command.add_argument(
         "--shutdown-timeout",
         type=float,

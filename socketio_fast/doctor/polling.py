@@ -145,6 +145,8 @@ def _explain_revision(asked: int, found: Opened | None) -> _Told | None:
 
 async def _explain(link: Link, reply: Reply) -> _Told:
     """A response that is no open packet."""
+    if reply.status in (429, 503):
+        return _STATUSES[reply.status]
     told = _explain_code(link, reply) or _explain_redirect(link, reply)
     if told is not None:
         return told
@@ -307,6 +309,12 @@ async def _find_path(link: Link) -> str | None:
     return None
 
 
+TOO_MANY = "The server, or a proxy, has had too many requests of this address."
+TOO_MANY_REMEDY = Remedy(
+    "Wait, or raise limits= of the server, or the proxy's. This examination makes "
+    "about 25 connections."
+)
+
 _STATUSES = {
     401: _Told(
         "unauthorized",
@@ -327,8 +335,8 @@ _STATUSES = {
     ),
     429: _Told(
         "too-many-requests",
-        "The server has had too many requests of this address.",
-        Remedy("Wait, or raise limits= of the server, or the proxy's."),
+        TOO_MANY,
+        TOO_MANY_REMEDY,
     ),
     503: _Told(
         "unavailable",

@@ -16,6 +16,7 @@ from socketio_fast.doctor.packets import (
     connect_packet,
     opened,
 )
+from socketio_fast.doctor.polling import TOO_MANY, TOO_MANY_REMEDY
 from socketio_fast.doctor.sessions import (
     UNKNOWN_SESSION,
     close_session,
@@ -70,6 +71,8 @@ def handshake_refused(
         came = f"HTTP 101, which is no WebSocket's ({escaped(text)})"
         cause, meaning = "websocket-altered", "A proxy has changed the response."
         remedy = remedies.UPGRADE
+    elif reply.status == 429:
+        cause, meaning, remedy = "too-many-requests", TOO_MANY, TOO_MANY_REMEDY
     elif reply.code == 0:
         cause, meaning = "websocket-not-offered", "The server offers no WebSocket."
         remedy = Remedy(

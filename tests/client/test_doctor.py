@@ -382,6 +382,11 @@ async def test_a_proxy_that_forbids_websockets(serve: Serve, listen: Listen) -> 
     assert await cause(proxy.url) == "websocket-forbidden"
 
 
+async def test_limits_of_the_server(serve: Serve) -> None:
+    server = await serve(limits=socketio.Limits(connections=1))
+    assert await cause(server.url) == "too-many-requests"
+
+
 # --- origins ------------------------------------------------------------------------
 
 
