@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
@@ -104,6 +103,9 @@ _TLS_EXPECTED = _Told(
 
 async def _explain_silence(link: Link) -> _Told:
     """The connection was accepted, and no response came."""
+    # A server of Node.js without a handler for other paths never answers them.
+    if (told := await _other_path(link)) is not None:
+        return told
     headers = {"Connection": "close"}
     url = link.target.engine_url("polling")
     try:
@@ -251,21 +253,27 @@ _CAPTIVE_PORTAL = _Told(
 )
 
 
+async def _other_path(link: Link) -> _Told | None:
+    """Whether a server has another path."""
+    there = await _find_path(link)
+    if there is None:
+        return None
+    return _Told(
+        "wrong-path",
+        f"No Socket.IO server at {link.target.shown_path}; there is one at /{there}/.",
+        Remedy(
+            f"Use this path: --path {there} (path: '/{there}/' in JavaScript, "
+            f"socketio_path='{there}' in Python); or have the server, or the "
+            "proxy, serve the other.",
+            remedies.PATH.configuration,
+        ),
+    )
+
+
 async def _explain_path(link: Link, reply: Reply) -> _Told:
     """Nobody speaks Engine.IO at this path: who does so at another?"""
-    there = await _find_path(link)
-    if there is not None:
-        return _Told(
-            "wrong-path",
-            f"No Socket.IO server at {link.target.shown_path}; there is one at "
-            f"/{there}/.",
-            Remedy(
-                f"Use this path: --path {there} (path: '/{there}/' in JavaScript, "
-                f"socketio_path='{there}' in Python); or have the server, or the "
-                "proxy, serve the other.",
-                remedies.PATH.configuration,
-            ),
-        )
+    if (told := await _other_path(link)) is not None:
+        return told
     if reply.is_html and reply.status < 300 and _PORTAL.search(reply.body):
         return _CAPTIVE_PORTAL
     if reply.is_html and reply.status < 300:
@@ -297,16 +305,24 @@ async def _find_path(link: Link) -> str | None:
     asked = target.path.strip("/")
     paths = [f"{own}/socket.io", own] if own else []
     paths += [*OTHER_PATHS, f"{asked.rpartition('/')[0]}/socket.io".strip("/")]
-    for path in dict.fromkeys(paths):
-        if path == asked:
-            continue
-        with contextlib.suppress(Failed):
-            url = target.engine_url("polling", path=path)
-            reply = await link.get(url, timeout=target.patience)
-            found = opened(reply.text, target.eio) if reply.status == 200 else None
-            if found is not None or reply.code is not None:
-                return path
-    return None
+    others = [path for path in dict.fromkeys(paths) if path != asked]
+    there = await asyncio.gather(*(_is_engine(link, path) for path in others))
+    return next(
+        (path for path, is_it in zip(others, there, strict=True) if is_it), None
+    )
+
+
+async def _is_engine(link: Link, path: str) -> bool:
+    target = link.target
+    try:
+        url = target.engine_url("polling", path=path)
+        reply = await link.get(url, timeout=target.patience)
+    except Failed:
+        return False
+    found = opened(reply.text, target.eio) if reply.status == 200 else None
+    if found is not None:
+        await close_session(link, found.sid, path)
+    return found is not None or reply.code is not None
 
 
 TOO_MANY = "The server, or a proxy, has had too many requests of this address."

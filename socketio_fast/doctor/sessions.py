@@ -31,7 +31,9 @@ __all__ = [
     "slow_connect",
 ]
 
-NOOP = "6"
+#: What a client may send at any time, by revision: a pong, a ping. A noop is an error
+#: for python-engineio.
+HARMLESS = {4: "3", 3: "2"}
 CLOSE = "1"
 
 #: Engine.IO's code for a session that the server does not know.
@@ -51,11 +53,17 @@ async def open_session(link: Link) -> Opened:
     return found
 
 
-async def close_session(link: Link, sid: str) -> None:
-    """End a session; nothing is waited for if that does not work."""
+async def close_session(link: Link, sid: str, path: str | None = None) -> None:
+    """End a session; that it does not work is not told.
+
+    Args:
+        link: What makes requests.
+        sid: The session's id.
+        path: Where its server is, if not at the target's path.
+    """
     target = link.target
     with contextlib.suppress(Failed):
-        url = target.engine_url("polling", sid=sid)
+        url = target.engine_url("polling", sid=sid, path=path)
         await link.post(url, in_payload(CLOSE, target.eio))
 
 
@@ -146,7 +154,7 @@ async def check_sessions(link: Link) -> Finding:
         session = await open_session(link)
         url = target.engine_url("polling", sid=session.sid)
         for _ in range(target.attempts):
-            reply = await link.post(url, in_payload(NOOP, target.eio))
+            reply = await link.post(url, in_payload(HARMLESS[target.eio], target.eio))
             if reply.code == UNKNOWN_SESSION:
                 lost += 1
             elif reply.status != 200:
