@@ -18,7 +18,7 @@ from socketio_fast.doctor.remedies import CERTIFICATE
 from socketio_fast.doctor.target import Target
 from socketio_fast.options.logs import escaped
 
-__all__ = ["check_dns", "check_tcp", "check_tls", "speaks_tls"]
+__all__ = ["check_dns", "check_tcp", "check_tls", "explain_certificate", "speaks_tls"]
 
 #: Addresses of a name that are tried.
 MOST_ADDRESSES = 6
@@ -306,18 +306,23 @@ _UNTRUSTED = (
 )
 
 
+def explain_certificate(
+    error: ssl.SSLCertVerificationError,
+) -> tuple[str, str, Remedy]:
+    """What is wrong with a certificate: the cause, what it means, what to do."""
+    known = _CERTIFICATES.get(error.verify_code)
+    if known is None:
+        return *_UNTRUSTED, CERTIFICATE
+    cause, meaning, text = known
+    return cause, meaning, Remedy(text)
+
+
 async def _bad_certificate(
     target: Target, tried: str, error: ssl.SSLCertVerificationError, seconds: float
 ) -> Finding:
     certificate = await _certificate_of(target)
     told = escaped(error.verify_message)
-    known = _CERTIFICATES.get(error.verify_code)
-    if known is None:
-        cause, meaning = _UNTRUSTED
-        remedy = CERTIFICATE
-    else:
-        cause, meaning, text = known
-        remedy = Remedy(text)
+    cause, meaning, remedy = explain_certificate(error)
     came = f"{told} ({_shown(certificate)})" if certificate else told
     return Finding("tls", "problem", cause, tried, came, meaning, remedy, seconds)
 

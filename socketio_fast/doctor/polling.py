@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
+from socketio_fast.clients.failures import error_chain
 from socketio_fast.doctor import remedies
 from socketio_fast.doctor.findings import Finding, Level, Remedy
 from socketio_fast.doctor.link import Failed, Link, Reply
-from socketio_fast.doctor.network import speaks_tls
+from socketio_fast.doctor.network import explain_certificate, speaks_tls
 from socketio_fast.doctor.packets import Opened, opened
 from socketio_fast.doctor.sessions import close_session
 
@@ -78,6 +80,21 @@ async def check_polling(link: Link) -> tuple[Finding, Opened | None, Reply | Non
 
 async def _explain_failure(link: Link, failed: Failed) -> _Told:
     target = link.target
+    for each in error_chain(failed.error):
+        # aiohttp's own has no code; that of ssl is inside it.
+        if isinstance(each, ssl.SSLCertVerificationError) and hasattr(
+            each, "verify_code"
+        ):
+            return _Told(*explain_certificate(each))
+    if target.proxy_url is not None:
+        return _Told(
+            "proxy-failed",
+            "The proxy of this machine does not bring the client to the server.",
+            Remedy(
+                "May it reach this host and port, and are its credentials right "
+                "(--proxy URL)? Without it: --no-proxy, NO_PROXY in the environment."
+            ),
+        )
     name = type(failed.error).__name__
     if isinstance(failed.error, asyncio.TimeoutError) or "Timeout" in name:
         return await _explain_silence(link)

@@ -125,6 +125,19 @@ async def test_a_proxy_of_the_client(serve: Serve, listen: Listen) -> None:
     assert {"dns", "tcp"}.isdisjoint(each.check for each in found)
 
 
+async def test_a_proxy_of_the_client_that_fails(
+    serve: Serve, listen: Listen, server_context: ssl.SSLContext
+) -> None:
+    server = await serve(ssl=server_context)
+    refusing = await listen(HttpProxy(user="ann", password="x"))
+    for port in (refusing.port, free_port()):
+        found = await cause(server.url, proxy=f"http://127.0.0.1:{port}")
+        assert found == "proxy-failed"
+    proxy = await listen(HttpProxy())
+    found = await cause(server.url, proxy=f"http://127.0.0.1:{proxy.port}")
+    assert found == "tls-untrusted"
+
+
 async def test_a_server_that_offers_one_transport(serve: Serve) -> None:
     by_websocket = await serve(transports=["websocket"])
     found = await examined(by_websocket.url)
