@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import re
+import shutil
 import sys
 from typing import TYPE_CHECKING
 
@@ -119,10 +120,12 @@ async def _examine(target: Target, silent: bool) -> list[Finding]:
     """Examine, and show each finding when it is there."""
     from socketio_fast.doctor import as_text, examine
 
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if terminal else None
     colors = colored(sys.stdout)
     found = []
     async for finding in examine(target):
         found.append(finding)
         if not silent:
-            show(as_text(finding, colors=colors))
+            show(as_text(finding, colors=colors, width=width))
     return found

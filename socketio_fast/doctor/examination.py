@@ -9,7 +9,12 @@ from typing import Any
 from socketio_fast._version import __version__
 from socketio_fast.clients.proxies import shown_url
 from socketio_fast.doctor.findings import Finding, Remedy
-from socketio_fast.doctor.idle import check_idle_polling, check_idle_websocket, skipped
+from socketio_fast.doctor.idle import (
+    MOST,
+    check_idle_polling,
+    check_idle_websocket,
+    skipped,
+)
 from socketio_fast.doctor.link import Link
 from socketio_fast.doctor.network import check_dns, check_tcp, check_tls
 from socketio_fast.doctor.origins import check_origin, check_origin_of_websocket
@@ -56,6 +61,7 @@ class _Examination:
         self._waiting: list[asyncio.Task[Finding]] = []
         #: Whether each request finds its session.
         self._sessions_work = True
+        self._too_long = False
 
     async def run(self) -> AsyncIterator[Finding]:
         target = self._target
@@ -86,6 +92,8 @@ class _Examination:
             yield finding
         if not target.idle:
             yield skipped("not waited for: --no-idle")
+        elif self._too_long:
+            yield skipped(f"not waited for: ping_interval is more than {MOST:g} s")
         for task in self._waiting:
             yield await task
 
@@ -148,7 +156,7 @@ class _Examination:
             return
         delivery, joined = await check_delivery(self._link)
         yield delivery
-        if joined is not None and self._target.idle:
+        if joined is not None and self._waits_for(session):
             waits = Opened(
                 joined, session.eio, (), session.ping_interval, session.ping_timeout
             )
@@ -157,11 +165,16 @@ class _Examination:
     async def _websocket(self) -> Finding:
         finding, ws, session = await check_websocket(self._link)
         if ws is not None and session is not None:
-            if self._target.idle:
+            if self._waits_for(session):
                 self._wait(check_idle_websocket(self._link, ws, session))
             else:
                 await ws.close()
         return finding
+
+    def _waits_for(self, session: Opened) -> bool:
+        """Whether a ping is waited for."""
+        self._too_long = self._too_long or session.ping_interval > MOST
+        return self._target.idle and session.ping_interval <= MOST
 
     def _wait(self, check: Coroutine[Any, Any, Finding]) -> None:
         self._waiting.append(asyncio.ensure_future(check))

@@ -45,11 +45,11 @@ async def check_dns(target: Target) -> tuple[Finding, list[str]]:
             loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM),
             target.timeout,
         )
+    except asyncio.TimeoutError:  # an OSError too, since 3.11
+        return _no_address(tried, f"no answer in {target.timeout:g} s", watch), []
     except (OSError, UnicodeError) as exc:
         text = exc.strerror if isinstance(exc, OSError) else None
         return _no_address(tried, escaped(text or exc), watch), []
-    except asyncio.TimeoutError:
-        return _no_address(tried, f"no answer in {target.timeout:g} s", watch), []
     addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
     return Finding(
         "dns", "ok", "ok", tried, ", ".join(addresses), seconds=watch.seconds

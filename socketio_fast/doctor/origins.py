@@ -172,7 +172,8 @@ async def _preflight(link: Link, origin: str) -> list[Finding]:
         reply = await link.request("OPTIONS", url, headers=headers)
         allowed = reply.headers.get(ALLOW)
         names = reply.headers.get("Access-Control-Allow-Headers", "").lower()
-        came = f"HTTP {reply.status}, {ALLOW}: {escaped(allowed)}"
+        shown = f"no {ALLOW}" if allowed is None else f"{ALLOW}: {escaped(allowed)}"
+        came = f"HTTP {reply.status}, {shown}"
         if names:
             came += f", Access-Control-Allow-Headers: {escaped(names)}"
         if reply.status < 300 and allowed in (origin, "*"):

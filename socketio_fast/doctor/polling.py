@@ -16,7 +16,7 @@ from socketio_fast.doctor.network import explain_certificate, speaks_tls
 from socketio_fast.doctor.packets import Opened, opened
 from socketio_fast.doctor.sessions import close_session
 
-__all__ = ["check_polling"]
+__all__ = ["TOO_MANY", "TOO_MANY_REMEDY", "Told", "check_polling", "other_path"]
 
 #: Where servers have Engine.IO besides.
 OTHER_PATHS = ("socket.io", "engine.io", "ws", "ws/socket.io", "api/socket.io")
@@ -38,7 +38,7 @@ UNSUPPORTED_REVISION = 5
 
 
 @dataclass(frozen=True)
-class _Told:
+class Told:
     """What a response to the first request means."""
 
     cause: str
@@ -78,16 +78,16 @@ async def check_polling(link: Link) -> tuple[Finding, Opened | None, Reply | Non
     ), None, reply  # fmt: skip
 
 
-async def _explain_failure(link: Link, failed: Failed) -> _Told:
+async def _explain_failure(link: Link, failed: Failed) -> Told:
     target = link.target
     for each in error_chain(failed.error):
         # aiohttp's own has no code; that of ssl is inside it.
         if isinstance(each, ssl.SSLCertVerificationError) and hasattr(
             each, "verify_code"
         ):
-            return _Told(*explain_certificate(each))
+            return Told(*explain_certificate(each))
     if target.proxy_url is not None:
-        return _Told(
+        return Told(
             "proxy-failed",
             "The proxy of this machine does not bring the client to the server.",
             Remedy(
@@ -100,7 +100,7 @@ async def _explain_failure(link: Link, failed: Failed) -> _Told:
         return await _explain_silence(link)
     if not target.secure and target.unix_path is None and await speaks_tls(target):
         return _TLS_EXPECTED
-    return _Told(
+    return Told(
         "no-http",
         "What listens there does not answer HTTP as a server does, or closes the "
         "connection.",
@@ -111,24 +111,24 @@ async def _explain_failure(link: Link, failed: Failed) -> _Told:
     )
 
 
-_TLS_EXPECTED = _Told(
+_TLS_EXPECTED = Told(
     "tls-expected",
     "The port speaks TLS, and the URL says http.",
     Remedy("Write https:// rather than http://."),
 )
 
 
-async def _explain_silence(link: Link) -> _Told:
+async def _explain_silence(link: Link) -> Told:
     """The connection was accepted, and no response came."""
     # A server of Node.js without a handler for other paths never answers them.
-    if (told := await _other_path(link)) is not None:
+    if (told := await other_path(link)) is not None:
         return told
     headers = {"Connection": "close"}
     url = link.target.engine_url("polling")
     try:
         await link.get(url, headers, link.target.patience)
     except Failed:
-        return _Told(
+        return Told(
             "no-answer",
             "The connection is accepted, and no response comes: the process hangs, or "
             "its event loop is blocked; or a proxy holds responses back, or waits for "
@@ -140,7 +140,7 @@ async def _explain_silence(link: Link) -> _Told:
                 remedies.BUFFERING.configuration,
             ),
         )
-    return _Told(
+    return Told(
         "buffered",
         "The response comes only if its connection ends with it: a proxy holds back "
         "what it has until its buffer is full, or the connection closes.",
@@ -148,10 +148,10 @@ async def _explain_silence(link: Link) -> _Told:
     )
 
 
-def _explain_revision(asked: int, found: Opened | None) -> _Told | None:
+def _explain_revision(asked: int, found: Opened | None) -> Told | None:
     if found is None or found.eio == asked:
         return None
-    return _Told(
+    return Told(
         "eio3-server",
         "The server speaks revision 3 of Engine.IO alone: it is of Socket.IO 2, which "
         "clients of Socket.IO 3 and 4 do not understand.",
@@ -162,7 +162,7 @@ def _explain_revision(asked: int, found: Opened | None) -> _Told | None:
     )
 
 
-async def _explain(link: Link, reply: Reply) -> _Told:
+async def _explain(link: Link, reply: Reply) -> Told:
     """A response that is no open packet."""
     if reply.status in (429, 503):
         return _STATUSES[reply.status]
@@ -175,7 +175,7 @@ async def _explain(link: Link, reply: Reply) -> _Told:
         return _CAPTIVE_PORTAL
     if reply.status == 400 and b"HTTPS port" in reply.body:
         return _TLS_EXPECTED
-    return _STATUSES.get(reply.status) or _Told(
+    return _STATUSES.get(reply.status) or Told(
         "http-error",
         "The server, or a proxy, refuses the request."
         if reply.status < 500
@@ -184,11 +184,11 @@ async def _explain(link: Link, reply: Reply) -> _Told:
     )
 
 
-def _explain_code(link: Link, reply: Reply) -> _Told | None:
+def _explain_code(link: Link, reply: Reply) -> Told | None:
     """A refusal of an Engine.IO server."""
     target = link.target
     if reply.code == UNKNOWN_TRANSPORT:
-        return _Told(
+        return Told(
             "polling-not-offered",
             "The server offers no long-polling; clients begin with it by default.",
             Remedy(
@@ -198,7 +198,7 @@ def _explain_code(link: Link, reply: Reply) -> _Told | None:
             "warning" if "websocket" in target.transports else "problem",
         )
     if reply.code == UNSUPPORTED_REVISION:
-        return _Told(
+        return Told(
             "eio3-refused",
             f"The server does not speak revision {target.eio} of Engine.IO"
             + (", which clients of Socket.IO 2 do." if target.eio == 3 else "."),
@@ -208,13 +208,13 @@ def _explain_code(link: Link, reply: Reply) -> _Told | None:
             ),
         )
     if reply.code in (BAD_REQUEST, FORBIDDEN) and b"origin" in reply.body.lower():
-        return _Told(
+        return Told(
             "origin-refused",
             "The server does not allow the origin of this request.",
             Remedy("Add the origin to cors_allowed_origins= of the server."),
         )
     if reply.code is not None:
-        return _Told(
+        return Told(
             "refused",
             "An Engine.IO server is there, and refuses the request: by a middleware, "
             "allow_request or a limit perhaps.",
@@ -223,7 +223,7 @@ def _explain_code(link: Link, reply: Reply) -> _Told | None:
     return None
 
 
-def _explain_redirect(link: Link, reply: Reply) -> _Told | None:
+def _explain_redirect(link: Link, reply: Reply) -> Told | None:
     location = reply.headers.get("Location")
     if not 300 <= reply.status < 400 or location is None:
         return None
@@ -232,7 +232,7 @@ def _explain_redirect(link: Link, reply: Reply) -> _Told | None:
     if there.hostname != asked.hostname:
         if _PORTAL.search(location.encode()):
             return _CAPTIVE_PORTAL
-        return _Told(
+        return Told(
             "redirect",
             "The request is sent to another host: to a log-in page (of the network, a "
             "captive portal, or of the site), or to where the site is now.",
@@ -242,13 +242,13 @@ def _explain_redirect(link: Link, reply: Reply) -> _Told | None:
             ),
         )
     if (asked.scheme, there.scheme) == ("http", "https"):
-        return _Told(
+        return Told(
             "redirect-to-https",
             "The server wants https. A client loses its POSTs by such a redirect, and "
             "WebSockets do not follow it.",
             Remedy("Write https:// in the URL of the client."),
         )
-    return _Told(
+    return Told(
         "redirect",
         "The server sends the request to another path; clients do not follow with all "
         "of their requests.",
@@ -259,7 +259,7 @@ def _explain_redirect(link: Link, reply: Reply) -> _Told | None:
     )
 
 
-_CAPTIVE_PORTAL = _Told(
+_CAPTIVE_PORTAL = Told(
     "captive-portal",
     "A page came that asks for a log-in: of a network with a captive portal, or of a "
     "proxy before the server.",
@@ -270,12 +270,12 @@ _CAPTIVE_PORTAL = _Told(
 )
 
 
-async def _other_path(link: Link) -> _Told | None:
-    """Whether a server has another path."""
+async def other_path(link: Link) -> Told | None:
+    """Whether there is a server at another path: what to do then."""
     there = await _find_path(link)
     if there is None:
         return None
-    return _Told(
+    return Told(
         "wrong-path",
         f"No Socket.IO server at {link.target.shown_path}; there is one at /{there}/.",
         Remedy(
@@ -287,14 +287,14 @@ async def _other_path(link: Link) -> _Told | None:
     )
 
 
-async def _explain_path(link: Link, reply: Reply) -> _Told:
+async def _explain_path(link: Link, reply: Reply) -> Told:
     """Nobody speaks Engine.IO at this path: who does so at another?"""
-    if (told := await _other_path(link)) is not None:
+    if (told := await other_path(link)) is not None:
         return told
     if reply.is_html and reply.status < 300 and _PORTAL.search(reply.body):
         return _CAPTIVE_PORTAL
     if reply.is_html and reply.status < 300:
-        return _Told(
+        return Told(
             "html-page",
             "A web page came: the site answers every path with it, or a network's "
             "log-in page (a captive portal) does.",
@@ -304,7 +304,7 @@ async def _explain_path(link: Link, reply: Reply) -> _Told:
                 remedies.PATH.configuration,
             ),
         )
-    return _Told(
+    return Told(
         "wrong-path",
         "What answers is no Socket.IO server, or it has another path.",
         Remedy(
@@ -349,40 +349,40 @@ TOO_MANY_REMEDY = Remedy(
 )
 
 _STATUSES = {
-    401: _Told(
+    401: Told(
         "unauthorized",
         "The server, or a proxy before it, asks for credentials.",
         Remedy(
             "Give them: -H 'Authorization: …'; in clients headers= or extraHeaders."
         ),
     ),
-    403: _Told(
+    403: Told(
         "forbidden",
         "The server, or a proxy or firewall before it, forbids this.",
         Remedy("See which of them answers (Server, Via), and its rules and log."),
     ),
-    407: _Told(
+    407: Told(
         "proxy-unauthorized",
         "The proxy of this network asks for a name and a password.",
         Remedy("Give them: --proxy http://name:password@host:port."),
     ),
-    429: _Told(
+    429: Told(
         "too-many-requests",
         TOO_MANY,
         TOO_MANY_REMEDY,
     ),
-    503: _Told(
+    503: Told(
         "unavailable",
         "The server is overloaded or is stopping, or the proxy finds none that runs.",
         remedies.GATEWAY,
     ),
 }
-_STATUSES[502] = _Told(
+_STATUSES[502] = Told(
     "bad-gateway",
     "The proxy cannot reach the server, or the server has closed the connection.",
     remedies.GATEWAY,
 )
-_STATUSES[504] = _Told(
+_STATUSES[504] = Told(
     "gateway-timeout",
     "The server behind the proxy has not answered the proxy in time.",
     Remedy(

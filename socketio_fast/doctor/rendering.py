@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
@@ -26,8 +27,14 @@ _END = "\x1b[0m"
 LEVEL, CHECK = 9, 18
 
 
-def as_text(finding: Finding, *, colors: bool = False) -> str:
-    """A finding in lines: one if all is well; else what it means and what to do."""
+def as_text(finding: Finding, *, colors: bool = False, width: int | None = None) -> str:
+    """A finding in lines: one if all is well; else what it means and what to do.
+
+    Args:
+        finding: The finding.
+        colors: Whether there are colours.
+        width: Columns of the terminal, for sentences; ``None``: they are not wrapped.
+    """
 
     def styled(style: str, text: str) -> str:
         return f"{style}{text}{_END}" if colors else text
@@ -38,18 +45,27 @@ def as_text(finding: Finding, *, colors: bool = False) -> str:
         check = f"{finding.check:<{CHECK}}"
         return f"{head}{check}{finding.tried}: {finding.came}{styled(_DIM, time)}\n"
     lines = [f"{head}{finding.check}: {finding.cause}{styled(_DIM, time)}"]
-    told = [
-        ("tried", finding.tried),
-        ("came", finding.came),
-        ("meaning", finding.meaning),
-        ("remedy", finding.remedy.text),
-        *finding.remedy.configuration.items(),
-    ]
-    for name, text in told:
-        for number, line in enumerate(text.splitlines()):
+    sentences = {
+        "tried": finding.tried,
+        "came": finding.came,
+        "meaning": finding.meaning,
+        "remedy": finding.remedy.text,
+    }
+    told = {name: _wrapped(text, width) for name, text in sentences.items()}
+    for proxy, text in finding.remedy.configuration.items():
+        told[proxy] = text.splitlines()
+    for name, shown in told.items():
+        for number, line in enumerate(shown):
             label = f"{name if number == 0 else '':<{LEVEL}}"
             lines.append(f"{'':<{LEVEL}}{styled(_BOLD, label)}{line}")
     return "\n".join(lines) + "\n"
+
+
+def _wrapped(text: str, width: int | None) -> list[str]:
+    """Lines that fit beside their label, at least 40 columns wide."""
+    if width is None:
+        return text.splitlines()
+    return textwrap.wrap(text, max(40, width - 2 * LEVEL), break_on_hyphens=False)
 
 
 def summary(findings: Iterable[Finding]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 
 import aiohttp
 
@@ -16,7 +17,7 @@ from socketio_fast.doctor.packets import (
     connect_packet,
     opened,
 )
-from socketio_fast.doctor.polling import TOO_MANY, TOO_MANY_REMEDY
+from socketio_fast.doctor.polling import TOO_MANY, TOO_MANY_REMEDY, other_path
 from socketio_fast.doctor.sessions import (
     UNKNOWN_SESSION,
     close_session,
@@ -58,6 +59,18 @@ async def _message(ws: WebSocket, seconds: float) -> str | None:
         raise _Closed(escaped(message.data))
     code = ws.close_code
     raise _Closed(f"it was closed, code {code}" if code else "it was cut off")
+
+
+async def _send(ws: WebSocket, packet: str) -> None:
+    """Send a packet.
+
+    Raises:
+        _Closed: The connection has ended.
+    """
+    try:
+        await ws.send_str(packet)
+    except (aiohttp.ClientError, OSError) as exc:
+        raise _Closed(f"it was cut off ({escaped(exc)})") from exc
 
 
 def handshake_refused(
@@ -118,9 +131,20 @@ async def check_websocket(
     try:
         ws = await link.websocket(target.engine_url("websocket"))
     except WebSocketRefused as exc:
-        return handshake_refused(
+        finding = handshake_refused(
             "websocket", tried, exc.reply, exc.text, watch.seconds
-        ), None, None  # fmt: skip
+        )
+        if exc.reply.status == 404 and "polling" not in target.transports:
+            # Where clients poll, the path has been asked for before.
+            told = await other_path(link)
+            if told is not None:
+                finding = replace(
+                    finding,
+                    cause=told.cause,
+                    meaning=told.meaning,
+                    remedy=told.remedy,
+                )
+        return finding, None, None
     except Failed as exc:
         return Finding(
             "websocket",
@@ -169,13 +193,13 @@ async def _join(link: Link, ws: WebSocket, tried: str, watch: Stopwatch) -> Find
         _Closed: It has been closed.
     """
     target = link.target
-    await ws.send_str(connect_packet(target.namespace, target.auth, target.eio))
+    await _send(ws, connect_packet(target.namespace, target.auth, target.eio))
     while (text := await _message(ws, target.patience)) is not None:
         answer = connect_answer(text, target.namespace)
         if answer is not None:
             return joined("websocket", tried, *answer, watch)
         if text == "2":
-            await ws.send_str("3")
+            await _send(ws, "3")
     came = f"an open packet, and no answer to CONNECT in {target.patience:g} s"
     return slow_connect("websocket", tried, came, watch.seconds)
 
@@ -252,7 +276,7 @@ async def check_upgrade(link: Link, session: Opened) -> Finding:
     except Failed as exc:
         return _upgrade_failed(tried, exc.text, "The handshake fails.", watch)
     try:
-        await ws.send_str(PROBE)
+        await _send(ws, PROBE)
         answer = await _message(ws, target.patience)
         if answer != PROBE_ANSWER:
             came = f"no answer in {target.patience:g} s"
@@ -264,7 +288,7 @@ async def check_upgrade(link: Link, session: Opened) -> Finding:
                 "Packets do not get through the upgraded connection.",
                 watch,
             )
-        await ws.send_str(UPGRADED)
+        await _send(ws, UPGRADED)
     except _Closed as exc:
         return _upgrade_failed(
             tried, f"probe sent, {exc}", "The connection ends.", watch

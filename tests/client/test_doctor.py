@@ -91,6 +91,13 @@ async def test_a_server_that_is_well(serve: Serve) -> None:
     assert summary(found) == "No problem found.\n"
 
 
+async def test_a_heartbeat_that_nobody_waits_for(serve: Serve) -> None:
+    server = await serve(ping_interval=3600)
+    found = await examined(server.url, idle=True)
+    assert (found[-1].check, found[-1].level) == ("idle", "skipped")
+    assert "more than 120 s" in found[-1].came
+
+
 async def test_tls_that_is_well(
     serve: Serve, server_context: ssl.SSLContext, trusting: ssl.SSLContext
 ) -> None:
@@ -241,6 +248,7 @@ async def test_another_path(serve: Serve) -> None:
     assert finding.cause == "wrong-path"
     assert "there is one at /api/socket.io/" in finding.meaning
     assert "--path api/socket.io" in finding.remedy.text
+    assert await cause(server.url, transports=("websocket",)) == "wrong-path"
 
 
 async def test_a_path_in_the_url(serve: Serve) -> None:

@@ -28,7 +28,7 @@ def causes() -> set[str]:
                     if isinstance(value, ast.Tuple) and len(value.elts) == 3:
                         found.add(ast.literal_eval(value.elts[0]))
             elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                place = {"Finding": 2, "_Told": 0}.get(node.func.id)
+                place = {"Finding": 2, "Told": 0}.get(node.func.id)
                 if place is not None and len(node.args) > place:
                     given = node.args[place]
                     if isinstance(given, ast.Constant):
