@@ -296,7 +296,9 @@ _CERTIFICATES: dict[int, tuple[str, str, str]] = {
     ),
 }
 _CERTIFICATES[64] = _CERTIFICATES[62]
-_CERTIFICATES[19] = _CERTIFICATES[18]
+
+#: Codes of chains that lead to no authority that is trusted.
+_NO_AUTHORITY = {2, 19, 20, 21, 27}
 
 _UNTRUSTED = (
     "tls-untrusted",
@@ -306,14 +308,21 @@ _UNTRUSTED = (
 )
 
 
+_NOT_ACCEPTED = (
+    "tls-not-accepted",
+    "Clients do not accept the certificate.",
+    "See what it and its chain say: openssl s_client -showcerts -connect HOST:PORT.",
+)
+
+
 def explain_certificate(
     error: ssl.SSLCertVerificationError,
 ) -> tuple[str, str, Remedy]:
     """What is wrong with a certificate: the cause, what it means, what to do."""
-    known = _CERTIFICATES.get(error.verify_code)
-    if known is None:
+    code = error.verify_code
+    if code in _NO_AUTHORITY:
         return *_UNTRUSTED, CERTIFICATE
-    cause, meaning, text = known
+    cause, meaning, text = _CERTIFICATES.get(code, _NOT_ACCEPTED)
     return cause, meaning, Remedy(text)
 
 

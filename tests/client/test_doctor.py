@@ -9,6 +9,7 @@ import socket
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ import socketio_fast as socketio
 from client.conftest import Listen
 from socketio_fast.doctor import Finding, Target, as_json, as_text, examine, problems_of
 from socketio_fast.doctor.link import Link
-from socketio_fast.doctor.network import check_tcp
+from socketio_fast.doctor.network import check_tcp, explain_certificate
 from socketio_fast.doctor.origins import check_origin
 from socketio_fast.doctor.rendering import summary
 
@@ -228,6 +229,26 @@ async def test_an_authority_that_nobody_knows(
     found = await examined(url, ssl_verify=False)
     assert not problems_of(found)
     assert "tls-unverified" in {each.cause for each in found}
+
+
+async def test_a_self_signed_certificate(
+    serve: Serve, authority: trustme.CA, tmp_path: Path
+) -> None:
+    file = tmp_path / "own.pem"
+    for blob in (authority.private_key_pem, authority.cert_pem):
+        blob.write_to_path(file, append=True)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(file)
+    server = await serve(ssl=context)
+    assert await cause(f"https://localhost:{server.port}") == "tls-self-signed"
+
+
+def test_a_certificate_that_is_wrong_in_another_way() -> None:
+    error = ssl.SSLCertVerificationError("revoked")
+    error.verify_code = 23
+    found, _, remedy = explain_certificate(error)
+    assert found == "tls-not-accepted"
+    assert "openssl" in remedy.text
 
 
 async def test_http_and_https_are_mixed_up(
