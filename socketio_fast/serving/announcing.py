@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import sys
 from dataclasses import dataclass, fields
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from socketio_fast._version import __version__
 from socketio_fast.options.limits import Limits, Rate
+from socketio_fast.options.logs import choose_logger
 from socketio_fast.serving.terminal import colored
 
 if TYPE_CHECKING:
@@ -92,10 +92,7 @@ class Announcement:
         if workers is not None:
             who += f", {workers} worker{'s' if workers > 1 else ''}"
         if self.as_json:
-            logger = logging.getLogger("socketio_fast.run")
-            if not logger.level and not logging.getLogger("socketio_fast").level:
-                logger.setLevel(logging.INFO)
-            logger.info(
+            choose_logger(True, "socketio_fast.run").info(
                 "socketio_fast %s listening on %s (%s)",
                 __version__,
                 url,

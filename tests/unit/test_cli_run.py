@@ -29,6 +29,7 @@ import logging, os
 import socketio_fast as socketio
 
 logging.getLogger("app").info("imported as %s", os.environ.get("NAME"))
+logging.getLogger("app").warning("NAME is %s", os.environ.get("NAME"))
 sio = socketio.AsyncServer()
 """
 
@@ -55,7 +56,7 @@ def test_it_shows_its_settings(folder: Path) -> None:
         assert server.settings["workers"] == "1, in this process"
         assert server.settings["limits"].startswith("1,000,000 bytes a message, ")
         server.signal()
-        assert server.ended() == (0, "", "")
+        assert server.ended()[:2] == (0, "")
 
 
 def test_settings() -> None:
@@ -175,8 +176,24 @@ def test_the_level(loaded: dict[str, Any], capfd: pytest.CaptureFixture[str]) ->
     logging.getLogger("socketio_fast.access").warning("as it is")
     lines = capfd.readouterr().err.splitlines()
     assert re.fullmatch(r"[\d-]+ [\d:,]+ INFO    app: imported as None", lines[0])
-    assert lines[1] == "as it is"
+    assert lines[2] == "as it is"
     assert logging.getLogger("socketio_fast.server").isEnabledFor(logging.INFO)
+
+
+def test_json_of_one_process(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server whose logger is not asked for has set the package's level."""
+    monkeypatch.setattr(log_options, "_applied", None)
+    with _root_logger_as_it_was():
+        logging.getLogger("socketio_fast").setLevel(logging.WARNING)
+        LogOptions(format="json").apply()
+        Announcement(as_json=True).make("http://a/socket.io/", SETTINGS)
+    out, err = capfd.readouterr()
+    told = json.loads(err)
+    assert out == ""
+    assert (told["level"], told["url"]) == ("INFO", "http://a/socket.io/")
+    assert (told["workers"], told["pid"]) == (1, os.getpid())
 
 
 def ask(url: str) -> None:
@@ -188,7 +205,7 @@ def test_json_of_workers(folder: Path) -> None:
     """Every line of stderr is JSON: of the supervisor and of its workers."""
     with started(
         *("-m", "socketio_fast", "run", "app:sio", "--port", "0", "--workers", "2"),
-        *("--log-format", "json", "--log-level", "info", "--access-log"),
+        *("--log-format", "json", "--access-log"),
         *("--env-file", "variables"),
         cwd=folder,
     ) as server:
@@ -204,4 +221,4 @@ def test_json_of_workers(folder: Path) -> None:
     (asked,) = [each for each in told if each["logger"] == "socketio_fast.access"]
     assert (asked["address"], asked["status"]) == ("127.0.0.1", 404)
     imported = [each["message"] for each in told if each["logger"] == "app"]
-    assert imported == ["imported as of the file"] * 2
+    assert imported == ["NAME is of the file"] * 2
