@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import aiohttp
 
+from socketio_fast.coroutines import within
 from socketio_fast.doctor import remedies
 from socketio_fast.doctor.findings import Finding, Stopwatch
 from socketio_fast.doctor.link import Failed, Link
@@ -54,7 +55,7 @@ async def check_idle_websocket(
         return await _waited("websocket", session, longest, wait)
     finally:
         with contextlib.suppress(asyncio.TimeoutError, aiohttp.ClientError, OSError):
-            await asyncio.wait_for(ws.close(), 1.0)
+            await within(ws.close(), 1.0)
 
 
 async def check_idle_polling(link: Link, session: Opened) -> Finding:
@@ -89,7 +90,7 @@ async def _waited(
     check = f"idle {transport}"
     watch = Stopwatch()
     try:
-        ended = await asyncio.wait_for(_told(wait), longest)
+        ended = await within(_told(wait), longest)
     except asyncio.TimeoutError:
         return Finding(
             check,

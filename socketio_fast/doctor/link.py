@@ -15,6 +15,7 @@ import aiohttp
 from socketio_fast.clients.contracts import BodyTooLargeError, merged_headers
 from socketio_fast.clients.failures import failed_attempt
 from socketio_fast.clients.proxies import is_socks
+from socketio_fast.coroutines import within
 from socketio_fast.doctor.findings import Stopwatch
 from socketio_fast.doctor.target import Target
 from socketio_fast.options.logs import escaped
@@ -217,7 +218,7 @@ class Link:
         watch = Stopwatch()
         seconds = self.target.timeout
         try:
-            return await asyncio.wait_for(
+            return await within(
                 self._session.ws_connect(
                     url,
                     headers=self.target.headers,

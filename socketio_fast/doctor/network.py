@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from socketio_fast.clients.failures import error_chain, failed_attempt
+from socketio_fast.coroutines import within
 from socketio_fast.doctor.findings import Finding, Remedy, Stopwatch
 from socketio_fast.doctor.remedies import CERTIFICATE
 from socketio_fast.doctor.target import Target
@@ -41,7 +42,7 @@ async def check_dns(target: Target) -> tuple[Finding, list[str]]:
     watch = Stopwatch()
     loop = asyncio.get_running_loop()
     try:
-        found = await asyncio.wait_for(
+        found = await within(
             loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM),
             target.timeout,
         )
@@ -96,7 +97,7 @@ def _place(address: str, port: int) -> str:
 
 async def _connect(host: str, port: int, timeout: float) -> BaseException | None:
     try:
-        _, writer = await asyncio.wait_for(asyncio.open_connection(host, port), timeout)
+        _, writer = await within(asyncio.open_connection(host, port), timeout)
     except (OSError, asyncio.TimeoutError) as exc:
         return exc
     writer.transport.abort()
@@ -105,7 +106,7 @@ async def _connect(host: str, port: int, timeout: float) -> BaseException | None
 
 async def _connect_unix(path: str, timeout: float) -> BaseException | None:
     try:
-        _, writer = await asyncio.wait_for(asyncio.open_unix_connection(path), timeout)
+        _, writer = await within(asyncio.open_unix_connection(path), timeout)
     except (OSError, asyncio.TimeoutError) as exc:
         return exc
     writer.transport.abort()
@@ -262,7 +263,7 @@ def _soon(finding: Finding, certificate: Any) -> Finding:
 
 
 async def _handshake(target: Target, context: ssl.SSLContext) -> asyncio.WriteTransport:
-    _, writer = await asyncio.wait_for(
+    _, writer = await within(
         asyncio.open_connection(
             target.host, target.port, ssl=context, server_hostname=target.host
         ),

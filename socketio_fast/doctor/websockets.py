@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import aiohttp
 
+from socketio_fast.coroutines import within
 from socketio_fast.doctor import remedies
 from socketio_fast.doctor.findings import Finding, Remedy, Stopwatch
 from socketio_fast.doctor.link import Failed, Link, Reply, WebSocketRefused
@@ -48,7 +49,7 @@ async def _message(ws: WebSocket, seconds: float) -> str | None:
         _Closed: None will come.
     """
     try:
-        message = await asyncio.wait_for(ws.receive(), seconds)
+        message = await within(ws.receive(), seconds)
     except asyncio.TimeoutError:
         return None
     if message.type is aiohttp.WSMsgType.TEXT:
@@ -238,7 +239,7 @@ def _closed(tried: str, came: str, watch: Stopwatch) -> Finding:
 
 async def _close(ws: WebSocket) -> None:
     with contextlib.suppress(asyncio.TimeoutError, aiohttp.ClientError, OSError):
-        await asyncio.wait_for(ws.close(), 1.0)
+        await within(ws.close(), 1.0)
 
 
 async def check_upgrade(link: Link, session: Opened) -> Finding:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.logs import logging_as_it_was
 
 import socketio_fast
 from docs.pages import FENCE, PAGES, PROGRAMS, ROOT, Fence, commands, fences
@@ -102,7 +103,8 @@ def test_commands_of_this_package_are_understood(
         return
     if len(arguments) == 1:  # the command in a sentence
         arguments.append("module:app" if arguments == ["run"] else "http://localhost")
-    command.main(arguments)
+    with logging_as_it_was():
+        command.main(arguments)
     assert served
 
 

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.logs import logging_as_it_was
 from support.processes import listening
 from support.supervised import started
 
 import socketio_fast as socketio
 from socketio_fast import __main__ as command
-from socketio_fast.serving import log_options
 from socketio_fast.serving.announcing import Announcement, settings_of
 from socketio_fast.serving.log_options import LogOptions
 
@@ -115,28 +115,14 @@ def loaded(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[dict[str, 
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.delitem(sys.modules, "app", raising=False)
-    monkeypatch.setattr(log_options, "_applied", None)
     found: dict[str, Any] = {}
     monkeypatch.setattr(socketio, "run", lambda app, **options: found.update(options))
     before = dict(os.environ)
-    with _root_logger_as_it_was():
+    with logging_as_it_was():
         yield found
     os.environ.clear()
     os.environ.update(before)
     sys.modules.pop("app", None)
-
-
-@contextlib.contextmanager
-def _root_logger_as_it_was() -> Iterator[None]:
-    root, package = logging.getLogger(), logging.getLogger("socketio_fast")
-    handlers, levels = list(root.handlers), (root.level, package.level)
-    yield
-    for each in list(root.handlers):
-        root.removeHandler(each)
-    for each in handlers:
-        root.addHandler(each)
-    root.setLevel(levels[0])
-    package.setLevel(levels[1])
 
 
 def test_variables_of_a_file(loaded: dict[str, Any]) -> None:
@@ -184,8 +170,7 @@ def test_json_of_one_process(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server whose logger is not asked for has set the package's level."""
-    monkeypatch.setattr(log_options, "_applied", None)
-    with _root_logger_as_it_was():
+    with logging_as_it_was():
         logging.getLogger("socketio_fast").setLevel(logging.WARNING)
         LogOptions(format="json").apply()
         Announcement(as_json=True).make("http://a/socket.io/", SETTINGS)
