@@ -34,7 +34,7 @@ FLOORS: dict[str, list[str]] = {
         *("_version", "coroutines", "event_arguments", "events", "exceptions", "lazy"),
         *("overrides", "payloads", "handlers.middlewares"),
         *("handlers", "handlers.names", "handlers.signatures"),
-        *("options", "options.amounts", "options.declare", "options.logs"),
+        *("options", "options.amounts", "options.declare", "options.logs", "logs"),
         *("options.origins", "options.cluster"),
         *("engineio.exceptions", "engineio.json"),
     ],
