@@ -169,8 +169,11 @@ try_on_arm64() { # VERSION
 # The wheels for Linux.
 step_wheels-linux() {
     local kind version wheel
-    rm -rf "$WHEELS"
-    mkdir -p "$WHEELS"
+    if ! fresh "$WHEELS/made" "$(cat "$WORK/dist/made")"; then
+        rm -rf "$WHEELS"/*linux-* "$WHEELS/raw"
+        mkdir -p "$WHEELS"
+        made "$WHEELS/made" "$(cat "$WORK/dist/made")"
+    fi
     for version in "${VERSIONS[@]}"; do build manylinux-x86_64 "$version"; done
     for kind in manylinux-aarch64 musllinux-x86_64 musllinux-aarch64; do
         for version in "${CROSS_VERSIONS[@]}"; do build "$kind" "$version"; done
