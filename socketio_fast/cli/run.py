@@ -61,6 +61,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     command.add_argument("--access-log", action="store_true", help="log requests")
     command.add_argument(
+        "--health", action="store_true", help="answer GET /healthz and /readyz"
+    )
+    command.add_argument(
         "--factory",
         action="store_true",
         help="module:app is a function that returns the server or ASGIApp",

@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 #: The version of what is said here. Workers of another version are not spoken to.
-PROTOCOL = 2
+PROTOCOL = 3
 
 #: Bytes of a payload, at most: what is more is no frame.
 MAX_PAYLOAD = 1 << 28
@@ -50,6 +50,8 @@ class Kind(enum.IntEnum):
     LIMITS = 6
     #: Who asks what the worker does, with one end of the channel for the answer.
     STATUS = 7
+    #: Who asks what the sender shows of itself, or the answer.
+    SCRAPE = 8
 
 
 def frame(kind: int, payload: bytes) -> bytes:

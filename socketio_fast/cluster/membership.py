@@ -14,6 +14,7 @@ from socketio_fast.cluster.handover import Destination, Handover
 from socketio_fast.cluster.mesh import Mesh
 from socketio_fast.cluster.relayed import RelayedRequests
 from socketio_fast.cluster.returning import Returning
+from socketio_fast.cluster.scrapes import Scrapes
 from socketio_fast.hosting.contracts import HostedEngine
 
 __all__ = ["Membership"]
@@ -38,6 +39,8 @@ class Membership:
         self.handover = Handover(self.mesh, eio, self.limits)
         self._relayed = RelayedRequests(self.mesh, eio)
         self._status = Status(self.mesh, eio.engine)
+        #: Asks the workers for their metrics.
+        self.scrapes = Scrapes(self.mesh, eio.logger)
         self._engine.tag_ids(self.mesh.tag)
 
     def owner(self, request: Request) -> Destination | None:
@@ -64,4 +67,5 @@ class Membership:
         self.handover.close()
         self.limits.close()
         self._status.close()
+        self.scrapes.close()
         self._engine.tag_ids(None)

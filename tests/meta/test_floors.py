@@ -93,7 +93,8 @@ FLOORS: dict[str, list[str]] = {
     ],
     "serving, without servers": [
         *("serving.client_files", "serving.descriptors", "serving.drain"),
-        *("serving.proxy_protocol", "serving.refusal_warnings", "serving.static"),
+        *("serving.health", "serving.proxy_protocol", "serving.refusal_warnings"),
+        "serving.static",
     ],
     "hosting": [
         "base_server",
@@ -107,7 +108,7 @@ FLOORS: dict[str, list[str]] = {
     "cluster": [
         *("cluster", "cluster.frames", "cluster.identity", "cluster.links"),
         *("cluster.channel", "cluster.mesh", "cluster.balance", "cluster.relay"),
-        *("cluster.address_limits", "cluster.figures"),
+        *("cluster.address_limits", "cluster.figures", "cluster.scrapes"),
         *("cluster.elsewhere", "cluster.relayed", "cluster.handover"),
         "cluster.returning",
         "cluster.membership",
@@ -130,6 +131,10 @@ FLOORS: dict[str, list[str]] = {
         *("workers.worker_process", "workers.spawned", "workers.worker"),
         *("workers.slot", "workers.supervisor", "workers.start"),
         "serving.run",
+    ],
+    "contrib": [
+        *("contrib", "contrib.measures", "contrib.prometheus"),
+        "contrib.opentelemetry",
     ],
     "paths of python-socketio": [
         *("async_namespace", "base_namespace"),

@@ -60,6 +60,8 @@ cdef class EmitCall:
         if rooms is None:
             return 0
         event = self._list()
+        if hub.tracer is not None:
+            event = hub.tracer.sending(self.namespace or "/", event, self.to)
         if self.relayed and hub.relay is not None:
             self.awaited = hub.relay.send(
                 rooms, rooms.encode(event), event, self.to, self.skip_sid
@@ -108,16 +110,21 @@ cdef class EmitCall:
             A function that sends the event, to be called in the event loop's thread;
             None if nobody is to get it.
         """
+        cdef Hub hub = self.hub
         cdef Rooms rooms
         cdef _Encoded encoded
-        if self.hub is None:
+        if hub is None:
             raise RuntimeError("cannot reuse already awaited coroutine")
-        rooms = self._rooms(self.hub)
+        rooms = self._rooms(hub)
         if rooms is None:
             return None
         encoded = _Encoded.__new__(_Encoded)
         encoded.rooms = rooms
         encoded.event = self._list()
+        if hub.tracer is not None:
+            encoded.event = hub.tracer.sending(
+                self.namespace or "/", encoded.event, self.to
+            )
         encoded.message = rooms.encode(encoded.event)
         encoded.to = fixed(self.to)
         encoded.skip_sid = fixed(self.skip_sid)
@@ -310,6 +317,13 @@ cdef class Emitter:
         cdef Hub hub = self._hub
         if hub.verbose:
             _log(hub, event, to, namespace)
+        if hub.tracer is not None:
+            data = tuple([data]) if data is not None and not isinstance(
+                data, tuple
+            ) else data or ()
+            data = tuple(
+                hub.tracer.sending(namespace or "/", [event, *data], to)[1:]
+            )
         emitting = self._manager.emit(
             event, data, namespace or "/", room=to,
             skip_sid=skip_sid, callback=callback, ignore_queue=ignore_queue,
