@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,8 +19,8 @@ __all__ = ["Scrapes"]
 #: Seconds in which another worker is to answer. A scrape of Prometheus may take 10.
 PATIENCE = 2.0
 
-# The number of a worker, when it began, and what it shows.
-_Shown = tuple[int, float, bytes]
+# The number of a worker, its process, when it began, and what it shows.
+_Shown = tuple[int, int, float, bytes]
 
 
 class Scrapes:
@@ -50,8 +51,8 @@ class Scrapes:
         """What all workers show, this one first, by their names.
 
         A worker that does not answer within 2 seconds is left out, which is logged. A
-        name is the worker's number; while a worker is replaced, the one that goes is
-        named ``"<number> leaving"``.
+        name is the worker's number. While a worker is replaced, two have the same: the
+        process id of the older one is behind the number, ``"0-1234"``.
         """
         number = next(self._numbers)
         loop = asyncio.get_running_loop()
@@ -74,29 +75,29 @@ class Scrapes:
                         PATIENCE,
                     )
         newest: dict[int, float] = {}
-        for worker, began, _ in found:
+        for worker, _, began, _ in found:
             newest[worker] = max(began, newest.get(worker, began))
         return {
-            str(worker) if began == newest[worker] else f"{worker} leaving": shown
-            for worker, began, shown in found
+            str(worker) if began == newest[worker] else f"{worker}-{pid}": shown
+            for worker, pid, began, shown in found
             if shown
         }
 
     def _own(self) -> _Shown:
         shown = b"" if self.render is None else self.render()
-        return number_of(self._mesh.tag), self._began, shown
+        return number_of(self._mesh.tag), os.getpid(), self._began, shown
 
     def _on_frame(self, tag: str, payload: bytes, take: Callable[[], int]) -> None:
         head, shown = split_head(payload)
         if "ask" in head:
-            worker, began, mine = self._own()
+            worker, pid, began, mine = self._own()
             answer: dict[str, Any] = {"answer": head["ask"]}
-            answer |= {"worker": worker, "began": began}
+            answer |= {"worker": worker, "pid": pid, "began": began}
             self._mesh.send(tag, Kind.SCRAPE, with_head(answer, mine))
             return
         future = self._awaited.get((head["answer"], tag))
         if future is not None and not future.done():
-            future.set_result((head["worker"], head["began"], shown))
+            future.set_result((head["worker"], head["pid"], head["began"], shown))
 
     def _on_left(self, tag: str) -> None:
         for (_, other), future in list(self._awaited.items()):
