@@ -40,7 +40,7 @@ class JsonFormatter(logging.Formatter):
     Example::
 
         handler = logging.StreamHandler()
-        handler.setFormatter(socketio_fast.logs.JsonFormatter())
+        handler.setFormatter(JsonFormatter())
         logging.basicConfig(level=logging.INFO, handlers=[handler])
     """
 

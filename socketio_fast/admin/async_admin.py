@@ -217,7 +217,9 @@ class InstrumentedAsyncServer:
             self._attempts.succeeded(address)
         elif guess:
             self.sio.logger.warning(
-                "wrong password for the Admin UI from %.64r", address
+                "wrong password for the Admin UI from %.64r",
+                address,
+                extra={"address": address},
             )
             await asyncio.sleep(REFUSAL_DELAY)
         if not allowed:

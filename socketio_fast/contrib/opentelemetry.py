@@ -68,8 +68,6 @@ def instrument(
 
     Example::
 
-        from socketio_fast.contrib import opentelemetry
-
         sio = socketio.AsyncServer()
         opentelemetry.instrument(sio)
 
@@ -108,9 +106,7 @@ def instrument(
             measures_of(inner, named, max_events), meter_provider
         ).durations
     tracer = (
-        trace.get_tracer(__name__, __version__, tracer_provider)
-        if traces
-        else trace.NoOpTracer()
+        trace.get_tracer(__name__, __version__, tracer_provider) if traces else None
     )
     hub.trace(_Tracing(hub, tracer, payload and traces, named, durations))
 
@@ -163,7 +159,7 @@ class _Tracing(Tracer):
     def __init__(
         self,
         hub: Any,
-        tracer: trace.Tracer,
+        tracer: trace.Tracer | None,
         payload: bool,
         named: frozenset[str],
         durations: _Durations | None,
@@ -200,6 +196,8 @@ class _Tracing(Tracer):
 
     @_contained
     def connecting(self, peer: Any, context: Context) -> None:
+        if self._tracer is None:
+            return
         environ = peer.session.environ
         parent = context.run(otel_context.get_current)
         if not trace.get_current_span(parent).get_span_context().is_valid:
@@ -240,6 +238,11 @@ class _Tracing(Tracer):
 
     def _receiving(self, peer: Any, event: list[Any], context: Context) -> _Handling:
         name = self._name(peer, event[0])
+        if self._tracer is None:
+            attributes = self._attributes(
+                "process", "process", label_of(peer.namespace)
+            )
+            return _Handling(trace.INVALID_SPAN, {**attributes, _EVENT_NAME: name})
         attributes = self._attributes("process", "process", peer.namespace.name)
         attributes[_EVENT_NAME] = name
         carrier = self._take_carrier(event) if self._payload else None
@@ -291,29 +294,38 @@ class _Tracing(Tracer):
                 own.set_status(Status(StatusCode.ERROR, str(error)))
             own.end()
 
+    @_contained
+    def unhandled(self, span: Any) -> None:
+        handling: _Handling = span
+        handling.span.set_attribute("error.type", "unhandled")
+        handling.span.end()
+
     # Events that go, and their acknowledgements.
 
     def handshake(self, headers: dict[str, str]) -> None:
         """Add the context of the current span to the headers of a client."""
-        propagate.inject(headers)
+        if self._tracer is not None:
+            propagate.inject(headers)
 
     def sending(self, namespace: str, event: list[Any], to: Any) -> list[Any]:
+        if self._tracer is None:
+            return event
         try:
-            return self._sending(namespace, event, to)
+            return self._sending(namespace, event, to, self._tracer)
         except Exception as exc:
             self.failed(exc)
             return event
 
-    def _sending(self, namespace: str, event: list[Any], to: Any) -> list[Any]:
+    def _sending(
+        self, namespace: str, event: list[Any], to: Any, tracer: trace.Tracer
+    ) -> list[Any]:
         name = str(event[0])
         attributes = self._attributes("emit", "send", namespace)
         attributes[_EVENT_NAME] = name
         if to is not None:
             rooms = to if isinstance(to, (list, tuple, set, frozenset)) else [to]
             attributes[_ROOMS] = [str(room) for room in rooms][:_MAX_ROOMS]
-        span = self._tracer.start_span(
-            f"emit {name}", None, SpanKind.PRODUCER, attributes
-        )
+        span = tracer.start_span(f"emit {name}", None, SpanKind.PRODUCER, attributes)
         if self._payload:
             carrier: dict[str, str] = {}
             propagate.inject(carrier, trace.set_span_in_context(span))
@@ -325,12 +337,14 @@ class _Tracing(Tracer):
         try:
             attributes = self._attributes("ack", None, peer.namespace.name)
             attributes[_EVENT_NAME] = str(event)
-            span = self._tracer.start_span(
-                f"ack {event}",
-                None,
-                SpanKind.CLIENT,
-                {**attributes, "messaging.client.id": peer.sid or ""},
-            )
+            span: Span = trace.INVALID_SPAN
+            if self._tracer is not None:
+                span = self._tracer.start_span(
+                    f"ack {event}",
+                    None,
+                    SpanKind.CLIENT,
+                    {**attributes, "messaging.client.id": peer.sid or ""},
+                )
             attributes[_NAMESPACE] = label_of(peer.namespace)
             return _Handling(span, attributes)
         except Exception as exc:

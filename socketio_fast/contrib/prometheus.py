@@ -57,8 +57,6 @@ def instrument(
 
     Example::
 
-        from socketio_fast.contrib import prometheus
-
         sio = socketio.AsyncServer()
         prometheus.instrument(sio, path="/metrics")
 

@@ -76,7 +76,7 @@ ASK = (("event", "ask"), ("namespace", "/"))
 
 @pytest.mark.parametrize("beside", [False, True])
 async def test_a_scrape(serve: Serve, beside: bool) -> None:
-    """Also of a server that has another application beside it, on one connection."""
+    """U5: also of a server with another application beside it, on one connection."""
     registry = CollectorRegistry()
     sio = made(registry)
     Counter("own", "The program's", registry=registry).inc(3)

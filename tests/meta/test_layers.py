@@ -310,6 +310,7 @@ def test_rooms_stand_on_those_below(module: str) -> None:
                 "listeners",
                 "observer",
                 "runner",
+                "wire",
             },
         ),
     ],

@@ -40,7 +40,8 @@ cdef class EventWatch:
     # Watches one event while its handlers run.
     cdef readonly object context    # in which they run; None: in that of their client
 
-    cdef int ended(self, int64_t began, object error) except -1
+    cdef int ended(self, int64_t took, object error) except -1
+    cdef int unhandled(self) except -1
 
 
 cdef class TracedEvent(EventWatch):
@@ -55,6 +56,7 @@ cdef class Tracer:
     cpdef void connected(self, object peer, object context, object error) noexcept
     cpdef object receiving(self, object peer, list event, object context)
     cpdef void handled(self, object span, object error) noexcept
+    cpdef void unhandled(self, object span) noexcept
     cpdef list sending(self, str namespace, list event, object to)
     cpdef object asking(self, object peer, object event)
     cpdef void answered(self, object asked, str outcome) noexcept

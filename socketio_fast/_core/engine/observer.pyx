@@ -186,10 +186,14 @@ cpdef Observer without(Observer first, Observer removed):
 cdef class EventWatch:
     """Watches one event of a client while its handlers run. Abstract."""
 
-    cdef int ended(self, int64_t began, object error) except -1:
-        """All handlers have ended. `began` is when they did begin, by `sf_exact_ns()`;
-        `error` is what one has raised, or None."""
+    cdef int ended(self, int64_t took, object error) except -1:
+        """All handlers have ended, after so many nanoseconds. `error` is what one has
+        raised, or None."""
         raise NotImplementedError
+
+    cdef int unhandled(self) except -1:
+        """No handler takes it, or its client has gone before one could."""
+        return 0
 
 
 @cython.final
@@ -211,10 +215,14 @@ cdef class TracedEvent(EventWatch):
         self.context = context
         self.figures = figures
 
-    cdef int ended(self, int64_t began, object error) except -1:
+    cdef int ended(self, int64_t took, object error) except -1:
         if self.figures is not None:
-            self.figures.ended(began, error)
+            self.figures.ended(took, error)
         self.tracer.handled(self.span, error)
+        return 0
+
+    cdef int unhandled(self) except -1:
+        self.tracer.unhandled(self.span)
         return 0
 
 
@@ -244,6 +252,9 @@ cdef class Tracer:
 
     cpdef void handled(self, object span, object error) noexcept:
         """All handlers have ended. `error` is what one has raised, or None."""
+
+    cpdef void unhandled(self, object span) noexcept:
+        """No handler has run."""
 
     def handshake(self, dict headers not None):
         """A client is about to connect with these headers, which may be changed."""

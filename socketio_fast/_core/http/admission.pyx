@@ -99,6 +99,7 @@ cdef Admission _error(
         engine.logger.info(
             "%s %s refused: %s",
             escaped(request.method), escaped(request.path), a.body.decode(),
+            extra={"address": _host(request)},
         )
     if hooks is not None:
         hooks.failed(request.environ(), code, MESSAGES[code].decode(), context)
@@ -359,6 +360,12 @@ cdef int _check_limits_again(Engine engine, Request request, Admission a) except
     return 0 if refusal is None else _turn_away(engine, request, a, refusal)
 
 
+cdef object _host(Request request):
+    """The address of the client, for the log; None where it is not known."""
+    address = request.client_address
+    return address[0] if isinstance(address, tuple) else None
+
+
 cdef tuple _draining():
     # The delay is random: clients that were sent away together shall not come back
     # together.
@@ -379,7 +386,10 @@ cdef int _turn_away(
     a.body = b'{"code":%d,"message":"%s"}' % (FORBIDDEN, message)
     delay = math.ceil(delay)
     a.headers += b"Retry-After: %d\r\n" % delay
-    engine.logger.info("%r refused: %s", request.client_address, a.body.decode())
+    engine.logger.info(
+        "%r refused: %s", request.client_address, a.body.decode(),
+        extra={"address": _host(request)},
+    )
     if hooks is not None:
         hooks.failed(
             request.environ(), FORBIDDEN, message.decode(),

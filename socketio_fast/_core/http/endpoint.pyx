@@ -161,7 +161,8 @@ cdef class Endpoint:
             return True
         engine.counters["refused_tcp_connections"] += 1
         engine.logger.info(
-            "%r refused: more than tcp_connections_per_address", address
+            "%r refused: more than tcp_connections_per_address", address,
+            extra={"address": address},
         )
         return False
 
@@ -187,6 +188,7 @@ cdef class Endpoint:
             '%s "%s %s" %d %d',
             f"{client[0]}:{client[1]}" if isinstance(client, tuple) else "unix",
             request.method, path, status, size,
+            extra={"address": client[0] if isinstance(client, tuple) else None},
         )
         return 0
 

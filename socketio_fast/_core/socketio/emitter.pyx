@@ -216,6 +216,7 @@ cdef int _log(Hub hub, object event, object to, object namespace) except -1:
     hub.logger.info(
         'emitting event "%s" to %s [%s]',
         escaped(event), "all" if to is None else escaped(to), escaped(namespace or "/"),
+        extra={"event": escaped(event), "namespace": namespace or "/"},
     )
     return 0
 

@@ -13,7 +13,6 @@ from cpython.dict cimport PyDict_GetItemWithError
 from cpython.object cimport PyObject
 
 from socketio_fast._core.engine.contracts cimport SessionBase as Session
-from socketio_fast._core.protocol.wire cimport sf_exact_ns
 
 #: Upper bounds of the buckets for times (seconds); the last bucket has none.
 BOUNDS = (
@@ -57,10 +56,10 @@ cdef class EventFigures(EventWatch):
         self.total += nanoseconds
         return 0
 
-    cdef int ended(self, int64_t began, object error) except -1:
+    cdef int ended(self, int64_t took, object error) except -1:
         if error is not None:
             self.failed += 1
-        return self.time(sf_exact_ns() - began)
+        return self.time(took)
 
     @property
     def times(self):

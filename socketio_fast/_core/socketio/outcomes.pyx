@@ -8,6 +8,7 @@ too many is not read.
 import cython
 
 from socketio_fast._core.engine.observer cimport EventWatch
+from socketio_fast._core.protocol.wire cimport sf_exact_ns
 
 from socketio_fast.exceptions import InvalidPayloadError
 
@@ -33,12 +34,12 @@ cdef class Step(Outcome):
 
     cdef int returned(self, object value) except -1:
         if self.watch is not None and self.kind == STEP_EVENT:
-            self.watch.ended(self.began, None)
+            self.watch.ended(sf_exact_ns() - self.began, None)
         return self.peer.step_returned(self, value)
 
     cdef int raised(self, object error) except -1:
         if self.watch is not None and self.kind == STEP_EVENT:
-            self.watch.ended(self.began, error)
+            self.watch.ended(sf_exact_ns() - self.began, error)
         return self.peer.step_raised(self, error)
 
 
@@ -115,7 +116,7 @@ cdef class EventAnswers(PeerGroup):
     cdef int ended(self) except -1:
         watch, self.watch = self.watch, None
         if watch is not None:
-            (<EventWatch> watch).ended(self.began, self.error)
+            (<EventWatch> watch).ended(sf_exact_ns() - self.began, self.error)
         # As with one handler, an error alone acknowledges nothing.
         if self.id >= 0 and not (self.errors and self.value is None):
             self.peer.send_ack(self.value, self.id)

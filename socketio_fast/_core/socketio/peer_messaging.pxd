@@ -56,6 +56,7 @@ cdef class MessagingPeer(PeerBase):
     cdef int trace_connected(self, object error) except -1
     cdef int tell_connected(self) except -1
     cdef int tell_refused(self, object error) except -1
+    cdef int _unhandled(self, int64_t id, EventWatch watch) except -1
     cdef EventWatch _watch_event(self, list data, Py_ssize_t size)
     cdef int _run(
         self, object handler, PyObject **args, size_t n, object event, int64_t id,
@@ -79,4 +80,5 @@ cdef class MessagingPeer(PeerBase):
     cdef int call_back(self, object callback, list data) except -1
 
 
+cdef dict log_fields(PeerBase peer, object event=*)
 cdef int drop_sid(list args, Py_ssize_t own) except -1

@@ -36,7 +36,7 @@ from socketio_fast._core.socketio.acks cimport (
     give_up,
 )
 from socketio_fast._core.socketio.contracts cimport PeerBase
-from socketio_fast._core.socketio.hub cimport Hub
+from socketio_fast._core.socketio.hub cimport Hub, Namespace
 from socketio_fast._core.socketio.outcomes cimport (
     STEP_ACK,
     STEP_EVENT,
@@ -58,6 +58,10 @@ from socketio_fast.options.logs import escaped
 
 cdef extern from "Python.h":
     PyObject **PySequence_Fast_ITEMS(object o)
+
+
+cdef enum:
+    MAX_LOGGED = 200    # characters of the name of an event
 
 
 cdef class MessagingPeer(PeerBase):
@@ -154,6 +158,7 @@ cdef class MessagingPeer(PeerBase):
             hub.logger.info(
                 'received event "%s" from %s [%s]',
                 escaped(event), escaped(self.sid), escaped(self.namespace.name),
+                extra=log_fields(self, event),
             )
         if hub.watches_events:
             if hub.asks_of_events:
@@ -166,13 +171,18 @@ cdef class MessagingPeer(PeerBase):
         own = PyList_GET_SIZE(data) - 1
         handler = self.namespace.find(event, data)
         if handler is None:
-            return self.send_error_ack("No handler for this event", id)
+            return self._unhandled(id, watch)
         if hub.without_sid:
             drop_sid(data, own)
         return self._run(
             handler, PySequence_Fast_ITEMS(data), PyList_GET_SIZE(data), event, id,
             size, watch,
         )
+
+    cdef int _unhandled(self, int64_t id, EventWatch watch) except -1:
+        if watch is not None:
+            watch.unhandled()
+        return self.send_error_ack("No handler for this event", id)
 
     cdef EventWatch _watch_event(self, list data, Py_ssize_t size):
         """Tell who watches events of one that has come. Returns who is to be told when
@@ -230,12 +240,14 @@ cdef class MessagingPeer(PeerBase):
         cdef Hub hub = self.namespace.hub
         cdef Runner runner = hub.runner
         cdef Step step
-        cdef int64_t began = 0 if watch is None else sf_exact_ns()
+        cdef int64_t began = 0
+        if watch is not None:
+            began = runner.handled_at or sf_exact_ns()
         try:
             value = runner.call(handler, args, n, _context_of(self, watch))
         except BaseException as exc:
             if watch is not None:
-                watch.ended(began, exc)
+                watch.ended(sf_exact_ns() - began, exc)
             return self.event_failed(event, exc, id)
         if type(value) is Continuation:
             step = new_step(self, STEP_EVENT, size)
@@ -248,7 +260,7 @@ cdef class MessagingPeer(PeerBase):
             self.busy = hub.ordered
             return 0
         if watch is not None:
-            watch.ended(began, None)
+            watch.ended(runner.handled() - began, None)
         if id >= 0:
             self.send_ack(value, id)
         return 0
@@ -300,7 +312,7 @@ cdef class MessagingPeer(PeerBase):
             self._run_handlers(step.event, step.args, step.id, step.size, step.watch)
         else:
             if step.watch is not None:
-                step.watch.ended(sf_exact_ns(), error)
+                step.watch.ended(0, error)
             self._event_refused(step.event, error)
         if not suspended:
             return 0
@@ -323,7 +335,8 @@ cdef class MessagingPeer(PeerBase):
         cdef Py_ssize_t n
         cdef EventAnswers answers
         if self.state != CONNECTED:
-            return 0  # it has gone while the event middlewares ran
+            # It has gone while the event middlewares ran.
+            return 0 if watch is None else watch.unhandled()
         if self.socket is not None:
             functions = self.socket.take(event)
         handler = self.namespace.find(event, data)
@@ -333,7 +346,7 @@ cdef class MessagingPeer(PeerBase):
         n = PyList_GET_SIZE(data)
         if functions is None:
             if handler is None:
-                return self.send_error_ack("No handler for this event", id)
+                return self._unhandled(id, watch)
             return self._run(handler, args, n, event, id, size, watch)
         if handler is None and len(functions) == 1:
             return self._run(
@@ -372,6 +385,7 @@ cdef class MessagingPeer(PeerBase):
         log_failure(
             self.namespace.hub.logger, error, "handler of %.80r {} for %s in %s",
             (event, escaped(self.sid), escaped(self.namespace.name)),
+            log_fields(self, event),
         )
         if (
             self.socket is not None and event != "error"
@@ -390,6 +404,7 @@ cdef class MessagingPeer(PeerBase):
             hub.logger.warning(
                 "event %.80r of %s in %s was refused: %r",
                 event, escaped(self.sid), escaped(self.namespace.name), error,
+                extra=log_fields(self, event),
             )
         return 0
 
@@ -403,6 +418,7 @@ cdef class MessagingPeer(PeerBase):
         hub.logger.info(
             "event %.80r of %s in %s: %s", event, escaped(self.sid),
             escaped(self.namespace.name), escaped(error),
+            extra=log_fields(self, event),
         )
         if self.socket is not None and event != "error":
             self.fire("error", error)
@@ -515,6 +531,7 @@ cdef class MessagingPeer(PeerBase):
                 "%s in %s does not acknowledge what it is sent: more than "
                 "max_pending_acks=%d are waited for, the oldest are given up",
                 who, self.namespace.name, hub.max_pending_acks,
+                extra=log_fields(self),
             )
         return give_up(callback, self.sid, TimeoutError(
             f"{who} has not acknowledged, and more than max_pending_acks="
@@ -571,6 +588,7 @@ cdef class MessagingPeer(PeerBase):
             hub.logger.info(
                 "received ack from %s [%s]",
                 escaped(self.sid), escaped(self.namespace.name),
+                extra=log_fields(self),
             )
         callback = self._take_ack(id, "acknowledged")
         if callback is None:
@@ -612,3 +630,16 @@ cdef inline object _context_of(PeerBase peer, EventWatch watch):
     if watch is None or watch.context is None:
         return copied(peer.context)
     return copied(watch.context)
+
+
+cdef dict log_fields(PeerBase peer, object event=None):
+    """Whom a line of the log is about, for those who write it as JSON."""
+    cdef Namespace ns = (<MessagingPeer> peer).namespace
+    cdef dict fields = {"namespace": ns.name}
+    if not ns.hub.without_sid:
+        fields["sid"] = peer.sid
+        environ = (<object> peer.session).environ or {}
+        fields["address"] = environ.get("REMOTE_ADDR")
+    if event is not None:
+        fields["event"] = str(event)[:MAX_LOGGED]
+    return fields
