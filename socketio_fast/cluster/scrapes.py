@@ -7,8 +7,8 @@ import itertools
 import os
 import time
 from collections.abc import Callable
-from typing import Any
 
+from socketio_fast._core.engine.failures import log_failure
 from socketio_fast.cluster.frames import Kind, split_head, with_head
 from socketio_fast.cluster.identity import number_of
 from socketio_fast.cluster.mesh import Mesh
@@ -35,9 +35,11 @@ class Scrapes:
         self._mesh = mesh
         self._began = time.monotonic()
         self._logger = logger
-        #: Makes what this worker shows; ``None``: it shows nothing.
+        #: Makes what this worker shows, in a thread: it may take some milliseconds.
+        #: ``None``: it shows nothing.
         self.render: Callable[[], bytes] | None = None
         self._numbers = itertools.count()
+        self._answering: set[asyncio.Task[None]] = set()
         self._awaited: dict[tuple[int, str], asyncio.Future[_Shown]] = {}
         mesh.receive(Kind.SCRAPE, self._on_frame)
         mesh.on_left.append(self._on_left)
@@ -46,6 +48,8 @@ class Scrapes:
         """Ask and answer no longer."""
         for future in self._awaited.values():
             future.cancel()
+        for task in self._answering:
+            task.cancel()
 
     async def gather(self) -> dict[str, bytes]:
         """What all workers show, this one first, by their names.
@@ -60,7 +64,7 @@ class Scrapes:
         for tag in self._mesh.others:
             if self._mesh.send(tag, Kind.SCRAPE, with_head({"ask": number}, b"")):
                 asked[tag] = self._awaited[number, tag] = loop.create_future()
-        found = [self._own()]
+        found = [await asyncio.to_thread(self._own)]
         if asked:
             done, pending = await asyncio.wait(asked.values(), timeout=PATIENCE)
             for tag, future in asked.items():
@@ -90,14 +94,21 @@ class Scrapes:
     def _on_frame(self, tag: str, payload: bytes, take: Callable[[], int]) -> None:
         head, shown = split_head(payload)
         if "ask" in head:
-            worker, pid, began, mine = self._own()
-            answer: dict[str, Any] = {"answer": head["ask"]}
-            answer |= {"worker": worker, "pid": pid, "began": began}
-            self._mesh.send(tag, Kind.SCRAPE, with_head(answer, mine))
+            task = asyncio.ensure_future(self._answer(tag, head["ask"]))
+            self._answering.add(task)
+            task.add_done_callback(self._answering.discard)
             return
         future = self._awaited.get((head["answer"], tag))
         if future is not None and not future.done():
             future.set_result((head["worker"], head["pid"], head["began"], shown))
+
+    async def _answer(self, tag: str, number: int) -> None:
+        try:
+            worker, pid, began, shown = await asyncio.to_thread(self._own)
+            head = {"answer": number, "worker": worker, "pid": pid, "began": began}
+            self._mesh.send(tag, Kind.SCRAPE, with_head(head, shown))
+        except Exception as exc:
+            log_failure(self._logger, exc, "metrics were not told to another worker")
 
     def _on_left(self, tag: str) -> None:
         for (_, other), future in list(self._awaited.items()):

@@ -118,7 +118,10 @@ class Measures:
         self.shown_by = 0
         self._lag = Lag()
         self._meter = Meter(
-            self._hub.wildcard, events, max_events, self._engine.sessions.values()
+            self._hub.wildcard,
+            events,
+            max_events,
+            [each for each in list(self._engine.sessions.values()) if each.connected],
         )
         self._engine.observe(self._meter)
         self._hub.measure(self._meter)

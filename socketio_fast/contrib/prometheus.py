@@ -173,7 +173,8 @@ async def _render(
     encode, kind = choose_encoder(accept)
     membership = server.eio.membership
     if membership is None:
-        return encode(registry), kind
+        # In a thread: hundreds of events take some milliseconds.
+        return await asyncio.to_thread(encode, registry), kind
     if server.eio.engine.elsewhere:  # a handler in a thread asks
         asking = membership.scrapes.gather()
         loop = server.eio.engine.loop
@@ -182,7 +183,7 @@ async def _render(
         shown = await asyncio.wrap_future(future)
     else:
         shown = await membership.scrapes.gather()
-    return encode(_Merged(shown)), kind
+    return await asyncio.to_thread(encode, _Merged(shown)), kind
 
 
 def _of(sio: Any) -> AsyncServer:
@@ -279,6 +280,8 @@ class _Merged:
                 if metric is None:
                     metric = metrics[name] = Metric(name, meaning, kind, unit)
                 for sample, labels, value in samples:
+                    if _WORKER in labels:  # as Prometheus names one of another
+                        labels[f"exported_{_WORKER}"] = labels.pop(_WORKER)
                     metric.add_sample(sample, {**labels, _WORKER: worker}, value)
         yield from metrics.values()
 

@@ -177,13 +177,17 @@ async def test_workers_show_what_all_of_them_do(serve: Serve, directory: Path) -
     servers = [await serve(app) for app in apps]
     clients = [await asked(each.url, n) for n, each in enumerate(servers, 1)]
     for n, registry in enumerate(registries):
-        Counter("own", "The program's", registry=registry).inc(n)
+        own = Counter("own", "The program's", ["worker"], registry=registry)
+        own.labels("mine").inc(n)
     for server in servers:
         found = parsed(await scrape(f"{server.url}/metrics"))
         received = found["socketio_events_received_total"]
         by_worker = {dict(labels)["worker"]: n for labels, n in received.items()}
         assert sorted(by_worker.values()) == [1, 2, 3]
         assert sorted(found["own_total"].values()) == [0, 1, 2]
+        assert {dict(labels)["exported_worker"] for labels in found["own_total"]} == {
+            "mine"
+        }
         assert set(found["socketio_workers"].values()) == {3}
         assert sum(found["socketio_clients"].values()) == 3
         le = {

@@ -261,10 +261,16 @@ def test_a_server_that_has_clients_already() -> None:
     server = Server(sio)
     server.polling()
     client = server.websocket()
+    closing = server.websocket()
+    closing.wire.holds = 1  # it has not got the close frame
+    session = list(sio.eio.engine.sessions.values())[-1]
+    session.disconnect()
+    assert session.id in sio.eio.engine.sessions
     shown = Shown(sio)
     assert shown("connections", transport="polling") == 1
     assert shown("connections", transport="websocket") == 1
     client.leave()
+    closing.wire.lose()
     assert shown("connections", transport="websocket") == 0
 
 
