@@ -323,6 +323,19 @@ def test_several_observe_and_each_may_go() -> None:
     assert engine.observer is sio._hub.observer is None
 
 
+def test_who_observes_the_engine_counts_what_emit_sends() -> None:
+    """As workers do, for `socketio-fast status`."""
+    sio = AsyncServer()
+    counts = Observer()
+    sio.eio.engine.observe(counts)
+    client, sid = Server(sio).joined()
+    before = counts.packets_out
+    run(sio.emit("news", to=sid))
+    run(sio.emit("news"))
+    assert counts.packets_out == before + 2
+    assert len(client.messages()) == 2
+
+
 TOLD = ["opened", "upgraded", "connected", "received", "sent"]
 TOLD += ["joined", "left", "disconnected", "closed"]
 

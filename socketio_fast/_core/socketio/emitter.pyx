@@ -14,12 +14,14 @@ import cython
 
 from cpython.ref cimport Py_INCREF
 
+from socketio_fast._core.engine.observer cimport Tracer
 from socketio_fast._core.socketio.contracts cimport Relay
 from socketio_fast._core.socketio.hub cimport Hub, Namespace
 from socketio_fast._core.socketio.recovery cimport fixed
 from socketio_fast._core.socketio.rooms cimport Rooms, check_sendable, one_or_several
 
 from socketio_fast.coroutines import frame_of, on_loop
+from socketio_fast.event_arguments import arguments_of
 from socketio_fast.options.logs import escaped
 
 cdef extern from "Python.h":
@@ -61,7 +63,7 @@ cdef class EmitCall:
             return 0
         event = self._list()
         if hub.tracer is not None:
-            event = hub.tracer.sending(self.namespace or "/", event, self.to)
+            event = _traced(hub.tracer, event, self.to, self.namespace)
         if self.relayed and hub.relay is not None:
             self.awaited = hub.relay.send(
                 rooms, rooms.encode(event), event, self.to, self.skip_sid
@@ -122,9 +124,7 @@ cdef class EmitCall:
         encoded.rooms = rooms
         encoded.event = self._list()
         if hub.tracer is not None:
-            encoded.event = hub.tracer.sending(
-                self.namespace or "/", encoded.event, self.to
-            )
+            encoded.event = _traced(hub.tracer, encoded.event, self.to, self.namespace)
         encoded.message = rooms.encode(encoded.event)
         encoded.to = fixed(self.to)
         encoded.skip_sid = fixed(self.skip_sid)
@@ -219,6 +219,11 @@ cdef int _log(Hub hub, object event, object to, object namespace) except -1:
         extra={"event": escaped(event), "namespace": namespace or "/"},
     )
     return 0
+
+
+cdef list _traced(Tracer tracer, list event, object to, object namespace):
+    """An event as it is sent, after a tracer was told of it."""
+    return tracer.sending(namespace or "/", event, to)
 
 
 async def _deliver(encoded):
@@ -319,12 +324,8 @@ cdef class Emitter:
         if hub.verbose:
             _log(hub, event, to, namespace)
         if hub.tracer is not None:
-            data = tuple([data]) if data is not None and not isinstance(
-                data, tuple
-            ) else data or ()
-            data = tuple(
-                hub.tracer.sending(namespace or "/", [event, *data], to)[1:]
-            )
+            sent = [event, *arguments_of(data)]
+            data = tuple(_traced(hub.tracer, sent, to, namespace)[1:])
         emitting = self._manager.emit(
             event, data, namespace or "/", room=to,
             skip_sid=skip_sid, callback=callback, ignore_queue=ignore_queue,

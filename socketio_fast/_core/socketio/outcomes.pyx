@@ -105,7 +105,7 @@ cdef class EventAnswers(PeerGroup):
 
     cdef int failed(self, object error) except -1:
         self.errors = True
-        if self.error is None:
+        if self.watch is not None and self.error is None:
             self.error = error
         if not isinstance(error, InvalidPayloadError):
             return self.peer.event_failed(self.event, error, -1)
