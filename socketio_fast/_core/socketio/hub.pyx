@@ -25,7 +25,6 @@ from socketio_fast._core.socketio.handlers cimport (
 )
 from socketio_fast._core.socketio.meter cimport Meter
 
-from socketio_fast._core.socketio.meter import OTHER
 from socketio_fast.exceptions import LimitError, ProtocolError
 
 cdef enum:
@@ -51,7 +50,7 @@ cdef class Namespace(Handlers):
             self.hub.admit is not None and self.name in self.hub.admit
         ):
             return self.name
-        return OTHER
+        return "*"  # `OTHER` of meter
 
     def end_with_clients(self):
         """From now on it ends with its last client."""
