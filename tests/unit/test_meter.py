@@ -6,7 +6,7 @@ import asyncio
 import gc
 import re
 import weakref
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -40,17 +40,11 @@ class Shown:
         }
 
 
-@pytest.fixture(autouse=True)
-def forget() -> Iterator[None]:
-    yield
-    gc.collect()
-
-
-def make(**options: Any) -> tuple[Server, AsyncServer, Shown]:
-    own = {name: options.pop(name, ()) for name in ("events",)}
-    most = options.pop("max_events", 100)
+def make(
+    *, events: Sequence[str] = (), max_events: int = 100, **options: Any
+) -> tuple[Server, AsyncServer, Shown]:
     sio = AsyncServer(**options)
-    shown = Shown(sio, max_events=most, **own)
+    shown = Shown(sio, events=events, max_events=max_events)
     return Server(sio), sio, shown
 
 
