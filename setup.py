@@ -63,6 +63,7 @@ MODULES = [
     "engine.listeners",
     "socketio.contracts",
     "socketio.handlers",
+    "socketio.meter",
     "socketio.acks",
     "socketio.outcomes",
     "socketio.hub",

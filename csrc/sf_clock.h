@@ -1,6 +1,6 @@
-/* Two clocks. One is monotonic and cheap to read: the system updates it only every 1 to
- * 16 ms. Where the system has no such clock, this is the usual monotonic clock. The other
- * goes on while the machine sleeps. */
+/* Three clocks. One is monotonic and cheap to read: the system updates it only every 1 to
+ * 16 ms. Where the system has no such clock, this is the usual monotonic clock, which is
+ * the second. The third goes on while the machine sleeps. */
 #ifndef SF_CLOCK_H
 #define SF_CLOCK_H
 
@@ -22,6 +22,18 @@ static inline int64_t
 sf_coarse_ns(void)
 {
     return (int64_t)GetTickCount64() * 1000000;
+}
+
+/* Nanoseconds since an unspecified moment, as exact as the system has them. */
+static inline int64_t
+sf_exact_ns(void)
+{
+    LARGE_INTEGER ticks, frequency;
+
+    QueryPerformanceFrequency(&frequency);
+    QueryPerformanceCounter(&ticks);
+    return ticks.QuadPart / frequency.QuadPart * 1000000000
+        + ticks.QuadPart % frequency.QuadPart * 1000000000 / frequency.QuadPart;
 }
 
 /* Seconds since an unspecified moment, with those in which the machine slept. */
@@ -52,6 +64,16 @@ sf_coarse_ns(void)
     struct timespec now;
 
     clock_gettime(SF_COARSE_CLOCK, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Nanoseconds since an unspecified moment, as exact as the system has them. */
+static inline int64_t
+sf_exact_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 

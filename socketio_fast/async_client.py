@@ -32,7 +32,7 @@ from socketio_fast.clients.reconnection import (
     forget,
     reconnect,
 )
-from socketio_fast.clients.sending import Sending
+from socketio_fast.clients.sending import Sending, with_trace
 from socketio_fast.clients.socket import ClientSocket
 from socketio_fast.coroutines import Begun, Flag, returns_coroutine
 from socketio_fast.engineio.async_client import AsyncClient as EngineClient
@@ -371,7 +371,7 @@ class AsyncClient(Sending, BaseClient):
         self._core.bind(self.eio.engine)
         await self.eio.connect(
             url,
-            headers=dict(headers or {}),
+            headers=with_trace(self._hub, headers),
             transports=self.connection_transports,
             engineio_path=self.socketio_path or "socket.io",
         )

@@ -175,6 +175,10 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         self.manager: AsyncManager = manager
         self.manager_initialized = False
         self._instrumented: InstrumentedAsyncServer | None = None
+        # What is measured of it, see contrib/measures.py.
+        self._measures: Any = None
+        # Makes what a worker shows of itself to the others: the metrics.
+        self._shown: Callable[[], bytes] | None = None
         manager.set_server(self)
         # Whether the manager need not see what is sent to clients of this process.
         self._emits_itself = not is_overridden(manager, "emit")
@@ -194,6 +198,10 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
             self.manager.initialize()
             if self._instrumented is not None:
                 self._instrumented.begin()
+            if self._measures is not None:
+                self._measures.begin()
+            if self.eio.membership is not None:
+                self.eio.membership.scrapes.render = self._shown
 
     def _choose_for_workers(self) -> None:
         membership = self.eio.membership
@@ -224,6 +232,8 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
     async def unbind(self) -> None:
         """Release the event loop: close the connections of the manager."""
         self.manager_initialized = False
+        if self._measures is not None:
+            self._measures.stop()
         await self.manager.close()
         self._hub.take_back = None
         if self.eio.membership is not None and not self._manager_given:
@@ -398,9 +408,10 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         reply = Reply(asyncio.get_running_loop().create_future())
         try:
             if peer is not None and here and self._emits_itself:
-                peer.namespace.rooms.emit(
-                    [name, *arguments_of(data)], target, None, reply
-                )
+                sent = [name, *arguments_of(data)]
+                if self._hub.tracer is not None:
+                    sent = self._hub.tracer.sending(namespace or "/", sent, target)
+                peer.namespace.rooms.emit(sent, target, None, reply)
             else:
                 await self.emit(
                     name,

@@ -19,6 +19,7 @@ from socketio_fast.base_client import BaseClient
 from socketio_fast.clients.blocking import ClientSocket, Manager
 from socketio_fast.clients.own_tasks import DISCONNECTING
 from socketio_fast.clients.processes import disconnect_at_exit, forget_after_fork
+from socketio_fast.clients.sending import traced
 from socketio_fast.clients.sigint import disconnect_at_sigint
 from socketio_fast.engineio.client import Client as EngineClient
 from socketio_fast.event_arguments import arguments_of, value_of
@@ -353,7 +354,9 @@ class Client(Facade, BaseClient):
         """Encode an event in this thread, and send it; or call ``emit()`` on the event
         loop, if that may have to wait, or is to keep the event."""
         if peer is not None and not self.config.retries:
-            send = peer.encode(event, callback, volatile, compress)
+            # Else emit() makes the span.
+            sent = traced(peer, event) if peer.connected else event
+            send = peer.encode(sent, callback, volatile, compress)
             if send is not None:
                 self._threads.post(send)
                 return
@@ -411,7 +414,8 @@ class Client(Facade, BaseClient):
         reply = Reply(answer)
         send = None
         if peer is not None and not self.config.retries:
-            send = peer.encode(event, reply, volatile, compress)
+            sent = traced(peer, event) if peer.connected else event
+            send = peer.encode(sent, reply, volatile, compress)
         if peer is None or send is None:
             return self._wait(_awaited(ask))
         self._threads.post(send)

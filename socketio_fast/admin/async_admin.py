@@ -148,21 +148,21 @@ class InstrumentedAsyncServer:
         Raises:
             RuntimeError: The server is instrumented already.
         """
-        if self.sio._hub.observer is not None:
+        if self.sio._instrumented is not None:
             raise RuntimeError("the server is instrumented already: uninstrument() it")
         for event, handler in self._handlers.items():
             self.sio.on(event, handler, namespace=self.admin_namespace)
         # A UI gets nothing before it has logged in, nor while `auth` is awaited.
         self.sio._hub.namespace(self.admin_namespace).defer_connect = True
         self._reporter = Reporter(self)
-        self.sio._hub.observe(self._reporter)
+        self.sio.eio.engine.observe(self._reporter)
         self.sio._instrumented = self
 
     def uninstrument(self) -> None:
         """Stop reporting, disconnect the UIs and close the namespace."""
         if self._reporter is None:
             return
-        self.sio._hub.observe(None)
+        self.sio.eio.engine.unobserve(self._reporter)
         self.sio._instrumented = None
         self._reporter.stop()
         self._reporter = None
@@ -217,7 +217,9 @@ class InstrumentedAsyncServer:
             self._attempts.succeeded(address)
         elif guess:
             self.sio.logger.warning(
-                "wrong password for the Admin UI from %.64r", address
+                "wrong password for the Admin UI from %.64r",
+                address,
+                extra={"address": address},
             )
             await asyncio.sleep(REFUSAL_DELAY)
         if not allowed:

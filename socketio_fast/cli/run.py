@@ -73,6 +73,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="log requests to stderr, in the common log format",
     )
     command.add_argument(
+        "--health", action="store_true", help="answer GET /healthz and /readyz"
+    )
+    command.add_argument(
         "--factory",
         action="store_true",
         help="module:app is a function that returns the server or ASGIApp",

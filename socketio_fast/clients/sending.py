@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from socketio_fast import exceptions
 from socketio_fast._core.client.peer import ClientPeer
 from socketio_fast._core.socketio.acks import Reply
+from socketio_fast._core.socketio.hub import Hub
 from socketio_fast.clients.retries import RetryQueue
 from socketio_fast.coroutines import DONE, Begun
 from socketio_fast.options.client import ClientConfig
@@ -17,7 +18,23 @@ from socketio_fast.sockets.acknowledgements import wait_for_answer
 if TYPE_CHECKING:
     from socketio_fast.async_client import AsyncClient
 
-__all__ = ["Sending"]
+__all__ = ["Sending", "traced", "with_trace"]
+
+
+def traced(peer: ClientPeer, event: list[Any]) -> list[Any]:
+    """An event as it is sent, after a tracer was told of it, if there is one."""
+    tracer = peer.namespace.hub.tracer
+    if tracer is None:
+        return event
+    return tracer.sending(peer.namespace.name, event, None)
+
+
+def with_trace(hub: Hub, headers: Mapping[str, str] | None) -> dict[str, str]:
+    """The headers of a handshake, with those that a tracer adds."""
+    found = dict(headers or {})
+    if hub.tracer is not None:
+        hub.tracer.handshake(found)
+    return found
 
 
 class Sending:
@@ -39,6 +56,7 @@ class Sending:
         **flags: Any,
     ) -> Begun:
         peer = self._sendable(peer, namespace, flags.pop("early", False))
+        event = traced(peer, event)
         if self.config.retries and not volatile:
             return self._queue(peer).emit(event, callback, flags)
         wait = peer.emit(event, callback, volatile, flags.get("compress", True))
@@ -85,7 +103,7 @@ class Sending:
     ) -> Any:
         """Send an event with ``retries=``, and return its acknowledgement."""
         peer = self._sendable(peer, namespace, flags.pop("early", False))
-        return await self._queue(peer).ask(event, limit, flags)
+        return await self._queue(peer).ask(traced(peer, event), limit, flags)
 
     async def _ask(
         self,

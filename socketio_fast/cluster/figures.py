@@ -47,17 +47,24 @@ class Figures:
     packets_out: int
 
     @classmethod
-    def of(cls, engine: Engine, connections: int | None) -> Figures:
-        """The figures of a server, which is this process's."""
-        observer = engine.observer
+    def of(
+        cls, engine: Engine, connections: int | None, counts: Observer | None
+    ) -> Figures:
+        """The figures of a server, which is this process's.
+
+        Args:
+            engine: Its engine.
+            connections: TCP connections that are open, if that is known.
+            counts: An observer of the engine, which counts packets; or ``None``.
+        """
         times = os.times()
         return cls(
             clients=len(engine.sessions),
             connections=connections,
             memory=resident_memory(),
             cpu=times.user + times.system,
-            packets_in=0 if observer is None else observer.packets_in,
-            packets_out=0 if observer is None else observer.packets_out,
+            packets_in=0 if counts is None else counts.packets_in,
+            packets_out=0 if counts is None else counts.packets_out,
         )
 
 
@@ -101,7 +108,7 @@ class Status:
         self._loop = asyncio.get_running_loop()
         self._started = time.monotonic()
         self._asked: dict[socket.socket, asyncio.TimerHandle] = {}
-        # Counts packets while somebody asks, if nobody else does.
+        # Counts packets while somebody asks.
         self._counting: Observer | None = None
         mesh.receive(Kind.STATUS, self._on_asked)
 
@@ -115,8 +122,9 @@ class Status:
 
     def _on_asked(self, tag: str, payload: bytes, take: Callable[[], int]) -> None:
         asker = socket.socket(fileno=take())
-        if self._engine.observer is None:
-            self._engine.observer = self._counting = Observer()
+        if self._counting is None:
+            self._counting = Observer()
+            self._engine.observe(self._counting)
         self._asked[asker] = self._loop.call_later(
             MEASURED, self._answer, asker, self._figures(), time.monotonic()
         )
@@ -142,10 +150,9 @@ class Status:
         self._count_no_more()
 
     def _figures(self) -> dict[str, Any]:
-        return vars(Figures.of(self._engine, None))
+        return vars(Figures.of(self._engine, None, self._counting))
 
     def _count_no_more(self) -> None:
         if not self._asked and self._counting is not None:
-            if self._engine.observer is self._counting:
-                self._engine.observer = None
+            self._engine.unobserve(self._counting)
             self._counting = None

@@ -54,6 +54,8 @@ class Kind(enum.IntEnum):
     DATAGRAM = 8
     #: The sender has the connection with this ID, of which it was sent a datagram.
     DATAGRAM_TAKEN = 9
+    #: Who asks what the sender shows of itself, or the answer.
+    SCRAPE = 10
 
 
 def frame(kind: int, payload: bytes) -> bytes:

@@ -15,6 +15,7 @@ from socketio_fast.cluster.handover import Destination, Handover
 from socketio_fast.cluster.mesh import Mesh
 from socketio_fast.cluster.relayed import RelayedRequests
 from socketio_fast.cluster.returning import Returning
+from socketio_fast.cluster.scrapes import Scrapes
 from socketio_fast.hosting.contracts import HostedEngine
 
 __all__ = ["Membership"]
@@ -41,6 +42,8 @@ class Membership:
         self.datagrams = Datagrams(self.mesh, eio.engine.counters)
         self._relayed = RelayedRequests(self.mesh, eio)
         self._status = Status(self.mesh, eio.engine)
+        #: Asks the workers for their metrics.
+        self.scrapes = Scrapes(self.mesh, eio.logger)
         self._engine.tag_ids(self.mesh.tag)
 
     def owner(self, request: Request) -> Destination | None:
@@ -67,4 +70,5 @@ class Membership:
         self.handover.close()
         self.limits.close()
         self._status.close()
+        self.scrapes.close()
         self._engine.tag_ids(None)

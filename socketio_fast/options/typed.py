@@ -372,3 +372,4 @@ class ServeOptions(TypedDict, total=False):
     access_log: bool
     proxy_protocol: bool
     webtransport: bool
+    health: bool

@@ -47,4 +47,5 @@ class Refusals:
             "%s: %s (told once a minute)",
             escaped("unix" if host is None else host),
             escaped(message, 400),
+            extra={"address": host},
         )

@@ -27,6 +27,7 @@ from socketio_fast.options.logs import choose_logger
 from socketio_fast.serving.access_log import AccessLog
 from socketio_fast.serving.descriptors import DescriptorWatch
 from socketio_fast.serving.drain import check_rate, drain
+from socketio_fast.serving.health import HealthPages
 from socketio_fast.serving.proxy_protocol import ProxyListener
 from socketio_fast.serving.static import served_files
 
@@ -74,6 +75,7 @@ async def serve(
     access_log: bool = False,
     proxy_protocol: bool = False,
     webtransport: bool = False,
+    health: bool = False,
 ) -> RunningServer:
     """Serve an application on the running event loop.
 
@@ -116,6 +118,9 @@ async def serve(
         webtransport: Whether WebTransport is served too, by HTTP/3 on the UDP port of
             the same number, with the certificate of ``ssl_certfile`` (the extra
             ``webtransport``). The server's ``transports`` must include it.
+        health: Whether ``GET /healthz`` is answered by 200 while the event loop runs,
+            and ``GET /readyz`` by 200 while new clients are taken, by 503 while the
+            server drains or stops.
 
     Returns:
         The server, listening.
@@ -230,6 +235,7 @@ async def serve(
         http3,
         descriptors=descriptors,
         accept_on=accept_on,
+        health=HealthPages(eio.engine) if health else None,
     )
 
 
@@ -354,6 +360,7 @@ class RunningServer:
         *,
         descriptors: DescriptorWatch,
         accept_on: Callable[..., Coroutine[Any, Any, None]],
+        health: HealthPages | None = None,
     ) -> None:
         self._eio = eio
         self._http3 = http3
@@ -366,6 +373,7 @@ class RunningServer:
         self._uds_identity = None if uds is None else _identity(uds)
         self._descriptors = descriptors
         self._accept_on = accept_on
+        self._health = health
         self._timeout = shutdown_timeout
         self._drain_rate = drain_rate
         self._closed = False
@@ -399,6 +407,8 @@ class RunningServer:
         self._closed = True
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout
+        if self._health is not None:
+            self._health.stop()
         self._take_no_more()
         if self._drain_rate is not None:
             # It still listens, because a client may poll on a new connection.
@@ -430,6 +440,8 @@ class RunningServer:
             await self._unbind()
         for server in self._servers:
             await server.wait_closed()
+        if self._health is not None:
+            self._health.close()
         self._eio.engine.reopen()
 
     def _take_no_more(self) -> None:

@@ -133,12 +133,19 @@ class BroadcastOperator:
         for namespace in self._namespaces:
             await self._server.manager._broadcast(
                 name,
-                list(args),
+                self._traced(namespace, name, args),
                 namespace,
                 self._scope,
                 volatile=self._volatile,
                 compress=self._compress,
             )
+
+    def _traced(self, namespace: str, name: str, args: tuple[Any, ...]) -> list[Any]:
+        """The arguments as they are sent, after a tracer was told of them."""
+        tracer = self._server._hub.tracer
+        if tracer is None:
+            return list(args)
+        return tracer.sending(namespace, [name, *args], list(self._scope.rooms))[1:]
 
     async def send(self, *args: Any) -> None:
         """Send the event ``message``; see :meth:`emit`."""
@@ -205,7 +212,7 @@ class BroadcastOperator:
             for namespace in self._namespaces:
                 await self._server.manager._ask(
                     name,
-                    list(args),
+                    self._traced(namespace, name, args),
                     namespace,
                     self._scope,
                     answers,

@@ -233,7 +233,11 @@ class Socket(SocketEvents, CatchAll):
         rooms = self._peer.namespace.rooms
         if rooms is None:
             return DONE  # the namespace ended with its last client
-        blocked = rooms.emit([name, *args], self.id, None, answer, compress, volatile)
+        sent = [name, *args]
+        tracer = self._peer.namespace.hub.tracer
+        if tracer is not None:
+            sent = tracer.sending(self._peer.namespace.name, sent, self.id)
+        blocked = rooms.emit(sent, self.id, None, answer, compress, volatile)
         return DONE if blocked is None else Begun(blocked)
 
     @property

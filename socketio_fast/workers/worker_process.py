@@ -126,6 +126,7 @@ class WorkerProcess:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._told: asyncio.Future[str] | None = None
         self._server: RunningServer | None = None
+        self._counts = Observer()  # counts packets
         self._main: asyncio.Task[None] | None = None
         # What stops accepting for other slots, by their number.
         self._substituted: dict[int, Callable[[], None]] = {}
@@ -195,8 +196,7 @@ class WorkerProcess:
         self._assignment.options["sock"] = own
         self._server = server = await serve(served, **self._assignment.options)
         engine = server._eio.engine
-        if engine.observer is None:
-            engine.observer = Observer()  # counts packets
+        engine.observe(self._counts)
         if on_main_thread:
             loop.add_signal_handler(signal.SIGTERM, self._on_told, "leave")
         self._accept(server)
@@ -304,7 +304,9 @@ class WorkerProcess:
         assert self._loop is not None
         assert self._server is not None
         figures = Figures.of(
-            self._server._eio.engine, len(self._server._endpoint.connections.open)
+            self._server._eio.engine,
+            len(self._server._endpoint.connections.open),
+            self._counts,
         )
         self._channel.send({"event": "beat", **vars(figures)}, droppable=True)
         self._beat_timer = self._loop.call_later(BEAT, self._beat)

@@ -69,7 +69,8 @@ async def test_packets_are_counted_while_somebody_asks(
     workers: StartWorkers, directory: Path
 ) -> None:
     a, b = await workers(2)
-    own = b.echo.app.engine.observer = Observer()
+    own = Observer()
+    b.echo.app.engine.observe(own)
     await told(directory)
     assert a.echo.app.engine.observer is None
     assert b.echo.app.engine.observer is own

@@ -96,7 +96,8 @@ FLOORS: dict[str, list[str]] = {
     "serving, without servers": [
         *("serving.access_log", "serving.announcing", "serving.client_files"),
         *("serving.log_options", "serving.descriptors", "serving.drain"),
-        *("serving.proxy_protocol", "serving.refusal_warnings", "serving.static"),
+        *("serving.health", "serving.proxy_protocol", "serving.refusal_warnings"),
+        "serving.static",
     ],
     "hosting": [
         "base_server",
@@ -110,7 +111,7 @@ FLOORS: dict[str, list[str]] = {
     "cluster": [
         *("cluster", "cluster.frames", "cluster.identity", "cluster.links"),
         *("cluster.channel", "cluster.mesh", "cluster.balance", "cluster.relay"),
-        *("cluster.address_limits", "cluster.figures"),
+        *("cluster.address_limits", "cluster.figures", "cluster.scrapes"),
         *("cluster.elsewhere", "cluster.relayed", "cluster.handover"),
         *("cluster.returning", "cluster.datagrams"),
         "cluster.membership",
@@ -139,6 +140,10 @@ FLOORS: dict[str, list[str]] = {
         *("workers.worker_process", "workers.spawned", "workers.worker"),
         *("workers.slot", "workers.supervisor", "workers.start"),
         "serving.run",
+    ],
+    "contrib": [
+        *("contrib", "contrib.measures", "contrib.prometheus"),
+        "contrib.opentelemetry",
     ],
     "paths of python-socketio": [
         *("async_namespace", "base_namespace"),

@@ -249,6 +249,7 @@ def test_rooms_stand_on_those_below(module: str) -> None:
                 "deflate",
                 "failures",
                 "ids",
+                "observer",
                 "outgoing",
                 "rate_limits",
                 "runner",
@@ -300,10 +301,17 @@ def test_rooms_stand_on_those_below(module: str) -> None:
             },
         ),
         ("handlers", set()),
-        ("acks", set()),
+        ("acks", {"meter", "observer", "wire"}),
         (
             "outcomes",
-            {"engine.contracts", "socketio.contracts", "listeners", "runner"},
+            {
+                "engine.contracts",
+                "socketio.contracts",
+                "listeners",
+                "observer",
+                "runner",
+                "wire",
+            },
         ),
     ],
 )

@@ -8,7 +8,9 @@ import logging
 from typing import Any
 
 import pytest
+from support.sansio import Server, join, run
 
+from socketio_fast import AsyncServer
 from socketio_fast.logs import JsonFormatter
 
 
@@ -110,3 +112,63 @@ def test_a_value_that_holds_itself(lines: Lines) -> None:
     value.append(value)
     lines.logger.info("x", extra={"value": value})
     assert lines.all[0]["value"] == "[[...]]"
+
+
+# What the package's own records have.
+
+
+@pytest.fixture
+def server_lines() -> tuple[Lines, Server, AsyncServer]:
+    lines = Lines()
+    sio = AsyncServer(logger=lines.logger, engineio_logger=lines.logger)
+    return lines, Server(sio), sio
+
+
+def test_a_handler_that_fails(
+    server_lines: tuple[Lines, Server, AsyncServer],
+) -> None:
+    lines, server, sio = server_lines
+    name = "x" * 300
+    sio.on(name, lambda sid: 1 / 0, namespace="/chat")
+    client = server.websocket()
+    sid = join(client, "/chat")
+    client.text(f'42/chat,["{name}"]')
+    (line,) = [line for line in lines.all if line["level"] == "ERROR"]
+    assert line["exception"].endswith("ZeroDivisionError: division by zero")
+    fields = {name: line[name] for name in ("sid", "namespace", "event", "address")}
+    assert fields == {
+        "sid": sid,
+        "namespace": "/chat",
+        "event": name[:200],
+        "address": "192.0.2.7",
+    }
+
+
+def test_events_and_the_end_of_a_connection(
+    server_lines: tuple[Lines, Server, AsyncServer],
+) -> None:
+    lines, server, sio = server_lines
+    sio.on("ask", lambda sid: None)
+    client, sid = server.joined()
+    eio_sid = next(iter(sio.eio.engine.sessions))
+    client.text('42["ask"]')
+    run(sio.emit("news", to=sid))
+    client.leave()
+    found = {line["message"].partition(" ")[0]: line for line in lines.all}
+    about = {"sid": sid, "namespace": "/", "event": "ask", "address": "192.0.2.7"}
+    assert about.items() <= found["received"].items()
+    assert {"namespace": "/", "event": "news"}.items() <= found["emitting"].items()
+    ended = {"sid": eio_sid, "address": "192.0.2.7"}
+    assert ended.items() <= found["session"].items()
+
+
+def test_a_request_that_is_refused(
+    server_lines: tuple[Lines, Server, AsyncServer],
+) -> None:
+    lines, server, _ = server_lines
+    http = server.http()
+    http.get(server.target("polling"), ("Origin", "http://elsewhere"))
+    refused, warning = lines.all
+    assert refused["message"].startswith("GET /socket.io/ refused: ")
+    assert warning["level"] == "WARNING"
+    assert warning["address"] == "192.0.2.7"

@@ -63,7 +63,7 @@ class Log(Observer):
 def make(*, events: bool = True, **options: Any) -> tuple[Server, AsyncServer, Log]:
     sio = AsyncServer(**options)
     log = Log(events=events)
-    sio._hub.observe(log)
+    sio.eio.engine.observe(log)
     return Server(sio), sio, log
 
 
@@ -140,7 +140,7 @@ def test_it_hears_of_a_client_behind_its_connect_packet() -> None:
     sio = AsyncServer()
     server = Server(sio)
     client, other = server.websocket(), server.joined()[0]
-    sio._hub.observe(Greeter())
+    sio.eio.engine.observe(Greeter())
     client.text("40")
     connect, hello = client.messages()
     assert str(connect).startswith("40{")
@@ -275,7 +275,7 @@ def test_what_waits_for_the_connect_handler_is_counted_once() -> None:
 
 def test_pings_are_not_counted() -> None:
     engine, _, loop = make_engine(ping_interval=1, ping_timeout=1)
-    engine.observer = log = Log()
+    engine.observe(log := Log())
     _, transport = open_session(engine)
     before = log.packets_out
     loop.advance(1.1)
@@ -285,7 +285,7 @@ def test_pings_are_not_counted() -> None:
 
 def test_messages_of_engineio_alone() -> None:
     eio = socketio_fast.engineio.AsyncServer()
-    eio.engine.observer = log = Log()
+    eio.engine.observe(log := Log())
     client = Server(eio).websocket()
     assert log.take() == [("opened", "websocket")]
     before = log.packets_out
@@ -296,17 +296,44 @@ def test_messages_of_engineio_alone() -> None:
     assert log.packets_out == before + 1
 
 
-def test_it_can_be_exchanged_and_removed() -> None:
+def test_several_observe_and_each_may_go() -> None:
     server, sio, log = make()
-    other = Log()
-    sio._hub.observe(other)
+    other, third = Log(), Log(events=True)
+    engine = sio.eio.engine
+    engine.observe(other)
+    engine.observe(third)
+    sio.on("ask", lambda sid: None)
     client, sid = server.joined()
-    assert log.take() == []
-    assert other.take() == [("opened", "websocket"), ("connected", "/", sid)]
-    sio._hub.observe(None)
+    client.text('42["ask"]')
+    came = [("opened", "websocket"), ("connected", "/", sid)]
+    assert log.take() == third.take() == [*came, ("received", sid, ["ask"])]
+    assert other.take() == came
+    assert log.packets_in == other.packets_in == third.packets_in == 2
+    assert log.packets_out == other.packets_out == third.packets_out > 0
+    engine.unobserve(log)
+    engine.unobserve(log)
+    run(sio.emit("news", 1))
+    assert log.take() == other.take() == []
+    assert third.take() == [("sent", "/", ["news", 1], None, None)]
+    engine.unobserve(third)
+    assert engine.observer is sio._hub.observer is other
     client.leave()
-    assert other.take() == []
-    assert sio._hub.observer is None
+    assert len(other.take()) == 2
+    engine.unobserve(other)
+    assert engine.observer is sio._hub.observer is None
+
+
+def test_who_observes_the_engine_counts_what_emit_sends() -> None:
+    """As workers do, for `socketio-fast status`."""
+    sio = AsyncServer()
+    counts = Observer()
+    sio.eio.engine.observe(counts)
+    client, sid = Server(sio).joined()
+    before = counts.packets_out
+    run(sio.emit("news", to=sid))
+    run(sio.emit("news"))
+    assert counts.packets_out == before + 2
+    assert len(client.messages()) == 2
 
 
 TOLD = ["opened", "upgraded", "connected", "received", "sent"]
@@ -331,9 +358,9 @@ def test_it_may_go_while_it_is_told(last: str) -> None:
         def append(self, entry: tuple[Any, ...]) -> None:
             seen.append(entry)
             if entry[0] == last:
-                sio._hub.observe(None)
+                sio.eio.engine.unobserve(self)
 
-    sio._hub.observe(Leaving(events=True))
+    sio.eio.engine.observe(Leaving(events=True))
     gc.collect()
     server = Server(sio)
     http, eio_sid = server.polling()
@@ -363,7 +390,7 @@ def test_what_it_raises_goes_no_further(monkeypatch: pytest.MonkeyPatch) -> None
     sio.on("ask", lambda sid: "answer")
     server = Server(sio)
     client, _ = server.joined()
-    sio._hub.observe(Broken(events=True))
+    sio.eio.engine.observe(Broken(events=True))
     client.text('421["ask"]')
     assert client.messages() == ['431["answer"]']
     assert [str(unraisable.exc_value) for unraisable in raised] == ["broken"]
@@ -371,7 +398,7 @@ def test_what_it_raises_goes_no_further(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_methods_that_are_not_wanted_do_nothing() -> None:
     server, sio, _ = make()
-    sio._hub.observe(Observer(events=True))
+    sio.eio.engine.observe(Observer(events=True))
     client, sid = server.joined()
     run(sio.enter_room(sid, "x"))
     client.text('42["e"]')

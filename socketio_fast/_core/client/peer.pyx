@@ -215,7 +215,8 @@ cdef class ClientPeer(MessagingPeer):
                 kept[id] = callbacks.pop(id)
         self.acks.callbacks = kept
         self.client.outstanding -= len(callbacks)
-        for callback in callbacks.values():
+        for id, callback in callbacks.items():
+            self.acks.ended(id, "disconnected")
             try:
                 give_up(callback, self.sid, CallDisconnectedError(
                     "the connection was lost before the server acknowledged: "
@@ -435,7 +436,7 @@ cdef class ClientPeer(MessagingPeer):
         if hub.verbose:
             _log(hub, event, self.namespace.name)
         if callback is not None:
-            id = self.new_ack(callback)
+            id = self.new_ack(callback, event[0])
         try:
             m = hub.encode(SIO_EVENT, self.namespace.name, event, id)
             m.uncompressed = not compress
@@ -444,7 +445,7 @@ cdef class ClientPeer(MessagingPeer):
             return self._emit(m, event, id)
         except BaseException:
             if id >= 0:
-                self._take_ack(id)
+                self._take_ack(id, "abandoned")
             raise
 
     def encode(self, list event not None, callback=None, bint volatile=False,
@@ -523,7 +524,7 @@ cdef class ClientPeer(MessagingPeer):
         """Send what `encoded()` has returned; see emit()."""
         cdef Hub hub = self.namespace.hub
         cdef str name = self.namespace.name
-        cdef int64_t id = self.new_ack(callback)
+        cdef int64_t id = self.new_ack(callback, event[0])
         try:
             if hub.encoding is None:
                 m = numbered(m, name, id)
@@ -532,7 +533,7 @@ cdef class ClientPeer(MessagingPeer):
             m.uncompressed = not compress
             return self._emit(m, event, id)
         except BaseException:
-            self._take_ack(id)
+            self._take_ack(id, "abandoned")
             raise
 
     def run_callback(self, callback, list args not None):
@@ -593,7 +594,7 @@ cdef class ClientPeer(MessagingPeer):
     cdef int _refuse_offline(self, int64_t id, object error) except -1:
         """The server does not take an event that has waited for the connection."""
         self.namespace.hub.logger.error("an event was not sent: %s", escaped(error))
-        callback = self._take_ack(id) if id >= 0 else None
+        callback = self._take_ack(id, "abandoned") if id >= 0 else None
         if isinstance(callback, Reply):
             (<Reply> callback).fail(error)
         return 0
@@ -643,7 +644,7 @@ cdef class _Encoded:
         try:
             peer._emit(self.message, self.event, self.id)
         except BaseException as exc:
-            callback = peer._take_ack(self.id)
+            callback = peer._take_ack(self.id, "abandoned")
             if callback is not None:
                 give_up(callback, peer.sid, exc)
             raise

@@ -77,6 +77,7 @@ cdef class SessionHandler(Timed):
 
 cdef class HandlerFactory:
     cdef SessionHandler new_handler(self, SessionBase session)
+    cdef int observed(self, Observer observer) except -1
 
 
 cdef class SessionBase(Timed):
@@ -151,11 +152,14 @@ cdef class EngineBase(Flusher):
         readonly object counters        # of rare events: a collections.Counter
         # Called with each refusal: (cause, address, message). None: nobody is told.
         public object refusals
-        public Observer observer        # None: nobody looks on
+        readonly Observer observer      # None: nobody looks on
         readonly Limits limits          # None: there are none
         public object server            # a weak reference to the owner; or None
         public RequestHooks hooks       # the application's; None: there are none
         public object client_files      # the JavaScript client; None: it is not served
+        # Path -> async function of a Request, whose result is as that of
+        # OtherServer.handle(): what a server of its own answers. None: nothing.
+        public dict pages
         dict descriptions               # id -> which rule a client broke; see Session
         HandlerFactory factory
         # Of the configuration, as C values.

@@ -1,6 +1,6 @@
 from asyncio import AbstractEventLoop, Future
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextvars import Context
 from logging import Logger
 from typing import Any
@@ -66,7 +66,9 @@ class SessionBase(Timed):
 
 @disjoint_base
 class EngineBase(Flusher):
-    observer: Observer | None
+    pages: dict[str, Callable[[Any], Coroutine[Any, Any, Any]]] | None
+    @property
+    def observer(self) -> Observer | None: ...
     refusals: Callable[[str, Any, str], None] | None
     server: Any
     hooks: RequestHooks | None

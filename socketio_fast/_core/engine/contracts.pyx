@@ -121,6 +121,10 @@ cdef class HandlerFactory:
     cdef SessionHandler new_handler(self, SessionBase session):
         raise NotImplementedError
 
+    cdef int observed(self, Observer observer) except -1:
+        """The engine tells this observer from now on; None: nobody."""
+        return 0
+
 
 cdef class SessionBase(Timed):
     """One Engine.IO connection. `session.Session` implements it."""

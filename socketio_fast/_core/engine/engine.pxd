@@ -1,6 +1,7 @@
 # All sessions of one server: their deadlines, and what they have to write.
 from socketio_fast._core.engine.contracts cimport EngineBase
 from socketio_fast._core.engine.deadlines cimport Timeline
+from socketio_fast._core.engine.observer cimport Observer
 from socketio_fast._core.engine.writer cimport Writer
 
 
@@ -38,4 +39,5 @@ cdef class Engine(EngineBase):
 
     cdef int _schedule(self) except -1
     cdef int _flush_writers(self, list writers) except -1
+    cdef int _observe(self, Observer observer) except -1
     cdef int _arm(self) except -1

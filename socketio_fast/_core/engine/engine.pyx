@@ -21,6 +21,7 @@ from socketio_fast._core.engine.contracts cimport (
 from socketio_fast._core.engine.deadlines cimport Deadline, Timed, Timeline
 from socketio_fast._core.engine.failures cimport contain
 from socketio_fast._core.engine.ids cimport generate_id
+from socketio_fast._core.engine.observer cimport Observer, joined, without
 from socketio_fast._core.engine.rate_limits cimport Limits, Visitor
 from socketio_fast._core.engine.runner cimport Runner
 from socketio_fast._core.engine.session cimport Session
@@ -159,6 +160,18 @@ cdef class Engine(EngineBase):
         self.flushing = False
         self.lost, self.sessions = list(self.sessions.values()), {}
         self.dirty, self.slow, self.writers, self.apart = [], [], [], []
+
+    def observe(self, Observer observer not None):
+        """Tell an observer too what happens from now on."""
+        self._observe(joined(self.observer, observer))
+
+    def unobserve(self, Observer observer not None):
+        """Tell an observer no longer. Nothing happens if it is not told."""
+        self._observe(without(self.observer, observer))
+
+    cdef int _observe(self, Observer observer) except -1:
+        self.observer = observer
+        return self.factory.observed(observer)
 
     def forget_lost(self):
         """End the sessions whose event loop was closed under them."""

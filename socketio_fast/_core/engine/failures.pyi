@@ -2,7 +2,11 @@ from asyncio import AbstractEventLoop
 from typing import Any
 
 def log_failure(
-    logger: Any, error: BaseException, message: str, args: tuple[Any, ...] = ()
+    logger: Any,
+    error: BaseException,
+    message: str,
+    args: tuple[Any, ...] = (),
+    fields: dict[str, Any] | None = None,
 ) -> int: ...
 def defer_exit(loop: AbstractEventLoop | None, error: BaseException) -> int: ...
 def contain(

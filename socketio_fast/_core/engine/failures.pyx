@@ -17,9 +17,11 @@ cdef tuple _EXITS = (SystemExit, KeyboardInterrupt)
 
 
 cpdef int log_failure(
-    object logger, object error, str message, tuple args=()
+    object logger, object error, str message, tuple args=(), dict fields=None
 ) except -1:
     """Log an exception with its traceback. Raises nothing.
+
+    `fields` say whom it is about, for those who write logs as JSON.
 
     `{}` in the message becomes "failed". A CancelledError is a warning without a
     traceback instead, and `{}` becomes "was cancelled": a program that ends its event
@@ -27,9 +29,11 @@ cpdef int log_failure(
     """
     try:
         if isinstance(error, _CancelledError) and "{}" in message:
-            logger.warning(message.replace("{}", "was cancelled"), *args)
+            logger.warning(message.replace("{}", "was cancelled"), *args, extra=fields)
         else:
-            logger.error(message.replace("{}", "failed"), *args, exc_info=error)
+            logger.error(
+                message.replace("{}", "failed"), *args, exc_info=error, extra=fields
+            )
     except BaseException as exc:
         # The logger is the application's: it may raise.
         traceback.print_exception(type(exc), exc, exc.__traceback__)

@@ -16,7 +16,9 @@ cdef class Observer:
     cpdef void session_opened(self, object session) noexcept
     cpdef void session_upgraded(self, object session) noexcept
     cpdef void session_closed(self, object session, str reason) noexcept
+    cpdef void request_refused(self, str reason) noexcept
     cpdef void peer_connected(self, object peer) noexcept
+    cpdef void peer_refused(self, object peer) noexcept
     cpdef void peer_disconnected(self, object peer, str reason) noexcept
     cpdef void event_received(self, object peer, list event) noexcept
     cpdef void event_sent(
@@ -24,6 +26,40 @@ cdef class Observer:
     ) noexcept
     cpdef void room_joined(self, object peer, object room) noexcept
     cpdef void room_left(self, object peer, object room) noexcept
+
+
+cdef class Observers(Observer):
+    cdef readonly tuple members     # two or more
+
+
+cpdef Observer joined(Observer first, Observer added)
+cpdef Observer without(Observer first, Observer removed)
+
+
+cdef class EventWatch:
+    # Watches one event while its handlers run.
+    cdef readonly object context    # in which they run; None: in that of their client
+
+    cdef int ended(self, int64_t took, object error) except -1
+    cdef int unhandled(self) except -1
+
+
+cdef class TracedEvent(EventWatch):
+    cdef:
+        EventWatch figures
+        Tracer tracer
+        object span
+
+
+cdef class Tracer:
+    cpdef void connecting(self, object peer, object context) noexcept
+    cpdef void connected(self, object peer, object context, object error) noexcept
+    cpdef object receiving(self, object peer, list event, object context)
+    cpdef void handled(self, object span, object error) noexcept
+    cpdef void unhandled(self, object span) noexcept
+    cpdef list sending(self, str namespace, list event, object to)
+    cpdef object asking(self, object peer, object event)
+    cpdef void answered(self, object asked, str outcome) noexcept
 
 
 cdef class ConnectionListener:

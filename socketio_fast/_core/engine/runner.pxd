@@ -54,6 +54,9 @@ cdef class Runner:
         object on_slow          # is told of it
         object _captured
         Spare _spare
+        # When the last handler of this burst has ended, as handled() has found, if none
+        # has run since; else 0.
+        int64_t handled_at
         bint _in_burst
         Spare _current          # the spare, while its Task is current between handlers
 
@@ -72,5 +75,6 @@ cdef class Runner:
     ) except -1
     cdef int _put_back(self, Spare spare, object result) except -1
     cdef bint begin_burst(self) except -1
+    cdef int64_t handled(self) except -1
     cdef int end_burst(self) except -1
     cdef int _leave(self) except -1

@@ -48,7 +48,7 @@ import cython
 
 from socketio_fast._core.engine.contexts cimport PyContext_Copy, same
 from socketio_fast._core.engine.failures cimport defer_exit
-from socketio_fast._core.protocol.wire cimport sf_coarse_ns
+from socketio_fast._core.protocol.wire cimport sf_coarse_ns, sf_exact_ns
 
 cdef extern from *:
     """
@@ -294,6 +294,7 @@ cdef class Runner:
             spare = self._new_spare()
         self._spare = None
         self._in_burst = False
+        self.handled_at = 0
         entered = spare.context
         if context is not None:
             entered = spare.driver.context = context
@@ -410,8 +411,20 @@ cdef class Runner:
         self._in_burst = True
         return True
 
+    cdef int64_t handled(self) except -1:
+        """The time, by `sf_exact_ns()`, at which a handler that was called has ended.
+
+        In a burst the next begins then, if it does before another function is called:
+        that saves one of two readings of the clock, of 32 ns each.
+        """
+        cdef int64_t now = sf_exact_ns()
+        if self._in_burst:
+            self.handled_at = now
+        return now
+
     cdef int end_burst(self) except -1:
         self._in_burst = False
+        self.handled_at = 0
         return 0 if self._current is None else self._leave()
 
     cdef int _leave(self) except -1:

@@ -201,10 +201,7 @@ cdef class Session(SessionApi):
 
     cdef int _end(self, str reason) except -1:
         """The state has left OPEN: tell everybody (rule 1)."""
-        if self.engine.logger.isEnabledFor(logging.INFO):
-            self.engine.logger.info(
-                "session %s closed: %s", escaped(self.id), escaped(reason)
-            )
+        self.log(logging.INFO, "session %s closed: %s", (escaped(reason),))
         if self.flow is not None:
             self.flow.paused = False
         if self.outflow is not None:
@@ -258,9 +255,10 @@ cdef class Session(SessionApi):
         )
 
     cdef int too_slow(self) except -1:
-        self.engine.logger.warning(
+        self.log(
+            logging.WARNING,
             "session %s: more than max_buffer_bytes=%d wait to be read, closed",
-            escaped(self.id), self.engine.max_buffer_bytes,
+            (self.engine.max_buffer_bytes,),
         )
         return self.drop(TRANSPORT_ERROR)
 
@@ -364,9 +362,10 @@ cdef class Session(SessionApi):
         cdef EngineBase engine = self.engine
         cdef SessionHandler handler = self.handler
         engine.counters["slow_consumers"] += 1
-        engine.logger.info(
+        self.log(
+            logging.INFO,
             "session %s: %d bytes wait to be read, more than high_water_mark",
-            escaped(self.id), size,
+            (size,),
         )
         if engine.hooks is not None:
             self.run((<object> engine.hooks).slow, self.id, size)
@@ -521,7 +520,7 @@ cdef class Session(SessionApi):
         """Log why the session ends. Returns the close code."""
         cdef EngineBase engine = self.engine
         if isinstance(error, ProtocolError):
-            engine.logger.info("session %s: %s", escaped(self.id), escaped(error))
+            self.log(logging.INFO, "session %s: %s", (escaped(error),))
             if isinstance(error, LimitError):
                 engine.tell_refusal(
                     f"limit {error.code}", self.environ.get("REMOTE_ADDR"),

@@ -6,3 +6,5 @@ cdef class SessionApi(SessionBase):
     cdef:
         object _environ_source      # its environ() makes the environ; None: it has
         dict _environ_dict          # None: nobody has asked for it
+
+    cdef int log(self, int level, str message, tuple args) except -1

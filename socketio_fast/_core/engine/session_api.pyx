@@ -14,6 +14,8 @@ from socketio_fast._core.engine.contracts cimport (
 from socketio_fast._core.protocol cimport outgoing
 from socketio_fast._core.protocol.outgoing cimport Outgoing
 
+from socketio_fast.options.logs import escaped
+
 # What python-engineio's Socket has besides, and what to use instead.
 cdef dict _NOT_HERE = {
     "check_ping_timeout": "the handler of 'disconnect', which is told of it",
@@ -70,6 +72,18 @@ cdef class SessionApi(SessionBase):
         """Call a function of the application in a copy of the client's context."""
         context = self.engine.context if self.context is None else self.context
         return PyContext_Copy(context).run(function, *args)
+
+    cdef int log(self, int level, str message, tuple args) except -1:
+        """Log a line about this session; `message` has a place for the id first."""
+        cdef object logger = self.engine.logger
+        if logger.isEnabledFor(level):
+            # Whom it is about, for those who write lines as JSON.
+            address = (self.environ or {}).get("REMOTE_ADDR")
+            logger.log(
+                level, message, escaped(self.id), *args,
+                extra={"sid": self.id, "address": address},
+            )
+        return 0
 
     @property
     def environ(self):

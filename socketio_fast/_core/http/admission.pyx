@@ -10,6 +10,7 @@ from random import randint
 import cython
 
 from socketio_fast._core.engine.rate_limits cimport Limits
+from socketio_fast._core.engine.observer cimport Observer
 from socketio_fast._core.engine.request_hooks cimport HookRefusal, RequestHooks
 from socketio_fast._core.engine.contracts cimport (
     BASE64,
@@ -33,6 +34,15 @@ cdef enum:
     BAD_REQUEST
     FORBIDDEN
     UNSUPPORTED_PROTOCOL_VERSION
+
+cdef tuple REASONS = (
+    "unknown_transport",
+    "unknown_sid",
+    "bad_handshake_method",
+    "bad_request",
+    "forbidden",
+    "unsupported_protocol_version",
+)
 
 cdef tuple MESSAGES = (
     b"Transport unknown",
@@ -74,7 +84,12 @@ cdef Admission _error(
             code.
     """
     cdef RequestHooks hooks = engine.hooks
+    cdef Observer observer = engine.observer
     cdef Admission a = Admission.__new__(Admission)
+    if observer is not None:
+        observer.request_refused(
+            "origin" if context.get("name") == "INVALID_ORIGIN" else REASONS[code]
+        )
     a.status = 403 if code == FORBIDDEN else 400
     a.body = b'{"code":%d,"message":"%s"}' % (
         code, MESSAGES[code] if message is None else message
@@ -84,6 +99,7 @@ cdef Admission _error(
         engine.logger.info(
             "%s %s refused: %s",
             escaped(request.method), escaped(request.path), a.body.decode(),
+            extra={"address": _host(request)},
         )
     if hooks is not None:
         hooks.failed(request.environ(), code, MESSAGES[code].decode(), context)
@@ -344,6 +360,12 @@ cdef int _check_limits_again(Engine engine, Request request, Admission a) except
     return 0 if refusal is None else _turn_away(engine, request, a, refusal)
 
 
+cdef object _host(Request request):
+    """The address of the client, for the log; None where it is not known."""
+    address = request.client_address
+    return address[0] if isinstance(address, tuple) else None
+
+
 cdef tuple _draining():
     # The delay is random: clients that were sent away together shall not come back
     # together.
@@ -356,12 +378,18 @@ cdef int _turn_away(
     """Refuse a new session: `refusal` is (status, message, seconds until the client may
     try again, name of the counter)."""
     cdef RequestHooks hooks = engine.hooks
+    cdef Observer observer = engine.observer
     a.status, message, delay, counter = refusal
     engine.counters[counter] += 1
+    if observer is not None:
+        observer.request_refused(counter.removeprefix("refused_"))
     a.body = b'{"code":%d,"message":"%s"}' % (FORBIDDEN, message)
     delay = math.ceil(delay)
     a.headers += b"Retry-After: %d\r\n" % delay
-    engine.logger.info("%r refused: %s", request.client_address, a.body.decode())
+    engine.logger.info(
+        "%r refused: %s", request.client_address, a.body.decode(),
+        extra={"address": _host(request)},
+    )
     if hooks is not None:
         hooks.failed(
             request.environ(), FORBIDDEN, message.decode(),

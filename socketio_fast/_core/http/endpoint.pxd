@@ -50,6 +50,7 @@ cdef class Endpoint:
     cdef object environ_source(self, Request request, bint websocket)
     cdef int log_access(self, Request request, int status, Py_ssize_t size) except -1
     cdef int log_websocket(self, Request request, object websocket) except -1
+    cdef object page_at(self, bytes target)
     cdef bint owns_target(self, bytes target) except -1
     cdef object taker(self, bytes target, bint stays)
     cdef object owner_of(self, bytes target, bint stays)

@@ -158,7 +158,8 @@ cdef class Endpoint:
             return True
         engine.counters["refused_tcp_connections"] += 1
         engine.logger.info(
-            "%r refused: more than tcp_connections_per_address", address
+            "%r refused: more than tcp_connections_per_address", address,
+            extra={"address": address},
         )
         return False
 
@@ -205,11 +206,20 @@ cdef class Endpoint:
             unquote(split_target(target)[1].partition(b"?")[0].decode("latin-1"))
         )
 
+    cdef object page_at(self, bytes target):
+        """The function of `Engine.pages` that answers requests with this target; None:
+        there is none."""
+        if self.engine.pages is None:
+            return None
+        return self.engine.pages.get(
+            unquote(split_target(target)[1].partition(b"?")[0].decode("latin-1"))
+        )
+
     cdef object taker(self, bytes target, bint stays):
         """Who takes the connection of a request with this target; None: nobody does.
         `stays`: no other process does for the sake of balance."""
         if self.hands_over and not self.owns_target(target):
-            return self.other
+            return self.other if self.page_at(target) is None else None
         return self.owner_of(target, stays)
 
     cdef object owner_of(self, bytes target, bint stays):
@@ -253,10 +263,12 @@ cdef class Endpoint:
         return path.startswith(self.path) or path == self.path[:-1]
 
     def takes(self, bytes data not None):
-        """Whether `data` begins with a request to Engine.IO; False if its target is not
-        complete."""
+        """Whether `data` begins with a request that is answered here; False if its
+        target is not complete."""
         cdef list words = data[:MAX_OPENING].split(b" ", 2)
-        return len(words) == 3 and self.owns_target(words[1])
+        return len(words) == 3 and (
+            self.owns_target(words[1]) or self.page_at(words[1]) is not None
+        )
 
     def spawn(self, coroutine):
         """Run a coroutine of a request as a Task, which is referenced until it ends."""

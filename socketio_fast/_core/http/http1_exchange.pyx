@@ -213,12 +213,13 @@ cdef class Http1Exchange(Exchange):
             # One at a time, as a session takes them.
             self.deferred = self.wants_body = True
             return 0
-        if endpoint.hands_over:
+        page = endpoint.page_at(self.request.target)
+        if endpoint.hands_over and page is None:
             # It has come in one piece with the request before, behind a body, so the
             # connection cannot be handed over at this point.
             self.keep_alive = False
             return self.respond(503, TEXT, b"Pipelined behind another application", b"")
-        if endpoint.other is None:
+        if endpoint.other is None and page is None:
             return self.respond(404, TEXT, b"Not Found", b"")
         if connection.exchanges[0] is self:
             return self.ask()
@@ -293,7 +294,11 @@ cdef class Http1Exchange(Exchange):
         try:
             if self.connection is not None:
                 self.connection.set_addresses(self.request)
-            answer = await self.endpoint.other.handle(self.request)
+            page = self.endpoint.page_at(self.request.target)
+            if page is None:
+                answer = await self.endpoint.other.handle(self.request)
+            else:
+                answer = await page(self.request)
         except BaseException as exc:
             self.fail(exc)
             return

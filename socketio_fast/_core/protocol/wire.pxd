@@ -129,4 +129,5 @@ cdef extern from "sf_socket.h" nogil:
 
 cdef extern from "sf_clock.h" nogil:
     int64_t sf_coarse_ns()
+    int64_t sf_exact_ns()
     double sf_awake_or_not()

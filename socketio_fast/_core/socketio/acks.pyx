@@ -5,6 +5,8 @@ id is answered by an ACK packet with the same id).
 """
 import cython
 
+from socketio_fast._core.protocol.wire cimport sf_exact_ns
+
 
 @cython.final
 cdef class Reply:
@@ -44,6 +46,22 @@ cdef class AckCollector:
 
 
 @cython.final
+@cython.freelist(16)
+cdef class AckWatch:
+    """Watches the acknowledgement that one client owes."""
+
+    cdef int ended(self, str outcome) except -1:
+        if self.figures is not None:
+            if outcome == "acknowledged":
+                self.figures.time(sf_exact_ns() - self.began)
+            else:
+                self.figures.failed += 1
+        if self.tracer is not None:
+            self.tracer.answered(self.span, outcome)
+        return 0
+
+
+@cython.final
 cdef class PendingAcks:
     """The acknowledgements that one client owes. Made with the first of them."""
 
@@ -68,8 +86,18 @@ cdef class PendingAcks:
         cdef object callback = None
         while callback is None and self.first_id < self.next_id:
             callback = self.callbacks.pop(self.first_id, None)
+            self.ended(self.first_id, "abandoned")
             self.first_id += 1
         return callback
+
+    cdef int ended(self, int64_t id, str outcome) except -1:
+        """Tell who watches an acknowledgement what has become of it."""
+        cdef AckWatch watch
+        if self.watches is not None:
+            watch = self.watches.pop(id, None)
+            if watch is not None:
+                return watch.ended(outcome)
+        return 0
 
 
 cdef int give_up(object callback, str sid, object error) except -1:

@@ -13,6 +13,7 @@ from cpython.object cimport PyObject
 
 from socketio_fast._core.engine.contexts cimport copied
 from socketio_fast._core.engine.failures cimport log_failure
+from socketio_fast._core.engine.observer cimport Observer
 from socketio_fast._core.engine.rate_limits cimport Limiter, Limits
 from socketio_fast._core.engine.runner cimport Outcome
 from socketio_fast._core.engine.contracts cimport (
@@ -220,8 +221,11 @@ cdef class ConnectionHandler(PacketReceiver):
     ) except -1:
         """The client joins a namespace; None: there is none of that name for it."""
         cdef Engine engine = self.session.engine
+        cdef Observer observer = engine.observer
         cdef Peer peer
         if ns is None:
+            if observer is not None:
+                observer.request_refused("unknown_namespace")
             engine.tell_refusal(
                 "namespace", self.session.environ.get("REMOTE_ADDR"),
                 f"there is no namespace {name!r:.80}: register a handler for it, or "

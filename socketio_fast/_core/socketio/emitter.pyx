@@ -14,12 +14,14 @@ import cython
 
 from cpython.ref cimport Py_INCREF
 
+from socketio_fast._core.engine.observer cimport Tracer
 from socketio_fast._core.socketio.contracts cimport Relay
 from socketio_fast._core.socketio.hub cimport Hub, Namespace
 from socketio_fast._core.socketio.recovery cimport fixed
 from socketio_fast._core.socketio.rooms cimport Rooms, check_sendable, one_or_several
 
 from socketio_fast.coroutines import frame_of, on_loop
+from socketio_fast.event_arguments import arguments_of
 from socketio_fast.options.logs import escaped
 
 cdef extern from "Python.h":
@@ -60,6 +62,8 @@ cdef class EmitCall:
         if rooms is None:
             return 0
         event = self._list()
+        if hub.tracer is not None:
+            event = _traced(hub.tracer, event, self.to, self.namespace)
         if self.relayed and hub.relay is not None:
             self.awaited = hub.relay.send(
                 rooms, rooms.encode(event), event, self.to, self.skip_sid
@@ -108,16 +112,19 @@ cdef class EmitCall:
             A function that sends the event, to be called in the event loop's thread;
             None if nobody is to get it.
         """
+        cdef Hub hub = self.hub
         cdef Rooms rooms
         cdef _Encoded encoded
-        if self.hub is None:
+        if hub is None:
             raise RuntimeError("cannot reuse already awaited coroutine")
-        rooms = self._rooms(self.hub)
+        rooms = self._rooms(hub)
         if rooms is None:
             return None
         encoded = _Encoded.__new__(_Encoded)
         encoded.rooms = rooms
         encoded.event = self._list()
+        if hub.tracer is not None:
+            encoded.event = _traced(hub.tracer, encoded.event, self.to, self.namespace)
         encoded.message = rooms.encode(encoded.event)
         encoded.to = fixed(self.to)
         encoded.skip_sid = fixed(self.skip_sid)
@@ -209,8 +216,14 @@ cdef int _log(Hub hub, object event, object to, object namespace) except -1:
     hub.logger.info(
         'emitting event "%s" to %s [%s]',
         escaped(event), "all" if to is None else escaped(to), escaped(namespace or "/"),
+        extra={"event": escaped(event), "namespace": namespace or "/"},
     )
     return 0
+
+
+cdef list _traced(Tracer tracer, list event, object to, object namespace):
+    """An event as it is sent, after a tracer was told of it."""
+    return tracer.sending(namespace or "/", event, to)
 
 
 async def _deliver(encoded):
@@ -310,6 +323,9 @@ cdef class Emitter:
         cdef Hub hub = self._hub
         if hub.verbose:
             _log(hub, event, to, namespace)
+        if hub.tracer is not None:
+            sent = [event, *arguments_of(data)]
+            data = tuple(_traced(hub.tracer, sent, to, namespace)[1:])
         emitting = self._manager.emit(
             event, data, namespace or "/", room=to,
             skip_sid=skip_sid, callback=callback, ignore_queue=ignore_queue,

@@ -14,8 +14,12 @@ cdef class Handlers:
         readonly object connect_handler
         readonly object disconnect_handler
         readonly object trigger         # of events that no handler takes; or None
+        # event -> EventFigures of what is received and sent; None: not measured yet
+        dict figures_in
+        dict figures_out
 
     cdef object find_other(self, object event, Handlers wildcard, int *leading)
     cdef object _find_own(self, object event, Handlers wildcard, int *leading)
     cdef object _find_trigger(self, Handlers wildcard, int *leading)
+    cdef str label(self)
     cdef int lead(self, list args, object event, int leading) except -1

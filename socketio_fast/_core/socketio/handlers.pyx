@@ -77,6 +77,10 @@ cdef class Handlers:
         leading[0] = LEADING_EVENT | LEADING_NAMESPACE
         return wildcard.trigger
 
+    cdef str label(self):
+        """The name by which events are counted; `"*"` for one that a client chose."""
+        return self.name
+
     cdef int lead(self, list args, object event, int leading) except -1:
         """Put before the arguments what the handler takes first."""
         if leading & LEADING_NAMESPACE:

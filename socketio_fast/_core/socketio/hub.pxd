@@ -1,7 +1,7 @@
 # The namespaces of a server, and the settings that all its clients share.
 from libc.stdint cimport int64_t
 
-from socketio_fast._core.engine.observer cimport Observer
+from socketio_fast._core.engine.observer cimport Observer, Tracer
 from socketio_fast._core.engine.runner cimport Runner
 from socketio_fast._core.engine.contracts cimport (
     EngineBase as Engine,
@@ -18,6 +18,7 @@ from socketio_fast._core.socketio.contracts cimport (
     Relay,
 )
 from socketio_fast._core.socketio.handlers cimport Handlers
+from socketio_fast._core.socketio.meter cimport Meter
 
 
 cdef enum Lifetime:
@@ -49,6 +50,11 @@ cdef class Hub(HandlerFactory):
         readonly Namespace wildcard  # the handlers of namespace "*"
         readonly Engine engine
         readonly Observer observer  # None: nobody observes
+        readonly Meter meter        # None: events are not measured
+        readonly Tracer tracer      # None: there are no spans
+        bint watches_events         # by an observer of events, a meter or a tracer
+        bint asks_of_events         # an observer of events or a tracer is asked
+        bint watches_sent           # by an observer or a meter
         readonly Runner runner
         readonly object logger
         readonly bint ordered       # a client's next handler waits for its last
@@ -81,6 +87,7 @@ cdef class Hub(HandlerFactory):
         readonly object not_handled  # what a handler returns to send no acknowledgement
         readonly Encoding encoding  # of packets; None: the built-in one
 
+    cdef int _watch_events(self) except -1
     cdef int count_incomplete(self, SessionHandler handler, Py_ssize_t size) except -1
     cdef int forget_incomplete(self, SessionHandler handler) except -1
     cdef int failed(self, object error, str message, tuple args) except -1

@@ -6,7 +6,7 @@ from typing_extensions import Self, disjoint_base
 
 from socketio_fast._core.engine.contracts import HandlerFactory
 from socketio_fast._core.engine.engine import Engine
-from socketio_fast._core.engine.observer import Observer
+from socketio_fast._core.engine.observer import Observer, Tracer
 from socketio_fast._core.engine.runner import Runner
 from socketio_fast._core.engine.session import Session
 from socketio_fast._core.protocol.encoding import Encoding
@@ -17,6 +17,7 @@ from socketio_fast._core.socketio.contracts import (
     Recovery,
     Relay,
 )
+from socketio_fast._core.socketio.meter import Meter
 from socketio_fast._core.socketio.peer_lifecycle import Peer
 from socketio_fast._core.socketio.rooms import Rooms
 
@@ -103,7 +104,12 @@ class Hub(HandlerFactory):
     relay: Relay | None
     take_back: Callable[[Any, str, Any, int], bool] | None
     def bind(self, engine: Engine) -> None: ...
-    def observe(self, observer: Observer | None) -> None: ...
+    @property
+    def meter(self) -> Meter | None: ...
+    @property
+    def tracer(self) -> Tracer | None: ...
+    def measure(self, meter: Meter | None) -> None: ...
+    def trace(self, tracer: Tracer | None) -> None: ...
     def namespace(self, name: str) -> Namespace: ...
     def peer_of(self, session: Session, namespace: str) -> Peer | None: ...
     def absence_of(self, sid: Any, namespace: str) -> str: ...

@@ -7,7 +7,7 @@ from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 
 from socketio_fast._core.engine.failures cimport contain
-from socketio_fast._core.engine.observer cimport Observer
+from socketio_fast._core.engine.observer cimport Observer, Tracer
 from socketio_fast._core.engine.contracts cimport (
     EngineBase as Engine,
     HandlerFactory,
@@ -23,6 +23,7 @@ from socketio_fast._core.socketio.handlers cimport (
     LEADING_NAMESPACE,
     Handlers,
 )
+from socketio_fast._core.socketio.meter cimport Meter
 
 from socketio_fast.exceptions import LimitError, ProtocolError
 
@@ -43,6 +44,13 @@ cdef class Namespace(Handlers):
         self.name = name
         self.handlers = {}
         self.peers = {}
+
+    cdef str label(self):
+        if self.lifetime == PERMANENT or self.name == "/" or (
+            self.hub.admit is not None and self.name in self.hub.admit
+        ):
+            return self.name
+        return "*"  # `OTHER` of meter
 
     def end_with_clients(self):
         """From now on it ends with its last client."""
@@ -141,8 +149,6 @@ cdef class Hub(HandlerFactory):
     def bind(self, Engine engine not None):
         """Use the event loop and the runner of an engine."""
         self.engine = engine
-        if self.observer is not None:
-            self.observe(self.observer)
         if self.runner is not engine.runner:
             self.runner = engine.runner
             # The deadlines of states that are kept were the former loop's.
@@ -150,11 +156,27 @@ cdef class Hub(HandlerFactory):
                 if (<Namespace> ns).recovery is not None:
                     (<Namespace> ns).recovery.forget_all()
 
-    def observe(self, Observer observer):
-        """Tell an observer what happens from now on; None: tell nobody."""
+    cdef int observed(self, Observer observer) except -1:
         self.observer = observer
-        if self.engine is not None:
-            self.engine.observer = observer
+        return self._watch_events()
+
+    def measure(self, Meter meter):
+        """Measure events from now on; None: no longer."""
+        self.meter = meter
+        self._watch_events()
+
+    def trace(self, Tracer tracer):
+        """Make spans from now on; None: no longer."""
+        self.tracer = tracer
+        self._watch_events()
+
+    cdef int _watch_events(self) except -1:
+        self.asks_of_events = self.tracer is not None or (
+            self.observer is not None and self.observer.events
+        )
+        self.watches_events = self.meter is not None or self.asks_of_events
+        self.watches_sent = self.observer is not None or self.meter is not None
+        return 0
 
     def namespace(self, str name not None):
         """The namespace of that name, which is made if there is none. `"*"` is the one

@@ -2,6 +2,7 @@
 from libc.stdint cimport int64_t
 
 from socketio_fast._core.engine.listeners cimport Group
+from socketio_fast._core.engine.observer cimport EventWatch
 from socketio_fast._core.engine.runner cimport Outcome
 from socketio_fast._core.engine.contracts cimport SessionBase as Session
 from socketio_fast._core.socketio.contracts cimport PeerBase
@@ -32,6 +33,8 @@ cdef class Step(Outcome):
         object event        # STEP_EVENT…: its name
         int64_t id          # STEP_EVENT…: of its acknowledgement; -1: none is wanted
         list args           # STEP_EVENT_MIDDLEWARES: [sid, *arguments]
+        EventWatch watch    # STEP_EVENT…: None: nobody watches
+        int64_t began       # STEP_EVENT: by sf_exact_ns(), with `watch`
 
     cdef int begin(self) except -1
     cdef int end(self) except -1
@@ -61,6 +64,10 @@ cdef class EventAnswers(PeerGroup):
         int64_t id
         bint errors
         object not_handled
+        EventWatch watch    # None: nobody watches
+        int64_t began       # by sf_exact_ns(), with `watch`
+        object error        # of the first function that has failed; with `watch`
+
 
 cdef class DisconnectListeners(PeerGroup):
     pass

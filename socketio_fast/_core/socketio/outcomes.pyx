@@ -7,6 +7,9 @@ too many is not read.
 """
 import cython
 
+from socketio_fast._core.engine.observer cimport EventWatch
+from socketio_fast._core.protocol.wire cimport sf_exact_ns
+
 from socketio_fast.exceptions import InvalidPayloadError
 
 
@@ -30,9 +33,13 @@ cdef class Step(Outcome):
         return 0
 
     cdef int returned(self, object value) except -1:
+        if self.watch is not None and self.kind == STEP_EVENT:
+            self.watch.ended(sf_exact_ns() - self.began, None)
         return self.peer.step_returned(self, value)
 
     cdef int raised(self, object error) except -1:
+        if self.watch is not None and self.kind == STEP_EVENT:
+            self.watch.ended(sf_exact_ns() - self.began, error)
         return self.peer.step_raised(self, error)
 
 
@@ -98,6 +105,8 @@ cdef class EventAnswers(PeerGroup):
 
     cdef int failed(self, object error) except -1:
         self.errors = True
+        if self.watch is not None and self.error is None:
+            self.error = error
         if not isinstance(error, InvalidPayloadError):
             return self.peer.event_failed(self.event, error, -1)
         self.peer.event_failed(self.event, error, self.id)
@@ -105,6 +114,9 @@ cdef class EventAnswers(PeerGroup):
         return 0
 
     cdef int ended(self) except -1:
+        watch, self.watch = self.watch, None
+        if watch is not None:
+            (<EventWatch> watch).ended(sf_exact_ns() - self.began, self.error)
         # As with one handler, an error alone acknowledges nothing.
         if self.id >= 0 and not (self.errors and self.value is None):
             self.peer.send_ack(self.value, self.id)

@@ -318,6 +318,7 @@ cdef class Peer(MessagingPeer):
         cdef Step step
         self.auth = auth or None
         self.context = self.session.context
+        self.trace_connect()
         if listener is None:
             return self._run_connect_handler(size)
         listener.client_connects(self)
@@ -388,9 +389,9 @@ cdef class Peer(MessagingPeer):
 
     cdef int _accept(self) except -1:
         cdef Session session = self.session
-        cdef Observer observer = self.namespace.hub.observer
         cdef bint announced = self.state == ANNOUNCED
         cdef list queued = self.take_queued()
+        self.trace_connected(None)
         if self.state > CONNECTED:
             # The client has gone, or was disconnected, meanwhile. Its connect handler
             # accepted, so the disconnect handler must run.
@@ -403,8 +404,7 @@ cdef class Peer(MessagingPeer):
             self._send_connect()
         for m in queued or ():
             session.pass_on(m)
-        if observer is not None:
-            observer.peer_connected(self)
+        self.tell_connected()
         if self.socket is not None and self.namespace.listener is not None:
             self._fire_connection()
             if self.namespace.hub.holds_events:
@@ -457,6 +457,7 @@ cdef class Peer(MessagingPeer):
         else:
             self.handler_failed("connect", error)
             answer = ConnectionRefusedError().error_args
+        self.tell_refused(error)
         self._refuse(answer)
         return self._closed()
 

@@ -3,6 +3,7 @@ from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 
 from socketio_fast._core.engine.listeners cimport Listeners
+from socketio_fast._core.engine.observer cimport EventWatch
 from socketio_fast._core.protocol.outgoing cimport Outgoing
 from socketio_fast._core.socketio.acks cimport PendingAcks
 from socketio_fast._core.socketio.contracts cimport (
@@ -51,25 +52,33 @@ cdef class MessagingPeer(PeerBase):
     cdef bint fire(self, object event, object arg) except -1
     # Events.
     cdef int on_event(self, list data, int64_t id, Py_ssize_t size) except -1
+    cdef int trace_connect(self) except -1
+    cdef int trace_connected(self, object error) except -1
+    cdef int tell_connected(self) except -1
+    cdef int tell_refused(self, object error) except -1
+    cdef int _unhandled(self, int64_t id, EventWatch watch) except -1
+    cdef EventWatch _watch_event(self, list data, Py_ssize_t size)
     cdef int _run(
         self, object handler, PyObject **args, size_t n, object event, int64_t id,
-        Py_ssize_t size
+        Py_ssize_t size, EventWatch watch
     ) except -1
     cdef int _on_socket_event(
-        self, object event, list data, int64_t id, Py_ssize_t size
+        self, object event, list data, int64_t id, Py_ssize_t size, EventWatch watch
     ) except -1
     cdef int middlewares_ended(self, Step step, object error) except -1
     cdef int _run_handlers(
-        self, object event, list data, int64_t id, Py_ssize_t size
+        self, object event, list data, int64_t id, Py_ssize_t size, EventWatch watch
     ) except -1
     cdef int _event_refused(self, object event, object error) except -1
     # Acknowledgements that the server asks for.
-    cdef int64_t new_ack(self, object callback) except -1
-    cdef object _take_ack(self, int64_t id)
+    cdef int64_t new_ack(self, object callback, object event) except -1
+    cdef int _watch_ack(self, int64_t id, object event) except -1
+    cdef object _take_ack(self, int64_t id, str outcome)
     cdef int _give_up_oldest_ack(self) except -1
     cdef int give_up_acks(self) except -1
     cdef int on_ack(self, list data, int64_t id) except -1
     cdef int call_back(self, object callback, list data) except -1
 
 
+cdef dict log_fields(PeerBase peer, object event=*)
 cdef int drop_sid(list args, Py_ssize_t own) except -1

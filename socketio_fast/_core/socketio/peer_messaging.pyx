@@ -17,14 +17,26 @@ from libc.stdint cimport int64_t
 from socketio_fast._core.engine.contexts cimport copied
 from socketio_fast._core.engine.failures cimport log_failure
 from socketio_fast._core.engine.listeners cimport Listeners
-from socketio_fast._core.engine.observer cimport Observer
+from socketio_fast._core.engine.observer cimport (
+    EventWatch,
+    Observer,
+    TracedEvent,
+    Tracer,
+)
 from socketio_fast._core.engine.runner cimport Continuation, Runner, handles_in
 from socketio_fast._core.engine.contracts cimport OPEN, SessionBase as Session
 from socketio_fast._core.protocol.outgoing cimport Outgoing
 from socketio_fast._core.protocol.sio cimport SIO_ACK, SIO_EVENT, Packet
-from socketio_fast._core.socketio.acks cimport AckCollector, PendingAcks, Reply, give_up
+from socketio_fast._core.protocol.wire cimport sf_exact_ns
+from socketio_fast._core.socketio.acks cimport (
+    AckCollector,
+    AckWatch,
+    PendingAcks,
+    Reply,
+    give_up,
+)
 from socketio_fast._core.socketio.contracts cimport PeerBase
-from socketio_fast._core.socketio.hub cimport Hub
+from socketio_fast._core.socketio.hub cimport Hub, Namespace
 from socketio_fast._core.socketio.outcomes cimport (
     STEP_ACK,
     STEP_EVENT,
@@ -46,6 +58,10 @@ from socketio_fast.options.logs import escaped
 
 cdef extern from "Python.h":
     PyObject **PySequence_Fast_ITEMS(object o)
+
+
+cdef enum:
+    MAX_LOGGED = 200    # characters of the name of an event
 
 
 cdef class MessagingPeer(PeerBase):
@@ -137,55 +153,120 @@ cdef class MessagingPeer(PeerBase):
         cdef Hub hub = self.namespace.hub
         cdef object event = data[0], handler
         cdef Py_ssize_t own  # what the client sent
-        cdef Observer observer
+        cdef EventWatch watch = None
         if hub.verbose:
             hub.logger.info(
                 'received event "%s" from %s [%s]',
                 escaped(event), escaped(self.sid), escaped(self.namespace.name),
+                extra=log_fields(self, event),
             )
-        if hub.observer is not None and hub.observer.events:
-            observer = hub.observer
-            observer.event_received(self, data)
+        if hub.watches_events:
+            if hub.asks_of_events:
+                watch = self._watch_event(data, size)
+            else:
+                watch = hub.meter.event_in(self.namespace, self.socket, event, size)
         data[0] = self.sid
         if self.socket is not None:
-            return self._on_socket_event(event, data, id, size)
+            return self._on_socket_event(event, data, id, size, watch)
         own = PyList_GET_SIZE(data) - 1
         handler = self.namespace.find(event, data)
         if handler is None:
-            return self.send_error_ack("No handler for this event", id)
+            return self._unhandled(id, watch)
         if hub.without_sid:
             drop_sid(data, own)
         return self._run(
-            handler, PySequence_Fast_ITEMS(data), PyList_GET_SIZE(data), event, id, size
+            handler, PySequence_Fast_ITEMS(data), PyList_GET_SIZE(data), event, id,
+            size, watch,
         )
+
+    cdef int _unhandled(self, int64_t id, EventWatch watch) except -1:
+        if watch is not None:
+            watch.unhandled()
+        return self.send_error_ack("No handler for this event", id)
+
+    cdef EventWatch _watch_event(self, list data, Py_ssize_t size):
+        """Tell who watches events of one that has come. Returns who is to be told when
+        it has been handled; or None."""
+        cdef Hub hub = self.namespace.hub
+        cdef Observer observer = hub.observer
+        cdef Tracer tracer = hub.tracer
+        cdef EventWatch watch = None
+        if observer is not None and observer.events:
+            observer.event_received(self, data)
+        if hub.meter is not None:
+            watch = hub.meter.event_in(self.namespace, self.socket, data[0], size)
+        if tracer is not None:
+            context = hub.runner.fork(self.context)
+            watch = TracedEvent(
+                tracer, tracer.receiving(self, data, context), context, watch
+            )
+        return watch
+
+    # Connecting, as others are told of it.
+
+    cdef int trace_connect(self) except -1:
+        """Its middlewares and its connect handler run next, perhaps in a span."""
+        cdef Hub hub = self.namespace.hub
+        cdef Tracer tracer = hub.tracer
+        if tracer is not None:
+            self.context = hub.runner.fork(self.context)
+            tracer.connecting(self, self.context)
+        return 0
+
+    cdef int trace_connected(self, object error) except -1:
+        cdef Tracer tracer = self.namespace.hub.tracer
+        if tracer is not None and self.context is not None:
+            tracer.connected(self, self.context, error)
+        return 0
+
+    cdef int tell_connected(self) except -1:
+        cdef Observer observer = self.namespace.hub.observer
+        if observer is not None:
+            observer.peer_connected(self)
+        return 0
+
+    cdef int tell_refused(self, object error) except -1:
+        cdef Observer observer = self.namespace.hub.observer
+        if observer is not None:
+            observer.peer_refused(self)
+        return self.trace_connected(error)
 
     cdef int _run(
         self, object handler, PyObject **args, size_t n, object event, int64_t id,
-        Py_ssize_t size
+        Py_ssize_t size, EventWatch watch
     ) except -1:
         """Run the one function that handles an event. (It makes a `Step` only for one
         that suspends; most do not.)"""
         cdef Hub hub = self.namespace.hub
         cdef Runner runner = hub.runner
         cdef Step step
+        cdef int64_t began = 0
+        if watch is not None:
+            began = runner.handled_at or sf_exact_ns()
         try:
-            value = runner.call(handler, args, n, copied(self.context))
+            value = runner.call(handler, args, n, _context_of(self, watch))
         except BaseException as exc:
+            if watch is not None:
+                watch.ended(sf_exact_ns() - began, exc)
             return self.event_failed(event, exc, id)
         if type(value) is Continuation:
             step = new_step(self, STEP_EVENT, size)
             step.event = event
             step.id = id
+            step.watch = watch
+            step.began = began
             (<Continuation> value).outcome = step
             step.begin()
             self.busy = hub.ordered
             return 0
+        if watch is not None:
+            watch.ended(runner.handled() - began, None)
         if id >= 0:
             self.send_ack(value, id)
         return 0
 
     cdef int _on_socket_event(
-        self, object event, list data, int64_t id, Py_ssize_t size
+        self, object event, list data, int64_t id, Py_ssize_t size, EventWatch watch
     ) except -1:
         """An event of a client that has a socket. The catch-all listeners hear it
         first; the event middlewares may keep it from handlers and listeners."""
@@ -196,6 +277,8 @@ cdef class MessagingPeer(PeerBase):
         if socket.any_in is not None:
             data[0] = event
             told = new_told(self, event)
+            if watch is not None and watch.context is not None:
+                told.context = watch.context
             told.call_all(
                 runner, socket.any_in, PySequence_Fast_ITEMS(data),
                 PyList_GET_SIZE(data),
@@ -204,14 +287,15 @@ cdef class MessagingPeer(PeerBase):
                 told.count(size)
             data[0] = self.sid
         if socket.event_middlewares is None:
-            return self._run_handlers(event, data, id, size)
+            return self._run_handlers(event, data, id, size, watch)
         step = new_step(self, STEP_EVENT_MIDDLEWARES, size)
         step.event = event
         step.id = id
         step.args = data
+        step.watch = watch
         data[0] = event
         if runner.call_then(
-            socket.event_middlewares, data, copied(self.context), step
+            socket.event_middlewares, data, _context_of(self, watch), step
         ) is not None:
             step.begin()
             self.busy = self.namespace.hub.ordered
@@ -225,8 +309,10 @@ cdef class MessagingPeer(PeerBase):
             step.end()
         if error is None:
             step.args[0] = self.sid
-            self._run_handlers(step.event, step.args, step.id, step.size)
+            self._run_handlers(step.event, step.args, step.id, step.size, step.watch)
         else:
+            if step.watch is not None:
+                step.watch.ended(0, error)
             self._event_refused(step.event, error)
         if not suspended:
             return 0
@@ -238,7 +324,7 @@ cdef class MessagingPeer(PeerBase):
         return 0
 
     cdef int _run_handlers(
-        self, object event, list data, int64_t id, Py_ssize_t size
+        self, object event, list data, int64_t id, Py_ssize_t size, EventWatch watch
     ) except -1:
         """Run the handler of an event, and its listeners."""
         cdef Runner runner = self.namespace.hub.runner
@@ -249,7 +335,8 @@ cdef class MessagingPeer(PeerBase):
         cdef Py_ssize_t n
         cdef EventAnswers answers
         if self.state != CONNECTED:
-            return 0  # it has gone while the event middlewares ran
+            # It has gone while the event middlewares ran.
+            return 0 if watch is None else watch.unhandled()
         if self.socket is not None:
             functions = self.socket.take(event)
         handler = self.namespace.find(event, data)
@@ -259,11 +346,18 @@ cdef class MessagingPeer(PeerBase):
         n = PyList_GET_SIZE(data)
         if functions is None:
             if handler is None:
-                return self.send_error_ack("No handler for this event", id)
-            return self._run(handler, args, n, event, id, size)
+                return self._unhandled(id, watch)
+            return self._run(handler, args, n, event, id, size, watch)
         if handler is None and len(functions) == 1:
-            return self._run(functions[0], args + (n - own), own, event, id, size)
+            return self._run(
+                functions[0], args + (n - own), own, event, id, size, watch
+            )
         answers = new_answers(self, event, id, self.namespace.hub.not_handled)
+        if watch is not None:
+            answers.watch = watch
+            answers.began = sf_exact_ns()
+            if watch.context is not None:
+                answers.context = watch.context
         if handler is not None:
             answers.call(runner, handler, args, n)
         answers.call_all(runner, functions, args + (n - own), own)
@@ -291,6 +385,7 @@ cdef class MessagingPeer(PeerBase):
         log_failure(
             self.namespace.hub.logger, error, "handler of %.80r {} for %s in %s",
             (event, escaped(self.sid), escaped(self.namespace.name)),
+            log_fields(self, event),
         )
         if (
             self.socket is not None and event != "error"
@@ -309,6 +404,7 @@ cdef class MessagingPeer(PeerBase):
             hub.logger.warning(
                 "event %.80r of %s in %s was refused: %r",
                 event, escaped(self.sid), escaped(self.namespace.name), error,
+                extra=log_fields(self, event),
             )
         return 0
 
@@ -322,6 +418,7 @@ cdef class MessagingPeer(PeerBase):
         hub.logger.info(
             "event %.80r of %s in %s: %s", event, escaped(self.sid),
             escaped(self.namespace.name), escaped(error),
+            extra=log_fields(self, event),
         )
         if self.socket is not None and event != "error":
             self.fire("error", error)
@@ -372,24 +469,45 @@ cdef class MessagingPeer(PeerBase):
 
     # Acknowledgements that the server asks for.
 
-    cdef int64_t new_ack(self, object callback) except -1:
+    cdef int64_t new_ack(self, object callback, object event) except -1:
         """Await an acknowledgement; returns its id, for the packet.
 
         Args:
             callback: A function that gets the arguments, a `Reply` or an
                 `AckCollector`.
+            event: The name of the event that asks for it.
         """
         cdef int64_t id
         if self.acks is None:
             self.acks = PendingAcks.__new__(PendingAcks)
         id = self.acks.add(callback)
         self.client.outstanding += 1
+        if self.namespace.hub.watches_events:
+            self._watch_ack(id, event)
         if PyDict_Size(self.acks.callbacks) > self.namespace.hub.max_pending_acks:
             self._give_up_oldest_ack()
         self.session.expect()
         return id
 
-    cdef object _take_ack(self, int64_t id):
+    cdef int _watch_ack(self, int64_t id, object event) except -1:
+        cdef Hub hub = self.namespace.hub
+        cdef Tracer tracer = hub.tracer
+        cdef AckWatch watch
+        if hub.meter is None and tracer is None:
+            return 0
+        watch = AckWatch.__new__(AckWatch)
+        if hub.meter is not None:
+            watch.figures = hub.meter.figures_out(self.namespace, event)
+            watch.began = sf_exact_ns()
+        if tracer is not None:
+            watch.tracer = tracer
+            watch.span = tracer.asking(self, event)
+        if self.acks.watches is None:
+            self.acks.watches = {}
+        self.acks.watches[id] = watch
+        return 0
+
+    cdef object _take_ack(self, int64_t id, str outcome):
         """Remove and return the callback for acknowledgement `id`; None if there is
         none."""
         cdef object callback = None
@@ -397,6 +515,7 @@ cdef class MessagingPeer(PeerBase):
             callback = self.acks.pop(id)
             if callback is not None:
                 self.client.outstanding -= 1
+                self.acks.ended(id, outcome)
         return callback
 
     cdef int _give_up_oldest_ack(self) except -1:
@@ -412,6 +531,7 @@ cdef class MessagingPeer(PeerBase):
                 "%s in %s does not acknowledge what it is sent: more than "
                 "max_pending_acks=%d are waited for, the oldest are given up",
                 who, self.namespace.name, hub.max_pending_acks,
+                extra=log_fields(self),
             )
         return give_up(callback, self.sid, TimeoutError(
             f"{who} has not acknowledged, and more than max_pending_acks="
@@ -427,7 +547,8 @@ cdef class MessagingPeer(PeerBase):
         # The ids go on: a stale forget_ack() must not meet another acknowledgement.
         callbacks, acks.callbacks = acks.callbacks, {}
         self.client.outstanding -= len(callbacks)
-        for callback in callbacks.values():
+        for id, callback in callbacks.items():
+            acks.ended(id, "disconnected")
             give_up(callback, self.sid, CallDisconnectedError(
                 f"{self.sid} disconnected before it acknowledged: {self.reason}"
             ))
@@ -444,20 +565,20 @@ cdef class MessagingPeer(PeerBase):
                 "always_connect=True, or ask in a background task"
             )
 
-    def ask(self, collector):
+    def ask(self, collector, event):
         """The id of an acknowledgement for a collector, see `Rooms.ask()`."""
         cdef AckCollector asked = AckCollector.__new__(AckCollector)
         asked.collector = collector
-        return self.new_ack(asked)
+        return self.new_ack(asked, event)
 
     def forget_ack(self, int64_t id):
         """Stop waiting for the acknowledgement with this id."""
-        self._take_ack(id)
+        self._take_ack(id, "abandoned")
 
     def cancel_ack(self, Reply reply not None):
         """Stop waiting for the acknowledgement that this reply is for."""
         if self.acks is not None and self.acks.callbacks.get(reply.id) is reply:
-            self._take_ack(reply.id)
+            self._take_ack(reply.id, "abandoned")
 
     cdef int on_ack(self, list data, int64_t id) except -1:
         """The client has acknowledged event `id`, with the arguments `data`."""
@@ -467,8 +588,9 @@ cdef class MessagingPeer(PeerBase):
             hub.logger.info(
                 "received ack from %s [%s]",
                 escaped(self.sid), escaped(self.namespace.name),
+                extra=log_fields(self),
             )
-        callback = self._take_ack(id)
+        callback = self._take_ack(id, "acknowledged")
         if callback is None:
             hub.logger.debug(
                 "unknown acknowledgement %d from %s", id, escaped(self.sid)
@@ -500,3 +622,24 @@ cdef int drop_sid(list args, Py_ssize_t own) except -1:
     `own` arguments are behind it."""
     del args[PyList_GET_SIZE(args) - own - 1]
     return 0
+
+
+cdef inline object _context_of(PeerBase peer, EventWatch watch):
+    """A copy of the context that handlers of an event run in; None: that of the Runner.
+    """
+    if watch is None or watch.context is None:
+        return copied(peer.context)
+    return copied(watch.context)
+
+
+cdef dict log_fields(PeerBase peer, object event=None):
+    """Whom a line of the log is about, for those who write it as JSON."""
+    cdef Namespace ns = (<MessagingPeer> peer).namespace
+    cdef dict fields = {"namespace": ns.name}
+    if not ns.hub.without_sid:
+        fields["sid"] = peer.sid
+        environ = (<object> peer.session).environ or {}
+        fields["address"] = environ.get("REMOTE_ADDR")
+    if event is not None:
+        fields["event"] = str(event)[:MAX_LOGGED]
+    return fields

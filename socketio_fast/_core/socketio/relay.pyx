@@ -470,6 +470,8 @@ cdef class WorkerRelay(Relay):
                 hub.encoding is not None and ns.recovery is not None
             ):
                 data = self._decoded(m)
+            elif hub.meter is not None:
+                data = _name_in(m) or self._decoded(m)
             rooms.send(m, data, to, skipped, None)
         except BaseException as exc:
             contain(
@@ -505,3 +507,14 @@ cdef class WorkerRelay(Relay):
             else:
                 encoding.attach(packet, attachment)
         return packet.data
+
+
+cdef list _name_in(Outgoing m):
+    """`[name]` of an event in JSON whose name has no escape sequence; else None."""
+    cdef bytes body = m.body
+    cdef Py_ssize_t end
+    if m.head is None or not body.startswith(b'["'):
+        return None
+    end = body.find(b'"', 2)
+    name = body[2:end]
+    return None if b"\\" in name else [name.decode()]

@@ -334,14 +334,14 @@ cdef class Rooms(Membership):
         for peer in peers:
             if peer.state > CONNECTED or peer.sid in several:
                 continue
-            id = peer.ask(collector)
+            id = peer.ask(collector, data[0])
             if encoding is None:
                 own = outgoing.numbered(m, self.namespace.name, id)
             else:
                 own = encoding.numbered(m, self.namespace.name, data, id)
             peer.send(own)
             asked.append((peer, id))
-        if self.namespace.hub.observer is not None:
+        if self.namespace.hub.watches_sent:
             self._tell(data, m, len(asked), to, skip)
         return asked
 
@@ -403,7 +403,7 @@ cdef class Rooms(Membership):
                 if self.namespace.watched is not None:
                     self._show(data, to, skip)
                 peer.send(m)
-                if self.namespace.hub.observer is not None:
+                if self.namespace.hub.watches_sent:
                     self._tell(data, m, 1, to, skip)
                 return 0
         if self.namespace.watched is not None:
@@ -419,7 +419,7 @@ cdef class Rooms(Membership):
             recipients = self._fan_out(self._recipients(to), data, m, skip, callback)
             if recipients == 0 and isinstance(to, int):
                 self._warn_of_number(data, to)
-        if self.namespace.hub.observer is not None:
+        if self.namespace.hub.watches_sent:
             self._tell(data, m, recipients, to, skip)
         return 0
 
@@ -460,10 +460,17 @@ cdef class Rooms(Membership):
     cdef int _tell(
         self, list data, Outgoing m, Py_ssize_t recipients, object to, object skip
     ) except -1:
-        cdef Observer observer = self.namespace.hub.observer
-        observer.count_out(recipients * m.count(), recipients * m.size())
-        if observer.events:
-            observer.event_sent(self.namespace, data, to, skip)
+        """An event was sent to so many: tell who looks on."""
+        cdef Hub hub = self.namespace.hub
+        cdef Observer observer
+        cdef Py_ssize_t size = recipients * m.size()
+        if hub.meter is not None:
+            hub.meter.event_out(self.namespace, data[0], recipients, size)
+        if hub.observer is not None:
+            observer = hub.observer
+            observer.count_out(recipients * m.count(), size)
+            if observer.events:
+                observer.event_sent(self.namespace, data, to, skip)
         return 0
 
     cdef Py_ssize_t _fan_out(
@@ -497,7 +504,7 @@ cdef class Rooms(Membership):
                 peer.send(m)
             elif peer.state <= CONNECTED:
                 # Each client acknowledges with an id of its own.
-                id = peer.new_ack(callback)
+                id = peer.new_ack(callback, data[0])
                 if encoding is None:
                     own = outgoing.numbered(m, self.namespace.name, id)
                 else:

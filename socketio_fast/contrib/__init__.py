@@ -1,0 +1,1 @@
+"""Servers beside other projects: Prometheus and OpenTelemetry."""
