@@ -21,7 +21,6 @@ from socketio_fast._core.socketio.recovery cimport fixed
 from socketio_fast._core.socketio.rooms cimport Rooms, check_sendable, one_or_several
 
 from socketio_fast.coroutines import frame_of, on_loop
-from socketio_fast.event_arguments import arguments_of
 from socketio_fast.options.logs import escaped
 
 cdef extern from "Python.h":
@@ -324,7 +323,11 @@ cdef class Emitter:
         if hub.verbose:
             _log(hub, event, to, namespace)
         if hub.tracer is not None:
-            sent = [event, *arguments_of(data)]
+            sent = [event]
+            if isinstance(data, tuple):
+                sent += data
+            elif data is not None:
+                sent.append(data)
             data = tuple(_traced(hub.tracer, sent, to, namespace)[1:])
         emitting = self._manager.emit(
             event, data, namespace or "/", room=to,
