@@ -62,7 +62,7 @@ built() { compgen -G "$WHEELS/$1/*-cp${2/./}-*.whl" || true; }
 # build KIND VERSION: a wheel from the source distribution, tagged by auditwheel, which
 # refuses it if it needs more than the tag promises.
 build() {
-    local kind=$1 version=$2 name=wheels-$1-$2 compiler builder suite
+    local kind=$1 version=$2 name=wheels-$1-$2 compiler builder suite wheel
     local raw=$WHEELS/raw/$name
     [ -z "$(built "$kind" "$version")" ] || return 0
     tree "$name"
@@ -86,10 +86,14 @@ build() {
         return
     fi
     rm -rf "${WORK:?}/$name"
-    # It finds patchelf by PATH.
-    quietly "$name-audit" env PATH="$ZIG/bin:$PATH" auditwheel repair --plat "${KINDS[$kind]##* }" \
+    # It finds patchelf by PATH; it takes no name of another processor's platform, but finds it.
+    quietly "$name-audit" env PATH="$ZIG/bin:$PATH" auditwheel repair --plat auto \
         -w "$WHEELS/$kind" "$raw"/*.whl
-    echo "$(basename "$(built "$kind" "$version")")"
+    wheel=$(basename "$(built "$kind" "$version")")
+    case $wheel in
+    *"${KINDS[$kind]##* }".whl | *"${KINDS[$kind]##* }".*) echo "$wheel" ;;
+    *) echo "$wheel is no wheel for ${KINDS[$kind]##* }" >&2; return 1 ;;
+    esac
 }
 
 # What is in a wheel: no library was added to it, no path of this machine, no debugger's
