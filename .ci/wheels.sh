@@ -27,7 +27,7 @@ WINDOWS_PYTHON=3.11.3-1.5.9
 MACOS_PYTHON=3.14.3-1.5.13
 
 step_zig() {
-    local missing=()
+    local missing=() processor
     environment "$ZIG" "$(main_python)" wheels
     ZIG_PROGRAM=$("$ZIG/bin/python" -c 'import os, ziglang; print(os.path.dirname(ziglang.__file__))')/zig
     # The program itself, which also runs in a root of another Debian.
@@ -37,6 +37,11 @@ export ZIG_GLOBAL_CACHE_DIR=$ZIG/cache ZIG_LOCAL_CACHE_DIR=$ZIG/cache
 exec $ZIG_PROGRAM cc -target "\$ZIG_TARGET" "\$@"
 SCRIPT
     chmod +x "$ZIG/cc"
+    # Debian's Python.h looks for pyconfig.h in a directory of the compiler's processor.
+    mkdir -p "$ZIG/include"
+    for processor in x86_64 aarch64; do
+        ln -sfn /usr/include/x86_64-linux-gnu "$ZIG/include/$processor-linux-gnu"
+    done
     command -v qemu-aarch64-static >/dev/null || missing+=(qemu-user-static)
     [ -e /lib/ld-musl-x86_64.so.1 ] || missing+=(musl)
     [ -x /usr/sbin/debootstrap ] || missing+=(debootstrap)
@@ -51,7 +56,8 @@ SCRIPT
 compilation() {
     local target platform suffix tag
     read -r target platform suffix tag <<<"${KINDS[$1]}"
-    printf '%s\n' "ZIG_TARGET=$target" "CC=$ZIG/cc" "LDSHARED=$ZIG/cc -shared" "CFLAGS=-fPIC" \
+    printf '%s\n' "ZIG_TARGET=$target" "CC=$ZIG/cc" "LDSHARED=$ZIG/cc -shared" \
+        "CFLAGS=-fPIC -idirafter $ZIG/include" \
         "LDFLAGS=-Wl,-s" "_PYTHON_HOST_PLATFORM=$platform" \
         "SETUPTOOLS_EXT_SUFFIX=.cpython-${2/./}-$suffix.so"
 }
