@@ -56,7 +56,8 @@ FLOORS: dict[str, list[str]] = {
     ],
     "handlers": [
         *("handlers.slow", "handlers.registration", "handlers.registry"),
-        *("handlers.models", "handlers.checked", "handlers.validation"),
+        *("handlers.annotations", "handlers.models", "handlers.dependencies"),
+        *("handlers.checked", "handlers.validation", "handlers.injection"),
         "namespace",
     ],
     "threads": [
@@ -75,6 +76,7 @@ FLOORS: dict[str, list[str]] = {
         *("sockets.catch_all", "sockets.acknowledgements", "sockets.broadcast"),
         *("sockets.iteration", "sockets.socket"),
         *("sockets.adapter", "sockets.namespace", "sockets.registry", "sockets"),
+        "sockets.given",
     ],
     "clients of Socket.IO": [
         *("clients.manager", "clients.retries", "clients.sending", "clients.own_tasks"),
@@ -171,6 +173,8 @@ TYPES_FROM_ABOVE: dict[tuple[str, str], str] = {
     ("sockets.broadcast", "async_server"): "the server whose clients are meant",
     ("sockets.namespace", "async_server"): "the server whose namespace it is",
     ("sockets.registry", "async_server"): "the server whose namespaces they are",
+    ("sockets.given", "async_server"): "the server whose handlers they are for",
+    ("sockets.given", "base_server"): "the same, which may be for threads",
     ("sockets.blocking", "server"): "the server whose sockets they are",
     ("admin.async_admin", "async_server"): "the server that is looked at",
     ("admin.sync_admin", "server"): "the server that is looked at",
