@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from socketio_fast._version import __version__
-from socketio_fast.cli import bench, connect, run, status
+from socketio_fast.cli import asyncapi, bench, connect, run, status
 
 __all__ = ["main"]
 
@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for subcommand in (run, status, connect, bench):
+    for subcommand in (run, status, connect, bench, asyncapi):
         subcommand.add(commands)
     options = parser.parse_args(arguments)
     del options.command

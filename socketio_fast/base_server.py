@@ -29,6 +29,7 @@ from socketio_fast.handlers.validation import plain, validated, validated_connec
 from socketio_fast.namespace import AsyncNamespace, BaseServerNamespace
 from socketio_fast.overrides import is_overridden, refuse_overrides
 from socketio_fast.sockets.environs import Environs
+from socketio_fast.sockets.events import check_event
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -116,6 +117,8 @@ class BaseServer(HandlerRegistry):
         #: What :attr:`_trigger_event` gives for an event without a handler.
         self.not_handled = self._hub.not_handled
         self.dependency_overrides = {}
+        # What emits() was told, by namespace and name.
+        self._emitted: dict[str, dict[str, AnyEvent]] = {}
         self._begin_registry()
         if is_overridden(self, "_trigger_event"):
             self._hub.trigger = self._adapt(self._trigger_event, self._client_at(2))
@@ -173,6 +176,23 @@ class BaseServer(HandlerRegistry):
                 such namespace.
         """
         return self._register(event, handler, namespace)
+
+    def emits(self, *events: AnyEvent, namespace: str | None = None) -> None:
+        """Declare events that the server sends, for ``socketio-fast asyncapi``.
+
+        Nothing else depends on it; see docs/asyncapi.md.
+
+        Args:
+            *events: Each an :class:`~socketio_fast.Event`, or a name, which may have
+                any arguments.
+            namespace: Their namespace, ``"/"`` by default.
+
+        Raises:
+            ValueError: A name is reserved, or there can be no such namespace.
+        """
+        declared = self._emitted.setdefault(check_namespace(namespace or "/"), {})
+        for event in events:
+            declared[check_event(event)] = event
 
     def register_namespace(self, namespace_handler: BaseServerNamespace) -> None:
         """Register a class-based namespace. It gets the events without a function.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import re
 import threading
 from collections.abc import (
@@ -210,7 +211,7 @@ class Server(Broadcasting, BaseServer):
 
     async def _awaited(self, coroutine: Coroutine[Any, Any, T]) -> T:
         # A coroutine that never waits: see handlers/injection.py.
-        return self._threads.wait(coroutine)
+        return self._threads.wait(coroutine, contextvars.copy_context())
 
     @property
     def _inner(self) -> AsyncServer:

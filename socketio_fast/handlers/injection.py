@@ -112,7 +112,6 @@ class Injected:
             name: parameter.annotation
             for name, parameter in self._plan.signature.parameters.items()
         }
-        run._injected = handler
         return run  # type: ignore[no-any-return]
 
     async def _run(self, args: tuple[Any, ...]) -> Any:

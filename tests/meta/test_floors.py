@@ -150,11 +150,16 @@ FLOORS: dict[str, list[str]] = {
         "engineio.async_drivers.threading",
         "engineio.async_drivers._websocket_wsgi",
     ],
+    "descriptions of servers": [
+        *("asyncapi.description", "asyncapi.schemas", "asyncapi.rendering"),
+        *("asyncapi.types", "asyncapi"),
+    ],
     "what programs import": [
         *("engineio.static_files", "engineio", ""),
         *("cli", "cli.messages", "cli.output", "cli.latencies", "cli.stdin"),
         *("cli.prompt", "cli.table", "cli.flags"),
-        *("cli.run", "cli.status", "cli.connect", "cli.bench", "__main__"),
+        *("cli.run", "cli.status", "cli.connect", "cli.bench", "cli.asyncapi"),
+        "__main__",
         *("testing.clock", "testing.client", "testing.threads", "testing"),
         *("alias.flask_socketio", "alias", "alias.__main__"),
     ],

@@ -417,12 +417,13 @@ def test_handlers_of_threads() -> None:
     async def loop() -> AsyncIterator[str]:
         threads.append(threading.current_thread())
         await asyncio.sleep(0)
-        yield "loop"
+        yield f"loop, {variable.get()}"
         threads.append(threading.current_thread())
 
     @sio.event
     def connect(sid: str, environ: Any, session: dict[str, Any] = Depends()) -> None:
         session["name"] = "ada"
+        variable.set("set")
 
     @sio.event
     def say(
@@ -437,7 +438,7 @@ def test_handlers_of_threads() -> None:
         return text, one, two, name, socket.id == sid
 
     with testing.client(sio) as client:
-        assert client.call("say", "hi") == ("hi", "here", "loop", "ada", True)
+        assert client.call("say", "hi") == (*("hi", "here", "loop, set", "ada", True),)
     mine, its, handler, its_too, mine_too = threads
     assert mine is handler is mine_too
     assert its is its_too is not mine
