@@ -25,7 +25,7 @@ from socketio_fast.handlers.registration import (
 )
 from socketio_fast.handlers.registry import HandlerRegistry
 from socketio_fast.handlers.signatures import adapt, fit, takes_description
-from socketio_fast.handlers.validation import plain, validated, validated_connect
+from socketio_fast.handlers.validation import validated, validated_connect
 from socketio_fast.namespace import AsyncNamespace, BaseServerNamespace
 from socketio_fast.overrides import is_overridden, refuse_overrides
 from socketio_fast.sockets.environs import Environs
@@ -318,6 +318,7 @@ class BaseServer(HandlerRegistry):
         if plan is None:
             return handler
         from socketio_fast.handlers.injection import Injected
+        from socketio_fast.handlers.models import plain
 
         return Injected(
             handler,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 import sys
@@ -152,9 +153,18 @@ def _add(server: BaseServer, place: Namespace, event: Any, handler: Handler) -> 
             arguments,
             _answer_of(handler),
             bool(server.validate_handlers) and any(map(is_model, hints)),
-            (inspect.getdoc(handler) or "").partition("\n")[0],
+            _summary_of(handler),
         )
     )
+
+
+def _summary_of(handler: Handler) -> str:
+    """The first line of a function's docstring."""
+    function = inner(handler)
+    while isinstance(function, functools.partial):
+        function = function.func
+    doc = inspect.getdoc(function) if inspect.isroutine(function) else None
+    return (doc or "").partition("\n")[0]
 
 
 def _argument(parameter: inspect.Parameter, hint: Any) -> Argument:

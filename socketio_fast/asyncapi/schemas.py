@@ -10,7 +10,7 @@ import sys
 import types
 import typing
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -103,7 +103,7 @@ class Schemas:
         if origin is None and hint in _BUILTINS:
             return dict(_BUILTINS[hint])
         if origin is Literal:
-            return {"enum": [_plain(arg) for arg in args]}
+            return _one_of(hint, args)
         if origin is Union or origin is types.UnionType:
             return {"anyOf": [self.of(arg, sends) for arg in args]}
         if origin is tuple:
@@ -118,8 +118,7 @@ class Schemas:
             return self.of(hint.__value__, sends)
         if isinstance(hint, type):
             if issubclass(hint, Enum):
-                values = [_plain(item.value) for item in hint]
-                return self._class(hint, sends, lambda: {"enum": values})
+                return self._class(hint, sends, lambda: _one_of(hint, hint))
             if dataclasses.is_dataclass(hint):
                 return self._class(hint, sends, lambda: self._dataclass(hint, sends))
             if typing.is_typeddict(hint) or hasattr(hint, "__required_keys__"):
@@ -178,13 +177,7 @@ class Schemas:
         try:
             return self._by_pydantic(hint, sends)
         except Exception as exc:  # pydantic is not there, or does not know it either
-            warnings.warn(
-                f"{hint!r} has no JSON Schema ({type(exc).__name__}); any value is "
-                "described: use a dataclass, a model or a struct",
-                AsyncAPIWarning,
-                stacklevel=2,
-            )
-            return {}
+            return _any_of(hint, type(exc).__name__)
 
     def _merged(
         self, schema: Schema, defs: Mapping[str, Schema], sends: bool
@@ -282,8 +275,22 @@ def _hints_of(cls: Any) -> dict[str, Any]:
         return {}
 
 
-def _plain(value: Any) -> Any:
-    return _plain(value.value) if isinstance(value, Enum) else value
+def _one_of(hint: Any, values: Iterable[Any]) -> Schema:
+    """The schema of a type that is a list of values."""
+    plain = [value.value if isinstance(value, Enum) else value for value in values]
+    if all(isinstance(value, (str, int, float, type(None))) for value in plain):
+        return {"enum": plain}
+    return _any_of(hint, "values that JSON has not")
+
+
+def _any_of(hint: Any, reason: str) -> Schema:
+    warnings.warn(
+        f"{hint!r} has no JSON Schema ({reason}); any value is described: use a "
+        "dataclass, a model or a struct",
+        AsyncAPIWarning,
+        stacklevel=2,
+    )
+    return {}
 
 
 def _fitted(schema: Any) -> Any:

@@ -66,8 +66,8 @@ def _execute(command: argparse.ArgumentParser, options: argparse.Namespace) -> i
                 text = json.dumps(made, indent=2) + "\n"
         except ValueError as exc:
             command.error(str(exc))
-    for warning in told:
-        print(f"socketio-fast: {warning.message}", file=sys.stderr)
+    for message in dict.fromkeys(str(warning.message) for warning in told):
+        print(f"socketio-fast: {message}", file=sys.stderr)
     if options.output is None:
         sys.stdout.write(text)
         return 0

@@ -87,7 +87,9 @@ class Injected:
         self._event = event
         self._place = place
         self._plain = plain
-        self._awaits = server.is_asyncio_based()
+        self._threads = not server.is_asyncio_based()
+        #: Whether it is certain that the handler returns a coroutine.
+        self._waits = inspect.iscoroutinefunction(handler)
         #: The nodes of functions that override dependencies.
         self.overriding: dict[tuple[Any, bool], Node] = {}
 
@@ -95,14 +97,14 @@ class Injected:
         """The function that is called for the event, without dependencies."""
         handler = self._handler
         run: Any
-        if self._awaits:
-
-            async def run(*args: Any) -> Any:
-                return await self._run(args)
-        else:
+        if self._threads:
 
             def run(*args: Any) -> Any:
                 return _completed(self._run(args))
+        else:
+
+            async def run(*args: Any) -> Any:
+                return await self._run(args)
 
         # No __wrapped__: the signature is that of the plan.
         functools.update_wrapper(run, handler, _NAMES, ())
@@ -124,14 +126,15 @@ class Injected:
             if self._plan.order:
                 args = _in_order(self._plan.order, args, values)
             result = self._handler(*args, **values)
-            if self._awaits and inspect.isawaitable(result):
+            if self._waits or (not self._threads and inspect.isawaitable(result)):
                 result = await result
             if self._plain is not None:
                 result = self._plain(result)
         except BaseException as exc:
             await scope.close(exc)
             raise
-        await scope.close(None)
+        if scope.entered:
+            await scope.close(None)
         return result
 
     def _call_of(self, args: tuple[Any, ...]) -> HandlerCall:
@@ -199,13 +202,14 @@ class _Scope:
         injected: The call of the handler.
     """
 
-    __slots__ = ("_call", "_entered", "_injected", "_made")
+    __slots__ = ("_call", "_injected", "_made", "entered")
 
     def __init__(self, call: HandlerCall, injected: Injected) -> None:
         self._call = call
         self._injected = injected
         self._made: dict[Any, Any] = {}
-        self._entered: list[Any] = []
+        #: The generators that have yielded, as context managers.
+        self.entered: list[Any] = []
 
     async def value(self, source: Source) -> Any:
         """What a source gives for this event."""
@@ -228,12 +232,12 @@ class _Scope:
         if node.kind == "generator":
             manager = function(*args, **keywords)
             value = manager.__enter__()
-            self._entered.append(manager)
+            self.entered.append(manager)
             return value
         if node.kind == "async generator":
             waiting = function(*args, **keywords)
             value = await self._injected.server._awaited(waiting.__aenter__())
-            self._entered.append(waiting)
+            self.entered.append(waiting)
             return value
         value = function(*args, **keywords)
         # Not whatever can be awaited: clients of databases can be, for example.
@@ -249,7 +253,7 @@ class _Scope:
                 catch it; ``None`` if nothing was.
         """
         try:
-            for manager in reversed(self._entered):
+            for manager in reversed(self.entered):
                 try:
                     await self._leave(manager, error)
                 except BaseException as exc:

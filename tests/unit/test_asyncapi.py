@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jsonschema
 import pytest
@@ -209,18 +210,27 @@ def test_a_server_of_threads_and_namespaces_of_any_name() -> None:
         document(sio, url="localhost", module=__name__)
 
 
+def bound(prefix: str, sid: str) -> None:
+    """What a partial is of."""
+
+
 def test_types_without_a_schema_are_named() -> None:
     """S16: any value is described, and a warning says of what."""
     sio = socketio_fast.AsyncServer()
     sio.emits(Event[json.JSONDecoder]("odd"), Event["Nowhere"]("lost"))
+    sio.emits(Event[Literal[b"x"]]("bytes"))
+    sio.on("partial", functools.partial(bound, "x"))
     with pytest.warns(AsyncAPIWarning) as told:
         made = document(sio, module=__name__)
     messages = made["channels"]["main"]["messages"]
     assert messages["send_odd"]["payload"]["items"] == [{"title": "arg1"}]
+    summary = made["operations"]["main_receive_partial"]["summary"]
+    assert summary == "What a partial is of."
     texts = sorted(str(warning.message) for warning in told)
     assert "JSONDecoder" in texts[0]
     assert texts[0].endswith("use a dataclass, a model or a struct")
     assert texts[1].startswith("event 'lost': 'Nowhere' cannot be resolved")
+    assert texts[2].startswith("typing.Literal[b'x'] has no JSON Schema (values that")
 
 
 def test_reserved_names_are_not_sent() -> None:
