@@ -117,8 +117,8 @@ class BaseServer(HandlerRegistry):
         #: What :attr:`_trigger_event` gives for an event without a handler.
         self.not_handled = self._hub.not_handled
         self.dependency_overrides = {}
-        # What emits() was told, by namespace and name.
-        self._emitted: dict[str, dict[str, AnyEvent]] = {}
+        # What emits() was told, by namespace and name: the event, and its ack.
+        self._emitted: dict[str, dict[str, tuple[AnyEvent, Any]]] = {}
         self._begin_registry()
         if is_overridden(self, "_trigger_event"):
             self._hub.trigger = self._adapt(self._trigger_event, self._client_at(2))
@@ -177,7 +177,9 @@ class BaseServer(HandlerRegistry):
         """
         return self._register(event, handler, namespace)
 
-    def emits(self, *events: AnyEvent, namespace: str | None = None) -> None:
+    def emits(
+        self, *events: AnyEvent, namespace: str | None = None, ack: Any = None
+    ) -> None:
         """Declare events that the server sends, for ``socketio-fast asyncapi``.
 
         Nothing else depends on it; see docs/asyncapi.md.
@@ -186,13 +188,15 @@ class BaseServer(HandlerRegistry):
             *events: Each an :class:`~socketio_fast.Event`, or a name, which may have
                 any arguments.
             namespace: Their namespace, ``"/"`` by default.
+            ack: The type of what clients acknowledge them with, a tuple of types for
+                several values; ``None`` if they do not.
 
         Raises:
             ValueError: A name is reserved, or there can be no such namespace.
         """
         declared = self._emitted.setdefault(check_namespace(namespace or "/"), {})
         for event in events:
-            declared[check_event(event)] = event
+            declared[check_event(event)] = (event, ack)
 
     def register_namespace(self, namespace_handler: BaseServerNamespace) -> None:
         """Register a class-based namespace. It gets the events without a function.

@@ -48,7 +48,8 @@ class Message:
 
     name: str
     arguments: list[Argument]
-    #: The arguments of the acknowledgement; ``None`` if nothing is known of it.
+    #: The arguments of the acknowledgement; ``None`` if nothing is known of it. What
+    #: the server sends is not acknowledged then.
     answer: list[Argument] | None = None
     #: Whether the server refuses other arguments, and says so.
     validated: bool = False
@@ -92,7 +93,7 @@ def describe(server: BaseServer, module: str | None = None) -> list[Namespace]:
         for event, handler in handlers.items():
             _add(server, namespace(name), event, handler)
     for name, events in server._emitted.items():
-        namespace(name).sent += map(_sent, events.values())
+        namespace(name).sent += [_sent(*declared) for declared in events.values()]
     _add_others(server, found, module)
     for one in found.values():
         one.received.sort(key=_name_of_message)
@@ -188,13 +189,19 @@ def _typed(arguments: list[Argument], hints: tuple[Any, ...]) -> list[Argument]:
     return typed
 
 
-def _sent(event: Any) -> Message:
+def _sent(event: Any, ack: Any = None) -> Message:
     hints = _types_of(event) if isinstance(event, Event) else None
     if hints is None:
         arguments = [Argument("args", required=False, rest=True)]
     else:
         arguments = [Argument(f"arg{i}", hint) for i, hint in enumerate(hints, 1)]
-    return Message(name_of(event), arguments)
+    if ack is None:
+        return Message(name_of(event), arguments)
+    answers = [
+        Argument(f"answer{i}", hint)
+        for i, hint in enumerate(ack if isinstance(ack, tuple) else (ack,), 1)
+    ]
+    return Message(name_of(event), arguments, answers)
 
 
 def _types_of(event: Event) -> tuple[Any, ...] | None:  # type: ignore[type-arg]

@@ -168,7 +168,7 @@ def _add(
         }
         if message.summary:
             operation["summary"] = message.summary
-        answers = list(_answers(message, key, schemas, messages))
+        answers = list(_answers(message, key, schemas, messages, action))
         if answers:
             operation["reply"] = {
                 "channel": {"$ref": f"#/channels/{channel}"},
@@ -226,7 +226,11 @@ def _message(message: Message, schemas: Schemas, sends: bool) -> dict[str, Any]:
 
 
 def _answers(
-    message: Message, key: str, schemas: Schemas, messages: dict[str, Any]
+    message: Message,
+    key: str,
+    schemas: Schemas,
+    messages: dict[str, Any],
+    action: str,
 ) -> Iterable[str]:
     """Add the acknowledgements of an event, and give their names."""
     if message.answer is not None:
@@ -234,7 +238,7 @@ def _answers(
         messages[name] = {
             "name": f"{message.name} (acknowledgement)",
             "title": f"Acknowledgement of {message.name}",
-            "payload": _array(message.answer, schemas, True),
+            "payload": _array(message.answer, schemas, action == "receive"),
         }
         yield name
     if message.validated:

@@ -105,7 +105,9 @@ def _interfaces(namespace: Namespace, schemas: Schemas) -> list[str]:
 def _event(message: Message, schemas: Schemas, sends: bool) -> str:
     """An event as a member of an interface: a function of its arguments."""
     arguments = [(one, _argument(one, schemas, sends)) for one in message.arguments]
-    callback = None if sends else _callback(message, schemas)
+    callback = None
+    if not sends or message.answer is not None:
+        callback = _callback(message, schemas, not sends)
     rest = any(one.rest for one in message.arguments)
     optional = [text for one, (_, text) in arguments if not one.required]
     if callback is None or not optional:
@@ -155,19 +157,19 @@ def _parameter(argument: Argument, name: str, kind: str) -> str:
     return f"{name}{'' if argument.required else '?'}: {kind}"
 
 
-def _callback(message: Message, schemas: Schemas) -> str | None:
+def _callback(message: Message, schemas: Schemas, sends: bool) -> str | None:
     """The type of the function that gets the acknowledgement; ``None`` for none."""
     if message.answer is None:
         return "(...args: any[]) => void"
     answer = message.answer
     refused = [Named(INVALID_PAYLOAD)] if message.validated else []
-    if not answer:
+    if not answer and sends:
         if not refused:
             return None
         answer = [Argument("answer", refused.pop(), required=False)]
     parameters = []
     for one in answer:
-        name, kind = _argument(one, schemas, True)
+        name, kind = _argument(one, schemas, sends)
         if refused:
             kind = f"{kind} | {_identifier(refused.pop())}"
         parameters.append(_parameter(one, name, kind))

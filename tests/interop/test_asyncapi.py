@@ -82,6 +82,7 @@ const chat: Socket<OrgChatServerToClientEvents, OrgChatClientToServerEvents> =
 
 socket.on("moved", (piece, x, y) => { piece.toUpperCase(); x.toFixed(y); });
 socket.on("cleared", () => {});
+socket.on("asked", (text, callback) => callback(text.length > 1, { x: 1 }));
 socket.on("placed", (point: PointOutput, receipt, bytes: Binary) => {
   point.tags.map((tag) => tag.name.length + (tag.parent?.name.length ?? 0));
   point.by_name["a"].y.toFixed(receipt.total);
@@ -119,6 +120,7 @@ WRONG = """
 const unsafe: Auth = { token: 1 };
 socket.on("moved", (piece: number) => {});
 socket.on("moves", () => {});
+socket.on("asked", (text, callback) => callback(1, { x: 1 }));
 socket.on("placed", (point) => { point.z; });
 chat.on("moved", () => {});
 socket.emit("moved", "king", 1);

@@ -64,7 +64,9 @@ joined = Event[Named]("joined")
 cleared = Event[()]("cleared")
 placed = Event[Point, Receipt, bytes]("placed")
 anything = Event("any thing")
+asked = Event[str]("asked")
 sio.emits(moved, "untyped")
+sio.emits(asked, ack=(bool, Point))
 
 
 def get_db() -> str:

@@ -60,7 +60,8 @@ def test_handlers_and_events_are_operations(made: dict[str, Any]) -> None:
     ]
     # joined is of /org/chat, because emits() says so.
     assert actions["send"] == [
-        *("main_send_any_thing", "main_send_cleared", "main_send_moved"),
+        *("main_send_any_thing", "main_send_asked", "main_send_cleared"),
+        "main_send_moved",
         *("main_send_placed", "main_send_untyped", "main_send_error"),
         *("org_chat_send_joined", "org_chat_send_error"),
     ]
@@ -82,6 +83,7 @@ ORDER = {"product": "tea", "count": 2}
         ("main", "receive_moved", [["king", 1, 2.5]], [["king"], ["king", 1, "2"]]),
         ("main", "send_moved", [["king", 1, 2.5]], [["king"], ["king", 1, 2, 3]]),
         ("main", "send_cleared", [[]], [[1]]),
+        ("main", "send_asked_ack", [[True, {"x": 1}]], [[True], [1, {"x": 1}]]),
         ("main", "send_any_thing", [[], [1, {}]], [{}]),
         ("main", "receive_order", [[ORDER], [ORDER, "n"]], [[], [ORDER, 1]]),
         ("main", "receive_order_ack", [[{"product": "t", "total": 1, "when": None}]],

@@ -444,6 +444,28 @@ def test_handlers_of_threads() -> None:
     assert its is its_too is not mine
 
 
+class Threaded(socketio_fast.Namespace):
+    def on_connect(self, sid: str, environ: Any, db: str = Depends(get_db)) -> None:
+        log.append("connect")
+
+    def on_disconnect(self, sid: str, db: str = Depends(get_db)) -> None:
+        log.append("disconnect")
+
+    def on_say(self, sid: str, order: Order, cache: str = Depends(get_cache)) -> Any:
+        return order.product, cache
+
+
+def test_class_based_namespaces_of_threads() -> None:
+    """S15."""
+    sio = socketio_fast.Server()
+    sio.register_namespace(Threaded("/chat"))
+    with testing.client(sio, "/chat") as client:
+        assert client.call("say", {"product": "tea"}) == ("tea", "cache")
+        assert log[:3] == ["open db", "connect", "close db"]
+    sio.shutdown()
+    assert log[-3:] == ["open db", "disconnect", "close db"]
+
+
 def test_a_failing_handler_of_a_thread(caplog: pytest.LogCaptureFixture) -> None:
     """S15: what it raises is raised in its dependencies."""
     sio = socketio_fast.Server(error_acks=True)
