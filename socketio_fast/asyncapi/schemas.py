@@ -68,11 +68,13 @@ class Schemas:
         if isinstance(hint, Named):
             return {"$ref": REF + hint}
         library = library_of(hint)
-        if library == "pydantic":
-            return self._by_pydantic(hint, sends)
-        if library == "msgspec":
-            return self._by_msgspec(hint, sends)
-        return self._standard(hint, sends)
+        if library not in ("pydantic", "msgspec"):
+            return self._standard(hint, sends)
+        by_library = self._by_pydantic if library == "pydantic" else self._by_msgspec
+        try:
+            return by_library(hint, sends)
+        except Exception as exc:  # such as a field of a type that JSON has not
+            return _any_of(hint, type(exc).__name__)
 
     def _by_pydantic(self, hint: Any, sends: bool) -> Schema:
         from pydantic import TypeAdapter
