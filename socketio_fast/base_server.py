@@ -192,10 +192,13 @@ class BaseServer(HandlerRegistry):
                 several values; ``None`` if they do not.
 
         Raises:
+            TypeError: One is neither an ``Event`` nor a name.
             ValueError: A name is reserved, or there can be no such namespace.
         """
         declared = self._emitted.setdefault(check_namespace(namespace or "/"), {})
         for event in events:
+            if not isinstance(event, str):
+                raise TypeError(f"emits({event!r}): an Event or a name expected")
             declared[check_event(event)] = (event, ack)
 
     def register_namespace(self, namespace_handler: BaseServerNamespace) -> None:
@@ -315,12 +318,12 @@ class BaseServer(HandlerRegistry):
         """
         if says_nothing(handler):
             return handler
-        if not self.is_asyncio_based() and inspect.iscoroutinefunction(handler):
-            return self._adapt(handler)  # which refuses it
         where = f"handler of {event!r} in namespace {namespace!r}"
         plan = plan_of(handler, where, self._given, self._hub.logger)
         if plan is None:
             return handler
+        if not self.is_asyncio_based() and inspect.iscoroutinefunction(handler):
+            return self._adapt(handler)  # which refuses it
         from socketio_fast.handlers.injection import Injected
         from socketio_fast.handlers.models import plain
 

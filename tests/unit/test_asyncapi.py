@@ -247,6 +247,8 @@ def test_reserved_names_are_not_sent() -> None:
         sio.emits(Event[()]("connect"))
     with pytest.raises(ValueError, match="begins with a slash"):
         sio.emits("x", namespace="chat")
+    with pytest.raises(TypeError, match=r"emits\(3\): an Event or a name expected"):
+        sio.emits(3)  # type: ignore[arg-type]
 
 
 # --- the command --------------------------------------------------------------------
