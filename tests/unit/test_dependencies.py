@@ -533,7 +533,12 @@ async def test_dependencies_of_fastapi() -> None:
         assert await client.call("say", "hi") == (
             *("hi", "db", {"db": "db"}, "nobody", "db"),
         )
-    assert log == ["open db", "open db", "close db", "close db"]
+        assert log == ["open db", "open db", "close db", "close db"]
+        api = fastapi.FastAPI()
+        api.dependency_overrides[get_db] = lambda: "other"
+        sio.dependency_overrides = api.dependency_overrides
+        answer = await client.call("say", "hi")
+        assert answer == ("hi", "other", {"db": "other"}, "nobody", "other")
 
 
 # --- at registration ----------------------------------------------------------------
