@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from socketio_fast.async_simple_client import AsyncSimpleClient
     from socketio_fast.client import Client
     from socketio_fast.events import Event
+    from socketio_fast.handlers.dependencies import Depends
     from socketio_fast.hosting import get_tornado_handler
     from socketio_fast.hosting.asgi import ASGIApp
     from socketio_fast.managers.aio_pika import AsyncAioPikaManager
@@ -56,6 +57,7 @@ __all__ = [
     "BroadcastOperator",
     "Client",
     "ClientNamespace",
+    "Depends",
     "Event",
     "KafkaManager",
     "KombuManager",
@@ -97,6 +99,7 @@ _HOMES = {
     "BroadcastOperator": "socketio_fast.sockets.broadcast",
     "Client": "socketio_fast.client",
     "ClientNamespace": "socketio_fast.namespace",
+    "Depends": "socketio_fast.handlers.dependencies",
     "Event": "socketio_fast.events",
     "KafkaManager": "socketio_fast.managers.kafka",
     "KombuManager": "socketio_fast.managers.kombu",

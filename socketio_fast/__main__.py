@@ -6,7 +6,16 @@ import argparse
 import sys
 
 from socketio_fast._version import __version__
-from socketio_fast.cli import bench, completion, connect, doctor, new, run, status
+from socketio_fast.cli import (
+    asyncapi,
+    bench,
+    completion,
+    connect,
+    doctor,
+    new,
+    run,
+    status,
+)
 
 __all__ = ["main", "make_parser"]
 
@@ -37,7 +46,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for subcommand in (run, new, status, connect, doctor, bench):
+    for subcommand in (run, new, status, connect, doctor, bench, asyncapi):
         subcommand.add(commands)
     completion.add(commands, parser)
     return parser

@@ -11,6 +11,7 @@ from collections.abc import (
     Callable,
     Coroutine,
     Iterable,
+    Mapping,
     Sequence,
 )
 from contextlib import asynccontextmanager, suppress
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 
     from socketio_fast.admin.async_admin import InstrumentedAsyncServer
     from socketio_fast.events import AnyEvent
+    from socketio_fast.handlers.dependencies import Given
     from socketio_fast.options.typed import ServerOptions
     from socketio_fast.sockets.namespace import (
         ParentNamespace,
@@ -290,6 +292,12 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
             self._namespaces = Namespaces(self)
         found: SocketNamespace | ParentNamespace = self._namespaces.of(name)
         return found
+
+    def _given(self) -> Mapping[str, Given]:
+        from socketio_fast.sockets.given import given_by
+        from socketio_fast.sockets.socket import Socket
+
+        return given_by(self, self, Socket, lambda socket: socket)
 
     # Sending.
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping, MutableMapping
+import inspect
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Container,
+    Coroutine,
+    Mapping,
+    MutableMapping,
+)
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 from socketio_fast._core.socketio.hub import Namespace
 from socketio_fast._core.socketio.peer_lifecycle import Peer
 from socketio_fast.engineio.base_server import Reason
+from socketio_fast.handlers.dependencies import plan_of, says_nothing
 from socketio_fast.handlers.names import check_namespace
 from socketio_fast.handlers.registration import (
     check_callable,
@@ -20,12 +29,14 @@ from socketio_fast.handlers.validation import validated, validated_connect
 from socketio_fast.namespace import AsyncNamespace, BaseServerNamespace
 from socketio_fast.overrides import is_overridden, refuse_overrides
 from socketio_fast.sockets.environs import Environs
+from socketio_fast.sockets.events import check_event
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from socketio_fast._core.engine.session import Session
     from socketio_fast.events import AnyEvent, Event, Ts
+    from socketio_fast.handlers.dependencies import Given
 
 __all__ = ["BaseServer"]
 
@@ -89,6 +100,10 @@ class BaseServer(HandlerRegistry):
 
     _replaced_trigger: Handler | None = None
 
+    #: What takes the place of dependencies of handlers, by the dependency: for tests,
+    #: ``sio.dependency_overrides[get_db] = get_test_db``.
+    dependency_overrides: MutableMapping[Callable[..., Any], Callable[..., Any]]
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         refuse_overrides(cls, NEVER_CALLED)
@@ -101,6 +116,9 @@ class BaseServer(HandlerRegistry):
         self.environ: MutableMapping[str, dict[str, Any]] = self._environs
         #: What :attr:`_trigger_event` gives for an event without a handler.
         self.not_handled = self._hub.not_handled
+        self.dependency_overrides = {}
+        # What emits() was told, by namespace and name: the event, and its ack.
+        self._emitted: dict[str, dict[str, tuple[AnyEvent, Any]]] = {}
         self._begin_registry()
         if is_overridden(self, "_trigger_event"):
             self._hub.trigger = self._adapt(self._trigger_event, self._client_at(2))
@@ -158,6 +176,30 @@ class BaseServer(HandlerRegistry):
                 such namespace.
         """
         return self._register(event, handler, namespace)
+
+    def emits(
+        self, *events: AnyEvent, namespace: str | None = None, ack: Any = None
+    ) -> None:
+        """Declare events that the server sends, for ``socketio-fast asyncapi``.
+
+        Nothing else depends on it; see docs/asyncapi.md.
+
+        Args:
+            *events: Each an :class:`~socketio_fast.Event`, or a name, which may have
+                any arguments.
+            namespace: Their namespace, ``"/"`` by default.
+            ack: The type of what clients acknowledge them with, a tuple of types for
+                several values; ``None`` if they do not.
+
+        Raises:
+            TypeError: One is neither an ``Event`` nor a name.
+            ValueError: A name is reserved, or there can be no such namespace.
+        """
+        declared = self._emitted.setdefault(check_namespace(namespace or "/"), {})
+        for event in events:
+            if not isinstance(event, str):
+                raise TypeError(f"emits({event!r}): an Event or a name expected")
+            declared[check_event(event)] = (event, ack)
 
     def register_namespace(self, namespace_handler: BaseServerNamespace) -> None:
         """Register a class-based namespace. It gets the events without a function.
@@ -243,6 +285,7 @@ class BaseServer(HandlerRegistry):
             return None
         check_callable(handler, event)
         before = 1 + (namespace == "*")
+        handler = self._injected(handler, event, namespace, event == "*")
         if event in self.reserved_events:
             if event == "disconnect" and takes_description(handler, before + 1):
                 return self._described(self._adapt(handler), before - 1, namespace)
@@ -258,6 +301,49 @@ class BaseServer(HandlerRegistry):
             handler = validated(handler, before + (event == "*"), self._hub.logger)
         place = (namespace == "*") + (event == "*")
         return self._adapt(handler, self._client_at(place, namespace, event))
+
+    def _injected(
+        self, handler: Handler, event: Any, namespace: str, named: bool = False
+    ) -> Handler:
+        """A handler that gets its dependencies, or the same if it has none.
+
+        Args:
+            handler: The handler; its signature is looked at here, once.
+            event: The event.
+            namespace: The namespace; ``"*"`` for the argument before the ``sid``.
+            named: Whether the first argument is the event.
+
+        Raises:
+            TypeError: What a dependency needs is not there.
+        """
+        if says_nothing(handler):
+            return handler
+        where = f"handler of {event!r} in namespace {namespace!r}"
+        plan = plan_of(handler, where, self._given, self._hub.logger)
+        if plan is None:
+            return handler
+        if not self.is_asyncio_based() and inspect.iscoroutinefunction(handler):
+            return self._adapt(handler)  # which refuses it
+        from socketio_fast.handlers.injection import Injected
+        from socketio_fast.handlers.models import plain
+
+        return Injected(
+            handler,
+            plan,
+            self,
+            namespace,
+            event,
+            named + (namespace == "*"),
+            plain if self.validate_handlers else None,
+        ).function()
+
+    def _given(self) -> Mapping[str, Given]:
+        """What dependencies get by the names and types of their parameters."""
+        raise NotImplementedError
+
+    def _awaited(self, coroutine: Coroutine[Any, Any, T]) -> Awaitable[T]:
+        """Run a coroutine of a dependency. Servers for threads wait for it here."""
+        return coroutine
 
     def _described(self, handler: Handler, place: int, namespace: str) -> Handler:
         """Add the description of a disconnect to the arguments of a handler.
@@ -282,8 +368,8 @@ class BaseServer(HandlerRegistry):
     def _on_namespace_handler(
         self, namespace: str, handler: BaseServerNamespace | None
     ) -> BaseServerNamespace | None:
-        if handler is not None and self.validate_handlers:
-            self._validate_methods(handler)
+        if handler is not None:
+            self._prepare_methods(handler)
         trigger = None
         if handler is not None:
             client = self._client_at(1 + (namespace == "*"), namespace)
@@ -318,24 +404,29 @@ class BaseServer(HandlerRegistry):
             method = getattr(handler, name)
             if callable(method):
                 check_name(event, self._hub.logger)
+                method = self._injected(method, event, handler.namespace)
                 check_handler(method, event, handler.namespace, self._hub.logger)
 
-    def _validate_methods(self, handler: BaseServerNamespace) -> None:
-        """Replace methods whose arguments are annotated with models: attributes of the
-        object validate them. A ``trigger_event`` of the application calls these."""
+    def _prepare_methods(self, handler: BaseServerNamespace) -> None:
+        """Replace methods that have dependencies, or whose arguments are annotated
+        with models: attributes of the object get and validate them. A
+        ``trigger_event`` of the application calls these."""
         before = 1 + (handler.namespace == "*")
+        logger = self._hub.logger
         for name in dir(handler):
-            if not name.startswith("on_") or name == "on_disconnect":
+            event = name.removeprefix("on_")
+            if event == name or name in vars(handler):
                 continue
             method = getattr(handler, name)
-            if not callable(method) or name in vars(handler):
+            if not callable(method):
                 continue
-            if name == "on_connect":
-                checked = validated_connect(method, before + 1, self._hub.logger)
-            else:
-                checked = validated(method, before, self._hub.logger)
-            if checked is not method:
-                setattr(handler, name, checked)
+            prepared = self._injected(method, event, handler.namespace)
+            if self.validate_handlers and event == "connect":
+                prepared = validated_connect(prepared, before + 1, logger)
+            elif self.validate_handlers and event != "disconnect":
+                prepared = validated(prepared, before, logger)
+            if prepared is not method:
+                setattr(handler, name, prepared)
 
     # Clients.
 

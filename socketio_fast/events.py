@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import GenericAlias
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
             async def move(sid: str, piece: str, x: float, y: float) -> None:
                 await sio.to("board").emit(moved, piece, x, y)
 
-        ``Event[()]`` has no arguments. When the program runs it is a ``str`` and
-        nothing else: what clients send is checked by ``validate_handlers``.
+        ``Event[()]`` has no arguments. When the program runs it is a ``str`` that
+        knows its :attr:`types`: what clients send is checked by ``validate_handlers``.
 
         Args:
             name: The name.
@@ -42,6 +43,10 @@ if TYPE_CHECKING:
         def name(self) -> str:
             """The name."""
 
+        @property
+        def types(self) -> tuple[Any, ...] | None:
+            """The types of its arguments; ``None`` if it was made without."""
+
     # The type of an event for functions that take its arguments one by one.
     EventName = str | Event[Unpack[Ts]]
     AnyEvent = EventName[Unpack[tuple[Any, ...]]]
@@ -50,14 +55,20 @@ else:
     class Event(str):
         """The name of an event, and the types of its arguments."""
 
-        __slots__ = ()
-
-        def __class_getitem__(cls, types: Any) -> type[Event]:
-            return cls
+        # GenericAlias sets the attribute of an object that it has made.
+        __slots__ = ("__orig_class__",)
+        __class_getitem__ = classmethod(GenericAlias)
 
         @property
         def name(self) -> str:
+            """The name."""
             return str(self)
+
+        @property
+        def types(self) -> tuple[Any, ...] | None:
+            """The types of its arguments; ``None`` if it was made without."""
+            made_by = getattr(self, "__orig_class__", None)
+            return None if made_by is None else made_by.__args__
 
 
 def name_of(event: AnyEvent) -> str:

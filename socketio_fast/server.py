@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import contextvars
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import (
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 from socketio_fast._core.socketio.emitter import EmitCall
 from socketio_fast._core.socketio.hub import Hub, Namespace
@@ -40,10 +48,13 @@ if TYPE_CHECKING:
 
     from socketio_fast.admin.sync_admin import InstrumentedServer
     from socketio_fast.events import AnyEvent
+    from socketio_fast.handlers.dependencies import Given
     from socketio_fast.options.typed import ServerOptions
     from socketio_fast.threads.methods import Read
 
 __all__ = ["Server"]
+
+T = TypeVar("T")
 
 
 @takes(ServerConfig, EngineConfig, EngineServerConfig)
@@ -192,6 +203,15 @@ class Server(Broadcasting, BaseServer):
 
     def _adapt(self, handler: Handler, client: Any = None) -> Handler:
         return self._threads.adapt(handler, client)
+
+    def _given(self) -> Mapping[str, Given]:
+        from socketio_fast.sockets.given import given_by
+
+        return given_by(self, self._server, Socket, self._blocking)
+
+    async def _awaited(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        # A coroutine that never waits: see handlers/injection.py.
+        return self._threads.wait(coroutine, contextvars.copy_context())
 
     @property
     def _inner(self) -> AsyncServer:

@@ -18,7 +18,7 @@ from socketio_fast.handlers.models import (
     plain,
 )
 
-__all__ = ["Arguments", "checked_auth", "wrapped"]
+__all__ = ["Arguments", "checked_auth", "valid_auth", "wrapped"]
 
 Handler = Callable[..., Any]
 
@@ -123,17 +123,34 @@ def checked_auth(hint: Any, before: int) -> Callable[[tuple[Any, ...]], list[Any
     check = check_of(hint)
 
     def arguments(args: tuple[Any, ...]) -> list[Any]:
-        errors = Errors()
         values = list(args)
-        try:
-            values[before] = check(values[before], ("auth",), errors)
-        except RecursionError:
-            errors.add(("auth",), "nested too deep")
-        if errors.details:
-            error = InvalidPayloadError(errors.details)
-            raise ConnectionRefusedError(
-                error.message, {"details": error.details}
-            ) from error
+        values[before] = valid_auth(check, values[before], connects=True)
         return values
 
     return arguments
+
+
+def valid_auth(check: Check, auth: Any, connects: bool) -> Any:
+    """What a check makes of a client's ``auth``.
+
+    Args:
+        check: The check.
+        auth: What the client sent.
+        connects: Whether the client is refused if it does not fit.
+
+    Raises:
+        ConnectionRefusedError: It does not fit, and the client connects.
+        InvalidPayloadError: It does not fit, and the client is connected.
+    """
+    errors = Errors()
+    value = None
+    try:
+        value = check(auth, ("auth",), errors)
+    except RecursionError:
+        errors.add(("auth",), "nested too deep")
+    if not errors.details:
+        return value
+    error = InvalidPayloadError(errors.details)
+    if not connects:
+        raise error
+    raise ConnectionRefusedError(error.message, {"details": error.details}) from error

@@ -17,6 +17,7 @@ __all__ = [
     "check_of",
     "check_or_none",
     "is_model",
+    "library_of",
     "plain",
 ]
 
@@ -132,7 +133,7 @@ def _key(key: Any) -> str:
     return key if isinstance(key, str) else str(_jsonable(key))
 
 
-def _library(hint: Any) -> str | None:
+def library_of(hint: Any) -> str | None:
     """The library that checks a type: "pydantic", "msgspec" or "dataclasses".
 
     ``None`` if the type has no model in it.
@@ -146,13 +147,13 @@ def _library(hint: Any) -> str | None:
     origin, args = get_origin(hint), get_args(hint)
     if origin is Literal:
         return None
-    found = {_library(arg) for arg in (args[:1] if origin is Annotated else args)}
+    found = {library_of(arg) for arg in (args[:1] if origin is Annotated else args)}
     if origin is Annotated:
         for made in hint.__metadata__:
             package = type(made).__module__.partition(".")[0]
             found.add({"annotated_types": "pydantic"}.get(package, package))
     elif isinstance(origin, type):
-        found.add(_library(origin))  # a generic model
+        found.add(library_of(origin))  # a generic model
     for library in ("pydantic", "msgspec", "dataclasses"):
         if library in found:
             return library
@@ -161,7 +162,7 @@ def _library(hint: Any) -> str | None:
 
 def is_model(hint: Any) -> bool:
     """Whether a type is a model, or has one in it, such as ``list[Model]``."""
-    return _library(hint) is not None
+    return library_of(hint) is not None
 
 
 def check_or_none(hint: Any) -> Check | None:
@@ -188,7 +189,7 @@ def _checks(hint: Any) -> Check:
 
 
 def _new_check(hint: Any) -> Check:
-    library = _library(hint)
+    library = library_of(hint)
     if library == "pydantic":
         return _pydantic(hint)
     if library == "msgspec":

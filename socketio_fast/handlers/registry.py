@@ -5,12 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, MutableMapping
 from functools import partial
-from typing import Any, ClassVar, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 from socketio_fast._core.socketio.hub import Hub
-from socketio_fast.events import name_of
+from socketio_fast.events import Event, name_of
 from socketio_fast.handlers.names import check_namespace
 from socketio_fast.handlers.registration import check_event
+
+if TYPE_CHECKING:
+    from socketio_fast.events import AnyEvent
 
 __all__ = ["HandlerRegistry"]
 
@@ -30,6 +33,8 @@ class HandlerRegistry:
     def _begin_registry(self) -> None:
         self._handlers = _Table(self._on_handlers, {})
         self._namespace_handlers = _Table(self._on_namespace_handler, {})
+        # The Event objects of handlers, by namespace and name: they know their types.
+        self._events: dict[tuple[str, str], AnyEvent] = {}
 
     @property
     def _hub(self) -> Hub:
@@ -62,6 +67,8 @@ class HandlerRegistry:
         name = check_namespace(namespace or "/")
         check_event(event, self._hub.logger)
         key = name_of(event)
+        if isinstance(event, Event):
+            self._events[name, key] = event
 
         def register(function: Any) -> Any:
             if name in self._handlers:

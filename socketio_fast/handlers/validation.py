@@ -7,14 +7,11 @@ types of the fields. Handlers without models are left as they are.
 
 from __future__ import annotations
 
-import functools
-import inspect
-import types
-import typing
 from collections.abc import Callable
 from typing import Any
 
-from socketio_fast.handlers.signatures import inner
+from socketio_fast.handlers.annotations import hint_of, parameters_of
+from socketio_fast.handlers.dependencies import refuse_dependencies, says_nothing
 from socketio_fast.options.logs import Logger
 
 __all__ = ["plain", "validated", "validated_connect"]
@@ -38,12 +35,14 @@ def validated(handler: Handler, before: int, logger: Logger) -> Handler:
         what the handler takes, and gives :func:`plain` of what the handler returns.
 
     Raises:
-        TypeError: A field of a dataclass has a type that cannot be checked here.
+        TypeError: A field of a dataclass has a type that cannot be checked here, or a
+            parameter is a dependency: those of handlers that may have some are gone.
     """
-    if not _has_annotations(handler):
+    if says_nothing(handler):
         return handler
-    parameters = _parameters(handler)[before:]
-    hints = [_resolve(handler, parameter, logger) for parameter in parameters]
+    parameters = parameters_of(handler)[before:]
+    hints = [hint_of(handler, parameter, logger) for parameter in parameters]
+    refuse_dependencies(handler, parameters, hints)
     # Imported only where a handler has annotations; few programs have models.
     from socketio_fast.handlers import models
 
@@ -62,12 +61,12 @@ def validated_connect(handler: Handler, before: int, logger: Logger) -> Handler:
         before: How many arguments come before ``auth``.
         logger: See :func:`validated`, as for the rest.
     """
-    if not _has_annotations(handler):
+    if says_nothing(handler):
         return handler
-    parameters = _parameters(handler)[before : before + 1]
+    parameters = parameters_of(handler)[before : before + 1]
     if not parameters:
         return handler
-    hint = _resolve(handler, parameters[0], logger)
+    hint = hint_of(handler, parameters[0], logger)
     from socketio_fast.handlers import models
 
     if not models.is_model(hint):
@@ -85,65 +84,3 @@ def plain(value: Any) -> Any:
     from socketio_fast.handlers import models
 
     return models.plain(value)
-
-
-def _parameters(handler: Handler) -> list[inspect.Parameter]:
-    """The positional parameters; see ``signatures.inner()``."""
-    try:
-        signature = inspect.signature(inner(handler), follow_wrapped=False)
-    except (TypeError, ValueError):
-        return []  # a builtin that does not tell
-    return [
-        parameter
-        for parameter in signature.parameters.values()
-        if parameter.kind not in (parameter.KEYWORD_ONLY, parameter.VAR_KEYWORD)
-    ]
-
-
-def _has_annotations(handler: Handler) -> bool:
-    """Whether the signature may name models.
-
-    Asked first because sockets register listeners for each client, and signatures are
-    slow to read.
-    """
-    if not inspect.isfunction(handler) or hasattr(handler, "__wrapped__"):
-        return True
-    return bool(handler.__annotations__)
-
-
-def _resolve(handler: Handler, parameter: inspect.Parameter, logger: Logger) -> Any:
-    """The type of a parameter; Any if it has none."""
-    hint = parameter.annotation
-    if hint is parameter.empty:
-        return Any
-    function = inner(handler)
-    if isinstance(function, functools.partial):
-        function = function.func
-    if inspect.isclass(function):
-        function = function.__init__
-    function = getattr(function, "__func__", function)
-
-    def holder() -> None: ...
-
-    holder.__annotations__ = {"hint": hint}
-    cells = getattr(function, "__closure__", None) or ()
-    names = function.__code__.co_freevars if cells else ()
-    local = {
-        name: cell.cell_contents
-        for name, cell in zip(names, cells, strict=True)
-        if cell != types.CellType()
-    }
-    try:
-        return typing.get_type_hints(
-            holder, getattr(function, "__globals__", {}), local, include_extras=True
-        )["hint"]
-    except Exception as exc:
-        logger.warning(
-            "%s of handler %r is not validated: its annotation %r cannot be resolved "
-            "(%s)",
-            parameter.name,
-            handler,
-            hint,
-            exc,
-        )
-        return Any

@@ -141,6 +141,7 @@ class SocketNamespace(_Namespace):
         name: str,
         params: Mapping[str, str] | None = None,
         parent: ParentNamespace | None = None,
+        core: Namespace | None = None,
     ) -> None:
         super().__init__(server, name)
         #: The parts of the name that matched ``{…}`` or named groups of the pattern.
@@ -148,7 +149,8 @@ class SocketNamespace(_Namespace):
         #: The family that it is a member of; ``None`` if it is none's.
         self.parent = parent
         self._adapter: Adapter | None = None
-        self._core: Namespace = server._hub.namespace(name)
+        # The hub keeps a namespace that it is asked for.
+        self._core: Namespace = server._hub.namespace(name) if core is None else core
 
     # Clients.
 

@@ -17,11 +17,21 @@ from support.logs import logging_as_it_was
 import socketio_fast
 from docs.pages import FENCE, PAGES, PROGRAMS, ROOT, Fence, commands, fences
 from socketio_fast import __main__ as command
-from socketio_fast.cli import bench, completion, connect, doctor, flags, new, status
+from socketio_fast.cli import (
+    asyncapi,
+    bench,
+    completion,
+    connect,
+    doctor,
+    flags,
+    new,
+    status,
+)
 from socketio_fast.serving import program as serving_program
 
 LANGUAGES = {
     *("python", "sh", "text", "html", "js", "json"),
+    "ts",  # tests/interop/test_asyncapi.py compiles it
     *("nginx", "haproxy", "ini", "yaml"),
 }
 
@@ -95,6 +105,7 @@ def test_commands_of_this_package_are_understood(
             subcommand, "_execute", lambda _, found: served.append(found)
         )
     monkeypatch.setattr(status, "_execute", served.append)
+    monkeypatch.setattr(asyncapi, "_execute", lambda _, given: served.append(given))
     arguments = [re.sub("^%i$", "5000", word) for word in words[1:]]
     if {"--help", "--version"} & {*arguments}:
         with pytest.raises(SystemExit) as ended:
@@ -102,7 +113,8 @@ def test_commands_of_this_package_are_understood(
         assert ended.value.code == 0
         return
     if len(arguments) == 1:  # the command in a sentence
-        arguments.append("module:app" if arguments == ["run"] else "http://localhost")
+        takes_app = arguments[0] in ("run", "asyncapi")
+        arguments.append("module:app" if takes_app else "http://localhost")
     with logging_as_it_was():
         command.main(arguments)
     assert served

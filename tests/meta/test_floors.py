@@ -57,7 +57,8 @@ FLOORS: dict[str, list[str]] = {
     ],
     "handlers": [
         *("handlers.slow", "handlers.registration", "handlers.registry"),
-        *("handlers.models", "handlers.checked", "handlers.validation"),
+        *("handlers.annotations", "handlers.models", "handlers.dependencies"),
+        *("handlers.checked", "handlers.validation", "handlers.injection"),
         "namespace",
     ],
     "threads": [
@@ -77,6 +78,7 @@ FLOORS: dict[str, list[str]] = {
         *("sockets.catch_all", "sockets.acknowledgements", "sockets.broadcast"),
         *("sockets.iteration", "sockets.socket"),
         *("sockets.adapter", "sockets.namespace", "sockets.registry", "sockets"),
+        "sockets.given",
     ],
     "clients of Socket.IO": [
         *("clients.manager", "clients.retries", "clients.sending", "clients.own_tasks"),
@@ -162,12 +164,16 @@ FLOORS: dict[str, list[str]] = {
         "engineio.async_drivers.threading",
         "engineio.async_drivers._websocket_wsgi",
     ],
+    "descriptions of servers": [
+        *("asyncapi.description", "asyncapi.schemas", "asyncapi.rendering"),
+        *("asyncapi.types", "asyncapi"),
+    ],
     "what programs import": [
         *("engineio.static_files", "engineio", ""),
         *("cli", "cli.messages", "cli.output", "cli.latencies", "cli.stdin"),
         *("cli.prompt", "cli.table", "cli.flags"),
         *("cli.run", "cli.status", "cli.connect", "cli.doctor", "cli.new"),
-        *("cli.completion", "cli.bench", "__main__"),
+        *("cli.completion", "cli.bench", "cli.asyncapi", "__main__"),
         *("testing.clock", "testing.client", "testing.threads", "testing"),
         *("alias.flask_socketio", "alias", "alias.__main__"),
     ],
@@ -186,6 +192,8 @@ TYPES_FROM_ABOVE: dict[tuple[str, str], str] = {
     ("sockets.broadcast", "async_server"): "the server whose clients are meant",
     ("sockets.namespace", "async_server"): "the server whose namespace it is",
     ("sockets.registry", "async_server"): "the server whose namespaces they are",
+    ("sockets.given", "async_server"): "the server whose handlers they are for",
+    ("sockets.given", "base_server"): "the same, which may be for threads",
     ("sockets.blocking", "server"): "the server whose sockets they are",
     ("admin.async_admin", "async_server"): "the server that is looked at",
     ("admin.sync_admin", "server"): "the server that is looked at",

@@ -66,6 +66,19 @@ async def connect(sid: str, environ: dict[str, Any], auth: Any) -> bool | None:
     return None
 
 
+def get_name(session: dict[str, Any]) -> str:
+    return str(session["name"])
+
+
+@sio.event
+async def whoami(sid: str, name: str = socketio.Depends(get_name)) -> str:
+    return name
+
+
+sio.dependency_overrides[get_name] = lambda: "ada"
+socketio.Depends("get_name")  # type: ignore[arg-type]
+
+
 @sio.event(namespace="/chat")
 def disconnect(sid: str, reason: str) -> None:
     if reason == sio.reason.CLIENT_DISCONNECT:
