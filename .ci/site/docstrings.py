@@ -1,0 +1,220 @@
+"""Docstrings and attributes as the reference shows them (an extension of griffe).
+
+Griffe reads the sources. It does not see what the classes for threads are made of, what
+compiled base classes have, and comments that begin with ``#:``; this adds them, and
+writes what is reStructuredText in docstrings as Markdown.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import griffe
+
+REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference"
+ROLE = re.compile(r":(?:attr|class|data|func|meth|mod):`(~?)([^`]+)`")
+LITERAL = re.compile(r"^( *)(.*)::\n\n((?:\1 +.*(?:\n|$)|\n)+)", re.M)
+PAGE = re.compile(r"(?<![\w/`])docs/([\w-]+)\.md")
+
+
+class Docstrings(griffe.Extension):
+    """Completes the objects that docs/reference/ names."""
+
+    def on_package(
+        self, *, pkg: griffe.Module, loader: griffe.GriffeLoader, **kwargs: Any
+    ) -> None:
+        self.lines = loader.lines_collection
+        self.public = _public_names(pkg)
+        for obj in {found.path: found for found in self.public.values()}.values():
+            if obj.is_class:
+                _complete(obj)
+        self._rewrite(pkg)
+
+    def _rewrite(self, obj: griffe.Object) -> None:
+        if obj.docstring is None and obj.is_attribute and obj.lineno:
+            self._take_comment(obj)
+        if obj.docstring is not None:
+            obj.docstring.value = self._markdown(obj.docstring.value, obj)
+        for member in obj.members.values():
+            if not member.is_alias:
+                self._rewrite(member)
+
+    def _take_comment(self, attribute: griffe.Object) -> None:
+        """Make the docstring of an attribute from the ``#:`` above it."""
+        assert attribute.lineno is not None
+        if attribute.filepath not in self.lines:
+            return
+        lines = self.lines[attribute.filepath]
+        comment: list[str] = []
+        for line in reversed(lines[: attribute.lineno - 1]):
+            if not (found := re.match(r"\s*#: ?(.*)", line)):
+                break
+            comment.insert(0, found[1])
+        if comment:
+            attribute.docstring = griffe.Docstring("\n".join(comment), parent=attribute)
+
+    def _markdown(self, text: str, obj: griffe.Object) -> str:
+        def link(match: re.Match[str]) -> str:
+            short, name = match.groups()
+            name = name.lstrip(".")
+            shown = name.rsplit(".", 1)[-1] if short else name
+            shown += "()" if match[0].startswith((":meth", ":func")) else ""
+            target = self._find(name, obj)
+            return f"[`{shown}`][{target}]" if target else f"`{shown}`"
+
+        def block(match: re.Match[str]) -> str:
+            indent, before, code = match.groups()
+            code = inspect.cleandoc(code)
+            before = {"Example": "For example:", "": ""}.get(before, before + ":")
+            language = "python" if _is_python(code) else "text"
+            fenced = f"{before}\n\n```{language}\n{code}\n```".strip()
+            return "".join(f"{indent}{line}\n" for line in fenced.split("\n")) + "\n"
+
+        text = LITERAL.sub(block, text + "\n").rstrip()
+        text = PAGE.sub(_page, text)
+        return ROLE.sub(link, text)
+
+    def _find(self, name: str, obj: griffe.Object) -> str | None:
+        """The public path of a name in the docstring of an object."""
+        scope: griffe.Object | None = obj
+        while scope is not None:
+            if (found := self._public(f"{scope.path}.{name}")) is not None:
+                return found
+            scope = scope.parent
+        return self._public(name) or self._public(f"socketio_fast.{name}")
+
+    def _public(self, path: str) -> str | None:
+        for public, obj in self.public.items():
+            if path in (public, obj.path):
+                return public
+            for whole in (public, obj.path):
+                rest = path.removeprefix(whole + ".")
+                if rest != path and _has(obj, rest):
+                    return f"{public}.{rest}"
+        return None
+
+
+def _page(match: re.Match[str]) -> str:
+    """The link to a page of docs/, with its title."""
+    title = (REFERENCE.parent / f"{match[1]}.md").read_text().partition("\n")[0]
+    return f"[{title.removeprefix('# ')}](../{match[1]}.md)"
+
+
+def _has(obj: griffe.Object, name: str) -> bool:
+    member = obj.all_members.get(name) if "." not in name else None
+    return member is not None and member.has_docstring
+
+
+def _is_python(code: str) -> bool:
+    try:
+        ast.parse(code)
+    except SyntaxError:
+        return False
+    return True
+
+
+def _public_names(pkg: griffe.Module) -> dict[str, griffe.Object]:
+    """What docs/reference/ names, and the objects that these are."""
+    found = {}
+    for page in sorted(REFERENCE.glob("*.md")):
+        for name in re.findall(r"^::: ([\w.]+)$", page.read_text(), re.M):
+            package, _, rest = name.partition(".")
+            if package != pkg.name:
+                continue
+            obj = pkg[rest]
+            found[name] = obj.final_target if obj.is_alias else obj
+    return found
+
+
+# What only the running classes know.
+
+
+def _complete(obj: griffe.Object) -> None:
+    """Add members that griffe does not see, or takes for something else."""
+    module, _, name = obj.path.rpartition(".")
+    cls = getattr(importlib.import_module(module), name)
+    inherited = obj.all_members
+    for attribute in dir(cls):
+        if attribute.startswith("_"):
+            continue
+        known = inherited.get(attribute)
+        static = inspect.getattr_static(cls, attribute)
+        if known is not None and (known.has_docstring or known.is_function):
+            continue
+        if (
+            known is None
+            and static.__class__.__module__ == "builtins"
+            and not (callable(static) or inspect.isdatadescriptor(static))
+        ):
+            continue
+        made = _made(attribute, static, getattr(cls, attribute), obj)
+        if made is not None:
+            if known is not None and not known.inherited:
+                made.lineno = known.lineno
+            obj.set_member(attribute, made)
+
+
+def _made(
+    name: str, static: Any, value: Any, parent: griffe.Object
+) -> griffe.Object | None:
+    doc = inspect.getdoc(static if not callable(value) else value)
+    if not doc or doc == inspect.getdoc(type(value)):
+        return None
+    made: griffe.Object
+    if callable(value) and not inspect.isclass(value):
+        try:
+            signature = inspect.signature(value)
+        except (TypeError, ValueError):
+            return None
+        made = griffe.Function(
+            name,
+            parameters=_parameters(signature, parent),
+            returns=_expression(signature.return_annotation, parent),
+            parent=parent,
+        )
+        if inspect.iscoroutinefunction(value):
+            made.labels.add("async")
+    elif inspect.isclass(value):
+        return None
+    else:
+        made = griffe.Attribute(name, parent=parent)
+        made.labels.add("property")
+    made.docstring = griffe.Docstring(doc, parent=made)
+    return made
+
+
+def _parameters(
+    signature: inspect.Signature, parent: griffe.Object
+) -> griffe.Parameters:
+    empty = inspect.Parameter.empty
+    return griffe.Parameters(
+        *(
+            griffe.Parameter(
+                each.name,
+                annotation=_expression(each.annotation, parent),
+                kind=griffe.ParameterKind(each.kind.description),
+                default=None if each.default is empty else repr(each.default),
+            )
+            for each in signature.parameters.values()
+        )
+    )
+
+
+def _expression(annotation: Any, parent: griffe.Object) -> Any:
+    if annotation is inspect.Signature.empty:
+        return None
+    text = (
+        annotation
+        if isinstance(annotation, str)
+        else inspect.formatannotation(annotation)
+    )
+    try:
+        node = ast.parse(text, mode="eval").body
+    except SyntaxError:
+        return text
+    return griffe.safe_get_expression(node, parent=parent)
