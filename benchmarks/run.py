@@ -37,6 +37,7 @@ from harness.guards import check
 from harness.plan import Plan
 from harness.results import RESULTS
 from harness.rounds import run
+from rendering.front import write_front
 from rendering.page import write_readme
 from rendering.tables import overview
 
@@ -174,6 +175,13 @@ def allow_open_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
+def render(name: str) -> None:
+    """Write the page, and the table of the project's README from a whole run."""
+    write_readme(RESULTS, name, HERE / "README.md")
+    if name == "full":
+        write_front(RESULTS / "full.json", HERE.parent / "README.md")
+
+
 def main() -> int:
     options = parse_arguments()
     if options.list:
@@ -188,7 +196,7 @@ def main() -> int:
             raise BenchmarkError(
                 f"no results/{options.render}.json; there are {', '.join(known)}"
             )
-        write_readme(RESULTS, options.render, HERE / "README.md")
+        render(options.render)
         return 0
     plan = make_plan(options)
     allow_open_files()
@@ -208,7 +216,7 @@ def main() -> int:
     results = run(plan, name)
     print(overview(results))
     if whole:
-        write_readme(RESULTS, name, HERE / "README.md")
+        render(name)
     problems = [
         "round {round}: {scenario}, {server}: {error}".format(**failure)
         for failure in results["failures"]

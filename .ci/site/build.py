@@ -23,6 +23,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import yaml
+from pymdownx.slugs import slugify
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / ".ci" / "work"
@@ -33,15 +34,13 @@ OUTSIDE = {
     "CONTRIBUTING.md": "contributing.md",
     "SECURITY.md": "security.md",
     "benchmarks/README.md": "benchmarks.md",
-    "examples/chat/README.md": "examples/chat.md",
-    "examples/fastapi/README.md": "examples/fastapi.md",
-    "examples/flask/README.md": "examples/flask.md",
+    **{
+        f"examples/{path.parent.name}/README.md": f"examples/{path.parent.name}.md"
+        for path in sorted((ROOT / "examples").glob("*/README.md"))
+    },
 }
 #: Pages that have a place in the navigation before they are written.
-PLANNED = {
-    *("building.md", "command.md", "errors.md"),
-    *("observability.md", "troubleshooting.md"),
-}
+PLANNED = {"building.md", "observability.md"}
 #: A relative link, or code, in which nothing is one.
 LINK = re.compile(
     r"^```.*?^```$|`[^`\n]*`"
@@ -78,6 +77,9 @@ def navigation(entry: Any, title: str = "") -> Iterator[tuple[str, str, str]]:
             yield from navigation(inner, title or name)
 
 
+slug = slugify(case="lower")
+
+
 def planned(name: str) -> bool:
     return name in PLANNED and not (DOCS / name).exists()
 
@@ -111,6 +113,8 @@ def _linked(
         if match["path"] is None:
             return match[0]
         target = (source.parent / match["path"]).resolve()
+        if target in shown:
+            return f"{match['text']}(#{slug(target.name, '-')})"
         page = places.get(target) or places.get(target / "README.md")
         if page is not None:
             path = posixpath.relpath(page, posixpath.dirname(place) or ".")
@@ -123,9 +127,20 @@ def _linked(
 
     # Python-Markdown takes a table that follows a comment for a part of it, and a
     # backslash in code for what it is.
+    shown = _files(source)
     text = re.sub(r"^(<!-- .* -->)\n(?=\|)", r"\1\n\n", source.read_text(), flags=re.M)
     text = re.sub(r"^\|.*$", lambda row: CODE.sub(_piped, row[0]), text, flags=re.M)
-    return LINK.sub(rewritten, text)
+    text = LINK.sub(rewritten, text)
+    for file in shown:
+        text += f"\n## {file.name}\n\n````{file.suffix[1:]}\n{file.read_text()}````\n"
+    return text
+
+
+def _files(page: Path) -> list[Path]:
+    """The files of an example, which its page shows."""
+    if page.parent.parent != ROOT / "examples":
+        return []
+    return [*sorted(page.parent.glob("*.py")), *sorted(page.parent.glob("*.html"))]
 
 
 def _piped(code: re.Match[str]) -> str:

@@ -28,6 +28,7 @@ from socketio_fast.cli.stdin import Interrupted, stdin_lines
 from socketio_fast.coroutines import within
 from socketio_fast.exceptions import SocketIOError
 from socketio_fast.managers.extras import require
+from socketio_fast.serving.terminal import colored
 
 if TYPE_CHECKING:
     from socketio_fast.cli.prompt import Names
@@ -191,7 +192,7 @@ async def _conversation(
     terminal = sys.stdout.isatty()
     at_prompt = terminal and sys.stdin is not None and sys.stdin.isatty()
     stdout = Stdout(sys.stdout.fileno(), stdout_ended)
-    colors = terminal and not os.environ.get("NO_COLOR")
+    colors = colored(sys.stdout)
     if at_prompt and not options.listen and not options.json:
         status = await _at_prompt(
             options, Lines(_write_above_prompt, options.namespaces, colors=colors)

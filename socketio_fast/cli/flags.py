@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "add_client_flags",
+    "add_server_flags",
     "complete",
+    "complete_server",
     "connect",
     "explained",
     "fraction",
+    "json_object",
     "make_client",
+    "namespace",
     "seconds",
     "whole",
 ]
@@ -49,12 +53,12 @@ def add_client_flags(parser: argparse.ArgumentParser) -> None:
 
     What is parsed goes through :func:`complete` next.
     """
-    parser.add_argument("url", metavar="URL", type=_url, help="of the server")
+    add_server_flags(parser, ["polling", "websocket", "webtransport"])
     parser.add_argument(
         *("-n", "--namespace"),
         dest="namespaces",
         action="append",
-        type=_namespace,
+        type=namespace,
         default=[],
         metavar="NAMESPACE",
         help="a namespace to join (/), may be repeated",
@@ -69,6 +73,37 @@ def add_client_flags(parser: argparse.ArgumentParser) -> None:
         help="the object that the server's connect handler gets, or a file with it; "
         "for one namespace or for all, may be repeated",
     )
+    parser.add_argument(
+        "--msgpack",
+        action="store_true",
+        help="packets in MessagePack, as socket.io-msgpack-parser has them",
+    )
+    parser.add_argument(
+        "--wait-timeout",
+        type=seconds,
+        default=10.0,
+        metavar="SECONDS",
+        help="how long the server may take for the namespaces (%(default)g)",
+    )
+    parser.add_argument(
+        "--ack-timeout",
+        type=seconds,
+        default=10.0,
+        metavar="SECONDS",
+        help="how long an acknowledgement is waited for (%(default)g)",
+    )
+
+
+def add_server_flags(parser: argparse.ArgumentParser, transports: list[str]) -> None:
+    """Add the flags that say where a server is, and how it is reached.
+
+    What is parsed goes through :func:`complete_server` next.
+
+    Args:
+        parser: Gets them.
+        transports: Those that may be chosen.
+    """
+    parser.add_argument("url", metavar="URL", type=_url, help="of the server")
     parser.add_argument(
         *("-q", "--query"),
         action="append",
@@ -88,7 +123,7 @@ def add_client_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--transport",
-        choices=["polling", "websocket", "webtransport"],
+        choices=transports,
         help="this alone (polling, then the upgrade to websocket)",
     )
     parser.add_argument(
@@ -133,30 +168,11 @@ def add_client_flags(parser: argparse.ArgumentParser) -> None:
         "--key", metavar="FILE", help="its private key (in the file of --cert)"
     )
     parser.add_argument(
-        "--msgpack",
-        action="store_true",
-        help="packets in MessagePack, as socket.io-msgpack-parser has them",
-    )
-    parser.add_argument(
         "--connect-timeout",
         type=seconds,
         default=20.0,
         metavar="SECONDS",
         help="how long an attempt to connect may take (%(default)g)",
-    )
-    parser.add_argument(
-        "--wait-timeout",
-        type=seconds,
-        default=10.0,
-        metavar="SECONDS",
-        help="how long the server may take for the namespaces (%(default)g)",
-    )
-    parser.add_argument(
-        "--ack-timeout",
-        type=seconds,
-        default=10.0,
-        metavar="SECONDS",
-        help="how long an acknowledgement is waited for (%(default)g)",
     )
 
 
@@ -170,6 +186,17 @@ def complete(parser: argparse.ArgumentParser, options: argparse.Namespace) -> No
     options.auths = dict(options.auths)
     for name in options.auths.keys() - {None, *options.namespaces}:
         parser.error(f"--auth {name}=…: it is not joined; add --namespace {name}")
+    complete_server(parser, options)
+
+
+def complete_server(
+    parser: argparse.ArgumentParser, options: argparse.Namespace
+) -> None:
+    """The same for the flags of :func:`add_server_flags`.
+
+    Raises:
+        SystemExit: The command line is wrong.
+    """
     if options.key and not options.cert:
         parser.error("--key: the certificate is missing; add --cert FILE")
     try:
@@ -295,7 +322,8 @@ def _url(text: str) -> str:
     return text
 
 
-def _namespace(text: str) -> str:
+def namespace(text: str) -> str:
+    """The name of a namespace."""
     if not text.startswith("/") or "," in text:
         raise argparse.ArgumentTypeError(
             f"{text!r}: a name that begins with / and has no comma expected, such as "
@@ -307,16 +335,17 @@ def _namespace(text: str) -> str:
 def _auth(text: str) -> tuple[str | None, dict[str, Any]]:
     """For which namespace, ``None`` for all, and the object."""
     if not text.startswith("/"):
-        return None, _object(text)
+        return None, json_object(text)
     name, equals, value = text.partition("=")
     if not equals:
         raise argparse.ArgumentTypeError(
             "NAMESPACE=JSON, NAMESPACE=@FILE, JSON or @FILE expected"
         )
-    return _namespace(name), _object(value)
+    return namespace(name), json_object(value)
 
 
-def _object(text: str) -> dict[str, Any]:
+def json_object(text: str) -> dict[str, Any]:
+    """An object: JSON, or a file with it behind ``@``."""
     # What it says may be a secret: errors do not quote it.
     place = "the JSON"
     if text.startswith("@"):

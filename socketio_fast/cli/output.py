@@ -31,6 +31,7 @@ __all__ = [
     "Stdout",
     "json_line",
     "printable",
+    "show",
 ]
 
 #: Characters of an argument, and bytes of binary, that people are shown.
@@ -50,6 +51,25 @@ _STYLES = {
 }
 
 Write = Callable[[str], object]
+
+
+def show(text: str) -> bool:
+    """Write to stdout at once.
+
+    Returns:
+        Whether somebody reads it.
+    """
+    if sys.stdout is None:
+        return False
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Or the interpreter would complain of it at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True
 
 
 def printable(text: str) -> str:

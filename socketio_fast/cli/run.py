@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import re
 import sys
 
 from socketio_fast.cli.flags import seconds
+from socketio_fast.managers.extras import require
+from socketio_fast.serving.log_options import FORMATS, LEVELS, LogOptions
 from socketio_fast.workers.options import SupervisorOptions, worker_count
 
 __all__ = ["add"]
@@ -25,7 +26,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command.add_argument("--uds", metavar="FILE", help="listen on a Unix socket")
     command.add_argument("--ssl-certfile", metavar="FILE", help="certificate, for TLS")
     command.add_argument("--ssl-keyfile", metavar="FILE", help="key of the certificate")
-    command.add_argument("--ssl-keyfile-password", metavar="TEXT")
+    command.add_argument(
+        "--ssl-keyfile-password", metavar="TEXT", help="password of the key"
+    )
     command.add_argument(
         "--static",
         action="append",
@@ -33,7 +36,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         metavar="URL=FILE",
         help="serve a file or directory at a path, may be repeated",
     )
-    command.add_argument("--backlog", type=int, default=2048, help="(%(default)s)")
+    command.add_argument(
+        "--backlog",
+        type=int,
+        default=2048,
+        help="connections that wait to be accepted (%(default)s)",
+    )
     command.add_argument(
         "--shutdown-timeout",
         type=float,
@@ -59,14 +67,46 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="how many clients each second leave before a stop (all at once, without "
         "waiting for what they have under way)",
     )
-    command.add_argument("--access-log", action="store_true", help="log requests")
+    command.add_argument(
+        "--access-log",
+        action="store_true",
+        help="log requests to stderr, in the common log format",
+    )
     command.add_argument(
         "--factory",
         action="store_true",
         help="module:app is a function that returns the server or ASGIApp",
     )
+    _add_process(command)
     _add_workers(command)
     command.set_defaults(execute=lambda options: _execute(command, options))
+
+
+def _add_process(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--env-file",
+        metavar="FILE",
+        help="set the variables of this file that the environment has not, NAME=VALUE "
+        "in each line, before the application is imported (the extra cli)",
+    )
+    command.add_argument(
+        "--log-level",
+        choices=LEVELS,
+        help="what is logged to stderr, by all loggers (warning; what the application "
+        "configures)",
+    )
+    command.add_argument(
+        "--log-format",
+        choices=FORMATS,
+        help="how: in lines for people, or in JSON (text; what the application "
+        "configures)",
+    )
+    command.add_argument(
+        *("-q", "--quiet"),
+        dest="verbose",
+        action="store_false",
+        help="say only where it listens, not with which transports, workers and limits",
+    )
 
 
 def _add_workers(command: argparse.ArgumentParser) -> None:
@@ -138,10 +178,12 @@ def _execute(command: argparse.ArgumentParser, given: argparse.Namespace) -> int
     static = options.pop("static")
     if static:
         options["static_files"] = _mapping(command, static)
-    if options["access_log"]:
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    if error := _set_variables(options.pop("env_file")):
+        command.error(error)
     sys.path.insert(0, "")
     app, factory = options.pop("app"), options.pop("factory")
+    # Before the application is imported, whose own settings come later.
+    LogOptions(options["log_level"], options["log_format"]).apply()
     names = SupervisorOptions.__dataclass_fields__
     settings = SupervisorOptions(**{name: options[name] for name in names})
     try:
@@ -157,6 +199,23 @@ def _execute(command: argparse.ArgumentParser, given: argparse.Namespace) -> int
         print(f"socketio-fast: {exc}", file=sys.stderr)
         return 1
     return 0
+
+
+def _set_variables(filename: str | None) -> str | None:
+    """Set the variables of a file that the environment has not.
+
+    Returns:
+        What is wrong; ``None``: nothing is.
+    """
+    if filename is None:
+        return None
+    try:
+        dotenv = require("dotenv", "cli", "--env-file")
+        with open(filename, encoding="utf-8") as file:
+            dotenv.load_dotenv(stream=file)
+    except (OSError, RuntimeError, ValueError) as exc:
+        return f"--env-file {filename}: {exc}"
+    return None
 
 
 def _mapping(parser: argparse.ArgumentParser, items: list[str]) -> dict[str, str]:

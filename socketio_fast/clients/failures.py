@@ -29,6 +29,7 @@ from socketio_fast.options.logs import escaped
 __all__ = [
     "cannot_connect",
     "data_of_handlers",
+    "error_chain",
     "failed_attempt",
     "retry_after",
     "unexpected_answer",
@@ -90,7 +91,7 @@ def failed_attempt(
     if isinstance(error, ConnectionFailedError):
         return error
     attempt = _Attempt(url, timeout, timeout_name, proxy)
-    chain = list(_chain(error))
+    chain = list(error_chain(error))
     for link in chain:
         if type(link).__name__.startswith("WS") and hasattr(link, "raw_header"):
             return _failed_handshake(link, url, proxy)
@@ -207,7 +208,7 @@ def _address(url: str) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+def error_chain(error: BaseException) -> Iterator[BaseException]:
     """An error and those that it is made of, the outermost first."""
     found, seen = [error], set()
     while found:

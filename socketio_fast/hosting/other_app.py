@@ -31,6 +31,8 @@ from socketio_fast._core.http.http1 import Http1Connection
 from socketio_fast.hosting.asgi import Application
 from socketio_fast.hosting.common import EnvironSource
 from socketio_fast.hosting.uvicorn import WebSocketProtocol
+from socketio_fast.options.logs import choose_logger
+from socketio_fast.serving.access_log import CommonLines
 from socketio_fast.serving.proxy_protocol import NamedTransport
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 
 __all__ = ["OtherApplication"]
 
+
+_COMMON_LINES = CommonLines()
 
 # Threads for requests to a WSGI application, at most.
 WSGI_WORKERS = 64
@@ -215,6 +219,9 @@ class OtherApplication(OtherServer):
             server_header=False,
         )
         self._config.load()
+        if access_log:
+            # uvicorn looks for a handler when it makes a connection.
+            choose_logger(True, "uvicorn.access").addFilter(_COMMON_LINES)
         self._state = State()
         self._lifespan = self._config.lifespan_class(self._config)
 

@@ -11,7 +11,8 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from socketio_fast._version import __version__
+from socketio_fast.serving.announcing import Announcement, settings_of
+from socketio_fast.serving.log_options import LogOptions
 from socketio_fast.serving.program import load, runner, threaded
 from socketio_fast.serving.serve import App, RunningServer, serve
 from socketio_fast.workers.options import SupervisorOptions, worker_count
@@ -42,6 +43,9 @@ def run(
     max_worker_age: float | None = None,
     max_worker_memory: int | None = None,
     worker_timeout: float | None = None,
+    log_level: str | None = None,
+    log_format: Literal["text", "json"] | None = None,
+    verbose: bool = False,
     **options: Unpack[ServeOptions],
 ) -> None:
     """Serve an application until SIGINT or SIGTERM; with uvloop where there is one.
@@ -77,6 +81,15 @@ def run(
             likewise, but not in its first 5 seconds. ``None`` for no limit.
         worker_timeout: Seconds that a worker's event loop may be blocked before it is
             killed and replaced. ``None``: it is only named in the log, after 60.
+        log_level: The lowest level that is logged, to stderr, by all loggers of the
+            program: ``"debug"``, ``"info"``, ``"warning"``, ``"error"`` or
+            ``"critical"``. ``None``: the program's own settings count.
+        log_format: ``"text"``, or ``"json"`` for a line of JSON for each record, see
+            :class:`socketio_fast.logs.JsonFormatter`; that it listens is then a record
+            too. Either replaces the handlers of the root logger. ``None``: the
+            program's own settings count.
+        verbose: Whether it also says with which transports, workers and limits it
+            listens.
         **options: See :func:`serve`.
 
     Raises:
@@ -88,10 +101,10 @@ def run(
             :func:`serve`. Workers are supervised in another than the main thread, on
             Windows, or started by the application that one of them imports.
         ImportError: ``reload`` without the package watchfiles.
-        ValueError: ``workers``, or a limit, is not what is expected; a name stands for
-            no application; ``reload`` or ``factory`` without a name; an
-            ``ssl.SSLContext`` for several workers and an application that is given by
-            its name.
+        ValueError: ``workers``, a limit or an option of logs is not what is expected;
+            a name stands for no application; ``reload`` or ``factory`` without a name;
+            an ``ssl.SSLContext`` for several workers and an application that is given
+            by its name.
 
     It raises what :func:`serve` does besides, and what an application's module does.
     """
@@ -110,6 +123,9 @@ def run(
             f"{option}=True with an object: its module is to be imported again, so app "
             'is to be a name, "module:app"'
         )
+    logs = LogOptions(log_level, log_format)
+    logs.apply()
+    announcement = Announcement(verbose, log_format == "json")
     if settings.supervised:
         if not hasattr(os, "fork"):
             raise RuntimeError(
@@ -120,7 +136,9 @@ def run(
         from socketio_fast.workers.start import supervise
 
         _refuse_running_loop(None)
-        status = supervise(app, factory, host, port, settings, options)
+        status = supervise(
+            app, factory, host, port, settings, options, logs, announcement
+        )
         if status:
             raise SystemExit(status)
         return
@@ -130,7 +148,7 @@ def run(
     try:
         _use_activated_sockets(options)
         with keep_pidfile(pidfile):
-            _run_alone(threads, served, host, port, options)
+            _run_alone(threads, served, host, port, options, announcement)
     except _CannotListenError as exc:
         if not _in_main_thread():
             # A thread that SystemExit ends prints nothing.
@@ -144,12 +162,13 @@ def _run_alone(
     host: str | None,
     port: int,
     options: ServeOptions,
+    announcement: Announcement,
 ) -> None:
     with contextlib.suppress(KeyboardInterrupt):
         if threads is None:
-            runner()(_serve_until_signal(served, host, port, options))
+            runner()(_serve_until_signal(served, host, port, options, announcement))
         else:
-            _serve_in_threads(threads, served, host, port, options)
+            _serve_in_threads(threads, served, host, port, options, announcement)
 
 
 def _use_activated_sockets(options: ServeOptions) -> None:
@@ -201,7 +220,11 @@ def _refuse_running_loop(threads: Threads | None) -> None:
 
 
 async def _serve_until_signal(
-    app: App, host: str | None, port: int, options: ServeOptions
+    app: App,
+    host: str | None,
+    port: int,
+    options: ServeOptions,
+    announcement: Announcement,
 ) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -218,7 +241,7 @@ async def _serve_until_signal(
         # Event loops on Windows have no signal handlers: SIGINT ends the loop.
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, on_signal)
-    _announce(server)
+    _announce(server, announcement)
     try:
         await stop.wait()
         await server.close()
@@ -232,6 +255,7 @@ def _serve_in_threads(
     host: str | None,
     port: int,
     options: ServeOptions,
+    announcement: Announcement,
 ) -> None:
     # The server's event loop runs in another thread; this one waits for signals.
     stop = threading.Event()
@@ -249,7 +273,7 @@ def _serve_in_threads(
     }
     try:
         server = threads.run(_serve(app, host, port, options))
-        _announce(server)
+        _announce(server, announcement)
         stop.wait()
         threads.run(server.close())
     finally:
@@ -258,9 +282,6 @@ def _serve_in_threads(
             signal.signal(number, handler)
 
 
-def _announce(server: RunningServer) -> None:
-    print(
-        f"socketio_fast {__version__} listening on {server.url}"
-        f"{server._endpoint.path} (pid {os.getpid()})",
-        flush=True,
-    )
+def _announce(server: RunningServer, announcement: Announcement) -> None:
+    url = f"{server.url}{server._endpoint.path}"
+    announcement.make(url, settings_of(server._eio.config))

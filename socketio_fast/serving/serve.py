@@ -24,6 +24,7 @@ from socketio_fast.hosting.common import bind, start
 from socketio_fast.hosting.contracts import HostedEngine, HostedServer
 from socketio_fast.options.amounts import whole
 from socketio_fast.options.logs import choose_logger
+from socketio_fast.serving.access_log import AccessLog
 from socketio_fast.serving.descriptors import DescriptorWatch
 from socketio_fast.serving.drain import check_rate, drain
 from socketio_fast.serving.proxy_protocol import ProxyListener
@@ -107,7 +108,8 @@ async def serve(
         drain_rate: The number of clients that ``close()`` asks to leave each second,
             before it stops; ``float("inf")`` for all at once. ``None``: clients are
             closed at once, whatever they have under way.
-        access_log: Whether requests are logged, by ``socketio_fast.access`` at INFO.
+        access_log: Whether requests are logged, by ``socketio_fast.access`` at INFO, in
+            the common log format; a WebSocket when it has ended.
         proxy_protocol: Whether connections begin with a header of the PROXY protocol,
             version 1 or 2, by which a proxy names the client. Connections without it
             are closed. Only the proxy may be able to reach this port. It excludes TLS.
@@ -182,7 +184,7 @@ async def serve(
         loop,
         location,
         served_files(static_files, eio.logger) if other is None else other,
-        choose_logger(True, "socketio_fast.access") if access_log else None,
+        AccessLog(choose_logger(True, "socketio_fast.access")) if access_log else None,
         ssl is not None,
         descriptors,
         None if eio.membership is None else eio.membership.handover,

@@ -23,7 +23,7 @@ def send_start(sock: socket.socket, start: dict[str, Any]) -> None:
     Args:
         sock: The supervisor's end of the connection, blocking.
         start: The fields of the ``Assignment``, with descriptors for sockets, and
-            ``path``, ``argv``, ``place`` and ``factory``.
+            ``path``, ``argv``, ``place``, ``factory`` and ``logs``.
     """
     data = pickle.dumps(start)
     # If it has ended, the supervisor learns that from its exit code.
@@ -60,6 +60,7 @@ def main() -> None:
     sys.path[:] = start.pop("path")
     sys.argv[:] = start.pop("argv")
     place, factory = start.pop("place"), start.pop("factory")
+    start.pop("logs").apply()
     numbers = {number for slot in start["slots"] for number in slot}
     opened = {number: socket.socket(fileno=number) for number in numbers}
     slots = [[opened[number] for number in slot] for slot in start.pop("slots")]

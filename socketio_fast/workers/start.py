@@ -7,7 +7,9 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from socketio_fast.serving.announcing import Announcement
 from socketio_fast.serving.drain import check_rate
+from socketio_fast.serving.log_options import LogOptions
 from socketio_fast.serving.program import check_place, threaded
 from socketio_fast.serving.serve import port_of
 from socketio_fast.workers.listening import Listening, activated_sockets
@@ -30,6 +32,8 @@ def supervise(
     port: int,
     settings: SupervisorOptions,
     options: ServeOptions,
+    logs: LogOptions,
+    announcement: Announcement,
 ) -> int:
     """Supervise workers until a signal stops them.
 
@@ -40,6 +44,8 @@ def supervise(
         port: See ``serve()``.
         settings: How many workers, and what becomes of them.
         options: The options of ``serve()``.
+        logs: How workers log.
+        announcement: How it is said that they listen.
 
     Returns:
         The exit code.
@@ -53,14 +59,15 @@ def supervise(
     _check(settings, named=isinstance(app, str), options=options)
     if isinstance(app, str):
         check_place(app)
-        program: FromName | FromObject = FromName(app, factory)
+        program: FromName | FromObject = FromName(app, factory, logs)
     else:
         threaded(app)  # raises what is wrong with it
         program = FromObject(app)
     try:
         with pidfile(settings.pidfile):
             listening = _listen(host, port, settings.workers, options)
-            return Supervisor(program, listening, options, settings).run()
+            supervisor = Supervisor(program, listening, options, settings, announcement)
+            return supervisor.run()
     except (OSError, StartError) as exc:
         raise SystemExit(f"socketio-fast: {exc}") from exc
 

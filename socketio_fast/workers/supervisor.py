@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from socketio_fast._version import __version__
 from socketio_fast.options.logs import choose_logger
+from socketio_fast.serving.announcing import Announcement
 from socketio_fast.workers.control import Message
 from socketio_fast.workers.directory import hold, remove_abandoned
 from socketio_fast.workers.listening import Listening
@@ -73,6 +74,7 @@ class Supervisor:
         listening: Their sockets, which this closes.
         serve_options: The options of ``serve()``.
         options: What becomes of workers.
+        announcement: How it is said that they listen.
     """
 
     def __init__(
@@ -81,11 +83,13 @@ class Supervisor:
         listening: Listening,
         serve_options: ServeOptions,
         options: SupervisorOptions,
+        announcement: Announcement,
     ) -> None:
         self._program = program
         self._listening = listening
         self._options = options
         self._serve_options = serve_options
+        self._announcement = announcement
         self._slots = [Slot(number) for number in range(options.workers)]
         self._timers = sched.scheduler(time.monotonic)
         self._selector = selectors.DefaultSelector()
@@ -93,6 +97,8 @@ class Supervisor:
         self._started = time.monotonic()
         self._watcher: Watcher | None = None
         self._url: str | None = None
+        #: What workers say of theirs.
+        self._settings: dict[str, str] = {}
         #: Whether all workers have accepted connections once.
         self._announced = False
         self._stopping = False
@@ -281,6 +287,7 @@ class Supervisor:
         worker.dumps = message["dumps"]
         worker.last_beat = time.monotonic()
         self._url = message["url"]
+        self._settings = message["settings"]
         self._logger.info("%s accepts connections", worker)
         if slot.incoming is worker:
             old, slot.current, slot.incoming = slot.current, worker, None
@@ -304,14 +311,8 @@ class Supervisor:
                 self._start(slot)
         if all(slot.accepts for slot in self._slots):
             self._announced = True
-            count = len(self._slots)
-            workers = "1 worker" if count == 1 else f"{count} workers"
-            with contextlib.suppress(OSError):  # nobody reads it
-                print(
-                    f"socketio_fast {__version__} listening on {self._url} "
-                    f"(pid {os.getpid()}, {workers})",
-                    flush=True,
-                )
+            assert self._url is not None
+            self._announcement.make(self._url, self._settings, len(self._slots))
 
     def _on_leaving(self, slot: Slot, worker: Worker) -> None:
         """A worker has been told by a signal to stop."""

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from socketio_fast.cluster.figures import per_second
+from socketio_fast.serving.log_options import LogOptions
 from socketio_fast.workers import spawned
 from socketio_fast.workers.control import Channel, Message
 from socketio_fast.workers.worker_process import Assignment, work
@@ -157,11 +158,13 @@ class FromName(Program):
     Args:
         place: Its module and name, ``"module:app"``.
         factory: Whether this is a function that returns the application.
+        logs: How it logs.
     """
 
-    def __init__(self, place: str, factory: bool) -> None:
+    def __init__(self, place: str, factory: bool, logs: LogOptions) -> None:
         self._place = place
         self._factory = factory
+        self._logs = logs
 
     def start(
         self, number: int, control: Pair, env: Environment
@@ -190,6 +193,7 @@ class FromName(Program):
                 "argv": sys.argv,
                 "place": self._place,
                 "factory": self._factory,
+                "logs": self._logs,
             },
         )
         return process

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from socketio_fast._core.engine.observer import Observer
 from socketio_fast.cluster.figures import Figures
+from socketio_fast.serving.announcing import settings_of
 from socketio_fast.serving.program import NoApplicationError, runner, threaded
 from socketio_fast.serving.serve import RunningServer, serve
 from socketio_fast.workers.control import Channel
@@ -222,6 +223,7 @@ class WorkerProcess:
             {
                 "event": "accepting",
                 "url": f"{server.url}{server._endpoint.path}",
+                "settings": settings_of(server._eio.config),
                 "dumps": dumps,
             }
         )

@@ -5,27 +5,15 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import importlib.util
 import re
-from types import ModuleType
 from typing import Any
 
 import pytest
 from playwright.async_api import Page, Route, WebSocketRoute, expect
 from support.browser import CLIENT_JS, ROOT, Open, Record
+from support.example_programs import load
 
-
-def load_example() -> ModuleType:
-    path = ROOT / "examples/chat/server.py"
-    spec = importlib.util.spec_from_file_location("chat_example", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-chat = load_example()
+chat = load("chat")
 
 
 @pytest.fixture

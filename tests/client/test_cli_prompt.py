@@ -86,6 +86,7 @@ def test_the_namespace_that_events_are_sent_in(server: Running, tmp_path: Path) 
         prompt.until(" /chat news")
         prompt.type("/namespace /x\r")
         prompt.until("/x: no namespace of --namespace; there are /, /chat")
+        prompt.until("/chat>")  # before, the terminal would take the next key itself
         prompt.type("\x04")
         assert prompt.status() == 0
     assert "Traceback" not in prompt.shown

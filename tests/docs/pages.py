@@ -74,5 +74,6 @@ def _commands(place: str, line: str) -> Iterator[tuple[str, list[str]]]:
     for program in PROGRAMS:
         match = re.search(rf"(?:^|[ =/]){re.escape(program)} (.*)", line)
         if match is not None:
-            yield place, [program, *shlex.split(match[1])]
+            own = re.split(" (?:&&|>) ", match[1])[0]
+            yield place, [program, *shlex.split(own)]
             return

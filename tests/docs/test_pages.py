@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.logs import logging_as_it_was
 
 import socketio_fast
 from docs.pages import (
@@ -26,7 +27,7 @@ from docs.pages import (
     name_of,
 )
 from socketio_fast import __main__ as command
-from socketio_fast.cli import bench, connect, flags, status
+from socketio_fast.cli import bench, completion, connect, doctor, flags, new, status
 from socketio_fast.serving import program as serving_program
 
 LANGUAGES = {
@@ -82,6 +83,7 @@ def test_commands_of_this_package_are_understood(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "token.json").write_text("{}")
+    (tmp_path / "production.env").touch()
     served: list[Any] = []
     monkeypatch.setattr(socketio_fast, "run", lambda app, **more: served.append(app))
     monkeypatch.setattr(serving_program, "load", lambda place, factory: place)
@@ -92,16 +94,27 @@ def test_commands_of_this_package_are_understood(
 
     for subcommand in (connect, bench):
         monkeypatch.setattr(subcommand, "_execute", understood)
+
+    def understood_by_doctor(parser: Any, options: Any) -> None:
+        flags.complete_server(parser, options)
+        served.append(options)
+
+    monkeypatch.setattr(doctor, "_execute", understood_by_doctor)
+    for subcommand in (completion, new):
+        monkeypatch.setattr(
+            subcommand, "_execute", lambda _, found: served.append(found)
+        )
     monkeypatch.setattr(status, "_execute", served.append)
     arguments = [re.sub("^%i$", "5000", word) for word in words[1:]]
-    if "--help" in arguments:
+    if {"--help", "--version"} & {*arguments}:
         with pytest.raises(SystemExit) as ended:
             command.main(arguments)
         assert ended.value.code == 0
         return
     if len(arguments) == 1:  # the command in a sentence
         arguments.append("module:app" if arguments == ["run"] else "http://localhost")
-    command.main(arguments)
+    with logging_as_it_was():
+        command.main(arguments)
     assert served
 
 

@@ -58,6 +58,12 @@ def test_every_page_is_in_the_navigation(page: Path) -> None:
     assert page.relative_to(DOCS).as_posix() in navigation()
 
 
+def test_every_example_is_in_the_navigation() -> None:
+    pages = navigation()
+    for page in (ROOT / "examples").glob("*/README.md"):
+        assert f"examples/{page.parent.name}.md" in pages
+
+
 def test_no_page_is_there_twice() -> None:
     assert max(Counter(navigation()).values()) == 1
 

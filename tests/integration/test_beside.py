@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -435,3 +436,28 @@ async def test_the_environ_has_the_scope(
         dict(scope["headers"])[b"host"] == server.url.removeprefix("http://").encode()
     )
     assert scope["client"] == (environ["REMOTE_ADDR"], int(environ["REMOTE_PORT"]))
+
+
+# --- the access log -----------------------------------------------------------------
+
+
+async def test_both_are_logged_in_the_same_format(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("socketio_fast.access", "uvicorn.access"):
+        caplog.set_level("INFO", name)
+    sio = socketio_fast.AsyncServer()
+    server = await serve(socketio_fast.ASGIApp(sio, Other().app), access_log=True)
+    async with aiohttp.ClientSession() as http:
+        for path in ("/hello?who=ann", polling(path=PATH)):
+            async with http.get(server.url + path) as response:
+                assert response.status == 200
+    found = {
+        record.name: record.getMessage()
+        for record in caplog.records
+        if record.name.endswith(".access")
+    }
+    other, own = found["uvicorn.access"], found["socketio_fast.access"]
+    line = r'127\.0\.0\.1 - - \[[^\]]+\] "GET {} HTTP/1\.1" 200 {}'
+    assert re.fullmatch(line.format(r"/hello\?who=ann", "-"), other)
+    assert re.fullmatch(line.format("/socket.io/", r"\d+"), own)

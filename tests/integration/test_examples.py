@@ -1,78 +1,22 @@
-"""The examples of FastAPI and Flask, started by each command of their READMEs."""
+"""The examples without a page of their own tests, started as their READMEs say."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-import shlex
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 import requests
 import socketio as python_socketio
+from support.example_programs import EXAMPLES, TIMEOUT, commands, started
 from support.processes import environment
 from support.python_client import AsyncClient
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-TIMEOUT = 20.0
-# SIGINT is ignored by what a shell starts in the background, and by its children.
-INTERRUPTIBLE = """
-import os, signal, sys
-signal.signal(signal.SIGINT, signal.SIG_DFL)
-os.execv(sys.argv[1], sys.argv[1:])
-"""
-DIAGNOSTICS = {"PYTHONWARNINGS": "default", "PYTHONFAULTHANDLER": "1"}
 TRANSPORTS = [["polling"], ["websocket"]]
-
-
-def commands(example: str) -> list[str]:
-    """The lines of a README that start the example."""
-    readme = (EXAMPLES / example / "README.md").read_text()
-    blocks = re.findall(r"```sh\n(.*?)```", readme, re.DOTALL)
-    lines = "".join(blocks).splitlines()
-    return [line for line in lines if not line.startswith("pip ")]
-
-
-@contextmanager
-def started(example: str, command: str) -> Iterator[str]:
-    """A command of a README, on a free port; the URL that it says."""
-    words = shlex.split(command.replace("5000", "0"))
-    script = Path(sys.executable).with_name(words[0])
-    process = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTIBLE, str(script), *words[1:]],
-        cwd=EXAMPLES / example,
-        env={**environment(), "PORT": "0", **DIAGNOSTICS},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.stdout is not None
-    said = []
-    try:
-        for line in process.stdout:
-            said.append(line)
-            # Not gunicorn's control socket: an address with its scheme.
-            if found := re.search(r"http://127\.0\.0\.1:[1-9]\d*", line):
-                yield found[0]
-                break
-        else:
-            raise AssertionError("".join(said))
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            rest, _ = process.communicate(timeout=TIMEOUT)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGABRT)  # where does it hang?
-            rest, _ = process.communicate()
-            raise AssertionError(rest) from None
-    assert "Traceback" not in rest, rest
 
 
 async def read(response: aiohttp.ClientResponse) -> None:
@@ -162,3 +106,32 @@ async def say(client: Client, url: str, transports: list[str], cookie: str) -> N
     await asyncio.to_thread(requests.post, f"{url}/announce", data=text)
     announced = {"name": "everybody", "text": "by HTTP"}
     assert await client.next() == ("said", announced)
+
+
+def test_prices_in_a_terminal() -> None:
+    with started("prices", "python server.py") as url:
+        command = [sys.executable, "client.py", "--url", url]
+        shown = shell(*command, "--count", "3", "apples", "pears", "plums")
+        assert len(shown.stdout.splitlines()) == 3
+        for line in shown.stdout.splitlines():
+            assert re.fullmatch(r"(apples|pears|plums) +\d+\.\d\d [▲▼ ]", line)
+        assert shown.stderr == ""
+        wrong = shell(*command, "gold")
+        assert wrong.returncode == 1
+        assert wrong.stderr == "gold: there are apples, pears, plums\n"
+    nobody = shell(*command, "apples")
+    assert nobody.returncode == 1
+    assert "connection refused" in nobody.stderr
+    assert "Traceback" not in nobody.stderr
+
+
+def shell(*command: str) -> subprocess.CompletedProcess[str]:
+    """A program of the example, to its end."""
+    return subprocess.run(
+        command,
+        cwd=EXAMPLES / "prices",
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+    )

@@ -2,56 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import getpass
 import re
-import shutil
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
 import pytest
-from support.interop import SETTLED, within
-from support.ports import free_port
+from support.interop import SETTLED
+from support.real_proxies import haproxy, nginx
 
 import socketio_fast
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "deployment.md"
-
-NGINX = """
-user {user};
-daemon off;
-pid {folder}/pid;
-error_log stderr;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    server {{
-        listen 127.0.0.1:{port};
-        {block}
-    }}
-}}
-"""
-
-HAPROXY = """
-defaults
-    mode {mode}
-    timeout connect 5s
-    timeout client 60s
-    timeout server 60s
-frontend all
-    bind 127.0.0.1:{port}
-    default_backend socketio
-{block}
-"""
 
 #: Where a client of its own address comes from.
 ADDRESS = "127.0.0.9"
@@ -62,36 +24,6 @@ def documented(language: str, port: int) -> str:
     (block,) = re.findall(rf"```{language}\n(.*?)```", DOCUMENT.read_text(), re.S)
     assert block.count("127.0.0.1:5000") == 1
     return block.replace("127.0.0.1:5000", f"127.0.0.1:{port}")
-
-
-async def listening(port: int) -> None:
-    while True:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            await asyncio.sleep(0.02)
-        else:
-            writer.close()
-            return
-
-
-@asynccontextmanager
-async def proxy(
-    name: str, arguments: Callable[[Path], list[str]], folder: Path, config: str
-) -> AsyncIterator[SimpleNamespace]:
-    program = shutil.which(name, path="/usr/sbin:/usr/bin:/usr/local/sbin")
-    if program is None:
-        pytest.skip(f"{name} is not installed")
-    port = free_port()
-    file = folder / "config"
-    file.write_text(config.replace("PORT", str(port)))
-    process = await asyncio.create_subprocess_exec(program, *arguments(file))
-    try:
-        await within(listening(port), name)
-        yield SimpleNamespace(url=f"http://127.0.0.1:{port}")
-    finally:
-        process.terminate()
-        await process.wait()
 
 
 @pytest.fixture
@@ -145,15 +77,7 @@ async def test_nginx(
 ) -> None:
     """U9: every transport through nginx, which says who the client is."""
     running = await serve(sio)
-    block = documented("nginx", running.port)
-    config = NGINX.format(
-        user=getpass.getuser(), folder=tmp_path, port="PORT", block=block
-    )
-
-    def arguments(file: Path) -> list[str]:
-        return ["-c", str(file), "-p", str(tmp_path)]
-
-    async with proxy("nginx", arguments, tmp_path, config) as server:
+    async with nginx(tmp_path, documented("nginx", running.port)) as server:
         await check(js, server, transport, addresses)
 
 
@@ -171,10 +95,5 @@ async def test_haproxy(
     """U9: every transport through HAProxy, by both versions of the PROXY protocol."""
     async with await socketio_fast.serve(sio, port=0, proxy_protocol=True) as running:
         block = documented("haproxy", running.port).replace("send-proxy-v2", version)
-        config = HAPROXY.format(mode=mode, port="PORT", block=block)
-
-        def arguments(file: Path) -> list[str]:
-            return ["-db", "-f", str(file)]
-
-        async with proxy("haproxy", arguments, tmp_path, config) as server:
+        async with haproxy(tmp_path, block, mode=mode) as server:
             await check(js, server, transport, addresses)

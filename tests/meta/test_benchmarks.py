@@ -21,6 +21,13 @@ from rendering.page import write_readme
 write_readme(Path("results"), sys.argv[1], Path(sys.argv[2]))
 """
 
+FRONT = """
+import sys
+from pathlib import Path
+from rendering.front import write_front
+write_front(Path("results/full.json"), Path(sys.argv[1]))
+"""
+
 
 def python(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -52,6 +59,16 @@ def test_every_run_can_be_rendered(tmp_path: Path, name: str) -> None:
     """Those of clients, too, which have no chart."""
     render(name, tmp_path / "README.md")
     assert f"`results/{name}.json`" in (tmp_path / "README.md").read_text()
+
+
+def test_the_table_of_the_first_page_is_rendered(tmp_path: Path) -> None:
+    page = tmp_path / "README.md"
+    page.write_text((BENCHMARKS.parent / "README.md").read_text())
+    done = python("-c", FRONT, str(page))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert page.read_text() == (BENCHMARKS.parent / "README.md").read_text()
+    page.write_text("no place for it")
+    assert "no lines <!-- rendered" in python("-c", FRONT, str(page)).stderr
 
 
 def test_what_cannot_be_rendered() -> None:

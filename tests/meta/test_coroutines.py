@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import importlib
 import inspect
@@ -11,6 +12,7 @@ import types
 import typing
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -247,3 +249,15 @@ async def test_frameworks_run_it_on_the_loop(run: Any, what: str) -> None:
     }[what]
     await run(emit)
     assert ran == [("e", asyncio.get_running_loop())]
+
+
+def test_nothing_waits_by_wait_for() -> None:
+    """Before Python 3.12 it loses a cancellation: ``within()`` does not."""
+    package = Path(socketio_fast.__file__).parent
+    found = [
+        f"{path.relative_to(package)}: {node.lineno}"
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr == "wait_for"
+    ]
+    assert found == []

@@ -34,13 +34,13 @@ FLOORS: dict[str, list[str]] = {
         *("_version", "coroutines", "event_arguments", "events", "exceptions", "lazy"),
         *("overrides", "payloads", "handlers.middlewares"),
         *("handlers", "handlers.names", "handlers.signatures"),
-        *("options", "options.amounts", "options.declare", "options.logs"),
+        *("options", "options.amounts", "options.declare", "options.logs", "logs"),
         *("options.origins", "options.cluster"),
         *("engineio.exceptions", "engineio.json"),
     ],
     "core": ["_core"],
     "options": [
-        *("serving", "serving.proxies"),
+        *("serving", "serving.proxies", "serving.terminal"),
         *("options.limits", "options.config", "options.json_module"),
         *("packet", "msgpack_packet"),
         *("options.recovery", "options.server", "options.typed", "options.encoding"),
@@ -92,7 +92,8 @@ FLOORS: dict[str, list[str]] = {
         *("managers.kafka", "managers.kombu", "managers.zmq"),
     ],
     "serving, without servers": [
-        *("serving.client_files", "serving.descriptors", "serving.drain"),
+        *("serving.access_log", "serving.announcing", "serving.client_files"),
+        *("serving.log_options", "serving.descriptors", "serving.drain"),
         *("serving.proxy_protocol", "serving.refusal_warnings", "serving.static"),
     ],
     "hosting": [
@@ -121,6 +122,12 @@ FLOORS: dict[str, list[str]] = {
     "clients for threads and scripts": [
         *("clients.sigint", "clients.blocking", "engineio.client", "client"),
         *("clients.simple", "async_simple_client", "simple_client"),
+    ],
+    "the doctor": [
+        *("doctor.findings", "doctor.target", "doctor.packets", "doctor.remedies"),
+        *("doctor.link", "doctor.network", "doctor.sessions", "doctor.polling"),
+        *("doctor.websockets", "doctor.origins", "doctor.idle"),
+        *("doctor.examination", "doctor.rendering", "doctor"),
     ],
     "serving": [
         *("serving.serve", "serving.program"),
@@ -152,7 +159,8 @@ FLOORS: dict[str, list[str]] = {
         *("engineio.static_files", "engineio", ""),
         *("cli", "cli.messages", "cli.output", "cli.latencies", "cli.stdin"),
         *("cli.prompt", "cli.table", "cli.flags"),
-        *("cli.run", "cli.status", "cli.connect", "cli.bench", "__main__"),
+        *("cli.run", "cli.status", "cli.connect", "cli.doctor", "cli.new"),
+        *("cli.completion", "cli.bench", "__main__"),
         *("testing.clock", "testing.client", "testing.threads", "testing"),
         *("alias.flask_socketio", "alias", "alias.__main__"),
     ],

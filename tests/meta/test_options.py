@@ -259,10 +259,14 @@ def test_the_command_has_a_flag_for_what_run_takes(
         command.main(["run", "--help"])
     flags = set(re.findall(r"--([\w-]+)", capsys.readouterr().out))
     in_python = {"sock", "ssl"}
-    flag_of = {"static_files": "static", "reload_dirs": "reload_dir"}
+    flag_of = {
+        "static_files": "static",
+        "reload_dirs": "reload_dir",
+        "verbose": "quiet",
+    }
     names = {flag_of.get(name, name) for name in typed_run()}
     assert {name.replace("_", "-") for name in names - in_python} == flags - {
-        *("help", "host", "port"),
+        *("help", "host", "port", "env-file"),
     }
 
 

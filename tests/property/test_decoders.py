@@ -8,8 +8,9 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
+from support.examples import examples
 from support.raw import CONT, TEXT, frame
 from support.sansio import Server, WebSocket, errors
 
@@ -27,8 +28,8 @@ from socketio_fast.exceptions import PacketError, ProtocolError
 
 EVENT, ACK = 2, 3
 
-many = settings(max_examples=500, deadline=None)
-some = settings(max_examples=150, deadline=None)
+many = examples(500)
+some = examples(150)
 
 # Pieces that get past the first check.
 pieces = st.lists(
@@ -344,7 +345,7 @@ def is_utf8(data: bytes) -> bool:
     return True
 
 
-@settings(max_examples=1500, deadline=None)
+@examples(1500)
 @given(utf8_bytes)
 @example("\ud7ff\ue000\uffff\U00010000\U0010ffff".encode())
 @example(b"\xed\x9f\xbf")
@@ -358,7 +359,7 @@ def test_the_validator_agrees_with_python(data: bytes) -> None:
     assert (caught.value.code == 1007) is not is_utf8(data)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.lists(utf8_bytes, min_size=2, max_size=4))
 def test_the_validator_carries_its_state_between_fragments(parts: list[bytes]) -> None:
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import msgpack
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
+from support.examples import examples
 from support.sansio import Server
 
 from property.test_decoders import (
@@ -30,8 +31,8 @@ from socketio_fast.exceptions import PacketError
 from socketio_fast.msgpack_packet import MsgPackPacket
 from socketio_fast.packet import BINARY_EVENT, EVENT, Packet
 
-many = settings(max_examples=400, deadline=None)
-some = settings(max_examples=150, deadline=None)
+many = examples(400)
+some = examples(150)
 
 
 class Log(logging.Handler):

@@ -8,8 +8,9 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.examples import examples
 from support.sansio import Server
 
 import socketio_fast
@@ -55,7 +56,7 @@ def failures() -> Any:
     logging.getLogger("socketio_fast").removeHandler(handler)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(
     st.lists(st.sampled_from(STEPS), max_size=12),
     st.booleans(),

@@ -6,14 +6,15 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from support.examples import examples
 
 from socketio_fast._core.protocol.sio import decode_packet, encode_packet
 from socketio_fast.exceptions import PacketError
 
 EVENT = 2
-many = settings(max_examples=500, deadline=None)
+many = examples(500)
 texts = st.text(max_size=40) | st.text(
     st.characters(min_codepoint=0x1F, max_codepoint=0x80), max_size=40
 )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import httptools
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from support.examples import examples
 
 from socketio_fast._core.testing import scan_request
 
-many = settings(max_examples=1000, deadline=None)
+many = examples(1000)
 
 
 class Parsed:

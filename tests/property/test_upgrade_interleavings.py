@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given
 from hypothesis import strategies as st
+from support.examples import examples
 from support.raw import (
     BINARY,
     SEPARATOR,
@@ -161,9 +162,8 @@ async def running(
     return application, await serve(application.eio)
 
 
-@settings(
-    max_examples=250,
-    deadline=None,
+@examples(
+    250,
     # a lost message is found by waiting, which is too slow to shrink
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     report_multiple_bugs=False,

@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from support.examples import examples
 from support.raw import (
     BINARY,
     CLOSE,
@@ -36,9 +37,8 @@ import socketio_fast.engineio
 
 MAXIMUM = 2000
 
-examples = settings(
-    max_examples=250,
-    deadline=None,
+many = examples(
+    250,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
@@ -145,7 +145,7 @@ http_bytes = st.lists(
 ).map(b"".join)
 
 
-@examples
+@many
 @given(data=http_bytes | st.binary(max_size=500), cut=st.integers(0, 5000))
 async def test_any_bytes_as_http(
     engine: Any, quiet: Callable[[], None], data: bytes, cut: int
@@ -176,7 +176,7 @@ payloads = st.lists(
 ).map(b"\x1e".join)
 
 
-@examples
+@many
 @given(body=payloads, in_chunks=st.booleans())
 async def test_any_bytes_as_a_body(
     engine: Any, quiet: Callable[[], None], body: bytes, in_chunks: bool
@@ -241,7 +241,7 @@ async def frames_then_end(ws: WebSocket) -> None:
     assert partial == b"", "the end came inside a frame"
 
 
-@examples
+@many
 @given(data=stream, with_request=st.booleans(), cut=st.integers(0, 300))
 async def test_any_bytes_as_frames(
     engine: Any, quiet: Callable[[], None], data: bytes, with_request: bool, cut: int
@@ -262,7 +262,7 @@ async def test_any_bytes_as_frames(
     await next_is_served(engine)
 
 
-@examples
+@many
 @given(data=stream)
 async def test_any_bytes_as_a_probe(
     engine: Any, quiet: Callable[[], None], data: bytes
@@ -319,7 +319,7 @@ packets = st.one_of(
 )
 
 
-@examples
+@many
 @given(
     sent=st.lists(packets | st.binary(max_size=5), max_size=6),
     joins=st.booleans(),

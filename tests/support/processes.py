@@ -42,12 +42,24 @@ def python(
     )
 
 
+#: The lines by which the command tells its settings, behind the one where it listens.
+SETTINGS = ["transports", "workers", "limits"]
+
+
 class Running:
     """A process that has said that it listens."""
 
     def __init__(self, process: subprocess.Popen[str], line: str) -> None:
         self.process = process
         self.line = line
+        #: What the command has said besides.
+        self.settings: dict[str, str] = {}
+
+    def read_settings(self) -> None:
+        for name in SETTINGS:
+            row, _, text = self.next_line().strip().partition(" ")
+            assert row == name
+            self.settings[row] = text.strip()
 
     def signal(self, number: int = signal.SIGTERM) -> None:
         self.process.send_signal(number)
@@ -79,7 +91,10 @@ def listening(*arguments: str, cwd: Path, **options: Any) -> Iterator[Running]:
         line = process.stdout.readline()
         if not line:
             raise AssertionError(process.communicate(timeout=TIMEOUT)[1])
-        yield Running(process, line)
+        running = Running(process, line)
+        if "run" in arguments and not {"-q", "--quiet"} & {*arguments}:
+            running.read_settings()
+        yield running
     finally:
         if process.poll() is None:
             process.kill()

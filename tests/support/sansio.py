@@ -26,6 +26,7 @@ from socketio_fast._core.http.http1 import Http1Connection
 from socketio_fast._core.protocol.outgoing import Outgoing
 from socketio_fast._core.testing import render_packets
 from socketio_fast.options.config import EngineConfig
+from socketio_fast.serving.access_log import AccessLog
 from support.raw import (
     BINARY,
     CLOSE,
@@ -392,6 +393,7 @@ class Server:
         loop: Loop | None = None,
         fallback: Callable[[Any], Any] | None = None,
         other: OtherServer | None = None,
+        access_log: logging.Logger | None = None,
         **options: Any,
     ) -> None:
         self.app = app
@@ -402,7 +404,15 @@ class Server:
         self.path = app.default_path
         if fallback is not None:
             other = Fallback(fallback)
-        self.endpoint = Endpoint(self.engine, self.loop, self.path, other, **options)  # type: ignore[arg-type]
+        log = None if access_log is None else AccessLog(access_log)
+        self.endpoint = Endpoint(
+            self.engine,
+            self.loop,
+            self.path,
+            other,
+            log,
+            **options,  # type: ignore[arg-type]
+        )
 
     def target(self, transport: str, sid: str | None = None, more: str = "") -> str:
         query = f"{self.path}?EIO=4&transport={transport}{more}"

@@ -628,21 +628,3 @@ def test_a_refused_upgrade_has_cors_headers() -> None:
     status, headers, _ = http.response()
     assert status == 400
     assert headers["access-control-allow-origin"] == "http://a"
-
-
-# --- logs -----------------------------------------------------------------------
-
-
-def test_access_log(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "access")
-    app = AsyncServer()
-    server = Server(app, access_log=logging.getLogger("access"))
-    server.http().get("/x?secret")
-    server.http(peer="").get("/y")
-    server.websocket()
-    found = [r.getMessage() for r in caplog.records if r.name == "access"]
-    assert found == [
-        '192.0.2.7:4321 "GET /x" 404 9',
-        'unix "GET /y" 404 9',
-        '192.0.2.7:4321 "GET /engine.io/" 101 0',
-    ]

@@ -22,8 +22,17 @@ cdef class Connections:
 
     cdef int discard(self, object connection) except -1:
         self.open.discard(connection)
+        if self.when_ended is not None and connection in self.when_ended:
+            self.when_ended.pop(connection)()
         if self.waiter is not None and not self.open and not self.waiter.done():
             self.waiter.set_result(None)
+        return 0
+
+    cdef int call_at_end(self, object connection, object callback) except -1:
+        """Call this when an open connection is discarded."""
+        if self.when_ended is None:
+            self.when_ended = {}
+        self.when_ended[connection] = callback
         return 0
 
     async def wait_closed(self, timeout):

@@ -36,7 +36,7 @@ cdef class Endpoint:
         bint gives_away             # `other` or other processes take connections
         OtherWorkers workers        # None: this process is the only one
         readonly str scheme         # of the requests: "http" or "https"
-        object access_log           # a logger, or None
+        object access_log           # an AccessLog, or None
         object descriptors          # is told of connections with a high file descriptor
         int few_from                # the first such descriptor; -1: there is none
         set request_tasks              # Tasks of request hooks and of long responses
@@ -49,6 +49,7 @@ cdef class Endpoint:
     cdef bytes date_line(self)
     cdef object environ_source(self, Request request, bint websocket)
     cdef int log_access(self, Request request, int status, Py_ssize_t size) except -1
+    cdef int log_websocket(self, Request request, object websocket) except -1
     cdef bint owns_target(self, bytes target) except -1
     cdef object taker(self, bytes target, bint stays)
     cdef object owner_of(self, bytes target, bint stays)

@@ -1,6 +1,5 @@
 import asyncio
 from collections.abc import Coroutine
-from logging import Logger
 from typing import Any, Protocol, final
 
 from typing_extensions import Self, disjoint_base
@@ -63,7 +62,7 @@ class Endpoint:
         loop: asyncio.AbstractEventLoop,
         path: str,
         other: OtherServer | None = None,
-        access_log: Logger | None = None,
+        access_log: object = None,
         secure: bool = False,
         descriptors: _Descriptors | None = None,
         workers: OtherWorkers | None = None,

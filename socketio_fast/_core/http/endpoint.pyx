@@ -11,10 +11,7 @@ from socketio_fast._core.engine.writer cimport Opened
 from socketio_fast._core.http.connections cimport Connections
 from socketio_fast._core.http.request cimport Request, split_target
 
-from socketio_fast.options.logs import escaped
-
 cdef enum:
-    MAX_LOGGED = 16384      # characters of a path in the access log
     # Bytes in which the target of a request must end to be found before it is parsed.
     MAX_OPENING = 16384
 
@@ -122,7 +119,7 @@ cdef class Endpoint:
         loop: The event loop.
         path: The path of Engine.IO, "/socket.io/".
         other: Serves other paths; None: they get status 404.
-        access_log: A logger for requests; None: they are not logged.
+        access_log: An `AccessLog`; None: requests are not logged.
         secure: Whether connections use TLS.
         descriptors: A `DescriptorWatch`, which warns when file descriptors run out; or
             None.
@@ -180,13 +177,20 @@ cdef class Endpoint:
         return self.other.environ_source(request, websocket)
 
     cdef int log_access(self, Request request, int status, Py_ssize_t size) except -1:
-        # A quote in the path would end the quoted request line.
-        path = escaped(request.path, MAX_LOGGED).replace('"', "\\x22")
-        client = request.client_address
-        self.access_log.info(
-            '%s "%s %s" %d %d',
-            f"{client[0]}:{client[1]}" if isinstance(client, tuple) else "unix",
-            request.method, path, status, size,
+        self.access_log.request(
+            request.client_address, request.method, request.path,
+            request.http_version, status, size,
+        )
+        return 0
+
+    cdef int log_websocket(self, Request request, object websocket) except -1:
+        """Log a request that has made a WebSocket, when that has ended."""
+        self.connections.call_at_end(
+            websocket,
+            self.access_log.websocket(
+                request.client_address, request.method, request.path,
+                request.http_version,
+            ),
         )
         return 0
 

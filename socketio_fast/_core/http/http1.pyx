@@ -492,8 +492,6 @@ cdef class Http1Core(HttpConnection):
             exchange.headers += a.headers
             exchange.respond(a.status, JSON, a.body, b"")
             return 0
-        if endpoint.access_log is not None:
-            endpoint.log_access(request, 101, 0)
         # From here on the connection is not HTTP's.
         self._set_deadline(0)
         self._stop_expecting()
@@ -502,7 +500,9 @@ cdef class Http1Core(HttpConnection):
         self.exchanges = []
         exchange.connection = None
         try:
-            switch_protocols(engine, a, writer, tail, endpoint.connections)
+            ws = switch_protocols(engine, a, writer, tail, endpoint.connections)
+            if endpoint.access_log is not None:
+                endpoint.log_websocket(request, ws)
         except BaseException as exc:
             engine.failed(exc, "a WebSocket could not be opened", ())
             writer.transport.abort()

@@ -4,6 +4,7 @@ from socketio_fast._core.engine.writer cimport Writer
 from socketio_fast._core.http.admission cimport Admission
 from socketio_fast._core.http.connections cimport Connections
 from socketio_fast._core.http.request cimport Request
+from socketio_fast._core.http.websocket cimport WebSocket
 
 
 cpdef bytes websocket_key(Request request)
@@ -11,6 +12,6 @@ cpdef bytes subprotocol_line(Request request)
 cdef Admission begin_handshake(
     Engine engine, Request request, Admission a, object environ_source
 )
-cdef int switch_protocols(
+cdef WebSocket switch_protocols(
     Engine engine, Admission a, Writer writer, bytes received, Connections connections
-) except -1
+)

@@ -116,9 +116,9 @@ cdef Admission begin_handshake(
     return a
 
 
-cdef int switch_protocols(
+cdef WebSocket switch_protocols(
     Engine engine, Admission a, Writer writer, bytes received, Connections connections
-) except -1:
+):
     """Make a WebSocket of a connection, and send the response of the handshake.
 
     Args:
@@ -127,6 +127,9 @@ cdef int switch_protocols(
         writer: Of the connection, which HTTP must not use any more.
         received: What the client has sent behind the request.
         connections: The WebSocket is one of these while it is open.
+
+    Returns:
+        The WebSocket.
     """
     cdef char accept[28]
     cdef bytes digest = sha1(a.websocket_key + GUID).digest()
@@ -139,4 +142,5 @@ cdef int switch_protocols(
         accept[:28], b"\r\n", a.headers,
         b"" if a.deflate is None else a.deflate.header, b"\r\n",
     ))
-    return ws.begin(response, a.session, a.environ_source, received)
+    ws.begin(response, a.session, a.environ_source, received)
+    return ws
