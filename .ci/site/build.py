@@ -10,8 +10,10 @@ for the sitemap and llms.txt.
 
 from __future__ import annotations
 
+import inspect
 import os
 import posixpath
+import pydoc
 import re
 import shutil
 import subprocess
@@ -48,6 +50,8 @@ LINK = re.compile(
     r"\((?!\w+:|#)(?P<path>[^)#\s]+)(?P<anchor>#[^)\s]+)?\)",
     re.M | re.S,
 )
+#: A table of options, which needs another layout on a phone.
+OPTIONS = re.compile(r"^\| \w+ \| type \| default \| meaning \|\n(?:\|.*\n)+", re.M)
 CODE = re.compile(r"`[^`\n]*`")
 
 
@@ -131,6 +135,7 @@ def _linked(
     text = re.sub(r"^(<!-- .* -->)\n(?=\|)", r"\1\n\n", source.read_text(), flags=re.M)
     text = re.sub(r"^\|.*$", lambda row: CODE.sub(_piped, row[0]), text, flags=re.M)
     text = LINK.sub(rewritten, text)
+    text = OPTIONS.sub('<div class="options" markdown="1">\n\n\\g<0>\n</div>\n', text)
     for file in shown:
         text += f"\n## {file.name}\n\n````{file.suffix[1:]}\n{file.read_text()}````\n"
     return text
@@ -248,6 +253,37 @@ def faults(site: Path) -> Iterator[str]:
                     yield f"{shown}: there is no anchor {link}"
 
 
+def missing(site: Path) -> Iterator[str]:
+    """Public members of the classes of the reference that it does not show."""
+    reference = DOCS / "reference"
+    names = {
+        name
+        for page in reference.glob("*.md")
+        for name in re.findall(r"^::: (\S+)$", page.read_text(), re.M)
+    }
+    anchors: set[str] = set()
+    for page in (site / "reference").rglob("*.html"):
+        anchors |= Page(page.read_text()).anchors
+    for name in sorted(names):
+        cls = pydoc.locate(name)
+        if not isinstance(cls, type) or name not in anchors:
+            continue
+        bases = [found for found in names if pydoc.locate(found) in cls.__mro__]
+        for member in dir(cls):
+            owner = next(base for base in cls.__mro__ if member in vars(base))
+            static = inspect.getattr_static(cls, member)
+            doc = inspect.getdoc(static)
+            if (
+                not member.startswith("_")
+                and owner.__module__.startswith("socketio_fast.")
+                and doc
+                and doc != inspect.getdoc(type(static))
+                and not inspect.isclass(static)
+                and not any(f"{base}.{member}" in anchors for base in bases)
+            ):
+                yield f"docs/reference: {name}.{member} is missing"
+
+
 def build(site: Path) -> list[str]:
     """Build the site into this directory, and return what is wrong."""
     pages = WORK / "pages"
@@ -259,7 +295,7 @@ def build(site: Path) -> list[str]:
     if done.returncode != 0 or re.search(r"^(warning|error)\b", said, re.I | re.M):
         return [said]
     describe(pages, site)
-    return list(faults(site))
+    return [*faults(site), *missing(site)]
 
 
 if __name__ == "__main__":

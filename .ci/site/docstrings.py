@@ -142,15 +142,12 @@ def _complete(obj: griffe.Object) -> None:
     for attribute in dir(cls):
         if attribute.startswith("_"):
             continue
+        owner = next(base for base in cls.__mro__ if attribute in vars(base))
+        if owner.__module__.partition(".")[0] != obj.package.name:
+            continue  # of str, Exception, …
         known = inherited.get(attribute)
         static = inspect.getattr_static(cls, attribute)
-        if known is not None and (known.has_docstring or known.is_function):
-            continue
-        if (
-            known is None
-            and static.__class__.__module__ == "builtins"
-            and not (callable(static) or inspect.isdatadescriptor(static))
-        ):
+        if known is not None and known.has_docstring:
             continue
         made = _made(attribute, static, getattr(cls, attribute), obj)
         if made is not None:
