@@ -253,22 +253,29 @@ def faults(site: Path) -> Iterator[str]:
                     yield f"{shown}: there is no anchor {link}"
 
 
-def missing(site: Path) -> Iterator[str]:
-    """Public members of the classes of the reference that it does not show."""
-    reference = DOCS / "reference"
-    names = {
+def referenced() -> dict[str, Any]:
+    """The names of the reference, and what they stand for.
+
+    Raises:
+        pydoc.ErrorDuringImport: A package that one of them needs is not installed.
+    """
+    names = [
         name
-        for page in reference.glob("*.md")
+        for page in sorted((DOCS / "reference").glob("*.md"))
         for name in re.findall(r"^::: (\S+)$", page.read_text(), re.M)
-    }
+    ]
+    return {name: pydoc.locate(name) for name in names}
+
+
+def missing(site: Path, names: dict[str, Any]) -> Iterator[str]:
+    """Public members of the classes of the reference that it does not show."""
     anchors: set[str] = set()
     for page in (site / "reference").rglob("*.html"):
         anchors |= Page(page.read_text()).anchors
-    for name in sorted(names):
-        cls = pydoc.locate(name)
+    for name, cls in names.items():
         if not isinstance(cls, type) or name not in anchors:
             continue
-        bases = [found for found in names if pydoc.locate(found) in cls.__mro__]
+        bases = [base for base, found in names.items() if found in cls.__mro__]
         for member in dir(cls):
             owner = next(base for base in cls.__mro__ if member in vars(base))
             static = inspect.getattr_static(cls, member)
@@ -279,6 +286,7 @@ def missing(site: Path) -> Iterator[str]:
                 and doc
                 and doc != inspect.getdoc(type(static))
                 and not inspect.isclass(static)
+                and not doc.startswith("Alias for field")  # of a named tuple
                 and not any(f"{base}.{member}" in anchors for base in bases)
             ):
                 yield f"docs/reference: {name}.{member} is missing"
@@ -286,16 +294,19 @@ def missing(site: Path) -> Iterator[str]:
 
 def build(site: Path) -> list[str]:
     """Build the site into this directory, and return what is wrong."""
+    names = referenced()
     pages = WORK / "pages"
     collect(pages)
     shutil.rmtree(site, ignore_errors=True)
     command = ["zensical", "build", "--clean", "--strict", "-f", configure(pages, site)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=WORK)
     said = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
-    if done.returncode != 0 or re.search(r"^(warning|error)\b", said, re.I | re.M):
+    if done.returncode != 0 or re.search(
+        r"^(warning|error|griffe)\b", said, re.I | re.M
+    ):
         return [said]
     describe(pages, site)
-    return [*faults(site), *missing(site)]
+    return [*faults(site), *missing(site, names)]
 
 
 if __name__ == "__main__":

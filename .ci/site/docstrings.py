@@ -56,7 +56,7 @@ class Docstrings(griffe.Extension):
                 break
             comment.insert(0, found[1])
         if comment:
-            attribute.docstring = griffe.Docstring("\n".join(comment), parent=attribute)
+            attribute.docstring = _docstring("\n".join(comment), attribute)
 
     def _markdown(self, text: str, obj: griffe.Object) -> str:
         def link(match: re.Match[str]) -> str:
@@ -150,18 +150,65 @@ def _complete(obj: griffe.Object) -> None:
         if known is not None and known.has_docstring:
             continue
         made = _made(attribute, static, getattr(cls, attribute), obj)
-        if made is not None:
-            if known is not None and not known.inherited:
-                made.lineno = known.lineno
-            obj.set_member(attribute, made)
+        if made is None:
+            continue
+        if known is not None and not known.inherited:
+            made.lineno = known.lineno
+        if made.is_function and not _annotated(made):
+            _take_types(made, known, obj)
+        obj.set_member(attribute, made)
+    _complete_constructor(obj, cls)
+
+
+def _complete_constructor(obj: griffe.Object, cls: Any) -> None:
+    """Add the constructor that a decorator, or a tuple, gives a class."""
+    if "__init__" in obj.members and "dataclass" not in obj.labels:
+        return
+    text = obj.docstring.value if obj.docstring is not None else ""
+    if "**options:" in text:  # which stands for all of them
+        options = inspect.Parameter("options", inspect.Parameter.VAR_KEYWORD)
+        signature = inspect.Signature([options.replace(annotation="Any")])
+    elif "\nArgs:\n" in text:
+        signature = inspect.signature(cls)
+    else:
+        return
+    parameters = _parameters(signature, obj)
+    made = griffe.Function("__init__", parameters=parameters, parent=obj)
+    obj.set_member("__init__", made)
+
+
+def _docstring(text: str, obj: griffe.Object) -> griffe.Docstring:
+    return griffe.Docstring(text, parent=obj, parser="google")
+
+
+def _take_types(made: griffe.Object, known: Any, obj: griffe.Object) -> None:
+    """Give a method the types that the sources or the stubs have for it."""
+    if known is not None and known.is_function:
+        made.parameters, made.returns = known.parameters, known.returns
+    for base in obj.mro():
+        if overloads := base.overloads.get(made.name):
+            last = overloads[-1]  # which takes what all others take
+            made.parameters, made.returns = last.parameters, last.returns
+            return
+
+
+def _annotated(function: griffe.Object) -> bool:
+    return any(parameter.annotation for parameter in function.parameters)
 
 
 def _made(
     name: str, static: Any, value: Any, parent: griffe.Object
 ) -> griffe.Object | None:
     doc = inspect.getdoc(static if not callable(value) else value)
-    if not doc or doc == inspect.getdoc(type(value)):
+    if (
+        not doc
+        or doc == inspect.getdoc(type(value))
+        or doc.startswith("Alias for field")
+    ):
         return None
+    # Cython writes the signature into the first line.
+    doc = re.sub(rf"\A(?:\w+\.)?{re.escape(name)}\(.*\n+", "", doc)
+    doc = inspect.cleandoc(doc)
     made: griffe.Object
     if callable(value) and not inspect.isclass(value):
         try:
@@ -181,7 +228,7 @@ def _made(
     else:
         made = griffe.Attribute(name, parent=parent)
         made.labels.add("property")
-    made.docstring = griffe.Docstring(doc, parent=made)
+    made.docstring = _docstring(doc, made)
     return made
 
 
@@ -205,6 +252,7 @@ def _parameters(
 def _expression(annotation: Any, parent: griffe.Object) -> Any:
     if annotation is inspect.Signature.empty:
         return None
+    annotation = getattr(annotation, "__forward_arg__", annotation)
     text = (
         annotation
         if isinstance(annotation, str)
