@@ -76,13 +76,16 @@ debian() {
     echo "$packages" | as_root tee "$root/made" >/dev/null
 }
 
-# inside SUITE SCRIPT: bash runs SCRIPT in that root, which has /proc and /dev meanwhile.
+# inside SUITE SCRIPT: bash runs SCRIPT in that root, which has /proc and /dev meanwhile, and
+# $WORK at its path.
 inside() {
     # shellcheck disable=SC2016
     as_root unshare --mount --pid --fork bash -euc '
         mount --rbind /dev "$0/dev"
         mount -t proc proc "$0/proc"
-        exec chroot "$0" bash -euc "$1"' "$WORK/$1" "$2"
+        mkdir -p "$0$2"
+        mount --bind "$2" "$0$2"
+        exec chroot "$0" bash -euc "$1"' "$WORK/$1" "$2" "$WORK"
 }
 
 # What the package is made of, as one number.

@@ -8,6 +8,13 @@
 
 #ifdef _WIN32
 
+/* Without these, windows.h has macros for min, max, small and more. */
+#ifndef WIN32_LEAN_AND_MEAN
+#define WIN32_LEAN_AND_MEAN
+#endif
+#ifndef NOMINMAX
+#define NOMINMAX
+#endif
 #include <windows.h>
 
 /* Nanoseconds since an unspecified moment. The value never decreases. */

@@ -40,7 +40,7 @@ class JsonFormatter(logging.Formatter):
     Example::
 
         handler = logging.StreamHandler()
-        handler.setFormatter(logs.JsonFormatter())
+        handler.setFormatter(socketio.logs.JsonFormatter())
         logging.basicConfig(level=logging.INFO, handlers=[handler])
     """
 

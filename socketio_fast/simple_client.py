@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from socketio_fast.client import Client
 from socketio_fast.clients.simple import BaseSimpleClient
 from socketio_fast.exceptions import DisconnectedError, SocketIOError, TimeoutError
+from socketio_fast.threads.waiting import wait_for
 
 __all__ = ["SimpleClient"]
 
@@ -84,7 +85,7 @@ class SimpleClient(BaseSimpleClient):
             DisconnectedError: There will be none.
             TimeoutError: There is none in time.
         """
-        if self.client is not None and not self.connected_event.wait(timeout):
+        if self.client is not None and not wait_for(self.connected_event, timeout):
             raise TimeoutError(f"no connection in {timeout} s")
         client: Client | None = self.client
         if client is None or not self.connected:
@@ -154,7 +155,7 @@ class SimpleClient(BaseSimpleClient):
         """
         while not self.input_buffer:
             self._connected(timeout)
-            if not self.input_event.wait(timeout):
+            if not wait_for(self.input_event, timeout):
                 raise TimeoutError(f"no event in {timeout} s")
             self.input_event.clear()
         return self.input_buffer.pop(0)

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
-import uvloop
 
 try:
     import socketio_fast
+    from socketio_fast.event_loops import new_event_loop
     from socketio_fast.handlers.slow import SlowHandlers
 except ImportError as error:
     if error.name != "socketio_fast._core.engine.session":
@@ -31,8 +31,10 @@ pytest.register_assert_rewrite(
 Serve = Callable[..., Awaitable[socketio_fast.RunningServer]]
 
 
-def pytest_asyncio_loop_factories() -> dict[str, Callable[[], uvloop.Loop]]:
-    return {"uvloop": uvloop.new_event_loop}
+def pytest_asyncio_loop_factories() -> dict[
+    str, Callable[[], asyncio.AbstractEventLoop]
+]:
+    return {"uvloop": new_event_loop}
 
 
 def pytest_collection_finish() -> None:

@@ -42,7 +42,7 @@ OUTSIDE = {
     },
 }
 #: Pages that have a place in the navigation before they are written.
-PLANNED = {"building.md", "observability.md"}
+PLANNED = {"observability.md"}
 #: A relative link, or code, in which nothing is one.
 LINK = re.compile(
     r"^```.*?^```$|`[^`\n]*`"

@@ -11,6 +11,7 @@ import ast
 import importlib
 import inspect
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ class Docstrings(griffe.Extension):
 
         def block(match: re.Match[str]) -> str:
             indent, before, code = match.groups()
-            code = inspect.cleandoc(code)
+            code = textwrap.dedent(code).strip()
             before = {"Example": "For example:", "": ""}.get(before, before + ":")
             language = "python" if _is_python(code) else "text"
             fenced = f"{before}\n\n```{language}\n{code}\n```".strip()

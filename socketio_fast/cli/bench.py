@@ -117,7 +117,7 @@ def _arguments(text: str) -> list[Any]:
 
 
 def _execute(command: argparse.ArgumentParser, options: argparse.Namespace) -> int:
-    from socketio_fast.serving.program import runner
+    from socketio_fast.event_loops import runner
 
     flags.complete(command, options)
     # What clients log of each lost connection is counted here.

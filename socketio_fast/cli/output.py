@@ -41,6 +41,10 @@ MOST_BYTES = 64
 #: Bytes that stdout may not have taken yet.
 MOST_WAITING = 64 * 1024 * 1024
 
+# Windows polls nothing but sockets: a write waits there until it is taken.
+POLLOUT = getattr(select, "POLLOUT", 0)
+PIPE_BUF = getattr(select, "PIPE_BUF", 4096)
+
 _STYLES = {
     "dim": "\x1b[2m",
     "event": "\x1b[1;36m",
@@ -153,9 +157,9 @@ class Stdout:
     def _flush(self) -> None:
         """Write what the descriptor takes without blocking."""
         try:
-            while self._waiting and self._polled(select.POLLOUT):
+            while self._waiting and self._polled(POLLOUT):
                 # A pipe that can be written to has room for as much.
-                count = os.write(self._descriptor, self._waiting[: select.PIPE_BUF])
+                count = os.write(self._descriptor, self._waiting[:PIPE_BUF])
                 del self._waiting[:count]
         except BlockingIOError:
             pass
@@ -176,6 +180,8 @@ class Stdout:
             loop.add_writer(self._descriptor, self._flush)
 
     def _polled(self, events: int) -> bool:
+        if not hasattr(select, "poll"):
+            return True
         poll = select.poll()
         poll.register(self._descriptor, events)
         return bool(poll.poll(0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping
 from urllib.parse import unquote, urlencode, urlsplit, urlunsplit
@@ -75,7 +76,7 @@ def unix_path(url: str) -> str | None:
         The path, percent-decoded; ``None`` for the URL of another scheme.
 
     Raises:
-        ValueError: It is no absolute path.
+        ValueError: It is no absolute path; or this is Windows.
     """
     parts = urlsplit(url)
     if parts.scheme != "unix":
@@ -85,5 +86,11 @@ def unix_path(url: str) -> str | None:
         raise ValueError(
             f"url={url!r:.200}: the absolute path of a Unix socket expected, with "
             "three slashes: 'unix:///run/app.sock'"
+        )
+    if sys.platform == "win32":
+        raise ValueError(
+            f"url={url!r:.200}: Python has no Unix sockets on Windows; the URL of a "
+            "server that listens on a TCP port expected, such as "
+            "'http://127.0.0.1:5000'"
         )
     return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from contextlib import suppress
 from functools import lru_cache
 from logging import Logger, LoggerAdapter
@@ -154,8 +155,8 @@ async def _connected(url: Any, path: str | None, opened: list[Socket]) -> Socket
     from aiohappyeyeballs import start_connection
 
     loop = asyncio.get_running_loop()
-    if path is not None:
-        from socket import AF_UNIX  # not everywhere
+    if path is not None and sys.platform != "win32":
+        from socket import AF_UNIX
 
         unix = _UnixSocket(AF_UNIX, SOCK_STREAM)
         try:

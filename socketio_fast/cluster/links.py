@@ -19,8 +19,11 @@ __all__ = ["DescriptorLostError", "IncomingLink", "OutgoingLink"]
 READ_SIZE = 65536
 # Frames that are written by one system call.
 MAX_GATHERED = 64
-# Bytes for the descriptor that a system call reads.
-ANCILLARY = socket.CMSG_SPACE(array.array("i").itemsize)
+# Bytes for the descriptor that a system call reads. Windows passes none; the Admin UI
+# imports this module there too.
+ANCILLARY = (
+    socket.CMSG_SPACE(array.array("i").itemsize) if hasattr(socket, "CMSG_SPACE") else 0
+)
 # Stands for a descriptor that the kernel could not give to this process.
 LOST = -1
 # Bytes of messages that wait for a worker which does not read, at most.

@@ -177,6 +177,7 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Called by the event loop with bytes of the client."""
+        data = bytes(data)  # asyncio's loop of Windows gives a bytearray
         idle = not self._inside and (self.cycle is None or self.cycle.response_complete)
         if not (idle and self.endpoint.takes(data)):
             super().data_received(data)

@@ -6,10 +6,11 @@ import asyncio
 import os
 from typing import Any
 
+resource: Any
 try:
     import resource
 except ImportError:  # Windows
-    resource = None  # type: ignore[assignment]
+    resource = None
 
 __all__ = ["DescriptorWatch"]
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from socketio_fast.hosting.asgi import EngineASGIApp
@@ -16,7 +14,7 @@ from socketio_fast.serving.serve import SERVERS
 if TYPE_CHECKING:
     from socketio_fast.threads.facade import Threads
 
-__all__ = ["NoApplicationError", "check_place", "load", "runner", "threaded"]
+__all__ = ["NoApplicationError", "check_place", "load", "threaded"]
 
 
 class NoApplicationError(ValueError):
@@ -132,12 +130,3 @@ def threaded(app: Any) -> tuple[Threads | None, Any]:
             other = in_threads(app.wsgi_app)
         inner = EngineASGIApp(inner, other, app.static_files, app.path)
     return server._threads, inner
-
-
-def runner() -> Callable[[Coroutine[Any, Any, None]], None]:
-    """What runs a coroutine to its end: by uvloop where there is one."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.run  # as on Windows
-    return uvloop.run

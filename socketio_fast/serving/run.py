@@ -8,13 +8,15 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
+from socketio_fast.event_loops import runner
 from socketio_fast.serving.announcing import Announcement, settings_of
 from socketio_fast.serving.log_options import LogOptions
-from socketio_fast.serving.program import load, runner, threaded
+from socketio_fast.serving.program import load, threaded
 from socketio_fast.serving.serve import App, RunningServer, serve
+from socketio_fast.threads.waiting import wait_for
 from socketio_fast.workers.options import SupervisorOptions, worker_count
 from socketio_fast.workers.pidfile import pidfile as keep_pidfile
 
@@ -28,6 +30,13 @@ if TYPE_CHECKING:
     from socketio_fast.threads.facade import Threads
 
 __all__ = ["run"]
+
+#: Windows has SIGBREAK: Ctrl-Break, and what a service manager sends to a console.
+STOP_SIGNALS = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    *(number for number in signal.Signals if number.name == "SIGBREAK"),
+)
 
 
 def run(
@@ -237,16 +246,35 @@ async def _serve_until_signal(
             task.cancel()
         stop.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM) if _in_main_thread() else ():
-        # Event loops on Windows have no signal handlers: SIGINT ends the loop.
-        with contextlib.suppress(NotImplementedError):
+    with _signals_call(on_signal, loop):
+        _announce(server, announcement)
+        try:
+            await stop.wait()
+            await server.close()
+        except asyncio.CancelledError:
+            await server._abort()
+
+
+@contextlib.contextmanager
+def _signals_call(
+    on_signal: Callable[[], object], loop: asyncio.AbstractEventLoop
+) -> Iterator[None]:
+    """Call this on the loop at each signal that stops the server."""
+
+    def handler(number: int, frame: object) -> None:
+        loop.call_soon_threadsafe(on_signal)
+
+    before = {}
+    for number in STOP_SIGNALS if _in_main_thread() else ():
+        try:
             loop.add_signal_handler(number, on_signal)
-    _announce(server, announcement)
+        except NotImplementedError:  # asyncio on Windows
+            before[number] = signal.signal(number, handler)
     try:
-        await stop.wait()
-        await server.close()
-    except asyncio.CancelledError:
-        await server._abort()
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
 
 
 def _serve_in_threads(
@@ -268,13 +296,13 @@ def _serve_in_threads(
 
     before = {
         number: signal.signal(number, on_signal)
-        for number in (signal.SIGINT, signal.SIGTERM)
+        for number in STOP_SIGNALS
         if _in_main_thread()
     }
     try:
         server = threads.run(_serve(app, host, port, options))
         _announce(server, announcement)
-        stop.wait()
+        wait_for(stop)
         threads.run(server.close())
     finally:
         threads.stop()

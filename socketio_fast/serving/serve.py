@@ -130,10 +130,12 @@ async def serve(
             certificate, ``sock`` is an empty list, or ``drain_rate`` is not positive;
             an ``ASGIApp`` has its own ``path`` and ``static_files``;
             ``proxy_protocol`` with TLS; ``webtransport`` without ``ssl_certfile``, on a
-            Unix socket, or for a server that does not have it in ``transports``.
+            Unix socket, or for a server that does not have it in ``transports``;
+            ``uds`` on Windows.
     """
     check_rate("drain_rate", drain_rate)
     port = port_of(port)
+    _check_uds(uds)
     given = sock if sock is None or isinstance(sock, Sequence) else [sock]
     if given is not None and not given:
         raise ValueError("sock=[]: one bound socket at least expected")
@@ -231,6 +233,14 @@ async def serve(
     )
 
 
+def _check_uds(uds: str | os.PathLike[str] | None) -> None:
+    if uds is not None and sys.platform == "win32":
+        raise ValueError(
+            f"uds={os.fspath(uds)!r}: Python has no Unix sockets on Windows; write "
+            "host= and port="
+        )
+
+
 def _http3(
     eio: HostedEngine,
     location: str,
@@ -305,8 +315,8 @@ async def _accept_again(
     sockets: Sequence[socket.socket],
     servers: list[asyncio.AbstractServer],
 ) -> None:
-    if isinstance(loop, asyncio.BaseEventLoop):
-        return
+    if isinstance(loop, asyncio.BaseEventLoop) or os.name == "nt":
+        return  # Windows: a socket is no descriptor that dup() knows
     for sock in list(sockets) * (ACCEPTS - 1):
         again = socket.socket(fileno=os.dup(sock.fileno()))
         listen = _listens_by(loop, again)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import mimetypes
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,6 +18,14 @@ __all__ = ["OpenFile", "StaticFiles", "served_files"]
 
 # Bytes: larger files are sent in pieces of this size.
 PIECE = 131072
+
+WINDOWS = os.name == "nt"
+
+# Devices, whatever the directory: to open one may wait for a terminal or a modem.
+DEVICES = re.compile(
+    r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3]) *(\.|$)",
+    re.IGNORECASE,
+)
 
 TYPES = {"js": "application/javascript", "mjs": "application/javascript"}
 
@@ -142,12 +151,28 @@ class StaticFiles(OtherServer):
 
     def _inside(self, root: Path, rest: str) -> Path:
         """The path of a file below a directory; OSError if there is none."""
+        if WINDOWS and _names_something_else(rest):
+            raise FileNotFoundError(rest)
         path = root / rest
         if path.is_dir():
             path = path / self._index
         if not path.resolve().is_relative_to(root.resolve(strict=True)):
             raise FileNotFoundError(path)
         return path
+
+
+def _names_something_else(path: str) -> bool:
+    r"""Whether Windows takes the rest of a path for more than names below a directory.
+
+    These are ``\\server\share``, which even to look for tells that server who asks,
+    ``C:``, ``file:stream``, and devices.
+    """
+    return (
+        path.startswith("/")
+        or "\\" in path
+        or ":" in path
+        or any(DEVICES.match(name) for name in path.split("/"))
+    )
 
 
 def served_files(

@@ -15,6 +15,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from socketio_fast._core.engine.runner import Runner, acting
+from socketio_fast.event_loops import new_event_loop
+from socketio_fast.threads.waiting import result_of
 
 __all__ = ["LoopThread", "exiting"]
 
@@ -22,7 +24,7 @@ T = TypeVar("T")
 
 
 class LoopThread:
-    """A daemon thread that runs an event loop: uvloop's if uvloop is installed.
+    """A daemon thread that runs an event loop, see ``event_loops``.
 
     The first use starts the thread; so does the first use after :meth:`stop` and in a
     forked process. The thread stops when this object is garbage-collected. Calls of
@@ -96,7 +98,7 @@ class LoopThread:
             coro.close()
             raise
         try:
-            return future.result(timeout)
+            return result_of(future, timeout)
         except concurrent.futures.TimeoutError:
             if not future.cancel():
                 # The coroutine has just ended, or has itself raised TimeoutError.
@@ -192,7 +194,7 @@ class _Running:
         name: str,
         on_start: Callable[[asyncio.AbstractEventLoop], object] | None,
     ) -> None:
-        self.loop = _new_event_loop()
+        self.loop = new_event_loop()
         self.ready: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._posts: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._woken = False
@@ -344,14 +346,6 @@ async def _settle(
 
 async def _ended(tasks: set[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _new_event_loop() -> asyncio.AbstractEventLoop:
-    try:
-        import uvloop
-    except ImportError:  # Windows, PyPy
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
 
 
 # Seconds that the end of the process waits for a loop to stop. After that, Python stops

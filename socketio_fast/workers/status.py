@@ -13,6 +13,7 @@ import os
 import selectors
 import socket
 import stat
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -63,7 +64,9 @@ def directories(pid: int | None = None) -> list[str]:
     Args:
         pid: That of one supervisor; ``None`` for all.
     """
-    found = []
+    found: list[str] = []
+    if sys.platform == "win32":
+        return found  # where no server has workers
     name = f"{PREFIX}*-*" if pid is None else f"{PREFIX}{pid}-*"
     for parent in dict.fromkeys((tempfile.gettempdir(), "/tmp")):
         for path in glob.glob(os.path.join(glob.escape(parent), name)):

@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from socketio_fast._core.engine.observer import Observer
 from socketio_fast.cluster.figures import Figures
+from socketio_fast.event_loops import runner
 from socketio_fast.serving.announcing import settings_of
-from socketio_fast.serving.program import NoApplicationError, runner, threaded
+from socketio_fast.serving.program import NoApplicationError, threaded
 from socketio_fast.serving.serve import RunningServer, serve
 from socketio_fast.workers.control import Channel
 from socketio_fast.workers.directory import hold, release

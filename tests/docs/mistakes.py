@@ -76,7 +76,7 @@ class Logged(logging.Handler):
     """What a logger of the package says."""
 
     def __init__(self, name: str = "socketio_fast") -> None:
-        super().__init__()
+        super().__init__(logging.WARNING)
         self.came = asyncio.Event()
         self.lines: list[str] = []
         self._logger = logging.getLogger(name)
@@ -359,12 +359,7 @@ async def not_joined() -> str:
 
 @mistake("A package that is missing")
 async def missing() -> str:
-    # Another test may have imported what imports it.
-    names = ("msgpack", "socketio_fast.msgpack_packet")
-    hidden = {name: sys.modules.pop(name, None) for name in names}
-    sys.modules["msgpack"] = None  # type: ignore[assignment]
-    try:
+    with mock.patch.dict(sys.modules, {"msgpack": None}):
+        # Another test may have imported what needs it.
+        sys.modules.pop("socketio_fast.msgpack_packet", None)
         return raised_by(socketio.AsyncServer, serializer="msgpack")
-    finally:
-        del sys.modules["msgpack"]
-        sys.modules.update((name, m) for name, m in hidden.items() if m is not None)

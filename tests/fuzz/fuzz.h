@@ -2,7 +2,12 @@
 #ifndef FUZZ_H
 #define FUZZ_H
 
+#ifdef REPLAY
+#define ASAN_POISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+#define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+#else
 #include <sanitizer/asan_interface.h>
+#endif
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -51,5 +56,32 @@ free_room(char *room)
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
+
+#ifdef REPLAY
+/* For compilers that have no libFuzzer: runs the harness on each file that is named. */
+int
+main(int count, char **names)
+{
+    static uint8_t input[1 << 20];
+    int i;
+
+    for (i = 1; i < count; i++) {
+        FILE *file = fopen(names[i], "rb");
+        size_t size;
+        uint8_t *copy;
+
+        CHECK(file != NULL);
+        size = fread(input, 1, sizeof input, file);
+        fclose(file);
+        copy = malloc(size + 1);
+        CHECK(copy != NULL);
+        memcpy(copy, input, size);
+        LLVMFuzzerTestOneInput(copy, size);
+        free(copy);
+    }
+    printf("%d inputs\n", count - 1);
+    return 0;
+}
+#endif
 
 #endif

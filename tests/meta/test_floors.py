@@ -31,7 +31,8 @@ CORE = f"{NAME}._core"
 FLOORS: dict[str, list[str]] = {
     # What the compiled core may import too, and what else knows nothing.
     "ground": [
-        *("_version", "coroutines", "event_arguments", "events", "exceptions", "lazy"),
+        *("_version", "coroutines", "event_arguments", "event_loops", "events"),
+        *("exceptions", "lazy"),
         *("overrides", "payloads", "handlers.middlewares"),
         *("handlers", "handlers.names", "handlers.signatures"),
         *("options", "options.amounts", "options.declare", "options.logs", "logs"),
@@ -61,6 +62,7 @@ FLOORS: dict[str, list[str]] = {
     ],
     "threads": [
         "threads",
+        "threads.waiting",
         "threads.loop",
         "threads.pool",
         "threads.facade",

@@ -7,13 +7,13 @@ import contextvars
 from collections.abc import Awaitable, Callable
 
 import pytest
-import uvloop
 
 from socketio_fast._core.engine.runner import Runner
+from socketio_fast.event_loops import new_event_loop
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.new_event_loop,
-    "uvloop": uvloop.new_event_loop,
+    "uvloop": new_event_loop,
 }
 
 

@@ -261,7 +261,7 @@ class Wire:
             with self.loop.running():
                 self.protocol.connection_lost(None)
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes | bytearray) -> None:
         """Bytes arrive, in one read; then the loop passes."""
         with self.loop.running():
             while data and not self.lost:

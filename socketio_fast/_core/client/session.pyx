@@ -99,7 +99,7 @@ cdef class ClientSession(Session):
         self.pings = dialect & 1  # REVISION_3
         self.close_timeout = 3
         self.id = ""
-        self._environ = {}
+        self._environ_dict = {}
 
     def never_open(self):
         """Be what a client has in the place of a session while it has none."""

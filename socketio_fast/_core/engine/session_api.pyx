@@ -78,15 +78,15 @@ cdef class SessionApi(SessionBase):
         if source is not None:
             environ = source.environ()
             # Another thread may have made one meanwhile: all get the first.
-            if self._environ is None:
-                self._environ = environ
+            if self._environ_dict is None:
+                self._environ_dict = environ
                 self._environ_source = None
-        return self._environ
+        return self._environ_dict
 
     @environ.setter
     def environ(self, dict environ not None):
         # In this order, since another thread may ask for it meanwhile.
-        self._environ = environ
+        self._environ_dict = environ
         self._environ_source = None
 
     @property

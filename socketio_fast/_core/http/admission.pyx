@@ -54,10 +54,10 @@ cdef class Admission:
 @cython.final
 cdef class _ShownEnviron:
     """The environ that hooks were shown: the session gets the same dict."""
-    cdef dict _environ
+    cdef dict _environ_dict
 
     def environ(self):
-        return self._environ
+        return self._environ_dict
 
 
 cdef Admission _error(
@@ -122,20 +122,20 @@ async def consider(
     try:
         request.evaluate_proxies(engine.proxies)
         shown = _ShownEnviron.__new__(_ShownEnviron)
-        shown._environ = environ_source.environ()
+        shown._environ_dict = environ_source.environ()
         if request.disputed:
             return admit(engine, request, upgrade)  # which refuses it
         headers = hooks.new_headers()
-        refusal = await hooks.run_middlewares(shown._environ, headers)
+        refusal = await hooks.run_middlewares(shown._environ_dict, headers)
         if refusal is None:
             a = admit(engine, request, upgrade)
             if a.status == 0 and a.session is None:
-                refusal = await hooks.allow(shown._environ)
+                refusal = await hooks.allow(shown._environ_dict)
                 if refusal is None:
-                    await hooks.on_headers(headers, shown._environ, True)
+                    await hooks.on_headers(headers, shown._environ_dict, True)
                     # The last hook that may suspend: between the choice of an id and
                     # new_session(), nobody else may take that id.
-                    a.id, refusal = await hooks.new_id(shown._environ)
+                    a.id, refusal = await hooks.new_id(shown._environ_dict)
         if refusal is not None:
             a = _error(engine, request, refusal.code, refusal.context, refusal.text)
             a.status = refusal.status
@@ -143,7 +143,7 @@ async def consider(
         elif a.status == 0 and a.session is None:
             _check_limits_again(engine, request, a)
         elif a.status == 0:
-            await hooks.on_headers(headers, shown._environ, False)
+            await hooks.on_headers(headers, shown._environ_dict, False)
             # The session may have ended, or upgraded, while the hooks ran.
             a = admit(engine, request, upgrade)
         tell_refusal(engine, request, a)

@@ -119,17 +119,19 @@ cdef class Http1Core(HttpConnection):
         for exchange in exchanges:
             exchange.lost()
 
-    def data_received(self, bytes data not None):
+    def data_received(self, data not None):
+        # asyncio's loop of Windows gives a bytearray.
+        cdef bytes received = data if type(data) is bytes else bytes(data)
         if self.rest is not None:
-            self.rest = self.rest[self.rest_at:] + data
+            self.rest = self.rest[self.rest_at:] + received
             self.rest_at = 0
             return
         if self.behind is not None:
-            self.behind += data
+            self.behind += received
             return
         if self.opening is not None:
-            data, self.opening = self.opening + data, None
-        self._read(data, 0)
+            received, self.opening = self.opening + received, None
+        self._read(received, 0)
 
     def eof_received(self):
         """The client sends nothing more, but may still read.

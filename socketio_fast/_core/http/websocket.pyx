@@ -274,16 +274,18 @@ cdef class WebSocket(MessageTransport):
 
     # From the event loop.
 
-    def data_received(self, bytes data not None):
+    def data_received(self, data not None):
+        # asyncio's loop of Windows gives a bytearray.
+        cdef bytes received = data if type(data) is bytes else bytes(data)
         cdef bytearray joined = self.partial
-        cdef const char *p = PyBytes_AS_STRING(data)
-        cdef Py_ssize_t n = PyBytes_GET_SIZE(data), taken
+        cdef const char *p = PyBytes_AS_STRING(received)
+        cdef Py_ssize_t n = PyBytes_GET_SIZE(received), taken
         cdef Runner runner = self.engine.runner
         cdef bint burst
         if self.dead:
             return
         if joined is not None:
-            joined += data
+            joined += received
             n = PyByteArray_GET_SIZE(joined)
             if n < self.needed:
                 return
