@@ -49,6 +49,7 @@ step_system() {
     done
     [ -n "$(PATH=$PATH:/usr/sbin command -v nginx)" ] || missing+=(nginx-light)
     [ -n "$(PATH=$PATH:/usr/sbin command -v haproxy)" ] || missing+=(haproxy)
+    command -v caddy >/dev/null || missing+=(caddy)
     if ((${#missing[@]})) || ! command -v clang >/dev/null; then
         as_root apt-get update -q
     fi
@@ -170,7 +171,7 @@ step_venv() {
         npm ci --silent --prefix tests/interop
         made tests/interop/node_modules/.made "$(sha256sum tests/interop/package-lock.json)"
     fi
-    environment "$WORK/venv" "$(main_python)" test lint
+    environment "$WORK/venv" "$(main_python)" test lint docs
     packages "$WORK/venv" 'coverage>=7.6'
 }
 

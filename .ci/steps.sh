@@ -40,6 +40,9 @@ assert "socketio_fast_alias.pth" in names
 PYTHON
 }
 
+# The reference is made of the installed package and of the sources here.
+step_site() { python .ci/site/build.py; }
+
 # As the README says, with the workers beside each other: after the test modules have been
 # compiled once, which each of them would do for itself. No test is looked for in them.
 step_tests() {

@@ -1,4 +1,4 @@
-"""Errors, of this package and (the same names as) of python-socketio.
+"""The errors of the package, with python-socketio's names where it has them.
 
 ::
 
@@ -19,9 +19,9 @@
     ├── RequestRefusedError       raise it in a hook to refuse an HTTP request
     └── DisconnectedError         the client has gone
         └── CallDisconnectedError    while an acknowledgement of it was awaited
-
-A leaf: it imports nothing, and the compiled core imports it.
 """
+
+# This module imports nothing of the package: the compiled core imports it.
 
 from __future__ import annotations
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 
 FENCE = re.compile(r"^```(?P<language>.*)\n(?P<text>(?:.*\n)*?)```$", re.M)
 #: Where a command begins in a line; what stands before it is not ours to check.
@@ -34,6 +35,11 @@ class Fence:
         return f"{self.page}:{self.line}"
 
 
+def name_of(page: Path) -> str:
+    """The page as tests call it: ``README.md``, ``client.md``, ``guides/jobs.md``."""
+    return str(page.relative_to(DOCS if page.is_relative_to(DOCS) else ROOT))
+
+
 def fences(*languages: str) -> list[Fence]:
     """The fenced blocks of these languages; of all without arguments."""
     found = []
@@ -41,7 +47,7 @@ def fences(*languages: str) -> list[Fence]:
         text = page.read_text()
         for match in FENCE.finditer(text):
             line = text[: match.start()].count("\n") + 1
-            fence = Fence(page.name, line, match["language"], match["text"])
+            fence = Fence(name_of(page), line, match["language"], match["text"])
             if not languages or fence.language in languages:
                 found.append(fence)
     return found
@@ -55,10 +61,13 @@ def commands() -> Iterator[tuple[str, list[str]]]:
     for fence in fences("yaml"):
         for listed in re.findall(r"command: \[([^]]*)\]", fence.text):
             yield from _commands(str(fence), re.sub(r'[",\n]', " ", listed))
+    for fence in fences("dockerfile"):
+        for listed in re.findall(r"^CMD \[(.*)\]$", fence.text, re.M):
+            yield from _commands(str(fence), re.sub(r'[",]', " ", listed))
     for page in PAGES:
         text = FENCE.sub("", page.read_text())
         for code in re.findall(r"`([^`\n]+)`", text):
-            yield from _commands(page.name, code)
+            yield from _commands(name_of(page), code)
 
 
 def _commands(place: str, line: str) -> Iterator[tuple[str, list[str]]]:

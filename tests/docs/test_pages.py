@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -15,7 +16,16 @@ import pytest
 from support.logs import logging_as_it_was
 
 import socketio_fast
-from docs.pages import FENCE, PAGES, PROGRAMS, ROOT, Fence, commands, fences
+from docs.pages import (
+    FENCE,
+    PAGES,
+    PROGRAMS,
+    ROOT,
+    Fence,
+    commands,
+    fences,
+    name_of,
+)
 from socketio_fast import __main__ as command
 from socketio_fast.cli import (
     asyncapi,
@@ -32,10 +42,10 @@ from socketio_fast.serving import program as serving_program
 LANGUAGES = {
     *("python", "sh", "text", "html", "js", "json"),
     "ts",  # tests/interop/test_asyncapi.py compiles it
-    *("nginx", "haproxy", "ini", "yaml"),
+    *("nginx", "haproxy", "caddy", "ini", "yaml", "dockerfile"),
 }
 
-pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+pages = pytest.mark.parametrize("page", PAGES, ids=name_of)
 
 
 def each(*languages: str) -> Any:
@@ -223,16 +233,56 @@ def test_haproxy_takes_its_configuration(fence: Fence, tmp_path: Path) -> None:
 
 @each("ini")
 def test_units_of_systemd_have_known_settings(fence: Fence) -> None:
-    assert fence.text.startswith("[Service]\n")
-    names = re.findall(r"^(\w+)=", fence.text, re.M)
-    known = {"ExecStart", "ExecReload", "KillMode", "TimeoutStopSec"}
-    assert set(names) <= known
+    known = {
+        "Unit": {"After", "Description"},
+        "Service": {
+            *("Environment", "ExecReload", "ExecStart", "KillMode", "LimitNOFILE"),
+            *("Restart", "TimeoutStopSec", "User", "WorkingDirectory"),
+        },
+        "Install": {"WantedBy"},
+    }
+    section = ""
+    for line in fence.text.splitlines():
+        if line.startswith("["):
+            section = line.strip("[]")
+        elif line:
+            assert line.partition("=")[0] in known[section], line
+    assert "[Service]" in fence.text
+
+
+@each("caddy")
+def test_caddy_takes_its_configuration(fence: Fence, tmp_path: Path) -> None:
+    caddy = needs("caddy")
+    file = tmp_path / "Caddyfile"
+    file.write_text(fence.text)
+    home = {**os.environ, "HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)}
+    check(caddy, "validate", "--config", file, "--adapter", "caddyfile", env=home)
+
+
+@each("dockerfile")
+def test_images_have_known_instructions(fence: Fence) -> None:
+    lines = fence.text.replace("\\\n", " ").splitlines()
+    assert lines[0].startswith("FROM ")
+    for line in lines:
+        instruction, _, rest = line.partition(" ")
+        assert instruction in {
+            "",
+            "CMD",
+            "COPY",
+            "ENV",
+            "FROM",
+            "RUN",
+            "USER",
+            "WORKDIR",
+        }
+        assert instruction != "CMD" or json.loads(rest)
 
 
 @each("yaml")
 def test_yaml_is_read(fence: Fence) -> None:
     yaml = pytest.importorskip("yaml")
-    assert isinstance(yaml.safe_load(fence.text), dict)
+    for document in yaml.safe_load_all(fence.text):
+        assert isinstance(document, dict)
 
 
 @each("json")
@@ -278,4 +328,5 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_every_page_is_in_the_list_of_pages() -> None:
     readme = (ROOT / "README.md").read_text()
     for page in PAGES[1:]:
-        assert f"(docs/{page.name})" in readme, page.name
+        name = name_of(page)
+        assert f"(docs/{name})" in readme or name.startswith("reference/"), name

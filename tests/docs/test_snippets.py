@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,6 +41,7 @@ import asyncio, socketio_fast
 sio = socketio_fast.AsyncServer(namespaces="*")
 
 @sio.event
+@sio.on("say", namespace="/chat")
 async def say(sid, text):
     await sio.emit("said", {"from": sid, "text": text})
     return "ok"
@@ -88,37 +91,65 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env={
-            **os.environ,
-            "ADMIN_PASSWORD": "a password",
-            "DJANGO_SETTINGS_MODULE": "site_settings",
-            "PYTHONPATH": str(folder),
-            "PYTHONWARNINGS": "ignore",
-        },
-        capture_output=True,
+def environment() -> dict[str, str]:
+    return {
+        **os.environ,
+        "ADMIN_PASSWORD": "a password",
+        "DJANGO_SETTINGS_MODULE": "site_settings",
+        "PYTHONWARNINGS": "ignore",
+        "SECRET": "a secret of thirty-two bytes or more",
+    }
+
+
+@pytest.fixture(scope="module")
+def forks() -> Iterator[subprocess.Popen[str]]:
+    """The process whose forks run the snippets."""
+    process = subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("forks.py")],
+        cwd=Path(__file__).parent,
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
-        timeout=50,
     )
+    yield process
+    process.communicate()
 
 
 @pytest.mark.parametrize("code", PROGRAMS)
-def test_a_snippet_runs_as_it_stands(folder: Path, code: str) -> None:
+def test_a_snippet_runs_as_it_stands(
+    folder: Path, code: str, forks: subprocess.Popen[str]
+) -> None:
+    assert forks.stdin is not None
+    assert forks.stdout is not None
     (folder / "snippet.py").write_text(PREAMBLE + code)
-    done = run(folder, "snippet.py")
-    assert done.returncode == 0, done.stderr
+    forks.stdin.write(f"{folder}\n")
+    forks.stdin.flush()
+    pid = int(forks.stdout.readline())
+    killing = threading.Timer(50, os.kill, (pid, signal.SIGKILL))
+    killing.start()
+    status = int(forks.stdout.readline())
+    killing.cancel()
+    assert status == 0, (folder / "output").read_text()
 
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> str:
     """What pytest says of all snippets of tests, which are a file each."""
     folder = tmp_path_factory.mktemp("snippets")
+    for fence in fences("python"):  # what they import from files that pages show
+        if (name := re.match(r"# (?!test_)(\w+\.py)\n", fence.text)) is not None:
+            (folder / name[1]).write_text(fence.text)
     for number, snippet in enumerate(TESTS):
         (folder / f"test_snippet_{number}.py").write_text(str(snippet.values[0]))
-    return run(folder, "-m", "pytest", "-rA", "-p", "no:cacheprovider").stdout
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-rA", "-p", "no:cacheprovider"],
+        cwd=folder,
+        env={**environment(), "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=50,
+    ).stdout
 
 
 @pytest.mark.parametrize(
