@@ -6,14 +6,7 @@ import asyncio
 import inspect
 import logging
 import re
-from collections.abc import (
-    AsyncIterator,
-    Callable,
-    Coroutine,
-    Iterable,
-    Mapping,
-    Sequence,
-)
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, overload
@@ -50,6 +43,8 @@ from socketio_fast.sockets.acknowledgements import wait_for_answer
 from socketio_fast.sockets.broadcast import Broadcasting, BroadcastOperator
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from typing_extensions import Unpack
 
     from socketio_fast.admin.async_admin import InstrumentedAsyncServer
@@ -177,12 +172,11 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         self.manager: AsyncManager = manager
         self.manager_initialized = False
         self._instrumented: InstrumentedAsyncServer | None = None
-        # What is measured of it, see contrib/measures.py.
+        # What is measured (contrib/measures.py), and what shows that to other workers.
         self._measures: Any = None
-        # Makes what a worker shows of itself to the others: the metrics.
         self._shown: Callable[[], bytes] | None = None
         manager.set_server(self)
-        # Whether the manager need not see what is sent to clients of this process.
+        # The manager need not see what is sent to clients of this process.
         self._emits_itself = not is_overridden(manager, "emit")
         # The methods by which the manager is to see the rooms of such clients change.
         changes = ("enter_room", "leave_room")

@@ -41,8 +41,6 @@ OUTSIDE = {
         for path in sorted((ROOT / "examples").glob("*/README.md"))
     },
 }
-#: Pages that have a place in the navigation before they are written.
-PLANNED = {"observability.md"}
 #: A relative link, or code, in which nothing is one.
 LINK = re.compile(
     r"^```.*?^```$|`[^`\n]*`"
@@ -82,10 +80,6 @@ def navigation(entry: Any, title: str = "") -> Iterator[tuple[str, str, str]]:
 
 
 slug = slugify(case="lower")
-
-
-def planned(name: str) -> bool:
-    return name in PLANNED and not (DOCS / name).exists()
 
 
 # Before the build.
@@ -163,8 +157,6 @@ def configure(pages: Path, site: Path) -> Path:
         text = re.sub(rf"^{key}: .*\n", "", text, flags=re.M) + f"{key}: {value}\n"
     text = re.sub(r"(?<=paths: )\[\.\]", f"[{ROOT}]", text)
     text = text.replace("- .ci/site/", f"- {ROOT}/.ci/site/")
-    for name in filter(planned, PLANNED):
-        text = re.sub(rf"^ *- .*: {re.escape(name)}\n", "", text, flags=re.M)
     file = WORK / "site.yml"
     file.write_text(text)
     return file
@@ -180,8 +172,6 @@ def describe(pages: Path, site: Path) -> None:
     lines = [f"# {config['site_name']}", "", f"> {config['site_description']}"]
     last = ""
     for section, title, name in navigation(config["nav"]):
-        if planned(name):
-            continue
         text = (pages / name).read_text()
         address = name
         if ":::" in text:  # made of docstrings: only the HTML has all of it

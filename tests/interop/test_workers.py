@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,27 +10,29 @@ from typing import Any
 
 import pytest
 from leaks.endurance import times
+from support.real_proxies import haproxy, nginx
 from support.supervised import APP, running
-
-from interop.test_proxies import HAPROXY, NGINX, proxy
 
 #: Polling, then the upgrade.
 default = pytest.mark.parametrize("transport", ["upgrade"], indirect=True)
 
 NGINX_POOL = """
-        location / {{
-            proxy_pass http://workers;
-            proxy_http_version 1.1;
-            proxy_set_header Host $host;
-            proxy_set_header Upgrade $http_upgrade;
-            proxy_set_header Connection $wanted;
-            proxy_buffering off;
-        }}
-    }}
-    map $http_upgrade $wanted {{ default upgrade; '' ''; }}
-    upstream workers {{
-        server 127.0.0.1:{port};
-        keepalive 8;
+location / {
+    proxy_pass http://workers;
+    proxy_http_version 1.1;
+    proxy_set_header Host $host;
+    proxy_set_header Upgrade $http_upgrade;
+    proxy_set_header Connection $wanted;
+    proxy_buffering off;
+}
+"""
+
+NGINX_WORKERS = """
+map $http_upgrade $wanted {{ default upgrade; '' ''; }}
+upstream workers {{
+    server 127.0.0.1:{port};
+    keepalive 8;
+}}
 """
 
 HAPROXY_POOL = """
@@ -135,19 +136,11 @@ async def pooling(
 ) -> AsyncIterator[Any]:
     """A proxy whose connections to the workers serve many clients."""
     if request.param == "nginx":
-        block = NGINX_POOL.format(port=workers.port)
-        config = NGINX.format(
-            user=getpass.getuser(), folder=tmp_path, port="PORT", block=block
-        )
+        http = NGINX_WORKERS.format(port=workers.port)
+        proxy = nginx(tmp_path, NGINX_POOL, http)
     else:
-        block = HAPROXY_POOL.format(port=workers.port)
-        config = HAPROXY.format(mode="http", port="PORT", block=block)
-
-    def arguments(file: Path) -> list[str]:
-        last = ["-p", str(tmp_path)] if request.param == "nginx" else ["-db"]
-        return ["-c" if request.param == "nginx" else "-f", str(file), *last]
-
-    async with proxy(request.param, arguments, tmp_path, config) as front:
+        proxy = haproxy(tmp_path, HAPROXY_POOL.format(port=workers.port))
+    async with proxy as front:
         yield front
 
 
