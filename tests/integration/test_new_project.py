@@ -39,7 +39,8 @@ def test_it_has_its_name_and_no_placeholders(project: Path) -> None:
     assert socketio.__version__ in (project / "requirements.txt").read_text()
 
 
-def test_its_tests_pass(project: Path) -> None:
+def test_its_tests_pass(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)  # those of plugins
     done = python(
         *("-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"),
         *("-p", "no:benchmark", "-p", "no:xdist", "-p", "no:rerunfailures"),

@@ -160,7 +160,8 @@ def started(*command: str, cwd: Path, **options: Any) -> Iterator[Supervised]:
     process = subprocess.Popen(
         [sys.executable, *command],
         cwd=cwd,
-        env=environment(),
+        # What is compiled of a module stands for it until the next second.
+        env={**environment(), "PYTHONDONTWRITEBYTECODE": "1"},
         stdin=options.pop("stdin", subprocess.DEVNULL),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

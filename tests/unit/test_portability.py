@@ -110,9 +110,14 @@ def test_between_the_steps_a_signal_is_handled(
     """A thread that raises it interrupts no lock, as Ctrl-C does not on Windows."""
     monkeypatch.setattr(waiting, "STEP", 0.001)
     never = threading.Event()
+    # A shell may have it ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Timer(0.01, signal.raise_signal, (signal.SIGINT,)).start()
-    with pytest.raises(KeyboardInterrupt):
-        waiting.wait_for(never, 30)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            waiting.wait_for(never, 30)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 # --- what is not there ----------------------------------------------------------
