@@ -11,7 +11,9 @@ import pytest
 
 from socketio_fast.__main__ import main
 
-COMMANDS = ["bench", "completion", "connect", "doctor", "new", "run", "status"]
+COMMANDS = [
+    *("asyncapi", "bench", "completion", "connect", "doctor", "new", "run", "status"),
+]
 
 #: How a shell says what it completes, of the script ``$0`` and the words typed.
 ASK = {
