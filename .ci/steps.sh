@@ -3,7 +3,7 @@
 
 # Workers beside each other wait for sockets and processes more than they compute. A
 # file's tests are in one of them and keep their order; the slow directories come first.
-WORKERS=(-n 5 --dist loadfile --no-loadscope-reorder)
+WORKERS=(-n 4 --dist loadfile --no-loadscope-reorder)
 APART=(-m "not alone and not prompt")
 
 # What another Python can break.
