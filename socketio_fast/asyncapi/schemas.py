@@ -298,27 +298,21 @@ def _any_of(hint: Any, reason: str) -> Schema:
 def _fitted(schema: Any) -> Any:
     """A schema of pydantic or msgspec as AsyncAPI's have to be: of JSON Schema draft 7,
     and with bytes that are attachments."""
-    if isinstance(schema, list):
-        return [_fitted(one) for one in schema]
-    if not isinstance(schema, dict):
-        return schema
-    fitted: Schema = {}
-    for key, value in schema.items():
-        if key in _VALUES:
-            fitted[key] = value
-        elif key in _MAPS:
-            fitted[key] = {name: _fitted(one) for name, one in value.items()}
-        elif key == "prefixItems":
-            fitted["items"] = _fitted(value)
-        elif key == "items" and "prefixItems" in schema:
-            fitted["additionalItems"] = _fitted(value)
-        elif key == "discriminator":
-            pass  # an object here, and there the name of a property
-        elif key == "contentEncoding":
+
+    def fit(value: Schema) -> Schema:
+        fitted = dict(value)
+        # An object here, and there the name of a property.
+        fitted.pop("discriminator", None)
+        if "prefixItems" in fitted:
+            if "items" in fitted:
+                fitted["additionalItems"] = fitted["items"]
+            fitted["items"] = fitted.pop("prefixItems")
+        if "contentEncoding" in fitted:
+            del fitted["contentEncoding"]
             fitted["format"] = "binary"
-        else:
-            fitted[key] = _fitted(value)
-    return fitted
+        return fitted
+
+    return _walk(schema, fit)
 
 
 def _refs(schema: Any) -> set[str]:
