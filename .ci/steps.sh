@@ -1,9 +1,14 @@
 # Sourced by .ci/run: the checks. Each is a function that fails, by `set -e`, where its
 # check does. They run in the checkout, with the installed package before all others.
 
-# Workers beside each other wait for sockets and processes more than they compute. A
-# file's tests are in one of them and keep their order; the slow directories come first.
-WORKERS=(-n 4 --dist loadfile --no-loadscope-reorder)
+# The directories of tests. These wait for sockets, programs and browsers more than they
+# compute; a worker of pytest-xdist that a test takes too long for is replaced.
+WAITING=(integration client interop browser docs managers leaks cluster)
+# These compute. More processes would each collect all tests, and tell each other the
+# results, which takes longer than most of these tests.
+COMPUTING=(unit compat meta property conformance)
+# A file's tests are in one process and keep their order; the slow files come first.
+TWO=(-n 2 --dist loadfile --no-loadscope-reorder)
 APART=(-m "not alone and not prompt")
 
 # What another Python can break.
@@ -43,16 +48,43 @@ PYTHON
 # The reference is made of the installed package and of the sources here.
 step_site() { python .ci/site/build.py; }
 
-# As the README says, with the workers beside each other: after the test modules have been
-# compiled once, which each of them would do for itself. No test is looked for in them.
-step_tests() {
-    pytest --collect-only -qq -o python_functions=none -o python_classes=None >/dev/null || true
-    pytest -q "${WORKERS[@]}" "${APART[@]}"
+# tried NAME PYTEST-ARGUMENT...: a program of others or a browser may get no time on a busy
+# machine. So of tests with such, at most three that fail are tried once more, and the
+# summary names them.
+tried() {
+    local cache=$WORK/pytest/$1 failed
+    pytest -q -o cache_dir="$cache" "${APART[@]}" "${@:2}" && return
+    failed=$(python - "$cache/v/cache/lastfailed" <<'PYTHON'
+import json, sys
+with open(sys.argv[1]) as file:
+    failed = json.load(file)
+if not 0 < len(failed) <= 3:
+    sys.exit("too many to be tried again")
+print(*failed, sep="\n")
+PYTHON
+    ) || return 1
+    sed 's/^/again   /' <<<"$failed" >>"$WORK/log/.summary"
+    pytest -q -o cache_dir="$cache" --last-failed --last-failed-no-failures none "${APART[@]}" "${@:2}"
 }
 
-for part in browser client cluster compat conformance docs integration interop leaks managers meta property unit; do
-    eval "step_$part() { pytest -q ${WORKERS[*]} tests/$part; }"
+# The command of the README, for a directory.
+for part in "${WAITING[@]}"; do
+    eval "step_$part() { tried $part -n 1 tests/$part; }"
 done
+step_integration() { tried integration "${TWO[@]}" tests/integration; }
+step_client() { tried client "${TWO[@]}" tests/client; }
+for part in "${COMPUTING[@]}"; do
+    eval "step_$part() { pytest -q -o cache_dir=$WORK/pytest/$part \"\${APART[@]}\" tests/$part; }"
+done
+step_property() { pytest -q -o cache_dir="$WORK/pytest/property" "${APART[@]}" tests/property tests/fuzz; }
+
+# No directory with tests is left out.
+step_parts() {
+    local name names=" ${WAITING[*]} ${COMPUTING[*]} fuzz "
+    for name in $(git ls-files 'tests/*test_*.py' | cut -d / -f 2 | sort -u); do
+        [[ $names == *" $name "* ]] || { echo "tests/$name is in no step of .ci/steps.sh"; return 1; }
+    done
+}
 
 # marked NAME: the directories that have tests with this mark. To look through all tests
 # for a few takes longer than these take.
@@ -60,7 +92,7 @@ marked() { grep -rlE "mark\.$1\b" --include='*.py' tests | xargs -n 1 dirname | 
 
 # Few beside each other: these tests wait, and must not wait for long.
 # shellcheck disable=SC2046
-step_prompt() { pytest -q -n 3 --dist loadfile -m prompt $(marked prompt); }
+step_prompt() { tried prompt -n 3 --dist loadfile -m prompt $(marked prompt); }
 
 # shellcheck disable=SC2046
 step_alone() { pytest -q -m alone $(marked alone); }
@@ -150,7 +182,7 @@ step_sanitize() {
 }
 
 step_sanitize-all() {
-    sanitized "${WORKERS[@]}" "${REAL[@]}" tests/property
+    sanitized "${TWO[@]}" "${REAL[@]}" tests/property
 }
 
 # The versions on this machine but the main one, oldest first.
@@ -191,7 +223,7 @@ install_on() {
 }
 
 tests_on() { # VERSION PYTEST-ARGUMENT...
-    PATH=$WORK/python$1/bin:$PATH pytest -q -p no:cacheprovider "${@:2}"
+    PATH=$WORK/python$1/bin:$PATH tried "python$1" "${@:2}"
 }
 
 # Where not every version is tried, assertions are on, and the compiler does not take long.
@@ -204,7 +236,7 @@ on_extreme() { # WHICH TEST-DIRECTORY...
     fi
     echo "Python $version"
     install_on "$version" SOCKETIO_FAST_DEBUG=1 CC=clang
-    tests_on "$version" "${WORKERS[@]}" -n 2 "${APART[@]}" "${@:2}"
+    tests_on "$version" "${TWO[@]}" "${@:2}"
 }
 
 # Supervised workers are processes: the main and the newest Python start enough of them.
@@ -228,7 +260,7 @@ on_debian() {
         [ -x /venv/bin/pip ] || python3 -m venv /venv
         /venv/bin/pip install -q . -r tests/requirements.txt
         PATH=/venv/bin:\$PATH
-        pytest -q -p no:cacheprovider ${WORKERS[*]} -m 'not alone and not prompt' ${REAL[*]}
+        pytest -q -p no:cacheprovider ${TWO[*]} -m 'not alone and not prompt' ${REAL[*]}
         pytest -q -p no:cacheprovider -m 'alone or prompt' ${REAL[*]}"
 }
 
@@ -242,8 +274,8 @@ on_python() {
         return
     fi
     install_on "$1"
-    tests_on "$1" "${WORKERS[@]}" "${APART[@]}"
-    tests_on "$1" -m "alone or prompt"
+    tests_on "$1" "${TWO[@]}"
+    PATH=$WORK/python$1/bin:$PATH pytest -q -p no:cacheprovider -m "alone or prompt"
 }
 
 for version in "${VERSIONS[@]}"; do
@@ -267,7 +299,7 @@ step_rust() {
         return
     fi
     cargo build -q --manifest-path tests/interop/rust/Cargo.toml --target-dir "$WORK/rust"
-    RUST_APPLICATION=$WORK/rust/debug/application pytest -q "${WORKERS[@]}" tests/client/test_against_servers.py -k socketioxide
+    RUST_APPLICATION=$WORK/rust/debug/application pytest -q "${TWO[@]}" tests/client/test_against_servers.py -k socketioxide
 }
 
 # By libFuzzer; then with faults in the headers, each of which has to be found.

@@ -43,7 +43,7 @@ def test_its_tests_pass(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)  # those of plugins
     done = python(
         *("-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"),
-        *("-p", "no:benchmark", "-p", "no:xdist", "-p", "no:rerunfailures"),
+        *("-p", "no:benchmark", "-p", "no:xdist"),
         cwd=project,
     )
     assert done.returncode == 0, done.stdout
