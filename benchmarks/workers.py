@@ -21,7 +21,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 async def worker(port: int, cluster: str, number: int) -> None:
-    """Serve as one of several workers; 0 for the only one."""
+    """Serve as one of several workers; 0 for a process that knows no others."""
     import uvloop
 
     import socketio_fast
@@ -92,11 +92,14 @@ def running(commands: list[list[str]]) -> Iterator[list[int]]:
 
 
 def commands(name: str, workers: int, port: int, cluster: str) -> list[list[str]]:
-    """What starts a server."""
+    """What starts a server: "apart" are processes that are no workers of a cluster."""
     if name == "node":
         script = str(NODE / "server.mjs")
         return [["node", script, "--port", str(port), "--workers", str(workers)]]
-    numbers = [0] if workers == 1 else range(1, workers + 1)
+    if name == "apart":
+        numbers: Iterable[int] = [0] * workers
+    else:
+        numbers = [0] if workers == 1 else range(1, workers + 1)
     own = [sys.executable, __file__, "--port", str(port), "--cluster", cluster]
     return [[*own, "--worker", str(number)] for number in numbers]
 
@@ -159,7 +162,8 @@ def write_page(options: argparse.Namespace) -> None:
     both = [(name, n) for n in (4, 1) for name in ("socketio_fast", "node")]
     scenarios = several(both, options)
     options.scenario, options.connections, options.in_flight = "echo", 100, 8
-    scenarios += several([("socketio_fast", 1), ("socketio_fast", 2)], options)
+    echoing = [("socketio_fast", 1), ("socketio_fast", 2), ("apart", 2)]
+    scenarios += several(echoing, options)
     results = {
         "date": f"{datetime.date.today()}",
         "python": sys.version.split()[0],

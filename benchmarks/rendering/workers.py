@@ -9,7 +9,13 @@ from typing import Any
 
 from rendering.words import rate, small, table, times
 
-TITLES = {"socketio_fast": "socketio_fast", "node": "socket.io on Node.js, cluster"}
+TITLES = {
+    "socketio_fast": "socketio_fast",
+    "apart": "socketio_fast, processes that share the port alone",
+    "node": "socket.io on Node.js, cluster",
+}
+# Whose single process is what a server is compared with.
+ONE = {"apart": "socketio_fast"}
 
 SCENARIOS = {
     "broadcast": "Broadcast to {connections} connections",
@@ -28,8 +34,9 @@ def workers_section(folder: Path) -> str:
         "Workers of one machine, without a broker and without sticky sessions. The\n"
         "processes and the load share all cores, so that the CPU time tells more than\n"
         "the rate; it is that of all processes, with their connections. Node.js has\n"
-        "@socket.io/cluster-adapter and @socket.io/sticky. "
-        f"{results['date']}, Python {results['python']},\n"
+        "@socket.io/cluster-adapter and @socket.io/sticky. Processes that share the port\n"
+        "alone do not know each other: what these cost more than one process is the\n"
+        f"machine's share. {results['date']}, Python {results['python']},\n"
         f"{results['rounds']} rounds, {results['seconds']:g} s each; "
         f"`results/apart/{path.name}`."
     )
@@ -71,7 +78,7 @@ def scenario_rows(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         scenario, server = row["scenario"], row["server"]
         speed, cost = medians[scenario, server, row["processes"]]
-        alone = medians.get((scenario, server, 1))
+        alone = medians.get((scenario, ONE.get(server, server), 1))
         title = SCENARIOS[scenario].format(**row)
         cells.append(
             [
