@@ -35,8 +35,8 @@ def workers_section(folder: Path) -> str:
         "processes and the load share all cores, so that the CPU time tells more than\n"
         "the rate; it is that of all processes, with their connections. Node.js has\n"
         "@socket.io/cluster-adapter and @socket.io/sticky. Processes that share\n"
-        "the port alone do not know each other: what these cost more than one process is\n"
-        f"the machine's share. {results['date']}, Python {results['python']},\n"
+        "the port alone do not know each other: what these cost more than one process\n"
+        f"is the machine's share. {results['date']}, Python {results['python']},\n"
         f"{results['rounds']} rounds, {results['seconds']:g} s each; "
         f"`results/apart/{path.name}`."
     )
