@@ -17,8 +17,10 @@ from socketio_fast.sockets import adapter as adapters
 from socketio_fast.sockets import broadcast as operators
 from socketio_fast.sockets import events as socket_events
 from socketio_fast.sockets import namespace as socket_namespace
+from socketio_fast.sockets import presence as presences
 from socketio_fast.sockets import socket as sockets
 from socketio_fast.sockets.catch_all import CatchAll
+from socketio_fast.sockets.roster import Change
 from socketio_fast.threads.facade import Finder, Threads, check_handler
 from socketio_fast.threads.methods import (
     Facade,
@@ -42,6 +44,7 @@ __all__ = [
     "BroadcastOperator",
     "Broadcasting",
     "ParentNamespace",
+    "Presence",
     "RemoteSocket",
     "Socket",
     "SocketEmitter",
@@ -362,6 +365,27 @@ class Adapter(socket_events.Events, Listening):
     sids = reads(adapters.Adapter, lambda adapter: adapter.sids)
 
 
+class Presence(socket_events.Events, Listening):
+    """See :class:`socketio_fast.sockets.presence.Presence`."""
+
+    def __init__(self, inner: presences.Presence, threads: Threads) -> None:
+        self._inner: presences.Presence = inner
+        self._threads = threads
+
+    join = waits(presences.Presence.join)
+    leave = waits(presences.Presence.leave)
+    members = waits(presences.Presence.members)
+
+    def watch(
+        self, room: str | None = None, *, current: bool = False, size: int = 10_000
+    ) -> Iterator[Change]:
+        """Iterate over what changes: ``for change in presence.watch("room")``.
+
+        See :meth:`socketio_fast.sockets.presence.Presence.watch`.
+        """
+        return self._iterate(self._inner.watch(room, current=current, size=size))
+
+
 class _Namespace(Broadcasting, socket_events.Events, Listening):
     def __init__(self, inner: Any, server: Server) -> None:
         self._inner = inner
@@ -417,6 +441,11 @@ class SocketNamespace(_Namespace):
     def adapter(self) -> Adapter:
         """Its rooms."""
         return Adapter(self._inner.adapter, self._threads)
+
+    @property
+    def presence(self) -> Presence:
+        """Its users who are online, on all servers that share the manager."""
+        return Presence(self._inner.presence, self._threads)
 
 
 class ParentNamespace(_Namespace):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from socketio_fast.async_server import AsyncServer
     from socketio_fast.events import EventName, Ts
+    from socketio_fast.sockets.presence import Presence
 
 __all__ = ["ParentNamespace", "SocketNamespace"]
 
@@ -149,6 +150,7 @@ class SocketNamespace(_Namespace):
         #: The family that it is a member of; ``None`` if it is none's.
         self.parent = parent
         self._adapter: Adapter | None = None
+        self._presence: Presence | None = None
         # The hub keeps a namespace that it is asked for.
         self._core: Namespace = server._hub.namespace(name) if core is None else core
 
@@ -165,6 +167,15 @@ class SocketNamespace(_Namespace):
         if self._adapter is None:
             self._adapter = Adapter(self)
         return self._adapter
+
+    @property
+    def presence(self) -> Presence:
+        """Its users who are online, on all servers that share the manager."""
+        if self._presence is None:
+            from socketio_fast.sockets.presence import Presence
+
+            self._presence = Presence(self)
+        return self._presence
 
     def delete(self) -> None:
         """Disconnect all clients and accept no more; do not use the object afterwards.
@@ -221,6 +232,9 @@ class SocketNamespace(_Namespace):
         """Forget this object: the core has dropped the namespace."""
         self.server._namespaces._forget(self)
         self._adapter = None  # a reference cycle otherwise
+        if self._presence is not None:
+            self._presence.end()
+            self._presence = None
 
     def _change_rooms(self, change: str, sid: str, rooms: Iterable[Any]) -> Begun:
         """Change the rooms of a client of this process.

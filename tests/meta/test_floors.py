@@ -77,6 +77,7 @@ FLOORS: dict[str, list[str]] = {
         *("sockets.environs", "sockets.scope", "sockets.handshake", "sockets.events"),
         *("sockets.catch_all", "sockets.acknowledgements", "sockets.broadcast"),
         *("sockets.iteration", "sockets.socket"),
+        *("sockets.roster", "sockets.presence"),
         *("sockets.adapter", "sockets.namespace", "sockets.registry", "sockets"),
         "sockets.given",
     ],
