@@ -302,6 +302,19 @@ step_rust() {
     RUST_APPLICATION=$WORK/rust/debug/application pytest -q "${TWO[@]}" tests/client/test_against_servers.py -k socketioxide
 }
 
+# A broker of Kafka, in Java, whose start takes as long as all tests with it. kafka-python
+# leaves sockets open, of which Python warns at the end.
+step_kafka() {
+    local jars=$WORK/kafka
+    command -v mvn >/dev/null && command -v java >/dev/null ||
+        { as_root apt-get update -q && apt maven default-jre-headless; }
+    [ -e "$jars/made" ] || quietly kafka-jars mvn -q -B -f tests/support/kafka/pom.xml \
+        dependency:copy-dependencies -DoutputDirectory="$jars"
+    touch "$jars/made"
+    SOCKETIO_FAST_KAFKA_JARS=$jars pytest -q -k "kafka or Kafka" tests/managers \
+        -W ignore::pytest.PytestUnraisableExceptionWarning
+}
+
 # By libFuzzer; then with faults in the headers, each of which has to be found.
 step_fuzz() {
     command -v clang >/dev/null || { echo "clang is not installed"; return 1; }

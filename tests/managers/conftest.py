@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from support.brokers import RabbitMQ, Redis, ZeroMQ
+from support.kafka import Kafka
 from support.waiting import within
 
 import socketio_fast
@@ -64,6 +65,16 @@ def mortal_rabbitmq(tmp_path: Path) -> Iterator[RabbitMQ]:
     broker.start()
     yield broker
     broker.end()
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    if Kafka.JAVA is None or Kafka.JARS is None:
+        pytest.skip("no Java, or SOCKETIO_FAST_KAFKA_JARS does not name Kafka's jars")
+    broker = Kafka(tmp_path_factory.mktemp("kafka"))
+    broker.start()
+    yield broker
+    broker.stop()
 
 
 @pytest.fixture

@@ -36,10 +36,12 @@ RABBITMQ = [
     ("theirs", "AsyncAioPikaManager", "rabbitmq"),
 ]
 ZEROMQ = [("ours", "ZmqManager", "zeromq")]
+# python-socketio's manager is for its Server alone: see test_kafka.py.
+KAFKA = [("ours", "KafkaManager", "kafka")]
 WORKERS = [("ours", "no manager", "cluster")]
 PAIRS = [
     pytest.param((a, b), id=f"{a[0]} {a[1]} - {b[0]} {b[1]}")
-    for kinds in (REDIS, RABBITMQ, ZEROMQ, WORKERS)
+    for kinds in (REDIS, RABBITMQ, ZEROMQ, KAFKA, WORKERS)
     for a in kinds
     for b in kinds
     if "ours" in (a[0], b[0])
