@@ -12,18 +12,22 @@ import inspect
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from socketio_fast._core.engine.failures import contain
 from socketio_fast._core.socketio.acks import Reply
 from socketio_fast._core.socketio.adapter_relay import AdapterRelay
 from socketio_fast._core.socketio.rooms import one_or_several
+from socketio_fast.adapters.bridge import Bridge
 from socketio_fast.event_arguments import arguments_of
 from socketio_fast.exceptions import TimeoutError
 from socketio_fast.managers.broker import BrokerManager
 from socketio_fast.options.logs import AnyLogger
 from socketio_fast.overrides import is_overridden
 from socketio_fast.sockets.scope import Scope, several
+
+if TYPE_CHECKING:
+    from socketio_fast.managers.pubsub import AsyncPubSubManager
 
 __all__ = ["Adapter", "BroadcastEvent"]
 
@@ -73,6 +77,7 @@ class Adapter(BrokerManager):
     def __init__(self, logger: AnyLogger | None = None) -> None:
         super().__init__(logger)
         self._relay: AdapterRelay | None = None
+        self._bridge: Bridge | None = None
         self._callbacks: OrderedDict[int, _Callback] = OrderedDict()
         self._next_callback = 0
         self._health_listeners: list[Callable[[bool], Any]] = []
@@ -184,6 +189,30 @@ class Adapter(BrokerManager):
     def room_deleted(self, namespace: str, room: Any) -> None:
         """A room has lost its last client of this server."""
 
+    def bridge(self, manager: AsyncPubSubManager) -> None:
+        """Reach the servers of a manager too, such as those of python-socketio.
+
+        Servers of a fleet are replaced by servers with a bridge, one after the other,
+        and then those by servers with the adapter alone.
+
+        Args:
+            manager: For example an :class:`socketio_fast.AsyncRedisManager`.
+
+        Raises:
+            RuntimeError: The adapter has a server already, or another bridge.
+            ValueError: The manager only writes.
+        """
+        if self.server is not None or self._bridge is not None:
+            raise RuntimeError("bridge() is called once, before a server is made")
+        if manager.write_only:
+            raise ValueError("a write_only manager does not receive: it is no bridge")
+        self._bridge = Bridge(self, manager)
+
+    @property
+    def _outside(self) -> Adapter | Bridge:
+        """What tells other servers."""
+        return self if self._bridge is None else self._bridge
+
     # Its health.
 
     @property
@@ -251,6 +280,20 @@ class Adapter(BrokerManager):
             shares_own=self._shares_own(),
         )
         server._hub.relay = self._relay
+        if self._bridge is not None:
+            self._bridge.manager.set_server(server)
+
+    def initialize(self) -> None:
+        """Called once on the server's event loop, before its first client."""
+        super().initialize()
+        if self._bridge is not None:
+            self._bridge.manager.initialize()
+
+    async def close(self) -> None:
+        """Publish all waiting messages, then disconnect from the engine."""
+        if self._bridge is not None:
+            await self._bridge.manager.close()
+        await super().close()
 
     def _shares_own(self) -> bool:
         """Whether events for one client of this server are broadcast too."""
@@ -276,7 +319,7 @@ class Adapter(BrokerManager):
         """
         scope = Scope(_rooms(to), _rooms(excepted))
         event = BroadcastEvent(data, text, volatile, compress)
-        return False, self.broadcast(namespace, event, scope)
+        return False, self._outside.broadcast(namespace, event, scope)
 
     # Called by servers and by broadcasts, see socketio_fast.sockets.broadcast.
 
@@ -332,7 +375,7 @@ class Adapter(BrokerManager):
             raise ValueError("Cannot use callback without a room set.")
         waiting = self._keep(callback)
         blocked = self._emit_here(message, namespace, room, skip, waiting.here)
-        await self.broadcast_with_ack(
+        await self._outside.broadcast_with_ack(
             namespace,
             BroadcastEvent(message),
             Scope(_rooms(room), _rooms(skip)),
@@ -346,7 +389,7 @@ class Adapter(BrokerManager):
         """Whether the server itself can disconnect it; if not, others are asked."""
         if await super().can_disconnect(sid, namespace):
             return True
-        await self.disconnect_sockets(namespace or "/", Scope((sid,)), False)
+        await self._outside.disconnect_sockets(namespace or "/", Scope((sid,)), False)
         return False
 
     async def disconnect(self, sid: str, namespace: str | None, **kwargs: Any) -> None:
@@ -361,7 +404,7 @@ class Adapter(BrokerManager):
         here = self._peer(sid, namespace) is not None
         self._disconnect_client(sid, namespace)
         if not here and not kwargs.get("ignore_queue"):
-            await self.disconnect_sockets(namespace, Scope((sid,)), False)
+            await self._outside.disconnect_sockets(namespace, Scope((sid,)), False)
 
     async def enter_room(
         self,
@@ -382,7 +425,7 @@ class Adapter(BrokerManager):
             self.basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
         else:
             self._check((room,))
-            await self.add_sockets(namespace, Scope((sid,)), [room])
+            await self._outside.add_sockets(namespace, Scope((sid,)), [room])
 
     async def leave_room(self, sid: str, namespace: str | None, room: Any) -> None:
         """Take a client of any server out of a room."""
@@ -391,7 +434,7 @@ class Adapter(BrokerManager):
             self.basic_leave_room(sid, namespace, room)
         else:
             self._check((room,))
-            await self.del_sockets(namespace, Scope((sid,)), [room])
+            await self._outside.del_sockets(namespace, Scope((sid,)), [room])
 
     async def close_room(self, room: Any, namespace: str | None = None) -> None:
         """Take every client of every server out of a room.
@@ -403,7 +446,7 @@ class Adapter(BrokerManager):
         namespace = namespace or "/"
         self._check((room,))
         self.basic_close_room(room, namespace)
-        await self.del_sockets(namespace, Scope((room,)), [room])
+        await self._outside.del_sockets(namespace, Scope((room,)), [room])
 
     async def _broadcast(
         self,
@@ -450,14 +493,16 @@ class Adapter(BrokerManager):
         if not scope.local:
             self._check((*scope.rooms, *scope.excepted))
             sent = BroadcastEvent([event, *args], compress=compress)
-            await self.broadcast_with_ack(namespace, sent, scope, answers, timeout)
+            await self._outside.broadcast_with_ack(
+                namespace, sent, scope, answers, timeout
+            )
 
     async def _fetch(self, namespace: str, scope: Scope) -> list[dict[str, Any]]:
         here = self._fetch_here(namespace, scope)
         if scope.local:
             return here
         self._check((*scope.rooms, *scope.excepted))
-        return [*here, *await self.fetch_sockets(namespace, scope)]
+        return [*here, *await self._outside.fetch_sockets(namespace, scope)]
 
     async def _change(
         self, change: str, namespace: str, scope: Scope, options: dict[str, Any]
@@ -466,26 +511,26 @@ class Adapter(BrokerManager):
             rooms = list(options.get("rooms", ()))
             self._check((*scope.rooms, *scope.excepted, *rooms))
             if change == "join":
-                await self.add_sockets(namespace, scope, rooms)
+                await self._outside.add_sockets(namespace, scope, rooms)
             elif change == "leave":
-                await self.del_sockets(namespace, scope, rooms)
+                await self._outside.del_sockets(namespace, scope, rooms)
             else:
                 close = bool(options.get("close"))
-                await self.disconnect_sockets(namespace, scope, close)
+                await self._outside.disconnect_sockets(namespace, scope, close)
         self._change_here(change, namespace, scope, options)
 
     async def _server_side_emit(
         self, namespace: str, event: str, args: list[Any]
     ) -> None:
-        await self.server_side_emit(namespace, event, args)
+        await self._outside.server_side_emit(namespace, event, args)
 
     async def _server_side_ask(
         self, namespace: str, event: str, args: list[Any]
     ) -> list[Any]:
-        return await self.server_side_emit_with_ack(namespace, event, args)
+        return await self._outside.server_side_emit_with_ack(namespace, event, args)
 
     async def _server_count(self) -> int:
-        return await self.server_count("/")
+        return await self._outside.server_count("/")
 
     def _check(self, rooms: Iterable[Any]) -> None:
         """Raise TypeError for a room that cannot be named to other servers."""

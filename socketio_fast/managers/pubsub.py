@@ -9,6 +9,7 @@ be published are counted.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
@@ -82,6 +83,9 @@ class AsyncPubSubManager(BrokerManager):
         self._host = Identity()
         #: The other servers on the channel, and what they are asked.
         self.cluster: Cluster = Cluster(self)
+        #: Whether it is the second manager of a server that has an adapter, see
+        #: :meth:`socketio_fast.adapters.Adapter.bridge`.
+        self.bridged = False
         self._ids = itertools.count(1)
         self._waiting = RemoteCallbacks(self)
         #: Whether it has been logged that something is not a message.
@@ -195,17 +199,11 @@ class AsyncPubSubManager(BrokerManager):
         own = [] if len(args) == 1 and args[0] is None else args
         message = [event, *own]
         blocked = self._emit_here(message, namespace, room, skip_sid, callback)
-        packed, binary = self._pack(args)
-        await self._send(
-            "emit",
-            event=event,
-            data=packed,
-            binary=binary,
-            namespace=namespace,
-            room=_plain(room),
-            skip_sid=_plain(skip_sid),
-            callback=answer,
+        published = self._enqueue_emit(
+            event, args, namespace, _plain(room), _plain(skip_sid), answer
         )
+        if published is not None:
+            await published
         if blocked is not None:
             await blocked
 
@@ -287,21 +285,11 @@ class AsyncPubSubManager(BrokerManager):
             if blocked is not None:
                 await blocked
             return
-        packed, binary = self._pack(args or [None])
-        await self._send(
-            "emit",
-            event=event,
-            data=packed,
-            binary=binary,
-            namespace=namespace,
-            room=scope.to,
-            # python-socketio's servers can leave out clients, but not rooms.
-            skip_sid=[room for room in scope.excepted if isinstance(room, str)],
-            callback=None,
-            excepted=list(scope.excepted),
-            volatile=volatile,
-            compress=compress,
+        published = self._enqueue_broadcast(
+            [event, *args], namespace, scope, volatile=volatile, compress=compress
         )
+        if published is not None:
+            await published
         if blocked is not None:
             await blocked
 
@@ -319,39 +307,28 @@ class AsyncPubSubManager(BrokerManager):
         await super()._ask(
             event, args, namespace, scope, answers, timeout=timeout, compress=compress
         )
-        if scope.local:
-            return
-        packed, binary = self._pack(args)
-        await self.cluster.ask(
-            answers,
-            event=event,
-            data=packed,
-            binary=binary,
-            namespace=namespace,
-            scope=scope.message,
-            timeout=timeout,
-            compress=compress,
-        )
+        if not scope.local:
+            await self._ask_others(
+                event,
+                args,
+                namespace,
+                scope,
+                answers,
+                timeout=timeout,
+                compress=compress,
+            )
 
     async def _fetch(self, namespace: str, scope: Scope) -> list[dict[str, Any]]:
         here = self._fetch_here(namespace, scope)
         if scope.local:
             return here
-        message = {"namespace": namespace, "scope": scope.message}
-        others = await self.cluster.request("fetch", **message)
-        return [*here, *(client for answer in others for client in answer)]
+        return [*here, *await self._fetch_others(namespace, scope)]
 
     async def _change(
         self, change: str, namespace: str, scope: Scope, options: dict[str, Any]
     ) -> None:
         if not scope.local:
-            await self._send(
-                "change",
-                change=change,
-                namespace=namespace,
-                scope=scope.message,
-                **{name: _plain(value) for name, value in options.items()},
-            )
+            await self._change_others(change, namespace, scope, options)
         self._change_here(change, namespace, scope, options)
 
     async def _server_side_emit(
@@ -378,6 +355,97 @@ class AsyncPubSubManager(BrokerManager):
         await self.cluster.discover()
         return 1 + len(self.cluster.hosts)
 
+    # What is asked of other processes; see socketio_fast.adapters.bridge too.
+
+    def _enqueue_emit(
+        self,
+        event: str,
+        args: list[Any],
+        namespace: str,
+        room: Any,
+        skip_sid: Any,
+        answer: list[Any] | None,
+        **more: Any,
+    ) -> asyncio.Future[None] | None:
+        packed, binary = self._pack(args)
+        return self._enqueue_message(
+            "emit",
+            event=event,
+            data=packed,
+            binary=binary,
+            namespace=namespace,
+            room=room,
+            skip_sid=skip_sid,
+            callback=answer,
+            **more,
+        )
+
+    def _enqueue_broadcast(
+        self,
+        data: list[Any],
+        namespace: str,
+        scope: Scope,
+        *,
+        volatile: bool = False,
+        compress: bool = True,
+        callback: Callback | None = None,
+    ) -> asyncio.Future[None] | None:
+        answer = None
+        if callback is not None:
+            number = next(self._ids)
+            self._waiting.add(number, callback)
+            answer = [scope.rooms[0], namespace, number]
+        more: dict[str, Any] = {}
+        if scope.excepted or volatile or not compress:
+            more["excepted"] = list(scope.excepted)
+            more |= {"volatile": volatile, "compress": compress}
+        room = scope.rooms[0] if len(scope.rooms) == 1 else scope.to
+        # python-socketio's servers can leave out clients, but not rooms.
+        skipped = [one for one in scope.excepted if isinstance(one, str)] or None
+        args = data[1:] or [None]
+        return self._enqueue_emit(
+            data[0], args, namespace, room, skipped, answer, **more
+        )
+
+    async def _ask_others(
+        self,
+        event: str,
+        args: list[Any],
+        namespace: str,
+        scope: Scope,
+        answers: Any,
+        *,
+        timeout: float | None,
+        compress: bool,
+    ) -> None:
+        packed, binary = self._pack(args)
+        await self.cluster.ask(
+            answers,
+            event=event,
+            data=packed,
+            binary=binary,
+            namespace=namespace,
+            scope=scope.message,
+            timeout=timeout,
+            compress=compress,
+        )
+
+    async def _fetch_others(self, namespace: str, scope: Scope) -> list[dict[str, Any]]:
+        message = {"namespace": namespace, "scope": scope.message}
+        answers = await self.cluster.request("fetch", **message)
+        return [client for answer in answers for client in answer]
+
+    async def _change_others(
+        self, change: str, namespace: str, scope: Scope, options: dict[str, Any]
+    ) -> None:
+        await self._send(
+            "change",
+            change=change,
+            namespace=namespace,
+            scope=scope.message,
+            **{name: _plain(value) for name, value in options.items()},
+        )
+
     def _pack(self, args: list[Any]) -> tuple[list[Any], bool]:
         # A program's own JSON has to replace values of other types itself.
         return pack(args, self.json is JSON)
@@ -385,11 +453,17 @@ class AsyncPubSubManager(BrokerManager):
     # Publishing, in the order of the calls.
 
     async def _send(self, method: str, **message: Any) -> None:
-        published = self._enqueue(
-            {"method": method, "host_id": self.host_id, **message}
-        )
+        published = self._enqueue_message(method, **message)
         if published is not None:
             await published
+
+    def _enqueue_message(
+        self, method: str, **message: Any
+    ) -> asyncio.Future[None] | None:
+        message = {"method": method, "host_id": self.host_id, **message}
+        if self.bridged:
+            message["bridged"] = True
+        return self._enqueue(message)
 
     # Acknowledgements of clients of other processes.
 

@@ -110,6 +110,8 @@ def receive(manager: AsyncPubSubManager, message: Message | str | bytes) -> None
         return
     method = message["method"]
     logger.debug("pubsub message: %s", method)
+    if manager.bridged and message.get("bridged"):
+        return  # from another server with a bridge: it comes by the adapter too
     own = message.get("host_id") == manager.host_id
     if own is not (method == "callback"):
         return

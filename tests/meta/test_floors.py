@@ -98,7 +98,8 @@ FLOORS: dict[str, list[str]] = {
         *("managers.kafka", "managers.kombu", "managers.zmq"),
     ],
     "adapters": [
-        *("adapters.base", "adapters.messages", "adapters.requests"),
+        *("adapters.bridge", "adapters.base"),
+        *("adapters.messages", "adapters.requests"),
         *("adapters.answering", "adapters.cluster", "adapters.encodings"),
         *("adapters.redis_streams", "adapters"),
     ],
