@@ -56,13 +56,18 @@ async def worker(port: int, cluster: str, number: int) -> None:
     async def echo(sid: str, data: str) -> None:
         await sio.emit("echo", data, to=sid)
 
+    await socketio_fast.serve(sio, sock=listening_socket(port))
+    print("listening", flush=True)
+    await asyncio.Event().wait()
+
+
+def listening_socket(port: int) -> socket.socket:
+    """A socket on a port that several processes share."""
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     sock.bind(("127.0.0.1", port))
-    await socketio_fast.serve(sio, sock=sock)
-    print("listening", flush=True)
-    await asyncio.Event().wait()
+    return sock
 
 
 def cpu_seconds(pid: int) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from catalogue import HOSTED, LATENCY, OURS, SATURATION, SERVERS
+from rendering.adapters import adapters_section
 from rendering.charts import charts
 from rendering.doubts import limits, losses
 from rendering.summary import measured_scenarios, measured_sweeps, summarize, title_of
@@ -173,7 +174,10 @@ def scaling_section(results: dict[str, Any]) -> str:
 
 def extra_sections(folder: Path) -> str:
     """What was measured apart from the main run."""
-    parts = (workers_section, clients_section, hosting_section, interpreters_section)
+    parts = (
+        *(workers_section, adapters_section, clients_section),
+        *(hosting_section, interpreters_section),
+    )
     return "".join(part(folder) for part in parts)
 
 
