@@ -79,6 +79,11 @@ def register(sio: Any) -> None:
     async def broadcast(sid: str, data: str) -> None:
         await sio.emit("b", data)
 
+    @sio.event
+    async def elsewhere(sid: str, data: str) -> int:
+        await sio.emit("b", data, to="where nobody is")
+        return 1
+
 
 async def serve_ours(port: int, name: str, url: str) -> None:
     """Serve as one of two processes; without a URL, as the only one."""
@@ -185,10 +190,14 @@ def several(names: list[str], options: argparse.Namespace) -> list[dict[str, Any
 # Servers that an engine delivers to, for its cost of a message and of a delivery.
 FEW, MANY = 2, 10
 MESSAGES = 2000
+FLOOD = 20_000
 
 
-async def exchange(ports: list[int]) -> None:
-    """A client of the first server sends broadcasts; one of the last counts them."""
+async def exchange(ports: list[int], skipped: bool) -> None:
+    """A client of the first server sends broadcasts; one of the last counts them.
+
+    Or they are for a room in which nobody is, so that the last server skips them.
+    """
     import socketio_fast
 
     clients = [socketio_fast.AsyncClient(reconnection=False) for _ in range(2)]
@@ -211,18 +220,24 @@ async def exchange(ports: list[int]) -> None:
     for client, port in zip(clients, (ports[0], ports[-1]), strict=True):
         url = f"http://127.0.0.1:{port}"
         await client.connect(url, transports=["websocket"])
-    for _ in range(8):
-        await send()
-    await asyncio.wait_for(done.wait(), 60)
+    if skipped:
+        for _ in range(MESSAGES // 8):
+            calls = [clients[0].call("elsewhere", "x" * 100) for _ in range(8)]
+            await asyncio.gather(*calls)
+    else:
+        for _ in range(8):
+            await send()
+        await asyncio.wait_for(done.wait(), 60)
     for client in clients:
         await client.disconnect()
 
 
 def message_costs(name: str, broker: Any) -> dict[str, float]:
     """CPU µs of a broadcast: for the server that publishes it, beyond what it costs
-    without an adapter, and for one that receives it and has one client to send to."""
+    without an adapter, for one that receives it and has one client to send to, and for
+    one that receives it for nobody."""
     found = []
-    for processes in (1, 2):
+    for processes, skipped in ((1, False), (2, False), (2, True)):
         ports = [free_port() for _ in range(processes)]
         started = [
             commands("socketio_fast", name, processes, port, broker)[0]
@@ -230,12 +245,13 @@ def message_costs(name: str, broker: Any) -> dict[str, float]:
         ]
         with running(started) as pids:
             before = [cpu_seconds(pid) for pid in pids]
-            asyncio.run(exchange(ports))
+            asyncio.run(exchange(ports, skipped))
+            time.sleep(0.2)  # what is still on its way to the last server
             after = [cpu_seconds(pid) for pid in pids]
         pairs = zip(before, after, strict=True)
         found.append([(b - a) / MESSAGES * 1e6 for a, b in pairs])
-    ((alone,), (publishing, receiving)) = found
-    return {"publish": publishing - alone, "receive": receiving}
+    ((alone,), (publishing, receiving), (_, skipping)) = found
+    return {"publish": publishing - alone, "receive": receiving, "skip": skipping}
 
 
 async def flood(name: str, url: str, servers: int) -> None:
@@ -253,7 +269,7 @@ async def flood(name: str, url: str, servers: int) -> None:
         await sio.manager._subscribed.wait()
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.readline)
-    for _ in range(MESSAGES // 20):
+    for _ in range(FLOOD // 20):
         for _ in range(20):
             await made[0].emit("flood", "x" * 100)
         await asyncio.sleep(0)
@@ -292,7 +308,7 @@ def engine_costs(name: str, broker: Any) -> dict[str, float]:
         finally:
             process.kill()
             process.communicate()
-        costs.append((after - before) / MESSAGES * 1e6)
+        costs.append((after - before) / FLOOD * 1e6)
     each = (costs[1] - costs[0]) / (MANY - FEW)
     return {"engine": costs[0] - FEW * each, "engine_each": each}
 
@@ -310,6 +326,26 @@ def shares(names: list[str], options: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
+def scaling(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """What simulate.py is checked against: broadcasts by 1, 2 and 4 processes."""
+    found = []
+    with engine("redis") as broker:
+        for processes in (1, 2, 4):
+            rounds = [
+                measure("socketio_fast", "RedisAdapter", processes, broker, options)
+                for _ in range(options.rounds)
+            ]
+            found.append(
+                {
+                    "adapter": "RedisAdapter",
+                    "processes": processes,
+                    "connections": options.connections,
+                    "cpu": median(one["cpu"] for one in rounds),
+                }
+            )
+    return found
+
+
 def write_page(options: argparse.Namespace) -> None:
     """Measure all that the page shows, and render it."""
     results = {
@@ -319,6 +355,7 @@ def write_page(options: argparse.Namespace) -> None:
         "rounds": options.rounds,
         "rows": several(list(ADAPTERS), options),
         "shares": shares(list(ADAPTERS), options),
+        "scaling": scaling(options),
     }
     APART.mkdir(exist_ok=True)
     (APART / "adapters.json").write_text(json.dumps(results, indent=1) + "\n")

@@ -37,10 +37,10 @@ def adapters_section(folder: Path) -> str:
                 "\n## Several machines",
                 text,
                 adapters_table(results["rows"]),
-                "What a message costs in CPU µs, apart from most of its deliveries: the\n"
-                "server that publishes it, beyond what it costs without an adapter; a\n"
-                "server that receives it for one client; the engine, for a message and\n"
-                "for each server that receives it.",
+                "What a message costs in CPU µs, apart from most of its deliveries:\n"
+                "the server that publishes it, beyond what it costs without an adapter;\n"
+                "a server that receives it for one client, and for nobody; the engine,\n"
+                "for a message and for each server that receives it.",
                 shares_table(results["shares"]),
             ]
         )
@@ -90,8 +90,8 @@ def adapters_table(rows: list[dict[str, Any]]) -> str:
 
 def shares_table(shares: dict[str, dict[str, float]]) -> str:
     """What a message costs, by adapter."""
-    keys = ("publish", "receive", "engine", "engine_each")
+    keys = ("publish", "receive", "skip", "engine", "engine_each")
     return table(
-        ["", "to publish", "to receive", "engine, a message", "engine, each server"],
+        ["", "publish", "receive", "skip", "engine, a message", "engine, each server"],
         [[name, *(small(cost[key]) for key in keys)] for name, cost in shares.items()],
     )
