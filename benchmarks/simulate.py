@@ -1,12 +1,13 @@
 """What 1 to 1,000 machines carry, from measured costs: the tables of docs/scaling.md.
 
     python benchmarks/simulate.py            # the tables
-    python benchmarks/simulate.py --check    # beside measured runs of 1, 2, 4 processes
+    python benchmarks/simulate.py --page     # into docs/scaling.md
+    python benchmarks/simulate.py --check    # beside runs of 1, 2 and 4 processes
 
-Clients of a room are put on random workers. For each message the CPU time is summed that
-it costs the worker of its sender, those of its receivers, and the engine; a load is
-carried while workers and engine are busy for at most `BUSY` of their time. Memory, the
-network and what handlers do besides are not in it.
+Clients of a room are put on random workers. For each message the CPU time is summed
+that it costs the worker of its sender, those of its receivers, and the engine; a load
+is carried while workers and engine are busy for at most `BUSY` of their time. Memory,
+the network and what handlers do besides are not in it.
 """
 
 from __future__ import annotations
@@ -17,11 +18,15 @@ import random
 import sys
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 from harness.results import APART, RESULTS
 from rendering.words import table
+
+PAGE = Path(__file__).parents[1] / "docs" / "scaling.md"
+BEGIN, END = "<!-- benchmarks/simulate.py -->", "<!-- end -->"
 
 #: The part of their time that workers and engines may be busy.
 BUSY = 0.6
@@ -36,8 +41,8 @@ DRAWN = 300
 class Load:
     """What clients do.
 
-    `room` is the number of clients that get a message, None for all there are; `rate` the
-    messages that each client sends per second, or all of them together (`fixed`).
+    `room` is the number of clients that get a message, None for all there are; `rate`
+    the messages that each client sends per second, or all of them together (`fixed`).
     """
 
     name: str
@@ -57,8 +62,8 @@ LOADS = (
 class Engine:
     """An adapter and its engine.
 
-    `by_room`: whether a message comes only to servers with clients of its room. `shards`:
-    whether several engines share the rooms, as many as are needed.
+    `by_room`: whether a message comes only to servers with clients of its room.
+    `shards`: whether several engines share the rooms, as many as are needed.
     """
 
     adapter: str
@@ -175,6 +180,13 @@ def tables(costs: Costs) -> str:
     return "\n\n".join(parts)
 
 
+def with_tables(page: str, rendered: str) -> str:
+    """The page with these tables between its marks."""
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n\n{rendered}\n\n{END}{after}"
+
+
 def check(costs: Costs) -> int:
     """Compare with what was measured; returns the number of rows that are far off."""
     far = 0
@@ -198,9 +210,14 @@ def main() -> None:
     """Print the tables, or compare."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="compare with measured")
+    parser.add_argument("--page", action="store_true", help="rewrite docs/scaling.md")
+    options = parser.parse_args()
     costs = Costs()
-    if parser.parse_args().check:
+    if options.check:
         sys.exit(check(costs) > 0)
+    if options.page:
+        PAGE.write_text(with_tables(PAGE.read_text(), tables(costs)))
+        return
     print(tables(costs))
 
 

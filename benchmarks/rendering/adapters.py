@@ -38,9 +38,9 @@ def adapters_section(folder: Path) -> str:
                 text,
                 adapters_table(results["rows"]),
                 "What a message costs in CPU µs, apart from most of its deliveries:\n"
-                "the server that publishes it, beyond what it costs without an adapter;\n"
-                "a server that receives it for one client, and for nobody; the engine,\n"
-                "for a message and for each server that receives it.",
+                "the server that publishes it, beyond what it costs without an\n"
+                "adapter; a server that receives it for one client, and for nobody;\n"
+                "the engine, for a message and for each server that receives it.",
                 shares_table(results["shares"]),
             ]
         )
