@@ -76,6 +76,7 @@ MODULES = [
     "socketio.relay_format",
     "socketio.rooms",
     "socketio.relay",
+    "socketio.adapter_relay",
     "socketio.emitter",
     "http.compression",
     "http.connections",

@@ -11,6 +11,7 @@ from socketio_fast._version import __version__
 from socketio_fast.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from socketio_fast import adapters as adapters
     from socketio_fast import engineio as engineio
     from socketio_fast import packet as packet
     from socketio_fast.async_client import AsyncClient
@@ -78,6 +79,7 @@ __all__ = [
     "WSGIApp",
     "ZmqManager",
     "__version__",
+    "adapters",
     "engineio",
     "exceptions",
     "get_tornado_handler",

@@ -112,7 +112,9 @@ class Server(Broadcasting, BaseServer):
         **options: Unpack[ServerOptions],
     ) -> None:
         check_async_mode(async_mode)
-        manager = Manager() if client_manager is None else client_manager
+        manager: Any = Manager() if client_manager is None else client_manager
+        if getattr(manager, "serves_threads", False):
+            manager = Manager.over(manager)  # an adapter
         if isinstance(manager, AsyncManager):
             raise TypeError(
                 f"client_manager is for AsyncServer, {type(manager).__name__}: "

@@ -84,7 +84,7 @@ class WorkersManager(AsyncPubSubManager):
         )
         server._hub.relay = self._relay
         self._distributed = False
-        mesh.receive(Kind.MESSAGE, self._receive)
+        mesh.receive(Kind.MESSAGE, self._receive_frame)
         mesh.on_joined.append(self._on_joined)
         mesh.on_left.append(self._on_left)
         for tag in mesh.others:
@@ -423,7 +423,9 @@ class WorkersManager(AsyncPubSubManager):
 
     # From others.
 
-    def _receive(self, tag: str, payload: bytes, descriptor: Callable[[], int]) -> None:
+    def _receive_frame(
+        self, tag: str, payload: bytes, descriptor: Callable[[], int]
+    ) -> None:
         assert self._relay is not None
         try:
             other = self._relay.receive(tag, payload)

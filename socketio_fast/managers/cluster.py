@@ -22,7 +22,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import itertools
-import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -31,11 +30,10 @@ from socketio_fast._core.engine.failures import ends_task, log_failure
 from socketio_fast.coroutines import within
 from socketio_fast.managers.lifetime import run_for
 from socketio_fast.managers.messages import unpack
-from socketio_fast.sockets.acknowledgements import Answers
+from socketio_fast.sockets.acknowledgements import AckForwarder, Answers
 from socketio_fast.sockets.scope import Scope
 
 if TYPE_CHECKING:
-    from socketio_fast._core.socketio.peer_lifecycle import Peer
     from socketio_fast.managers.pubsub import AsyncPubSubManager
 
 __all__ = ["Cluster", "respond_to"]
@@ -50,9 +48,6 @@ HEARTBEAT_TIMEOUT = 12
 DISCOVERY_TIME = 0.5
 # Seconds that other servers have to answer a request.
 REQUEST_TIMEOUT = 5
-# Seconds that clients of this process have to acknowledge an event of another server,
-# if that server has set no limit.
-ASK_LIFETIME = 3600
 
 
 async def respond_to(server: Any, namespace: str, event: str, args: list[Any]) -> Any:
@@ -94,7 +89,6 @@ class Cluster:
         self._failures: dict[int, Callable[[str], None]] = {}
         self._beating: asyncio.Task[None] | None = None
         self._discovery: asyncio.Future[None] | None = None
-        self._tasks: set[asyncio.Task[Any]] = set()
 
     async def close(self) -> None:
         """Tell the other servers that this one stops."""
@@ -104,8 +98,6 @@ class Cluster:
             beating.cancel()
             await asyncio.wait([beating])
             await self._manager._send("bye")
-        for task in list(self._tasks):
-            task.cancel()
 
     # Discovery.
 
@@ -310,16 +302,7 @@ class Cluster:
 
     def spawn(self, coroutine: Any) -> None:
         """Run a coroutine as a task, and log what it raises."""
-        task = asyncio.ensure_future(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            self._manager._get_logger().error(
-                "what another server asked for failed", exc_info=task.exception()
-            )
+        self._manager._spawn(coroutine, "what another server asked for")
 
     async def _server_side_emit(self, message: Message) -> Any:
         return await respond_to(
@@ -351,7 +334,16 @@ class Cluster:
 
     async def _ask(self, message: Message) -> None:
         """Send an event of another server to clients that are to acknowledge it."""
-        asked = _AckCollector(self, message)
+
+        def answer(value: dict[str, Any]) -> None:
+            self.spawn(self._respond(message, value))
+
+        asked = AckForwarder(
+            lambda sid, arguments: answer(
+                {"sid": sid, "arguments": self._manager._pack(arguments)}
+            ),
+            lambda sid: answer({"gone": sid}),
+        )
         ns = self._manager._namespace(message["namespace"])
         clients = []
         if ns is not None:
@@ -364,8 +356,7 @@ class Cluster:
                 message.get("compress", True),
             )
         await self._respond(message, {"asked": [peer.sid for peer, _ in clients]})
-        timeout = message.get("timeout")
-        asked.wait(clients, ASK_LIFETIME if timeout is None else timeout)
+        asked.wait(clients, message.get("timeout"))
 
 
 async def _beat(found: Callable[[], Cluster | None]) -> None:
@@ -376,43 +367,3 @@ async def _beat(found: Callable[[], Cluster | None]) -> None:
             return
         await cluster._beat_once()
         del cluster
-
-
-class _AckCollector:
-    """Passes acknowledgements of clients of this process to the server that asked."""
-
-    def __init__(self, cluster: Cluster, message: Message) -> None:
-        self._cluster = cluster
-        self._message = message
-        self._left = 0
-        self._clients: list[tuple[Peer, int]] = []
-        self._timer: asyncio.TimerHandle | None = None
-
-    def wait(self, clients: list[tuple[Peer, int]], seconds: float) -> None:
-        """Wait a number of seconds for clients, some of which may have answered."""
-        self._left += len(clients)
-        if self._left:
-            self._clients = clients
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(seconds, _end_waiting, weakref.ref(self))
-
-    def answered(self, sid: str, arguments: list[Any]) -> None:
-        self._tell({"sid": sid, "arguments": self._cluster._manager._pack(arguments)})
-
-    def gone(self, sid: str) -> None:
-        self._tell({"gone": sid})
-
-    def _tell(self, answer: dict[str, Any]) -> None:
-        self._cluster.spawn(self._cluster._respond(self._message, answer))
-        self._left -= 1
-        if not self._left and self._timer is not None:
-            self._timer.cancel()
-
-
-def _end_waiting(found: Callable[[], _AckCollector | None]) -> None:
-    # The clients refer to the collector. A timer that did would keep them, and with
-    # them their server, alive.
-    asked = found()
-    if asked is not None:
-        for peer, id in asked._clients:
-            peer.forget_ack(id)

@@ -9,27 +9,20 @@ be published are counted.
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-import os
-import uuid
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
-from socketio_fast._core.engine.failures import defer_exit, ends_task
 from socketio_fast._core.socketio.acks import Reply
 from socketio_fast._core.socketio.rooms import one_or_several
 from socketio_fast.engineio import json as engineio_json
 from socketio_fast.event_arguments import arguments_of
-from socketio_fast.managers.async_manager import AsyncManager
+from socketio_fast.managers.broker import BrokerManager, Identity
 from socketio_fast.managers.cluster import Cluster
-from socketio_fast.managers.lifetime import run_for
 from socketio_fast.managers.messages import JSON, pack
-from socketio_fast.managers.outage import Outage
-from socketio_fast.managers.received import RemoteCallbacks, receive_for
-from socketio_fast.options.logs import AnyLogger, as_logger
+from socketio_fast.managers.received import RemoteCallbacks, receive
+from socketio_fast.options.logs import AnyLogger
 from socketio_fast.overrides import refuse_overrides
 from socketio_fast.sockets.scope import Scope
 
@@ -37,14 +30,6 @@ __all__ = ["AsyncPubSubManager"]
 
 Message = dict[str, Any]
 Callback = Callable[..., Any]
-
-#: The attributes of managers before a fork. They are kept so that no destructor runs
-#: in the child process, whose connections are the parent's.
-abandoned: list[dict[str, Any]] = []
-
-# Messages that wait, at most, while it is tried to reach a broker that was away.
-OUTBOX_SIZE = 1000
-
 
 # Methods that python-socketio calls for messages of other processes.
 NEVER_CALLED = dict.fromkeys(
@@ -60,23 +45,7 @@ NEVER_CALLED = dict.fromkeys(
 )
 
 
-class _Identity:
-    """An id of the process; a forked process makes another one."""
-
-    def __init__(self) -> None:
-        self._pid = -1
-        self._id = ""
-
-    @property
-    def id(self) -> str:
-        pid = os.getpid()
-        if pid != self._pid:
-            self._id = uuid.uuid4().hex
-            self._pid = pid
-        return self._id
-
-
-class AsyncPubSubManager(AsyncManager):
+class AsyncPubSubManager(BrokerManager):
     """Clients of several processes that share a channel.
 
     A subclass knows a broker. It has two methods:
@@ -97,11 +66,6 @@ class AsyncPubSubManager(AsyncManager):
 
     name: ClassVar[str] = "asyncpubsub"
 
-    _distributed: bool = True
-
-    # How many messages _publish_all() takes at once.
-    _batch = 1
-
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         refuse_overrides(cls, NEVER_CALLED)
@@ -113,26 +77,18 @@ class AsyncPubSubManager(AsyncManager):
         logger: AnyLogger | None = None,
         json: Any = None,
     ) -> None:
-        super().__init__()
         self.channel = channel
         self.write_only = write_only
-        self._host = _Identity()
-        self.logger = None if logger is None else as_logger(logger, __name__)
-        if json is not None:
-            self.json = json
-        #: Messages that could not be published.
-        self.lost_messages = 0
-        #: The task that receives messages.
-        self.thread: asyncio.Task[None] | None = None
+        self._host = Identity()
         #: The other servers on the channel, and what they are asked.
         self.cluster: Cluster = Cluster(self)
         self._ids = itertools.count(1)
         self._waiting = RemoteCallbacks(self)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._pid = os.getpid()
         #: Whether it has been logged that something is not a message.
         self._refused = False
-        self._reset()
+        super().__init__(logger)
+        if json is not None:
+            self.json = json
 
     @property
     def host_id(self) -> str:
@@ -140,17 +96,7 @@ class AsyncPubSubManager(AsyncManager):
         return self._host.id
 
     def _reset(self) -> None:
-        """Forget all connections: at first, after :meth:`close`, on another loop."""
-        self._outbox: deque[tuple[Message, asyncio.Future[None] | None]] = deque()
-        self._sending: asyncio.Task[None] | None = None
-        self._answering: set[asyncio.Future[Any]] = set()
-        self._subscribed = asyncio.Event()
-        self._publishing = Outage(
-            f"publish to {self.name}", "only clients of this process get events"
-        )
-        self._receiving = Outage(
-            f"receive from {self.name}", "what other processes send is missed"
-        )
+        super()._reset()
         self.cluster.reset()
 
     def set_server(self, server: Any) -> None:
@@ -161,36 +107,11 @@ class AsyncPubSubManager(AsyncManager):
         if self.json is JSON and json is not engineio_json:
             self.json = json
 
-    def initialize(self) -> None:
-        """Begin to receive what other processes publish."""
-        loop: asyncio.AbstractEventLoop = self.server.eio.engine.loop
-        self.thread = None
-        self._use(loop)
-        if not self.write_only:
-            self.thread = run_for(self, receive_for, loop)
-        self._get_logger().info("%s backend initialized.", self.name)
+    def _sources(self) -> list[tuple[Any, ...]]:
+        return [] if self.write_only else super()._sources()
 
-    def _use(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._loop is loop:
-            return
-        if self.thread is not None and not self.thread.done():
-            raise RuntimeError(
-                f"{type(self).__name__} is used on another event loop than its server's"
-            )
-        if self._pid != os.getpid():
-            self._pid = os.getpid()
-            self._abandon()
-        if self._loop is not None:
-            # Connections belong to the earlier loop, which may be closed.
-            self._reset()
-        self._loop = loop
-
-    def _abandon(self) -> None:
-        """Leave the connections to the parent process, after a fork.
-
-        They are kept: a destructor would close what both processes share.
-        """
-        abandoned.append(self.__dict__.copy())
+    def _receive(self, message: Message | str | bytes) -> None:
+        receive(self, message)
 
     async def close(self) -> None:
         """Publish all waiting messages, then disconnect from the broker.
@@ -198,18 +119,7 @@ class AsyncPubSubManager(AsyncManager):
         The next message that is published connects again.
         """
         await self.cluster.close()
-        if self._sending is not None:
-            await asyncio.wait([self._sending])
-        tasks = [*self._answering]
-        if self.thread is not None:
-            tasks.append(self.thread)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-        self.thread = None
-        await self._disconnect()
-        self._reset()
+        await super().close()
 
     # For subclasses.
 
@@ -228,19 +138,6 @@ class AsyncPubSubManager(AsyncManager):
         """The JSON of a message, in UTF-8."""
         text = self.json.dumps(data)
         return text if isinstance(text, bytes) else text.encode()
-
-    async def _disconnect(self) -> None:
-        """Close connections to the broker, if there are any."""
-
-    def _on_subscribed(self) -> None:
-        """Note that messages are received from now on; a ``_listen()`` may call it.
-
-        If it does not, the first message shows it.
-        """
-        if not self._subscribed.is_set():
-            self._subscribed.set()
-            self._receiving.over(self._get_logger())
-            self._publishing.try_now()
 
     # Calls of this process.
 
@@ -488,84 +385,11 @@ class AsyncPubSubManager(AsyncManager):
     # Publishing, in the order of the calls.
 
     async def _send(self, method: str, **message: Any) -> None:
-        message = {"method": method, "host_id": self.host_id, **message}
-        loop = asyncio.get_running_loop()
-        self._use(loop)
-        outage = self._publishing
-        if outage.lasts and (outage.waits or len(self._outbox) >= OUTBOX_SIZE):
-            self._lose(1)
-            return
-        # While the broker is away the caller does not wait for the attempt.
-        future = None if outage.lasts else loop.create_future()
-        self._outbox.append((message, future))
-        if self._sending is None:
-            self._sending = loop.create_task(self._empty_outbox())
-        if future is not None:
-            await future
-
-    async def _empty_outbox(self) -> None:
-        taken: list[tuple[Message, asyncio.Future[None] | None]] = []
-        try:
-            while self._outbox:
-                count = min(len(self._outbox), self._batch)
-                taken = [self._outbox.popleft() for _ in range(count)]
-                await self._publish_taken(taken)
-        finally:
-            self._sending = None
-            for _, future in (*taken, *self._outbox):
-                if future is not None:
-                    future.cancel()
-
-    async def _publish_taken(
-        self, taken: list[tuple[Message, asyncio.Future[None] | None]]
-    ) -> None:
-        error: BaseException | None = None
-        try:
-            await self._try_to_publish([message for message, _ in taken])
-        except BaseException as exc:
-            if ends_task(exc):
-                raise
-            if len(taken) > 1 and isinstance(exc, Exception):
-                # One of them cannot be encoded, and none has been sent.
-                for one in taken:
-                    await self._publish_taken([one])
-                return
-            error = exc
-        for _, future in taken:
-            if future is None:
-                if error is not None:
-                    self._get_logger().error("not published: %r", error)
-                    defer_exit(asyncio.get_running_loop(), error)
-            elif not future.done():
-                if error is None:
-                    future.set_result(None)
-                else:
-                    future.set_exception(error)
-
-    async def _try_to_publish(self, messages: list[Message]) -> None:
-        outage = self._publishing
-        if outage.waits:
-            self._lose(len(messages))
-            return
-        try:
-            try:
-                await self._publish_all(messages)
-            except (TypeError, ValueError):
-                raise
-            except Exception:
-                # The connection may have broken while it was idle: try once more.
-                await self._publish_all(messages)
-        except (TypeError, ValueError):
-            raise
-        except Exception as exc:
-            self._lose(len(messages))
-            outage.failed(exc, self._get_logger())
-        else:
-            outage.over(self._get_logger())
-
-    def _lose(self, count: int) -> None:
-        self.lost_messages += count
-        self._publishing.lost += count
+        published = self._enqueue(
+            {"method": method, "host_id": self.host_id, **message}
+        )
+        if published is not None:
+            await published
 
     # Acknowledgements of clients of other processes.
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from socketio_fast._core.engine.failures import contain, defer_exit, ends_task
+from socketio_fast._core.engine.failures import contain
 from socketio_fast._core.socketio.acks import Reply
 from socketio_fast.exceptions import TimeoutError
 from socketio_fast.managers.messages import unpack
@@ -17,7 +17,7 @@ from socketio_fast.sockets.scope import Scope
 if TYPE_CHECKING:
     from socketio_fast.managers.pubsub import AsyncPubSubManager
 
-__all__ = ["RemoteCallbacks", "receive", "receive_for"]
+__all__ = ["RemoteCallbacks", "receive"]
 
 Message = dict[str, Any]
 Callback = Callable[..., Any]
@@ -90,38 +90,6 @@ class RemoteCallbacks:
             )
 
 
-async def receive_for(found: Callable[[], AsyncPubSubManager | None]) -> None:
-    """Receive messages of other processes until the manager is gone.
-
-    Args:
-        found: Returns the manager, or ``None`` when it is gone.
-    """
-    while (manager := found()) is not None:
-        listening = manager._listen()
-        del manager
-        try:
-            async for message in listening:
-                if (manager := found()) is None:
-                    return
-                manager._on_subscribed()
-                receive(manager, message)
-                del manager
-            raise EOFError("the subscription has ended")
-        except BaseException as exc:
-            if ends_task(exc) or (manager := found()) is None:
-                raise
-            delay = _delay_after(manager, exc)
-            del manager
-        await asyncio.sleep(delay)
-
-
-def _delay_after(manager: AsyncPubSubManager, error: BaseException) -> float:
-    """Log that receiving has failed; returns the seconds until the next attempt."""
-    defer_exit(asyncio.get_running_loop(), error)
-    manager._subscribed.clear()
-    return manager._receiving.failed(error, manager._get_logger())
-
-
 def receive(manager: AsyncPubSubManager, message: Message | str | bytes) -> None:
     """Do what a message asks for; something else than a message is logged once."""
     logger = manager._get_logger()
@@ -188,19 +156,10 @@ def _on_callback(manager: AsyncPubSubManager, message: Message) -> None:
     args = message["args"]
     if message.get("attachments"):
         args = unpack([args, *message["attachments"]], True)
-    task = asyncio.ensure_future(
-        manager.trigger_callback(message["sid"], message["id"], args)
+    manager._spawn(
+        manager.trigger_callback(message["sid"], message["id"], args),
+        "callback of an acknowledgement",
     )
-    manager._answering.add(task)
-    task.add_done_callback(partial(_answered, manager))
-
-
-def _answered(manager: AsyncPubSubManager, task: asyncio.Future[Any]) -> None:
-    manager._answering.discard(task)
-    if not task.cancelled() and task.exception() is not None:
-        manager._get_logger().error(
-            "callback of an acknowledgement failed", exc_info=task.exception()
-        )
 
 
 def _on_disconnect(manager: AsyncPubSubManager, message: Message) -> None:

@@ -4,28 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
-from socketio_fast.managers.extras import require
 from socketio_fast.managers.lifetime import released
 from socketio_fast.managers.pubsub import AsyncPubSubManager
+from socketio_fast.managers.redis_clients import (
+    RedisClients,
+    parse_redis_sentinel_url,
+)
 from socketio_fast.managers.sync import PubSubManager
 from socketio_fast.options.logs import AnyLogger
 from socketio_fast.overrides import is_overridden, refuse_overrides
 
 __all__ = ["AsyncRedisManager", "RedisManager", "parse_redis_sentinel_url"]
-
-PACKAGES = {
-    "redis": "redis",
-    "rediss": "redis",
-    "unix": "redis",
-    "redis+sentinel": "redis",
-    "valkey": "valkey",
-    "valkeys": "valkey",
-    "valkey+sentinel": "valkey",
-}
-
-SENTINEL_PORT = 26379
 
 # Messages that are published in one round trip, at most.
 BATCH = 100
@@ -47,9 +37,6 @@ IN_THREADS = dict.fromkeys(
     "it drives an AsyncRedisManager. Subclass PubSubManager for a broker of your own, "
     "or AsyncRedisManager for AsyncServer",
 )
-
-# Seconds to connect, and to get an answer.
-TIMEOUT = 5
 
 # Seconds without a message after which the broker is asked whether it is still there.
 PING_INTERVAL = 15
@@ -97,50 +84,27 @@ class AsyncRedisManager(AsyncPubSubManager):
     ) -> None:
         self.redis_url = url
         self.redis_options = dict(redis_options or {})
-        scheme = urlsplit(url).scheme
-        package = PACKAGES.get(scheme)
-        if package is None:
-            raise ValueError(
-                f"Unsupported Redis URL scheme {scheme!r}: one of "
-                f"{', '.join(PACKAGES)} expected"
-            )
-        self._package = require(f"{package}.asyncio", package, type(self).__name__)
-        if scheme.endswith("+sentinel"):
-            parse_redis_sentinel_url(url)  # raises if the URL is wrong
+        self._clients = RedisClients(url, self.redis_options, type(self).__name__)
+        self._package = self._clients.package
         super().__init__(channel, write_only, logger, json)
         if not is_overridden(self, "_publish"):
             self._batch = BATCH
 
     def _reset(self) -> None:
         super()._reset()
+        self._clients.forget()
         #: The client of the package; ``None`` before it is used.
         self.redis: Any = None
         #: For a subclass with a ``_listen()`` of its own, see :meth:`_redis_connect`.
         self.pubsub: Any = None
         #: Likewise; it sets it to ``False`` to connect anew.
         self.connected = False
-        self._sentinel: Any = None
 
     def _connect(self) -> Any:
         if self.redis is not None:
             return self.redis
-        options = {
-            "socket_connect_timeout": TIMEOUT,
-            "socket_timeout": TIMEOUT,
-            "socket_keepalive": True,
-            **self.redis_options,
-        }
-        scheme = urlsplit(self.redis_url).scheme
-        if scheme == "unix":
-            del options["socket_keepalive"]
-        if scheme.endswith("+sentinel"):
-            nodes, service, given = parse_redis_sentinel_url(self.redis_url)
-            sentinel = self._package.sentinel.Sentinel(nodes, **{**options, **given})
-            self._sentinel = sentinel
-            self.redis = sentinel.master_for(service or self.channel)
-        else:
-            client = getattr(self._package, PACKAGES[scheme].capitalize())
-            self.redis = client.from_url(self.redis_url, **options)
+        self._clients.options = self.redis_options
+        self.redis = self._clients.new(self.channel)
         return self.redis
 
     # For subclasses whose _publish() and _listen() were written for python-socketio.
@@ -206,9 +170,7 @@ class AsyncRedisManager(AsyncPubSubManager):
     async def _disconnect(self) -> None:
         if self.redis is not None:
             await self.redis.aclose()
-        if self._sentinel is not None:
-            for client in self._sentinel.sentinels:
-                await client.aclose()
+        await self._clients.close()
 
 
 class RedisManager(PubSubManager):
@@ -257,43 +219,3 @@ class RedisManager(PubSubManager):
         return AsyncRedisManager(
             self.redis_url, channel, write_only, logger, json, self.redis_options
         )
-
-
-def parse_redis_sentinel_url(
-    url: str,
-) -> tuple[list[tuple[str, int]], str | None, dict[str, Any]]:
-    """The sentinels, the service and the options of a Sentinel URL.
-
-    Args:
-        url: ``redis+sentinel://[user:password@]host:port,host:port/[database]/service``
-
-    Raises:
-        ValueError: It is not one.
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in ("redis+sentinel", "valkey+sentinel"):
-        raise ValueError(f"Invalid Redis Sentinel URL: scheme {parts.scheme!r}")
-    sentinels = []
-    for node in parts.netloc.rpartition("@")[2].split(","):
-        host, colon, port = node.rpartition(":")
-        try:
-            number = int(port) if colon else SENTINEL_PORT
-        except ValueError:
-            raise ValueError(
-                f"Invalid Redis Sentinel URL: host:port expected, not {node!r}"
-            ) from None
-        sentinels.append((host if colon else node, number))
-    options: dict[str, Any] = {}
-    if parts.username:
-        options["username"] = unquote(parts.username)
-    if parts.password:
-        options["password"] = unquote(parts.password)
-    database, _, service = parts.path.removeprefix("/").partition("/")
-    if database:
-        try:
-            options["db"] = int(database)
-        except ValueError:
-            raise ValueError(
-                f"Invalid Redis Sentinel URL: database {database!r}, a number expected"
-            ) from None
-    return sentinels, service or None, options

@@ -20,8 +20,9 @@ from typing import Any, ClassVar, TypeVar
 from socketio_fast._core.socketio.hub import Hub
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.base import BaseManager
+from socketio_fast.managers.broker import abandoned
 from socketio_fast.managers.lifetime import released
-from socketio_fast.managers.pubsub import NEVER_CALLED, AsyncPubSubManager, abandoned
+from socketio_fast.managers.pubsub import NEVER_CALLED, AsyncPubSubManager
 from socketio_fast.managers.registry import REGISTRATION
 from socketio_fast.options.logs import AnyLogger, as_logger
 from socketio_fast.overrides import refuse_overrides
@@ -72,6 +73,13 @@ class Manager(Facade, BaseManager):
         super().__init__()
         #: The manager that this one drives.
         self.async_manager: AsyncManager = AsyncManager()
+
+    @classmethod
+    def over(cls, manager: AsyncManager) -> Manager:
+        """One that drives this manager."""
+        driver = cls()
+        driver.async_manager = manager
+        return driver
 
     can_disconnect = runs(AsyncManager.can_disconnect)
     emit = runs(AsyncManager.emit)  # type: ignore[arg-type]

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from socketio_fast import exceptions
 from socketio_fast._core.socketio.acks import Reply
 from socketio_fast.coroutines import within
 from socketio_fast.event_arguments import value_of
 
-__all__ = ["Answers", "wait_for_answer"]
+if TYPE_CHECKING:
+    from socketio_fast._core.socketio.peer_lifecycle import Peer
+
+__all__ = ["AckForwarder", "Answers", "wait_for_answer"]
+
+# Seconds that clients of this process have to acknowledge an event of another server,
+# if that server has set no limit.
+ASK_LIFETIME = 3600
 
 
 async def wait_for_answer(
@@ -59,6 +67,9 @@ class Answers:
         timeout: Seconds from now until the clients that have not answered are missing.
     """
 
+    #: Whether it is told how many other servers are asked.
+    counts_servers = True
+
     def __init__(self, timeout: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._deadline = self._loop.time() + timeout
@@ -70,6 +81,8 @@ class Answers:
         self._asked: list[Any] = []
         # The sids of clients that have not answered yet.
         self._unanswered: set[str] = set()
+        # How many clients have not answered yet that other servers have only counted.
+        self._unnamed = 0
         # How many other processes have not reported yet whom they asked.
         self._hosts = 0
         # Answers that the consumer has not taken yet.
@@ -99,6 +112,12 @@ class Answers:
         self._unanswered.update(sids)
         self._check()
 
+    def of_host_unnamed(self, count: int) -> None:
+        """Add so many clients that another process has asked. It names none of them."""
+        self._hosts -= 1
+        self._unnamed += count
+        self._check()
+
     def host_failed(self, why: str, sids: Iterable[str], counted: bool) -> None:
         """Stop waiting for another process and its clients.
 
@@ -126,6 +145,14 @@ class Answers:
             if self._wake_at_each or not self._unanswered:
                 self._check()
 
+    def answered_unnamed(self, arguments: list[Any]) -> None:
+        """Add the acknowledgement of a client that another process does not name."""
+        # It may come before the number of such clients.
+        self._unnamed -= 1
+        self._came.append(("", value_of(arguments)))
+        if self._wake_at_each or not self._unanswered:
+            self._check()
+
     def gone(self, sid: str) -> None:
         """Stop waiting for a client that has disconnected."""
         if sid in self._unanswered:
@@ -140,7 +167,12 @@ class Answers:
         self._all_asked = True
 
     def _complete(self) -> bool:
-        return self._all_asked and not self._unanswered and not self._hosts
+        return (
+            self._all_asked
+            and not self._unanswered
+            and not self._hosts
+            and self._unnamed <= 0
+        )
 
     def _check(self) -> None:
         if self._wake is None or self._wake.done():
@@ -180,9 +212,10 @@ class Answers:
         Raises:
             BroadcastTimeoutError: Some have not.
         """
-        if self.missing or self.incomplete:
+        missing = len(self.missing) + max(self._unnamed, 0)
+        if missing or self.incomplete:
             raise exceptions.BroadcastTimeoutError(
-                event, len(self.missing), responses, self.incomplete
+                event, missing, responses, self.incomplete
             )
 
     def close(self) -> None:
@@ -192,3 +225,62 @@ class Answers:
             peer.forget_ack(id)
         for function in self._on_close:
             function()
+
+
+class AckForwarder:
+    """Passes acknowledgements of clients of this process to the server that asked.
+
+    Args:
+        answered: Called with the ``sid`` of each client that answers, and the
+            arguments.
+        gone: Called with the ``sid`` of each that goes without that.
+    """
+
+    def __init__(
+        self,
+        answered: Callable[[str, list[Any]], None],
+        gone: Callable[[str], None],
+    ) -> None:
+        self._answered = answered
+        self._gone = gone
+        self._left = 0
+        self._clients: list[tuple[Peer, int]] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def wait(self, clients: list[tuple[Peer, int]], seconds: float | None) -> None:
+        """Wait for clients, some of which may have answered.
+
+        Args:
+            clients: They, with the numbers of their acknowledgements.
+            seconds: How long; ``None``: an hour.
+        """
+        self._left += len(clients)
+        if self._left:
+            self._clients = clients
+            loop = asyncio.get_running_loop()
+            seconds = ASK_LIFETIME if seconds is None else seconds
+            self._timer = loop.call_later(seconds, _end_waiting, weakref.ref(self))
+
+    def answered(self, sid: str, arguments: list[Any]) -> None:
+        """A client has answered."""
+        self._answered(sid, arguments)
+        self._one_less()
+
+    def gone(self, sid: str) -> None:
+        """A client has gone without an answer."""
+        self._gone(sid)
+        self._one_less()
+
+    def _one_less(self) -> None:
+        self._left -= 1
+        if not self._left and self._timer is not None:
+            self._timer.cancel()
+
+
+def _end_waiting(found: Callable[[], AckForwarder | None]) -> None:
+    # The clients refer to the collector. A timer that did would keep them, and with
+    # them their server, alive.
+    asked = found()
+    if asked is not None:
+        for peer, id in asked._clients:
+            peer.forget_ack(id)

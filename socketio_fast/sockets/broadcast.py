@@ -183,6 +183,8 @@ class BroadcastOperator:
     ) -> AsyncIterator[tuple[str, Any]]:
         """Send an event, and give ``(sid, response)`` of each client as they come.
 
+        The ``sid`` is ``""`` for clients of servers in Node.js, which do not tell it.
+
         Example::
 
             async for sid, answer in sio.to("room").timeout(5).acks("question"):

@@ -91,9 +91,15 @@ FLOORS: dict[str, list[str]] = {
         *("managers", "managers.extras", "managers.lifetime", "managers.outage"),
         *("managers.messages", "managers.registry", "managers.views"),
         *("managers.base", "managers.async_manager"),
+        *("managers.reading", "managers.broker"),
         *("managers.cluster", "managers.received", "managers.pubsub", "managers.sync"),
-        *("managers.aio_pika", "managers.redis"),
+        *("managers.aio_pika", "managers.redis_clients", "managers.redis"),
         *("managers.kafka", "managers.kombu", "managers.zmq"),
+    ],
+    "adapters": [
+        *("adapters.base", "adapters.messages", "adapters.requests"),
+        *("adapters.answering", "adapters.cluster", "adapters.encodings"),
+        *("adapters.redis_streams", "adapters"),
     ],
     "serving, without servers": [
         *("serving.access_log", "serving.announcing", "serving.client_files"),

@@ -45,6 +45,10 @@ cdef class Membership:
 
 
 cdef class Relay:
+    cdef:
+        # Events that programs emit go to send(); else to the client manager's emit().
+        bint sends
+
     cdef int namespace_began(self, str name) except -1
     cdef int namespace_ended(self, str name) except -1
     cdef int check_room(self, object room) except -1

@@ -82,7 +82,8 @@ cdef class Membership:
 
 
 cdef class Relay:
-    """The way to clients of other workers. `WorkerRelay` implements it."""
+    """The way to clients of other workers or servers. `WorkerRelay` and `AdapterRelay`
+    implement it."""
 
     cdef int namespace_began(self, str name) except -1:
         """A namespace was made in this process."""

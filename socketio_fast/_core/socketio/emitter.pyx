@@ -261,7 +261,7 @@ cdef class Emitter:
     def _bind_manager(self, manager):
         """Call the emit() of this client manager; None: send without a manager.
 
-        That of workers is called only for callbacks: the hub's relay sends the rest.
+        Where the hub has a relay that sends events, it is called only for callbacks.
         """
         self._manager = manager
 
@@ -299,7 +299,7 @@ cdef class Emitter:
         if skip_sid is not None and type(skip_sid) is not str:
             skip_sid = one_or_several(skip_sid)
         if self._manager is not None:
-            if hub.relay is None or callback is not None:
+            if callback is not None or hub.relay is None or not hub.relay.sends:
                 return self._ask_manager(
                     event, data, to, skip_sid, namespace, callback, ignore_queue
                 )

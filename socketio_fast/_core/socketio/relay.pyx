@@ -112,6 +112,7 @@ cdef class WorkerRelay(Relay):
     def __cinit__(
         self, Hub hub not None, int kind, str encoding not None, emit_plainly, dropped
     ):
+        self.sends = True
         self.hub = hub
         self.kind = kind
         self.encoding = encoding.encode()

@@ -1,0 +1,41 @@
+"""Adapters: servers on several machines, beside servers in Node.js too.
+
+::
+
+    sio = socketio.AsyncServer(
+        client_manager=socketio.adapters.RedisStreamsAdapter("redis://redis.example")
+    )
+
+Each is wire-compatible with the adapter of Node's socket.io of that name. To write one
+for another engine, subclass :class:`ClusterAdapter`.
+"""
+
+from typing import TYPE_CHECKING
+
+from socketio_fast.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from socketio_fast.adapters.base import Adapter, BroadcastEvent
+    from socketio_fast.adapters.cluster import ClusterAdapter
+    from socketio_fast.adapters.messages import MessageType
+    from socketio_fast.adapters.redis_streams import RedisStreamsAdapter
+
+__all__ = [
+    "Adapter",
+    "BroadcastEvent",
+    "ClusterAdapter",
+    "MessageType",
+    "RedisStreamsAdapter",
+]
+
+#: The module of each name, which is imported when the name is first used.
+_HOMES = {
+    "Adapter": "socketio_fast.adapters.base",
+    "BroadcastEvent": "socketio_fast.adapters.base",
+    "ClusterAdapter": "socketio_fast.adapters.cluster",
+    "MessageType": "socketio_fast.adapters.messages",
+    "RedisStreamsAdapter": "socketio_fast.adapters.redis_streams",
+}
+
+if not TYPE_CHECKING:  # to a type checker, any name would be there
+    __getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -1,0 +1,221 @@
+"""RedisStreamsAdapter, on a real Redis. Node's servers are in test_node.py."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import pytest
+from support.brokers import Redis
+from support.waiting import until, within
+
+from socketio_fast import AsyncServer, testing
+from socketio_fast.adapters import RedisStreamsAdapter
+from socketio_fast.adapters.redis_streams import _hash
+
+Servers = Callable[..., Awaitable[list[AsyncServer]]]
+
+
+@pytest.fixture
+def mortal_redis(tmp_path: Path) -> Iterator[Redis]:
+    """One that the test may stop, and that keeps what it was told."""
+    if Redis.PROGRAM is None:
+        pytest.skip("redis-server is not installed")
+
+    class Durable(Redis):
+        def command(self) -> list[str]:
+            return [
+                *super().command(),
+                "--appendonly",
+                "yes",
+                "--appendfsync",
+                "always",
+            ]
+
+    broker = Durable(tmp_path)
+    broker.start()
+    yield broker
+    broker.stop(signal.SIGKILL)
+
+
+@pytest.fixture
+async def client(redis: Redis) -> AsyncIterator[Any]:
+    """A client of Redis."""
+    from redis.asyncio import Redis as Client
+
+    async with Client.from_url(redis.url) as found:
+        await found.flushall()
+        yield found
+
+
+@pytest.fixture
+async def servers() -> AsyncIterator[Servers]:
+    """A factory: ``one, other = await servers(url, 2)``."""
+    running: list[AsyncServer] = []
+
+    async def start(
+        url: Any, count: int = 1, namespaces: tuple[str, ...] = ("/",), **options: Any
+    ) -> list[AsyncServer]:
+        made = [
+            AsyncServer(client_manager=RedisStreamsAdapter(url, **options))
+            for _ in range(count)
+        ]
+        for sio in made:
+            running.append(sio)
+            for namespace in namespaces:
+                sio.of(namespace)
+            sio.bind(asyncio.get_running_loop())
+        for sio in made:
+            for namespace in namespaces:
+                await within(_ready(sio, namespace))
+        return made
+
+    yield start
+    for sio in running:
+        await sio.unbind()
+
+
+async def _ready(sio: AsyncServer, namespace: str) -> None:
+    await adapter_of(sio)._memberships[namespace].ready.wait()
+
+
+def adapter_of(sio: AsyncServer) -> RedisStreamsAdapter:
+    assert isinstance(sio.manager, RedisStreamsAdapter)
+    return sio.manager
+
+
+async def test_the_entries_of_the_stream(
+    redis: Redis, client: Any, servers: Servers
+) -> None:
+    """As Node's adapter writes them."""
+    (sio,) = await servers(redis.url)
+    uid = adapter_of(sio).uid.encode()
+    await sio.emit("e", ({"a": "ü"}, 1.5), to="r")
+    await sio.emit("e", {"a": b"\0"})
+    await sio.in_("r").sockets_join("s")
+    await until(lambda: adapter_of(sio)._sending is None)
+    (_, text), (_, binary), (_, change) = await client.xrange("socket.io")
+    head = {b"uid": uid, b"nsp": b"/", b"type": b"3"}
+    data = text.pop(b"data").decode()
+    assert text == head
+    assert data == (
+        '{"packet":{"type":2,"data":["e",{"a":"ü"},1.5],"nsp":"/"},'
+        '"opts":{"rooms":["r"],"except":[],"flags":{}}}'
+    )
+    data = binary.pop(b"data")
+    assert binary == head
+    assert msgpack.unpackb(base64.b64decode(data)) == {
+        "packet": {"type": 2, "data": ["e", {"a": b"\0"}], "nsp": "/"},
+        "opts": {"rooms": [], "except": [], "flags": {}},
+    }
+    assert change[b"type"] == b"4"
+    assert change[b"data"] == (
+        b'{"opts":{"rooms":["r"],"except":[],"flags":{}},"rooms":["s"]}'
+    )
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"stream_count": 3}, {"use_sharded_pubsub": True}]
+)
+async def test_two_servers(redis: Redis, servers: Servers, options: Any) -> None:
+    namespaces = ("/", "/a", "/b", "/c")
+    one, other = await servers(redis.url, 2, namespaces, **options)
+
+    @other.of("/a").on("hello")
+    def hello(text: str) -> Any:
+        return {"to": text}
+
+    for namespace in namespaces:
+        async with testing.client(other, namespace) as client:
+            client.on("q", lambda n: n + 1)
+            await one.emit("e", 1, namespace=namespace)
+            await one.emit("e", b"\0", namespace=namespace)
+            assert await client.expect("e") == 1
+            assert await client.expect("e") == b"\0"
+            nsp = one.of(namespace)
+            assert await one.manager.server_count(namespace) == 2  # type: ignore[attr-defined]
+            (found,) = await nsp.fetch_sockets()
+            assert found.id == client.sid
+            assert await nsp.timeout(10).emit_with_ack("q", 1) == [2]
+            assert await one.call("q", 2, to=client.sid, namespace=namespace) == 3
+    assert await one.of("/a").server_side_emit_with_ack("hello", "you") == [
+        {"to": "you"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("namespace", "number"),
+    # What util.js of Node's adapter computes.
+    [
+        ("/", 47),
+        ("/chat", 46457863),
+        ("/ünï", 1645998),
+        ("/a-long-namespace", 961320037),
+    ],
+)
+def test_the_stream_of_a_namespace(namespace: str, number: int) -> None:
+    assert _hash(namespace) == number
+
+
+async def test_poisoned_entries(
+    redis: Redis, client: Any, servers: Servers, caplog: pytest.LogCaptureFixture
+) -> None:
+    (sio,) = await servers(redis.url)
+    entry = {"uid": "u", "nsp": "/", "type": "3"}
+    good = '{"packet":{"type":2,"data":["next"]},"opts":{"rooms":[],"except":[]}}'
+    async with testing.client(sio) as listener:
+        for fields in (
+            {"x": "y"},
+            {"nsp": "/"},
+            {**entry, "uid": b"\xff"},
+            {**entry, "type": "x"},
+            {**entry, "data": "{"},
+            {**entry, "data": "{}"},
+            {**entry, "data": "!"},
+            {**entry, "data": base64.b64encode(b"\xdf\xff\xff\xff\xff")},
+            {**entry, "data": "[" * 100_000},
+            {**entry, "data": '{"packet":' + "[" * 100_000},
+            entry,
+        ):
+            await client.xadd("socket.io", fields)
+        for payload in (b"", b"\xc1", b"\xdf\xff\xff\xff\xff", b"\x93\x01\x02\x03"):
+            await client.publish("socket.io#/#", payload)
+        await client.xadd("socket.io", {**entry, "data": good})
+        await listener.expect("next")
+    (warning,) = [r for r in caplog.records if r.levelno >= logging.WARNING]
+    assert "a message by redis streams is refused (" in warning.getMessage()
+    assert warning.getMessage().isprintable()
+
+
+async def test_a_client_of_redis(redis: Redis, servers: Servers) -> None:
+    from redis.asyncio import Redis as Client
+
+    async with Client.from_url(redis.url) as given:
+        one, other = await servers(given, 2)
+        async with testing.client(other) as client:
+            await one.emit("e", 1)
+            assert await client.expect("e") == 1
+            assert await one.server_count() == 2
+        await one.unbind()
+        assert await given.ping()
+
+
+async def test_what_is_refused() -> None:
+    from redis.asyncio import Redis as Client
+
+    with pytest.raises(ValueError, match="Unsupported Redis URL scheme 'http'"):
+        RedisStreamsAdapter("http://x")
+    with pytest.raises(TypeError, match="a URL, or a client of redis"):
+        RedisStreamsAdapter(5)
+    with pytest.raises(ValueError, match="decode_responses=True"):
+        RedisStreamsAdapter(Client(decode_responses=True))
+    with pytest.raises(ValueError, match="stream_count=0: a whole number above 0"):
+        RedisStreamsAdapter(stream_count=0)
+    with pytest.raises(ValueError, match="block_time=0: more than 0 seconds"):
+        RedisStreamsAdapter(block_time=0)
