@@ -101,7 +101,8 @@ FLOORS: dict[str, list[str]] = {
         *("adapters.bridge", "adapters.base"),
         *("adapters.messages", "adapters.requests"),
         *("adapters.answering", "adapters.cluster", "adapters.encodings"),
-        *("adapters.redis_streams", "adapters"),
+        *("adapters.redis_streams", "adapters.redis_nodes", "adapters.redis"),
+        *("adapters.redis_sharded", "adapters"),
     ],
     "serving, without servers": [
         *("serving.access_log", "serving.announcing", "serving.client_files"),
@@ -183,6 +184,7 @@ FLOORS: dict[str, list[str]] = {
         *("cli.run", "cli.status", "cli.connect", "cli.doctor", "cli.new"),
         *("cli.completion", "cli.bench", "cli.asyncapi", "__main__"),
         *("testing.clock", "testing.client", "testing.threads", "testing"),
+        *("testing.clusters", "testing.adapter_checks", "testing.adapters"),
         *("alias.flask_socketio", "alias", "alias.__main__"),
     ],
 }
