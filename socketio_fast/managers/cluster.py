@@ -266,7 +266,7 @@ class Cluster:
         except exceptions.BroadcastTimeoutError as exc:
             exc.responses = [unpack(*answer)[0] for answer in exc.responses]
             raise
-        return [(unpack(*answer) or [None])[0] for answer in answers]
+        return [unpack(*answer)[0] for answer in answers]
 
     # Answering.
 

@@ -89,8 +89,7 @@ def unpack(data: Any, binary: Any) -> list[Any]:
             data = _with_bytes(data[0], attachments)
         except (binascii.Error, IndexError, TypeError) as exc:
             raise ValueError(f"binary data is not as expected: {exc}") from exc
-    # python-socketio writes [None] for no arguments.
-    return [] if data == [None] else data
+    return list(data)
 
 
 def _without_bytes(value: Any, attachments: list[str], replace: bool) -> Any:

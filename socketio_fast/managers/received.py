@@ -128,7 +128,9 @@ def receive(manager: AsyncPubSubManager, message: Message | str | bytes) -> None
 
 def _on_emit(manager: AsyncPubSubManager, message: Message) -> None:
     namespace = message.get("namespace") or "/"
-    data = [message["event"], *unpack(message["data"], message.get("binary"))]
+    args = unpack(message["data"], message.get("binary"))
+    # python-socketio writes [None] for no arguments.
+    data = [message["event"], *([] if args == [None] else args)]
     if "excepted" in message:
         manager._broadcast_here(
             data,

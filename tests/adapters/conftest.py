@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-from support.brokers import Redis
-
-
-@pytest.fixture(scope="session")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    if Redis.PROGRAM is None:
-        pytest.skip("redis-server is not installed")
-    broker = Redis(tmp_path_factory.mktemp("redis"))
-    broker.start()
-    yield broker
-    broker.stop()
+from support.engines import (  # noqa: F401
+    mortal_nats,
+    mortal_postgres,
+    mortal_redis,
+    nats,
+    postgres,
+    redis,
+    redis_cluster,
+    replicated_redis,
+)

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.brokers import RabbitMQ, Redis, ZeroMQ
+from support.brokers import RabbitMQ, ZeroMQ
+from support.engines import mortal_redis, redis  # noqa: F401
 from support.kafka import Kafka
 from support.waiting import within
 
@@ -23,27 +24,6 @@ from socketio_fast.async_pubsub_manager import AsyncPubSubManager
 TESTS = Path(__file__).parents[1]
 
 Connect = Callable[[str], Awaitable[Client]]
-
-
-@pytest.fixture(scope="session")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    if Redis.PROGRAM is None:
-        pytest.skip("redis-server is not installed")
-    broker = Redis(tmp_path_factory.mktemp("redis"))
-    broker.start()
-    yield broker
-    broker.stop()
-
-
-@pytest.fixture
-def mortal_redis(tmp_path: Path) -> Iterator[Redis]:
-    """One that the test may kill."""
-    if Redis.PROGRAM is None:
-        pytest.skip("redis-server is not installed")
-    broker = Redis(tmp_path)
-    broker.start()
-    yield broker
-    broker.stop()
 
 
 @pytest.fixture(scope="session")

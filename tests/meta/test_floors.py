@@ -182,6 +182,7 @@ FLOORS: dict[str, list[str]] = {
         *("cli.run", "cli.status", "cli.connect", "cli.doctor", "cli.new"),
         *("cli.completion", "cli.bench", "cli.asyncapi", "__main__"),
         *("testing.clock", "testing.client", "testing.threads", "testing"),
+        *("testing.clusters", "testing.adapter_checks", "testing.adapters"),
         *("alias.flask_socketio", "alias", "alias.__main__"),
     ],
 }

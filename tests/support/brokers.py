@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -46,6 +47,14 @@ class Broker:
     def environ(self) -> dict[str, str]:
         return {}
 
+    def user(self) -> str | None:
+        """The user that runs it, if it must not be root."""
+        return None
+
+    def serves(self) -> bool:
+        """Whether it does, now that it listens."""
+        return True
+
     def start(self) -> None:
         with open(self.directory / "output", "ab") as output:
             # A group of its own, since it may be a shell script with children.
@@ -57,11 +66,14 @@ class Broker:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                user=self.user(),
             )
         until = time.monotonic() + WAIT
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
+                if not self.serves():
+                    raise ConnectionError("not yet")
                 return
             except OSError:
                 ended = self._process.poll() is not None
@@ -76,6 +88,7 @@ class Broker:
         if process is None:
             return
         with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGCONT)  # it may be paused
             os.killpg(process.pid, number)
         try:
             process.wait(WAIT)
@@ -87,9 +100,30 @@ class Broker:
         """It ends without a word to anybody."""
         self.stop(signal.SIGKILL)
 
+    def pause(self) -> None:
+        """It stops in the middle of whatever it does; its connections stay."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """It goes on after :meth:`pause`."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGCONT)
+
 
 class Redis(Broker):
+    """A Redis server.
+
+    Args:
+        directory: For what it writes.
+        **options: Those of its configuration, with ``_`` for ``-``.
+    """
+
     PROGRAM = program("redis-server", "valkey-server")
+
+    def __init__(self, directory: Path, **options: Any) -> None:
+        super().__init__(directory)
+        self._options = options
 
     @property
     def url(self) -> str:
@@ -108,17 +142,21 @@ class Redis(Broker):
             "unixsocket": self.path,
             "save": "",
             "dir": self.directory,
+            **self._options,
         }
         arguments = [
             text
             for name, value in options.items()
-            for text in (f"--{name}", f"{value}")
+            for text in (f"--{name.replace('_', '-')}", *f"{value}".split(" "))
         ]
         return [self.PROGRAM, *arguments]
 
 
 class Sentinel(Broker):
-    """A Redis Sentinel that knows one master, named ``service``."""
+    """A Redis Sentinel that knows one master, named ``service``.
+
+    It makes the master's replica the master after half a second without an answer.
+    """
 
     def __init__(self, directory: Path, redis: Redis) -> None:
         super().__init__(directory)
@@ -134,8 +172,144 @@ class Sentinel(Broker):
         path.write_text(
             f"port {self.port}\nbind 127.0.0.1\ndir {self.directory}\n"
             f"sentinel monitor service 127.0.0.1 {self.redis.port} 1\n"
+            "sentinel down-after-milliseconds service 500\n"
+            "sentinel failover-timeout service 3000\n"
         )
         return [Redis.PROGRAM, str(path), "--sentinel"]
+
+
+class RedisCluster:
+    """Three Redis servers that have a third of the slots each.
+
+    Args:
+        directory: For what they write.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.nodes: list[Redis] = []
+        for name in ("a", "b", "c"):
+            (directory / name).mkdir()
+            node = Redis(
+                directory / name,
+                cluster_enabled="yes",
+                cluster_port=free_port(),
+                cluster_node_timeout=2000,
+            )
+            self.nodes.append(node)
+
+    @property
+    def url(self) -> str:
+        """That of one node, which knows the others."""
+        return f"redis://127.0.0.1:{self.nodes[0].port}"
+
+    @property
+    def urls(self) -> list[str]:
+        return [f"redis://127.0.0.1:{node.port}" for node in self.nodes]
+
+    def start(self) -> None:
+        import redis
+
+        for node in self.nodes:
+            node.start()
+        clients = [redis.Redis(port=node.port) for node in self.nodes]
+        bounds = [0, 5461, 10923, 16384]
+        for i, client in enumerate(clients):
+            slots = f"CLUSTER ADDSLOTSRANGE {bounds[i]} {bounds[i + 1] - 1}"
+            client.execute_command(*slots.split())
+            bus = self.nodes[i]._options["cluster_port"]
+            for other in clients:
+                meet = f"CLUSTER MEET 127.0.0.1 {self.nodes[i].port} {bus}"
+                other.execute_command(*meet.split())
+        until = time.monotonic() + WAIT
+        for client in clients:
+            while "cluster_state:ok" not in _text(
+                client.execute_command("CLUSTER INFO")
+            ):
+                assert time.monotonic() < until, "the nodes make no cluster"
+                time.sleep(0.05)
+            client.close()
+
+    def stop(self) -> None:
+        for node in self.nodes:
+            node.stop()
+
+
+def _text(info: Any) -> str:
+    # Depending on its version the package parses what it gets.
+    if isinstance(info, dict):
+        return "\n".join(f"{key}:{value}" for key, value in info.items())
+    return info.decode() if isinstance(info, bytes) else str(info)
+
+
+class PostgreSQL(Broker):
+    """A PostgreSQL server, which trusts everybody on this machine."""
+
+    PROGRAM = program(
+        *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))[-1:]),
+        "postgres",
+    )
+
+    def __init__(self) -> None:
+        # It must not run as root, whose directories another user cannot enter.
+        super().__init__(Path(tempfile.mkdtemp(prefix="postgres-")))
+        assert self.PROGRAM is not None
+        self._programs = Path(self.PROGRAM).resolve().parent
+        user = self.user()
+        if user is not None:
+            shutil.chown(self.directory, user)
+        options = ["-A", "trust", "-U", "postgres", "-N", "-E", "UTF8"]
+        subprocess.run(
+            [self._programs / "initdb", "-D", self.directory / "data", *options],
+            stdout=subprocess.DEVNULL,
+            check=True,
+            cwd=self.directory,
+            user=user,
+        )
+
+    @property
+    def url(self) -> str:
+        return f"postgres://postgres@127.0.0.1:{self.port}/postgres"
+
+    def user(self) -> str | None:
+        return "postgres" if os.geteuid() == 0 else None
+
+    def command(self) -> list[str]:
+        assert self.PROGRAM is not None
+        options = {"listen_addresses": "127.0.0.1", "fsync": "off"}
+        return [
+            *(self.PROGRAM, "-D", str(self.directory / "data"), "-p", str(self.port)),
+            *("-k", str(self.directory)),
+            *(
+                text
+                for name, value in options.items()
+                for text in ("-c", f"{name}={value}")
+            ),
+        ]
+
+    def serves(self) -> bool:
+        asked = [self._programs / "pg_isready", "-q", "-h", "127.0.0.1"]
+        done = subprocess.run([*asked, "-p", str(self.port)], check=False)
+        return done.returncode == 0
+
+    def end(self) -> None:
+        # SIGINT: it does not wait for its clients.
+        self.stop(signal.SIGINT)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class NATS(Broker):
+    """A NATS server with JetStream."""
+
+    PROGRAM = program("nats-server", "/usr/sbin/nats-server")
+
+    @property
+    def url(self) -> str:
+        return f"nats://127.0.0.1:{self.port}"
+
+    def command(self) -> list[str]:
+        assert self.PROGRAM is not None
+        where = ["-a", "127.0.0.1", "-p", str(self.port)]
+        return [self.PROGRAM, *where, "-js", "-sd", str(self.directory)]
 
 
 class RabbitMQ(Broker):

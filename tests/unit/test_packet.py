@@ -278,3 +278,12 @@ def test_a_subclass_without_attachments() -> None:
 
     assert Own(EVENT, ["a", b"b"]).packet_type == EVENT
     assert Own(CONNECT, {"a": b"b"}).encode() == b"{'a': b'b'}"
+
+
+@pytest.mark.parametrize("count", [10, 10_000])
+def test_attachments_of_a_packet_whose_text_is_long(count: int) -> None:
+    text, *attachments = Packet(EVENT, data=["e", "x" * count, b"1"]).encode()
+    packet = Packet(encoded_packet=text)
+    assert packet.data[:2] == ["e", "x" * count]
+    assert packet.add_attachment(attachments[0])
+    assert packet.data == ["e", "x" * count, b"1"]

@@ -89,9 +89,14 @@ def decode_packet(
         LimitError: It announces too many attachments; this is a PacketError too.
     """
     cdef const char *p = PyBytes_AS_STRING(packet)
+    cdef Packet decoded
     if loads is not None:
-        return decode_with(p, PyBytes_GET_SIZE(packet), max_attachments, loads)
-    return decode(p, PyBytes_GET_SIZE(packet), max_attachments)
+        decoded = decode_with(p, PyBytes_GET_SIZE(packet), max_attachments, loads)
+    else:
+        decoded = decode(p, PyBytes_GET_SIZE(packet), max_attachments)
+    if isinstance(decoded.data, Unread):
+        decoded.data = (<Unread> decoded.data).read(decoded.type)
+    return decoded
 
 
 cdef Packet decode(const char *p, Py_ssize_t n, Py_ssize_t max_attachments):
