@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from socketio_fast.adapters.base import Adapter, BroadcastEvent
     from socketio_fast.adapters.cluster import ClusterAdapter
     from socketio_fast.adapters.messages import MessageType
+    from socketio_fast.adapters.redis import RedisAdapter
+    from socketio_fast.adapters.redis_sharded import ShardedRedisAdapter
     from socketio_fast.adapters.redis_streams import RedisStreamsAdapter
 
 __all__ = [
@@ -25,7 +27,9 @@ __all__ = [
     "BroadcastEvent",
     "ClusterAdapter",
     "MessageType",
+    "RedisAdapter",
     "RedisStreamsAdapter",
+    "ShardedRedisAdapter",
 ]
 
 #: The module of each name, which is imported when the name is first used.
@@ -34,7 +38,9 @@ _HOMES = {
     "BroadcastEvent": "socketio_fast.adapters.base",
     "ClusterAdapter": "socketio_fast.adapters.cluster",
     "MessageType": "socketio_fast.adapters.messages",
+    "RedisAdapter": "socketio_fast.adapters.redis",
     "RedisStreamsAdapter": "socketio_fast.adapters.redis_streams",
+    "ShardedRedisAdapter": "socketio_fast.adapters.redis_sharded",
 }
 
 if not TYPE_CHECKING:  # to a type checker, any name would be there

@@ -70,6 +70,9 @@ class Adapter(BrokerManager):
     #: Whether :meth:`room_created` and :meth:`room_deleted` are called.
     watches_rooms = False
 
+    #: Whether :meth:`client_added` and :meth:`client_removed` are called.
+    watches_clients = False
+
     def __init__(self, logger: AnyLogger | None = None) -> None:
         super().__init__(logger)
         self._relay: AdapterRelay | None = None
@@ -184,6 +187,12 @@ class Adapter(BrokerManager):
     def room_deleted(self, namespace: str, room: Any) -> None:
         """A room has lost its last client of this server."""
 
+    def client_added(self, namespace: str, sid: str) -> None:
+        """A client of this server has connected; see :attr:`watches_clients`."""
+
+    def client_removed(self, namespace: str, sid: str) -> None:
+        """A client of this server has gone."""
+
     # Its health.
 
     @property
@@ -248,6 +257,7 @@ class Adapter(BrokerManager):
             self,
             sends=not is_overridden(self, "emit"),
             rooms=self.watches_rooms,
+            clients=self.watches_clients,
             shares_own=self._shares_own(),
         )
         server._hub.relay = self._relay

@@ -1,4 +1,4 @@
-"""Clients of Redis and Valkey, by the packages of these names: one, Sentinel."""
+"""Clients of Redis and Valkey, by the packages of these names."""
 
 from __future__ import annotations
 
@@ -20,6 +20,13 @@ PACKAGES = {
     "valkey+sentinel": "valkey",
 }
 
+CLUSTERS = {
+    "redis+cluster": "redis",
+    "rediss+cluster": "redis",
+    "valkey+cluster": "valkey",
+    "valkeys+cluster": "valkey",
+}
+
 SENTINEL_PORT = 26379
 
 # Seconds to connect, and to get an answer.
@@ -33,25 +40,37 @@ class RedisClients:
         url: ``redis://``, ``rediss://`` (TLS), ``unix://``, ``valkey://`` or
             ``valkeys://`` as those packages take it; or ``redis+sentinel://`` and
             ``valkey+sentinel://`` with
-            ``[user:password@]host:port,host:port/[database]/service``.
-        options: Arguments for ``Redis.from_url()``, or for ``Sentinel()``.
+            ``[user:password@]host:port,host:port/[database]/service``; or
+            ``redis+cluster://`` and its like for one node of a cluster.
+        options: Arguments for ``Redis.from_url()``, ``RedisCluster.from_url()`` or
+            ``Sentinel()``.
         user: Who needs it, for errors.
+        cluster: Whether it may be a cluster.
 
     Raises:
         ValueError: The URL has another scheme.
         RuntimeError: The package for that is not installed.
     """
 
-    def __init__(self, url: str, options: Mapping[str, Any] | None, user: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        options: Mapping[str, Any] | None,
+        user: str,
+        *,
+        cluster: bool = False,
+    ) -> None:
         self.url = url
         self.options = dict(options or {})
         scheme = urlsplit(url).scheme
-        package = PACKAGES.get(scheme)
+        packages = PACKAGES | CLUSTERS if cluster else PACKAGES
+        package = packages.get(scheme)
         if package is None:
             raise ValueError(
                 f"Unsupported Redis URL scheme {scheme!r}: one of "
-                f"{', '.join(PACKAGES)} expected"
+                f"{', '.join(packages)} expected"
             )
+        self._package_name = package
         #: The package's module for asyncio.
         self.package = require(f"{package}.asyncio", package, user)
         if scheme.endswith("+sentinel"):
@@ -79,12 +98,19 @@ class RedisClients:
             sentinel = self.package.sentinel.Sentinel(nodes, **{**options, **given})
             self._sentinels.append(sentinel)
             return sentinel.master_for(named or service)
-        client = getattr(self.package, PACKAGES[scheme].capitalize())
-        return client.from_url(self.url, **options)
+        name, url = self._package_name.capitalize(), self.url
+        if scheme.endswith("+cluster"):
+            name, url = f"{name}Cluster", url.replace("+cluster", "", 1)
+        return getattr(self.package, name).from_url(url, **options)
 
     @classmethod
     def of(
-        cls, redis: Any, options: Mapping[str, Any] | None, user: str
+        cls,
+        redis: Any,
+        options: Mapping[str, Any] | None,
+        user: str,
+        *,
+        cluster: bool = False,
     ) -> RedisClients:
         """Those of a URL, or those that are made of a client.
 
@@ -94,8 +120,8 @@ class RedisClients:
             RuntimeError: The package for the URL is not installed.
         """
         if isinstance(redis, str):
-            return cls(redis, options, user)
-        return _Given(redis, options, user)
+            return cls(redis, options, user, cluster=cluster)
+        return _Given(redis, options, user, cluster=cluster)
 
     def block(self, client: Any, seconds: float) -> int:
         """Milliseconds that a command of a client may wait on the server.
@@ -112,7 +138,8 @@ class RedisClients:
 
     async def drop_idle(self, client: Any) -> None:
         """Close the idle connections of a client."""
-        await client.connection_pool.disconnect(inuse_connections=False)
+        if not hasattr(client, "get_primaries"):  # a cluster's are by node
+            await client.connection_pool.disconnect(inuse_connections=False)
 
     async def give_back(self, client: Any) -> None:
         """Close a client that :meth:`new` has made."""
@@ -175,20 +202,35 @@ class _Given(RedisClients):
     """One client that the program has made, and closes."""
 
     def __init__(
-        self, client: Any, options: Mapping[str, Any] | None, user: str
+        self,
+        client: Any,
+        options: Mapping[str, Any] | None,
+        user: str,
+        *,
+        cluster: bool = False,
     ) -> None:
+        is_cluster = hasattr(client, "get_primaries")
         pool = getattr(client, "connection_pool", None)
-        if pool is None or not hasattr(client, "aclose"):
+        if (pool is None and not is_cluster) or not hasattr(client, "aclose"):
             raise TypeError(
                 f"{user}({client!r:.80}): a URL, or a client of redis.asyncio or "
                 "valkey.asyncio expected"
             )
+        if is_cluster and not cluster:
+            raise ValueError(f"{user} cannot use a cluster: give it one Redis")
         if options is not None:
             raise ValueError("redis_options= are for a URL: give them to the client")
-        if pool.connection_kwargs.get("decode_responses"):
+        arguments = (
+            client.get_connection_kwargs() if pool is None else pool.connection_kwargs
+        )
+        if arguments.get("decode_responses"):
             raise ValueError(
                 "decode_responses=True: messages are bytes. Make a client without it"
             )
+        modules = [kind.__module__.partition(".")[0] for kind in type(client).__mro__]
+        module = "valkey" if "valkey" in modules else "redis"
+        #: The package's module for asyncio.
+        self.package = require(f"{module}.asyncio", module, user)
         self._client = client
         self._sentinels = []
         self._forgotten = []

@@ -10,6 +10,7 @@ cdef class AdapterRelay(Relay):
         readonly Hub hub
         object adapter
         bint rooms                  # it is told which rooms have members
+        bint clients                # it is told which clients there are
         bint shares_own             # it gets what one client of this server gets alone
 
     cdef object _tell(

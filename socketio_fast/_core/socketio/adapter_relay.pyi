@@ -15,6 +15,7 @@ class AdapterRelay(Relay):
         *,
         sends: bool = True,
         rooms: bool = False,
+        clients: bool = False,
         shares_own: bool = False,
     ) -> Self: ...
     @property

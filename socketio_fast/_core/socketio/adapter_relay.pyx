@@ -21,24 +21,27 @@ cdef class AdapterRelay(Relay):
     Args:
         hub: The namespaces of this server.
         adapter: Has `namespace_began(name)`, `namespace_ended(name)`,
-            `room_created(namespace, room)`, `room_deleted(namespace, room)` and
+            `room_created(namespace, room)`, `room_deleted(namespace, room)`,
+            `client_added(namespace, sid)`, `client_removed(namespace, sid)` and
             `emitted(namespace, data, text, to, excepted, volatile, compress)`. That
             returns a pair: whether it delivers the event to clients of this server
             too, and what the sender is to wait for.
         sends: Whether events that programs emit come here; else the program overrides
             `emit()` of the adapter.
         rooms: Whether the adapter is told of rooms.
+        clients: Whether it is told of clients.
         shares_own: Whether it is told of events for one client of this server.
     """
 
     def __cinit__(
         self, Hub hub not None, adapter, *, bint sends=True, bint rooms=False,
-        bint shares_own=False,
+        bint clients=False, bint shares_own=False,
     ):
         self.hub = hub
         self.adapter = adapter
         self.sends = sends
         self.rooms = rooms
+        self.clients = clients
         self.shares_own = shares_own
 
     cdef int namespace_began(self, str name) except -1:
@@ -69,6 +72,16 @@ cdef class AdapterRelay(Relay):
     cdef int room_deleted(self, str namespace, object room) except -1:
         if self.rooms:
             self.adapter.room_deleted(namespace, room)
+        return 0
+
+    cdef int client_added(self, str namespace, str sid) except -1:
+        if self.clients:
+            self.adapter.client_added(namespace, sid)
+        return 0
+
+    cdef int client_removed(self, str namespace, str sid) except -1:
+        if self.clients:
+            self.adapter.client_removed(namespace, sid)
         return 0
 
     cdef Membership rooms_of_others(self, str namespace):

@@ -54,6 +54,8 @@ cdef class Relay:
     cdef int check_room(self, object room) except -1
     cdef int room_created(self, str namespace, object room) except -1
     cdef int room_deleted(self, str namespace, object room) except -1
+    cdef int client_added(self, str namespace, str sid) except -1
+    cdef int client_removed(self, str namespace, str sid) except -1
     cdef Membership rooms_of_others(self, str namespace)
     cdef object send(
         self, Membership rooms, Outgoing m, list data, object to, object skip

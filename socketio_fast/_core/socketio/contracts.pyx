@@ -105,6 +105,14 @@ cdef class Relay:
         """A room has lost its last member of this process."""
         raise NotImplementedError
 
+    cdef int client_added(self, str namespace, str sid) except -1:
+        """A client of this process has connected."""
+        return 0
+
+    cdef int client_removed(self, str namespace, str sid) except -1:
+        """A client of this process has gone."""
+        return 0
+
     cdef Membership rooms_of_others(self, str namespace):
         """Empty rooms, for a namespace that only other workers may have."""
         raise NotImplementedError

@@ -228,6 +228,9 @@ cdef class Rooms(Membership):
         return [(peer.sid, peer.session.id) for peer in self._recipients(room)]
 
     cdef int added(self, PeerBase peer) except -1:
+        cdef Relay relay = self.namespace.hub.relay
+        if relay is not None:
+            relay.client_added(self.namespace.name, peer.sid)
         if self.listener is not None:
             self.listener.room_created(peer.sid)
             self.listener.room_joined(peer.sid, peer.sid)
@@ -236,10 +239,13 @@ cdef class Rooms(Membership):
     cdef int remove(self, PeerBase base, bint was_connected) except -1:
         cdef Peer peer = <Peer> base
         cdef set rooms = peer.rooms
+        cdef Relay relay = self.namespace.hub.relay
         peer.rooms = None
         if rooms:
             for room in rooms:
                 self._leave(peer, room)
+        if relay is not None and was_connected:
+            relay.client_removed(self.namespace.name, peer.sid)
         if self.listener is not None and was_connected:
             self.listener.room_left(peer.sid, peer.sid)
             self.listener.room_deleted(peer.sid)
