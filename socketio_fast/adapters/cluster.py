@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import itertools
+import random
 from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +85,9 @@ class ClusterAdapter(Adapter):
     """
 
     name = "cluster"
+
+    # Programs wait for servers on other machines, not for hours.
+    _delays = (0.25, 5.0)
 
     #: Whether servers find each other by heartbeats. If not, a subclass has
     #: :meth:`other_servers`.
@@ -288,6 +292,10 @@ class ClusterAdapter(Adapter):
         """Nobody waits for this: log why it failed."""
         if not future.cancelled() and future.exception() is not None:
             self._get_logger().error("not published: %r", future.exception())
+
+    def _source_failed(self, source: object, error: BaseException) -> float:
+        # Not all servers at the same time.
+        return super()._source_failed(source, error) * random.uniform(0.5, 1.5)
 
     def _receive(self, message: Any) -> None:
         if isinstance(message, tuple):

@@ -13,11 +13,12 @@ import asyncio
 import base64
 import binascii
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from socketio_fast.adapters.cluster import ClusterAdapter
 from socketio_fast.adapters.encodings import MessagePack, json_of, value_of_json
 from socketio_fast.adapters.messages import Message, MessageType
+from socketio_fast.managers.broker import NotPublished
 from socketio_fast.managers.lifetime import released
 from socketio_fast.managers.redis_clients import RedisClients
 from socketio_fast.options.logs import AnyLogger
@@ -27,11 +28,22 @@ __all__ = ["RedisStreamsAdapter"]
 # Messages that are published in one round trip, at most.
 BATCH = 100
 
+# Messages that are kept while Redis is away, at most.
+KEPT = 10_000
+
 # Seconds without a message after which the broker is asked whether it is still there.
 PING_INTERVAL = 15
 
 # Messages that are sent by PUBLISH, besides broadcasts to be acknowledged.
 EPHEMERAL = (MessageType.SERVER_SIDE_EMIT, MessageType.FETCH_SOCKETS)
+
+
+class Command(NamedTuple):
+    """A command that publishes a message."""
+
+    arguments: tuple[Any, ...]
+    #: Whether it is kept while Redis is away.
+    keeps: bool
 
 
 class RedisStreamsAdapter(ClusterAdapter):
@@ -75,6 +87,7 @@ class RedisStreamsAdapter(ClusterAdapter):
     heartbeats = False
 
     _batch = BATCH
+    _kept = KEPT
 
     def __init__(
         self,
@@ -105,6 +118,8 @@ class RedisStreamsAdapter(ClusterAdapter):
         if not block_time > 0:
             raise ValueError(f"block_time={block_time!r}: more than 0 seconds expected")
         self._clients = RedisClients.of(redis, redis_options, type(self).__name__)
+        # A command that is repeated may be done twice; _try_to_publish() knows more.
+        self._clients.retries = False
         self._msgpack = MessagePack(type(self).__name__)
         self.stream_name = stream_name
         self.stream_count = stream_count
@@ -115,8 +130,6 @@ class RedisStreamsAdapter(ClusterAdapter):
         self.block_time = block_time
         self.session_key_prefix = session_key_prefix
         self.only_plaintext = only_plaintext
-        # The last entry that was read of each stream; kept while the engine is away.
-        self._offsets: dict[str, str] = {}
         super().__init__(request_timeout=request_timeout, logger=logger)
 
     def _reset(self) -> None:
@@ -126,6 +139,8 @@ class RedisStreamsAdapter(ClusterAdapter):
         self._pubsub: Any = None
         # Channels that were asked for, and what waits until Redis has confirmed them.
         self._channels: dict[str, asyncio.Future[None]] = {}
+        # The last entry that was read of each stream; kept while Redis is away.
+        self._offsets: dict[str, str] = {}
 
     def _connect(self) -> Any:
         if self._redis is None:
@@ -161,11 +176,10 @@ class RedisStreamsAdapter(ClusterAdapter):
 
     # Publishing.
 
-    def prepare(
-        self, message: Message, uid: str | None, text: bytes | None
-    ) -> tuple[Any, ...]:
+    def prepare(self, message: Message, uid: str | None, text: bytes | None) -> Command:
         """The command that publishes a message."""
-        kind, data = message["type"], message.get("data")
+        kind: int = message["type"]
+        data: Any = message.get("data")
         asks = kind == MessageType.BROADCAST and "requestId" in message["data"]
         if uid is not None or asks or kind in EPHEMERAL:
             return self._publish_command(message, uid)
@@ -174,12 +188,15 @@ class RedisStreamsAdapter(ClusterAdapter):
         if data is not None:
             fields += ["data", self._encoded(data, text)]
         stream = self._stream_of(message["nsp"])
-        return "XADD", stream, "MAXLEN", "~", self.max_len, "*", *fields
+        command = ("XADD", stream, "MAXLEN", "~", self.max_len, "*", *fields)
+        volatile = kind == MessageType.BROADCAST and "volatile" in data["opts"]["flags"]
+        return Command(command, not volatile)
 
-    def _publish_command(self, message: Message, uid: str | None) -> tuple[Any, ...]:
+    def _publish_command(self, message: Message, uid: str | None) -> Command:
         command = "SPUBLISH" if self.use_sharded_pubsub else "PUBLISH"
         payload = self._msgpack.encode(message)
-        return command, self._channel(message["nsp"], uid), payload
+        # Who asks does not wait longer than its request lasts.
+        return Command((command, self._channel(message["nsp"], uid), payload), False)
 
     def _encoded(self, data: dict[str, Any], text: bytes | None) -> bytes:
         """JSON, or MessagePack in base64 if there are bytes in it."""
@@ -199,18 +216,28 @@ class RedisStreamsAdapter(ClusterAdapter):
             raise TypeError("there are bytes in the event, and only_plaintext=True")
         return base64.b64encode(self._msgpack.encode(data))
 
-    async def publish_all(self, prepared: list[tuple[Any, ...]]) -> None:
+    async def publish_all(self, prepared: list[Command]) -> None:
         """Send commands in one round trip."""
         client = self._connect()
         try:
             async with client.pipeline(transaction=False) as pipeline:
                 for command in prepared:
-                    pipeline.execute_command(*command)
-                await pipeline.execute()
+                    pipeline.execute_command(*command.arguments)
+                results = await pipeline.execute(raise_on_error=False)
         except Exception:
             # The other idle connections are likely to be broken too.
             await self._clients.drop_idle(client)
             raise
+        failed = [
+            (command, result)
+            for command, result in zip(prepared, results, strict=True)
+            if isinstance(result, Exception)
+        ]
+        if failed:
+            raise NotPublished([command for command, _ in failed], failed[0][1])
+
+    def _keeps(self, message: Command) -> bool:
+        return message.keeps
 
     # Receiving.
 
@@ -223,8 +250,7 @@ class RedisStreamsAdapter(ClusterAdapter):
         block = self._clients.block(client, self.block_time)
         try:
             for stream in self._streams:
-                if stream not in self._offsets:
-                    self._offsets[stream] = await _last_entry(client, stream)
+                await self._find_offset(client, stream)
             self._on_subscribed(("_read_streams",))
             while True:
                 found = await client.xread(
@@ -238,6 +264,23 @@ class RedisStreamsAdapter(ClusterAdapter):
                         yield fields, text
         finally:
             await self._clients.give_back(client)
+
+    async def _find_offset(self, client: Any, stream: str) -> None:
+        """Find where to read on: where reading has ended, at first at the end."""
+        last = await _end_of(client, stream, newest=True)
+        known = self._offsets.get(stream)
+        if known is None or _number(last) < _number(known):
+            # Another Redis than before, whose clock or log is behind.
+            self._offsets[stream] = last
+            return
+        first = await _end_of(client, stream, newest=False)
+        if _number(known) < _number(first) and known != "0-0":
+            self._get_logger().warning(
+                "entries of the stream %s were dropped before this server has read "
+                "them: it was away for too long for max_len=%d",
+                stream,
+                self.max_len,
+            )
 
     @released
     async def _read_channels(self) -> AsyncIterator[bytes]:
@@ -353,10 +396,17 @@ def _hash(text: str) -> int:
     return value - (1 << 32) if value & 0x80000000 else value
 
 
-async def _last_entry(client: Any, stream: str) -> str:
-    """The id of the last entry of a stream, after which to read."""
-    found = await client.xrevrange(stream, count=1)
+async def _end_of(client: Any, stream: str, *, newest: bool) -> str:
+    """The id of the last or the first entry of a stream; ``0-0``: it has none."""
+    read = client.xrevrange if newest else client.xrange
+    found = await read(stream, count=1)
     return _text(found[0][0]) if found else "0-0"
+
+
+def _number(offset: str) -> tuple[int, int]:
+    """An id of an entry as what can be compared."""
+    time, _, count = offset.partition("-")
+    return int(time), int(count)
 
 
 def _pairs(found: Any) -> Any:
