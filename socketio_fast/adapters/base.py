@@ -8,7 +8,6 @@ process when it calls a method that subclasses implement, such as
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -19,8 +18,12 @@ from socketio_fast._core.socketio.acks import Reply
 from socketio_fast._core.socketio.adapter_relay import AdapterRelay
 from socketio_fast._core.socketio.rooms import one_or_several
 from socketio_fast.adapters.bridge import Bridge
+from socketio_fast.adapters.callbacks import (
+    CALLBACK_LIFETIME,
+    MAX_CALLBACKS,
+    WaitingCallback,
+)
 from socketio_fast.event_arguments import arguments_of
-from socketio_fast.exceptions import TimeoutError
 from socketio_fast.managers.broker import BrokerManager
 from socketio_fast.options.logs import AnyLogger
 from socketio_fast.overrides import is_overridden
@@ -32,12 +35,6 @@ if TYPE_CHECKING:
 __all__ = ["Adapter", "BroadcastEvent"]
 
 Callback = Callable[..., Any]
-
-# Seconds that clients of other servers have to acknowledge an event with a callback,
-# which has no limit of its own.
-CALLBACK_LIFETIME = 3600
-# Callbacks for acknowledgements by clients of other servers, at most.
-MAX_CALLBACKS = 100_000
 
 
 @dataclass
@@ -81,7 +78,7 @@ class Adapter(BrokerManager):
         super().__init__(logger)
         self._relay: AdapterRelay | None = None
         self._bridge: Bridge | None = None
-        self._callbacks: OrderedDict[int, _Callback] = OrderedDict()
+        self._callbacks: OrderedDict[int, WaitingCallback] = OrderedDict()
         self._next_callback = 0
         self._health_listeners: list[Callable[[bool], Any]] = []
         self._was_healthy = True
@@ -550,7 +547,7 @@ class Adapter(BrokerManager):
 
     # Callbacks for acknowledgements by clients of other servers.
 
-    def _keep(self, function: Callback) -> _Callback:
+    def _keep(self, function: Callback) -> WaitingCallback:
         now = asyncio.get_running_loop().time()
         while self._callbacks:
             oldest = next(iter(self._callbacks.values()))
@@ -558,7 +555,7 @@ class Adapter(BrokerManager):
                 break
             oldest.give_up()
         self._next_callback += 1
-        waiting = _Callback(
+        waiting = WaitingCallback(
             self, function, self._next_callback, now + CALLBACK_LIFETIME
         )
         self._callbacks[waiting.number] = waiting
@@ -571,89 +568,6 @@ class Adapter(BrokerManager):
         waiting = self._callbacks.get(reply.number or 0)
         if waiting is not None:
             waiting.close()
-
-
-class _Callback:
-    """The callback of an event to clients of several servers: the first answer counts.
-
-    It has the methods of ``Answers`` that adapters call.
-
-    Args:
-        adapter: The adapter that keeps it.
-        function: The callback.
-        number: The number by which the adapter keeps it.
-        until: When it is given up, by the clock of the event loop.
-    """
-
-    counts_servers = False
-
-    def __init__(
-        self, adapter: Adapter, function: Callback, number: int, until: float
-    ) -> None:
-        self._adapter = adapter
-        self._function = function
-        self.number = number
-        self.until = until
-        self._on_close: list[Callable[[], Any]] = []
-
-    def here(self, *args: Any) -> None:
-        """A client of this process has answered."""
-        self.answered_unnamed(list(args))
-
-    def answered(self, sid: str, arguments: list[Any]) -> None:
-        """A client has answered."""
-        self.answered_unnamed(arguments)
-
-    def answered_unnamed(self, arguments: list[Any]) -> None:
-        """A client that is not named has answered."""
-        if not self.close():
-            return
-        result = self._function(*arguments)
-        if inspect.isawaitable(result):
-            self._adapter._spawn(_finish(result), "callback of an acknowledgement")
-
-    def others(self, count: int) -> None:
-        """So many servers are asked."""
-
-    def of_host(self, sids: Iterable[str]) -> None:
-        """Another server has asked these clients."""
-
-    def of_host_unnamed(self, count: int) -> None:
-        """Another server has asked so many clients."""
-
-    def host_failed(self, why: str, sids: Iterable[str], counted: bool) -> None:
-        """Another server has gone."""
-
-    def gone(self, sid: str) -> None:
-        """A client has gone."""
-
-    def on_close(self, function: Callable[[], Any]) -> None:
-        """Call a function when no answer is waited for any more."""
-        self._on_close.append(function)
-
-    def close(self) -> bool:
-        """Wait no longer; returns whether it has waited."""
-        if self._adapter._callbacks.pop(self.number, None) is None:
-            return False
-        for function in self._on_close:
-            function()
-        return True
-
-    def give_up(self) -> None:
-        """Wait no longer, because it has lasted too long, or too many are waited
-        for."""
-        self.close()
-        if isinstance(self._function, Reply):
-            self._function.give_up(
-                TimeoutError(
-                    "another server has not acknowledged, and this one waits for more "
-                    f"than {MAX_CALLBACKS} acknowledgements"
-                )
-            )
-
-
-async def _finish(awaitable: Awaitable[Any]) -> None:
-    await awaitable
 
 
 def _rooms(rooms: Any) -> tuple[Any, ...]:

@@ -98,7 +98,7 @@ FLOORS: dict[str, list[str]] = {
         *("managers.kafka", "managers.kombu", "managers.zmq"),
     ],
     "adapters": [
-        *("adapters.bridge", "adapters.base"),
+        *("adapters.bridge", "adapters.callbacks", "adapters.base"),
         *("adapters.messages", "adapters.requests"),
         *("adapters.answering", "adapters.cluster", "adapters.encodings"),
         *("adapters.redis_streams", "adapters.redis_nodes", "adapters.redis"),
