@@ -1,7 +1,7 @@
 """Broadcasts between two servers by each adapter, beside Node.js and python-socketio.
 
-    python benchmarks/adapters.py --only RedisAdapter,PostgresAdapter
-    python benchmarks/adapters.py --page     # all that the page shows, and the page
+    python benchmarks/machines.py --only RedisAdapter,PostgresAdapter
+    python benchmarks/machines.py --page     # all that the page shows, and the page
 
 Two processes share a port, and the clients spread over both. One client sends, all get
 it, and sends again when all have. The CPU time is that of the two processes, with their
