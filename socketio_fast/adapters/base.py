@@ -221,16 +221,8 @@ class Adapter(BrokerManager):
 
     # Its health.
 
-    @property
-    def healthy(self) -> bool:
-        """Whether the engine is there: messages can be published, and are received.
-
-        Clients of this process are served in any case.
-        """
-        return self._subscribed.is_set() and not self._publishing.lasts
-
     def on_health_change(self, function: Callable[[bool], Any]) -> None:
-        """Call a function with :attr:`healthy` each time that it changes.
+        """Call a function with ``healthy`` each time that it changes.
 
         Args:
             function: A function, not a coroutine function. Until the engine was there

@@ -130,6 +130,15 @@ class BrokerManager(AsyncManager):
             self.thread = self._readers[0]
         self._get_logger().info("%s backend initialized.", self.name)
 
+    @property
+    def healthy(self) -> bool:
+        """Whether the broker is there: messages can be published, and are received.
+
+        Clients of this process are served in any case.
+        """
+        receives = self._subscribed.is_set() or not self._sources()
+        return receives and not self._publishing.lasts
+
     def _use(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._loop is loop:
             return

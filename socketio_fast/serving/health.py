@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from socketio_fast._core.engine.engine import Engine
@@ -21,14 +22,17 @@ class HealthPages:
     """Answers at ``/healthz`` and ``/readyz`` while a server runs.
 
     ``/healthz`` is 200 while the event loop runs. ``/readyz`` is 200 while the server
-    takes new clients, and 503 while it drains or stops.
+    takes new clients, and 503 while it drains or stops; ``/readyz?cluster`` is 503 also
+    while the client manager cannot reach other servers.
 
     Args:
         engine: The server's engine.
+        reaches_others: Whether the client manager can.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, reaches_others: Callable[[], bool]) -> None:
         self._engine = engine
+        self._reaches_others = reaches_others
         self._stopping = False
         self._added = {"/healthz": self._health, "/readyz": self._ready}
         engine.pages = {**(engine.pages or {}), **self._added}
@@ -52,6 +56,8 @@ class HealthPages:
     async def _ready(self, request: Request) -> Answer:
         if self._stopping or self._engine.draining:
             return _answer(request, 503, b"draining\n")
+        if request.query == "cluster" and not self._reaches_others():
+            return _answer(request, 503, b"other servers cannot be reached\n")
         return _answer(request, 200, b"ready\n")
 
 

@@ -235,8 +235,14 @@ async def serve(
         http3,
         descriptors=descriptors,
         accept_on=accept_on,
-        health=HealthPages(eio.engine) if health else None,
+        health=HealthPages(eio.engine, _reaches_others(server)) if health else None,
     )
+
+
+def _reaches_others(server: Any) -> Callable[[], bool]:
+    """What says whether the client manager of a server reaches other servers."""
+    manager = getattr(server, "manager", None)  # a server of Engine.IO has none
+    return lambda: manager is None or manager.healthy
 
 
 def _check_uds(uds: str | os.PathLike[str] | None) -> None:

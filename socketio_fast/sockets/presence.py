@@ -341,7 +341,7 @@ class Presence(EventEmitter):
         manager = self._nsp.server.manager
         # Silence is nobody's fault while the way to all others is cut, and after this
         # process was stopped.
-        excused = not getattr(manager, "healthy", True)
+        excused = not manager.healthy
         excused = excused or now > self._ticked + 2 * self.heartbeat_interval
         self._ticked = now
         for name, other in list(self._others.items()):

@@ -11,6 +11,7 @@ import pytest
 from support.waiting import until, within
 
 import socketio_fast as socketio
+from socketio_fast.async_pubsub_manager import AsyncPubSubManager
 
 Serve = Callable[..., Awaitable[Any]]
 
@@ -80,3 +81,27 @@ async def test_a_server_that_drains(serve: Serve) -> None:
     await within(closing)
     assert sio.eio.engine.pages is None
     await client.disconnect()
+
+
+async def test_other_servers_that_cannot_be_reached(serve: Serve) -> None:
+    sio = socketio.AsyncServer()
+    server = await serve(sio, health=True)
+    assert await get(server.url, "/readyz?cluster") == (200, "ready\n")
+
+    class Manager(AsyncPubSubManager):
+        async def _listen(self) -> Any:
+            self._on_subscribed()
+            assert await away.wait()
+            raise OSError("the broker has gone")
+            yield
+
+    away = asyncio.Event()
+    sio = socketio.AsyncServer(client_manager=Manager())
+    server = await serve(sio, health=True)
+    await until(lambda: sio.manager.healthy)
+    assert await get(server.url, "/readyz?cluster") == (200, "ready\n")
+    away.set()
+    await until(lambda: not sio.manager.healthy)
+    said = "other servers cannot be reached\n"
+    assert await get(server.url, "/readyz?cluster") == (503, said)
+    assert await get(server.url, "/readyz") == (200, "ready\n")
