@@ -33,7 +33,7 @@ class AsyncManager(BaseManager):
 
     @property
     def healthy(self) -> bool:
-        """Whether other processes can be reached; clients of this process always are."""
+        """Whether other processes can be reached; own clients always are."""
         return True
 
     async def pre_connect(self, eio_sid: str, namespace: str) -> Any:
