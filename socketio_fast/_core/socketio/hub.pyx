@@ -162,7 +162,10 @@ cdef class Hub(HandlerFactory):
 
     def measure(self, Meter meter):
         """Measure events from now on; None: no longer."""
+        cdef Namespace namespace
         self.meter = meter
+        for namespace in (self.wildcard, *self.namespaces.values()):
+            namespace.forget_figures()
         self._watch_events()
 
     def trace(self, Tracer tracer):
