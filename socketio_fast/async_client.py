@@ -80,8 +80,8 @@ class AsyncClient(Sending, BaseClient):
     # A dict of more than 30 attributes takes 1.5 KiB: it shares no keys with others.
     __slots__ = (
         *("_attempts", "_auths", "_core", "_disconnecting", "_ended", "_given_up"),
-        *("_have_joined", "_joined", "_lost", "_own_tasks", "_owner", "_queues"),
-        *("_reconnecting", "_sockets"),
+        *("_have_joined", "_joined", "_lost", "_measures", "_own_tasks", "_owner"),
+        *("_queues", "_reconnecting", "_sockets"),
     )
 
     def __init__(
@@ -146,6 +146,8 @@ class AsyncClient(Sending, BaseClient):
         self._owner = FromPeers(self)
         self._sockets: dict[str, ClientSocket] = {}
         self._queues = {}
+        # What is measured (contrib/measures.py).
+        self._measures: Any = None
 
         #: Whether there is a connection, and all that connect() asked for is joined.
         self.connected = False
@@ -369,6 +371,8 @@ class AsyncClient(Sending, BaseClient):
         headers = await evaluated(self.connection_headers)
         self.eio.engine.bind(asyncio.get_running_loop())
         self._core.bind(self.eio.engine)
+        if self._measures is not None:
+            self._measures.begin()
         await self.eio.connect(
             url,
             headers=with_trace(self._hub, headers),
@@ -494,6 +498,8 @@ class AsyncClient(Sending, BaseClient):
         if self._given_up:
             return
         self._given_up = True
+        if self._measures is not None:
+            self._measures.stop()
         for peer in list(self._core.connection.peers.values()):
             if peer.active:
                 peer.give_up()

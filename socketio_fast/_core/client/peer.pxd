@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t
 from socketio_fast._core.client.session cimport ClientSession
 from socketio_fast._core.protocol.outgoing cimport Outgoing
 from socketio_fast._core.protocol.sio cimport Packet
+from socketio_fast._core.socketio.acks cimport AckWatch
 from socketio_fast._core.socketio.peer_messaging cimport MessagingPeer
 
 
@@ -35,6 +36,7 @@ cdef class ClientPeer(MessagingPeer):
     cdef int _on_refusal(self, object data) except -1
     cdef int _note_offset(self, Packet packet) except -1
     cdef object _emit(self, Outgoing m, list event, int64_t id)
+    cdef int _measure(self, Outgoing m, list event) except -1
     cdef int _owner_failed(self, object error) except -1
     cdef int _refuse_offline(self, int64_t id, object error) except -1
     cdef int _keep_offline(self, Outgoing m, int64_t id) except -1
@@ -53,4 +55,5 @@ cdef class _Encoded:
         Outgoing message
         list event
         object callback
+        AckWatch watch              # None: nobody watches the acknowledgement
         int64_t id

@@ -486,6 +486,8 @@ cdef class ClientPeer(MessagingPeer):
         made.event = event
         made.callback = callback
         made.id = id
+        if id >= 0 and hub.watches_events:
+            made.watch = self.new_ack_watch(event[0])
         self.posted += m.size()
         return made
 
@@ -499,12 +501,20 @@ cdef class ClientPeer(MessagingPeer):
             if m.volatile and not self._writable():
                 session.dropped(m)
             else:
-                session.pass_on(m)
+                self._measure(m, event)
+                session.send(m)
                 if session.above():
                     return session.below(session.engine.high_water_mark)
         elif not m.volatile:
             self._keep_offline(m, id)
+            self._measure(m, event)
         return None
+
+    cdef int _measure(self, Outgoing m, list event) except -1:
+        cdef Hub hub = self.namespace.hub
+        if hub.meter is not None:
+            hub.meter.event_out(self.namespace, event[0], 1, m.size())
+        return 0
 
     def encoded(self, list event not None):
         """Encode an event now, for `emit_encoded()`: later changes of its arguments do
@@ -553,7 +563,7 @@ cdef class ClientPeer(MessagingPeer):
 
     cdef int send(self, Outgoing m) except -1:
         if self.state == CONNECTED:
-            self.session.pass_on(m)
+            self.session.send(m)
         return 0
 
     cdef int _keep_offline(self, Outgoing m, int64_t id) except -1:
@@ -588,7 +598,7 @@ cdef class ClientPeer(MessagingPeer):
             except ValueError as exc:
                 self._refuse_offline(id, exc)
             else:
-                self.session.pass_on(m)
+                self.session.send(m)
         return 0
 
     cdef int _refuse_offline(self, int64_t id, object error) except -1:
@@ -638,6 +648,7 @@ cdef class _Encoded:
             peer.client.outstanding += 1
             if isinstance(self.callback, Reply):
                 (<Reply> self.callback).id = self.id
+            peer.acks.watch(self.id, self.watch)
             if len(peer.acks.callbacks) > peer.namespace.hub.max_pending_acks:
                 peer._give_up_oldest_ack()
             peer.session.expect()

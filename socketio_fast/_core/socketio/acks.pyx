@@ -77,6 +77,14 @@ cdef class PendingAcks:
             (<Reply> callback).id = id
         return id
 
+    cdef int watch(self, int64_t id, AckWatch watch) except -1:
+        """Let `watch` be told of what becomes of an acknowledgement; None: nobody."""
+        if watch is not None:
+            if self.watches is None:
+                self.watches = {}
+            self.watches[id] = watch
+        return 0
+
     cdef object pop(self, int64_t id):
         """Remove and return the callback of an acknowledgement; None: there is none."""
         return self.callbacks.pop(id, None)
