@@ -14,7 +14,6 @@ from socketio_fast._core.client.connection import ClientHub
 from socketio_fast._core.client.peer import ClientPeer
 from socketio_fast._core.socketio.contracts import Membership
 from socketio_fast.base_client import BaseClient
-from socketio_fast.clients.failures import data_of_handlers
 from socketio_fast.clients.joining import (
     ask_to_join,
     check_newest,
@@ -28,6 +27,7 @@ from socketio_fast.clients.processes import forget_after_fork
 from socketio_fast.clients.reconnection import (
     FromLink,
     FromPeers,
+    attempt_failed,
     evaluated,
     forget,
     reconnect,
@@ -337,7 +337,7 @@ class AsyncClient(Sending, BaseClient):
             if self._given_up:
                 raise  # disconnect() was called
             before = self._own_tasks.of(CONNECTING)
-            self._attempt_failed(exc)
+            attempt_failed(self, exc)
             newest = number == self._attempts  # else a handler connects again
             if retry and newest and not self._given_up:
                 self._reconnect()
@@ -380,13 +380,6 @@ class AsyncClient(Sending, BaseClient):
             engineio_path=self.socketio_path or "socket.io",
         )
         return number
-
-    def _attempt_failed(self, error: exceptions.ConnectionError) -> None:
-        self.manager.tell(self._core.runner, "error", error)
-        told = error.args[1] if len(error.args) > 1 else error.args[0]
-        data = data_of_handlers(error, (self.eio.transports or ["polling"])[0])
-        for name in self.connection_namespaces:
-            self._peer(name).trigger("connect_error", data, of_listeners=[told])
 
     async def _join(self, namespace: str, auth: Any) -> None:
         peer = self._peer(namespace)

@@ -66,6 +66,7 @@ def test_a_refused_websocket_is_a_request(caplog: pytest.LogCaptureFixture) -> N
     assert '"GET /socket.io/ HTTP/1.1" 400 ' in untimed(line)
 
 
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="Windows has no tzset()")
 def test_a_line_of_another_time_zone(monkeypatch: pytest.MonkeyPatch) -> None:
     for zone, expected in (("XYZ+3:30", "21:30:00 -0330"), ("UTC-5", "06:00:00 +0500")):
         monkeypatch.setenv("TZ", zone)

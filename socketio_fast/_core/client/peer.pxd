@@ -36,7 +36,6 @@ cdef class ClientPeer(MessagingPeer):
     cdef int _on_refusal(self, object data) except -1
     cdef int _note_offset(self, Packet packet) except -1
     cdef object _emit(self, Outgoing m, list event, int64_t id)
-    cdef int _measure(self, Outgoing m, list event) except -1
     cdef int _owner_failed(self, object error) except -1
     cdef int _refuse_offline(self, int64_t id, object error) except -1
     cdef int _keep_offline(self, Outgoing m, int64_t id) except -1

@@ -434,7 +434,7 @@ cdef class ClientPeer(MessagingPeer):
         cdef int64_t id = -1
         cdef Outgoing m
         if hub.verbose:
-            _log(hub, event, self.namespace.name)
+            hub.log_emit(event[0], self.namespace.name)
         if callback is not None:
             id = self.new_ack(callback, event[0])
         try:
@@ -470,7 +470,7 @@ cdef class ClientPeer(MessagingPeer):
         ):
             return None
         if hub.verbose:
-            _log(hub, event, self.namespace.name)
+            hub.log_emit(event[0], self.namespace.name)
         if callback is not None:
             # Awaited when the event is sent: until then the connection may be lost.
             id = self.acks.next_id
@@ -493,6 +493,7 @@ cdef class ClientPeer(MessagingPeer):
 
     cdef object _emit(self, Outgoing m, list event, int64_t id):
         """Send an event, now or when it is connected; see emit()."""
+        cdef Hub hub = self.namespace.hub
         cdef Session session = self.session
         if self.state == CONNECTED and not (<ClientSession> session).is_overdue():
             (<ClientSession> session).check_size(m)
@@ -501,20 +502,14 @@ cdef class ClientPeer(MessagingPeer):
             if m.volatile and not self._writable():
                 session.dropped(m)
             else:
-                self._measure(m, event)
+                hub.count_sent(self.namespace, event[0], m.size())
                 session.send(m)
                 if session.above():
                     return session.below(session.engine.high_water_mark)
         elif not m.volatile:
             self._keep_offline(m, id)
-            self._measure(m, event)
+            hub.count_sent(self.namespace, event[0], m.size())
         return None
-
-    cdef int _measure(self, Outgoing m, list event) except -1:
-        cdef Hub hub = self.namespace.hub
-        if hub.meter is not None:
-            hub.meter.event_out(self.namespace, event[0], 1, m.size())
-        return 0
 
     def encoded(self, list event not None):
         """Encode an event now, for `emit_encoded()`: later changes of its arguments do
@@ -629,13 +624,6 @@ cdef Step _own_step(ClientPeer peer, str event):
     return step
 
 
-cdef int _log(Hub hub, list event, str namespace) except -1:
-    hub.logger.info(
-        'Emitting event "%s" [%s]', escaped(event[0]), escaped(namespace)
-    )
-    return 0
-
-
 @cython.final
 cdef class _Encoded:
     """An event that is encoded. Calling it, once, sends it."""
@@ -644,10 +632,8 @@ cdef class _Encoded:
         cdef ClientPeer peer = self.peer
         peer.posted -= self.message.size()
         if self.callback is not None:
-            peer.acks.callbacks[self.id] = self.callback
+            peer.acks.put(self.id, self.callback)
             peer.client.outstanding += 1
-            if isinstance(self.callback, Reply):
-                (<Reply> self.callback).id = self.id
             peer.acks.watch(self.id, self.watch)
             if len(peer.acks.callbacks) > peer.namespace.hub.max_pending_acks:
                 peer._give_up_oldest_ack()

@@ -1,5 +1,4 @@
 # The handlers of one namespace.
-from socketio_fast._core.engine.observer cimport EventWatch
 
 # What a handler takes before the sid and the arguments of its event, flags.
 cdef enum Leading:
@@ -18,9 +17,9 @@ cdef class Handlers:
         # event -> EventFigures of what is received and sent; None: not measured yet
         dict figures_in
         dict figures_out
-        # Those of the last event; or None. Often the next one has the same name.
-        EventWatch last_in
-        EventWatch last_out
+        # The EventFigures of the last event; or None. Often the next has the same name.
+        object last_in
+        object last_out
 
     cdef int forget_figures(self) except -1
     cdef object find_other(self, object event, Handlers wildcard, int *leading)
