@@ -64,21 +64,23 @@ step_system() {
     apt "${missing[@]}"
 }
 
-# debian SUITE: a root of that Debian, with its Python and a compiler, in $WORK/SUITE. It
-# gets the name servers and the certificates of this machine.
+# debian SUITE [NAME PACKAGES]: a root of that Debian, with its Python and a compiler, in
+# $WORK/SUITE; or one with these packages, in $WORK/NAME. It gets the name servers and the
+# certificates of this machine.
 debian() {
-    local root=$WORK/$1 packages=ca-certificates,gcc,libc6-dev,python3-dev,python3-venv
+    local root=$WORK/${2:-$1}
+    local packages=${3:-ca-certificates,gcc,libc6-dev,python3-dev,python3-venv}
     if fresh "$root/made" "$packages"; then return; fi
     [ -x /usr/sbin/debootstrap ] || apt debootstrap
     as_root rm -rf "$root"
-    quietly "debootstrap-$1" as_root env PATH="$PATH:/usr/sbin" \
+    quietly "debootstrap-${2:-$1}" as_root env PATH="$PATH:/usr/sbin" \
         debootstrap --variant=minbase --include="$packages" "$1" "$root"
     as_root cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
     as_root cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
     echo "$packages" | as_root tee "$root/made" >/dev/null
 }
 
-# inside SUITE SCRIPT: bash runs SCRIPT in that root, which has /proc and /dev meanwhile, and
+# inside NAME SCRIPT: bash runs SCRIPT in that root, which has /proc and /dev meanwhile, and
 # $WORK at its path.
 inside() {
     # shellcheck disable=SC2016

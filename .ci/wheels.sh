@@ -166,6 +166,19 @@ try_in_debian() { # VERSION
         /wheel/bin/python '$WHEELS/check.py'"
 }
 
+# What the README says first, in a root that has Python and no compiler.
+try_as_newcomer() { # VERSION
+    debian "${DEBIANS[$1]}" newcomer ca-certificates,python3,python3-venv
+    cp README.md tests/wheels/newcomer.py "$WHEELS/"
+    quietly newcomer inside newcomer "
+        export HOME=/root PIP_FIND_LINKS='$WHEELS/manylinux-x86_64'
+        export PATH=/usr/bin:/bin:/usr/sbin:/sbin
+        rm -rf /newcomer
+        mkdir /newcomer
+        cd /newcomer
+        python3 '$WHEELS/newcomer.py' '$WHEELS/README.md'"
+}
+
 # arm64 VERSION: the files of Debian's arm64 packages in a directory; nothing of them runs
 # until qemu runs Python.
 arm64() {
@@ -214,6 +227,8 @@ step_wheels-linux() {
         try_in_debian "$version"
         echo "served by Python $version of Debian ${DEBIANS[$version]}"
     done
+    try_as_newcomer 3.13
+    echo "the README and a new project, in an empty Debian trixie"
     for version in "${CROSS_VERSIONS[@]}"; do
         [ -n "${DEBIANS[$version]:-}" ] || continue
         try_on_arm64 "$version"

@@ -14,7 +14,6 @@ from socketio_fast._core.client.connection import ClientHub
 from socketio_fast._core.client.peer import ClientPeer
 from socketio_fast._core.socketio.contracts import Membership
 from socketio_fast.base_client import BaseClient
-from socketio_fast.clients.failures import data_of_handlers
 from socketio_fast.clients.joining import (
     ask_to_join,
     check_newest,
@@ -28,6 +27,7 @@ from socketio_fast.clients.processes import forget_after_fork
 from socketio_fast.clients.reconnection import (
     FromLink,
     FromPeers,
+    attempt_failed,
     evaluated,
     forget,
     reconnect,
@@ -80,8 +80,8 @@ class AsyncClient(Sending, BaseClient):
     # A dict of more than 30 attributes takes 1.5 KiB: it shares no keys with others.
     __slots__ = (
         *("_attempts", "_auths", "_core", "_disconnecting", "_ended", "_given_up"),
-        *("_have_joined", "_joined", "_lost", "_own_tasks", "_owner", "_queues"),
-        *("_reconnecting", "_sockets"),
+        *("_have_joined", "_joined", "_lost", "_measures", "_own_tasks", "_owner"),
+        *("_queues", "_reconnecting", "_sockets"),
     )
 
     def __init__(
@@ -146,6 +146,8 @@ class AsyncClient(Sending, BaseClient):
         self._owner = FromPeers(self)
         self._sockets: dict[str, ClientSocket] = {}
         self._queues = {}
+        # What is measured (contrib/measures.py).
+        self._measures: Any = None
 
         #: Whether there is a connection, and all that connect() asked for is joined.
         self.connected = False
@@ -335,7 +337,7 @@ class AsyncClient(Sending, BaseClient):
             if self._given_up:
                 raise  # disconnect() was called
             before = self._own_tasks.of(CONNECTING)
-            self._attempt_failed(exc)
+            attempt_failed(self, exc)
             newest = number == self._attempts  # else a handler connects again
             if retry and newest and not self._given_up:
                 self._reconnect()
@@ -369,6 +371,8 @@ class AsyncClient(Sending, BaseClient):
         headers = await evaluated(self.connection_headers)
         self.eio.engine.bind(asyncio.get_running_loop())
         self._core.bind(self.eio.engine)
+        if self._measures is not None:
+            self._measures.begin()
         await self.eio.connect(
             url,
             headers=with_trace(self._hub, headers),
@@ -376,13 +380,6 @@ class AsyncClient(Sending, BaseClient):
             engineio_path=self.socketio_path or "socket.io",
         )
         return number
-
-    def _attempt_failed(self, error: exceptions.ConnectionError) -> None:
-        self.manager.tell(self._core.runner, "error", error)
-        told = error.args[1] if len(error.args) > 1 else error.args[0]
-        data = data_of_handlers(error, (self.eio.transports or ["polling"])[0])
-        for name in self.connection_namespaces:
-            self._peer(name).trigger("connect_error", data, of_listeners=[told])
 
     async def _join(self, namespace: str, auth: Any) -> None:
         peer = self._peer(namespace)
@@ -494,6 +491,8 @@ class AsyncClient(Sending, BaseClient):
         if self._given_up:
             return
         self._given_up = True
+        if self._measures is not None:
+            self._measures.stop()
         for peer in list(self._core.connection.peers.values()):
             if peer.active:
                 peer.give_up()

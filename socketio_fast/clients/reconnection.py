@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from socketio_fast import exceptions
 from socketio_fast._core.client.peer import ClientPeer, PeerOwner
 from socketio_fast.clients.backoff import Backoff
+from socketio_fast.clients.failures import data_of_handlers
 from socketio_fast.clients.link import Link, LinkEvents
 from socketio_fast.clients.own_tasks import OwnTasks
 from socketio_fast.handlers.signatures import fit
@@ -17,7 +18,14 @@ from socketio_fast.namespace import BaseClientNamespace
 if TYPE_CHECKING:
     from socketio_fast.async_client import AsyncClient
 
-__all__ = ["FromLink", "FromPeers", "evaluated", "forget", "reconnect"]
+__all__ = [
+    "FromLink",
+    "FromPeers",
+    "attempt_failed",
+    "evaluated",
+    "forget",
+    "reconnect",
+]
 
 
 async def reconnect(client: AsyncClient) -> None:
@@ -50,7 +58,7 @@ async def reconnect(client: AsyncClient) -> None:
                 if isinstance(exc, exceptions.ConnectionError)
                 else exceptions.ConnectionError(str(exc))
             )
-            client._attempt_failed(error)
+            attempt_failed(client, error)
             client.manager.tell(runner, "reconnect_error", error)
         else:
             if client.eio.state == "connected":
@@ -65,6 +73,15 @@ async def reconnect(client: AsyncClient) -> None:
             client.manager.tell(runner, "reconnect_failed")
             client._give_up()
             return
+
+
+def attempt_failed(client: AsyncClient, error: exceptions.ConnectionError) -> None:
+    """Tell who listens of an attempt to connect that has failed."""
+    client.manager.tell(client._core.runner, "error", error)
+    told = error.args[1] if len(error.args) > 1 else error.args[0]
+    data = data_of_handlers(error, (client.eio.transports or ["polling"])[0])
+    for name in client.connection_namespaces:
+        client._peer(name).trigger("connect_error", data, of_listeners=[told])
 
 
 def forget(client: AsyncClient) -> None:

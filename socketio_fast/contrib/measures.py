@@ -1,4 +1,4 @@
-"""What is measured of a server, whoever shows it."""
+"""What is measured of a server or a client, whoever shows it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import weakref
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from socketio_fast._core.socketio.meter import (
@@ -16,8 +16,9 @@ from socketio_fast._core.socketio.meter import (
     label_of,
     unread,
 )
+from socketio_fast.base_client import BaseClient
 
-__all__ = ["Family", "Measures", "Times", "measures_of"]
+__all__ = ["Family", "Lag", "Measures", "Times", "measures_of"]
 
 #: Seconds between two looks at how late the event loop is.
 LAG_INTERVAL = 0.5
@@ -60,6 +61,8 @@ class Lag:
 
     def __init__(self) -> None:
         self.times = Times([0] * (len(BOUNDS) + 1), 0.0)
+        #: What is called with each value too (seconds).
+        self.told: list[Callable[[float], object]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -90,6 +93,8 @@ class Lag:
             self.times.counts[bisect_left(BOUNDS, late)] += 1
             self.times.total += late
             self._wait(loop)
+            for tell in self.told:
+                tell(late)
 
 
 def _look(found: Callable[[], Lag | None], due: float) -> None:
@@ -100,14 +105,20 @@ def _look(found: Callable[[], Lag | None], due: float) -> None:
 
 
 class Measures:
-    """The figures of one server.
+    """The figures of one server, or one client.
 
     Args:
-        sio: A :class:`socketio_fast.AsyncServer`.
+        sio: A :class:`socketio_fast.AsyncServer` or a
+            :class:`socketio_fast.AsyncClient`.
         events: Names of events that are counted apart although only a catch-all handler
             takes them.
         max_events: Events that are counted apart, at most, in each direction.
     """
+
+    #: Whether they are a client's.
+    of_client = False
+    #: Who is at the other end, as it is told.
+    others = "clients"
 
     def __init__(self, sio: Any, events: frozenset[str], max_events: int) -> None:
         self._engine = sio.eio.engine
@@ -116,7 +127,7 @@ class Measures:
         self.asked_for = (events, max_events)
         #: How many show the figures.
         self.shown_by = 0
-        self._lag = Lag()
+        self.lag = Lag()
         self._meter = Meter(
             self._hub.wildcard,
             events,
@@ -134,12 +145,12 @@ class Measures:
             self.begin()
 
     def begin(self) -> None:
-        """The server runs on an event loop; it calls this."""
-        self._lag.begin(self._engine.loop)
+        """It runs on an event loop; it calls this."""
+        self.lag.begin(self._engine.loop)
 
     def stop(self) -> None:
-        """The server runs no longer; it calls this."""
-        self._lag.stop()
+        """It runs no longer; it calls this."""
+        self.lag.stop()
 
     def end(self) -> bool:
         """One shows the figures no longer. Returns whether nobody does: then nothing is
@@ -156,10 +167,17 @@ class Measures:
 
     def families(self) -> Iterator[Family]:
         """All metrics, as they are now."""
-        yield from self._connections()
-        yield from _events_in(self._meter.received)
-        yield from _events_out(self._meter.sent)
-        yield from self._packets()
+        yield from self.connections()
+        yield from self._clients()
+        yield from self.events()
+        yield _family(
+            "socketio_emits",
+            "counter",
+            "Events that were sent, one whatever the number of clients",
+            self._meter.sent,
+            lambda each: each.calls,
+        )
+        yield from self.packets()
         yield from self._slow()
         yield Family(
             "socketio_refusals",
@@ -175,13 +193,7 @@ class Measures:
             ("kind",),
             _by_name(self._incidents()),
         )
-        yield Family(
-            "socketio_event_loop_lag_seconds",
-            "histogram",
-            "How late the event loop calls what is due, looked at twice a second",
-            (),
-            [((), self._lag.times)],
-        )
+        yield self.loop_lag()
         membership = self._eio.membership
         yield _plain(
             "socketio_workers",
@@ -190,8 +202,19 @@ class Measures:
             1 if membership is None else 1 + len(membership.mesh.others),
         )
 
-    def _connections(self) -> Iterator[Family]:
-        meter, engine = self._meter, self._engine
+    def loop_lag(self) -> Family:
+        """How late the event loop is."""
+        return Family(
+            "socketio_event_loop_lag_seconds",
+            "histogram",
+            "How late the event loop calls what is due, looked at twice a second",
+            (),
+            [((), self.lag.times)],
+        )
+
+    def connections(self) -> Iterator[Family]:
+        """What is counted of connections on either side."""
+        meter = self._meter
         yield Family(
             "socketio_connections",
             "gauge",
@@ -220,6 +243,8 @@ class Measures:
             ("transport",),
             _by_name(meter.upgrades),
         )
+
+    def _clients(self) -> Iterator[Family]:
         clients: dict[str, int] = {}
         for namespace in list(self._hub.namespaces.values()):
             label = label_of(namespace)
@@ -235,29 +260,35 @@ class Measures:
             "socketio_draining",
             "gauge",
             "1 while the server takes no new clients because it is to stop, else 0",
-            int(engine.draining),
+            int(self._engine.draining),
         )
 
-    def _packets(self) -> Iterator[Family]:
-        meter = self._meter
+    def events(self) -> Iterator[Family]:
+        """What is counted and timed of events on either side."""
+        yield from _events_in(self._meter.received, self.others)
+        yield from _events_out(self._meter.sent, self.others)
+
+    def packets(self) -> Iterator[Family]:
+        """What is counted of packets on either side."""
+        meter, others = self._meter, self.others
         for name, value, meaning in (
-            ("packets_received", meter.packets_in, "Engine.IO packets from clients"),
-            ("packets_sent", meter.packets_out, "Engine.IO packets to clients"),
-            ("received_bytes", meter.bytes_in, "Bytes of the packets from clients"),
-            ("sent_bytes", meter.bytes_out, "Bytes of the packets to clients"),
+            ("packets_received", meter.packets_in, f"Engine.IO packets from {others}"),
+            ("packets_sent", meter.packets_out, f"Engine.IO packets to {others}"),
+            ("received_bytes", meter.bytes_in, f"Bytes of the packets from {others}"),
+            ("sent_bytes", meter.bytes_out, f"Bytes of the packets to {others}"),
         ):
             text = f"{meaning}, without pings, framing and compression"
             yield _plain(f"socketio_{name}", "counter", text, value)
-
-    def _slow(self) -> Iterator[Family]:
-        counters = self._engine.counters
-        size, slow = unread(list(self._engine.sessions.values()))
         yield _plain(
             "socketio_buffered_bytes",
             "gauge",
-            "Bytes that clients have not read yet",
-            size,
+            f"Bytes to {others} that wait to be read",
+            unread(list(self._engine.sessions.values()))[0],
         )
+
+    def _slow(self) -> Iterator[Family]:
+        counters = self._engine.counters
+        slow = unread(list(self._engine.sessions.values()))[1]
         yield _plain(
             "socketio_slow_connections",
             "gauge",
@@ -305,6 +336,34 @@ class Measures:
         }
 
 
+class ClientMeasures(Measures):
+    """The figures of one client."""
+
+    of_client = True
+    others = "the server"
+
+    def families(self) -> Iterator[Family]:
+        """All metrics, as they are now."""
+        for family in (
+            *self.connections(),
+            *self.events(),
+            *self.packets(),
+            self._offline(),
+            self.loop_lag(),
+        ):
+            name = family.name.replace("socketio_", "socketio_client_", 1)
+            yield replace(family, name=name)
+
+    def _offline(self) -> Family:
+        peers = list(self._hub.connection.peers.values())
+        return _plain(
+            "socketio_offline_events",
+            "gauge",
+            "Events that wait for a connection",
+            sum(peer.offline_events for peer in peers),
+        )
+
+
 def _plain(name: str, kind: str, meaning: str, value: float) -> Family:
     return Family(name, kind, meaning, (), [((), value)])
 
@@ -328,11 +387,11 @@ def _times(figures: EventFigures) -> Times:
     return Times(*figures.times)
 
 
-def _events_in(events: list[EventFigures]) -> Iterator[Family]:
+def _events_in(events: list[EventFigures], others: str) -> Iterator[Family]:
     yield _family(
         "socketio_events_received",
         "counter",
-        "Events from clients",
+        f"Events from {others}",
         events,
         lambda each: each.events,
     )
@@ -359,11 +418,11 @@ def _events_in(events: list[EventFigures]) -> Iterator[Family]:
     )
 
 
-def _events_out(events: list[EventFigures]) -> Iterator[Family]:
+def _events_out(events: list[EventFigures], others: str) -> Iterator[Family]:
     yield _family(
         "socketio_events_sent",
         "counter",
-        "Events to clients, one for each client that an event is for",
+        f"Events to {others}, one for each recipient",
         events,
         lambda each: each.events,
     )
@@ -374,42 +433,36 @@ def _events_out(events: list[EventFigures]) -> Iterator[Family]:
         events,
         lambda each: each.bytes,
     )
-    yield _family(
-        "socketio_emits",
-        "counter",
-        "Events that were sent, one whatever the number of clients",
-        events,
-        lambda each: each.calls,
-    )
     asked = [each for each in list(events) if each.failed or any(each.times[0])]
     yield _family(
         "socketio_ack_duration_seconds",
         "histogram",
-        "From an event to the client's acknowledgement",
+        "From an event to its acknowledgement",
         asked,
         _times,
     )
     yield _family(
         "socketio_acks_lost",
         "counter",
-        "Acknowledgements that did not come: the client went, or it took too long",
+        "Acknowledgements that did not come: the connection ended, or it took too long",
         asked,
         lambda each: each.failed,
     )
 
 
 def measures_of(sio: Any, events: frozenset[str], max_events: int) -> Measures:
-    """The figures of a server, which is measured from now on.
+    """The figures of a server or a client, which is measured from now on.
 
     Raises:
         ValueError: It is measured already, with other arguments.
     """
     found: Measures | None = sio._measures
     if found is None:
-        found = sio._measures = Measures(sio, events, max_events)
+        kind = ClientMeasures if isinstance(sio, BaseClient) else Measures
+        found = sio._measures = kind(sio, events, max_events)
     elif found.asked_for != (events, max_events):
         raise ValueError(
-            "the server is measured already, with other events= or max_events=: give "
+            "it is measured already, with other events= or max_events=: give "
             "the same to all that show its metrics"
         )
     found.shown_by += 1

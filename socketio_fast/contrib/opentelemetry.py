@@ -21,10 +21,9 @@ except ImportError as exc:
 
 from socketio_fast._core.engine.failures import contain
 from socketio_fast._core.engine.observer import Tracer
-from socketio_fast._core.socketio.meter import OTHER, is_known, label_of
+from socketio_fast._core.socketio.meter import BOUNDS, OTHER, is_known, label_of
 from socketio_fast._version import __version__
-from socketio_fast.base_client import BaseClient
-from socketio_fast.contrib.measures import Family, Measures, Times, measures_of
+from socketio_fast.contrib.measures import Family, Lag, Measures, Times, measures_of
 from socketio_fast.exceptions import ConnectionRefusedError
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def instrument(
     events: Collection[str] = (),
     max_events: int = 100,
 ) -> None:
-    """Make spans of what a server or a client does, and metrics of a server.
+    """Make spans and metrics of what a server or a client does.
 
     Example::
 
@@ -78,7 +77,7 @@ def instrument(
         tracer_provider: Makes the spans; ``None`` for the global one.
         meter_provider: Takes the metrics; ``None`` for the global one.
         traces: Whether there are spans.
-        metrics: Whether there are metrics, of a server.
+        metrics: Whether there are metrics.
         payload: Whether each event carries the context of its span, as a last argument
             ``{"otel": {"traceparent": "…"}}``, and such an argument of an event that
             comes is taken off and continued. The other side has to do the same: a
@@ -98,10 +97,9 @@ def instrument(
     hub = inner._hub
     if hub.tracer is not None:
         raise ValueError("it is instrumented already: uninstrument() it first")
-    is_client = isinstance(inner, BaseClient)
     named = frozenset(events)
     durations = None
-    if metrics and not is_client:
+    if metrics:
         durations = _Metrics(
             measures_of(inner, named, max_events), meter_provider
         ).durations
@@ -114,7 +112,10 @@ def instrument(
 def uninstrument(sio: AsyncServer | Server | AsyncClient | Client) -> None:
     """Make no spans any more, and record no durations. Other metrics stay as they are:
     OpenTelemetry has no way to remove one."""
-    _of(sio)._hub.trace(None)
+    hub = _of(sio)._hub
+    if isinstance(hub.tracer, _Tracing):
+        hub.tracer.end()
+    hub.trace(None)
 
 
 def _of(sio: Any) -> Any:
@@ -169,6 +170,11 @@ class _Tracing(Tracer):
         self._payload = payload
         self._named = named
         self._durations = durations
+
+    def end(self) -> None:
+        """Nothing more is recorded."""
+        if self._durations is not None:
+            self._durations.end()
 
     def failed(self, error: Exception) -> None:
         loop = None if self._hub.runner is None else self._hub.runner.loop
@@ -383,9 +389,16 @@ def _texts(found: dict[Any, Any]) -> dict[str, str]:
 
 
 class _Durations:
-    """Records how long handlers and acknowledgements take."""
+    """Records how long handlers and acknowledgements take, and how late the event loop
+    is.
 
-    def __init__(self, meter: metrics.Meter) -> None:
+    Args:
+        meter: Makes the histograms.
+        prefix: Begins the names that are not the conventions'.
+        lag: Tells how late the event loop is.
+    """
+
+    def __init__(self, meter: metrics.Meter, prefix: str, lag: Lag) -> None:
         # The boundaries that the semantic conventions advise.
         boundaries = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75]
         boundaries += [1, 2.5, 5, 7.5, 10]
@@ -402,6 +415,19 @@ class _Durations:
             "client.",
             explicit_bucket_boundaries_advisory=boundaries,
         )
+        late = meter.create_histogram(
+            f"{prefix}.event_loop_lag",
+            "s",
+            "How late the event loop calls what is due, looked at twice a second",
+            explicit_bucket_boundaries_advisory=BOUNDS,
+        )
+        self._lag = lag
+        self._record_lag = late.record
+        lag.told.append(self._record_lag)
+
+    def end(self) -> None:
+        """The lag is not recorded any more."""
+        self._lag.told.remove(self._record_lag)
 
     def handled(
         self, seconds: float, attributes: dict[str, Any], error: BaseException | None
@@ -428,7 +454,7 @@ _UNITS = {"bytes": "By", "seconds": "s"}
 
 
 class _Metrics:
-    """Shows the figures of a server: each time that they are collected, as they are.
+    """Shows the figures, each time that they are collected, as they are.
 
     Args:
         measures: The figures.
@@ -440,7 +466,8 @@ class _Metrics:
         self._found: dict[str, Family] = {}
         self._found_at = 0.0
         meter = metrics.get_meter(__name__, __version__, provider)
-        self.durations = _Durations(meter)
+        prefix = "socketio.client" if measures.of_client else "socketio"
+        self.durations = _Durations(meter, prefix, measures.lag)
         for family in measures.families():
             if family.kind == "histogram":
                 continue  # an instrument has to be told of each value
@@ -450,8 +477,9 @@ class _Metrics:
                 if family.kind == "counter"
                 else meter.create_observable_gauge
             )
+            own = family.name.removeprefix(prefix.replace(".", "_") + "_")
             create(
-                name or family.name.replace("socketio_", "socketio.", 1),
+                name or f"{prefix}.{own}",
                 [functools.partial(self._observe, family.name, operation)],
                 _UNITS.get(family.name.rpartition("_")[2], "1"),
                 family.meaning,

@@ -28,11 +28,14 @@ except ImportError as exc:
     ) from exc
 
 from socketio_fast._core.socketio.meter import BOUNDS
+from socketio_fast.base_client import BaseClient
 from socketio_fast.contrib.measures import Family, Measures, Times, measures_of
 
 if TYPE_CHECKING:
     from socketio_fast._core.http.request import Request
+    from socketio_fast.async_client import AsyncClient
     from socketio_fast.async_server import AsyncServer
+    from socketio_fast.client import Client
     from socketio_fast.server import Server
 
 __all__ = ["exposition", "instrument", "uninstrument"]
@@ -45,7 +48,7 @@ _WORKER = "worker"
 
 
 def instrument(
-    sio: AsyncServer | Server,
+    sio: AsyncServer | Server | AsyncClient | Client,
     *,
     registry: CollectorRegistry = REGISTRY,
     path: str | None = None,
@@ -53,7 +56,8 @@ def instrument(
     events: Collection[str] = (),
     max_events: int = 100,
 ) -> None:
-    """Measure a server, and show its metrics in a registry of prometheus_client.
+    """Measure a server or a client, and show its metrics in a registry of
+    prometheus_client.
 
     Example::
 
@@ -63,51 +67,49 @@ def instrument(
     docs/observability.md lists the metrics.
 
     Args:
-        sio: The server.
+        sio: The server or client.
         registry: Where they are shown: ``prometheus_client.start_http_server()`` and
             ``make_asgi_app()`` show the default one.
         path: A path of the server itself at which GET gets the metrics of this
             registry, such as ``"/metrics"``, when it is served by ``run()`` or
             ``serve()``. Whoever reaches the server can read them there. With several
             workers they are those of all, told apart by the label ``worker``. ``None``:
-            there is no such path.
-        labels: Labels that all its metrics get, with their values. A second server in
-            the same registry needs some.
-        events: Names of events that are counted apart although only a catch-all
-            handler takes them. Clients choose names, so events that no handler is
-            named by count together as ``"*"``.
+            there is no such path. A client has none.
+        labels: Labels that all its metrics get, with their values. A second server, or
+            a second client, in the same registry needs some.
+        events: Names of events that are received and are counted apart although only a
+            catch-all handler takes them. The other side chooses names, so events that
+            no handler is named by count together as ``"*"``.
         max_events: Events that are counted apart, at most, in each direction; more
             count as ``"*"``.
 
     Raises:
         ImportError: prometheus_client is not installed.
-        ValueError: The server is shown already; ``path`` does not begin with a slash,
-            or is Engine.IO's; ``labels`` are those of another server in this registry;
-            ``max_events`` is not positive; the server is measured already, with other
-            arguments.
+        ValueError: It is shown already; ``path`` does not begin with a slash, or is
+            Engine.IO's, or is given for a client; ``labels`` are those of another
+            server, or client, in this registry; ``max_events`` is not positive; it is
+            measured already, with other arguments.
     """
     server = _of(sio)
-    if path is not None and (
-        not path.startswith("/") or (path + "/").startswith(server.default_path)
-    ):
-        raise ValueError(
-            f"path={path!r}: a path that begins with a slash, and not with "
-            f"{server.default_path}, expected, such as '/metrics'"
-        )
+    is_client = isinstance(server, BaseClient)
+    if path is not None:
+        _check_path(path, None if is_client else server.default_path)
     if max_events < 1:
         raise ValueError(f"max_events={max_events}: 1 or more expected")
     if server in _shown:
-        raise ValueError("the server is instrumented already: uninstrument() it first")
+        raise ValueError("it is instrumented already: uninstrument() it first")
     fixed = dict(labels or {})
     collector = _collectors.get(registry)
     if collector is not None:
-        collector.check(fixed)
+        collector.check(fixed, is_client)
     measures = measures_of(server, frozenset(events), max_events)
     if collector is None:
         collector = _collectors[registry] = _Servers()
         registry.register(collector)
     collector.servers[measures] = fixed
     _shown[server] = registry, path
+    if is_client:
+        return
     server._shown = partial(_packed, registry)
     if server.eio.membership is not None:
         server.eio.membership.scrapes.render = server._shown
@@ -127,51 +129,67 @@ def instrument(
         engine.pages = {**(engine.pages or {}), path: page}
 
 
-def uninstrument(sio: AsyncServer | Server) -> None:
-    """Undo :func:`instrument`. Nothing happens if the server is not instrumented."""
+def _check_path(path: str, taken: str | None) -> None:
+    if taken is None:
+        raise ValueError(
+            f"path={path!r}: a client answers no requests. Show its metrics by "
+            "prometheus_client.start_http_server(), or at the path of a server"
+        )
+    if not path.startswith("/") or (path + "/").startswith(taken):
+        raise ValueError(
+            f"path={path!r}: a path that begins with a slash, and not with {taken}, "
+            "expected, such as '/metrics'"
+        )
+
+
+def uninstrument(sio: AsyncServer | Server | AsyncClient | Client) -> None:
+    """Undo :func:`instrument`. Nothing happens if it is not instrumented."""
     server = _of(sio)
     registry, path = _shown.pop(server, (None, None))
     if registry is None:
         return
     collector = _collectors[registry]
     measures = server._measures
-    server._shown = None
     if measures.end():
         server._measures = None
     del collector.servers[measures]
     if not collector.servers:
         registry.unregister(collector)
         del _collectors[registry]
+    if not isinstance(server, BaseClient):
+        server._shown = None
     if path is not None and server.eio.engine.pages is not None:
         pages = {**server.eio.engine.pages}
         pages.pop(path, None)
         server.eio.engine.pages = pages or None
 
 
-async def exposition(sio: AsyncServer | Server, accept: str = "") -> tuple[bytes, str]:
+async def exposition(
+    sio: AsyncServer | Server | AsyncClient | Client, accept: str = ""
+) -> tuple[bytes, str]:
     """The metrics as a scrape gets them, of all workers: for a framework's own route.
 
     Args:
-        sio: A server that is instrumented.
+        sio: A server or client that is instrumented.
         accept: The header ``Accept`` of the scrape, which chooses the format.
 
     Returns:
         The body of the response, and its content type.
 
     Raises:
-        ValueError: The server is not instrumented.
+        ValueError: It is not instrumented.
     """
     server = _of(sio)
     if server not in _shown:
-        raise ValueError("the server is not instrumented: prometheus.instrument(sio)")
+        raise ValueError("it is not instrumented: prometheus.instrument(sio)")
     return await _render(server, _shown[server][0], accept)
 
 
 async def _render(
-    server: AsyncServer, registry: CollectorRegistry, accept: str
+    server: Any, registry: CollectorRegistry, accept: str
 ) -> tuple[bytes, str]:
     encode, kind = choose_encoder(accept)
-    membership = server.eio.membership
+    membership = None if isinstance(server, BaseClient) else server.eio.membership
     if membership is None:
         # In a thread: hundreds of events take some milliseconds.
         return await asyncio.to_thread(encode, registry), kind
@@ -186,35 +204,40 @@ async def _render(
     return await asyncio.to_thread(encode, _Merged(shown)), kind
 
 
-def _of(sio: Any) -> AsyncServer:
-    """The server for asyncio, which one for threads drives."""
-    server = getattr(sio, "_inner", sio)
-    if not hasattr(server, "_measures"):
+def _of(sio: Any) -> Any:
+    """The server or client for asyncio, which one for threads drives."""
+    inner = getattr(sio, "_inner", sio)
+    if not hasattr(inner, "_measures"):
         raise TypeError(
-            f"{type(sio).__name__}: socketio_fast.AsyncServer or Server expected"
+            f"{type(sio).__name__}: an AsyncServer, Server, AsyncClient or Client of "
+            "socketio_fast expected"
         )
-    return server  # type: ignore[no-any-return]
+    return inner
 
 
 class _Servers(Collector):
-    """The servers that are shown in one registry."""
+    """The servers and clients that are shown in one registry."""
 
     def __init__(self) -> None:
         #: With the labels that their metrics get.
         self.servers: WeakKeyDictionary[Measures, dict[str, str]] = WeakKeyDictionary()
 
-    def check(self, labels: dict[str, str]) -> None:
-        """Raise ValueError for labels that do not tell a server from the others."""
-        for other in self.servers.values():
+    def check(self, labels: dict[str, str], client: bool) -> None:
+        """Raise ValueError for labels that do not tell a server from the others, or a
+        client from the others: their metrics have other names."""
+        kind = "client" if client else "server"
+        for measures, other in self.servers.items():
+            if measures.of_client != client:
+                continue
             if other.keys() != labels.keys():
                 raise ValueError(
-                    f"labels={labels!r}: another server in this registry has the "
+                    f"labels={labels!r}: another {kind} in this registry has the "
                     f"labels {sorted(other)}, and all need the same names"
                 )
             if other == labels:
                 raise ValueError(
-                    f"labels={labels!r}: another server in this registry has the same: "
-                    'give each its own, such as labels={"server": "chat"}'
+                    f"labels={labels!r}: another {kind} in this registry has the same: "
+                    f'give each its own, such as labels={{"{kind}": "chat"}}'
                 )
 
     def describe(self) -> Iterator[Metric]:
@@ -222,7 +245,7 @@ class _Servers(Collector):
         return iter(())
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics of all servers."""
+        """The metrics of all."""
         metrics: dict[str, Metric] = {}
         for measures, labels in list(self.servers.items()):
             for family in measures.families():
@@ -287,7 +310,7 @@ class _Merged:
 
 
 _collectors: WeakKeyDictionary[CollectorRegistry, _Servers] = WeakKeyDictionary()
-# The servers that are instrumented, with their registry and path.
+# What is instrumented, with their registry and path.
 _shown: WeakKeyDictionary[Any, tuple[CollectorRegistry, str | None]] = (
     WeakKeyDictionary()
 )

@@ -8,6 +8,7 @@ import errno
 import os
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -105,6 +106,8 @@ async def _connect(host: str, port: int, timeout: float) -> BaseException | None
 
 
 async def _connect_unix(path: str, timeout: float) -> BaseException | None:
+    if sys.platform == "win32":
+        raise NotImplementedError  # URLs of unix:// are refused before
     try:
         _, writer = await within(asyncio.open_unix_connection(path), timeout)
     except (OSError, asyncio.TimeoutError) as exc:

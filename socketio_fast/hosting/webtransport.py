@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import socket
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
@@ -527,7 +528,7 @@ class WebTransportServer:
             try:
                 if listening.family == socket.AF_INET6:
                     sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                if others is not None:
+                if others is not None and sys.platform != "win32":
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
                 sock.setblocking(False)
                 sock.bind(address)

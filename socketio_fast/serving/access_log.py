@@ -100,10 +100,22 @@ class AccessLog:
         )
 
     def websocket(
-        self, client: Any, method: str, path: str, version: str
+        self,
+        client: Any,
+        method: str,
+        path: str,
+        version: str,
+        sent_bytes: Callable[[], int],
     ) -> Callable[[], None]:
         """A request has made a WebSocket: its line has the time of the request, and is
         written when the WebSocket has ended.
+
+        Args:
+            client: Its address as ``getpeername()`` gives it.
+            method: Of the request.
+            path: Of its target.
+            version: Of HTTP.
+            sent_bytes: Tells how many bytes of frames the WebSocket has sent.
 
         Returns:
             What is to be called then.
@@ -114,14 +126,16 @@ class AccessLog:
 
         def ended() -> None:
             request = f"{method} {path} HTTP/{version}"
+            size = sent_bytes()
             self._logger.info(
                 "%s",
-                common_line(address, request, 101, None, began),
+                common_line(address, request, 101, size, began),
                 extra={
                     "address": address,
                     "method": method,
                     "path": path,
                     "status": 101,
+                    "size": size,
                     "duration": round(time.monotonic() - begun, 3),
                 },
             )

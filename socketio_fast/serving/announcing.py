@@ -56,10 +56,10 @@ def _shown(value: Any) -> str:
 
 def _open_files() -> int | None:
     """The descriptors that this process may have; ``None`` for no limit."""
-    try:
-        import resource
-    except ImportError:  # Windows
+    if sys.platform == "win32":
         return None
+    import resource
+
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return None if soft == resource.RLIM_INFINITY else soft
 

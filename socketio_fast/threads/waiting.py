@@ -10,6 +10,7 @@ import concurrent.futures
 import os
 import threading
 import time
+from contextlib import suppress
 from typing import TypeVar
 
 __all__ = ["result_of", "wait_for"]
@@ -36,7 +37,12 @@ def result_of(future: concurrent.futures.Future[T], timeout: float | None = None
     if STEP is None:
         return future.result(timeout)
     deadline = None if timeout is None else time.monotonic() + timeout
-    while not concurrent.futures.wait((future,), _step(deadline)).done:
+    while not future.done():
+        # concurrent.futures.wait() would not return for a future that is cancelled.
+        with suppress(
+            concurrent.futures.TimeoutError, concurrent.futures.CancelledError
+        ):
+            future.exception(_step(deadline))
         if deadline is not None and time.monotonic() >= deadline:
             break
     return future.result(0)

@@ -411,6 +411,7 @@ async def test_a_client_and_a_server_for_threads(spans: Spans) -> None:
     await asyncio.to_thread(threads.stop)
     found = spans.take()
     assert parent_of(found["emit work"]) == id_of(found["root"])
+    assert parent_of(found["ack work"]) == id_of(found["root"])
     assert parent_of(found["process work"]) == id_of(found["emit work"])
     assert parent_of(found["emit done"]) == id_of(found["process work"])
 
@@ -441,7 +442,10 @@ def test_metrics(spans: Spans) -> None:
     client.text('42["fail"]')
     run(sio.emit("ask", to=sid, callback=lambda *args: None))
     client.text("430[]")
+    server.loop.advance(1.2)
     found = points(reader)
+    (lag,) = found["socketio.event_loop_lag"]
+    assert (lag.count, lag.sum) == (2, 0)
     (consumed, _) = found["messaging.client.consumed.messages"]
     assert consumed.value == 1
     assert dict(consumed.attributes) == {
@@ -461,6 +465,31 @@ def test_metrics(spans: Spans) -> None:
         for each in found["socketio.connections"]
     }
     assert connections == {"websocket": 1, "polling": 0}
+    opentelemetry.uninstrument(sio)
+    server.loop.advance(1.2)
+    (lag,) = points(reader)["socketio.event_loop_lag"]
+    assert lag.count == 2
+
+
+async def test_metrics_of_a_client(serve: Serve) -> None:
+    reader = InMemoryMetricReader()
+    sio = socketio.AsyncServer()
+    sio.on("ask", lambda sid: "answer")
+    server = await serve(sio)
+    client = socketio.AsyncClient()
+    opentelemetry.instrument(
+        client, traces=False, meter_provider=MeterProvider([reader])
+    )
+    await client.connect(server.url)
+    assert await client.call("ask") == "answer"
+    found = points(reader)
+    (sent,) = found["socketio.client.events_sent"]
+    assert sent.value == 1
+    assert dict(sent.attributes)["messaging.socket.io.event_name"] == "ask"
+    assert [each.count for each in found["messaging.client.operation.duration"]] == [1]
+    assert sum(each.value for each in found["socketio.client.connections"]) == 1
+    assert not {"socketio.connections", "messaging.client.sent.messages"} & {*found}
+    await client.disconnect()
 
 
 class Collector:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import select
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,12 @@ def test_what_is_printable_stays() -> None:
     assert printable("a\x1bb\r\t") == "a\\u001bb\\r\\t"
 
 
+polls_pipes = pytest.mark.skipif(
+    not hasattr(select, "poll"), reason="a write to a pipe waits until it is taken"
+)
+
+
+@polls_pipes
 async def test_output_that_nobody_takes_is_bounded(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -115,6 +122,7 @@ async def test_output_that_nobody_takes_is_bounded(
     os.close(writing)
 
 
+@polls_pipes
 async def test_output_waits_for_its_reader() -> None:
     reading, writing = os.pipe()
     ended: list[int] = []

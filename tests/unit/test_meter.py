@@ -334,15 +334,19 @@ def test_it_can_be_undone() -> None:
     server, sio, shown = make()
     with pytest.raises(ValueError, match="instrumented already"):
         prometheus.instrument(sio)
+    client, sid = server.joined()
+    client.text('42["x"]')
+    run(sio.emit("y", to=sid))
     prometheus.uninstrument(sio)
     prometheus.uninstrument(sio)
     assert list(shown.registry.collect()) == []
     assert sio._hub.meter is sio._hub.observer is sio.eio.engine.observer is None
-    client, _ = server.joined()
     client.text('42["x"]')
     again = Shown(sio)
     client.text('42["x"]')
+    run(sio.emit("y", to=sid))
     assert again.events("events_received_total") == {("/", "*"): 1}
+    assert again.events("events_sent_total") == {("/", "y"): 1}
     with pytest.raises(ValueError, match="not instrumented"):
         run(prometheus.exposition(AsyncServer()))
 
@@ -383,5 +387,6 @@ def test_bad_arguments(options: dict[str, Any], error: str) -> None:
 
 
 def test_what_is_no_server() -> None:
-    with pytest.raises(TypeError, match=r"AsyncServer or Server expected"):
-        prometheus.instrument(socketio_fast.AsyncClient())  # type: ignore[arg-type]
+    simple = socketio_fast.AsyncSimpleClient()
+    with pytest.raises(TypeError, match="AsyncSimpleClient: an AsyncServer, Server, "):
+        prometheus.instrument(simple)  # type: ignore[arg-type]

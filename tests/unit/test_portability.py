@@ -102,6 +102,10 @@ def test_a_result_is_waited_for() -> None:
     failed.set_exception(TimeoutError("its own"))
     with pytest.raises(TimeoutError, match="its own"):
         waiting.result_of(failed)
+    cancelled: concurrent.futures.Future[int] = concurrent.futures.Future()
+    threading.Timer(0.01, cancelled.cancel).start()
+    with pytest.raises(concurrent.futures.CancelledError):
+        waiting.result_of(cancelled)
 
 
 def test_between_the_steps_a_signal_is_handled(

@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t
 from socketio_fast._core.client.session cimport ClientSession
 from socketio_fast._core.protocol.outgoing cimport Outgoing
 from socketio_fast._core.protocol.sio cimport Packet
+from socketio_fast._core.socketio.acks cimport AckWatch
 from socketio_fast._core.socketio.peer_messaging cimport MessagingPeer
 
 
@@ -53,4 +54,5 @@ cdef class _Encoded:
         Outgoing message
         list event
         object callback
+        AckWatch watch              # None: nobody watches the acknowledgement
         int64_t id

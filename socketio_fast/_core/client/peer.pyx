@@ -434,7 +434,7 @@ cdef class ClientPeer(MessagingPeer):
         cdef int64_t id = -1
         cdef Outgoing m
         if hub.verbose:
-            _log(hub, event, self.namespace.name)
+            hub.log_emit(event[0], self.namespace.name)
         if callback is not None:
             id = self.new_ack(callback, event[0])
         try:
@@ -470,7 +470,7 @@ cdef class ClientPeer(MessagingPeer):
         ):
             return None
         if hub.verbose:
-            _log(hub, event, self.namespace.name)
+            hub.log_emit(event[0], self.namespace.name)
         if callback is not None:
             # Awaited when the event is sent: until then the connection may be lost.
             id = self.acks.next_id
@@ -486,11 +486,14 @@ cdef class ClientPeer(MessagingPeer):
         made.event = event
         made.callback = callback
         made.id = id
+        if id >= 0 and hub.watches_events:
+            made.watch = self.new_ack_watch(event[0])
         self.posted += m.size()
         return made
 
     cdef object _emit(self, Outgoing m, list event, int64_t id):
         """Send an event, now or when it is connected; see emit()."""
+        cdef Hub hub = self.namespace.hub
         cdef Session session = self.session
         if self.state == CONNECTED and not (<ClientSession> session).is_overdue():
             (<ClientSession> session).check_size(m)
@@ -499,11 +502,13 @@ cdef class ClientPeer(MessagingPeer):
             if m.volatile and not self._writable():
                 session.dropped(m)
             else:
-                session.pass_on(m)
+                hub.count_sent(self.namespace, event[0], m.size())
+                session.send(m)
                 if session.above():
                     return session.below(session.engine.high_water_mark)
         elif not m.volatile:
             self._keep_offline(m, id)
+            hub.count_sent(self.namespace, event[0], m.size())
         return None
 
     def encoded(self, list event not None):
@@ -553,7 +558,7 @@ cdef class ClientPeer(MessagingPeer):
 
     cdef int send(self, Outgoing m) except -1:
         if self.state == CONNECTED:
-            self.session.pass_on(m)
+            self.session.send(m)
         return 0
 
     cdef int _keep_offline(self, Outgoing m, int64_t id) except -1:
@@ -588,7 +593,7 @@ cdef class ClientPeer(MessagingPeer):
             except ValueError as exc:
                 self._refuse_offline(id, exc)
             else:
-                self.session.pass_on(m)
+                self.session.send(m)
         return 0
 
     cdef int _refuse_offline(self, int64_t id, object error) except -1:
@@ -619,13 +624,6 @@ cdef Step _own_step(ClientPeer peer, str event):
     return step
 
 
-cdef int _log(Hub hub, list event, str namespace) except -1:
-    hub.logger.info(
-        'Emitting event "%s" [%s]', escaped(event[0]), escaped(namespace)
-    )
-    return 0
-
-
 @cython.final
 cdef class _Encoded:
     """An event that is encoded. Calling it, once, sends it."""
@@ -634,10 +632,9 @@ cdef class _Encoded:
         cdef ClientPeer peer = self.peer
         peer.posted -= self.message.size()
         if self.callback is not None:
-            peer.acks.callbacks[self.id] = self.callback
+            peer.acks.put(self.id, self.callback)
             peer.client.outstanding += 1
-            if isinstance(self.callback, Reply):
-                (<Reply> self.callback).id = self.id
+            peer.acks.watch(self.id, self.watch)
             if len(peer.acks.callbacks) > peer.namespace.hub.max_pending_acks:
                 peer._give_up_oldest_ack()
             peer.session.expect()

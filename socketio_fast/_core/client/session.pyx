@@ -167,6 +167,8 @@ cdef class ClientSession(Session):
         self.state = OPEN
         self.was_open = True
         engine.sessions[sid] = self
+        if engine.observer is not None:
+            engine.observer.session_opened(self)
         self.heartbeat = start_heartbeat(self)
         self.ahead = self._since_sleep() - engine.now()
         handler.on_open()

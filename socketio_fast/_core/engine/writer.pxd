@@ -1,4 +1,5 @@
 # Writing to a connection: bytes are gathered, and sent once in a pass of the loop.
+from libc.stdint cimport int64_t
 
 
 cdef class Flusher:
@@ -25,6 +26,7 @@ cdef class Writer:
         list unwritten
         readonly Py_ssize_t size    # bytes in `unwritten`
         Py_ssize_t handed           # bytes that the transport was given last
+        int64_t written             # bytes; begins below 0 if some are not to count
         bint parted                 # `unwritten` has a None
         bint marked                 # flush() follows
         bint loop_buffered          # the transport may hold something

@@ -173,6 +173,7 @@ cdef class Writer:
             self.handed = 0
         self.unwritten = None
         self.size = 0
+        self.written += size
         if len(unwritten) == 1:
             data = <bytes> unwritten[0]
         elif size <= GATHERED_SIZE and self.fd >= 0 and not self.loop_buffered:
@@ -245,6 +246,7 @@ cdef class Writer:
             )
             if sent > 0:  # otherwise flush() finds out why not
                 self.size -= sent
+                self.written += sent
                 self.unwritten = [data[sent:]] if self.size else None
         return self.close()
 

@@ -190,7 +190,7 @@ cdef class Endpoint:
             websocket,
             self.access_log.websocket(
                 request.client_address, request.method, request.path,
-                request.http_version,
+                request.http_version, websocket.sent_bytes,
             ),
         )
         return 0

@@ -125,6 +125,7 @@ cdef class WebSocket(MessageTransport):
             received: What the client has sent behind the request.
         """
         self._write(response)
+        self.writer.written = -self.writer.size
         # The response leaves alone: there are clients that handle messages only after
         # they have read the response.
         self.writer.part()
@@ -258,6 +259,10 @@ cdef class WebSocket(MessageTransport):
             self._send_close(None)
         else:
             session.close(SERVER_DISCONNECT)
+
+    def sent_bytes(self):
+        """Bytes of the frames that were sent; with TLS, before encryption."""
+        return max(0, self.writer.written)
 
     def close_when_idle(self):
         """A WebSocket is not closed for being idle."""

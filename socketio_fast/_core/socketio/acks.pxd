@@ -42,6 +42,8 @@ cdef class PendingAcks:
         dict watches                # id -> AckWatch; None: nobody watches them
 
     cdef int64_t add(self, object callback) except -1
+    cdef int put(self, int64_t id, object callback) except -1
+    cdef int watch(self, int64_t id, AckWatch watch) except -1
     cdef object pop(self, int64_t id)
     cdef object pop_oldest(self)
     cdef int ended(self, int64_t id, str outcome) except -1

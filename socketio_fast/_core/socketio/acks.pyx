@@ -72,10 +72,23 @@ cdef class PendingAcks:
         """Await an acknowledgement; returns its id."""
         cdef int64_t id = self.next_id
         self.next_id += 1
+        self.put(id, callback)
+        return id
+
+    cdef int put(self, int64_t id, object callback) except -1:
+        """Await the acknowledgement with this id."""
         self.callbacks[id] = callback
         if isinstance(callback, Reply):
             (<Reply> callback).id = id
-        return id
+        return 0
+
+    cdef int watch(self, int64_t id, AckWatch watch) except -1:
+        """Let `watch` be told of what becomes of an acknowledgement; None: nobody."""
+        if watch is not None:
+            if self.watches is None:
+                self.watches = {}
+            self.watches[id] = watch
+        return 0
 
     cdef object pop(self, int64_t id):
         """Remove and return the callback of an acknowledgement; None: there is none."""

@@ -17,7 +17,11 @@ cdef class Handlers:
         # event -> EventFigures of what is received and sent; None: not measured yet
         dict figures_in
         dict figures_out
+        # The EventFigures of the last event; or None. Often the next has the same name.
+        object last_in
+        object last_out
 
+    cdef int forget_figures(self) except -1
     cdef object find_other(self, object event, Handlers wildcard, int *leading)
     cdef object _find_own(self, object event, Handlers wildcard, int *leading)
     cdef object _find_trigger(self, Handlers wildcard, int *leading)

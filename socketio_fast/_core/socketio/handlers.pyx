@@ -32,6 +32,12 @@ cdef class Handlers:
         the name of the event first; None removes it."""
         self.trigger = trigger
 
+    cdef int forget_figures(self) except -1:
+        """Another meter measures from now on, or none."""
+        self.figures_in = self.figures_out = None
+        self.last_in = self.last_out = None
+        return 0
+
     cdef object find_other(self, object event, Handlers wildcard, int *leading):
         """What takes an event that is not in `handlers`, or None; and what it takes
         before the sid.

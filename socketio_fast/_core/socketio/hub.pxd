@@ -87,6 +87,10 @@ cdef class Hub(HandlerFactory):
         readonly object not_handled  # what a handler returns to send no acknowledgement
         readonly Encoding encoding  # of packets; None: the built-in one
 
+    cdef int log_emit(self, object event, str namespace) except -1
+    cdef int count_sent(
+        self, Namespace namespace, object event, Py_ssize_t size
+    ) except -1
     cdef int _watch_events(self) except -1
     cdef int count_incomplete(self, SessionHandler handler, Py_ssize_t size) except -1
     cdef int forget_incomplete(self, SessionHandler handler) except -1

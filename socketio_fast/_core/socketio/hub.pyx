@@ -26,6 +26,7 @@ from socketio_fast._core.socketio.handlers cimport (
 from socketio_fast._core.socketio.meter cimport Meter
 
 from socketio_fast.exceptions import LimitError, ProtocolError
+from socketio_fast.options.logs import escaped
 
 cdef enum:
     # Namespaces made by of(pattern) that stay when they have lost their last client.
@@ -162,13 +163,30 @@ cdef class Hub(HandlerFactory):
 
     def measure(self, Meter meter):
         """Measure events from now on; None: no longer."""
+        cdef Namespace namespace
         self.meter = meter
+        for namespace in (self.wildcard, *self.namespaces.values()):
+            namespace.forget_figures()
         self._watch_events()
 
     def trace(self, Tracer tracer):
         """Make spans from now on; None: no longer."""
         self.tracer = tracer
         self._watch_events()
+
+    cdef int log_emit(self, object event, str namespace) except -1:
+        self.logger.info(
+            'Emitting event "%s" [%s]', escaped(event), escaped(namespace)
+        )
+        return 0
+
+    cdef int count_sent(
+        self, Namespace namespace, object event, Py_ssize_t size
+    ) except -1:
+        """A client of ours sends an event of so many bytes."""
+        if self.meter is not None:
+            self.meter.event_out(namespace, event, 1, size)
+        return 0
 
     cdef int _watch_events(self) except -1:
         self.asks_of_events = self.tracer is not None or (

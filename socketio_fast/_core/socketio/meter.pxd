@@ -43,6 +43,9 @@ cdef class Meter(Observer):
     cdef EventFigures event_in(
         self, Handlers namespace, Listeners socket, object event, Py_ssize_t size
     )
+    cdef EventFigures _find_in(
+        self, Handlers namespace, Listeners socket, object event
+    )
     cdef int event_out(
         self, Handlers namespace, object event, Py_ssize_t recipients, Py_ssize_t size
     ) except -1

@@ -145,34 +145,38 @@ cdef class Meter(Observer):
         self, Handlers namespace, Listeners socket, object event, Py_ssize_t size
     ):
         """Count an event that was received. Returns its figures."""
+        cdef EventFigures figures = <EventFigures> namespace.last_in
+        if figures is None or figures.event is not event:
+            figures = self._find_in(namespace, socket, event)
+            namespace.last_in = figures
+        figures.events += 1
+        figures.bytes += size
+        return figures
+
+    cdef EventFigures _find_in(
+        self, Handlers namespace, Listeners socket, object event
+    ):
         cdef PyObject *found = NULL
         cdef EventFigures figures
         if namespace.figures_in is not None:
             found = PyDict_GetItemWithError(namespace.figures_in, event)
         if found is not NULL:
-            figures = <EventFigures> found
-        else:
-            figures = self._new(
-                self.tables_in, self.received, namespace, event,
-                self.knows(namespace, socket, event),
-            )
-            namespace.figures_in = self.tables_in[figures.namespace]
-        figures.events += 1
-        figures.bytes += size
+            return <EventFigures> found
+        figures = self._new(
+            self.tables_in, self.received, namespace, event,
+            self.knows(namespace, socket, event),
+        )
+        namespace.figures_in = self.tables_in[figures.namespace]
         return figures
 
     cdef int event_out(
         self, Handlers namespace, object event, Py_ssize_t recipients, Py_ssize_t size
     ) except -1:
         """Count an event that is sent to so many, `size` bytes together."""
-        cdef PyObject *found = NULL
-        cdef EventFigures figures
-        if namespace.figures_out is not None:
-            found = PyDict_GetItemWithError(namespace.figures_out, event)
-        if found is not NULL:
-            figures = <EventFigures> found
-        else:
+        cdef EventFigures figures = <EventFigures> namespace.last_out
+        if figures is None or figures.event is not event:
             figures = self.figures_out(namespace, event)
+            namespace.last_out = figures
         figures.calls += 1
         figures.events += recipients
         figures.bytes += size
@@ -180,9 +184,13 @@ cdef class Meter(Observer):
 
     cdef EventFigures figures_out(self, Handlers namespace, object event):
         """The figures of an event that is sent."""
-        cdef EventFigures figures = self._new(
-            self.tables_out, self.sent, namespace, event, True
-        )
+        cdef PyObject *found = NULL
+        cdef EventFigures figures
+        if namespace.figures_out is not None:
+            found = PyDict_GetItemWithError(namespace.figures_out, event)
+        if found is not NULL:
+            return <EventFigures> found
+        figures = self._new(self.tables_out, self.sent, namespace, event, True)
         namespace.figures_out = self.tables_out[figures.namespace]
         return figures
 

@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t
 from socketio_fast._core.engine.listeners cimport Listeners
 from socketio_fast._core.engine.observer cimport EventWatch
 from socketio_fast._core.protocol.outgoing cimport Outgoing
-from socketio_fast._core.socketio.acks cimport PendingAcks
+from socketio_fast._core.socketio.acks cimport AckWatch, PendingAcks
 from socketio_fast._core.socketio.contracts cimport (
     Connection,
     ConnectionState,
@@ -72,7 +72,7 @@ cdef class MessagingPeer(PeerBase):
     cdef int _event_refused(self, object event, object error) except -1
     # Acknowledgements that the server asks for.
     cdef int64_t new_ack(self, object callback, object event) except -1
-    cdef int _watch_ack(self, int64_t id, object event) except -1
+    cdef AckWatch new_ack_watch(self, object event)
     cdef object _take_ack(self, int64_t id, str outcome)
     cdef int _give_up_oldest_ack(self) except -1
     cdef int give_up_acks(self) except -1

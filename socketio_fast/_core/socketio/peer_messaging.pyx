@@ -483,18 +483,20 @@ cdef class MessagingPeer(PeerBase):
         id = self.acks.add(callback)
         self.client.outstanding += 1
         if self.namespace.hub.watches_events:
-            self._watch_ack(id, event)
+            self.acks.watch(id, self.new_ack_watch(event))
         if PyDict_Size(self.acks.callbacks) > self.namespace.hub.max_pending_acks:
             self._give_up_oldest_ack()
         self.session.expect()
         return id
 
-    cdef int _watch_ack(self, int64_t id, object event) except -1:
+    cdef AckWatch new_ack_watch(self, object event):
+        """Watch an acknowledgement that an event of this name asks for. None: nobody
+        does."""
         cdef Hub hub = self.namespace.hub
         cdef Tracer tracer = hub.tracer
         cdef AckWatch watch
         if hub.meter is None and tracer is None:
-            return 0
+            return None
         watch = AckWatch.__new__(AckWatch)
         if hub.meter is not None:
             watch.figures = hub.meter.figures_out(self.namespace, event)
@@ -502,10 +504,7 @@ cdef class MessagingPeer(PeerBase):
         if tracer is not None:
             watch.tracer = tracer
             watch.span = tracer.asking(self, event)
-        if self.acks.watches is None:
-            self.acks.watches = {}
-        self.acks.watches[id] = watch
-        return 0
+        return watch
 
     cdef object _take_ack(self, int64_t id, str outcome):
         """Remove and return the callback for acknowledgement `id`; None if there is

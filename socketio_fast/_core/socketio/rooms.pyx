@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Hashable, Iterable, Iterator, Mapping, MappingView
 
 import cython
-from cpython.bytes cimport PyBytes_AS_STRING
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_GetItemWithError, PyDict_Next
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
@@ -469,12 +469,18 @@ cdef class Rooms(Membership):
         """An event was sent to so many: tell who looks on."""
         cdef Hub hub = self.namespace.hub
         cdef Observer observer
-        cdef Py_ssize_t size = recipients * m.size()
+        cdef Py_ssize_t packets = recipients, size
+        if m.attachments is None:
+            size = PyBytes_GET_SIZE(m.head) + PyBytes_GET_SIZE(m.body)
+        else:
+            packets *= m.count()
+            size = m.size()
+        size *= recipients
         if hub.meter is not None:
             hub.meter.event_out(self.namespace, data[0], recipients, size)
         if hub.observer is not None:
             observer = hub.observer
-            observer.count_out(recipients * m.count(), size)
+            observer.count_out(packets, size)
             if observer.events:
                 observer.event_sent(self.namespace, data, to, skip)
         return 0
