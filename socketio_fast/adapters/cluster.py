@@ -279,7 +279,12 @@ class ClusterAdapter(Adapter):
             message["data"] = data
         future = self._enqueue(self.prepare(message, uid, text))
         membership = self._memberships.get(namespace)
-        if membership is not None:
+        if (
+            membership is not None
+            and self.heartbeats
+            and uid is None
+            and (self._reaches_all(message))
+        ):
             membership.published = asyncio.get_running_loop().time()
         if future is None:
             return None
@@ -287,6 +292,10 @@ class ClusterAdapter(Adapter):
             return future
         future.add_done_callback(self._published)
         return None
+
+    def _reaches_all(self, message: Message) -> bool:
+        """Whether all other servers get a message, which then saves a heartbeat."""
+        return True
 
     def _published(self, future: asyncio.Future[None]) -> None:
         """Nobody waits for this: log why it failed."""

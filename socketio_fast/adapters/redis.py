@@ -23,13 +23,18 @@ from typing import Any, Protocol
 
 from socketio_fast.adapters.cluster import ClusterAdapter
 from socketio_fast.adapters.encodings import MessagePack, json_of, value_of_json
-from socketio_fast.adapters.messages import EMITTER, Message, MessageType, rooms_of
+from socketio_fast.adapters.messages import (
+    EMITTER,
+    Message,
+    MessageType,
+    name_of_room,
+    rooms_of,
+)
 from socketio_fast.adapters.redis_nodes import (
     Channel,
     Received,
     RedisNodes,
     Subscriptions,
-    name_of_room,
     number_of_subscribers,
 )
 from socketio_fast.managers.lifetime import released

@@ -101,7 +101,8 @@ FLOORS: dict[str, list[str]] = {
         *("adapters.base", "adapters.messages", "adapters.requests"),
         *("adapters.answering", "adapters.cluster", "adapters.encodings"),
         *("adapters.redis_streams", "adapters.redis_nodes", "adapters.redis"),
-        *("adapters.redis_sharded", "adapters"),
+        *("adapters.room_channels", "adapters.redis_sharded"),
+        *("adapters.nats_connection", "adapters.nats", "adapters"),
     ],
     "serving, without servers": [
         *("serving.access_log", "serving.announcing", "serving.client_files"),
