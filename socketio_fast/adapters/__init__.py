@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from socketio_fast.adapters.base import Adapter, BroadcastEvent
     from socketio_fast.adapters.cluster import ClusterAdapter
     from socketio_fast.adapters.messages import MessageType
+    from socketio_fast.adapters.postgres import PostgresAdapter
     from socketio_fast.adapters.redis_streams import RedisStreamsAdapter
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "BroadcastEvent",
     "ClusterAdapter",
     "MessageType",
+    "PostgresAdapter",
     "RedisStreamsAdapter",
 ]
 
@@ -34,6 +36,7 @@ _HOMES = {
     "BroadcastEvent": "socketio_fast.adapters.base",
     "ClusterAdapter": "socketio_fast.adapters.cluster",
     "MessageType": "socketio_fast.adapters.messages",
+    "PostgresAdapter": "socketio_fast.adapters.postgres",
     "RedisStreamsAdapter": "socketio_fast.adapters.redis_streams",
 }
 

@@ -99,7 +99,7 @@ FLOORS: dict[str, list[str]] = {
     "adapters": [
         *("adapters.base", "adapters.messages", "adapters.requests"),
         *("adapters.answering", "adapters.cluster", "adapters.encodings"),
-        *("adapters.redis_streams", "adapters"),
+        *("adapters.redis_streams", "adapters.postgres", "adapters"),
     ],
     "serving, without servers": [
         *("serving.access_log", "serving.announcing", "serving.client_files"),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +139,84 @@ class Sentinel(Broker):
             f"sentinel monitor service 127.0.0.1 {self.redis.port} 1\n"
         )
         return [Redis.PROGRAM, str(path), "--sentinel"]
+
+
+class Postgres(Broker):
+    """A PostgreSQL. It refuses to run as root, so another user runs it then."""
+
+    PROGRAM = program("postgres", *sorted(glob("/usr/lib/postgresql/*/bin/postgres")))
+
+    def __init__(self) -> None:
+        super().__init__(Path(tempfile.mkdtemp(prefix="pg")))
+        self._data = self.directory / "data"
+        if os.geteuid() == 0:
+            user = pwd.getpwnam("postgres")
+            os.chown(self.directory, user.pw_uid, user.pw_gid)
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+
+    def _as_user(self, *command: Any) -> list[str]:
+        words = [str(word) for word in command]
+        if os.geteuid() != 0:
+            return words
+        user = ("--reuid=postgres", "--regid=postgres", "--clear-groups")
+        return ["setpriv", *user, *words]
+
+    def command(self) -> list[str]:
+        assert self.PROGRAM is not None
+        if not self._data.exists():
+            initdb = Path(self.PROGRAM).resolve().with_name("initdb")
+            options = ("--no-sync", "-A", "trust", "-U", "postgres", "-D", self._data)
+            subprocess.run(
+                self._as_user(initdb, *options),
+                cwd=self.directory,
+                check=True,
+                stdout=subprocess.DEVNULL,
+            )
+        options = ("-D", self._data, "-h", "127.0.0.1", "-p", self.port, "-F")
+        return self._as_user(self.PROGRAM, *options, "-k", self.directory)
+
+    def start(self) -> None:
+        super().start()
+        # It listens before it is ready.
+        ready = ["pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        until = time.monotonic() + WAIT
+        while subprocess.run(ready, check=False).returncode:
+            assert time.monotonic() < until, "PostgreSQL is not ready"
+            time.sleep(0.05)
+
+    def end(self) -> None:
+        self.stop(signal.SIGINT)
+        shutil.rmtree(self.directory)
+
+
+class PgBouncer(Broker):
+    """A pgbouncer in front of a PostgreSQL."""
+
+    PROGRAM = program("pgbouncer", "/usr/sbin/pgbouncer")
+
+    def __init__(self, postgres: Postgres, mode: str) -> None:
+        super().__init__(postgres.directory)
+        self._postgres = postgres
+        self._mode = mode
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+
+    def command(self) -> list[str]:
+        assert self.PROGRAM is not None
+        path = self.directory / "pgbouncer.ini"
+        path.write_text(
+            "[databases]\n"
+            f"* = host=127.0.0.1 port={self._postgres.port} user=postgres\n"
+            "[pgbouncer]\n"
+            f"listen_addr = 127.0.0.1\nlisten_port = {self.port}\nauth_type = any\n"
+            f"pool_mode = {self._mode}\nunix_socket_dir =\n"
+        )
+        return self._postgres._as_user(self.PROGRAM, path)
 
 
 class RabbitMQ(Broker):
