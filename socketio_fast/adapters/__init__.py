@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from socketio_fast.adapters.cluster import ClusterAdapter
     from socketio_fast.adapters.messages import MessageType
     from socketio_fast.adapters.nats import NatsAdapter
+    from socketio_fast.adapters.postgres import PostgresAdapter
     from socketio_fast.adapters.redis import RedisAdapter
     from socketio_fast.adapters.redis_sharded import ShardedRedisAdapter
     from socketio_fast.adapters.redis_streams import RedisStreamsAdapter
@@ -29,6 +30,7 @@ __all__ = [
     "ClusterAdapter",
     "MessageType",
     "NatsAdapter",
+    "PostgresAdapter",
     "RedisAdapter",
     "RedisStreamsAdapter",
     "ShardedRedisAdapter",
@@ -41,6 +43,7 @@ _HOMES = {
     "ClusterAdapter": "socketio_fast.adapters.cluster",
     "MessageType": "socketio_fast.adapters.messages",
     "NatsAdapter": "socketio_fast.adapters.nats",
+    "PostgresAdapter": "socketio_fast.adapters.postgres",
     "RedisAdapter": "socketio_fast.adapters.redis",
     "RedisStreamsAdapter": "socketio_fast.adapters.redis_streams",
     "ShardedRedisAdapter": "socketio_fast.adapters.redis_sharded",

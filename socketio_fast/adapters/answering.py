@@ -61,7 +61,7 @@ def _on_initial_heartbeat(
     adapter: ClusterAdapter, namespace: str, uid: str, data: Any
 ) -> None:
     if adapter.heartbeats:
-        adapter._send(namespace, MessageType.HEARTBEAT)
+        adapter._signal(namespace, MessageType.HEARTBEAT)
 
 
 def _on_close(adapter: ClusterAdapter, namespace: str, uid: str, data: Any) -> None:

@@ -7,6 +7,7 @@ for is done by :mod:`socketio_fast.adapters.answering`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import itertools
 import random
@@ -156,7 +157,7 @@ class ClusterAdapter(Adapter):
             await asyncio.wait([beating])
             if self.healthy:
                 for namespace in self._memberships:
-                    self._send(namespace, MessageType.ADAPTER_CLOSE)
+                    self._signal(namespace, MessageType.ADAPTER_CLOSE)
         await super().close()
 
     # For subclasses.
@@ -297,6 +298,11 @@ class ClusterAdapter(Adapter):
         """Whether all other servers get a message, which then saves a heartbeat."""
         return True
 
+    def _signal(self, namespace: str, kind: MessageType) -> None:
+        """Publish that this server is there, or goes."""
+        with contextlib.suppress(ValueError):  # the engine has no name for it
+            self._send(namespace, kind)
+
     def _published(self, future: asyncio.Future[None]) -> None:
         """Nobody waits for this: log why it failed."""
         if not future.cancelled() and future.exception() is not None:
@@ -323,7 +329,7 @@ class ClusterAdapter(Adapter):
         """This server has that namespace no longer."""
         if self._memberships.pop(namespace, None) is not None:
             if self.heartbeats and self.healthy:
-                self._send(namespace, MessageType.ADAPTER_CLOSE)
+                self._signal(namespace, MessageType.ADAPTER_CLOSE)
             self._spawn(self._leave(namespace), "leaving a namespace")
 
     async def _leave(self, namespace: str) -> None:
@@ -363,7 +369,7 @@ class ClusterAdapter(Adapter):
         if membership is None:
             return
         if self.heartbeats:
-            self._send(namespace, MessageType.INITIAL_HEARTBEAT)
+            self._signal(namespace, MessageType.INITIAL_HEARTBEAT)
             if not membership.ready.is_set():
                 await asyncio.sleep(DISCOVERY_TIME)
         membership.ready.set()
@@ -379,7 +385,7 @@ class ClusterAdapter(Adapter):
             if membership.published + self.heartbeat_interval <= now and (
                 not self._publishing.waits
             ):
-                self._send(namespace, MessageType.HEARTBEAT)
+                self._signal(namespace, MessageType.HEARTBEAT)
 
     def _gone(self, namespace: str, uid: str) -> None:
         membership = self._memberships.get(namespace)

@@ -16,7 +16,12 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, NamedTuple
 
 from socketio_fast.adapters.cluster import ClusterAdapter
-from socketio_fast.adapters.encodings import MessagePack, json_of, value_of_json
+from socketio_fast.adapters.encodings import (
+    MessagePack,
+    broadcast_json,
+    json_of,
+    value_of_json,
+)
 from socketio_fast.adapters.messages import Message, MessageType
 from socketio_fast.managers.broker import NotPublished
 from socketio_fast.managers.lifetime import released
@@ -201,14 +206,7 @@ class RedisStreamsAdapter(ClusterAdapter):
     def _encoded(self, data: dict[str, Any], text: bytes | None) -> bytes:
         """JSON, or MessagePack in base64 if there are bytes in it."""
         if text is not None:
-            nsp, opts = json_of(data["packet"]["nsp"]), json_of(data["opts"])
-            assert nsp is not None
-            assert opts is not None
-            return b'{"packet":{"type":2,"data":%b,"nsp":%b},"opts":%b}' % (
-                text,
-                nsp,
-                opts,
-            )
+            return broadcast_json(data, text)
         found = json_of(data)
         if found is not None:
             return found

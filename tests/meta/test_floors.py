@@ -101,7 +101,7 @@ FLOORS: dict[str, list[str]] = {
         *("adapters.base", "adapters.messages", "adapters.requests"),
         *("adapters.answering", "adapters.cluster", "adapters.encodings"),
         *("adapters.redis_streams", "adapters.redis_nodes", "adapters.redis"),
-        *("adapters.room_channels", "adapters.redis_sharded"),
+        *("adapters.postgres", "adapters.room_channels", "adapters.redis_sharded"),
         *("adapters.nats_connection", "adapters.nats", "adapters"),
     ],
     "serving, without servers": [
