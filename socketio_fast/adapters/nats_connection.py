@@ -129,12 +129,14 @@ class NatsConnection:
         return client
 
     async def _connect(self) -> Any:
+        from nats.errors import Error
+
         client = self._new_client()
         errors: list[Exception] = []
 
         async def failed(error: Exception) -> None:
-            if client.is_connected:
-                self._log(f"{type(error).__name__}: {escaped(error)}")
+            if client.is_connected and type(error) is Error:
+                self._log(escaped(error))  # what the server has sent
             errors[:] = [error]
 
         async def closed() -> None:
