@@ -17,6 +17,7 @@ from socketio_fast.lazy import lazy_names
 if TYPE_CHECKING:
     from socketio_fast.adapters.base import Adapter, BroadcastEvent
     from socketio_fast.adapters.cluster import ClusterAdapter
+    from socketio_fast.adapters.emitter import AsyncEmitter, Emitter
     from socketio_fast.adapters.messages import MessageType
     from socketio_fast.adapters.nats import NatsAdapter
     from socketio_fast.adapters.postgres import PostgresAdapter
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Adapter",
+    "AsyncEmitter",
     "BroadcastEvent",
     "ClusterAdapter",
+    "Emitter",
     "MessageType",
     "NatsAdapter",
     "PostgresAdapter",
@@ -39,8 +42,10 @@ __all__ = [
 #: The module of each name, which is imported when the name is first used.
 _HOMES = {
     "Adapter": "socketio_fast.adapters.base",
+    "AsyncEmitter": "socketio_fast.adapters.emitter",
     "BroadcastEvent": "socketio_fast.adapters.base",
     "ClusterAdapter": "socketio_fast.adapters.cluster",
+    "Emitter": "socketio_fast.adapters.emitter",
     "MessageType": "socketio_fast.adapters.messages",
     "NatsAdapter": "socketio_fast.adapters.nats",
     "PostgresAdapter": "socketio_fast.adapters.postgres",

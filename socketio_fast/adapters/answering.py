@@ -51,6 +51,8 @@ def handle(adapter: ClusterAdapter, message: Message, offset: str | None) -> Non
     if adapter.heartbeats and uid != EMITTER:
         membership.servers[uid] = asyncio.get_running_loop().time()
     act = _ACTIONS.get(kind)
+    if adapter.emits_only and kind in _FOR_SERVERS:
+        return
     if act is not None:
         act(adapter, namespace, uid, message.get("data"))
     elif kind != MessageType.HEARTBEAT:
@@ -220,4 +222,9 @@ _ACTIONS: dict[Any, Action] = {
     MessageType.SERVER_SIDE_EMIT_RESPONSE: _on_response,
     MessageType.BROADCAST_CLIENT_COUNT: _on_response,
     MessageType.BROADCAST_ACK: _on_response,
+}
+
+# What an emitter has nothing to do with.
+_FOR_SERVERS = {kind for kind, act in _ACTIONS.items() if act is not _on_response} - {
+    MessageType.ADAPTER_CLOSE
 }

@@ -73,6 +73,9 @@ class Adapter(BrokerManager):
     #: Whether :meth:`client_added` and :meth:`client_removed` are called.
     watches_clients = False
 
+    #: Whether it is the adapter of an emitter, not of a server.
+    emits_only = False
+
     def __init__(self, logger: AnyLogger | None = None) -> None:
         super().__init__(logger)
         self._relay: AdapterRelay | None = None
@@ -201,7 +204,10 @@ class Adapter(BrokerManager):
 
         Clients of this process are served in any case.
         """
-        return self._subscribed.is_set() and not self._publishing.lasts
+        receives = self._subscribed.is_set() or (
+            self.emits_only and not self._readers  # nobody has been asked yet
+        )
+        return receives and not self._publishing.lasts
 
     def on_health_change(self, function: Callable[[bool], Any]) -> None:
         """Call a function with :attr:`healthy` each time that it changes.
@@ -250,7 +256,13 @@ class Adapter(BrokerManager):
     # The server.
 
     def set_server(self, server: Any) -> None:
-        """Called once by the server that is made with this adapter."""
+        """Called once by the server that is made with this adapter.
+
+        Raises:
+            ValueError: It is the adapter of an emitter.
+        """
+        if self.emits_only:
+            raise ValueError("an emitter has this adapter: a server needs its own")
         super().set_server(server)
         self._relay = AdapterRelay(
             server._hub,
@@ -425,12 +437,19 @@ class Adapter(BrokerManager):
         volatile: bool = False,
         compress: bool = True,
     ) -> None:
+        self._check((*scope.rooms, *scope.excepted))
+        if self.server is None:
+            if not scope.local:
+                sent = BroadcastEvent([event, *args], None, volatile, compress)
+                waits = self.broadcast(namespace, sent, scope)
+                if waits is not None:
+                    await waits
+            return
         if scope.local or self._relay is None or not self.server._emits_itself:
             await super()._broadcast(
                 event, args, namespace, scope, volatile=volatile, compress=compress
             )
             return
-        self._check((*scope.rooms, *scope.excepted))
         blocked = self._relay.emit(
             namespace,
             [event, *args],
@@ -499,9 +518,11 @@ class Adapter(BrokerManager):
 
     def _check(self, rooms: Iterable[Any]) -> None:
         """Raise TypeError for a room that cannot be named to other servers."""
-        if self._relay is not None:
-            for room in rooms:
+        for room in rooms:
+            if self._relay is not None:
                 self._relay.check(room)
+            elif not isinstance(room, (str, int, float)):
+                raise TypeError(f"a room is a str, an int or a float, not {room!r:.80}")
 
     # Callbacks for acknowledgements by clients of other servers.
 

@@ -19,6 +19,7 @@ from socketio_fast._core.engine.failures import contain, ends_task
 from socketio_fast.adapters.answering import handle
 from socketio_fast.adapters.base import Adapter, BroadcastEvent
 from socketio_fast.adapters.messages import (
+    EMITTER,
     EVENT,
     Message,
     MessageType,
@@ -43,6 +44,10 @@ HIGH_WATER = 1000
 BEAT = 1.0
 # Seconds that other servers have to answer the first heartbeat in a namespace.
 DISCOVERY_TIME = 0.5
+
+
+# Messages of an emitter that are answered, or end that.
+ASKING = (MessageType.INITIAL_HEARTBEAT, MessageType.ADAPTER_CLOSE)
 
 
 class Membership:
@@ -149,13 +154,21 @@ class ClusterAdapter(Adapter):
             assert self._loop is not None
             self._beating = run_for(self, _beat, self._loop)
 
+    def _begin_to_ask(self) -> None:
+        """Begin to receive answers: an emitter does so when it asks for the first."""
+        loop = asyncio.get_running_loop()
+        self._use(loop)
+        self._begin_to_receive(loop)
+        if self.heartbeats:
+            self._beating = run_for(self, _beat, loop)
+
     async def close(self) -> None:
         """Tell the others that this server stops, and disconnect from the engine."""
         beating, self._beating = self._beating, None
         if beating is not None:
             beating.cancel()
             await asyncio.wait([beating])
-            if self.healthy:
+            if self.healthy and not self.emits_only:
                 for namespace in self._memberships:
                     self._signal(namespace, MessageType.ADAPTER_CLOSE)
         await super().close()
@@ -275,7 +288,9 @@ class ClusterAdapter(Adapter):
     ) -> asyncio.Future[None] | None:
         """Publish a message; returns what to wait for if many wait already."""
         self._use(asyncio.get_running_loop())
-        message: Message = {"uid": self.uid, "nsp": namespace, "type": int(kind)}
+        own = not self.emits_only or kind in ASKING or "requestId" in (data or ())
+        uid_of_sender = self.uid if own else EMITTER
+        message: Message = {"uid": uid_of_sender, "nsp": namespace, "type": int(kind)}
         if data is not None:
             message["data"] = data
         future = self._enqueue(self.prepare(message, uid, text))
@@ -287,9 +302,17 @@ class ClusterAdapter(Adapter):
             and (self._reaches_all(message))
         ):
             membership.published = asyncio.get_running_loop().time()
+        if (
+            self.emits_only
+            and self.heartbeats
+            and own
+            and (kind != MessageType.ADAPTER_CLOSE)
+        ):
+            # It is no server: nobody is to wait for its answers.
+            self._signal(namespace, MessageType.ADAPTER_CLOSE)
         if future is None:
             return None
-        if len(self._outbox) > HIGH_WATER:
+        if self.emits_only or len(self._outbox) > HIGH_WATER:
             return future
         future.add_done_callback(self._published)
         return None
@@ -301,7 +324,9 @@ class ClusterAdapter(Adapter):
     def _signal(self, namespace: str, kind: MessageType) -> None:
         """Publish that this server is there, or goes."""
         with contextlib.suppress(ValueError):  # the engine has no name for it
-            self._send(namespace, kind)
+            waits = self._send(namespace, kind)
+            if waits is not None:
+                waits.add_done_callback(self._published)
 
     def _published(self, future: asyncio.Future[None]) -> None:
         """Nobody waits for this: log why it failed."""
@@ -337,6 +362,8 @@ class ClusterAdapter(Adapter):
             await self.unsubscribe(namespace)
 
     def _join(self, namespace: str) -> Membership:
+        if self.emits_only and not self._readers:
+            self._begin_to_ask()
         membership = self._memberships.get(namespace)
         if membership is None:
             membership = self._memberships[namespace] = Membership()
@@ -382,9 +409,9 @@ class ClusterAdapter(Adapter):
             for uid, heard in list(membership.servers.items()):
                 if heard + self.heartbeat_timeout < now:
                     self._gone(namespace, uid)
-            if membership.published + self.heartbeat_interval <= now and (
-                not self._publishing.waits
-            ):
+            if self.emits_only or self._publishing.waits:
+                continue
+            if membership.published + self.heartbeat_interval <= now:
                 self._signal(namespace, MessageType.HEARTBEAT)
 
     def _gone(self, namespace: str, uid: str) -> None:

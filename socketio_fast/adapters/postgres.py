@@ -293,16 +293,17 @@ class PostgresAdapter(ClusterAdapter):
             self._on_subscribed()
             while True:
                 try:
-                    payload = await within(came.get(), PING_INTERVAL)
+                    notification = await within(came.get(), PING_INTERVAL)
                 except asyncio.TimeoutError:
                     async with self._lock:
                         await connection.execute("SELECT 1")
                     continue
-                if payload is None:
+                if notification is None:
                     raise ConnectionError("the connection was closed")
+                channel, payload = notification
                 if '"attachmentId"' in payload:
                     payload = await self._fetch_message(pool, payload)
-                yield payload
+                yield channel, payload
         finally:
             self._listening = None
             connection.remove_termination_listener(on_notification)
@@ -384,16 +385,23 @@ class PostgresAdapter(ClusterAdapter):
             return None
         return found
 
-    def _receive(self, message: str | bytes | None) -> None:
-        if message is None:
+    def _receive(self, message: tuple[str, str | bytes | None]) -> None:
+        channel, payload = message
+        if payload is None:
             return
         try:
-            if isinstance(message, bytes):
-                self.received(self._msgpack.decode(message))
-            elif not message.startswith(f'{{"uid":"{self.uid}"'):
-                self.received(value_of_json(message))
+            if isinstance(payload, bytes):
+                decoded = self._msgpack.decode(payload)
+            elif payload.startswith(f'{{"uid":"{self.uid}"'):
+                return
+            else:
+                decoded = value_of_json(payload)
+            if isinstance(decoded, dict):
+                # Node's emitter does not name the namespace.
+                decoded.setdefault("nsp", channel[len(self.channel_prefix) + 1 :])
+            self.received(decoded)
         except Exception as exc:
-            self.refuse(exc, message)
+            self.refuse(exc, payload)
 
     async def _clean_up_once(self) -> None:
         try:
@@ -421,4 +429,4 @@ async def _clean_up(found: Callable[[], PostgresAdapter | None]) -> None:
 
 def _put(queue: asyncio.Queue[Any], *args: Any) -> None:
     """A notification has come, or the connection has ended."""
-    queue.put_nowait(args[3] if len(args) == 4 else None)
+    queue.put_nowait(args[2:] if len(args) == 4 else None)

@@ -147,7 +147,9 @@ class ShardedRedisAdapter(RoomChannelsAdapter):
 
     def _channels_of(self, namespace: str) -> list[Channel]:
         """Own channels of a namespace, then that by which servers are counted."""
-        names = [self._channel(namespace, self.uid), self._channel(namespace)]
+        names = [self._channel(namespace, self.uid)]
+        if not self.emits_only:
+            names.append(self._channel(namespace))
         return [Channel("ssubscribe", name) for name in names]
 
     async def subscribe(self, namespace: str) -> None:
@@ -173,7 +175,8 @@ class ShardedRedisAdapter(RoomChannelsAdapter):
     async def other_servers(self, namespace: str) -> int:
         """The number of other servers that have a namespace: those subscribed."""
         channel = Channel("ssubscribe", self._channel(namespace))
-        return max(0, await number_of_subscribers(self._nodes, channel) - 1)
+        count = await number_of_subscribers(self._nodes, channel)
+        return max(0, count - (not self.emits_only))
 
     async def follow_rooms(self, created: list[Place], deleted: list[Place]) -> None:
         """Subscribe to the channels of rooms, and unsubscribe from those of others."""

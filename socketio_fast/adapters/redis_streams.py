@@ -240,7 +240,8 @@ class RedisStreamsAdapter(ClusterAdapter):
     # Receiving.
 
     def _sources(self) -> list[tuple[Any, ...]]:
-        return [("_read_streams",), ("_read_channels",)]
+        streams = [] if self.emits_only else [("_read_streams",)]
+        return [*streams, ("_read_channels",)]
 
     @released
     async def _read_streams(self) -> AsyncIterator[tuple[dict[bytes, bytes], str]]:
@@ -329,14 +330,19 @@ class RedisStreamsAdapter(ClusterAdapter):
                 await self._pubsub.subscribe(channel)
         return confirmed
 
+    def _channels_of(self, namespace: str) -> list[str]:
+        own = self._channel(namespace, self.uid)
+        # Who subscribes to the channel of the namespace is counted as a server.
+        return [own] if self.emits_only else [self._channel(namespace), own]
+
     async def subscribe(self, namespace: str) -> None:
         """Subscribe to the channels of a namespace."""
-        for channel in (self._channel(namespace), self._channel(namespace, self.uid)):
+        for channel in self._channels_of(namespace):
             await (await self._ask_for(channel))
 
     async def unsubscribe(self, namespace: str) -> None:
         """Unsubscribe from the channels of a namespace."""
-        for channel in (self._channel(namespace), self._channel(namespace, self.uid)):
+        for channel in self._channels_of(namespace):
             # The first one keeps the subscription of the connection.
             if self._channels.pop(channel, None) is not None:
                 if self.use_sharded_pubsub:
@@ -382,7 +388,7 @@ class RedisStreamsAdapter(ClusterAdapter):
         command = "SHARDNUMSUB" if self.use_sharded_pubsub else "NUMSUB"
         channel = self._channel(namespace)
         found = await self._connect().execute_command(f"PUBSUB {command}", channel)
-        return max(0, int(_count(found)) - 1)
+        return max(0, int(_count(found)) - (not self.emits_only))
 
 
 def _hash(text: str) -> int:

@@ -120,7 +120,10 @@ class BrokerManager(AsyncManager):
 
     def initialize(self) -> None:
         """Begin to receive what other processes publish."""
-        loop: asyncio.AbstractEventLoop = self.server.eio.engine.loop
+        self._begin_to_receive(self.server.eio.engine.loop)
+        self._get_logger().info("%s backend initialized.", self.name)
+
+    def _begin_to_receive(self, loop: asyncio.AbstractEventLoop) -> None:
         self._readers = []
         self.thread = None
         self._use(loop)
@@ -128,7 +131,6 @@ class BrokerManager(AsyncManager):
             self._readers.append(run_for(self, partial(read_for, source), loop))
         if self._readers:
             self.thread = self._readers[0]
-        self._get_logger().info("%s backend initialized.", self.name)
 
     def _use(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._loop is loop:

@@ -102,7 +102,8 @@ FLOORS: dict[str, list[str]] = {
         *("adapters.answering", "adapters.cluster", "adapters.encodings"),
         *("adapters.redis_streams", "adapters.redis_nodes", "adapters.redis"),
         *("adapters.postgres", "adapters.room_channels", "adapters.redis_sharded"),
-        *("adapters.nats_connection", "adapters.nats", "adapters"),
+        *("adapters.nats_connection", "adapters.nats"),
+        *("adapters.emitter", "adapters"),
     ],
     "serving, without servers": [
         *("serving.access_log", "serving.announcing", "serving.client_files"),
