@@ -537,8 +537,12 @@ cdef class Backlog(Recovery):
         """End the connection of the client with this pid, which has come back before
         it was found dead."""
         cdef ClientState state = self.present.get(pid)
-        if state is not None and state.peer.state <= CONNECTED:
-            state.peer.session.drop(TRANSPORT_CLOSE)
+        cdef Peer peer = None if state is None else state.peer
+        cdef Session session
+        if peer is not None and peer.state <= CONNECTED:
+            # drop() may let go of the peer.
+            session = peer.session
+            session.drop(TRANSPORT_CLOSE)
 
     def away_in(self, room):
         """The sids of the clients that are away and in this room, a list."""
