@@ -285,6 +285,7 @@ class ClusterAdapter(Adapter):
         data: dict[str, Any] | None = None,
         uid: str | None = None,
         text: bytes | None = None,
+        delivered: bool = True,
     ) -> asyncio.Future[None] | None:
         """Publish a message; returns what to wait for if many wait already."""
         self._use(asyncio.get_running_loop())
@@ -293,6 +294,8 @@ class ClusterAdapter(Adapter):
         message: Message = {"uid": uid_of_sender, "nsp": namespace, "type": int(kind)}
         if data is not None:
             message["data"] = data
+        if not delivered:
+            message["undelivered"] = True
         future = self._enqueue(self.prepare(message, uid, text))
         membership = self._memberships.get(namespace)
         if (
@@ -456,7 +459,13 @@ class ClusterAdapter(Adapter):
             "packet": {"type": EVENT, "data": event.data, "nsp": namespace},
             "opts": options_of(scope, event),
         }
-        return self._send(namespace, MessageType.BROADCAST, data, text=event.text)
+        return self._send(
+            namespace,
+            MessageType.BROADCAST,
+            data,
+            text=event.text,
+            delivered=event.delivered,
+        )
 
     async def broadcast_with_ack(
         self,

@@ -175,6 +175,11 @@ class BrokerManager(AsyncManager):
         await self._disconnect()
         self._reset()
 
+    async def flushed(self) -> None:
+        """Wait until what is to be published is, or the broker is away."""
+        while self._sending is not None and not self._publishing.waits:
+            await asyncio.wait([self._sending], timeout=0.1)
+
     def _spawn(self, coroutine: Coroutine[Any, Any, Any], what: str) -> None:
         """Run a coroutine as a task, and log what it raises.
 

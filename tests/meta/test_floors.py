@@ -98,7 +98,12 @@ FLOORS: dict[str, list[str]] = {
         *("managers.kafka", "managers.kombu", "managers.zmq"),
     ],
     "adapters": [
-        *("adapters.base", "adapters.messages", "adapters.requests"),
+        *(
+            "adapters.sessions",
+            "adapters.base",
+            "adapters.messages",
+            "adapters.requests",
+        ),
         *("adapters.answering", "adapters.cluster", "adapters.encodings"),
         *("adapters.redis_streams", "adapters.redis_nodes", "adapters.redis"),
         *("adapters.postgres", "adapters.room_channels", "adapters.redis_sharded"),
