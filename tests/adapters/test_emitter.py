@@ -120,9 +120,20 @@ async def ask_everything(emitter: AsyncEmitter, one: Place, other: Place) -> Non
         assert await place.heard("reload") == [2]
 
 
-async def send_all_officially(emitter: NodeServer, one: Place, other: Place) -> None:
-    """What the emitters of npm can do."""
+async def send_all_officially(
+    emitter: NodeServer, sio: AsyncServer, one: Place, other: Place
+) -> None:
+    """What the emitters of npm can do.
+
+    That for PostgreSQL sends by several connections, so that what it is asked for may
+    change places.
+    """
     both = [one, other]
+
+    async def are_in_room(count: int) -> None:
+        while len(await sio.in_("official").fetch_sockets()) != count:
+            pass
+
     await emitter.emit("all", 1, {"a": b"2"}, "ü")
     await expect(both, "all", 1, {"a": b"2"}, "ü")
     excepted = emitter.to("room").chain(["except", one.client.sid])
@@ -130,9 +141,11 @@ async def send_all_officially(emitter: NodeServer, one: Place, other: Place) -> 
     await emitter.of("/chat").emit("not to them")
     await expect([other], "some")
     await emitter.to("room").call("socketsJoin", ["official"])
+    await within(are_in_room(2))
     await emitter.to("official").chain(["volatile"]).emit("joined")
     await expect(both, "joined")
     await emitter.chain(["in", other.client.sid]).call("socketsLeave", "official")
+    await within(are_in_room(1))
     await emitter.to("official").emit("left")
     await expect([one], "left")
     await emitter.call("serverSideEmit", "reload", 3)
@@ -174,10 +187,12 @@ async def test_servers_here_and_on_node(
         if kind == "postgres":
             # Node's adapter 0.5 does not serve Node's emitter 0.1, which does not name
             # the namespace: a server of this package takes its place.
-            _, one = await ours(stack, PostgresAdapter(url))
+            third, one = await ours(stack, PostgresAdapter(url))
+            await within(known(third, 3))
             await one.client.join("room")
         if kind in ("redis", "postgres"):
-            await send_all_officially(await node.emitter(adapter), one, other)
+            official = await node.emitter(adapter)
+            await send_all_officially(official, sio, one, other)
         async with AsyncEmitter(KINDS[kind](url)) as emitter:
             await emitter.in_(other.client.sid).disconnect_sockets()
             await within(other.client.ended.wait())
