@@ -17,16 +17,23 @@ from socketio_fast.lazy import lazy_names
 if TYPE_CHECKING:
     from socketio_fast.adapters.base import Adapter, BroadcastEvent
     from socketio_fast.adapters.cluster import ClusterAdapter
+    from socketio_fast.adapters.emitter import AsyncEmitter, Emitter
     from socketio_fast.adapters.messages import MessageType
+    from socketio_fast.adapters.nats import NatsAdapter
+    from socketio_fast.adapters.postgres import PostgresAdapter
     from socketio_fast.adapters.redis import RedisAdapter
     from socketio_fast.adapters.redis_sharded import ShardedRedisAdapter
     from socketio_fast.adapters.redis_streams import RedisStreamsAdapter
 
 __all__ = [
     "Adapter",
+    "AsyncEmitter",
     "BroadcastEvent",
     "ClusterAdapter",
+    "Emitter",
     "MessageType",
+    "NatsAdapter",
+    "PostgresAdapter",
     "RedisAdapter",
     "RedisStreamsAdapter",
     "ShardedRedisAdapter",
@@ -35,9 +42,13 @@ __all__ = [
 #: The module of each name, which is imported when the name is first used.
 _HOMES = {
     "Adapter": "socketio_fast.adapters.base",
+    "AsyncEmitter": "socketio_fast.adapters.emitter",
     "BroadcastEvent": "socketio_fast.adapters.base",
     "ClusterAdapter": "socketio_fast.adapters.cluster",
+    "Emitter": "socketio_fast.adapters.emitter",
     "MessageType": "socketio_fast.adapters.messages",
+    "NatsAdapter": "socketio_fast.adapters.nats",
+    "PostgresAdapter": "socketio_fast.adapters.postgres",
     "RedisAdapter": "socketio_fast.adapters.redis",
     "RedisStreamsAdapter": "socketio_fast.adapters.redis_streams",
     "ShardedRedisAdapter": "socketio_fast.adapters.redis_sharded",

@@ -8,7 +8,6 @@ process when it calls a method that subclasses implement, such as
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,11 +17,8 @@ from socketio_fast._core.socketio.acks import Reply
 from socketio_fast._core.socketio.adapter_relay import AdapterRelay
 from socketio_fast._core.socketio.rooms import one_or_several
 from socketio_fast.adapters.bridge import Bridge
-from socketio_fast.adapters.callbacks import (
-    CALLBACK_LIFETIME,
-    MAX_CALLBACKS,
-    WaitingCallback,
-)
+from socketio_fast.adapters.callbacks import Callbacks
+from socketio_fast.adapters.sessions import RestoredSession, SharedSessions
 from socketio_fast.event_arguments import arguments_of
 from socketio_fast.managers.broker import BrokerManager
 from socketio_fast.options.logs import AnyLogger
@@ -50,6 +46,9 @@ class BroadcastEvent:
     volatile: bool = False
     #: Whether it may be compressed on its way to clients.
     compress: bool = True
+    #: Whether clients of this server have it already; else they get it when this server
+    #: reads it.
+    delivered: bool = True
 
 
 class Adapter(BrokerManager):
@@ -68,20 +67,30 @@ class Adapter(BrokerManager):
     #: Whether a server for threads may have it too: its methods run on the event loop.
     serves_threads = True
 
+    #: Whether it keeps the states of clients for all servers, and a log of events: it
+    #: has :meth:`persist_session`, :meth:`restore_session` and what belongs to them.
+    recovers = False
+
+    #: Seconds that :meth:`restore_session` may take.
+    restore_timeout = 5.0
+
     #: Whether :meth:`room_created` and :meth:`room_deleted` are called.
     watches_rooms = False
 
     #: Whether :meth:`client_added` and :meth:`client_removed` are called.
     watches_clients = False
 
+    #: Whether it is the adapter of an emitter, not of a server.
+    emits_only = False
+
     def __init__(self, logger: AnyLogger | None = None) -> None:
         super().__init__(logger)
         self._relay: AdapterRelay | None = None
         self._bridge: Bridge | None = None
-        self._callbacks: OrderedDict[int, WaitingCallback] = OrderedDict()
-        self._next_callback = 0
+        self._callbacks = Callbacks(self._spawn)
         self._health_listeners: list[Callable[[bool], Any]] = []
         self._was_healthy = True
+        self._sessions: SharedSessions | None = None
 
     # What subclasses implement.
 
@@ -195,6 +204,41 @@ class Adapter(BrokerManager):
     def client_removed(self, namespace: str, sid: str) -> None:
         """A client of this server has gone."""
 
+    # Connection state recovery, of adapters with a log.
+
+    def position(self, namespace: str) -> str | None:
+        """The offset of the last entry of the log that was read for a namespace."""
+        raise NotImplementedError
+
+    def offset_order(self, offset: str) -> Any:
+        """What offsets are compared by: a later one has more."""
+        raise NotImplementedError
+
+    def persist_session(self, namespace: str, session: dict[str, Any]) -> None:
+        """Keep the state of a client that has gone.
+
+        Args:
+            namespace: The namespace.
+            session: ``sid``, ``pid``, ``rooms``, ``data`` and ``offset``, where the log
+                was when the client connected first.
+        """
+        raise NotImplementedError
+
+    async def restore_session(
+        self, namespace: str, pid: str, offset: str | None
+    ) -> RestoredSession | None:
+        """Fetch the state of a client that comes back, and forget it.
+
+        Args:
+            namespace: The namespace.
+            pid: The secret that proves who it is.
+            offset: Of the last event that it has got; ``None``: it has got none.
+
+        Returns:
+            The state, or ``None`` if it cannot be recovered.
+        """
+        raise NotImplementedError
+
     def bridge(self, manager: AsyncPubSubManager) -> None:
         """Reach the servers of a manager too, such as those of python-socketio.
 
@@ -221,8 +265,18 @@ class Adapter(BrokerManager):
 
     # Its health.
 
+    @property
+    def healthy(self) -> bool:
+        """Whether the engine is there: messages can be published, and are received.
+
+        Clients of this process are served in any case.
+        """
+        if self.emits_only and not self._readers:
+            return not self._publishing.lasts  # nobody has been asked yet
+        return super().healthy
+
     def on_health_change(self, function: Callable[[bool], Any]) -> None:
-        """Call a function with ``healthy`` each time that it changes.
+        """Call a function with :attr:`healthy` each time that it changes.
 
         Args:
             function: A function, not a coroutine function. Until the engine was there
@@ -268,7 +322,13 @@ class Adapter(BrokerManager):
     # The server.
 
     def set_server(self, server: Any) -> None:
-        """Called once by the server that is made with this adapter."""
+        """Called once by the server that is made with this adapter.
+
+        Raises:
+            ValueError: It is the adapter of an emitter.
+        """
+        if self.emits_only:
+            raise ValueError("an emitter has this adapter: a server needs its own")
         super().set_server(server)
         self._relay = AdapterRelay(
             server._hub,
@@ -276,17 +336,14 @@ class Adapter(BrokerManager):
             sends=not is_overridden(self, "emit"),
             rooms=self.watches_rooms,
             clients=self.watches_clients,
-            shares_own=self._shares_own(),
+            shares_own=self._recovering,
         )
         server._hub.relay = self._relay
         if self._bridge is not None:
             self._bridge.manager.set_server(server)
-
-    def initialize(self) -> None:
-        """Called once on the server's event loop, before its first client."""
-        super().initialize()
-        if self._bridge is not None:
-            self._bridge.manager.initialize()
+        if self._recovering:
+            self._sessions = SharedSessions(self)
+            server._hub.session_store = self._sessions
 
     async def close(self) -> None:
         """Publish all waiting messages, then disconnect from the engine."""
@@ -294,9 +351,19 @@ class Adapter(BrokerManager):
             await self._bridge.manager.close()
         await super().close()
 
-    def _shares_own(self) -> bool:
-        """Whether events for one client of this server are broadcast too."""
-        return False
+    @property
+    def _recovering(self) -> bool:
+        """Whether clients are recovered by any server of the cluster."""
+        return self.recovers and self.server is not None and self.server._recovers
+
+    def initialize(self) -> None:
+        """Begin to exchange messages with other servers."""
+        super().initialize()
+        if self._bridge is not None:
+            self._bridge.manager.initialize()
+        if self._recovering:
+            # No other worker is to be asked for the state of a client.
+            self.server._hub.take_back = None
 
     # Called by the core.
 
@@ -317,8 +384,10 @@ class Adapter(BrokerManager):
             for.
         """
         scope = Scope(_rooms(to), _rooms(excepted))
-        event = BroadcastEvent(data, text, volatile, compress)
-        return False, self._outside.broadcast(namespace, event, scope)
+        # Clients have to get events in the order of the log, and with their offsets.
+        later = self._recovering and self.healthy and not volatile
+        event = BroadcastEvent(data, text, volatile, compress, not later)
+        return later, self._outside.broadcast(namespace, event, scope)
 
     # Called by servers and by broadcasts, see socketio_fast.sockets.broadcast.
 
@@ -372,7 +441,7 @@ class Adapter(BrokerManager):
             return
         if room is None:
             raise ValueError("Cannot use callback without a room set.")
-        waiting = self._keep(callback)
+        waiting = self._callbacks.add(callback)
         blocked = self._emit_here(message, namespace, room, skip, waiting.here)
         await self._outside.broadcast_with_ack(
             namespace,
@@ -457,12 +526,19 @@ class Adapter(BrokerManager):
         volatile: bool = False,
         compress: bool = True,
     ) -> None:
+        self._check((*scope.rooms, *scope.excepted))
+        if self.server is None:
+            if not scope.local:
+                sent = BroadcastEvent([event, *args], None, volatile, compress)
+                waits = self.broadcast(namespace, sent, scope)
+                if waits is not None:
+                    await waits
+            return
         if scope.local or self._relay is None or not self.server._emits_itself:
             await super()._broadcast(
                 event, args, namespace, scope, volatile=volatile, compress=compress
             )
             return
-        self._check((*scope.rooms, *scope.excepted))
         blocked = self._relay.emit(
             namespace,
             [event, *args],
@@ -533,33 +609,15 @@ class Adapter(BrokerManager):
 
     def _check(self, rooms: Iterable[Any]) -> None:
         """Raise TypeError for a room that cannot be named to other servers."""
-        if self._relay is not None:
-            for room in rooms:
+        for room in rooms:
+            if self._relay is not None:
                 self._relay.check(room)
-
-    # Callbacks for acknowledgements by clients of other servers.
-
-    def _keep(self, function: Callback) -> WaitingCallback:
-        now = asyncio.get_running_loop().time()
-        while self._callbacks:
-            oldest = next(iter(self._callbacks.values()))
-            if len(self._callbacks) < MAX_CALLBACKS and oldest.until > now:
-                break
-            oldest.give_up()
-        self._next_callback += 1
-        waiting = WaitingCallback(
-            self, function, self._next_callback, now + CALLBACK_LIFETIME
-        )
-        self._callbacks[waiting.number] = waiting
-        if isinstance(function, Reply):
-            function.number = waiting.number
-        return waiting
+            elif not isinstance(room, (str, int, float)):
+                raise TypeError(f"a room is a str, an int or a float, not {room!r:.80}")
 
     def _forget_callback(self, reply: Reply) -> None:
         """An acknowledgement is not waited for any more."""
-        waiting = self._callbacks.get(reply.number or 0)
-        if waiting is not None:
-            waiting.close()
+        self._callbacks.forget(reply)
 
 
 def _rooms(rooms: Any) -> tuple[Any, ...]:

@@ -1,46 +1,86 @@
-"""Callbacks for acknowledgements by clients of other servers."""
+"""Callbacks for acknowledgements by clients of several servers."""
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from socketio_fast._core.socketio.acks import Reply
 from socketio_fast.exceptions import TimeoutError
 
-if TYPE_CHECKING:
-    from socketio_fast.adapters.base import Adapter
-
-__all__ = ["CALLBACK_LIFETIME", "MAX_CALLBACKS", "WaitingCallback"]
+__all__ = ["Callbacks", "FirstAnswer"]
 
 Callback = Callable[..., Any]
 
 # Seconds that clients of other servers have to acknowledge an event with a callback,
 # which has no limit of its own.
-CALLBACK_LIFETIME = 3600
+LIFETIME = 3600
 # Callbacks for acknowledgements by clients of other servers, at most.
 MAX_CALLBACKS = 100_000
 
 
-class WaitingCallback:
+class Callbacks:
+    """The callbacks that wait. The oldest of too many are given up.
+
+    Args:
+        spawn: Runs a coroutine, and is told what has failed if it raises.
+    """
+
+    def __init__(self, spawn: Callable[[Any, str], None]) -> None:
+        self.spawn = spawn
+        self._waiting: OrderedDict[int, FirstAnswer] = OrderedDict()
+        self._last = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, function: Callback) -> FirstAnswer:
+        """Wait for the first answer, and call a function with its arguments."""
+        now = asyncio.get_running_loop().time()
+        while self._waiting:
+            oldest = next(iter(self._waiting.values()))
+            if len(self._waiting) < MAX_CALLBACKS and oldest.until > now:
+                break
+            oldest.give_up()
+        self._last += 1
+        waiting = FirstAnswer(self, function, self._last, now + LIFETIME)
+        self._waiting[waiting.number] = waiting
+        if isinstance(function, Reply):
+            function.number = waiting.number
+        return waiting
+
+    def forget(self, reply: Reply) -> None:
+        """Wait no longer for what a reply was to get."""
+        waiting = self._waiting.get(reply.number or 0)
+        if waiting is not None:
+            waiting.close()
+
+    def take(self, number: int) -> bool:
+        """Remove a callback; returns whether it was there."""
+        return self._waiting.pop(number, None) is not None
+
+
+class FirstAnswer:
     """The callback of an event to clients of several servers: the first answer counts.
 
     It has the methods of ``Answers`` that adapters call.
 
     Args:
-        adapter: The adapter that keeps it.
+        callbacks: Keep it.
         function: The callback.
-        number: The number by which the adapter keeps it.
+        number: The number by which they keep it.
         until: When it is given up, by the clock of the event loop.
     """
 
     counts_servers = False
 
     def __init__(
-        self, adapter: Adapter, function: Callback, number: int, until: float
+        self, callbacks: Callbacks, function: Callback, number: int, until: float
     ) -> None:
-        self._adapter = adapter
+        self._callbacks = callbacks
         self._function = function
         self.number = number
         self.until = until
@@ -60,7 +100,7 @@ class WaitingCallback:
             return
         result = self._function(*arguments)
         if inspect.isawaitable(result):
-            self._adapter._spawn(_finish(result), "callback of an acknowledgement")
+            self._callbacks.spawn(_finish(result), "callback of an acknowledgement")
 
     def others(self, count: int) -> None:
         """So many servers are asked."""
@@ -83,7 +123,7 @@ class WaitingCallback:
 
     def close(self) -> bool:
         """Wait no longer; returns whether it has waited."""
-        if self._adapter._callbacks.pop(self.number, None) is None:
+        if not self._callbacks.take(self.number):
             return False
         for function in self._on_close:
             function()

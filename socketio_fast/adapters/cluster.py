@@ -7,6 +7,7 @@ for is done by :mod:`socketio_fast.adapters.answering`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import itertools
 import random
@@ -18,6 +19,7 @@ from socketio_fast._core.engine.failures import contain, ends_task
 from socketio_fast.adapters.answering import handle
 from socketio_fast.adapters.base import Adapter, BroadcastEvent
 from socketio_fast.adapters.messages import (
+    EMITTER,
     EVENT,
     Message,
     MessageType,
@@ -42,6 +44,10 @@ HIGH_WATER = 1000
 BEAT = 1.0
 # Seconds that other servers have to answer the first heartbeat in a namespace.
 DISCOVERY_TIME = 0.5
+
+
+# Messages of an emitter that are answered, or end that.
+ASKING = (MessageType.INITIAL_HEARTBEAT, MessageType.ADAPTER_CLOSE)
 
 
 class Membership:
@@ -148,15 +154,23 @@ class ClusterAdapter(Adapter):
             assert self._loop is not None
             self._beating = run_for(self, _beat, self._loop)
 
+    def _begin_to_ask(self) -> None:
+        """Begin to receive answers: an emitter does so when it asks for the first."""
+        loop = asyncio.get_running_loop()
+        self._use(loop)
+        self._begin_to_receive(loop)
+        if self.heartbeats:
+            self._beating = run_for(self, _beat, loop)
+
     async def close(self) -> None:
         """Tell the others that this server stops, and disconnect from the engine."""
         beating, self._beating = self._beating, None
         if beating is not None:
             beating.cancel()
             await asyncio.wait([beating])
-            if self.healthy:
+            if self.healthy and not self.emits_only:
                 for namespace in self._memberships:
-                    self._send(namespace, MessageType.ADAPTER_CLOSE)
+                    self._signal(namespace, MessageType.ADAPTER_CLOSE)
         await super().close()
 
     # For subclasses.
@@ -271,22 +285,51 @@ class ClusterAdapter(Adapter):
         data: dict[str, Any] | None = None,
         uid: str | None = None,
         text: bytes | None = None,
+        delivered: bool = True,
     ) -> asyncio.Future[None] | None:
         """Publish a message; returns what to wait for if many wait already."""
         self._use(asyncio.get_running_loop())
-        message: Message = {"uid": self.uid, "nsp": namespace, "type": int(kind)}
+        own = not self.emits_only or kind in ASKING or "requestId" in (data or ())
+        uid_of_sender = self.uid if own else EMITTER
+        message: Message = {"uid": uid_of_sender, "nsp": namespace, "type": int(kind)}
         if data is not None:
             message["data"] = data
+        if not delivered:
+            message["undelivered"] = True
         future = self._enqueue(self.prepare(message, uid, text))
         membership = self._memberships.get(namespace)
-        if membership is not None:
+        if (
+            membership is not None
+            and self.heartbeats
+            and uid is None
+            and (self._reaches_all(message))
+        ):
             membership.published = asyncio.get_running_loop().time()
+        if (
+            self.emits_only
+            and self.heartbeats
+            and own
+            and (kind != MessageType.ADAPTER_CLOSE)
+        ):
+            # It is no server: nobody is to wait for its answers.
+            self._signal(namespace, MessageType.ADAPTER_CLOSE)
         if future is None:
             return None
-        if len(self._outbox) > HIGH_WATER:
+        if self.emits_only or len(self._outbox) > HIGH_WATER:
             return future
         future.add_done_callback(self._published)
         return None
+
+    def _reaches_all(self, message: Message) -> bool:
+        """Whether all other servers get a message, which then saves a heartbeat."""
+        return True
+
+    def _signal(self, namespace: str, kind: MessageType) -> None:
+        """Publish that this server is there, or goes."""
+        with contextlib.suppress(ValueError):  # the engine has no name for it
+            waits = self._send(namespace, kind)
+            if waits is not None:
+                waits.add_done_callback(self._published)
 
     def _published(self, future: asyncio.Future[None]) -> None:
         """Nobody waits for this: log why it failed."""
@@ -314,7 +357,7 @@ class ClusterAdapter(Adapter):
         """This server has that namespace no longer."""
         if self._memberships.pop(namespace, None) is not None:
             if self.heartbeats and self.healthy:
-                self._send(namespace, MessageType.ADAPTER_CLOSE)
+                self._signal(namespace, MessageType.ADAPTER_CLOSE)
             self._spawn(self._leave(namespace), "leaving a namespace")
 
     async def _leave(self, namespace: str) -> None:
@@ -322,6 +365,8 @@ class ClusterAdapter(Adapter):
             await self.unsubscribe(namespace)
 
     def _join(self, namespace: str) -> Membership:
+        if self.emits_only and not self._readers:
+            self._begin_to_ask()
         membership = self._memberships.get(namespace)
         if membership is None:
             membership = self._memberships[namespace] = Membership()
@@ -354,7 +399,7 @@ class ClusterAdapter(Adapter):
         if membership is None:
             return
         if self.heartbeats:
-            self._send(namespace, MessageType.INITIAL_HEARTBEAT)
+            self._signal(namespace, MessageType.INITIAL_HEARTBEAT)
             if not membership.ready.is_set():
                 await asyncio.sleep(DISCOVERY_TIME)
         membership.ready.set()
@@ -367,10 +412,10 @@ class ClusterAdapter(Adapter):
             for uid, heard in list(membership.servers.items()):
                 if heard + self.heartbeat_timeout < now:
                     self._gone(namespace, uid)
-            if membership.published + self.heartbeat_interval <= now and (
-                not self._publishing.waits
-            ):
-                self._send(namespace, MessageType.HEARTBEAT)
+            if self.emits_only or self._publishing.waits:
+                continue
+            if membership.published + self.heartbeat_interval <= now:
+                self._signal(namespace, MessageType.HEARTBEAT)
 
     def _gone(self, namespace: str, uid: str) -> None:
         membership = self._memberships.get(namespace)
@@ -414,7 +459,13 @@ class ClusterAdapter(Adapter):
             "packet": {"type": EVENT, "data": event.data, "nsp": namespace},
             "opts": options_of(scope, event),
         }
-        return self._send(namespace, MessageType.BROADCAST, data, text=event.text)
+        return self._send(
+            namespace,
+            MessageType.BROADCAST,
+            data,
+            text=event.text,
+            delivered=event.delivered,
+        )
 
     async def broadcast_with_ack(
         self,

@@ -12,7 +12,13 @@ from socketio_fast._core.protocol.json_text import dumps_json
 from socketio_fast.managers.extras import require
 from socketio_fast.payloads import plain
 
-__all__ = ["MessagePack", "json_of", "value_of_json"]
+__all__ = [
+    "MessageEncoding",
+    "MessagePack",
+    "broadcast_json",
+    "json_of",
+    "value_of_json",
+]
 
 
 def json_of(value: Any) -> bytes | None:
@@ -27,6 +33,17 @@ def json_of(value: Any) -> bytes | None:
         if has_bytes(value):
             return None
         raise
+
+
+def broadcast_json(data: dict[str, Any], text: bytes) -> bytes:
+    """The JSON of the data of a broadcast.
+
+    Args:
+        data: The data.
+        text: The JSON of the event.
+    """
+    nsp, opts = dumps_json(data["packet"]["nsp"]), dumps_json(data["opts"])
+    return b'{"packet":{"type":2,"data":%b,"nsp":%b},"opts":%b}' % (text, nsp, opts)
 
 
 def has_bytes(value: Any) -> bool:
@@ -93,6 +110,54 @@ class MessagePack:
         if not claims_fit(data):
             raise ValueError("not MessagePack: it ends too early")
         return self._msgpack.unpackb(data, timestamp=3, strict_map_key=False)
+
+
+class MessageEncoding:
+    """Messages between servers as JSON, or as MessagePack if there are bytes in them.
+
+    Args:
+        user: Who needs it, for the error.
+
+    Raises:
+        RuntimeError: msgpack is not installed.
+    """
+
+    def __init__(self, user: str) -> None:
+        self._msgpack = MessagePack(user)
+
+    def encode(self, message: dict[str, Any], text: bytes | None = None) -> bytes:
+        """Encode a message.
+
+        Args:
+            message: The message.
+            text: Of a broadcast, the JSON of its event if it is known.
+
+        Raises:
+            TypeError: It has a value that cannot be encoded.
+        """
+        if text is not None:
+            # The JSON that clients get is in it: it need not be made again.
+            whole = json_of({**message, "data": {**message["data"], "packet": None}})
+            nsp = json_of(message["nsp"])
+            if whole is not None and nsp is not None:
+                packet = b'"packet":{"type":2,"data":%b,"nsp":%b}' % (text, nsp)
+                return whole.replace(b'"packet":null', packet, 1)
+        return json_of(message) or self._msgpack.encode(message)
+
+    def decode(self, data: bytes) -> dict[str, Any]:
+        """Decode a message.
+
+        Raises:
+            ValueError: It is neither JSON nor MessagePack.
+            TypeError: It is not an object.
+        """
+        if data[:1] == b"{":
+            decoded = value_of_json(data)
+        else:
+            decoded = self._msgpack.decode(data)
+        if not isinstance(decoded, dict):
+            raise TypeError("a message is an object")
+        return decoded
 
 
 def _replaced(value: Any) -> Any:

@@ -36,6 +36,7 @@ __all__ = [
     "MessageType",
     "client_of",
     "event_of",
+    "name_of_room",
     "options_of",
     "rooms_of",
     "scope_of",
@@ -91,6 +92,15 @@ def rooms_of(rooms: Any) -> list[Any]:
         if not isinstance(room, (str, int, float)):
             raise TypeError("a room is a string or a number")
     return rooms
+
+
+def name_of_room(room: Any) -> str:
+    """A room as JavaScript writes it into a string."""
+    if isinstance(room, bool):
+        return "true" if room else "false"
+    if isinstance(room, float) and room.is_integer():
+        return str(int(room))
+    return str(room)
 
 
 def scope_of(options: Any) -> Scope:

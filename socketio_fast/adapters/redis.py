@@ -23,13 +23,18 @@ from typing import Any, Protocol
 
 from socketio_fast.adapters.cluster import ClusterAdapter
 from socketio_fast.adapters.encodings import MessagePack, json_of, value_of_json
-from socketio_fast.adapters.messages import EMITTER, Message, MessageType, rooms_of
+from socketio_fast.adapters.messages import (
+    EMITTER,
+    Message,
+    MessageType,
+    name_of_room,
+    rooms_of,
+)
 from socketio_fast.adapters.redis_nodes import (
     Channel,
     Received,
     RedisNodes,
     Subscriptions,
-    name_of_room,
     number_of_subscribers,
 )
 from socketio_fast.managers.lifetime import released
@@ -221,13 +226,21 @@ class RedisAdapter(ClusterAdapter):
         responses = f"{self.key}-response#{namespace}#"
         events = f"{self.key}#{namespace}#"
         pattern = f"{_escaped(events)}*"
-        return {
+        channels = {
             Channel("psubscribe", pattern): _Source("events", namespace, len(events)),
             Channel("subscribe", requests): _Source("request", namespace),
             Channel("subscribe", responses): _Source("response", namespace),
             Channel("subscribe", f"{responses}{self.uid}#"): _Source(
                 "response", namespace
             ),
+        }
+        if not self.emits_only:
+            return channels
+        # Who subscribes to the channel of requests is counted as a server.
+        return {
+            channel: source
+            for channel, source in channels.items()
+            if source.what == "response"
         }
 
     async def subscribe(self, namespace: str) -> None:
@@ -361,7 +374,8 @@ class RedisAdapter(ClusterAdapter):
     async def other_servers(self, namespace: str) -> int:
         """The number of other servers that have a namespace: those subscribed."""
         channel = Channel("subscribe", f"{self.key}-request#{namespace}#")
-        return max(0, await number_of_subscribers(self._nodes, channel) - 1)
+        count = await number_of_subscribers(self._nodes, channel)
+        return max(0, count - (not self.emits_only))
 
 
 class _Source:

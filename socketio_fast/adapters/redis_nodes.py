@@ -19,7 +19,6 @@ __all__ = [
     "Received",
     "RedisNodes",
     "Subscriptions",
-    "name_of_room",
     "number_of_subscribers",
 ]
 
@@ -195,15 +194,6 @@ async def number_of_subscribers(nodes: RedisNodes, channel: Channel) -> int:
         *(node.execute_command(command, channel.name) for node in asked)
     )
     return sum(map(_count, found))
-
-
-def name_of_room(room: Any) -> str:
-    """A room as JavaScript writes it into a string."""
-    if isinstance(room, bool):
-        return "true" if room else "false"
-    if isinstance(room, float) and room.is_integer():
-        return str(int(room))
-    return str(room)
 
 
 def _count(found: Any) -> int:

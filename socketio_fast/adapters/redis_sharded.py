@@ -10,21 +10,19 @@ are bytes in them.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from socketio_fast.adapters.cluster import ClusterAdapter
-from socketio_fast.adapters.encodings import MessagePack, json_of, value_of_json
-from socketio_fast.adapters.messages import Message, MessageType
+from socketio_fast.adapters.encodings import MessageEncoding
+from socketio_fast.adapters.messages import Message, name_of_room
 from socketio_fast.adapters.redis_nodes import (
     Channel,
     Received,
     RedisNodes,
     Subscriptions,
-    name_of_room,
     number_of_subscribers,
 )
+from socketio_fast.adapters.room_channels import Place, RoomChannelsAdapter
 from socketio_fast.managers.lifetime import released
 from socketio_fast.managers.redis_clients import RedisClients
 from socketio_fast.options.logs import AnyLogger
@@ -34,17 +32,8 @@ __all__ = ["ShardedRedisAdapter"]
 # Messages that are published in one round trip, at most.
 BATCH = 100
 
-MODES = ("dynamic", "static", "dynamic-private")
 
-# The length of the ids of clients of Node's servers, which take a room with a name as
-# long as that for a client's own.
-SID_LENGTH = 20
-
-# Seconds in which servers whose clients have just been put into a room subscribe to it.
-SUBSCRIBING = 2.0
-
-
-class ShardedRedisAdapter(ClusterAdapter):
+class ShardedRedisAdapter(RoomChannelsAdapter):
     """Clients of several servers that publish to sharded channels of Redis 7.
 
     In a cluster of Redis, each message is sent to the node that has the channel, and
@@ -95,11 +84,6 @@ class ShardedRedisAdapter(ClusterAdapter):
         redis_options: Mapping[str, Any] | None = None,
         logger: AnyLogger | None = None,
     ) -> None:
-        if subscription_mode not in MODES:
-            raise ValueError(
-                f"subscription_mode={subscription_mode!r}: one of "
-                f"{', '.join(MODES)} expected"
-            )
         self._clients = RedisClients.of(
             redis, redis_options, type(self).__name__, cluster=True
         )
@@ -109,27 +93,20 @@ class ShardedRedisAdapter(ClusterAdapter):
                 f"{package.__name__} of this version has no sharded channels: "
                 'pip install "redis>=8", which talks to Valkey too'
             )
-        self._msgpack = MessagePack(type(self).__name__)
+        self._encoding = MessageEncoding(type(self).__name__)
         self.channel_prefix = channel_prefix
-        self.subscription_mode = subscription_mode
-        self.watches_rooms = self.watches_clients = subscription_mode != "static"
-        # Until when rooms that clients of other servers were put into have no channel
-        # of their own, since those servers may not have subscribed yet.
-        self._joined: dict[tuple[str, Any], float] = {}
-        super().__init__(request_timeout=request_timeout, logger=logger)
+        super().__init__(
+            subscription_mode, request_timeout=request_timeout, logger=logger
+        )
 
     def _reset(self) -> None:
         super()._reset()
         self._clients.forget()
         self._nodes = RedisNodes(self._clients)
         self._subscriptions = Subscriptions(self._nodes)
-        # Rooms that were created or deleted since the last look at them, and who looks.
-        self._changed: dict[tuple[str, Any], None] = {}
-        self._following: asyncio.Task[None] | None = None
 
     async def _disconnect(self) -> None:
-        if self._following is not None:
-            self._following.cancel()
+        await super()._disconnect()
         await self._nodes.close()
         await self._clients.close()
 
@@ -144,41 +121,12 @@ class ShardedRedisAdapter(ClusterAdapter):
         self, message: Message, uid: str | None, text: bytes | None
     ) -> tuple[str, str, bytes]:
         """The command that publishes a message."""
-        channel = self._channel(message["nsp"], uid or self._room_of(message))
-        if text is not None:
-            # The JSON that clients get is in it: it need not be made again.
-            data = dict(message["data"], packet=None)
-            whole = json_of({**message, "data": data})
-            nsp = json_of(message["nsp"])
-            if whole is not None and nsp is not None:
-                packet = b'"packet":{"type":2,"data":%b,"nsp":%b}' % (text, nsp)
-                encoded = whole.replace(b'"packet":null', packet, 1)
-                return "SPUBLISH", channel, encoded
-        return "SPUBLISH", channel, json_of(message) or self._msgpack.encode(message)
-
-    def _room_of(self, message: Message) -> str | None:
-        """The room whose channel has a message; ``None``: the channel of all has it."""
-        namespace, kind = message["nsp"], message["type"]
-        if kind == MessageType.SOCKETS_JOIN:
-            self._note_joined(namespace, message["data"]["rooms"])
-        if kind != MessageType.BROADCAST or "requestId" in message["data"]:
-            return None
-        rooms = message["data"]["opts"]["rooms"]
-        if len(rooms) != 1 or not self._has_channel(room := rooms[0]):
-            return None
-        until = self._joined.get((namespace, room))
-        if until is not None and until > asyncio.get_running_loop().time():
-            return None
-        return name_of_room(room)
-
-    def _note_joined(self, namespace: str, rooms: list[Any]) -> None:
-        now = asyncio.get_running_loop().time()
-        if len(self._joined) > BATCH:
-            self._joined = {
-                room: until for room, until in self._joined.items() if until > now
-            }
-        for room in rooms:
-            self._joined[namespace, room] = now + SUBSCRIBING
+        if uid is None and (room := self.room_of(message)) is not None:
+            part: str | None = name_of_room(room)
+        else:
+            part = uid
+        channel = self._channel(message["nsp"], part)
+        return "SPUBLISH", channel, self._encoding.encode(message, text)
 
     async def publish_all(self, prepared: list[tuple[Any, ...]]) -> None:
         """Send commands in one round trip to each node."""
@@ -199,15 +147,14 @@ class ShardedRedisAdapter(ClusterAdapter):
 
     def _channels_of(self, namespace: str) -> list[Channel]:
         """Own channels of a namespace, then that by which servers are counted."""
-        names = [self._channel(namespace, self.uid), self._channel(namespace)]
+        names = [self._channel(namespace, self.uid)]
+        if not self.emits_only:
+            names.append(self._channel(namespace))
         return [Channel("ssubscribe", name) for name in names]
 
     async def subscribe(self, namespace: str) -> None:
         """Subscribe to the channels of a namespace."""
-        rooms = [
-            Channel("ssubscribe", self._channel(namespace, name_of_room(room)))
-            for room in self._rooms_with_channels(namespace)
-        ]
+        rooms = self._channels_of_rooms(self.rooms_with_channels(namespace))
         await self._subscriptions.add([*rooms, *self._channels_of(namespace)])
 
     async def unsubscribe(self, namespace: str) -> None:
@@ -219,12 +166,7 @@ class ShardedRedisAdapter(ClusterAdapter):
         if data.startswith(b'{"uid":"%b"' % self.uid.encode()):
             return
         try:
-            if data[:1] == b"{":
-                decoded = value_of_json(data)
-            else:
-                decoded = self._msgpack.decode(data)
-            if not isinstance(decoded, dict):
-                raise TypeError("a message is an object")
+            decoded = self._encoding.decode(data)
         except Exception as exc:
             self.refuse(exc, data)
             return
@@ -233,90 +175,16 @@ class ShardedRedisAdapter(ClusterAdapter):
     async def other_servers(self, namespace: str) -> int:
         """The number of other servers that have a namespace: those subscribed."""
         channel = Channel("ssubscribe", self._channel(namespace))
-        return max(0, await number_of_subscribers(self._nodes, channel) - 1)
+        count = await number_of_subscribers(self._nodes, channel)
+        return max(0, count - (not self.emits_only))
 
-    # Channels of rooms.
+    async def follow_rooms(self, created: list[Place], deleted: list[Place]) -> None:
+        """Subscribe to the channels of rooms, and unsubscribe from those of others."""
+        await self._subscriptions.remove(self._channels_of_rooms(deleted))
+        await self._subscriptions.add(self._channels_of_rooms(created))
 
-    def _has_channel(self, room: Any) -> bool:
-        """Whether events for a room, which may be a client's own, have a channel."""
-        return self.subscription_mode == "dynamic-private" or (
-            self.subscription_mode == "dynamic" and not _is_sid(room)
-        )
-
-    def _rooms_with_channels(self, namespace: str) -> list[Any]:
-        ns = self._namespace(namespace)
-        rooms = [] if ns is None else [*ns.rooms.rooms, *ns.peers]
-        return [room for room in rooms if self._has_channel(room)]
-
-    def _is_there(self, namespace: str, room: Any) -> bool:
-        ns = self._namespace(namespace)
-        return ns is not None and (room in ns.rooms.rooms or room in ns.peers)
-
-    def room_created(self, namespace: str, room: Any) -> None:
-        """Subscribe to the channel of a room."""
-        # While nothing is received there is no need: subscribe() will do it.
-        if self._has_channel(room) and self._subscribed.is_set():
-            self._changed[namespace, room] = None
-            if self._following is None:
-                self._following = asyncio.ensure_future(self._follow())
-
-    def room_deleted(self, namespace: str, room: Any) -> None:
-        """Unsubscribe from the channel of a room."""
-        self.room_created(namespace, room)
-
-    def client_added(self, namespace: str, sid: str) -> None:
-        """Subscribe to the channel of a client."""
-        self.room_created(namespace, sid)
-
-    def client_removed(self, namespace: str, sid: str) -> None:
-        """Unsubscribe from the channel of a client."""
-        self.room_created(namespace, sid)
-
-    async def _follow(self) -> None:
-        """Subscribe to the channels of rooms that there are, and to no others."""
-        try:
-            while self._changed:
-                changed, self._changed = self._changed, {}
-                new: list[Channel] = []
-                old: list[Channel] = []
-                for namespace, room in changed:
-                    name = self._channel(namespace, name_of_room(room))
-                    there = self._is_there(namespace, room)
-                    (new if there else old).append(Channel("ssubscribe", name))
-                await self._subscriptions.remove(old)
-                await self._subscriptions.add(new)
-        except Exception as exc:
-            # Reading fails as well, and begins again.
-            self._get_logger().debug("not subscribed to channels of rooms: %r", exc)
-        finally:
-            self._following = None
-
-    async def _followed(self) -> None:
-        """Wait until the channels of rooms that there are now are subscribed to."""
-        if self._following is not None:
-            await asyncio.wait([self._following], timeout=self.request_timeout)
-
-    async def enter_room(
-        self,
-        sid: str,
-        namespace: str | None,
-        room: Any,
-        eio_sid: str | None = None,
-    ) -> None:
-        """Put a client of any server into a room.
-
-        If it is a client of this server, events of other servers for that room come
-        from the return of this on.
-
-        Raises:
-            ValueError: The client is one of this process, and the room is another's
-                ``sid``.
-            TypeError: The room is not a ``str``, an ``int`` or a ``float``.
-        """
-        await super().enter_room(sid, namespace, room, eio_sid=eio_sid)
-        await self._followed()
-
-
-def _is_sid(room: Any) -> bool:
-    """Whether Node's servers take a room for a client's own."""
-    return isinstance(room, str) and len(room) == SID_LENGTH
+    def _channels_of_rooms(self, places: list[Place]) -> list[Channel]:
+        return [
+            Channel("ssubscribe", self._channel(namespace, name_of_room(room)))
+            for namespace, room in places
+        ]

@@ -12,12 +12,25 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import re
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, NamedTuple
 
 from socketio_fast.adapters.cluster import ClusterAdapter
-from socketio_fast.adapters.encodings import MessagePack, json_of, value_of_json
-from socketio_fast.adapters.messages import Message, MessageType
+from socketio_fast.adapters.encodings import (
+    MessagePack,
+    broadcast_json,
+    json_of,
+    value_of_json,
+)
+from socketio_fast.adapters.messages import (
+    Message,
+    MessageType,
+    event_of,
+    rooms_of,
+    scope_of,
+)
+from socketio_fast.adapters.sessions import RestoredSession, is_for
 from socketio_fast.managers.broker import NotPublished
 from socketio_fast.managers.lifetime import released
 from socketio_fast.managers.redis_clients import RedisClients
@@ -31,11 +44,18 @@ BATCH = 100
 # Messages that are kept while Redis is away, at most.
 KEPT = 10_000
 
+# Entries that are read at once for a client that comes back, and how often, at most.
+RANGE = 1000
+MAX_RANGES = 100
+
 # Seconds without a message after which the broker is asked whether it is still there.
 PING_INTERVAL = 15
 
 # Messages that are sent by PUBLISH, besides broadcasts to be acknowledged.
 EPHEMERAL = (MessageType.SERVER_SIDE_EMIT, MessageType.FETCH_SOCKETS)
+
+
+_OFFSET = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
 
 
 class Command(NamedTuple):
@@ -85,6 +105,7 @@ class RedisStreamsAdapter(ClusterAdapter):
     name = "redis streams"
 
     heartbeats = False
+    recovers = True
 
     _batch = BATCH
     _kept = KEPT
@@ -187,6 +208,8 @@ class RedisStreamsAdapter(ClusterAdapter):
         fields += ["type", str(kind)]
         if data is not None:
             fields += ["data", self._encoded(data, text)]
+        if "undelivered" in message:
+            fields += ["undelivered", "1"]
         stream = self._stream_of(message["nsp"])
         command = ("XADD", stream, "MAXLEN", "~", self.max_len, "*", *fields)
         volatile = kind == MessageType.BROADCAST and "volatile" in data["opts"]["flags"]
@@ -201,14 +224,7 @@ class RedisStreamsAdapter(ClusterAdapter):
     def _encoded(self, data: dict[str, Any], text: bytes | None) -> bytes:
         """JSON, or MessagePack in base64 if there are bytes in it."""
         if text is not None:
-            nsp, opts = json_of(data["packet"]["nsp"]), json_of(data["opts"])
-            assert nsp is not None
-            assert opts is not None
-            return b'{"packet":{"type":2,"data":%b,"nsp":%b},"opts":%b}' % (
-                text,
-                nsp,
-                opts,
-            )
+            return broadcast_json(data, text)
         found = json_of(data)
         if found is not None:
             return found
@@ -242,7 +258,8 @@ class RedisStreamsAdapter(ClusterAdapter):
     # Receiving.
 
     def _sources(self) -> list[tuple[Any, ...]]:
-        return [("_read_streams",), ("_read_channels",)]
+        streams = [] if self.emits_only else [("_read_streams",)]
+        return [*streams, ("_read_channels",)]
 
     @released
     async def _read_streams(self) -> AsyncIterator[tuple[dict[bytes, bytes], str]]:
@@ -331,14 +348,19 @@ class RedisStreamsAdapter(ClusterAdapter):
                 await self._pubsub.subscribe(channel)
         return confirmed
 
+    def _channels_of(self, namespace: str) -> list[str]:
+        own = self._channel(namespace, self.uid)
+        # Who subscribes to the channel of the namespace is counted as a server.
+        return [own] if self.emits_only else [self._channel(namespace), own]
+
     async def subscribe(self, namespace: str) -> None:
         """Subscribe to the channels of a namespace."""
-        for channel in (self._channel(namespace), self._channel(namespace, self.uid)):
+        for channel in self._channels_of(namespace):
             await (await self._ask_for(channel))
 
     async def unsubscribe(self, namespace: str) -> None:
         """Unsubscribe from the channels of a namespace."""
-        for channel in (self._channel(namespace), self._channel(namespace, self.uid)):
+        for channel in self._channels_of(namespace):
             # The first one keeps the subscription of the connection.
             if self._channels.pop(channel, None) is not None:
                 if self.use_sharded_pubsub:
@@ -364,27 +386,139 @@ class RedisStreamsAdapter(ClusterAdapter):
         if nsp is None:
             return None
         namespace, uid = nsp.decode(), fields[b"uid"].decode()
-        if uid == self.uid or namespace not in self._memberships:
+        if namespace not in self._memberships or (
+            uid == self.uid and b"undelivered" not in fields
+        ):
             return None
         message: Message = {"uid": uid, "nsp": namespace, "type": int(fields[b"type"])}
-        data = fields.get(b"data")
-        if data:
-            if data.startswith(b"{"):
-                message["data"] = value_of_json(data)
-            else:
-                try:
-                    packed = base64.b64decode(data, validate=True)
-                except binascii.Error as exc:
-                    raise ValueError(f"data of an entry is not base64: {exc}") from exc
-                message["data"] = self._msgpack.decode(packed)
+        if uid == self.uid:
+            message["undelivered"] = True
+        data = self._data(fields)
+        if data is not None:
+            message["data"] = data
         return message
+
+    def _data(self, fields: dict[bytes, bytes]) -> Any:
+        """The data of an entry; ``None``: it has none."""
+        data = fields.get(b"data")
+        if not data:
+            return None
+        if data.startswith(b"{"):
+            return value_of_json(data)
+        try:
+            packed = base64.b64decode(data, validate=True)
+        except binascii.Error as exc:
+            raise ValueError(f"data of an entry is not base64: {exc}") from exc
+        return self._msgpack.decode(packed)
+
+    # Connection state recovery.
+
+    def position(self, namespace: str) -> str | None:
+        """The id of the last entry that was read of the namespace's stream."""
+        return self._offsets.get(self._stream_of(namespace))
+
+    def offset_order(self, offset: str) -> tuple[int, int]:
+        """An id of an entry as what can be compared."""
+        return _number(offset)
+
+    def persist_session(self, namespace: str, session: dict[str, Any]) -> None:
+        """Keep the state of a client that has gone, as Node's adapter does."""
+        ns = self._namespace(namespace)
+        if ns is None:
+            return
+        # Node's servers ignore the namespace, and where the stream was.
+        kept = {**session, "nsp": namespace}
+        try:
+            packed = self._msgpack.encode(kept)
+        except TypeError as exc:
+            self._get_logger().warning(
+                "the data of a client that has gone cannot be kept: %s", exc
+            )
+            packed = self._msgpack.encode({**kept, "data": {}})
+        key = self.session_key_prefix + session["pid"]
+        recovery: Any = ns.recovery
+        expiry = round(recovery.duration * 1000)
+        command = ("SET", key, base64.b64encode(packed), "PX", expiry)
+        self._use(asyncio.get_running_loop())
+        published = self._enqueue(Command(command, True))
+        if published is not None:
+            published.add_done_callback(self._published)
+
+    async def restore_session(
+        self, namespace: str, pid: str, offset: str | None
+    ) -> RestoredSession | None:
+        """Fetch the state of a client that comes back, and what it missed."""
+        client, stream = self._connect(), self._stream_of(namespace)
+        key = self.session_key_prefix + pid
+        async with client.pipeline(transaction=True) as pipeline:
+            pipeline.get(key)
+            pipeline.delete(key)
+            packed, _ = await pipeline.execute()
+        if not packed:
+            return None
+        session = self._msgpack.decode(base64.b64decode(packed))
+        if session.get("nsp", namespace) != namespace:
+            return None
+        start = session.get("offset")
+        offset = start if offset is None else offset
+        if not isinstance(offset, str) or not _OFFSET.fullmatch(offset):
+            return None
+        if not await self._is_complete_after(client, stream, offset):
+            return None
+        rooms = rooms_of(session["rooms"])
+        missed, last = [], offset
+        for _ in range(MAX_RANGES):
+            time, number = _number(last)
+            entries = await client.xrange(stream, f"{time}-{number + 1}", count=RANGE)
+            for id, fields in entries:
+                last = _text(id)
+                if fields.get(b"nsp") == namespace.encode():
+                    event = self._missed(fields, rooms)
+                    if event is not None:
+                        missed.append((last, event))
+            if len(entries) < RANGE:
+                break
+        else:
+            return None
+        data = session.get("data")
+        return RestoredSession(
+            str(session["sid"]),
+            rooms,
+            data if isinstance(data, dict) else {},
+            missed,
+            last,
+            start,
+        )
+
+    async def _is_complete_after(self, client: Any, stream: str, offset: str) -> bool:
+        """Whether no entry after this one was dropped."""
+        if offset == "0-0":
+            return bool(await client.xlen(stream) < self.max_len)
+        return bool(await client.xrange(stream, offset, offset))
+
+    def _missed(self, fields: dict[bytes, bytes], rooms: list[Any]) -> list[Any] | None:
+        """The event of an entry, if it is one and is for a client in these rooms."""
+        try:
+            if int(fields[b"type"]) != MessageType.BROADCAST:
+                return None
+            data = self._data(fields)
+            options = data["opts"]
+            scope = scope_of(options)
+            if (options.get("flags") or {}).get("volatile"):
+                return None
+            if not is_for(rooms, scope.rooms, scope.excepted):
+                return None
+            return event_of(data["packet"])
+        except Exception as exc:
+            self.refuse(exc, fields)
+            return None
 
     async def other_servers(self, namespace: str) -> int:
         """The number of other servers that have a namespace: those subscribed."""
         command = "SHARDNUMSUB" if self.use_sharded_pubsub else "NUMSUB"
         channel = self._channel(namespace)
         found = await self._connect().execute_command(f"PUBSUB {command}", channel)
-        return max(0, int(_count(found)) - 1)
+        return max(0, int(_count(found)) - (not self.emits_only))
 
 
 def _hash(text: str) -> int:

@@ -120,7 +120,10 @@ class BrokerManager(AsyncManager):
 
     def initialize(self) -> None:
         """Begin to receive what other processes publish."""
-        loop: asyncio.AbstractEventLoop = self.server.eio.engine.loop
+        self._begin_to_receive(self.server.eio.engine.loop)
+        self._get_logger().info("%s backend initialized.", self.name)
+
+    def _begin_to_receive(self, loop: asyncio.AbstractEventLoop) -> None:
         self._readers = []
         self.thread = None
         self._use(loop)
@@ -128,7 +131,6 @@ class BrokerManager(AsyncManager):
             self._readers.append(run_for(self, partial(read_for, source), loop))
         if self._readers:
             self.thread = self._readers[0]
-        self._get_logger().info("%s backend initialized.", self.name)
 
     @property
     def healthy(self) -> bool:
@@ -181,6 +183,11 @@ class BrokerManager(AsyncManager):
         self.thread = None
         await self._disconnect()
         self._reset()
+
+    async def flushed(self) -> None:
+        """Wait until what is to be published is, or the broker is away."""
+        while self._sending is not None and not self._publishing.waits:
+            await asyncio.wait([self._sending], timeout=0.1)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, Any], what: str) -> None:
         """Run a coroutine as a task, and log what it raises.

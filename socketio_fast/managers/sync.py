@@ -29,7 +29,7 @@ from socketio_fast.overrides import refuse_overrides
 from socketio_fast.threads.loop import LoopThread
 from socketio_fast.threads.methods import Facade, like, reads, runs
 
-__all__ = ["Manager", "PubSubManager"]
+__all__ = ["Manager", "PubSubManager", "SharedLoop"]
 
 T = TypeVar("T")
 Message = dict[str, Any]
@@ -294,6 +294,24 @@ class _InThreads(AsyncPubSubManager):
                 yield message
         finally:
             stop.set()
+
+
+class SharedLoop:
+    """The event loop of managers without a server, for a facade of what uses one.
+
+    Args:
+        manager: The manager, which is closed when the program ends.
+    """
+
+    def __init__(self, manager: AsyncManager) -> None:
+        self._manager = manager
+
+    def run(self, coro: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine, and return its result."""
+        _open.add(self._manager)
+        return _loop_thread.run(coro)
+
+    wait = run
 
 
 async def _close(managers: list[AsyncManager]) -> None:

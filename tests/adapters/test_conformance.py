@@ -1,4 +1,4 @@
-"""The conformance suite, run by the adapters of Redis."""
+"""The conformance suite, run by the adapters."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.brokers import Redis, RedisCluster
+from support.brokers import NATS, Redis, RedisCluster
 
 from socketio_fast import AsyncServer
 from socketio_fast.adapters import (
+    NatsAdapter,
     RedisAdapter,
     RedisStreamsAdapter,
     ShardedRedisAdapter,
@@ -100,3 +101,34 @@ class TestRedisStreams(AdapterTests):
     @classmethod
     def new_server(cls, redis: Redis) -> NewServer:
         return servers_with(RedisStreamsAdapter, redis.url, stream_name="conformance")
+
+
+class TestNats(AdapterTests):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def new_server(cls, nats: NATS) -> NewServer:
+        return servers_with(NatsAdapter, nats.url)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def publish_raw(cls, nats: NATS) -> Any:
+        import nats as nats_py
+
+        async def publish(data: bytes) -> None:
+            client = await nats_py.connect(nats.url)
+            await client.publish("socket.io./.all", data)
+            await client.close()
+
+        return publish
+
+
+class TestNatsWithSubjectsOfClients(AdapterTests):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def new_server(cls, nats: NATS) -> NewServer:
+        return servers_with(
+            NatsAdapter,
+            nats.url,
+            subscription_mode="dynamic-private",
+            subject_prefix="private",
+        )

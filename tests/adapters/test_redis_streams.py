@@ -62,8 +62,9 @@ async def servers() -> AsyncIterator[Servers]:
     async def start(
         url: Any, count: int = 1, namespaces: tuple[str, ...] = ("/",), **options: Any
     ) -> list[AsyncServer]:
+        of_server = options.pop("server", {})
         made = [
-            AsyncServer(client_manager=RedisStreamsAdapter(url, **options))
+            AsyncServer(client_manager=RedisStreamsAdapter(url, **options), **of_server)
             for _ in range(count)
         ]
         for sio in made:

@@ -98,11 +98,13 @@ FLOORS: dict[str, list[str]] = {
         *("managers.kafka", "managers.kombu", "managers.zmq"),
     ],
     "adapters": [
-        *("adapters.bridge", "adapters.callbacks", "adapters.base"),
-        *("adapters.messages", "adapters.requests"),
+        *("adapters.bridge", "adapters.callbacks", "adapters.sessions"),
+        *("adapters.base", "adapters.messages", "adapters.requests"),
         *("adapters.answering", "adapters.cluster", "adapters.encodings"),
         *("adapters.redis_streams", "adapters.redis_nodes", "adapters.redis"),
-        *("adapters.redis_sharded", "adapters"),
+        *("adapters.postgres", "adapters.room_channels", "adapters.redis_sharded"),
+        *("adapters.nats_connection", "adapters.nats"),
+        *("adapters.emitter", "adapters"),
     ],
     "serving, without servers": [
         *("serving.access_log", "serving.announcing", "serving.client_files"),

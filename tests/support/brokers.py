@@ -312,6 +312,36 @@ class NATS(Broker):
         return [self.PROGRAM, *where, "-js", "-sd", str(self.directory)]
 
 
+class PgBouncer(Broker):
+    """A pgbouncer in front of a PostgreSQL."""
+
+    PROGRAM = program("pgbouncer", "/usr/sbin/pgbouncer")
+
+    def __init__(self, postgres: PostgreSQL, mode: str) -> None:
+        super().__init__(postgres.directory)
+        self._postgres = postgres
+        self._mode = mode
+
+    def user(self) -> str | None:
+        return self._postgres.user()
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+
+    def command(self) -> list[str]:
+        assert self.PROGRAM is not None
+        path = self.directory / "pgbouncer.ini"
+        path.write_text(
+            "[databases]\n"
+            f"* = host=127.0.0.1 port={self._postgres.port} user=postgres\n"
+            "[pgbouncer]\n"
+            f"listen_addr = 127.0.0.1\nlisten_port = {self.port}\nauth_type = any\n"
+            f"pool_mode = {self._mode}\nunix_socket_dir =\n"
+        )
+        return [self.PROGRAM, str(path)]
+
+
 class RabbitMQ(Broker):
     # The one on Debian's path changes to another user, and loses the environment.
     PROGRAM = program("/usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq-server")
