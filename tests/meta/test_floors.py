@@ -104,7 +104,8 @@ FLOORS: dict[str, list[str]] = {
             "adapters.requests",
         ),
         *("adapters.answering", "adapters.cluster", "adapters.encodings"),
-        *("adapters.redis_streams", "adapters.postgres", "adapters"),
+        *("adapters.redis_wire", "adapters.redis_streams", "adapters.postgres"),
+        "adapters",
     ],
     "serving, without servers": [
         *("serving.access_log", "serving.announcing", "serving.client_files"),
