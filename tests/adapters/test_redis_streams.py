@@ -17,7 +17,7 @@ from support.waiting import until, within
 
 from socketio_fast import AsyncServer, testing
 from socketio_fast.adapters import RedisStreamsAdapter
-from socketio_fast.adapters.redis_streams import _hash
+from socketio_fast.adapters.redis_wire import hash_code
 
 Servers = Callable[..., Awaitable[list[AsyncServer]]]
 
@@ -161,7 +161,7 @@ async def test_two_servers(redis: Redis, servers: Servers, options: Any) -> None
     ],
 )
 def test_the_stream_of_a_namespace(namespace: str, number: int) -> None:
-    assert _hash(namespace) == number
+    assert hash_code(namespace) == number
 
 
 async def test_poisoned_entries(
