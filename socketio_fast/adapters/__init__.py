@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from socketio_fast.adapters.base import Adapter, BroadcastEvent
     from socketio_fast.adapters.cluster import ClusterAdapter
     from socketio_fast.adapters.messages import MessageType
+    from socketio_fast.adapters.postgres import PostgresAdapter
     from socketio_fast.adapters.redis import RedisAdapter
     from socketio_fast.adapters.redis_sharded import ShardedRedisAdapter
     from socketio_fast.adapters.redis_streams import RedisStreamsAdapter
@@ -27,6 +28,7 @@ __all__ = [
     "BroadcastEvent",
     "ClusterAdapter",
     "MessageType",
+    "PostgresAdapter",
     "RedisAdapter",
     "RedisStreamsAdapter",
     "ShardedRedisAdapter",
@@ -38,6 +40,7 @@ _HOMES = {
     "BroadcastEvent": "socketio_fast.adapters.base",
     "ClusterAdapter": "socketio_fast.adapters.cluster",
     "MessageType": "socketio_fast.adapters.messages",
+    "PostgresAdapter": "socketio_fast.adapters.postgres",
     "RedisAdapter": "socketio_fast.adapters.redis",
     "RedisStreamsAdapter": "socketio_fast.adapters.redis_streams",
     "ShardedRedisAdapter": "socketio_fast.adapters.redis_sharded",

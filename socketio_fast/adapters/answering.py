@@ -43,7 +43,7 @@ def handle(adapter: ClusterAdapter, message: Message, offset: str | None) -> Non
     uid, namespace, kind = message["uid"], message["nsp"], message["type"]
     if not isinstance(uid, str) or not isinstance(namespace, str):
         raise TypeError("uid and nsp of a message are strings")
-    if uid == adapter.uid:
+    if uid == adapter.uid and not message.get("undelivered"):
         return
     membership = adapter._memberships.get(namespace)
     if membership is None:
@@ -51,7 +51,9 @@ def handle(adapter: ClusterAdapter, message: Message, offset: str | None) -> Non
     if adapter.heartbeats and uid != EMITTER:
         membership.servers[uid] = asyncio.get_running_loop().time()
     act = _ACTIONS.get(kind)
-    if act is not None:
+    if kind == MessageType.BROADCAST:
+        _on_broadcast(adapter, namespace, uid, message["data"], offset)
+    elif act is not None:
         act(adapter, namespace, uid, message.get("data"))
     elif kind != MessageType.HEARTBEAT:
         raise ValueError(f"a message of the type {kind!r:.40}")
@@ -61,19 +63,27 @@ def _on_initial_heartbeat(
     adapter: ClusterAdapter, namespace: str, uid: str, data: Any
 ) -> None:
     if adapter.heartbeats:
-        adapter._send(namespace, MessageType.HEARTBEAT)
+        adapter._signal(namespace, MessageType.HEARTBEAT)
 
 
 def _on_close(adapter: ClusterAdapter, namespace: str, uid: str, data: Any) -> None:
     adapter._gone(namespace, uid)
 
 
-def _on_broadcast(adapter: ClusterAdapter, namespace: str, uid: str, data: Any) -> None:
+def _on_broadcast(
+    adapter: ClusterAdapter, namespace: str, uid: str, data: Any, offset: str | None
+) -> None:
     event, scope = event_of(data["packet"]), scope_of(data["opts"])
     flags = data["opts"].get("flags") or {}
     if data.get("requestId") is not None:
         _ask(adapter, namespace, uid, data, event, scope, flags)
         return
+    ns = adapter._namespace(namespace)
+    sessions = None if flags.get("volatile") else adapter._sessions
+    if sessions is not None and offset is not None and ns is not None:
+        recovery: Any = ns.recovery
+        recovery.offset = offset
+        sessions.seen(namespace, offset, event, scope)
     adapter._broadcast_here(
         event,
         namespace,
@@ -210,7 +220,6 @@ Action = Callable[["ClusterAdapter", str, str, Any], None]
 _ACTIONS: dict[Any, Action] = {
     MessageType.INITIAL_HEARTBEAT: _on_initial_heartbeat,
     MessageType.ADAPTER_CLOSE: _on_close,
-    MessageType.BROADCAST: _on_broadcast,
     MessageType.SOCKETS_JOIN: _on_join,
     MessageType.SOCKETS_LEAVE: _on_leave,
     MessageType.DISCONNECT_SOCKETS: _on_disconnect,

@@ -8,8 +8,6 @@ process when it calls a method that subclasses implement, such as
 from __future__ import annotations
 
 import asyncio
-import inspect
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +16,9 @@ from socketio_fast._core.engine.failures import contain
 from socketio_fast._core.socketio.acks import Reply
 from socketio_fast._core.socketio.adapter_relay import AdapterRelay
 from socketio_fast._core.socketio.rooms import one_or_several
+from socketio_fast.adapters.callbacks import Callbacks
+from socketio_fast.adapters.sessions import RestoredSession, SharedSessions
 from socketio_fast.event_arguments import arguments_of
-from socketio_fast.exceptions import TimeoutError
 from socketio_fast.managers.broker import BrokerManager
 from socketio_fast.options.logs import AnyLogger
 from socketio_fast.overrides import is_overridden
@@ -28,12 +27,6 @@ from socketio_fast.sockets.scope import Scope, several
 __all__ = ["Adapter", "BroadcastEvent"]
 
 Callback = Callable[..., Any]
-
-# Seconds that clients of other servers have to acknowledge an event with a callback,
-# which has no limit of its own.
-CALLBACK_LIFETIME = 3600
-# Callbacks for acknowledgements by clients of other servers, at most.
-MAX_CALLBACKS = 100_000
 
 
 @dataclass
@@ -49,6 +42,9 @@ class BroadcastEvent:
     volatile: bool = False
     #: Whether it may be compressed on its way to clients.
     compress: bool = True
+    #: Whether clients of this server have it already; else they get it when this server
+    #: reads it.
+    delivered: bool = True
 
 
 class Adapter(BrokerManager):
@@ -67,6 +63,13 @@ class Adapter(BrokerManager):
     #: Whether a server for threads may have it too: its methods run on the event loop.
     serves_threads = True
 
+    #: Whether it keeps the states of clients for all servers, and a log of events: it
+    #: has :meth:`persist_session`, :meth:`restore_session` and what belongs to them.
+    recovers = False
+
+    #: Seconds that :meth:`restore_session` may take.
+    restore_timeout = 5.0
+
     #: Whether :meth:`room_created` and :meth:`room_deleted` are called.
     watches_rooms = False
 
@@ -76,10 +79,10 @@ class Adapter(BrokerManager):
     def __init__(self, logger: AnyLogger | None = None) -> None:
         super().__init__(logger)
         self._relay: AdapterRelay | None = None
-        self._callbacks: OrderedDict[int, _Callback] = OrderedDict()
-        self._next_callback = 0
+        self._callbacks = Callbacks(self._spawn)
         self._health_listeners: list[Callable[[bool], Any]] = []
         self._was_healthy = True
+        self._sessions: SharedSessions | None = None
 
     # What subclasses implement.
 
@@ -193,6 +196,41 @@ class Adapter(BrokerManager):
     def client_removed(self, namespace: str, sid: str) -> None:
         """A client of this server has gone."""
 
+    # Connection state recovery, of adapters with a log.
+
+    def position(self, namespace: str) -> str | None:
+        """The offset of the last entry of the log that was read for a namespace."""
+        raise NotImplementedError
+
+    def offset_order(self, offset: str) -> Any:
+        """What offsets are compared by: a later one has more."""
+        raise NotImplementedError
+
+    def persist_session(self, namespace: str, session: dict[str, Any]) -> None:
+        """Keep the state of a client that has gone.
+
+        Args:
+            namespace: The namespace.
+            session: ``sid``, ``pid``, ``rooms``, ``data`` and ``offset``, where the log
+                was when the client connected first.
+        """
+        raise NotImplementedError
+
+    async def restore_session(
+        self, namespace: str, pid: str, offset: str | None
+    ) -> RestoredSession | None:
+        """Fetch the state of a client that comes back, and forget it.
+
+        Args:
+            namespace: The namespace.
+            pid: The secret that proves who it is.
+            offset: Of the last event that it has got; ``None``: it has got none.
+
+        Returns:
+            The state, or ``None`` if it cannot be recovered.
+        """
+        raise NotImplementedError
+
     # Its health.
 
     @property
@@ -258,13 +296,24 @@ class Adapter(BrokerManager):
             sends=not is_overridden(self, "emit"),
             rooms=self.watches_rooms,
             clients=self.watches_clients,
-            shares_own=self._shares_own(),
+            shares_own=self._recovering,
         )
         server._hub.relay = self._relay
+        if self._recovering:
+            self._sessions = SharedSessions(self)
+            server._hub.session_store = self._sessions
 
-    def _shares_own(self) -> bool:
-        """Whether events for one client of this server are broadcast too."""
-        return False
+    @property
+    def _recovering(self) -> bool:
+        """Whether clients are recovered by any server of the cluster."""
+        return self.recovers and self.server is not None and self.server._recovers
+
+    def initialize(self) -> None:
+        """Begin to exchange messages with other servers."""
+        super().initialize()
+        if self._recovering:
+            # No other worker is to be asked for the state of a client.
+            self.server._hub.take_back = None
 
     # Called by the core.
 
@@ -285,8 +334,10 @@ class Adapter(BrokerManager):
             for.
         """
         scope = Scope(_rooms(to), _rooms(excepted))
-        event = BroadcastEvent(data, text, volatile, compress)
-        return False, self.broadcast(namespace, event, scope)
+        # Clients have to get events in the order of the log, and with their offsets.
+        later = self._recovering and self.healthy and not volatile
+        event = BroadcastEvent(data, text, volatile, compress, not later)
+        return later, self.broadcast(namespace, event, scope)
 
     # Called by servers and by broadcasts, see socketio_fast.sockets.broadcast.
 
@@ -340,7 +391,7 @@ class Adapter(BrokerManager):
             return
         if room is None:
             raise ValueError("Cannot use callback without a room set.")
-        waiting = self._keep(callback)
+        waiting = self._callbacks.add(callback)
         blocked = self._emit_here(message, namespace, room, skip, waiting.here)
         await self.broadcast_with_ack(
             namespace,
@@ -503,112 +554,9 @@ class Adapter(BrokerManager):
             for room in rooms:
                 self._relay.check(room)
 
-    # Callbacks for acknowledgements by clients of other servers.
-
-    def _keep(self, function: Callback) -> _Callback:
-        now = asyncio.get_running_loop().time()
-        while self._callbacks:
-            oldest = next(iter(self._callbacks.values()))
-            if len(self._callbacks) < MAX_CALLBACKS and oldest.until > now:
-                break
-            oldest.give_up()
-        self._next_callback += 1
-        waiting = _Callback(
-            self, function, self._next_callback, now + CALLBACK_LIFETIME
-        )
-        self._callbacks[waiting.number] = waiting
-        if isinstance(function, Reply):
-            function.number = waiting.number
-        return waiting
-
     def _forget_callback(self, reply: Reply) -> None:
         """An acknowledgement is not waited for any more."""
-        waiting = self._callbacks.get(reply.number or 0)
-        if waiting is not None:
-            waiting.close()
-
-
-class _Callback:
-    """The callback of an event to clients of several servers: the first answer counts.
-
-    It has the methods of ``Answers`` that adapters call.
-
-    Args:
-        adapter: The adapter that keeps it.
-        function: The callback.
-        number: The number by which the adapter keeps it.
-        until: When it is given up, by the clock of the event loop.
-    """
-
-    counts_servers = False
-
-    def __init__(
-        self, adapter: Adapter, function: Callback, number: int, until: float
-    ) -> None:
-        self._adapter = adapter
-        self._function = function
-        self.number = number
-        self.until = until
-        self._on_close: list[Callable[[], Any]] = []
-
-    def here(self, *args: Any) -> None:
-        """A client of this process has answered."""
-        self.answered_unnamed(list(args))
-
-    def answered(self, sid: str, arguments: list[Any]) -> None:
-        """A client has answered."""
-        self.answered_unnamed(arguments)
-
-    def answered_unnamed(self, arguments: list[Any]) -> None:
-        """A client that is not named has answered."""
-        if not self.close():
-            return
-        result = self._function(*arguments)
-        if inspect.isawaitable(result):
-            self._adapter._spawn(_finish(result), "callback of an acknowledgement")
-
-    def others(self, count: int) -> None:
-        """So many servers are asked."""
-
-    def of_host(self, sids: Iterable[str]) -> None:
-        """Another server has asked these clients."""
-
-    def of_host_unnamed(self, count: int) -> None:
-        """Another server has asked so many clients."""
-
-    def host_failed(self, why: str, sids: Iterable[str], counted: bool) -> None:
-        """Another server has gone."""
-
-    def gone(self, sid: str) -> None:
-        """A client has gone."""
-
-    def on_close(self, function: Callable[[], Any]) -> None:
-        """Call a function when no answer is waited for any more."""
-        self._on_close.append(function)
-
-    def close(self) -> bool:
-        """Wait no longer; returns whether it has waited."""
-        if self._adapter._callbacks.pop(self.number, None) is None:
-            return False
-        for function in self._on_close:
-            function()
-        return True
-
-    def give_up(self) -> None:
-        """Wait no longer, because it has lasted too long, or too many are waited
-        for."""
-        self.close()
-        if isinstance(self._function, Reply):
-            self._function.give_up(
-                TimeoutError(
-                    "another server has not acknowledged, and this one waits for more "
-                    f"than {MAX_CALLBACKS} acknowledgements"
-                )
-            )
-
-
-async def _finish(awaitable: Awaitable[Any]) -> None:
-    await awaitable
+        self._callbacks.forget(reply)
 
 
 def _rooms(rooms: Any) -> tuple[Any, ...]:

@@ -7,8 +7,10 @@ for is done by :mod:`socketio_fast.adapters.answering`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import itertools
+import random
 from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +87,9 @@ class ClusterAdapter(Adapter):
 
     name = "cluster"
 
+    # Programs wait for servers on other machines, not for hours.
+    _delays = (0.25, 5.0)
+
     #: Whether servers find each other by heartbeats. If not, a subclass has
     #: :meth:`other_servers`.
     heartbeats = True
@@ -153,7 +158,7 @@ class ClusterAdapter(Adapter):
             await asyncio.wait([beating])
             if self.healthy:
                 for namespace in self._memberships:
-                    self._send(namespace, MessageType.ADAPTER_CLOSE)
+                    self._signal(namespace, MessageType.ADAPTER_CLOSE)
         await super().close()
 
     # For subclasses.
@@ -268,12 +273,15 @@ class ClusterAdapter(Adapter):
         data: dict[str, Any] | None = None,
         uid: str | None = None,
         text: bytes | None = None,
+        delivered: bool = True,
     ) -> asyncio.Future[None] | None:
         """Publish a message; returns what to wait for if many wait already."""
         self._use(asyncio.get_running_loop())
         message: Message = {"uid": self.uid, "nsp": namespace, "type": int(kind)}
         if data is not None:
             message["data"] = data
+        if not delivered:
+            message["undelivered"] = True
         future = self._enqueue(self.prepare(message, uid, text))
         membership = self._memberships.get(namespace)
         if membership is not None:
@@ -285,10 +293,19 @@ class ClusterAdapter(Adapter):
         future.add_done_callback(self._published)
         return None
 
+    def _signal(self, namespace: str, kind: MessageType) -> None:
+        """Publish that this server is there, or goes."""
+        with contextlib.suppress(ValueError):  # the engine has no name for it
+            self._send(namespace, kind)
+
     def _published(self, future: asyncio.Future[None]) -> None:
         """Nobody waits for this: log why it failed."""
         if not future.cancelled() and future.exception() is not None:
             self._get_logger().error("not published: %r", future.exception())
+
+    def _source_failed(self, source: object, error: BaseException) -> float:
+        # Not all servers at the same time.
+        return super()._source_failed(source, error) * random.uniform(0.5, 1.5)
 
     def _receive(self, message: Any) -> None:
         if isinstance(message, tuple):
@@ -307,7 +324,7 @@ class ClusterAdapter(Adapter):
         """This server has that namespace no longer."""
         if self._memberships.pop(namespace, None) is not None:
             if self.heartbeats and self.healthy:
-                self._send(namespace, MessageType.ADAPTER_CLOSE)
+                self._signal(namespace, MessageType.ADAPTER_CLOSE)
             self._spawn(self._leave(namespace), "leaving a namespace")
 
     async def _leave(self, namespace: str) -> None:
@@ -347,7 +364,7 @@ class ClusterAdapter(Adapter):
         if membership is None:
             return
         if self.heartbeats:
-            self._send(namespace, MessageType.INITIAL_HEARTBEAT)
+            self._signal(namespace, MessageType.INITIAL_HEARTBEAT)
             if not membership.ready.is_set():
                 await asyncio.sleep(DISCOVERY_TIME)
         membership.ready.set()
@@ -363,7 +380,7 @@ class ClusterAdapter(Adapter):
             if membership.published + self.heartbeat_interval <= now and (
                 not self._publishing.waits
             ):
-                self._send(namespace, MessageType.HEARTBEAT)
+                self._signal(namespace, MessageType.HEARTBEAT)
 
     def _gone(self, namespace: str, uid: str) -> None:
         membership = self._memberships.get(namespace)
@@ -407,7 +424,13 @@ class ClusterAdapter(Adapter):
             "packet": {"type": EVENT, "data": event.data, "nsp": namespace},
             "opts": options_of(scope, event),
         }
-        return self._send(namespace, MessageType.BROADCAST, data, text=event.text)
+        return self._send(
+            namespace,
+            MessageType.BROADCAST,
+            data,
+            text=event.text,
+            delivered=event.delivered,
+        )
 
     async def broadcast_with_ack(
         self,

@@ -12,7 +12,7 @@ from socketio_fast._core.protocol.json_text import dumps_json
 from socketio_fast.managers.extras import require
 from socketio_fast.payloads import plain
 
-__all__ = ["MessagePack", "json_of", "value_of_json"]
+__all__ = ["MessagePack", "broadcast_json", "json_of", "value_of_json"]
 
 
 def json_of(value: Any) -> bytes | None:
@@ -27,6 +27,17 @@ def json_of(value: Any) -> bytes | None:
         if has_bytes(value):
             return None
         raise
+
+
+def broadcast_json(data: dict[str, Any], text: bytes) -> bytes:
+    """The JSON of the data of a broadcast.
+
+    Args:
+        data: The data.
+        text: The JSON of the event.
+    """
+    nsp, opts = dumps_json(data["packet"]["nsp"]), dumps_json(data["opts"])
+    return b'{"packet":{"type":2,"data":%b,"nsp":%b},"opts":%b}' % (text, nsp, opts)
 
 
 def has_bytes(value: Any) -> bool:

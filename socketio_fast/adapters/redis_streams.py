@@ -12,12 +12,26 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import re
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from socketio_fast.adapters.cluster import ClusterAdapter
-from socketio_fast.adapters.encodings import MessagePack, json_of, value_of_json
-from socketio_fast.adapters.messages import Message, MessageType
+from socketio_fast.adapters.encodings import (
+    MessagePack,
+    broadcast_json,
+    json_of,
+    value_of_json,
+)
+from socketio_fast.adapters.messages import (
+    Message,
+    MessageType,
+    event_of,
+    rooms_of,
+    scope_of,
+)
+from socketio_fast.adapters.sessions import RestoredSession, is_for
+from socketio_fast.managers.broker import NotPublished
 from socketio_fast.managers.lifetime import released
 from socketio_fast.managers.redis_clients import RedisClients
 from socketio_fast.options.logs import AnyLogger
@@ -27,11 +41,29 @@ __all__ = ["RedisStreamsAdapter"]
 # Messages that are published in one round trip, at most.
 BATCH = 100
 
+# Messages that are kept while Redis is away, at most.
+KEPT = 10_000
+
+# Entries that are read at once for a client that comes back, and how often, at most.
+RANGE = 1000
+MAX_RANGES = 100
+
 # Seconds without a message after which the broker is asked whether it is still there.
 PING_INTERVAL = 15
 
 # Messages that are sent by PUBLISH, besides broadcasts to be acknowledged.
 EPHEMERAL = (MessageType.SERVER_SIDE_EMIT, MessageType.FETCH_SOCKETS)
+
+
+_OFFSET = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
+
+
+class Command(NamedTuple):
+    """A command that publishes a message."""
+
+    arguments: tuple[Any, ...]
+    #: Whether it is kept while Redis is away.
+    keeps: bool
 
 
 class RedisStreamsAdapter(ClusterAdapter):
@@ -73,8 +105,10 @@ class RedisStreamsAdapter(ClusterAdapter):
     name = "redis streams"
 
     heartbeats = False
+    recovers = True
 
     _batch = BATCH
+    _kept = KEPT
 
     def __init__(
         self,
@@ -105,6 +139,8 @@ class RedisStreamsAdapter(ClusterAdapter):
         if not block_time > 0:
             raise ValueError(f"block_time={block_time!r}: more than 0 seconds expected")
         self._clients = RedisClients.of(redis, redis_options, type(self).__name__)
+        # A command that is repeated may be done twice; _try_to_publish() knows more.
+        self._clients.retries = False
         self._msgpack = MessagePack(type(self).__name__)
         self.stream_name = stream_name
         self.stream_count = stream_count
@@ -115,8 +151,6 @@ class RedisStreamsAdapter(ClusterAdapter):
         self.block_time = block_time
         self.session_key_prefix = session_key_prefix
         self.only_plaintext = only_plaintext
-        # The last entry that was read of each stream; kept while the engine is away.
-        self._offsets: dict[str, str] = {}
         super().__init__(request_timeout=request_timeout, logger=logger)
 
     def _reset(self) -> None:
@@ -126,6 +160,8 @@ class RedisStreamsAdapter(ClusterAdapter):
         self._pubsub: Any = None
         # Channels that were asked for, and what waits until Redis has confirmed them.
         self._channels: dict[str, asyncio.Future[None]] = {}
+        # The last entry that was read of each stream; kept while Redis is away.
+        self._offsets: dict[str, str] = {}
 
     def _connect(self) -> Any:
         if self._redis is None:
@@ -161,11 +197,10 @@ class RedisStreamsAdapter(ClusterAdapter):
 
     # Publishing.
 
-    def prepare(
-        self, message: Message, uid: str | None, text: bytes | None
-    ) -> tuple[Any, ...]:
+    def prepare(self, message: Message, uid: str | None, text: bytes | None) -> Command:
         """The command that publishes a message."""
-        kind, data = message["type"], message.get("data")
+        kind: int = message["type"]
+        data: Any = message.get("data")
         asks = kind == MessageType.BROADCAST and "requestId" in message["data"]
         if uid is not None or asks or kind in EPHEMERAL:
             return self._publish_command(message, uid)
@@ -173,25 +208,23 @@ class RedisStreamsAdapter(ClusterAdapter):
         fields += ["type", str(kind)]
         if data is not None:
             fields += ["data", self._encoded(data, text)]
+        if "undelivered" in message:
+            fields += ["undelivered", "1"]
         stream = self._stream_of(message["nsp"])
-        return "XADD", stream, "MAXLEN", "~", self.max_len, "*", *fields
+        command = ("XADD", stream, "MAXLEN", "~", self.max_len, "*", *fields)
+        volatile = kind == MessageType.BROADCAST and "volatile" in data["opts"]["flags"]
+        return Command(command, not volatile)
 
-    def _publish_command(self, message: Message, uid: str | None) -> tuple[Any, ...]:
+    def _publish_command(self, message: Message, uid: str | None) -> Command:
         command = "SPUBLISH" if self.use_sharded_pubsub else "PUBLISH"
         payload = self._msgpack.encode(message)
-        return command, self._channel(message["nsp"], uid), payload
+        # Who asks does not wait longer than its request lasts.
+        return Command((command, self._channel(message["nsp"], uid), payload), False)
 
     def _encoded(self, data: dict[str, Any], text: bytes | None) -> bytes:
         """JSON, or MessagePack in base64 if there are bytes in it."""
         if text is not None:
-            nsp, opts = json_of(data["packet"]["nsp"]), json_of(data["opts"])
-            assert nsp is not None
-            assert opts is not None
-            return b'{"packet":{"type":2,"data":%b,"nsp":%b},"opts":%b}' % (
-                text,
-                nsp,
-                opts,
-            )
+            return broadcast_json(data, text)
         found = json_of(data)
         if found is not None:
             return found
@@ -199,18 +232,28 @@ class RedisStreamsAdapter(ClusterAdapter):
             raise TypeError("there are bytes in the event, and only_plaintext=True")
         return base64.b64encode(self._msgpack.encode(data))
 
-    async def publish_all(self, prepared: list[tuple[Any, ...]]) -> None:
+    async def publish_all(self, prepared: list[Command]) -> None:
         """Send commands in one round trip."""
         client = self._connect()
         try:
             async with client.pipeline(transaction=False) as pipeline:
                 for command in prepared:
-                    pipeline.execute_command(*command)
-                await pipeline.execute()
+                    pipeline.execute_command(*command.arguments)
+                results = await pipeline.execute(raise_on_error=False)
         except Exception:
             # The other idle connections are likely to be broken too.
             await self._clients.drop_idle(client)
             raise
+        failed = [
+            (command, result)
+            for command, result in zip(prepared, results, strict=True)
+            if isinstance(result, Exception)
+        ]
+        if failed:
+            raise NotPublished([command for command, _ in failed], failed[0][1])
+
+    def _keeps(self, message: Command) -> bool:
+        return message.keeps
 
     # Receiving.
 
@@ -223,8 +266,7 @@ class RedisStreamsAdapter(ClusterAdapter):
         block = self._clients.block(client, self.block_time)
         try:
             for stream in self._streams:
-                if stream not in self._offsets:
-                    self._offsets[stream] = await _last_entry(client, stream)
+                await self._find_offset(client, stream)
             self._on_subscribed(("_read_streams",))
             while True:
                 found = await client.xread(
@@ -238,6 +280,23 @@ class RedisStreamsAdapter(ClusterAdapter):
                         yield fields, text
         finally:
             await self._clients.give_back(client)
+
+    async def _find_offset(self, client: Any, stream: str) -> None:
+        """Find where to read on: where reading has ended, at first at the end."""
+        last = await _end_of(client, stream, newest=True)
+        known = self._offsets.get(stream)
+        if known is None or _number(last) < _number(known):
+            # Another Redis than before, whose clock or log is behind.
+            self._offsets[stream] = last
+            return
+        first = await _end_of(client, stream, newest=False)
+        if _number(known) < _number(first) and known != "0-0":
+            self._get_logger().warning(
+                "entries of the stream %s were dropped before this server has read "
+                "them: it was away for too long for max_len=%d",
+                stream,
+                self.max_len,
+            )
 
     @released
     async def _read_channels(self) -> AsyncIterator[bytes]:
@@ -321,20 +380,132 @@ class RedisStreamsAdapter(ClusterAdapter):
         if nsp is None:
             return None
         namespace, uid = nsp.decode(), fields[b"uid"].decode()
-        if uid == self.uid or namespace not in self._memberships:
+        if namespace not in self._memberships or (
+            uid == self.uid and b"undelivered" not in fields
+        ):
             return None
         message: Message = {"uid": uid, "nsp": namespace, "type": int(fields[b"type"])}
-        data = fields.get(b"data")
-        if data:
-            if data.startswith(b"{"):
-                message["data"] = value_of_json(data)
-            else:
-                try:
-                    packed = base64.b64decode(data, validate=True)
-                except binascii.Error as exc:
-                    raise ValueError(f"data of an entry is not base64: {exc}") from exc
-                message["data"] = self._msgpack.decode(packed)
+        if uid == self.uid:
+            message["undelivered"] = True
+        data = self._data(fields)
+        if data is not None:
+            message["data"] = data
         return message
+
+    def _data(self, fields: dict[bytes, bytes]) -> Any:
+        """The data of an entry; ``None``: it has none."""
+        data = fields.get(b"data")
+        if not data:
+            return None
+        if data.startswith(b"{"):
+            return value_of_json(data)
+        try:
+            packed = base64.b64decode(data, validate=True)
+        except binascii.Error as exc:
+            raise ValueError(f"data of an entry is not base64: {exc}") from exc
+        return self._msgpack.decode(packed)
+
+    # Connection state recovery.
+
+    def position(self, namespace: str) -> str | None:
+        """The id of the last entry that was read of the namespace's stream."""
+        return self._offsets.get(self._stream_of(namespace))
+
+    def offset_order(self, offset: str) -> tuple[int, int]:
+        """An id of an entry as what can be compared."""
+        return _number(offset)
+
+    def persist_session(self, namespace: str, session: dict[str, Any]) -> None:
+        """Keep the state of a client that has gone, as Node's adapter does."""
+        ns = self._namespace(namespace)
+        if ns is None:
+            return
+        # Node's servers ignore the namespace, and where the stream was.
+        kept = {**session, "nsp": namespace}
+        try:
+            packed = self._msgpack.encode(kept)
+        except TypeError as exc:
+            self._get_logger().warning(
+                "the data of a client that has gone cannot be kept: %s", exc
+            )
+            packed = self._msgpack.encode({**kept, "data": {}})
+        key = self.session_key_prefix + session["pid"]
+        recovery: Any = ns.recovery
+        expiry = round(recovery.duration * 1000)
+        command = ("SET", key, base64.b64encode(packed), "PX", expiry)
+        self._use(asyncio.get_running_loop())
+        published = self._enqueue(Command(command, True))
+        if published is not None:
+            published.add_done_callback(self._published)
+
+    async def restore_session(
+        self, namespace: str, pid: str, offset: str | None
+    ) -> RestoredSession | None:
+        """Fetch the state of a client that comes back, and what it missed."""
+        client, stream = self._connect(), self._stream_of(namespace)
+        key = self.session_key_prefix + pid
+        async with client.pipeline(transaction=True) as pipeline:
+            pipeline.get(key)
+            pipeline.delete(key)
+            packed, _ = await pipeline.execute()
+        if not packed:
+            return None
+        session = self._msgpack.decode(base64.b64decode(packed))
+        if session.get("nsp", namespace) != namespace:
+            return None
+        start = session.get("offset")
+        offset = start if offset is None else offset
+        if not isinstance(offset, str) or not _OFFSET.fullmatch(offset):
+            return None
+        if not await self._is_complete_after(client, stream, offset):
+            return None
+        rooms = rooms_of(session["rooms"])
+        missed, last = [], offset
+        for _ in range(MAX_RANGES):
+            time, number = _number(last)
+            entries = await client.xrange(stream, f"{time}-{number + 1}", count=RANGE)
+            for id, fields in entries:
+                last = _text(id)
+                if fields.get(b"nsp") == namespace.encode():
+                    event = self._missed(fields, rooms)
+                    if event is not None:
+                        missed.append((last, event))
+            if len(entries) < RANGE:
+                break
+        else:
+            return None
+        data = session.get("data")
+        return RestoredSession(
+            str(session["sid"]),
+            rooms,
+            data if isinstance(data, dict) else {},
+            missed,
+            last,
+            start,
+        )
+
+    async def _is_complete_after(self, client: Any, stream: str, offset: str) -> bool:
+        """Whether no entry after this one was dropped."""
+        if offset == "0-0":
+            return bool(await client.xlen(stream) < self.max_len)
+        return bool(await client.xrange(stream, offset, offset))
+
+    def _missed(self, fields: dict[bytes, bytes], rooms: list[Any]) -> list[Any] | None:
+        """The event of an entry, if it is one and is for a client in these rooms."""
+        try:
+            if int(fields[b"type"]) != MessageType.BROADCAST:
+                return None
+            data = self._data(fields)
+            options = data["opts"]
+            scope = scope_of(options)
+            if (options.get("flags") or {}).get("volatile"):
+                return None
+            if not is_for(rooms, scope.rooms, scope.excepted):
+                return None
+            return event_of(data["packet"])
+        except Exception as exc:
+            self.refuse(exc, fields)
+            return None
 
     async def other_servers(self, namespace: str) -> int:
         """The number of other servers that have a namespace: those subscribed."""
@@ -353,10 +524,17 @@ def _hash(text: str) -> int:
     return value - (1 << 32) if value & 0x80000000 else value
 
 
-async def _last_entry(client: Any, stream: str) -> str:
-    """The id of the last entry of a stream, after which to read."""
-    found = await client.xrevrange(stream, count=1)
+async def _end_of(client: Any, stream: str, *, newest: bool) -> str:
+    """The id of the last or the first entry of a stream; ``0-0``: it has none."""
+    read = client.xrevrange if newest else client.xrange
+    found = await read(stream, count=1)
     return _text(found[0][0]) if found else "0-0"
+
+
+def _number(offset: str) -> tuple[int, int]:
+    """An id of an entry as what can be compared."""
+    time, _, count = offset.partition("-")
+    return int(time), int(count)
 
 
 def _pairs(found: Any) -> Any:

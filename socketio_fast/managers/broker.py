@@ -8,6 +8,7 @@ Each source of messages is read by a task of its own, which begins again when it
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import uuid
 from collections import deque
@@ -16,13 +17,14 @@ from functools import partial
 from typing import Any, ClassVar
 
 from socketio_fast._core.engine.failures import defer_exit, ends_task
+from socketio_fast.coroutines import within
 from socketio_fast.managers.async_manager import AsyncManager
 from socketio_fast.managers.lifetime import run_for
-from socketio_fast.managers.outage import Outage
+from socketio_fast.managers.outage import FIRST_DELAY, LONGEST_DELAY, Outage
 from socketio_fast.managers.reading import read_for
 from socketio_fast.options.logs import AnyLogger, as_logger
 
-__all__ = ["BrokerManager", "Identity", "abandoned"]
+__all__ = ["BrokerManager", "Identity", "NotPublished", "abandoned"]
 
 #: The attributes of managers before a fork. They are kept so that no destructor runs
 #: in the child process, whose connections are the parent's.
@@ -48,6 +50,20 @@ class Identity:
         return self._id
 
 
+class NotPublished(Exception):
+    """Some messages were not published.
+
+    Args:
+        messages: They.
+        error: Why the first of them was not.
+    """
+
+    def __init__(self, messages: list[Any], error: BaseException) -> None:
+        super().__init__(str(error))
+        self.messages = messages
+        self.error = error
+
+
 class BrokerManager(AsyncManager):
     """Clients of several processes that exchange messages by a broker.
 
@@ -62,6 +78,10 @@ class BrokerManager(AsyncManager):
 
     # How many messages _publish_all() takes at once.
     _batch = 1
+    # Messages that _keeps() names and that are kept while the broker is away, at most.
+    _kept = 0
+    # Seconds between attempts to reach the broker: the first, and at most.
+    _delays = (FIRST_DELAY, LONGEST_DELAY)
 
     def __init__(self, logger: AnyLogger | None = None) -> None:
         super().__init__()
@@ -82,11 +102,20 @@ class BrokerManager(AsyncManager):
         self._tasks: set[asyncio.Task[Any]] = set()
         self._subscribed = asyncio.Event()
         self._subscribed_to: set[object] = set()
+        # Set when a broker that was away is there again.
+        self._returned = asyncio.Event()
         self._publishing = Outage(
-            f"publish to {self.name}", "only clients of this process get events"
+            f"publish to {self.name}",
+            "only clients of this process get events"
+            + f" now, {self._kept} messages are kept for the others" * (self._kept > 0),
+            *self._delays,
         )
         self._receiving = Outage(
-            f"receive from {self.name}", "what other processes send is missed"
+            f"receive from {self.name}",
+            "what other processes send is missed"
+            if not self._kept
+            else "what other processes send comes later",
+            *self._delays,
         )
 
     def initialize(self) -> None:
@@ -129,7 +158,11 @@ class BrokerManager(AsyncManager):
         The next message that is published connects again.
         """
         if self._sending is not None:
+            # What is kept for a broker that is away is lost now.
+            self._kept = 0
+            self._returned.set()
             await asyncio.wait([self._sending])
+            del self._kept
         tasks = [*self._tasks, *self._readers]
         for task in tasks:
             task.cancel()
@@ -139,6 +172,11 @@ class BrokerManager(AsyncManager):
         self.thread = None
         await self._disconnect()
         self._reset()
+
+    async def flushed(self) -> None:
+        """Wait until what is to be published is, or the broker is away."""
+        while self._sending is not None and not self._publishing.waits:
+            await asyncio.wait([self._sending], timeout=0.1)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, Any], what: str) -> None:
         """Run a coroutine as a task, and log what it raises.
@@ -171,8 +209,13 @@ class BrokerManager(AsyncManager):
         raise NotImplementedError
 
     async def _publish_all(self, messages: list[Any]) -> None:
-        """Publish as many messages as ``_batch`` says, all or none."""
+        """Publish as many messages as ``_batch`` says: all, none, or raise
+        :class:`NotPublished`."""
         raise NotImplementedError
+
+    def _keeps(self, message: Any) -> bool:
+        """Whether a message is kept while the broker is away."""
+        return False
 
     async def _disconnect(self) -> None:
         """Close connections to the broker, if there are any."""
@@ -192,6 +235,7 @@ class BrokerManager(AsyncManager):
             self._subscribed.set()
             self._receiving.over(self._get_logger())
             self._publishing.try_now()
+            self._returned.set()
 
     def _source_failed(self, source: object, error: BaseException) -> float:
         """Note that reading has failed; returns the seconds until the next attempt."""
@@ -210,9 +254,12 @@ class BrokerManager(AsyncManager):
         loop = asyncio.get_running_loop()
         self._use(loop)
         outage = self._publishing
-        if outage.lasts and (outage.waits or len(self._outbox) >= OUTBOX_SIZE):
-            self._lose(1)
-            return None
+        if outage.lasts:
+            keeps = self._kept > 0 and self._keeps(message)
+            limit = self._kept if keeps else OUTBOX_SIZE
+            if len(self._outbox) >= limit or (outage.waits and not keeps):
+                self._lose(1)
+                return None
         # While the broker is away the caller does not wait for the attempt.
         future = None if outage.lasts else loop.create_future()
         self._outbox.append((message, future))
@@ -224,6 +271,9 @@ class BrokerManager(AsyncManager):
         taken: list[tuple[Any, asyncio.Future[None] | None]] = []
         try:
             while self._outbox:
+                # A timer of the event loop may be early.
+                while self._kept and self._publishing.waits:
+                    await self._wait_for_broker()
                 count = min(len(self._outbox), self._batch)
                 taken = [self._outbox.popleft() for _ in range(count)]
                 await self._publish_taken(taken)
@@ -232,6 +282,12 @@ class BrokerManager(AsyncManager):
             for _, future in (*taken, *self._outbox):
                 if future is not None:
                     future.cancel()
+
+    async def _wait_for_broker(self) -> None:
+        """Wait until the next attempt is due."""
+        self._returned.clear()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await within(self._returned.wait(), self._publishing.left)
 
     async def _publish_taken(
         self, taken: list[tuple[Any, asyncio.Future[None] | None]]
@@ -269,14 +325,24 @@ class BrokerManager(AsyncManager):
                 await self._publish_all(messages)
             except (TypeError, ValueError):
                 raise
+            except NotPublished as exc:
+                messages = exc.messages
+                await self._publish_all(messages)
             except Exception:
                 # The connection may have broken while it was idle: try once more.
                 await self._publish_all(messages)
         except (TypeError, ValueError):
             raise
         except Exception as exc:
-            self._lose(len(messages))
-            outage.failed(exc, self._get_logger())
+            error: BaseException = exc
+            if isinstance(exc, NotPublished):
+                messages, error = exc.messages, exc.error
+            kept = [
+                message for message in messages if self._kept and self._keeps(message)
+            ]
+            self._outbox.extendleft((message, None) for message in reversed(kept))
+            self._lose(len(messages) - len(kept))
+            outage.failed(error, self._get_logger())
         else:
             outage.over(self._get_logger())
 

@@ -7,16 +7,17 @@ from collections.abc import Iterator
 
 from socketio_fast.options.logs import Logger
 
-__all__ = ["Outage"]
+__all__ = ["FIRST_DELAY", "LONGEST_DELAY", "Outage"]
 
+FIRST_DELAY = 1.0
 LONGEST_DELAY = 60.0
 
 
-def _delays() -> Iterator[float]:
-    delay = 1.0
+def _delays(first: float, longest: float) -> Iterator[float]:
+    delay = first
     while True:
         yield delay
-        delay = min(delay * 2, LONGEST_DELAY)
+        delay = min(delay * 2, longest)
 
 
 class Outage:
@@ -25,11 +26,20 @@ class Outage:
     Args:
         what: What fails, for the log: ``publish to redis``.
         cost: What is lost meanwhile, for the log.
+        first: Seconds from the first attempt that fails to the next.
+        longest: Seconds between two attempts, at most.
     """
 
-    def __init__(self, what: str, cost: str) -> None:
+    def __init__(
+        self,
+        what: str,
+        cost: str,
+        first: float = FIRST_DELAY,
+        longest: float = LONGEST_DELAY,
+    ) -> None:
         self._what = what
         self._cost = cost
+        self._first, self._longest = first, longest
         self._delays: Iterator[float] | None = None
         self._again = 0.0
         #: Messages lost in this outage.
@@ -45,10 +55,15 @@ class Outage:
         """Whether there is an outage, and the next attempt is not due yet."""
         return self._delays is not None and time.monotonic() < self._again
 
+    @property
+    def left(self) -> float:
+        """Seconds until the next attempt is due."""
+        return max(0.0, self._again - time.monotonic())
+
     def failed(self, error: BaseException, logger: Logger) -> float:
         """An attempt has failed; returns the seconds until the next: 1, 2, 4, … 60."""
         if self._delays is None:
-            self._delays = _delays()
+            self._delays = _delays(self._first, self._longest)
             logger.warning(
                 "cannot %s (%s: %s): %s",
                 self._what,

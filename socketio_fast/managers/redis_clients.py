@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -52,6 +53,9 @@ class RedisClients:
         RuntimeError: The package for that is not installed.
     """
 
+    #: Whether the package itself repeats commands that have failed, as it is set up.
+    retries = True
+
     def __init__(
         self,
         url: str,
@@ -90,6 +94,9 @@ class RedisClients:
             "socket_keepalive": True,
             **self.options,
         }
+        if not self.retries:
+            from_retry = self.package.retry.Retry
+            options.setdefault("retry", from_retry(_no_backoff(self.package), 0))
         scheme = urlsplit(self.url).scheme
         if scheme == "unix":
             del options["socket_keepalive"]
@@ -196,6 +203,10 @@ def parse_redis_sentinel_url(
                 f"Invalid Redis Sentinel URL: database {database!r}, a number expected"
             ) from None
     return sentinels, service or None, options
+
+
+def _no_backoff(package: Any) -> Any:
+    return import_module(f"{package.__name__.partition('.')[0]}.backoff").NoBackoff()
 
 
 class _Given(RedisClients):

@@ -62,8 +62,9 @@ async def servers() -> AsyncIterator[Servers]:
     async def start(
         url: Any, count: int = 1, namespaces: tuple[str, ...] = ("/",), **options: Any
     ) -> list[AsyncServer]:
+        of_server = options.pop("server", {})
         made = [
-            AsyncServer(client_manager=RedisStreamsAdapter(url, **options))
+            AsyncServer(client_manager=RedisStreamsAdapter(url, **options), **of_server)
             for _ in range(count)
         ]
         for sio in made:
@@ -219,3 +220,102 @@ async def test_what_is_refused() -> None:
         RedisStreamsAdapter(stream_count=0)
     with pytest.raises(ValueError, match="block_time=0: more than 0 seconds"):
         RedisStreamsAdapter(block_time=0)
+
+
+# --- Redis goes and comes -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+async def test_nothing_is_lost_while_redis_is_away(
+    mortal_redis: Redis, servers: Servers, number: signal.Signals
+) -> None:
+    one, other = await servers(mortal_redis.url, 2)
+    async with testing.client(one) as here, testing.client(other) as there:
+        await one.emit("e", 0)
+        assert await there.expect("e") == 0
+        assert await here.expect("e") == 0
+        await one.enter_room(here.sid, "here")
+        mortal_redis.stop(number)
+        await until(lambda: not (adapter_of(one).healthy or adapter_of(other).healthy))
+        for i in range(1, 300):
+            await one.emit("e", i)
+            assert await here.expect("e") == i
+        await other.emit("from other", to="here")
+        await one.volatile.emit("volatile")
+        mortal_redis.start()
+        for i in range(1, 300):
+            assert await there.expect("e", timeout=20) == i
+        await here.expect("from other", timeout=20)
+        await until(lambda: adapter_of(one).healthy and adapter_of(other).healthy)
+        assert adapter_of(one).lost_messages == 1  # the volatile one
+        assert await one.server_count() == 2
+        await one.emit("last")
+        await there.expect("last")
+        assert [event.name for event in there.received] == []
+
+
+async def test_a_redis_that_stands_still(mortal_redis: Redis, servers: Servers) -> None:
+    one, other = await servers(
+        mortal_redis.url, 2, redis_options={"socket_timeout": 0.5}
+    )
+    process = mortal_redis._process
+    assert process is not None
+    async with testing.client(other) as there:
+        process.send_signal(signal.SIGSTOP)
+        for i in range(50):
+            await one.emit("e", i)
+        await until(lambda: not adapter_of(one).healthy)
+        process.send_signal(signal.SIGCONT)
+        came: list[int] = []
+        while 49 not in came:
+            came.append(await there.expect("e", timeout=20))
+        # What Redis had in its socket when it stood still may come twice.
+        assert sorted(set(came)) == list(range(50))
+
+
+async def test_what_waits_for_redis_is_bounded(
+    mortal_redis: Redis, servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RedisStreamsAdapter, "_kept", 100)
+    one, other = await servers(mortal_redis.url, 2)
+    async with testing.client(other) as there:
+        mortal_redis.kill()
+        await one.emit("e", 0)
+        await until(lambda: adapter_of(one)._publishing.lasts)
+        for i in range(1, 150):
+            await one.emit("e", i)
+        mortal_redis.start()
+        for i in range(100):
+            assert await there.expect("e", timeout=20) == i
+        await until(lambda: adapter_of(one)._sending is None)
+        assert adapter_of(one).lost_messages == 50
+
+
+async def test_a_redis_without_memory(
+    redis: Redis, client: Any, servers: Servers
+) -> None:
+    one, other = await servers(redis.url, 2)
+    async with testing.client(other) as there:
+        await client.config_set("maxmemory", "1")
+        try:
+            await one.emit("e", 1)
+            await until(lambda: not adapter_of(one).healthy)
+        finally:
+            await client.config_set("maxmemory", "0")
+        assert await there.expect("e", timeout=20) == 1
+        assert adapter_of(one).lost_messages == 0
+
+
+async def test_a_server_that_was_away_for_too_long(
+    mortal_redis: Redis, servers: Servers, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = await servers(mortal_redis.url, 2)
+    adapter_of(other)._offsets["socket.io"] = "1-1"
+    await one.emit("e", 1)
+    await until(lambda: adapter_of(one)._sending is None)
+    mortal_redis.kill()
+    await until(lambda: not adapter_of(other).healthy)
+    adapter_of(other)._offsets["socket.io"] = "1-1"
+    mortal_redis.start()
+    await until(lambda: adapter_of(other).healthy)
+    assert "entries of the stream socket.io were dropped" in caplog.text

@@ -97,10 +97,16 @@ FLOORS: dict[str, list[str]] = {
         *("managers.kafka", "managers.kombu", "managers.zmq"),
     ],
     "adapters": [
-        *("adapters.base", "adapters.messages", "adapters.requests"),
+        *(
+            "adapters.sessions",
+            "adapters.base",
+            "adapters.messages",
+            "adapters.requests",
+        ),
         *("adapters.answering", "adapters.cluster", "adapters.encodings"),
-        *("adapters.redis_streams", "adapters.redis_nodes", "adapters.redis"),
-        *("adapters.redis_sharded", "adapters"),
+        *("adapters.redis_streams", "adapters.postgres"),
+        *("adapters.redis_nodes", "adapters.redis", "adapters.redis_sharded"),
+        "adapters",
     ],
     "serving, without servers": [
         *("serving.access_log", "serving.announcing", "serving.client_files"),

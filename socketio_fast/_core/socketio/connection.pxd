@@ -19,6 +19,8 @@ cdef class ConnectionHandler(PacketReceiver):
     cdef int _join(self, str name, object auth, Py_ssize_t size) except -1
     cdef bint _is_taken_back(self, str name, object auth, Py_ssize_t size) except -1
     cdef int join_here(self, str name, object auth, Py_ssize_t size) except -1
+    cdef int _restore(self, str name, object auth, Py_ssize_t size) except -1
+    cdef int _find_namespace(self, str name, object auth, Py_ssize_t size) except -1
     cdef int _over_limit(self, Packet packet, double wait) except -1
     cdef int _resolve(self, str name, object auth, Py_ssize_t size) except -1
     cdef int enter_namespace(

@@ -191,6 +191,30 @@ cdef class ConnectionHandler(PacketReceiver):
 
     cdef int join_here(self, str name, object auth, Py_ssize_t size) except -1:
         """The client asks this worker for a namespace."""
+        if self.hub.session_store is not None and isinstance(auth, dict) and (
+            isinstance(auth.get("pid"), str) and not self.session.dialect & REVISION_3
+        ):
+            return self._restore(name, auth, size)
+        return self._find_namespace(name, auth, size)
+
+    cdef int _restore(self, str name, object auth, Py_ssize_t size) except -1:
+        """Have the state of the client fetched, which any server may have kept."""
+        cdef _Restored restored = _Restored.__new__(_Restored)
+        restored.handler = self
+        restored.name = name
+        restored.auth = auth
+        restored.size = size
+        if self.hub.runner.call_then(
+            self.hub.session_store.fetch_session, [name, auth],
+            copied(self.session.context), restored,
+        ) is not None:
+            # It is in no namespace yet, whose number may be limited, so it counts as an
+            # event.
+            restored.suspended = True
+            return self.session.begin_event(size)
+        return 0
+
+    cdef int _find_namespace(self, str name, object auth, Py_ssize_t size) except -1:
         if self.hub.resolve is not None and name != "/":
             return self._resolve(name, auth, size)
         return self.enter_namespace(self.hub.admitted(name), name, auth, size)
@@ -333,6 +357,33 @@ cdef int _read_query(Packet packet) except -1:
     except ValueError as exc:
         raise PacketError(f"query of CONNECT: {exc}") from None
     return 0
+
+
+@cython.final
+cdef class _Restored(Outcome):
+    """The state of a client that comes back has been looked for."""
+    cdef ConnectionHandler handler
+    cdef str name
+    cdef object auth
+    cdef Py_ssize_t size
+    cdef bint suspended
+
+    cdef int returned(self, object value) except -1:
+        cdef ConnectionHandler handler = self.handler
+        if self.suspended:
+            handler.session.end_event(self.size)
+            if handler.session.handler is None or (
+                handler.peer_in(self.name) is not None
+            ):
+                # The connection has gone meanwhile, or the client asked twice.
+                return 0
+        return handler._find_namespace(self.name, self.auth, self.size)
+
+    cdef int raised(self, object error) except -1:
+        log_failure(
+            self.handler.hub.logger, error, "the state of a client was not fetched",
+        )
+        return self.returned(None)
 
 
 @cython.final

@@ -83,6 +83,9 @@ cdef class Hub(HandlerFactory):
         # Takes a client that comes back to the worker which awaits it, if that is
         # another one; None: there are none.
         public object take_back
+        # Keeps the states of clients for all servers of a cluster; None: each keeps its
+        # own.
+        public object session_store
         bint warned_of_number       # of a room that may be meant as an argument
         readonly object not_handled  # what a handler returns to send no acknowledgement
         readonly Encoding encoding  # of packets; None: the built-in one

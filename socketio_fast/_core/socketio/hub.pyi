@@ -103,6 +103,7 @@ class Hub(HandlerFactory):
     registry: ClientRegistry | None
     relay: Relay | None
     take_back: Callable[[Any, str, Any, int], bool] | None
+    session_store: Any
     def bind(self, engine: Engine) -> None: ...
     @property
     def meter(self) -> Meter | None: ...

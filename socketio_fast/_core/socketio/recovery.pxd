@@ -38,6 +38,7 @@ cdef class ClientState(ConnectionState):
         Backlog backlog
         Peer peer               # None: it is away
         int64_t since           # where the backlog was when it connected first
+        str start               # the same of a log that all servers share
         dict joined             # room -> where the backlog was
         list past               # (room, joined, left), of rooms that it has left
         Py_ssize_t prune_at
@@ -69,6 +70,7 @@ cdef class Backlog(Recovery):
         str token                       # begins offsets: which backlog it is
         Deadline sweep
         list shared                     # entries whose replayed packet is there
+        public str offset               # of the last event, in a log of all servers
 
     cdef Outgoing record(self, Outgoing m, list data, object to, object skip)
     cdef int close_room(self, object room) except -1
@@ -82,6 +84,8 @@ cdef class Backlog(Recovery):
         self, ClientState state, Session back, int64_t after, Py_ssize_t limit
     )
     cdef int _share(self, Entry e) except -1
+    cdef Outgoing _stamped(self, Outgoing m, list data, str offset)
+    cdef ClientState _from_store(self, Session back, object pid)
     cdef ClientState _restorable(self, Session back, object pid, object offset)
     cdef int _forget(self, ClientState state) except -1
     cdef int _expired(self, ClientState state) except -1

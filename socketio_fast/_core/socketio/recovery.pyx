@@ -178,21 +178,19 @@ cdef class Backlog(Recovery):
         cdef Engine engine = self._engine()
         cdef Namespace ns = self.namespace
         cdef Entry e
-        cdef Outgoing own
-        cdef str offset
         cdef double now
         if not ns.peers and not self.away:
             return m
+        if ns.hub.session_store is not None:
+            # The log of all servers has it.
+            if self.offset is None:
+                self.offset = ns.hub.session_store.position(ns.name)
+            return m if self.offset is None else self._stamped(m, data, self.offset)
         # A volatile event is not kept. Clients take the last string of any event for an
         # offset, so it carries the offset of the last event that was kept.
-        offset = f"{self.token}.{self.position + (not m.volatile)}"
-        if ns.hub.encoding is None:
-            m = outgoing.with_last(m, offset.encode())
-        else:
-            own = ns.hub.encoding.encode(SIO_EVENT, ns.name, [*data, offset], -1)
-            own.uncompressed = m.uncompressed
-            own.volatile = m.volatile
-            m = own
+        m = self._stamped(
+            m, data, f"{self.token}.{self.position + (not m.volatile)}"
+        )
         if m.volatile:
             return m
         e = Entry.__new__(Entry)
@@ -215,6 +213,17 @@ cdef class Backlog(Recovery):
         if self.sweep is None and self.entries:
             self.sweep = engine.start(self._window(), 0, self)
         return m
+
+    cdef Outgoing _stamped(self, Outgoing m, list data, str offset):
+        """A copy of an event with its offset."""
+        cdef Namespace ns = self.namespace
+        cdef Outgoing own
+        if ns.hub.encoding is None:
+            return outgoing.with_last(m, offset.encode())
+        own = ns.hub.encoding.encode(SIO_EVENT, ns.name, [*data, offset], -1)
+        own.uncompressed = m.uncompressed
+        own.volatile = m.volatile
+        return own
 
     cdef int _trim(self, double now) except -1:
         """Drop the packets of all namespaces that are too old, the oldest also while
@@ -274,7 +283,10 @@ cdef class Backlog(Recovery):
         if isinstance(auth, dict) and isinstance(auth.get("pid"), str):
             auth = dict(auth)
             pid, offset = auth.pop("pid"), auth.pop("offset", None)
-            state = self._restorable(session, pid, offset)
+            if ns.hub.session_store is None:
+                state = self._restorable(session, pid, offset)
+            else:
+                state = self._from_store(session, pid)
             self._engine().counters[
                 "recoveries_failed" if state is None else "recoveries"
             ] += 1
@@ -285,6 +297,8 @@ cdef class Backlog(Recovery):
             # It ends with the tag of this worker, where the client may be recovered.
             state.pid = generate_id() + ((<object> ns.hub.engine).tag or "")
             state.since = self.position
+            if ns.hub.session_store is not None:
+                state.start = ns.hub.session_store.position(ns.name)
             state.joined = {}
             state.prune_at = FEW_ROOMS
         self.present[state.pid] = state
@@ -306,6 +320,38 @@ cdef class Backlog(Recovery):
             else:
                 (<object> ns.rooms).enter(peer.sid, room)
         return auth
+
+    cdef ClientState _from_store(self, Session back, object pid):
+        """The state of a client that any server has kept, and the packets that it
+        missed; None if it cannot be recovered."""
+        cdef Namespace ns = self.namespace
+        cdef object kept = ns.hub.session_store.take_session(ns.name, pid)
+        cdef ClientState state
+        cdef Outgoing m
+        cdef Py_ssize_t limit
+        if kept is None or kept["sid"] in ns.peers:
+            return None
+        state = ClientState.__new__(ClientState)
+        state.backlog = self
+        state.sid = kept["sid"]
+        state.pid = pid
+        state.since = self.position
+        state.start = kept["offset"]
+        state.joined = dict.fromkeys(
+            [room for room in kept["rooms"] if room != state.sid], self.position
+        )
+        state.prune_at = FEW_ROOMS
+        state.data = {ns.name: kept["data"]}
+        state.missed = []
+        limit = self._may_wait(back)
+        for data in kept["missed"]:
+            m = ns.hub.encode(SIO_EVENT, ns.name, data, -1)
+            limit -= _sent_size(m, back)
+            if limit < 0:
+                return None
+            state.missed.append(m)
+        state.recovered = True
+        return state
 
     cdef ClientState _restorable(self, Session back, object pid, object offset):
         """The state of the client with this pid, and the packets that it missed; None
@@ -423,6 +469,15 @@ cdef class Backlog(Recovery):
         del self.present[state.pid]
         state.peer = None
         state.missed = None
+        if self.namespace.hub.session_store is not None:
+            self.namespace.hub.session_store.persist_session(self.namespace.name, {
+                "sid": state.sid,
+                "pid": state.pid,
+                "rooms": [state.sid, *(peer.rooms or ())],
+                "data": (session.data or {}).get(self.namespace.name, {}),
+                "offset": state.start,
+            })
+            return 0
         # The disconnect handler may still change the data.
         if session.data is None:
             session.data = {}
@@ -477,6 +532,17 @@ cdef class Backlog(Recovery):
     def has_client(self, pid):
         """Whether the client with this pid is here, or may come back, a bool."""
         return pid in self.present or pid in self.away
+
+    def cut(self, pid):
+        """End the connection of the client with this pid, which has come back before
+        it was found dead."""
+        cdef ClientState state = self.present.get(pid)
+        cdef Peer peer = None if state is None else state.peer
+        cdef Session session
+        if peer is not None and peer.state <= CONNECTED:
+            # drop() may let go of the peer.
+            session = peer.session
+            session.drop(TRANSPORT_CLOSE)
 
     def away_in(self, room):
         """The sids of the clients that are away and in this room, a list."""
