@@ -148,7 +148,8 @@ class ClusterAdapter(Adapter):
     def initialize(self) -> None:
         """Begin to exchange messages with other servers."""
         super().initialize()
-        for namespace in list(self.server._hub.namespaces):
+        # Node's servers have "/" whether or not it is used.
+        for namespace in ["/", *self.server._hub.namespaces]:
             self._join(namespace)
         if self.heartbeats:
             assert self._loop is not None

@@ -218,6 +218,7 @@ class Subscriptions:
 
     def forget(self) -> None:
         """Start anew: nothing is subscribed to."""
+        self._lock = asyncio.Lock()
         # What waits until Redis has confirmed it, by channel; done for those that have.
         self._channels: dict[Channel, asyncio.Future[None]] = {}
         # How often a channel was unsubscribed from that is not confirmed yet.
@@ -282,15 +283,16 @@ class Subscriptions:
 
     async def remove(self, channels: list[Channel]) -> None:
         """Unsubscribe from channels."""
-        for channel in channels:
-            if self._channels.pop(channel, None) is None:
-                continue
-            node = await self._node_of(channel)
-            pubsub = self._pubsubs.get(node)
-            if pubsub is not None:
-                self._leaving[channel] += 1
-                undo = channel.how.replace("subscribe", "unsubscribe")
-                await getattr(pubsub, undo)(channel.name)
+        async with self._lock:
+            for channel in channels:
+                if self._channels.pop(channel, None) is None:
+                    continue
+                node = await self._node_of(channel)
+                pubsub = self._pubsubs.get(node)
+                if pubsub is not None:
+                    self._leaving[channel] += 1
+                    undo = channel.how.replace("subscribe", "unsubscribe")
+                    await getattr(pubsub, undo)(channel.name)
 
     async def _node_of(self, channel: Channel) -> Any:
         return await self._nodes.of(
@@ -302,22 +304,26 @@ class Subscriptions:
         if messages is None:
             raise ConnectionError("nothing is received now")
         confirmed = self._channels.get(channel)
-        if confirmed is None:
-            confirmed = asyncio.get_running_loop().create_future()
-            self._channels[channel] = confirmed
-            node = await self._node_of(channel)
-            pubsub = self._pubsubs.get(node)
-            new = pubsub is None
-            if new:
-                pubsub = self._pubsubs[node] = node.pubsub()
-            try:
+        if confirmed is not None:
+            return confirmed
+        confirmed = asyncio.get_running_loop().create_future()
+        self._channels[channel] = confirmed
+        try:
+            # Two calls at once would each open a connection.
+            async with self._lock:
+                node = await self._node_of(channel)
+                pubsub = self._pubsubs.get(node)
+                new = pubsub is None
+                if new:
+                    pubsub = self._pubsubs[node] = node.pubsub()
                 await getattr(pubsub, channel.how)(channel.name)
-            except BaseException:
-                self._channels.pop(channel, None)
-                raise
-            if new:
-                reader = asyncio.ensure_future(self._read(pubsub, messages))
-                self._readers.add(reader)
+                if new:
+                    reader = asyncio.ensure_future(self._read(pubsub, messages))
+                    self._readers.add(reader)
+        except BaseException:
+            self._channels.pop(channel, None)
+            confirmed.cancel()
+            raise
         return confirmed
 
     async def _read(
