@@ -88,3 +88,22 @@ def test_what_cannot_be_rendered() -> None:
 def test_each_program_starts(name: str) -> None:
     done = python(name, "--help")
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_tables_of_many_machines_are_what_is_simulated(tmp_path: Path) -> None:
+    page = BENCHMARKS.parent / "docs" / "scaling.md"
+    program = """
+import sys
+from pathlib import Path
+import simulate
+page = Path(sys.argv[1]).read_text()
+rendered = simulate.with_tables(page, simulate.tables(simulate.Costs()))
+sys.exit(rendered != page)
+"""
+    assert python("-c", program, str(page)).returncode == 0
+
+
+def test_the_simulation_is_near_what_was_measured() -> None:
+    done = python("simulate.py", "--check")
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("measured") == 3
