@@ -75,20 +75,19 @@ class Lag:
         self._wait(loop)
 
     def stop(self) -> None:
-        """Look at it no longer."""
-        self._loop = None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        """Look at it no longer. A timer of another thread is left: it does nothing."""
+        loop, self._loop = self._loop, None
+        timer, self._timer = self._timer, None
+        if timer is not None and loop is asyncio._get_running_loop():
+            timer.cancel()
 
     def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
         due = loop.time() + LAG_INTERVAL
-        self._timer = loop.call_at(due, _look, weakref.ref(self), due)
+        self._timer = loop.call_at(due, _look, weakref.ref(self), loop, due)
 
-    def look(self, due: float) -> None:
-        """What was due at that time is called now."""
-        loop = self._loop
-        if loop is not None:
+    def look(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
+        """What was due at that time is called now, by this event loop."""
+        if loop is self._loop:
             late = max(0.0, loop.time() - due)
             self.times.counts[bisect_left(BOUNDS, late)] += 1
             self.times.total += late
@@ -97,11 +96,13 @@ class Lag:
                 tell(late)
 
 
-def _look(found: Callable[[], Lag | None], due: float) -> None:
+def _look(
+    found: Callable[[], Lag | None], loop: asyncio.AbstractEventLoop, due: float
+) -> None:
     # The timer has a weak reference: it would keep a dropped server alive.
     lag = found()
     if lag is not None:
-        lag.look(due)
+        lag.look(loop, due)
 
 
 class Measures:
@@ -139,7 +140,7 @@ class Measures:
         loop = self._engine.loop
         if loop is None or loop.is_closed():
             return
-        if self._engine.elsewhere:
+        if self._engine.elsewhere or self.of_client:  # whose thread may be another
             loop.call_soon_threadsafe(self.begin)
         else:
             self.begin()

@@ -98,11 +98,15 @@ async def test_what_a_client_does(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_client_for_threads() -> None:
     client = socketio.Client()
-    shown = Shown(client, labels={"client": "threads"})
+    shown: Shown
     async with await socketio.serve(application(), port=0) as server:
 
         def use() -> None:
             client.connect(server.url)
+            prometheus.instrument(client, registry=CollectorRegistry())
+            prometheus.uninstrument(client)
+            nonlocal shown
+            shown = Shown(client, labels={"client": "threads"})
             client.emit("ask", "abc")
             assert client.call("ask", "abcd") == "abcd"
             with pytest.raises(socketio.exceptions.TimeoutError):
