@@ -10,12 +10,14 @@ import orjson
 from socketio_fast._core.protocol.encoding import claims_fit
 from socketio_fast._core.protocol.json_text import dumps_json
 from socketio_fast.managers.extras import require
+from socketio_fast.options.logs import Logger
 from socketio_fast.payloads import plain
 
 __all__ = [
     "MessageEncoding",
     "MessagePack",
     "broadcast_json",
+    "encode_session",
     "json_of",
     "value_of_json",
 ]
@@ -158,6 +160,23 @@ class MessageEncoding:
         if not isinstance(decoded, dict):
             raise TypeError("a message is an object")
         return decoded
+
+
+def encode_session(
+    msgpack: MessagePack, session: dict[str, Any], logger: Logger
+) -> bytes:
+    """The MessagePack of the state of a client, without data that it cannot have.
+
+    Args:
+        msgpack: Encodes it.
+        session: The state.
+        logger: Is told what is left out.
+    """
+    try:
+        return msgpack.encode(session)
+    except TypeError as exc:
+        logger.warning("the data of a client that has gone cannot be kept: %s", exc)
+        return msgpack.encode({**session, "data": {}})
 
 
 def _replaced(value: Any) -> Any:

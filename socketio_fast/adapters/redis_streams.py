@@ -20,17 +20,17 @@ from socketio_fast.adapters.cluster import ClusterAdapter
 from socketio_fast.adapters.encodings import (
     MessagePack,
     broadcast_json,
+    encode_session,
     json_of,
     value_of_json,
 )
 from socketio_fast.adapters.messages import (
     Message,
     MessageType,
-    event_of,
+    event_for,
     rooms_of,
-    scope_of,
 )
-from socketio_fast.adapters.sessions import RestoredSession, is_for
+from socketio_fast.adapters.sessions import RestoredSession
 from socketio_fast.managers.broker import NotPublished
 from socketio_fast.managers.lifetime import released
 from socketio_fast.managers.redis_clients import RedisClients
@@ -428,13 +428,7 @@ class RedisStreamsAdapter(ClusterAdapter):
             return
         # Node's servers ignore the namespace, and where the stream was.
         kept = {**session, "nsp": namespace}
-        try:
-            packed = self._msgpack.encode(kept)
-        except TypeError as exc:
-            self._get_logger().warning(
-                "the data of a client that has gone cannot be kept: %s", exc
-            )
-            packed = self._msgpack.encode({**kept, "data": {}})
+        packed = encode_session(self._msgpack, kept, self._get_logger())
         key = self.session_key_prefix + session["pid"]
         recovery: Any = ns.recovery
         expiry = round(recovery.duration * 1000)
@@ -501,14 +495,7 @@ class RedisStreamsAdapter(ClusterAdapter):
         try:
             if int(fields[b"type"]) != MessageType.BROADCAST:
                 return None
-            data = self._data(fields)
-            options = data["opts"]
-            scope = scope_of(options)
-            if (options.get("flags") or {}).get("volatile"):
-                return None
-            if not is_for(rooms, scope.rooms, scope.excepted):
-                return None
-            return event_of(data["packet"])
+            return event_for(rooms, self._data(fields))
         except Exception as exc:
             self.refuse(exc, fields)
             return None

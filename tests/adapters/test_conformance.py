@@ -10,6 +10,7 @@ from support.brokers import NATS, Redis, RedisCluster
 
 from socketio_fast import AsyncServer
 from socketio_fast.adapters import (
+    JetStreamAdapter,
     NatsAdapter,
     RedisAdapter,
     RedisStreamsAdapter,
@@ -35,6 +36,19 @@ def publisher(redis: Redis, command: str, *channels: str) -> Any:
         async with Client.from_url(redis.url) as client:
             for channel in channels:
                 await client.execute_command(command, channel, data)
+
+    return publish
+
+
+def nats_publisher(nats: NATS, *subjects: str) -> Any:
+    """What publishes bytes to subjects."""
+    import nats as nats_py
+
+    async def publish(data: bytes) -> None:
+        client = await nats_py.connect(nats.url)
+        for subject in subjects:
+            await client.publish(subject, data)
+        await client.close()
 
     return publish
 
@@ -112,14 +126,26 @@ class TestNats(AdapterTests):
     @pytest.fixture(scope="class")
     @classmethod
     def publish_raw(cls, nats: NATS) -> Any:
-        import nats as nats_py
+        return nats_publisher(nats, "socket.io./.all")
 
-        async def publish(data: bytes) -> None:
-            client = await nats_py.connect(nats.url)
-            await client.publish("socket.io./.all", data)
-            await client.close()
 
-        return publish
+class TestJetStream(AdapterTests):
+    recovers = True
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def new_server(cls, nats: NATS) -> NewServer:
+        return servers_with(
+            JetStreamAdapter,
+            nats.url,
+            stream_name="conformance",
+            subject_prefix="conformance",
+        )
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def publish_raw(cls, nats: NATS) -> Any:
+        return nats_publisher(nats, "conformance.log./", "conformance./.all")
 
 
 class TestNatsWithSubjectsOfClients(AdapterTests):

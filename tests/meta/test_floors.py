@@ -107,7 +107,7 @@ FLOORS: dict[str, list[str]] = {
         *("adapters.answering", "adapters.cluster", "adapters.encodings"),
         *("adapters.redis_streams", "adapters.redis_nodes", "adapters.redis"),
         *("adapters.postgres", "adapters.room_channels", "adapters.redis_sharded"),
-        *("adapters.nats_connection", "adapters.nats"),
+        *("adapters.nats_connection", "adapters.nats", "adapters.jetstream"),
         *("adapters.emitter", "adapters"),
     ],
     "serving, without servers": [
