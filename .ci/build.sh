@@ -47,6 +47,8 @@ step_system() {
     for name in redis-server rabbitmq-server; do
         command -v "$name" >/dev/null || missing+=("$name")
     done
+    compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
+    [ -n "$(PATH=$PATH:/usr/sbin command -v pgbouncer)" ] || missing+=(pgbouncer)
     [ -n "$(PATH=$PATH:/usr/sbin command -v nginx)" ] || missing+=(nginx-light)
     [ -n "$(PATH=$PATH:/usr/sbin command -v haproxy)" ] || missing+=(haproxy)
     command -v caddy >/dev/null || missing+=(caddy)

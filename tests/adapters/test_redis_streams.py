@@ -95,7 +95,7 @@ def adapter_of(sio: AsyncServer) -> RedisStreamsAdapter:
 async def test_the_entries_of_the_stream(
     redis: Redis, client: Any, servers: Servers
 ) -> None:
-    """As Node's adapter writes them."""
+    """A7: As Node's adapter writes them."""
     (sio,) = await servers(redis.url)
     uid = adapter_of(sio).uid.encode()
     await sio.emit("e", ({"a": "ü"}, 1.5), to="r")

@@ -181,7 +181,9 @@ class Postgres(Broker):
     def start(self) -> None:
         super().start()
         # It listens before it is ready.
-        ready = ["pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        assert self.PROGRAM is not None
+        program = Path(self.PROGRAM).resolve().with_name("pg_isready")
+        ready = [program, "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         until = time.monotonic() + WAIT
         while subprocess.run(ready, check=False).returncode:
             assert time.monotonic() < until, "PostgreSQL is not ready"
