@@ -49,6 +49,7 @@ step_system() {
     done
     [ -n "$(PATH=$PATH:/usr/sbin command -v nats-server)" ] || missing+=(nats-server)
     compgen -G "/usr/lib/postgresql/*/bin/postgres" >/dev/null || missing+=(postgresql)
+    [ -n "$(PATH=$PATH:/usr/sbin command -v pgbouncer)" ] || missing+=(pgbouncer)
     [ -n "$(PATH=$PATH:/usr/sbin command -v nginx)" ] || missing+=(nginx-light)
     [ -n "$(PATH=$PATH:/usr/sbin command -v haproxy)" ] || missing+=(haproxy)
     command -v caddy >/dev/null || missing+=(caddy)
