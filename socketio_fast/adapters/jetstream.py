@@ -188,6 +188,9 @@ class JetStreamAdapter(NatsAdapter):
     def _keeps(self, message: Publication) -> bool:
         return message.keeps
 
+    def _size_of(self, message: Publication) -> int:
+        return len(message.payload)
+
     async def publish_all(self, prepared: list[Any]) -> None:
         """Publish messages, and wait until NATS and the streams have them."""
         client = await self._nats.open()

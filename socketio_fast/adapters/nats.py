@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import weakref
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -247,6 +248,7 @@ class _Logging:
             adapter._get_logger().warning("NATS: %s", text)
 
 
+@lru_cache(4096)
 def token_of(name: Any) -> str:
     """A name as a part of a subject; no other one has the same."""
     if isinstance(name, str):
