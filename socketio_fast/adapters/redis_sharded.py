@@ -28,6 +28,7 @@ from socketio_fast.adapters.redis_nodes import (
 from socketio_fast.managers.lifetime import released
 from socketio_fast.managers.redis_clients import RedisClients
 from socketio_fast.options.logs import AnyLogger
+from socketio_fast.sockets.scope import Scope
 
 __all__ = ["ShardedRedisAdapter"]
 
@@ -188,8 +189,9 @@ class ShardedRedisAdapter(ClusterAdapter):
 
     @released
     async def _listen(self) -> AsyncIterator[Received]:
-        first = Channel("ssubscribe", self._channel("/", self.uid))
-        received = self._subscriptions.receive([first], lambda: self._on_subscribed())
+        # All at once: it is not there before all are allowed.
+        first = [c for ns in self._memberships for c in self._channels_of(ns)]
+        received = self._subscriptions.receive(first, lambda: self._on_subscribed())
         try:
             async for message in received:
                 yield message
@@ -198,17 +200,16 @@ class ShardedRedisAdapter(ClusterAdapter):
             await self._nodes.failed()
 
     def _channels_of(self, namespace: str) -> list[Channel]:
-        """Own channels of a namespace, then that by which servers are counted."""
-        names = [self._channel(namespace, self.uid), self._channel(namespace)]
+        """The channels of rooms, of this server, and last that of all servers, by which
+        others count this one."""
+        rooms = map(name_of_room, self._rooms_with_channels(namespace))
+        names = [self._channel(namespace, name) for name in (*rooms, self.uid)]
+        names.append(self._channel(namespace))
         return [Channel("ssubscribe", name) for name in names]
 
     async def subscribe(self, namespace: str) -> None:
         """Subscribe to the channels of a namespace."""
-        rooms = [
-            Channel("ssubscribe", self._channel(namespace, name_of_room(room)))
-            for room in self._rooms_with_channels(namespace)
-        ]
-        await self._subscriptions.add([*rooms, *self._channels_of(namespace)])
+        await self._subscriptions.add(self._channels_of(namespace))
 
     async def unsubscribe(self, namespace: str) -> None:
         """Unsubscribe from the channels of a namespace."""
@@ -314,6 +315,12 @@ class ShardedRedisAdapter(ClusterAdapter):
             TypeError: The room is not a ``str``, an ``int`` or a ``float``.
         """
         await super().enter_room(sid, namespace, room, eio_sid=eio_sid)
+        await self._followed()
+
+    async def _change(
+        self, change: str, namespace: str, scope: Scope, options: dict[str, Any]
+    ) -> None:
+        await super()._change(change, namespace, scope, options)
         await self._followed()
 
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import asyncpg
@@ -20,16 +20,6 @@ from socketio_fast import AsyncServer, testing
 from socketio_fast.adapters import PostgresAdapter
 
 Servers = Callable[..., Awaitable[list[AsyncServer]]]
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    if Postgres.PROGRAM is None:
-        pytest.skip("postgresql is not installed")
-    broker = Postgres()
-    broker.start()
-    yield broker
-    broker.end()
 
 
 @pytest.fixture
