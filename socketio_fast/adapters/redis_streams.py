@@ -12,10 +12,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import contextlib
 import re
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, NamedTuple
 
+import orjson
+
+from socketio_fast._core.protocol.sio import RESERVED_EVENTS
 from socketio_fast.adapters.cluster import ClusterAdapter
 from socketio_fast.adapters.encodings import (
     MessagePack,
@@ -30,7 +34,18 @@ from socketio_fast.adapters.messages import (
     rooms_of,
     scope_of,
 )
+from socketio_fast.adapters.redis_wire import (
+    count_in,
+    end_of,
+    hash_code,
+    is_reply,
+    number_of,
+    packed,
+    pairs,
+    text_of,
+)
 from socketio_fast.adapters.sessions import RestoredSession, is_for
+from socketio_fast.coroutines import within
 from socketio_fast.managers.broker import NotPublished
 from socketio_fast.managers.lifetime import released
 from socketio_fast.managers.redis_clients import RedisClients
@@ -40,6 +55,12 @@ __all__ = ["RedisStreamsAdapter"]
 
 # Messages that are published in one round trip, at most.
 BATCH = 100
+
+# Seconds to publish what is published in one round trip.
+TIMEOUT = 5.0
+
+# Beginnings of commands that are kept, one for each namespace and type.
+MAX_HEADS = 1000
 
 # Messages that are kept while Redis is away, at most.
 KEPT = 10_000
@@ -51,6 +72,12 @@ MAX_RANGES = 100
 # Seconds without a message after which the broker is asked whether it is still there.
 PING_INTERVAL = 15
 
+# An entry that is a broadcast, and how its data begin.
+BROADCAST = b"3"
+HEAD = b'{"packet":{"type":2,"data":'
+
+UNUSUAL = (AttributeError, LookupError, TypeError, ValueError)
+
 # Messages that are sent by PUBLISH, besides broadcasts to be acknowledged.
 EPHEMERAL = (MessageType.SERVER_SIDE_EMIT, MessageType.FETCH_SOCKETS)
 
@@ -61,7 +88,7 @@ _OFFSET = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
 class Command(NamedTuple):
     """A command that publishes a message."""
 
-    arguments: tuple[Any, ...]
+    packed: bytes
     #: Whether it is kept while Redis is away.
     keeps: bool
 
@@ -157,6 +184,10 @@ class RedisStreamsAdapter(ClusterAdapter):
         super()._reset()
         self._clients.forget()
         self._redis: Any = None
+        self._publishing_client: Any = None
+        self._publisher: Any = None
+        # The beginnings of commands that publish.
+        self._heads: dict[tuple[Any, ...], bytes] = {}
         self._pubsub: Any = None
         # Channels that were asked for, and what waits until Redis has confirmed them.
         self._channels: dict[str, asyncio.Future[None]] = {}
@@ -169,6 +200,10 @@ class RedisStreamsAdapter(ClusterAdapter):
         return self._redis
 
     async def _disconnect(self) -> None:
+        if self._publisher is not None:
+            await self._clients.release(self._publishing_client, self._publisher)
+        if self._publishing_client is not None:
+            await self._clients.give_back(self._publishing_client)
         if self._redis is not None:
             await self._clients.give_back(self._redis)
         await self._clients.close()
@@ -188,7 +223,7 @@ class RedisStreamsAdapter(ClusterAdapter):
         """The stream that has the messages of a namespace."""
         if self.stream_count == 1:
             return self.stream_name
-        return f"{self.stream_name}-{abs(_hash(namespace)) % self.stream_count}"
+        return f"{self.stream_name}-{abs(hash_code(namespace)) % self.stream_count}"
 
     def _channel(self, namespace: str, uid: str | None = None) -> str:
         """The channel of a namespace, or in it of a server."""
@@ -204,22 +239,34 @@ class RedisStreamsAdapter(ClusterAdapter):
         asks = kind == MessageType.BROADCAST and "requestId" in message["data"]
         if uid is not None or asks or kind in EPHEMERAL:
             return self._publish_command(message, uid)
-        fields: list[Any] = ["uid", message["uid"], "nsp", message["nsp"]]
-        fields += ["type", str(kind)]
-        if data is not None:
-            fields += ["data", self._encoded(data, text)]
-        if "undelivered" in message:
+        volatile = kind == MessageType.BROADCAST and "volatile" in data["opts"]["flags"]
+        undelivered = "undelivered" in message
+        key = message["nsp"], kind, undelivered, message["uid"]
+        head = self._heads.get(key)
+        if head is None:
+            if len(self._heads) > MAX_HEADS:
+                self._heads.clear()
+            head = self._heads[key] = self._head(message, undelivered)
+        encoded = self._encoded(data, text)
+        return Command(b"%b$%d\r\n%b\r\n" % (head, len(encoded), encoded), not volatile)
+
+    def _head(self, message: Message, undelivered: bool) -> bytes:
+        """The beginning of a command XADD, up to the data."""
+        fields = ["uid", message["uid"], "nsp", message["nsp"]]
+        fields += ["type", str(message["type"])]
+        if undelivered:
             fields += ["undelivered", "1"]
         stream = self._stream_of(message["nsp"])
-        command = ("XADD", stream, "MAXLEN", "~", self.max_len, "*", *fields)
-        volatile = kind == MessageType.BROADCAST and "volatile" in data["opts"]["flags"]
-        return Command(command, not volatile)
+        head = ("XADD", stream, "MAXLEN", "~", str(self.max_len), "*", *fields, "data")
+        return packed(*head, more=1)
 
     def _publish_command(self, message: Message, uid: str | None) -> Command:
         command = "SPUBLISH" if self.use_sharded_pubsub else "PUBLISH"
         payload = self._msgpack.encode(message)
         # Who asks does not wait longer than its request lasts.
-        return Command((command, self._channel(message["nsp"], uid), payload), False)
+        return Command(
+            packed(command, self._channel(message["nsp"], uid), payload), False
+        )
 
     def _encoded(self, data: dict[str, Any], text: bytes | None) -> bytes:
         """JSON, or MessagePack in base64 if there are bytes in it."""
@@ -234,23 +281,36 @@ class RedisStreamsAdapter(ClusterAdapter):
 
     async def publish_all(self, prepared: list[Command]) -> None:
         """Send commands in one round trip."""
-        client = self._connect()
-        try:
-            async with client.pipeline(transaction=False) as pipeline:
-                for command in prepared:
-                    pipeline.execute_command(*command.arguments)
-                results = await pipeline.execute(raise_on_error=False)
-        except Exception:
-            # The other idle connections are likely to be broken too.
-            await self._clients.drop_idle(client)
-            raise
-        failed = [
-            (command, result)
-            for command, result in zip(prepared, results, strict=True)
-            if isinstance(result, Exception)
-        ]
+        failed = await within(self._exchange(prepared), TIMEOUT)
         if failed:
             raise NotPublished([command for command, _ in failed], failed[0][1])
+
+    async def _exchange(
+        self, commands: list[Command]
+    ) -> list[tuple[Command, Exception]]:
+        """Send commands; returns those that Redis has refused, and why."""
+        if self._publishing_client is None:
+            # One limit holds for all replies; to have one for each is dear.
+            self._publishing_client = self._clients.new(socket_timeout=None)
+        if self._publisher is None:
+            client = self._publishing_client
+            self._publisher = await self._clients.connection(client)
+        connection, failed, complete = self._publisher, [], False
+        try:
+            await connection.send_packed_command([each.packed for each in commands])
+            for command in commands:
+                try:
+                    await connection.read_response(disable_decoding=True)
+                except Exception as exc:
+                    if not is_reply(exc):
+                        raise
+                    failed.append((command, exc))
+            complete = True
+        finally:
+            if not complete:
+                self._publisher = None
+                await self._clients.release(self._publishing_client, connection)
+        return failed
 
     def _keeps(self, message: Command) -> bool:
         return message.keeps
@@ -264,33 +324,45 @@ class RedisStreamsAdapter(ClusterAdapter):
     async def _read_streams(self) -> AsyncIterator[tuple[dict[bytes, bytes], str]]:
         client = self._clients.new()
         block = self._clients.block(client, self.block_time)
+        connection: Any = None
         try:
             for stream in self._streams:
                 await self._find_offset(client, stream)
+            connection = await self._clients.connection(client)
+            streams = self._streams
+            head = packed(
+                *("XREAD", "BLOCK", str(block), "COUNT", str(self.read_count)),
+                *("STREAMS", *streams),
+                more=len(streams),
+            )
             self._on_subscribed(("_read_streams",))
             while True:
-                found = await client.xread(
-                    {name: self._offsets[name] for name in self._streams},
-                    count=self.read_count,
-                    block=block,
+                offsets = b"".join(
+                    b"$%d\r\n%b\r\n" % (len(offset), offset.encode())
+                    for offset in [self._offsets[name] for name in streams]
                 )
-                for name, entries in _pairs(found):
-                    for offset, fields in entries:
-                        self._offsets[_text(name)] = text = _text(offset)
-                        yield fields, text
+                await connection.send_packed_command(head + offsets)
+                found = await connection.read_response(disable_decoding=True)
+                for name, entries in pairs(found):
+                    stream = name.decode()
+                    for id, fields in entries:
+                        self._offsets[stream] = offset = id.decode()
+                        yield dict(zip(fields[::2], fields[1::2], strict=True)), offset
         finally:
+            if connection is not None:
+                await self._clients.release(client, connection)
             await self._clients.give_back(client)
 
     async def _find_offset(self, client: Any, stream: str) -> None:
         """Find where to read on: where reading has ended, at first at the end."""
-        last = await _end_of(client, stream, newest=True)
+        last = await end_of(client, stream, newest=True)
         known = self._offsets.get(stream)
-        if known is None or _number(last) < _number(known):
+        if known is None or number_of(last) < number_of(known):
             # Another Redis than before, whose clock or log is behind.
             self._offsets[stream] = last
             return
-        first = await _end_of(client, stream, newest=False)
-        if _number(known) < _number(first) and known != "0-0":
+        first = await end_of(client, stream, newest=False)
+        if number_of(known) < number_of(first) and known != "0-0":
             self._get_logger().warning(
                 "entries of the stream %s were dropped before this server has read "
                 "them: it was away for too long for max_len=%d",
@@ -326,7 +398,7 @@ class RedisStreamsAdapter(ClusterAdapter):
                 if kind in ("message", "smessage"):
                     yield message["data"]
                 elif kind in ("subscribe", "ssubscribe"):
-                    confirmed = self._channels.get(_text(message["channel"]))
+                    confirmed = self._channels.get(text_of(message["channel"]))
                     if confirmed is not None and not confirmed.done():
                         confirmed.set_result(None)
                     self._on_subscribed(("_read_channels",))
@@ -384,6 +456,12 @@ class RedisStreamsAdapter(ClusterAdapter):
             uid == self.uid and b"undelivered" not in fields
         ):
             return None
+        if fields[b"type"] == BROADCAST:
+            with contextlib.suppress(
+                AttributeError, LookupError, TypeError, ValueError
+            ):
+                if self._deliver(fields):
+                    return None
         message: Message = {"uid": uid, "nsp": namespace, "type": int(fields[b"type"])}
         if uid == self.uid:
             message["undelivered"] = True
@@ -391,6 +469,45 @@ class RedisStreamsAdapter(ClusterAdapter):
         if data is not None:
             message["data"] = data
         return message
+
+    def _deliver(self, fields: dict[bytes, bytes]) -> bool:
+        """Send the event of an entry to clients as the text that it is there.
+
+        Returns:
+            Whether that was done, or nobody is to get it. If not, or if anything is
+            unusual, the entry has to be decoded.
+        """
+        data, relay = fields[b"data"], self._relay
+        namespace = fields[b"nsp"].decode()
+        ns = self._namespace(namespace)
+        if ns is None or relay is None or self._sessions is not None:
+            return False
+        if not ns.peers:
+            return True
+        at = data.rfind(b',"opts":')
+        if at < 0 or not data.startswith(HEAD) or not relay.takes_text:
+            return False
+        options = orjson.loads(data[at + 8 : -1])
+        rooms, flags = options["rooms"], options.get("flags") or {}
+        if options.get("except") or not isinstance(rooms, list):
+            return False
+        if rooms:
+            known, peers = ns.rooms.rooms, ns.peers
+            rooms = [room for room in rooms if room in known or room in peers]
+            if not rooms:
+                return True
+        text = data[len(HEAD) : at - 1]
+        if not text.endswith(b"]"):
+            text = text[: text.rfind(b',"nsp":"')]
+        event = orjson.loads(text)
+        name = event[0]
+        if not isinstance(name, str) or name in RESERVED_EVENTS:
+            return False
+        to = rooms[0] if len(rooms) == 1 and isinstance(rooms[0], str) else rooms
+        compress = flags.get("compress") is not False
+        volatile = bool(flags.get("volatile"))
+        relay.receive(namespace, text, event, to or None, compress, volatile)
+        return True
 
     def _data(self, fields: dict[bytes, bytes]) -> Any:
         """The data of an entry; ``None``: it has none."""
@@ -400,10 +517,10 @@ class RedisStreamsAdapter(ClusterAdapter):
         if data.startswith(b"{"):
             return value_of_json(data)
         try:
-            packed = base64.b64decode(data, validate=True)
+            value = base64.b64decode(data, validate=True)
         except binascii.Error as exc:
             raise ValueError(f"data of an entry is not base64: {exc}") from exc
-        return self._msgpack.decode(packed)
+        return self._msgpack.decode(value)
 
     # Connection state recovery.
 
@@ -413,7 +530,7 @@ class RedisStreamsAdapter(ClusterAdapter):
 
     def offset_order(self, offset: str) -> tuple[int, int]:
         """An id of an entry as what can be compared."""
-        return _number(offset)
+        return number_of(offset)
 
     def persist_session(self, namespace: str, session: dict[str, Any]) -> None:
         """Keep the state of a client that has gone, as Node's adapter does."""
@@ -423,16 +540,16 @@ class RedisStreamsAdapter(ClusterAdapter):
         # Node's servers ignore the namespace, and where the stream was.
         kept = {**session, "nsp": namespace}
         try:
-            packed = self._msgpack.encode(kept)
+            value = self._msgpack.encode(kept)
         except TypeError as exc:
             self._get_logger().warning(
                 "the data of a client that has gone cannot be kept: %s", exc
             )
-            packed = self._msgpack.encode({**kept, "data": {}})
+            value = self._msgpack.encode({**kept, "data": {}})
         key = self.session_key_prefix + session["pid"]
         recovery: Any = ns.recovery
-        expiry = round(recovery.duration * 1000)
-        command = ("SET", key, base64.b64encode(packed), "PX", expiry)
+        expiry = str(round(recovery.duration * 1000))
+        command = packed("SET", key, base64.b64encode(value), "PX", expiry)
         self._use(asyncio.get_running_loop())
         published = self._enqueue(Command(command, True))
         if published is not None:
@@ -447,10 +564,10 @@ class RedisStreamsAdapter(ClusterAdapter):
         async with client.pipeline(transaction=True) as pipeline:
             pipeline.get(key)
             pipeline.delete(key)
-            packed, _ = await pipeline.execute()
-        if not packed:
+            value, _ = await pipeline.execute()
+        if not value:
             return None
-        session = self._msgpack.decode(base64.b64decode(packed))
+        session = self._msgpack.decode(base64.b64decode(value))
         if session.get("nsp", namespace) != namespace:
             return None
         start = session.get("offset")
@@ -462,10 +579,10 @@ class RedisStreamsAdapter(ClusterAdapter):
         rooms = rooms_of(session["rooms"])
         missed, last = [], offset
         for _ in range(MAX_RANGES):
-            time, number = _number(last)
+            time, number = number_of(last)
             entries = await client.xrange(stream, f"{time}-{number + 1}", count=RANGE)
             for id, fields in entries:
-                last = _text(id)
+                last = text_of(id)
                 if fields.get(b"nsp") == namespace.encode():
                     event = self._missed(fields, rooms)
                     if event is not None:
@@ -512,49 +629,4 @@ class RedisStreamsAdapter(ClusterAdapter):
         command = "SHARDNUMSUB" if self.use_sharded_pubsub else "NUMSUB"
         channel = self._channel(namespace)
         found = await self._connect().execute_command(f"PUBSUB {command}", channel)
-        return max(0, int(_count(found)) - 1)
-
-
-def _hash(text: str) -> int:
-    """The hash of a namespace, as Node's adapter computes it: 32 bits, with a sign."""
-    value = 0
-    data = text.encode("utf-16-le", "surrogatepass")
-    for i in range(0, len(data), 2):
-        value = (value * 31 + int.from_bytes(data[i : i + 2], "little")) & 0xFFFFFFFF
-    return value - (1 << 32) if value & 0x80000000 else value
-
-
-async def _end_of(client: Any, stream: str, *, newest: bool) -> str:
-    """The id of the last or the first entry of a stream; ``0-0``: it has none."""
-    read = client.xrevrange if newest else client.xrange
-    found = await read(stream, count=1)
-    return _text(found[0][0]) if found else "0-0"
-
-
-def _number(offset: str) -> tuple[int, int]:
-    """An id of an entry as what can be compared."""
-    time, _, count = offset.partition("-")
-    return int(time), int(count)
-
-
-def _pairs(found: Any) -> Any:
-    """What XREAD has returned: names of streams with their entries."""
-    if isinstance(found, dict):  # RESP3
-        return [
-            (name, entries[0] if len(entries) == 1 else entries)
-            for name, entries in found.items()
-        ]
-    return found or ()
-
-
-def _count(found: Any) -> Any:
-    """What PUBSUB NUMSUB has returned."""
-    if isinstance(found, dict):
-        return next(iter(found.values()), 0)
-    if found and isinstance(found[0], (tuple, list)):
-        return found[0][1]
-    return found[1] if found else 0
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else value
+        return max(0, int(count_in(found)) - 1)

@@ -82,16 +82,18 @@ class RedisClients:
         self._sentinels: list[Any] = []
         self._forgotten: list[Any] = []
 
-    def new(self, service: str = "mymaster") -> Any:
+    def new(self, service: str = "mymaster", **more: Any) -> Any:
         """Make a client, which connects when it is first used.
 
         Args:
             service: The service that a Sentinel is asked for, if the URL has none.
+            **more: Options that the program has not chosen.
         """
         options = {
             "socket_connect_timeout": TIMEOUT,
             "socket_timeout": TIMEOUT,
             "socket_keepalive": True,
+            **more,
             **self.options,
         }
         if not self.retries:
@@ -142,6 +144,18 @@ class RedisClients:
         if limit:
             seconds = min(seconds, limit / 2)
         return max(1, round(seconds * 1000))
+
+    async def connection(self, client: Any) -> Any:
+        """Take a connection of a client's pool."""
+        try:
+            return await client.connection_pool.get_connection()
+        except TypeError:  # before redis 5.3 it wants the name of a command
+            return await client.connection_pool.get_connection("_")
+
+    async def release(self, client: Any, connection: Any) -> None:
+        """Close a connection, and tell the pool."""
+        await connection.disconnect()
+        await client.connection_pool.release(connection)
 
     async def drop_idle(self, client: Any) -> None:
         """Close the idle connections of a client."""
@@ -246,7 +260,7 @@ class _Given(RedisClients):
         self._sentinels = []
         self._forgotten = []
 
-    def new(self, service: str = "mymaster") -> Any:
+    def new(self, service: str = "mymaster", **more: Any) -> Any:
         return self._client
 
     async def give_back(self, client: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import logging
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -17,7 +18,7 @@ from support.waiting import until, within
 
 from socketio_fast import AsyncServer, testing
 from socketio_fast.adapters import RedisStreamsAdapter
-from socketio_fast.adapters.redis_streams import _hash
+from socketio_fast.adapters.redis_wire import hash_code
 
 Servers = Callable[..., Awaitable[list[AsyncServer]]]
 
@@ -161,7 +162,7 @@ async def test_two_servers(redis: Redis, servers: Servers, options: Any) -> None
     ],
 )
 def test_the_stream_of_a_namespace(namespace: str, number: int) -> None:
-    assert _hash(namespace) == number
+    assert hash_code(namespace) == number
 
 
 async def test_poisoned_entries(
@@ -319,3 +320,49 @@ async def test_a_server_that_was_away_for_too_long(
     mortal_redis.start()
     await until(lambda: adapter_of(other).healthy)
     assert "entries of the stream socket.io were dropped" in caplog.text
+
+
+async def test_what_node_writes_reaches_clients_as_it_is(
+    redis: Redis, client: Any, servers: Servers
+) -> None:
+    """Also where what is inside looks like what is around it."""
+    (sio,) = await servers(redis.url)
+    tricky = {"opts": {"rooms": ["x"]}, "nsp": "/x", "s": ',"opts":{"rooms":[]}}'}
+    events: list[list[Any]] = [
+        ["e", 1.5, None, "ü\u2028", tricky],
+        ["e"],
+        ["e", [], {"packet": {"type": 2}}, ',"nsp":"/"'],
+        ["e", tricky],
+    ]
+    async with testing.client(sio) as listener:
+        await sio.enter_room(listener.sid, "r")
+        for nsp in ("", ',"nsp":"/"'):
+            for opts in (
+                '{"rooms":[],"except":[],"flags":{}}',
+                '{"rooms":["q","r"],"except":[]}',
+                '{"rooms":["r"],"except":["q"],"flags":{"compress":false}}',
+            ):
+                for event in events:
+                    text = json.dumps(event, separators=(",", ":"))
+                    packet = f'{{"type":2,"data":{text}{nsp}}}'
+                    for data in (
+                        f'{{"packet":{packet},"opts":{opts}}}',
+                        f'{{"opts":{opts},"packet":{packet}}}',
+                    ):
+                        fields = {"uid": "u", "nsp": "/", "type": "3", "data": data}
+                        await client.xadd("socket.io", fields)
+                        value = event[1:]
+                        assert await listener.expect("e") == (
+                            None
+                            if not value
+                            else value[0]
+                            if len(value) == 1
+                            else (*value,)
+                        )
+        nobody = (
+            '{"packet":{"type":2,"data":["no"]},"opts":{"rooms":["q"],"except":[]}}'
+        )
+        await client.xadd("socket.io", {**fields, "data": nobody})
+        await client.xadd("socket.io", {**fields, "data": data})
+        await listener.expect("e")
+        assert listener.received == []

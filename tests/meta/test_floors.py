@@ -104,7 +104,7 @@ FLOORS: dict[str, list[str]] = {
             "adapters.requests",
         ),
         *("adapters.answering", "adapters.cluster", "adapters.encodings"),
-        *("adapters.redis_streams", "adapters.postgres"),
+        *("adapters.redis_wire", "adapters.redis_streams", "adapters.postgres"),
         *("adapters.redis_nodes", "adapters.redis", "adapters.redis_sharded"),
         "adapters",
     ],
