@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, NamedTuple
 
+from socketio_fast.adapters.redis_wire import count_in
 from socketio_fast.managers.broker import NotPublished
 from socketio_fast.managers.redis_clients import RedisClients
 
@@ -201,7 +202,7 @@ async def number_of_subscribers(nodes: RedisNodes, channel: Channel) -> int:
     found = await asyncio.gather(
         *(node.execute_command(command, channel.name) for node in asked)
     )
-    return sum(map(_count, found))
+    return sum(map(count_in, found))
 
 
 def name_of_room(room: Any) -> str:
@@ -211,15 +212,6 @@ def name_of_room(room: Any) -> str:
     if isinstance(room, float) and room.is_integer():
         return str(int(room))
     return str(room)
-
-
-def _count(found: Any) -> int:
-    """The number in what PUBSUB NUMSUB has returned for one channel."""
-    if isinstance(found, dict):
-        return int(next(iter(found.values()), 0))
-    if found and isinstance(found[0], (tuple, list)):
-        return int(found[0][1])
-    return int(found[1]) if found else 0
 
 
 class Subscriptions:
