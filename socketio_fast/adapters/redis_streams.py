@@ -315,6 +315,9 @@ class RedisStreamsAdapter(ClusterAdapter):
     def _keeps(self, message: Command) -> bool:
         return message.keeps
 
+    def _size_of(self, message: Command) -> int:
+        return len(message.packed)
+
     # Receiving.
 
     def _sources(self) -> list[tuple[Any, ...]]:

@@ -57,7 +57,7 @@ def adapter_of(sio: AsyncServer) -> PostgresAdapter:
 async def test_the_notifications(
     postgres: Postgres, servers: Servers, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As Node's adapter writes them."""
+    """A8: As Node's adapter writes them."""
     (sio,) = await servers(postgres.url, payload_threshold=1000)
     uid = adapter_of(sio).uid
     came: list[Any] = []

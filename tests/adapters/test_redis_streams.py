@@ -13,7 +13,7 @@ from typing import Any
 
 import msgpack
 import pytest
-from support.brokers import Redis
+from support.brokers import Redis, Sentinel
 from support.waiting import until, within
 
 from socketio_fast import AsyncServer, testing
@@ -95,7 +95,7 @@ def adapter_of(sio: AsyncServer) -> RedisStreamsAdapter:
 async def test_the_entries_of_the_stream(
     redis: Redis, client: Any, servers: Servers
 ) -> None:
-    """As Node's adapter writes them."""
+    """A7: As Node's adapter writes them."""
     (sio,) = await servers(redis.url)
     uid = adapter_of(sio).uid.encode()
     await sio.emit("e", ({"a": "ü"}, 1.5), to="r")
@@ -208,6 +208,30 @@ async def test_a_client_of_redis(redis: Redis, servers: Servers) -> None:
         assert await given.ping()
 
 
+@pytest.mark.parametrize("kind", ["unix", "valkey", "redis+sentinel"])
+async def test_other_urls(
+    redis: Redis, servers: Servers, tmp_path: Path, kind: str
+) -> None:
+    sentinel = Sentinel(tmp_path, redis)
+    url = {
+        "unix": f"unix://{redis.path}",
+        "valkey": redis.url.replace("redis", "valkey", 1),
+        "redis+sentinel": sentinel.url,
+    }[kind]
+    if kind == "redis+sentinel":
+        sentinel.start()
+    try:
+        one, other = await servers(url, 2)
+        async with testing.client(other) as client:
+            await one.emit("e", 1)
+            assert await client.expect("e") == 1
+            assert await one.server_count() == 2
+        await one.unbind()
+        await other.unbind()
+    finally:
+        sentinel.stop()
+
+
 async def test_what_is_refused() -> None:
     from redis.asyncio import Redis as Client
 
@@ -290,6 +314,16 @@ async def test_what_waits_for_redis_is_bounded(
             assert await there.expect("e", timeout=20) == i
         await until(lambda: adapter_of(one)._sending is None)
         assert adapter_of(one).lost_messages == 50
+        assert adapter_of(one)._outbox_bytes == 0
+        monkeypatch.setattr(RedisStreamsAdapter, "_kept_bytes", 30_000)
+        mortal_redis.kill()
+        await until(lambda: not adapter_of(one).healthy)
+        await one.emit("e", 0)
+        await until(lambda: adapter_of(one)._publishing.lasts)
+        for _ in range(1, 10):
+            await one.emit("e", "x" * 10_000)
+        assert adapter_of(one)._outbox_bytes < 30_000
+        assert adapter_of(one).lost_messages > 55
 
 
 async def test_a_redis_without_memory(

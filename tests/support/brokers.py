@@ -292,7 +292,9 @@ class Postgres(Broker):
 
     def serves(self) -> bool:
         # It listens before it is ready.
-        ready = ["pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        assert self.PROGRAM is not None
+        program = Path(self.PROGRAM).resolve().with_name("pg_isready")
+        ready = [program, "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         return subprocess.run(ready, check=False).returncode == 0
 
     def end(self) -> None:
