@@ -10,12 +10,15 @@ import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import msgpack
 import pytest
+import trustme
 from support.brokers import Redis, RedisCluster
 from support.engines import MasterAndReplica
+from support.ports import free_port
 from support.waiting import until, within
 
 from socketio_fast import AsyncServer, exceptions, testing
@@ -467,3 +470,33 @@ async def test_a_package_that_conceals_that_a_task_is_cancelled() -> None:
     adapter: Any = sio.manager
     await within(adapter._subscribed.wait())
     await within(sio.unbind())
+
+
+async def test_tls(kind: Any, tmp_path: Path, member: Members) -> None:
+    if Redis.PROGRAM is None:
+        pytest.skip("redis-server is not installed")
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    certificate.private_key_and_cert_chain_pem.write_to_path(tmp_path / "own.pem")
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    port = free_port()
+    broker = Redis(
+        tmp_path,
+        tls_port=port,
+        tls_cert_file=tmp_path / "own.pem",
+        tls_key_file=tmp_path / "own.pem",
+        tls_ca_cert_file=tmp_path / "authority.pem",
+        tls_auth_clients="no",
+    )
+    broker.start()
+    try:
+        url = f"rediss://127.0.0.1:{port}/0"
+        options = {"ssl_ca_certs": str(tmp_path / "authority.pem")}
+        (one, a), (_, b) = [
+            await member(kind(url, redis_options=options)) for _ in range(2)
+        ]
+        await crosses(one, a, b)
+        assert len(await within(one.fetch_sockets())) == 2
+        await one.unbind()
+    finally:
+        broker.stop()
