@@ -78,7 +78,7 @@ def value_of_json(text: str | bytes) -> Any:
 
 
 class MessagePack:
-    """MessagePack as ``@msgpack/msgpack`` writes and reads it.
+    """MessagePack as ``@msgpack/msgpack`` and ``notepack.io`` write and read it.
 
     Args:
         user: Who needs it, for the error.
@@ -111,7 +111,15 @@ class MessagePack:
         # msgpack allocates what a header claims, before it reads on.
         if not claims_fit(data):
             raise ValueError("not MessagePack: it ends too early")
-        return self._msgpack.unpackb(data, timestamp=3, strict_map_key=False)
+        return self._msgpack.unpackb(
+            data, timestamp=3, strict_map_key=False, ext_hook=_extension
+        )
+
+
+def _extension(code: int, data: bytes) -> None:
+    # notepack.io, of Node's classic adapter, writes undefined so.
+    if code != 0 or data != b"\0":
+        raise ValueError(f"MessagePack with an extension of the type {code}")
 
 
 class MessageEncoding:

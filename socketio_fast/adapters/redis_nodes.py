@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, NamedTuple
 
+from socketio_fast.adapters.redis_wire import count_in
+from socketio_fast.managers.broker import NotPublished
 from socketio_fast.managers.redis_clients import RedisClients
 
 __all__ = [
@@ -144,8 +146,13 @@ class RedisNodes:
 
         Args:
             commands: Tuples of ``PUBLISH`` or ``SPUBLISH``, the channel and the data.
-                Those that were sent are taken out of the list, also if others fail.
+
+        Raises:
+            NotPublished: Some were not sent.
         """
+        if not commands:  # whether that would succeed
+            await (await self.of()).ping()
+            return
         by_node: dict[Any, list[tuple[Any, ...]]] = {}
         if self.is_cluster:
             for command in commands:
@@ -159,20 +166,21 @@ class RedisNodes:
             return_exceptions=True,
         )
         failed: list[tuple[Any, ...]] = []
-        error: BaseException | None = None
+        error: Exception | None = None
         for outcome, mine in zip(outcomes, by_node.values(), strict=True):
-            if isinstance(outcome, BaseException):
+            if isinstance(outcome, Exception):
                 failed += mine
                 error = outcome
+            elif isinstance(outcome, BaseException):
+                raise outcome
             else:
                 for command, result in zip(mine, outcome, strict=True):
                     if isinstance(result, Exception):
                         failed.append(command)
                         error = result
         if error is not None:
-            commands[:] = failed
             await self.failed()
-            raise error
+            raise NotPublished(failed, error)
 
 
 async def _send(node: Any, commands: list[tuple[Any, ...]]) -> list[Any]:
@@ -193,16 +201,7 @@ async def number_of_subscribers(nodes: RedisNodes, channel: Channel) -> int:
     found = await asyncio.gather(
         *(node.execute_command(command, channel.name) for node in asked)
     )
-    return sum(map(_count, found))
-
-
-def _count(found: Any) -> int:
-    """The number in what PUBSUB NUMSUB has returned for one channel."""
-    if isinstance(found, dict):
-        return int(next(iter(found.values()), 0))
-    if found and isinstance(found[0], (tuple, list)):
-        return int(found[0][1])
-    return int(found[1]) if found else 0
+    return sum(map(count_in, found))
 
 
 class Subscriptions:
@@ -218,6 +217,7 @@ class Subscriptions:
 
     def forget(self) -> None:
         """Start anew: nothing is subscribed to."""
+        self._lock = asyncio.Lock()
         # What waits until Redis has confirmed it, by channel; done for those that have.
         self._channels: dict[Channel, asyncio.Future[None]] = {}
         # How often a channel was unsubscribed from that is not confirmed yet.
@@ -282,15 +282,16 @@ class Subscriptions:
 
     async def remove(self, channels: list[Channel]) -> None:
         """Unsubscribe from channels."""
-        for channel in channels:
-            if self._channels.pop(channel, None) is None:
-                continue
-            node = await self._node_of(channel)
-            pubsub = self._pubsubs.get(node)
-            if pubsub is not None:
-                self._leaving[channel] += 1
-                undo = channel.how.replace("subscribe", "unsubscribe")
-                await getattr(pubsub, undo)(channel.name)
+        async with self._lock:
+            for channel in channels:
+                if self._channels.pop(channel, None) is None:
+                    continue
+                node = await self._node_of(channel)
+                pubsub = self._pubsubs.get(node)
+                if pubsub is not None:
+                    self._leaving[channel] += 1
+                    undo = channel.how.replace("subscribe", "unsubscribe")
+                    await getattr(pubsub, undo)(channel.name)
 
     async def _node_of(self, channel: Channel) -> Any:
         return await self._nodes.of(
@@ -302,22 +303,26 @@ class Subscriptions:
         if messages is None:
             raise ConnectionError("nothing is received now")
         confirmed = self._channels.get(channel)
-        if confirmed is None:
-            confirmed = asyncio.get_running_loop().create_future()
-            self._channels[channel] = confirmed
-            node = await self._node_of(channel)
-            pubsub = self._pubsubs.get(node)
-            new = pubsub is None
-            if new:
-                pubsub = self._pubsubs[node] = node.pubsub()
-            try:
+        if confirmed is not None:
+            return confirmed
+        confirmed = asyncio.get_running_loop().create_future()
+        self._channels[channel] = confirmed
+        try:
+            # Two calls at once would each open a connection.
+            async with self._lock:
+                node = await self._node_of(channel)
+                pubsub = self._pubsubs.get(node)
+                new = pubsub is None
+                if new:
+                    pubsub = self._pubsubs[node] = node.pubsub()
                 await getattr(pubsub, channel.how)(channel.name)
-            except BaseException:
-                self._channels.pop(channel, None)
-                raise
-            if new:
-                reader = asyncio.ensure_future(self._read(pubsub, messages))
-                self._readers.add(reader)
+                if new:
+                    reader = asyncio.ensure_future(self._read(pubsub, messages))
+                    self._readers.add(reader)
+        except BaseException:
+            self._channels.pop(channel, None)
+            confirmed.cancel()
+            raise
         return confirmed
 
     async def _read(

@@ -168,11 +168,12 @@ class BrokerManager(AsyncManager):
             self._returned.set()
             await asyncio.wait([self._sending])
             del self._kept
-        tasks = [*self._tasks, *self._readers]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        tasks: set[asyncio.Task[Any]] = {*self._tasks, *self._readers}
+        while tasks:
+            for task in tasks:
+                task.cancel()
+            # Packages of brokers conceal that a task was cancelled, now and then.
+            _, tasks = await asyncio.wait(tasks, timeout=1)
         self._readers = []
         self.thread = None
         await self._disconnect()

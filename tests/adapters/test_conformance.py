@@ -57,7 +57,7 @@ class TestRedis(AdapterTests):
     @pytest.fixture(scope="class")
     @classmethod
     def new_server(cls, redis: Redis) -> NewServer:
-        return servers_with(RedisAdapter, redis.url)
+        return servers_with(RedisAdapter, redis.url, requests_timeout=2)
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -72,7 +72,10 @@ class TestRedisOfACluster(AdapterTests):
     def new_server(cls, redis_cluster: RedisCluster) -> NewServer:
         url = redis_cluster.url.replace("redis:", "redis+cluster:")
         return servers_with(
-            RedisAdapter, url, publish_on_specific_response_channel=True
+            RedisAdapter,
+            url,
+            requests_timeout=2,
+            publish_on_specific_response_channel=True,
         )
 
 
@@ -80,7 +83,7 @@ class TestShardedRedis(AdapterTests):
     @pytest.fixture(scope="class")
     @classmethod
     def new_server(cls, redis: Redis) -> NewServer:
-        return servers_with(ShardedRedisAdapter, redis.url)
+        return servers_with(ShardedRedisAdapter, redis.url, request_timeout=2)
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -95,6 +98,7 @@ class TestShardedRedisWithStaticChannels(AdapterTests):
         return servers_with(
             ShardedRedisAdapter,
             redis.url,
+            request_timeout=2,
             subscription_mode="static",
             channel_prefix="static",
         )
@@ -106,15 +110,25 @@ class TestShardedRedisOfACluster(AdapterTests):
     def new_server(cls, redis_cluster: RedisCluster) -> NewServer:
         url = redis_cluster.url.replace("redis:", "redis+cluster:")
         return servers_with(
-            ShardedRedisAdapter, url, subscription_mode="dynamic-private"
+            ShardedRedisAdapter,
+            url,
+            request_timeout=2,
+            subscription_mode="dynamic-private",
         )
 
 
 class TestRedisStreams(AdapterTests):
+    recovers = True
+
     @pytest.fixture(scope="class")
     @classmethod
     def new_server(cls, redis: Redis) -> NewServer:
-        return servers_with(RedisStreamsAdapter, redis.url, stream_name="conformance")
+        return servers_with(
+            RedisStreamsAdapter,
+            redis.url,
+            request_timeout=2,
+            stream_name="conformance",
+        )
 
 
 class TestNats(AdapterTests):

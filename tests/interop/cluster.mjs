@@ -26,6 +26,9 @@ import { pack, unpack } from "./packing.mjs";
 
 const things = new Map();
 
+// What a client of Redis was still asked for when it was closed.
+process.on("unhandledRejection", (error) => console.error(error.message));
+
 function report(message) {
   process.stdout.write(JSON.stringify(message) + "\n");
 }
@@ -88,6 +91,7 @@ const commands = {
     for (const nsp of namespaces) {
       io.of(nsp).on("connection", (socket) => {
         socket.on("data", (data, ack) => ack(Object.assign(socket.data, data)));
+        socket.on("rooms", (ack) => ack([...socket.rooms]));
         socket.on("join", (room, ack) => Promise.resolve(socket.join(room)).then(() => ack()));
       });
     }
@@ -114,6 +118,9 @@ const commands = {
     return method === "emit" || method === "serverSideEmit" ? null : pack(result);
   },
   serverCount: ({ name, nsp }) => things.get(name).io.of(nsp).adapter.serverCount(),
+  async allRooms({ name, nsp }) {
+    return [...(await things.get(name).io.of(nsp).adapter.allRooms())];
+  },
   // Reports an event of other servers, and answers it.
   listen({ name, nsp, event, answer }) {
     things.get(name).io.of(nsp).on(event, (...args) => {

@@ -99,6 +99,7 @@ FLOORS: dict[str, list[str]] = {
     ],
     "adapters": [
         *(
+            "adapters.callbacks",
             "adapters.sessions",
             "adapters.base",
             "adapters.messages",

@@ -5,10 +5,9 @@
     async with NodeProcess() as node:
         server = await node.server({"kind": "redis", "url": redis.url})
         await server.to("room").emit("news", 1)             # io.to("room").emit(…)
-        found = await server.of("/chat").call("fetchSockets")
+        found = await server.of("/chat").fetch_sockets()
 
-tests/interop/cluster.mjs is the other end. A chain of operators is written as in
-JavaScript: ``server.chain(["to", "room"], ["timeout", 500])``. Every wait is bounded.
+tests/interop/cluster.mjs is the other end. Every wait is bounded.
 """
 
 from __future__ import annotations
@@ -17,14 +16,18 @@ import asyncio
 import json
 import shutil
 from collections import defaultdict
+from collections.abc import Callable
 from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from socketio_fast import AsyncClient
+from socketio_fast.event_arguments import value_of
+from socketio_fast.testing import Event
 from support.js_client import INTEROP, pack, unpack
-from support.waiting import WAIT, within
+from support.waiting import WAIT, Changes, within
 
 __all__ = ["NodeClient", "NodeError", "NodeProcess", "NodeServer"]
 
@@ -132,7 +135,7 @@ class NodeProcess:
 
 
 class NodeServer:
-    """A server, and a chain of operators in a namespace of it."""
+    """A server in a namespace, and the operators of that, by the names of Python's."""
 
     def __init__(
         self,
@@ -144,23 +147,42 @@ class NodeServer:
     ) -> None:
         self._node = node
         self._name = name
-        self._port = port
         self._nsp = nsp
         self._chain = chain
+        self.port = port
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://127.0.0.1:{self.port}"
 
     def of(self, nsp: str) -> NodeServer:
-        return NodeServer(self._node, self._name, self._port, nsp)
+        return NodeServer(self._node, self._name, self.port, nsp)
 
     def chain(self, *operators: list[Any]) -> NodeServer:
         chain = (*self._chain, *operators)
-        return NodeServer(self._node, self._name, self._port, self._nsp, chain)
+        return NodeServer(self._node, self._name, self.port, self._nsp, chain)
 
-    def to(self, room: Any) -> NodeServer:
-        return self.chain(["to", room])
+    def to(self, *rooms: Any) -> NodeServer:
+        return self.chain(*(["to", room] for room in rooms))
+
+    in_ = to
+
+    def except_(self, *rooms: Any) -> NodeServer:
+        return self.chain(*(["except", room] for room in rooms))
+
+    @property
+    def local(self) -> NodeServer:
+        return self.chain(["local"])
+
+    @property
+    def volatile(self) -> NodeServer:
+        return self.chain(["volatile"])
+
+    def compress(self, compress: bool) -> NodeServer:
+        return self.chain(["compress", compress])
+
+    def timeout(self, seconds: float) -> NodeServer:
+        return self.chain(["timeout", seconds * 1000])
 
     async def call(self, method: str, *args: Any) -> Any:
         """What a method returns, or what its promise becomes."""
@@ -171,9 +193,39 @@ class NodeServer:
     async def emit(self, event: str, *args: Any) -> None:
         await self.call("emit", event, *args)
 
+    async def emit_with_ack(self, event: str, *args: Any) -> Any:
+        return await self.call("emitWithAck", event, *args)
+
+    async def fetch_sockets(self) -> list[SimpleNamespace]:
+        found = [
+            SimpleNamespace(**socket) for socket in await self.call("fetchSockets")
+        ]
+        for socket in found:
+            socket.rooms = set(socket.rooms)
+            socket.handshake = SimpleNamespace(**socket.handshake)
+        return found
+
+    async def sockets_join(self, *rooms: str) -> None:
+        await self.call("socketsJoin", list(rooms))
+
+    async def sockets_leave(self, *rooms: str) -> None:
+        await self.call("socketsLeave", list(rooms))
+
+    async def disconnect_sockets(self, close: bool = False) -> None:
+        await self.call("disconnectSockets", close)
+
+    async def server_side_emit(self, event: str, *args: Any) -> None:
+        await self.call("serverSideEmit", event, *args)
+
+    async def server_side_emit_with_ack(self, event: str, *args: Any) -> Any:
+        return await self.call("serverSideEmitWithAck", event, *args)
+
     async def server_count(self) -> int:
         count: int = await self._do("serverCount")
         return count
+
+    async def all_rooms(self) -> set[str]:
+        return set(await self._do("allRooms"))
 
     async def listen(self, event: str, **answer: Any) -> None:
         """Report an event of other servers; see :meth:`heard`.
@@ -202,59 +254,69 @@ class NodeServer:
 
 
 class NodeClient:
-    """A client of a server on Node.js, which keeps the events that it gets."""
+    """A client of a server on Node.js, with what ``testing.Client`` has."""
 
     def __init__(self, url: str, namespace: str = "/") -> None:
         self._url = url
         self.namespace = namespace
         self.sio = AsyncClient(reconnection=False)
-        self.events: asyncio.Queue[tuple[Any, ...]] = asyncio.Queue()
-        self.ended = asyncio.Event()
-        #: What it acknowledges events with whose names are ``question``.
-        self.answer: Any = None
-        #: Whether it acknowledges them at all.
-        self.answers = True
+        #: The events that :meth:`expect` has not returned.
+        self.received: list[Event] = []
+        self._came = Changes()
+        self._gone = asyncio.Event()
         self.sio.on("*", self._on_event, namespace=namespace)
         self.sio.on("disconnect", self._on_disconnect, namespace=namespace)
-        self.sio.on("question", self._on_question, namespace=namespace)
 
-    def _on_event(self, event: str, *args: Any) -> None:
-        self.events.put_nowait((event, *args))
+    def on(self, event: str, listener: Callable[..., Any]) -> None:
+        """Call this too, whose value is the acknowledgement."""
+        self._answers[event] = listener
 
     def _on_disconnect(self, reason: str) -> None:
-        self.ended.set()
+        self._gone.set()
 
-    async def _on_question(self, *args: Any) -> Any:
-        if not self.answers:
-            await self.ended.wait()
-        return self.answer
+    async def _on_event(self, event: str, *args: Any) -> Any:
+        self.received.append(Event(event, args))
+        self._came.note()
+        answer = self._answers.get(event)
+        return None if answer is None else await answer(*args)
 
     async def __aenter__(self) -> NodeClient:
+        self._answers: dict[str, Callable[..., Any]] = {}
         await self.sio.connect(
             self._url,
             namespaces=[self.namespace],
             transports=["websocket"],
             wait_timeout=WAIT,
         )
+        self.sid = self.sio.get_sid(self.namespace)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         await self.sio.disconnect()
 
     @property
-    def sid(self) -> str:
-        sid = self.sio.get_sid(self.namespace)
-        assert sid is not None
-        return sid
+    def connected(self) -> bool:
+        return not self._gone.is_set()
 
-    async def join(self, room: str) -> None:
-        """Have the server put it into a room."""
-        await within(self.sio.call("join", room, namespace=self.namespace))
+    async def expect(self, event: str, *, timeout: float = WAIT) -> Any:
+        """The value of the next event of this name, waited for."""
+
+        def found() -> int:
+            names = [came.name for came in self.received]
+            return names.index(event) if event in names else -1
+
+        await self._came.until(lambda: found() >= 0, seconds=timeout)
+        return value_of(self.received.pop(found()).args)
+
+    async def join(self, *rooms: str) -> None:
+        """Have the server put it into rooms."""
+        for room in rooms:
+            await within(self.sio.call("join", room, namespace=self.namespace))
 
     async def save(self, **data: Any) -> None:
         """Have the server keep this as its data."""
         await within(self.sio.call("data", data, namespace=self.namespace))
 
-    async def next(self) -> tuple[Any, ...]:
-        """The next event: its name, and its arguments."""
-        return await within(self.events.get(), "an event to a client of node")
+    async def rooms(self) -> set[str]:
+        """The rooms that the server has it in."""
+        return set(await within(self.sio.call("rooms", namespace=self.namespace)))
