@@ -48,7 +48,8 @@ step_system() {
         command -v "$name" >/dev/null || missing+=("$name")
     done
     [ -n "$(PATH=$PATH:/usr/sbin command -v nats-server)" ] || missing+=(nats-server)
-    compgen -G "/usr/lib/postgresql/*/bin/postgres" >/dev/null || missing+=(postgresql)
+    compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
+    [ -n "$(PATH=$PATH:/usr/sbin command -v pgbouncer)" ] || missing+=(pgbouncer)
     [ -n "$(PATH=$PATH:/usr/sbin command -v nginx)" ] || missing+=(nginx-light)
     [ -n "$(PATH=$PATH:/usr/sbin command -v haproxy)" ] || missing+=(haproxy)
     command -v caddy >/dev/null || missing+=(caddy)

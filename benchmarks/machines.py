@@ -50,7 +50,7 @@ def engine(name: str) -> Iterator[Any]:
     """A real engine, as the tests start it."""
     from support import brokers
 
-    kinds = {"redis": "Redis", "postgres": "PostgreSQL", "nats": "NATS"}
+    kinds = {"redis": "Redis", "postgres": "Postgres", "nats": "NATS"}
     with tempfile.TemporaryDirectory(prefix="sf") as folder:
         kind = getattr(brokers, kinds[name])
         # That of PostgreSQL is another user's.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from socketio_fast.adapters.base import Adapter, BroadcastEvent
     from socketio_fast.adapters.cluster import ClusterAdapter
     from socketio_fast.adapters.emitter import AsyncEmitter, Emitter
+    from socketio_fast.adapters.jetstream import JetStreamAdapter
     from socketio_fast.adapters.messages import MessageType
     from socketio_fast.adapters.nats import NatsAdapter
     from socketio_fast.adapters.postgres import PostgresAdapter
@@ -31,6 +32,7 @@ __all__ = [
     "BroadcastEvent",
     "ClusterAdapter",
     "Emitter",
+    "JetStreamAdapter",
     "MessageType",
     "NatsAdapter",
     "PostgresAdapter",
@@ -46,6 +48,7 @@ _HOMES = {
     "BroadcastEvent": "socketio_fast.adapters.base",
     "ClusterAdapter": "socketio_fast.adapters.cluster",
     "Emitter": "socketio_fast.adapters.emitter",
+    "JetStreamAdapter": "socketio_fast.adapters.jetstream",
     "MessageType": "socketio_fast.adapters.messages",
     "NatsAdapter": "socketio_fast.adapters.nats",
     "PostgresAdapter": "socketio_fast.adapters.postgres",

@@ -279,8 +279,7 @@ class Adapter(BrokerManager):
         """Call a function with :attr:`healthy` each time that it changes.
 
         Args:
-            function: A function, not a coroutine function. Until the engine was there
-                for the first time the adapter is not called unhealthy.
+            function: A function, not a coroutine function.
         """
         self._health_listeners.append(function)
 

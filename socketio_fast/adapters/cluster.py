@@ -23,7 +23,6 @@ from socketio_fast.adapters.messages import (
     EVENT,
     Message,
     MessageType,
-    client_of,
     options_of,
 )
 from socketio_fast.adapters.requests import Asked, Request
@@ -356,7 +355,8 @@ class ClusterAdapter(Adapter):
 
     def namespace_ended(self, namespace: str) -> None:
         """This server has that namespace no longer."""
-        if self._memberships.pop(namespace, None) is not None:
+        # Nobody uses "/", and it is there.
+        if namespace != "/" and self._memberships.pop(namespace, None) is not None:
             if self.heartbeats and self.healthy:
                 self._signal(namespace, MessageType.ADAPTER_CLOSE)
             self._spawn(self._leave(namespace), "leaving a namespace")
@@ -379,6 +379,9 @@ class ClusterAdapter(Adapter):
         was = self._subscribed.is_set()
         super()._on_subscribed(source)
         if not was and self._subscribed.is_set():
+            if self._publishing.lasts:
+                # Else nobody would know until something is published.
+                self._spawn(self._try_to_publish([]), "publishing")
             now = asyncio.get_running_loop().time()
             for namespace, membership in self._memberships.items():
                 # Nobody could be heard meanwhile.
@@ -510,7 +513,7 @@ class ClusterAdapter(Adapter):
         answers = await self._request(
             namespace, MessageType.FETCH_SOCKETS, data, "fetch_sockets", may_go=True
         )
-        return [client_of(found) for answer in answers for found in answer["sockets"]]
+        return [found for answer in answers for found in answer["sockets"]]
 
     async def add_sockets(
         self, namespace: str, scope: Scope, rooms: Sequence[Any]
@@ -585,7 +588,7 @@ class ClusterAdapter(Adapter):
     ) -> list[dict[str, Any]]:
         """Ask all other servers, and wait for the data of an answer from each."""
         others = await self._others(namespace, what)
-        request = Request(namespace, others, may_go)
+        request = Request(namespace, others, may_go, kind)
         if request.complete:
             return []
         id = self._open(request)

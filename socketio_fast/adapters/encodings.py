@@ -10,12 +10,14 @@ import orjson
 from socketio_fast._core.protocol.encoding import claims_fit
 from socketio_fast._core.protocol.json_text import dumps_json
 from socketio_fast.managers.extras import require
+from socketio_fast.options.logs import Logger
 from socketio_fast.payloads import plain
 
 __all__ = [
     "MessageEncoding",
     "MessagePack",
     "broadcast_json",
+    "encode_session",
     "json_of",
     "value_of_json",
 ]
@@ -76,7 +78,7 @@ def value_of_json(text: str | bytes) -> Any:
 
 
 class MessagePack:
-    """MessagePack as ``@msgpack/msgpack`` writes and reads it.
+    """MessagePack as ``@msgpack/msgpack`` and ``notepack.io`` write and read it.
 
     Args:
         user: Who needs it, for the error.
@@ -109,7 +111,15 @@ class MessagePack:
         # msgpack allocates what a header claims, before it reads on.
         if not claims_fit(data):
             raise ValueError("not MessagePack: it ends too early")
-        return self._msgpack.unpackb(data, timestamp=3, strict_map_key=False)
+        return self._msgpack.unpackb(
+            data, timestamp=3, strict_map_key=False, ext_hook=_extension
+        )
+
+
+def _extension(code: int, data: bytes) -> None:
+    # notepack.io, of Node's classic adapter, writes undefined so.
+    if code != 0 or data != b"\0":
+        raise ValueError(f"MessagePack with an extension of the type {code}")
 
 
 class MessageEncoding:
@@ -158,6 +168,23 @@ class MessageEncoding:
         if not isinstance(decoded, dict):
             raise TypeError("a message is an object")
         return decoded
+
+
+def encode_session(
+    msgpack: MessagePack, session: dict[str, Any], logger: Logger
+) -> bytes:
+    """The MessagePack of the state of a client, without data that it cannot have.
+
+    Args:
+        msgpack: Encodes it.
+        session: The state.
+        logger: Is told what is left out.
+    """
+    try:
+        return msgpack.encode(session)
+    except TypeError as exc:
+        logger.warning("the data of a client that has gone cannot be kept: %s", exc)
+        return msgpack.encode({**session, "data": {}})
 
 
 def _replaced(value: Any) -> Any:

@@ -27,6 +27,7 @@ from enum import IntEnum
 from typing import Any
 
 from socketio_fast.adapters.base import BroadcastEvent
+from socketio_fast.adapters.sessions import is_for
 from socketio_fast.sockets.scope import Scope
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Message",
     "MessageType",
     "client_of",
+    "event_for",
     "event_of",
     "name_of_room",
     "options_of",
@@ -121,6 +123,26 @@ def event_of(packet: Any) -> list[Any]:
     if not isinstance(data, list) or not data:
         raise TypeError("the data of a packet are [name, *arguments]")
     return data
+
+
+def event_for(rooms: list[Any], data: Any) -> list[Any] | None:
+    """The event of a broadcast in the log that a client missed.
+
+    Args:
+        rooms: The rooms of the client.
+        data: The data of the broadcast.
+
+    Returns:
+        ``[name, *arguments]``; ``None``: the event is not for the client, or was
+        dropped for those who were away.
+    """
+    options = data["opts"]
+    scope = scope_of(options)
+    if (options.get("flags") or {}).get("volatile"):
+        return None
+    if not is_for(rooms, scope.rooms, scope.excepted):
+        return None
+    return event_of(data["packet"])
 
 
 # The fields of a handshake, and what is told of a client whose server tells less.

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import weakref
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -23,7 +24,7 @@ from socketio_fast.adapters.room_channels import Place, RoomChannelsAdapter
 from socketio_fast.managers.lifetime import released
 from socketio_fast.options.logs import AnyLogger
 
-__all__ = ["NatsAdapter"]
+__all__ = ["NatsAdapter", "token_of"]
 
 # Messages after which it is waited until NATS has them.
 BATCH = 100
@@ -116,19 +117,19 @@ class NatsAdapter(RoomChannelsAdapter):
 
     def _subject(self, namespace: str, room: Any = None) -> str:
         """The subject of a namespace, or in it of a room."""
-        beginning = f"{self.subject_prefix}.{_token(namespace)}"
+        beginning = f"{self.subject_prefix}.{token_of(namespace)}"
         return (
-            f"{beginning}.all" if room is None else f"{beginning}.room.{_token(room)}"
+            f"{beginning}.all" if room is None else f"{beginning}.room.{token_of(room)}"
         )
 
     def _subject_of_server(self, uid: str) -> str:
-        return f"{self.subject_prefix}.server.{_token(uid)}"
+        return f"{self.subject_prefix}.server.{token_of(uid)}"
 
     # Publishing.
 
     def prepare(
         self, message: Message, uid: str | None, text: bytes | None
-    ) -> tuple[str, bytes]:
+    ) -> tuple[Any, ...]:
         """The subject of a message, and its payload."""
         if uid is not None:
             subject = self._subject_of_server(uid)
@@ -147,7 +148,7 @@ class NatsAdapter(RoomChannelsAdapter):
                 "in the configuration of the NATS server"
             )
 
-    async def publish_all(self, prepared: list[tuple[str, bytes]]) -> None:
+    async def publish_all(self, prepared: list[tuple[Any, ...]]) -> None:
         """Publish messages, and wait until NATS has them."""
         client = await self._nats.open()
         for _, payload in prepared:
@@ -166,12 +167,20 @@ class NatsAdapter(RoomChannelsAdapter):
             await self._nats.subscribe(self._subject_of_server(self.uid), sink)
             for namespace in list(self._memberships):
                 await self.subscribe(namespace)
+            await self._begin_log(client)
             await self._nats.confirm()
             self._on_subscribed()
-            await self._nats.watch(PING_INTERVAL)
+            await self._nats.watch(PING_INTERVAL, self._check_log())
             yield b""  # never: what comes is received by the sink
         finally:
             await self._nats.close(client)
+
+    async def _begin_log(self, client: Any) -> None:
+        """Begin to read the log, if there is one."""
+
+    def _check_log(self) -> Callable[[], None] | None:
+        """What raises ConnectionError when nothing comes of the log any more."""
+        return None
 
     def _sink(self) -> _Sink:
         return _Sink(self)
@@ -239,7 +248,8 @@ class _Logging:
             adapter._get_logger().warning("NATS: %s", text)
 
 
-def _token(name: Any) -> str:
+@lru_cache(4096)
+def token_of(name: Any) -> str:
     """A name as a part of a subject; no other one has the same."""
     if isinstance(name, str):
         token = quote(name, "/", errors="surrogatepass").replace(".", "%2E") or "%"

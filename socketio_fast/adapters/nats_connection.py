@@ -214,11 +214,14 @@ class NatsConnection:
         if subscription is not None:
             await subscription.unsubscribe()
 
-    async def watch(self, interval: float) -> None:
+    async def watch(
+        self, interval: float, check: Callable[[], None] | None = None
+    ) -> None:
         """Ask the server from time to time whether it is there; never return.
 
         Args:
             interval: Seconds between two questions.
+            check: Is called with each; what it raises is raised.
 
         Raises:
             ConnectionError: It is not, or has been away.
@@ -233,6 +236,8 @@ class NatsConnection:
             ):
                 raise ConnectionError("the connection to NATS has broken")
             await self.confirm()
+            if check is not None:
+                check()
 
     async def close(self, client: Any = None) -> None:
         """Close the connection; of a client that was given, only the subscriptions.

@@ -212,8 +212,9 @@ class RedisAdapter(ClusterAdapter):
 
     @released
     async def _listen(self) -> AsyncIterator[Received]:
-        first = Channel("subscribe", f"{self.key}-response#/#{self.uid}#")
-        received = self._subscriptions.receive([first], lambda: self._on_subscribed())
+        # All at once: it is not there before all are allowed.
+        first = [c for ns in self._memberships for c in self._prepared(ns)]
+        received = self._subscriptions.receive(first, lambda: self._on_subscribed())
         try:
             async for message in received:
                 yield message
@@ -243,15 +244,17 @@ class RedisAdapter(ClusterAdapter):
             if source.what == "response"
         }
 
-    async def subscribe(self, namespace: str) -> None:
-        """Subscribe to the channels of a namespace."""
+    def _prepared(self, namespace: str) -> list[Channel]:
+        """The channels of a namespace; what comes by them is served from now on."""
         channels = self._channels_of(namespace)
         for channel, source in channels.items():
             self._sources_by_name[channel.name] = source
-        # Last to the channel by which others count this server.
-        await self._subscriptions.add(
-            sorted(channels, key=lambda channel: channels[channel].what == "request")
-        )
+        # Last that by which others count this server.
+        return sorted(channels, key=lambda channel: channels[channel].what == "request")
+
+    async def subscribe(self, namespace: str) -> None:
+        """Subscribe to the channels of a namespace."""
+        await self._subscriptions.add(self._prepared(namespace))
 
     async def unsubscribe(self, namespace: str) -> None:
         """Unsubscribe from the channels of a namespace."""

@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, NamedTuple
 
+from socketio_fast.adapters.redis_wire import count_in
+from socketio_fast.managers.broker import NotPublished
 from socketio_fast.managers.redis_clients import RedisClients
 
 __all__ = [
@@ -144,8 +146,13 @@ class RedisNodes:
 
         Args:
             commands: Tuples of ``PUBLISH`` or ``SPUBLISH``, the channel and the data.
-                Those that were sent are taken out of the list, also if others fail.
+
+        Raises:
+            NotPublished: Some were not sent.
         """
+        if not commands:  # whether that would succeed
+            await (await self.of()).ping()
+            return
         by_node: dict[Any, list[tuple[Any, ...]]] = {}
         if self.is_cluster:
             for command in commands:
@@ -159,20 +166,21 @@ class RedisNodes:
             return_exceptions=True,
         )
         failed: list[tuple[Any, ...]] = []
-        error: BaseException | None = None
+        error: Exception | None = None
         for outcome, mine in zip(outcomes, by_node.values(), strict=True):
-            if isinstance(outcome, BaseException):
+            if isinstance(outcome, Exception):
                 failed += mine
                 error = outcome
+            elif isinstance(outcome, BaseException):
+                raise outcome
             else:
                 for command, result in zip(mine, outcome, strict=True):
                     if isinstance(result, Exception):
                         failed.append(command)
                         error = result
         if error is not None:
-            commands[:] = failed
             await self.failed()
-            raise error
+            raise NotPublished(failed, error)
 
 
 async def _send(node: Any, commands: list[tuple[Any, ...]]) -> list[Any]:
@@ -193,16 +201,7 @@ async def number_of_subscribers(nodes: RedisNodes, channel: Channel) -> int:
     found = await asyncio.gather(
         *(node.execute_command(command, channel.name) for node in asked)
     )
-    return sum(map(_count, found))
-
-
-def _count(found: Any) -> int:
-    """The number in what PUBSUB NUMSUB has returned for one channel."""
-    if isinstance(found, dict):
-        return int(next(iter(found.values()), 0))
-    if found and isinstance(found[0], (tuple, list)):
-        return int(found[0][1])
-    return int(found[1]) if found else 0
+    return sum(map(count_in, found))
 
 
 class Subscriptions:

@@ -136,8 +136,9 @@ class ShardedRedisAdapter(RoomChannelsAdapter):
 
     @released
     async def _listen(self) -> AsyncIterator[Received]:
-        first = Channel("ssubscribe", self._channel("/", self.uid))
-        received = self._subscriptions.receive([first], lambda: self._on_subscribed())
+        # All at once: it is not there before all are allowed.
+        first = [c for ns in self._memberships for c in self._channels_of(ns)]
+        received = self._subscriptions.receive(first, lambda: self._on_subscribed())
         try:
             async for message in received:
                 yield message
@@ -146,16 +147,17 @@ class ShardedRedisAdapter(RoomChannelsAdapter):
             await self._nodes.failed()
 
     def _channels_of(self, namespace: str) -> list[Channel]:
-        """Own channels of a namespace, then that by which servers are counted."""
+        """The channels of rooms, of this server, and last that of all servers, by which
+        others count this one."""
+        rooms = self._channels_of_rooms(self.rooms_with_channels(namespace))
         names = [self._channel(namespace, self.uid)]
         if not self.emits_only:
             names.append(self._channel(namespace))
-        return [Channel("ssubscribe", name) for name in names]
+        return [*rooms, *(Channel("ssubscribe", name) for name in names)]
 
     async def subscribe(self, namespace: str) -> None:
         """Subscribe to the channels of a namespace."""
-        rooms = self._channels_of_rooms(self.rooms_with_channels(namespace))
-        await self._subscriptions.add([*rooms, *self._channels_of(namespace)])
+        await self._subscriptions.add(self._channels_of(namespace))
 
     async def unsubscribe(self, namespace: str) -> None:
         """Unsubscribe from the channels of a namespace."""

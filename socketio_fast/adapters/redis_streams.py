@@ -12,25 +12,27 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import contextlib
 import re
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, NamedTuple
 
 import orjson
 
+from socketio_fast._core.protocol.sio import RESERVED_EVENTS
 from socketio_fast.adapters.cluster import ClusterAdapter
 from socketio_fast.adapters.encodings import (
     MessagePack,
     broadcast_json,
+    encode_session,
     json_of,
     value_of_json,
 )
 from socketio_fast.adapters.messages import (
     Message,
     MessageType,
-    event_of,
+    event_for,
     rooms_of,
-    scope_of,
 )
 from socketio_fast.adapters.redis_wire import (
     count_in,
@@ -42,7 +44,7 @@ from socketio_fast.adapters.redis_wire import (
     pairs,
     text_of,
 )
-from socketio_fast.adapters.sessions import RestoredSession, is_for
+from socketio_fast.adapters.sessions import RestoredSession
 from socketio_fast.coroutines import within
 from socketio_fast.managers.broker import NotPublished
 from socketio_fast.managers.lifetime import released
@@ -69,6 +71,12 @@ MAX_RANGES = 100
 
 # Seconds without a message after which the broker is asked whether it is still there.
 PING_INTERVAL = 15
+
+# An entry that is a broadcast, and how its data begin.
+BROADCAST = b"3"
+HEAD = b'{"packet":{"type":2,"data":'
+
+UNUSUAL = (AttributeError, LookupError, TypeError, ValueError)
 
 # Messages that are sent by PUBLISH, besides broadcasts to be acknowledged.
 EPHEMERAL = (MessageType.SERVER_SIDE_EMIT, MessageType.FETCH_SOCKETS)
@@ -307,6 +315,9 @@ class RedisStreamsAdapter(ClusterAdapter):
     def _keeps(self, message: Command) -> bool:
         return message.keeps
 
+    def _size_of(self, message: Command) -> int:
+        return len(message.packed)
+
     # Receiving.
 
     def _sources(self) -> list[tuple[Any, ...]]:
@@ -454,41 +465,58 @@ class RedisStreamsAdapter(ClusterAdapter):
             uid == self.uid and b"undelivered" not in fields
         ):
             return None
+        if fields[b"type"] == BROADCAST:
+            with contextlib.suppress(
+                AttributeError, LookupError, TypeError, ValueError
+            ):
+                if self._deliver(fields):
+                    return None
         message: Message = {"uid": uid, "nsp": namespace, "type": int(fields[b"type"])}
         if uid == self.uid:
             message["undelivered"] = True
-        if message["type"] == MessageType.BROADCAST and self._is_for_nobody(
-            namespace, fields[b"data"]
-        ):
-            return None
         data = self._data(fields)
         if data is not None:
             message["data"] = data
         return message
 
-    def _is_for_nobody(self, namespace: str, data: bytes) -> bool:
-        """Whether an event is for rooms that nobody of this server is in."""
+    def _deliver(self, fields: dict[bytes, bytes]) -> bool:
+        """Send the event of an entry to clients as the text that it is there.
+
+        Returns:
+            Whether that was done, or nobody is to get it. If not, or if anything is
+            unusual, the entry has to be decoded.
+        """
+        data, relay = fields[b"data"], self._relay
+        namespace = fields[b"nsp"].decode()
         ns = self._namespace(namespace)
-        if ns is None or self._sessions is not None:
-            return ns is None
+        if ns is None or relay is None or self._sessions is not None:
+            return False
         if not ns.peers:
             return True
         at = data.rfind(b',"opts":')
-        if at < 0 or not data.startswith(b"{"):
+        if at < 0 or not data.startswith(HEAD) or not relay.takes_text:
             return False
-        try:
-            rooms = orjson.loads(data[at + 8 : -1])["rooms"]
-        except (KeyError, TypeError, ValueError):
-            return False  # it is found in what is decoded
-        known, peers = ns.rooms.rooms, ns.peers
-        return (
-            isinstance(rooms, list)
-            and bool(rooms)
-            and not any(
-                isinstance(room, (str, int, float)) and (room in known or room in peers)
-                for room in rooms
-            )
-        )
+        options = orjson.loads(data[at + 8 : -1])
+        rooms, flags = options["rooms"], options.get("flags") or {}
+        if options.get("except") or not isinstance(rooms, list):
+            return False
+        if rooms:
+            known, peers = ns.rooms.rooms, ns.peers
+            rooms = [room for room in rooms if room in known or room in peers]
+            if not rooms:
+                return True
+        text = data[len(HEAD) : at - 1]
+        if not text.endswith(b"]"):
+            text = text[: text.rfind(b',"nsp":"')]
+        event = orjson.loads(text)
+        name = event[0]
+        if not isinstance(name, str) or name in RESERVED_EVENTS:
+            return False
+        to = rooms[0] if len(rooms) == 1 and isinstance(rooms[0], str) else rooms
+        compress = flags.get("compress") is not False
+        volatile = bool(flags.get("volatile"))
+        relay.receive(namespace, text, event, to or None, compress, volatile)
+        return True
 
     def _data(self, fields: dict[bytes, bytes]) -> Any:
         """The data of an entry; ``None``: it has none."""
@@ -520,13 +548,7 @@ class RedisStreamsAdapter(ClusterAdapter):
             return
         # Node's servers ignore the namespace, and where the stream was.
         kept = {**session, "nsp": namespace}
-        try:
-            value = self._msgpack.encode(kept)
-        except TypeError as exc:
-            self._get_logger().warning(
-                "the data of a client that has gone cannot be kept: %s", exc
-            )
-            value = self._msgpack.encode({**kept, "data": {}})
+        value = encode_session(self._msgpack, kept, self._get_logger())
         key = self.session_key_prefix + session["pid"]
         recovery: Any = ns.recovery
         expiry = str(round(recovery.duration * 1000))
@@ -593,14 +615,7 @@ class RedisStreamsAdapter(ClusterAdapter):
         try:
             if int(fields[b"type"]) != MessageType.BROADCAST:
                 return None
-            data = self._data(fields)
-            options = data["opts"]
-            scope = scope_of(options)
-            if (options.get("flags") or {}).get("volatile"):
-                return None
-            if not is_for(rooms, scope.rooms, scope.excepted):
-                return None
-            return event_of(data["packet"])
+            return event_for(rooms, self._data(fields))
         except Exception as exc:
             self.refuse(exc, fields)
             return None

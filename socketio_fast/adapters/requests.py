@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Collection
 from typing import Any
 
+from socketio_fast.adapters.messages import MessageType, client_of
+
 __all__ = ["Asked", "Request"]
 
 
@@ -16,12 +18,18 @@ class Request:
         namespace: The namespace.
         servers: The ``uid`` of the servers, or their number.
         may_go: Whether no answer is missed of a server that goes.
+        kind: The type of the message that asks them.
     """
 
     def __init__(
-        self, namespace: str, servers: Collection[str] | int, may_go: bool
+        self,
+        namespace: str,
+        servers: Collection[str] | int,
+        may_go: bool,
+        kind: MessageType,
     ) -> None:
         self.namespace = namespace
+        self._kind = kind
         #: What they answered, in the order it came.
         self.answers: list[dict[str, Any]] = []
         #: Set when no more answers will come.
@@ -46,7 +54,13 @@ class Request:
         return max(0, self.expected - len(self.answers))
 
     def answered(self, uid: str, data: dict[str, Any]) -> None:
-        """A server has answered."""
+        """A server has answered.
+
+        Raises:
+            Exception: The answer is not as expected.
+        """
+        if self._kind == MessageType.FETCH_SOCKETS:
+            data = {**data, "sockets": [client_of(told) for told in data["sockets"]]}
         self.answers.append(data)
         if self._waiting is not None:
             self._waiting.discard(uid)

@@ -78,8 +78,10 @@ class BrokerManager(AsyncManager):
 
     # How many messages _publish_all() takes at once.
     _batch = 1
-    # Messages that _keeps() names and that are kept while the broker is away, at most.
+    # Messages that _keeps() names and that are kept while the broker is away, at most,
+    # and their bytes.
     _kept = 0
+    _kept_bytes = 32 * 1024 * 1024
     # Seconds between attempts to reach the broker: the first, and at most.
     _delays = (FIRST_DELAY, LONGEST_DELAY)
 
@@ -98,6 +100,7 @@ class BrokerManager(AsyncManager):
     def _reset(self) -> None:
         """Forget all connections: at first, after :meth:`close`, on another loop."""
         self._outbox: deque[tuple[Any, asyncio.Future[None] | None]] = deque()
+        self._outbox_bytes = 0
         self._sending: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._subscribed = asyncio.Event()
@@ -174,11 +177,12 @@ class BrokerManager(AsyncManager):
             self._returned.set()
             await asyncio.wait([self._sending])
             del self._kept
-        tasks = [*self._tasks, *self._readers]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        tasks: set[asyncio.Task[Any]] = {*self._tasks, *self._readers}
+        while tasks:
+            for task in tasks:
+                task.cancel()
+            # Packages of brokers conceal that a task was cancelled, now and then.
+            _, tasks = await asyncio.wait(tasks, timeout=1)
         self._readers = []
         self.thread = None
         await self._disconnect()
@@ -228,6 +232,10 @@ class BrokerManager(AsyncManager):
         """Whether a message is kept while the broker is away."""
         return False
 
+    def _size_of(self, message: Any) -> int:
+        """The bytes of a message that may be kept."""
+        return 0
+
     async def _disconnect(self) -> None:
         """Close connections to the broker, if there are any."""
 
@@ -268,12 +276,16 @@ class BrokerManager(AsyncManager):
         if outage.lasts:
             keeps = self._kept > 0 and self._keeps(message)
             limit = self._kept if keeps else OUTBOX_SIZE
-            if len(self._outbox) >= limit or (outage.waits and not keeps):
+            size = self._outbox_bytes + self._size_of(message)
+            if len(self._outbox) >= limit or (
+                size > self._kept_bytes if keeps else outage.waits
+            ):
                 self._lose(1)
                 return None
         # While the broker is away the caller does not wait for the attempt.
         future = None if outage.lasts else loop.create_future()
         self._outbox.append((message, future))
+        self._outbox_bytes += self._size_of(message)
         if self._sending is None:
             self._sending = loop.create_task(self._empty_outbox())
         return future
@@ -287,6 +299,7 @@ class BrokerManager(AsyncManager):
                     await self._wait_for_broker()
                 count = min(len(self._outbox), self._batch)
                 taken = [self._outbox.popleft() for _ in range(count)]
+                self._outbox_bytes -= sum(self._size_of(one) for one, _ in taken)
                 await self._publish_taken(taken)
         finally:
             self._sending = None
@@ -352,6 +365,7 @@ class BrokerManager(AsyncManager):
                 message for message in messages if self._kept and self._keeps(message)
             ]
             self._outbox.extendleft((message, None) for message in reversed(kept))
+            self._outbox_bytes += sum(map(self._size_of, kept))
             self._lose(len(messages) - len(kept))
             outage.failed(error, self._get_logger())
         else:

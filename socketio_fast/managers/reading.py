@@ -38,6 +38,14 @@ async def read_for(
         except BaseException as exc:
             if ends_task(exc) or (manager := found()) is None:
                 raise
+            if _is_cancelled():
+                raise asyncio.CancelledError from exc
             delay = manager._source_failed(source, exc)
             del manager
         await asyncio.sleep(delay)
+
+
+def _is_cancelled() -> bool:
+    """Whether this task was cancelled, which packages of brokers may have concealed."""
+    task = asyncio.current_task()
+    return task is not None and hasattr(task, "cancelling") and task.cancelling() > 0

@@ -43,6 +43,7 @@ def event(*data: Any, rooms: Any = (), **flags: Any) -> dict[str, Any]:
 
 
 async def test_what_is_published(bus: Bus, servers: Servers) -> None:
+    """A1, A3: The messages of Node's ClusterAdapter."""
     (sio,) = await servers(1)
     uid = adapter_of(sio).uid
     bus.published.clear()

@@ -10,6 +10,7 @@ from support.brokers import NATS, Redis, RedisCluster
 
 from socketio_fast import AsyncServer
 from socketio_fast.adapters import (
+    JetStreamAdapter,
     NatsAdapter,
     RedisAdapter,
     RedisStreamsAdapter,
@@ -39,11 +40,24 @@ def publisher(redis: Redis, command: str, *channels: str) -> Any:
     return publish
 
 
+def nats_publisher(nats: NATS, *subjects: str) -> Any:
+    """What publishes bytes to subjects."""
+    import nats as nats_py
+
+    async def publish(data: bytes) -> None:
+        client = await nats_py.connect(nats.url)
+        for subject in subjects:
+            await client.publish(subject, data)
+        await client.close()
+
+    return publish
+
+
 class TestRedis(AdapterTests):
     @pytest.fixture(scope="class")
     @classmethod
     def new_server(cls, redis: Redis) -> NewServer:
-        return servers_with(RedisAdapter, redis.url)
+        return servers_with(RedisAdapter, redis.url, requests_timeout=2)
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -58,7 +72,10 @@ class TestRedisOfACluster(AdapterTests):
     def new_server(cls, redis_cluster: RedisCluster) -> NewServer:
         url = redis_cluster.url.replace("redis:", "redis+cluster:")
         return servers_with(
-            RedisAdapter, url, publish_on_specific_response_channel=True
+            RedisAdapter,
+            url,
+            requests_timeout=2,
+            publish_on_specific_response_channel=True,
         )
 
 
@@ -66,7 +83,7 @@ class TestShardedRedis(AdapterTests):
     @pytest.fixture(scope="class")
     @classmethod
     def new_server(cls, redis: Redis) -> NewServer:
-        return servers_with(ShardedRedisAdapter, redis.url)
+        return servers_with(ShardedRedisAdapter, redis.url, request_timeout=2)
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -81,6 +98,7 @@ class TestShardedRedisWithStaticChannels(AdapterTests):
         return servers_with(
             ShardedRedisAdapter,
             redis.url,
+            request_timeout=2,
             subscription_mode="static",
             channel_prefix="static",
         )
@@ -92,15 +110,25 @@ class TestShardedRedisOfACluster(AdapterTests):
     def new_server(cls, redis_cluster: RedisCluster) -> NewServer:
         url = redis_cluster.url.replace("redis:", "redis+cluster:")
         return servers_with(
-            ShardedRedisAdapter, url, subscription_mode="dynamic-private"
+            ShardedRedisAdapter,
+            url,
+            request_timeout=2,
+            subscription_mode="dynamic-private",
         )
 
 
 class TestRedisStreams(AdapterTests):
+    recovers = True
+
     @pytest.fixture(scope="class")
     @classmethod
     def new_server(cls, redis: Redis) -> NewServer:
-        return servers_with(RedisStreamsAdapter, redis.url, stream_name="conformance")
+        return servers_with(
+            RedisStreamsAdapter,
+            redis.url,
+            request_timeout=2,
+            stream_name="conformance",
+        )
 
 
 class TestNats(AdapterTests):
@@ -112,14 +140,26 @@ class TestNats(AdapterTests):
     @pytest.fixture(scope="class")
     @classmethod
     def publish_raw(cls, nats: NATS) -> Any:
-        import nats as nats_py
+        return nats_publisher(nats, "socket.io./.all")
 
-        async def publish(data: bytes) -> None:
-            client = await nats_py.connect(nats.url)
-            await client.publish("socket.io./.all", data)
-            await client.close()
 
-        return publish
+class TestJetStream(AdapterTests):
+    recovers = True
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def new_server(cls, nats: NATS) -> NewServer:
+        return servers_with(
+            JetStreamAdapter,
+            nats.url,
+            stream_name="conformance",
+            subject_prefix="conformance",
+        )
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def publish_raw(cls, nats: NATS) -> Any:
+        return nats_publisher(nats, "conformance.log./", "conformance./.all")
 
 
 class TestNatsWithSubjectsOfClients(AdapterTests):

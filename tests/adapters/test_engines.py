@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import redis as redis_py
-from support.brokers import NATS, PostgreSQL, RedisCluster
+from support.brokers import NATS, Postgres, RedisCluster
 from support.engines import MasterAndReplica
 from support.waiting import until
 
@@ -35,7 +35,7 @@ async def test_a_replica_becomes_the_master(replicated_redis: MasterAndReplica) 
     await until(lambda: found() == ("127.0.0.1", replica.port))
 
 
-async def test_postgres(postgres: PostgreSQL) -> None:
+async def test_postgres(postgres: Postgres) -> None:
     import asyncpg
 
     connection = await asyncpg.connect(postgres.url)

@@ -18,7 +18,7 @@ from support.webtransport import certificate
 from adapters.in_memory import known
 from socketio_fast import AsyncServer, testing
 from socketio_fast.adapters import NatsAdapter
-from socketio_fast.adapters.nats import _token
+from socketio_fast.adapters.nats import token_of
 
 # No heartbeats while messages are counted.
 PATIENT: dict[str, Any] = {"heartbeat_interval": 60, "heartbeat_timeout": 120}
@@ -318,12 +318,12 @@ def test_what_is_refused() -> None:
 def test_names_in_subjects() -> None:
     names = ["", "a", "a.b", "a*", ">", "a b", "\n", "%", "é", "\ud800", 1, 1.5, -1]
     names += ["1", "$1", "x" * 300, "x" * 301, "é" * 100]
-    tokens = [_token(name) for name in names]
+    tokens = [token_of(name) for name in names]
     assert len(set(tokens)) == len(names)
     for token in tokens:
         assert token
         assert token.isascii()
         assert not set(token) & set(". *>\r\n\t")
         assert len(token) <= 200
-    assert _token("/chat") == "/chat"
-    assert _token(True) == _token(1.0) == _token(1)
+    assert token_of("/chat") == "/chat"
+    assert token_of(True) == token_of(1.0) == token_of(1)

@@ -406,3 +406,84 @@ async def test_servers_are_counted(pair: Pair, node: NodeProcess) -> None:
     await within(_counted(pair.servers.ours, pair.servers.theirs, 3))
     await third.close()
     await within(_counted(pair.servers.ours, pair.servers.theirs, 2))
+
+
+# Of one adapter, in one direction.
+
+
+async def test_rooms_of_all_servers(servers: Servers) -> None:
+    """Node's classic adapter can ask for them."""
+    if not servers.kind.startswith("redis"):
+        pytest.skip("this adapter cannot")
+    async with testing.client(servers.ours.sio) as client:
+        await servers.ours.sio.enter_room(client.sid, "here")
+        assert {client.sid, "here"} <= await servers.theirs.all_rooms()
+
+
+async def test_one_client_on_node(servers: Servers) -> None:
+    """By the methods that take a ``sid``."""
+    sio = servers.ours.sio
+    async with NodeClient(servers.theirs.url) as client:
+        let_answer(client, "here")
+        assert await within(sio.call("question", to=client.sid, timeout=WAIT)) == "here"
+        await sio.enter_room(client.sid, "a")
+        await _in_rooms(client, "a")
+        await sio.leave_room(client.sid, "a")
+        await _in_rooms(client)
+        answers: asyncio.Queue[Any] = asyncio.Queue()
+        await sio.emit("question", to=client.sid, callback=answers.put_nowait)
+        assert await within(answers.get()) == "here"
+        await sio.disconnect(client.sid)
+        await until(lambda: not client.connected)
+
+
+async def test_node_is_killed(servers: Servers) -> None:
+    """It is counted no longer, and no answer of it is waited for."""
+    async with NodeProcess() as process:
+        kind = KINDS[servers.kind].kind
+        where = {"kind": kind, "url": servers.url, "options": servers.options}
+        third = await process.server(where)
+        await within(_counted(servers.ours, servers.theirs, 3))
+        async with NodeClient(third.url) as client:
+            found = await within(servers.ours.sio.fetch_sockets())
+            assert client.sid in [one.id for one in found]
+            await process.kill()
+            await within(_counted(servers.ours, servers.theirs, 2))
+            assert await within(servers.ours.sio.fetch_sockets(), seconds=3) == []
+
+
+@pytest.mark.parametrize("nsp", ["/", "/chat"])
+async def test_an_emitter_on_node(
+    servers: Servers, node: NodeProcess, nsp: str
+) -> None:
+    if not servers.kind.startswith("redis"):
+        pytest.skip("there is no emitter for this adapter")
+    kind = {"kind": "redis", "url": servers.url, "options": servers.options}
+    emitter = await node.emitter(kind)
+    sender = emitter.of(nsp)
+    sio = servers.ours.sio
+    async with (
+        testing.client(sio, nsp) as client,
+        testing.client(sio, nsp) as other,
+    ):
+        await sender.emit("news", 1, b"\x00\xff")
+        await expect([client, other], "news", 1, b"\x00\xff")
+        await sender.to(client.sid).sockets_join("a", "b")
+        await until(lambda: "b" in sio.rooms(client.sid, namespace=nsp))
+        await sender.to("a").volatile.emit("news", 2)
+        await expect([client], "news", 2)
+        await sender.except_("a").emit("news", 3)
+        await expect([other], "news", 3)
+        await sender.to("a", "b").compress(False).emit("news", 4)
+        await expect([client], "news", 4)
+        await sender.to("a").sockets_leave("b")
+        await until(lambda: "b" not in sio.rooms(client.sid, namespace=nsp))
+        heard: asyncio.Queue[Any] = asyncio.Queue()
+        listening = sio.of(nsp).on("reload", lambda *args: heard.put_nowait(args))
+        await sender.server_side_emit("reload", "now")
+        assert await within(heard.get()) == ("now",)
+        sio.of(nsp).off("reload", listening)
+        await sender.to("a").disconnect_sockets(True)
+        await until(lambda: not client.connected)
+        assert other.received == []
+    await emitter.close()

@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 import msgpack
 import pytest
-from support.brokers import PgBouncer, PostgreSQL
+from support.brokers import PgBouncer, Postgres
 from support.waiting import until, within
 
 from adapters.in_memory import known
@@ -55,9 +55,9 @@ def adapter_of(sio: AsyncServer) -> PostgresAdapter:
 
 
 async def test_the_notifications(
-    postgres: PostgreSQL, servers: Servers, caplog: pytest.LogCaptureFixture
+    postgres: Postgres, servers: Servers, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As Node's adapter writes them."""
+    """A8: As Node's adapter writes them."""
     (sio,) = await servers(postgres.url, payload_threshold=1000)
     uid = adapter_of(sio).uid
     came: list[Any] = []
@@ -97,9 +97,7 @@ async def test_the_notifications(
 
 
 @pytest.mark.parametrize("pooled", [False, True])
-async def test_two_servers(
-    postgres: PostgreSQL, servers: Servers, pooled: bool
-) -> None:
+async def test_two_servers(postgres: Postgres, servers: Servers, pooled: bool) -> None:
     namespaces = ("/", '/a"b')
     url: Any = postgres.url
     if pooled:
@@ -130,7 +128,7 @@ async def test_two_servers(
 
 
 async def test_old_attachments_are_removed(
-    postgres: PostgreSQL, servers: Servers
+    postgres: Postgres, servers: Servers
 ) -> None:
     (sio,) = await servers(postgres.url, table_name="public.mine", cleanup_interval=99)
     adapter = adapter_of(sio)
@@ -148,7 +146,7 @@ async def test_old_attachments_are_removed(
 
 
 async def test_poisoned_notifications(
-    postgres: PostgreSQL, servers: Servers, caplog: pytest.LogCaptureFixture
+    postgres: Postgres, servers: Servers, caplog: pytest.LogCaptureFixture
 ) -> None:
     (sio,) = await servers(postgres.url)
     packet = {"type": 2, "data": ["next"]}
@@ -177,7 +175,7 @@ async def test_poisoned_notifications(
 
 
 async def test_a_namespace_that_postgres_has_no_name_for(
-    postgres: PostgreSQL, servers: Servers
+    postgres: Postgres, servers: Servers
 ) -> None:
     (sio,) = await servers(postgres.url)
     name = "/" + "x" * 60
@@ -190,9 +188,9 @@ async def test_a_namespace_that_postgres_has_no_name_for(
 
 
 async def test_a_postgres_that_goes_and_comes(servers: Servers) -> None:
-    if PostgreSQL.PROGRAM is None:
+    if Postgres.PROGRAM is None:
         pytest.skip("postgresql is not installed")
-    postgres = PostgreSQL()
+    postgres = Postgres()
     postgres.start()
     try:
         one, other = await servers(postgres.url, 2)
@@ -212,7 +210,7 @@ async def test_a_postgres_that_goes_and_comes(servers: Servers) -> None:
 
 
 async def test_a_pgbouncer_between(
-    postgres: PostgreSQL,
+    postgres: Postgres,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import logging
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -12,7 +13,7 @@ from typing import Any
 
 import msgpack
 import pytest
-from support.brokers import Redis
+from support.brokers import Redis, Sentinel
 from support.waiting import until, within
 
 from socketio_fast import AsyncServer, testing
@@ -94,7 +95,7 @@ def adapter_of(sio: AsyncServer) -> RedisStreamsAdapter:
 async def test_the_entries_of_the_stream(
     redis: Redis, client: Any, servers: Servers
 ) -> None:
-    """As Node's adapter writes them."""
+    """A7: As Node's adapter writes them."""
     (sio,) = await servers(redis.url)
     uid = adapter_of(sio).uid.encode()
     await sio.emit("e", ({"a": "ü"}, 1.5), to="r")
@@ -207,6 +208,30 @@ async def test_a_client_of_redis(redis: Redis, servers: Servers) -> None:
         assert await given.ping()
 
 
+@pytest.mark.parametrize("kind", ["unix", "valkey", "redis+sentinel"])
+async def test_other_urls(
+    redis: Redis, servers: Servers, tmp_path: Path, kind: str
+) -> None:
+    sentinel = Sentinel(tmp_path, redis)
+    url = {
+        "unix": f"unix://{redis.path}",
+        "valkey": redis.url.replace("redis", "valkey", 1),
+        "redis+sentinel": sentinel.url,
+    }[kind]
+    if kind == "redis+sentinel":
+        sentinel.start()
+    try:
+        one, other = await servers(url, 2)
+        async with testing.client(other) as client:
+            await one.emit("e", 1)
+            assert await client.expect("e") == 1
+            assert await one.server_count() == 2
+        await one.unbind()
+        await other.unbind()
+    finally:
+        sentinel.stop()
+
+
 async def test_what_is_refused() -> None:
     from redis.asyncio import Redis as Client
 
@@ -289,6 +314,16 @@ async def test_what_waits_for_redis_is_bounded(
             assert await there.expect("e", timeout=20) == i
         await until(lambda: adapter_of(one)._sending is None)
         assert adapter_of(one).lost_messages == 50
+        assert adapter_of(one)._outbox_bytes == 0
+        monkeypatch.setattr(RedisStreamsAdapter, "_kept_bytes", 30_000)
+        mortal_redis.kill()
+        await until(lambda: not adapter_of(one).healthy)
+        await one.emit("e", 0)
+        await until(lambda: adapter_of(one)._publishing.lasts)
+        for _ in range(1, 10):
+            await one.emit("e", "x" * 10_000)
+        assert adapter_of(one)._outbox_bytes < 30_000
+        assert adapter_of(one).lost_messages > 55
 
 
 async def test_a_redis_without_memory(
@@ -319,3 +354,49 @@ async def test_a_server_that_was_away_for_too_long(
     mortal_redis.start()
     await until(lambda: adapter_of(other).healthy)
     assert "entries of the stream socket.io were dropped" in caplog.text
+
+
+async def test_what_node_writes_reaches_clients_as_it_is(
+    redis: Redis, client: Any, servers: Servers
+) -> None:
+    """Also where what is inside looks like what is around it."""
+    (sio,) = await servers(redis.url)
+    tricky = {"opts": {"rooms": ["x"]}, "nsp": "/x", "s": ',"opts":{"rooms":[]}}'}
+    events: list[list[Any]] = [
+        ["e", 1.5, None, "ü\u2028", tricky],
+        ["e"],
+        ["e", [], {"packet": {"type": 2}}, ',"nsp":"/"'],
+        ["e", tricky],
+    ]
+    async with testing.client(sio) as listener:
+        await sio.enter_room(listener.sid, "r")
+        for nsp in ("", ',"nsp":"/"'):
+            for opts in (
+                '{"rooms":[],"except":[],"flags":{}}',
+                '{"rooms":["q","r"],"except":[]}',
+                '{"rooms":["r"],"except":["q"],"flags":{"compress":false}}',
+            ):
+                for event in events:
+                    text = json.dumps(event, separators=(",", ":"))
+                    packet = f'{{"type":2,"data":{text}{nsp}}}'
+                    for data in (
+                        f'{{"packet":{packet},"opts":{opts}}}',
+                        f'{{"opts":{opts},"packet":{packet}}}',
+                    ):
+                        fields = {"uid": "u", "nsp": "/", "type": "3", "data": data}
+                        await client.xadd("socket.io", fields)
+                        value = event[1:]
+                        assert await listener.expect("e") == (
+                            None
+                            if not value
+                            else value[0]
+                            if len(value) == 1
+                            else (*value,)
+                        )
+        nobody = (
+            '{"packet":{"type":2,"data":["no"]},"opts":{"rooms":["q"],"except":[]}}'
+        )
+        await client.xadd("socket.io", {**fields, "data": nobody})
+        await client.xadd("socket.io", {**fields, "data": data})
+        await listener.expect("e")
+        assert listener.received == []

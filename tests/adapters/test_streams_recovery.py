@@ -87,6 +87,7 @@ async def test_a_client_that_goes_to_another_server(
     await one.save_session(sid, {"user": "u"})
     await one.enter_room(sid, "r")
     await other.emit("first", 1)
+    await adapter_of(other).flushed()
     await one.emit("own", 2, to=sid)
     assert await back.until("own", 2) == [("first", 1), ("own", 2)]
     await back.lose()
@@ -94,10 +95,11 @@ async def test_a_client_that_goes_to_another_server(
     await one.emit("not for it", to="q")
     await one.emit("skipped", skip_sid=sid)
     await one.except_("r").emit("excepted")
+    await adapter_of(one).flushed()
     await other.emit("missed", "text")
+    await adapter_of(other).flushed()
     await one.volatile.emit("volatile")
     await adapter_of(one).flushed()
-    await adapter_of(other).flushed()
     assert await back.connect(other)
     assert back.client.sid == sid
     assert back.read() == [("missed", b"\0"), ("missed", "text")]

@@ -104,6 +104,7 @@ FLOORS: dict[str, list[str]] = {
         *("adapters.redis_wire", "adapters.redis_streams", "adapters.redis_nodes"),
         *("adapters.redis", "adapters.postgres", "adapters.room_channels"),
         *("adapters.redis_sharded", "adapters.nats_connection", "adapters.nats"),
+        *("adapters.jetstream", "adapters.emitter", "adapters"),
         *("adapters.emitter", "adapters"),
     ],
     "serving, without servers": [

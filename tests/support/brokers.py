@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -11,6 +12,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +49,6 @@ class Broker:
     def environ(self) -> dict[str, str]:
         return {}
 
-    def user(self) -> str | None:
-        """The user that runs it, if it must not be root."""
-        return None
-
     def serves(self) -> bool:
         """Whether it does, now that it listens."""
         return True
@@ -66,7 +64,6 @@ class Broker:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                user=self.user(),
             )
         until = time.monotonic() + WAIT
         while True:
@@ -241,62 +238,6 @@ def _text(info: Any) -> str:
     return info.decode() if isinstance(info, bytes) else str(info)
 
 
-class PostgreSQL(Broker):
-    """A PostgreSQL server, which trusts everybody on this machine."""
-
-    PROGRAM = program(
-        *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))[-1:]),
-        "postgres",
-    )
-
-    def __init__(self) -> None:
-        # It must not run as root, whose directories another user cannot enter.
-        super().__init__(Path(tempfile.mkdtemp(prefix="postgres-")))
-        assert self.PROGRAM is not None
-        self._programs = Path(self.PROGRAM).resolve().parent
-        user = self.user()
-        if user is not None:
-            shutil.chown(self.directory, user)
-        options = ["-A", "trust", "-U", "postgres", "-N", "-E", "UTF8"]
-        subprocess.run(
-            [self._programs / "initdb", "-D", self.directory / "data", *options],
-            stdout=subprocess.DEVNULL,
-            check=True,
-            cwd=self.directory,
-            user=user,
-        )
-
-    @property
-    def url(self) -> str:
-        return f"postgres://postgres@127.0.0.1:{self.port}/postgres"
-
-    def user(self) -> str | None:
-        return "postgres" if os.geteuid() == 0 else None
-
-    def command(self) -> list[str]:
-        assert self.PROGRAM is not None
-        options = {"listen_addresses": "127.0.0.1", "fsync": "off"}
-        return [
-            *(self.PROGRAM, "-D", str(self.directory / "data"), "-p", str(self.port)),
-            *("-k", str(self.directory)),
-            *(
-                text
-                for name, value in options.items()
-                for text in ("-c", f"{name}={value}")
-            ),
-        ]
-
-    def serves(self) -> bool:
-        asked = [self._programs / "pg_isready", "-q", "-h", "127.0.0.1"]
-        done = subprocess.run([*asked, "-p", str(self.port)], check=False)
-        return done.returncode == 0
-
-    def end(self) -> None:
-        # SIGINT: it does not wait for its clients.
-        self.stop(signal.SIGINT)
-        shutil.rmtree(self.directory, ignore_errors=True)
-
-
 class NATS(Broker):
     """A NATS server with JetStream."""
 
@@ -312,18 +253,64 @@ class NATS(Broker):
         return [self.PROGRAM, *where, "-js", "-sd", str(self.directory)]
 
 
+class Postgres(Broker):
+    """A PostgreSQL. It refuses to run as root, so another user runs it then."""
+
+    PROGRAM = program("postgres", *sorted(glob("/usr/lib/postgresql/*/bin/postgres")))
+
+    def __init__(self) -> None:
+        super().__init__(Path(tempfile.mkdtemp(prefix="pg")))
+        self._data = self.directory / "data"
+        if os.geteuid() == 0:
+            user = pwd.getpwnam("postgres")
+            os.chown(self.directory, user.pw_uid, user.pw_gid)
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+
+    def _as_user(self, *command: Any) -> list[str]:
+        words = [str(word) for word in command]
+        if os.geteuid() != 0:
+            return words
+        user = ("--reuid=postgres", "--regid=postgres", "--clear-groups")
+        return ["setpriv", *user, *words]
+
+    def command(self) -> list[str]:
+        assert self.PROGRAM is not None
+        if not self._data.exists():
+            initdb = Path(self.PROGRAM).resolve().with_name("initdb")
+            options = ("--no-sync", "-A", "trust", "-U", "postgres", "-D", self._data)
+            subprocess.run(
+                self._as_user(initdb, *options),
+                cwd=self.directory,
+                check=True,
+                stdout=subprocess.DEVNULL,
+            )
+        options = ("-D", self._data, "-h", "127.0.0.1", "-p", self.port, "-F")
+        return self._as_user(self.PROGRAM, *options, "-k", self.directory)
+
+    def serves(self) -> bool:
+        # It listens before it is ready.
+        assert self.PROGRAM is not None
+        program = Path(self.PROGRAM).resolve().with_name("pg_isready")
+        ready = [program, "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        return subprocess.run(ready, check=False).returncode == 0
+
+    def end(self) -> None:
+        self.stop(signal.SIGINT)
+        shutil.rmtree(self.directory)
+
+
 class PgBouncer(Broker):
     """A pgbouncer in front of a PostgreSQL."""
 
     PROGRAM = program("pgbouncer", "/usr/sbin/pgbouncer")
 
-    def __init__(self, postgres: PostgreSQL, mode: str) -> None:
+    def __init__(self, postgres: Postgres, mode: str) -> None:
         super().__init__(postgres.directory)
         self._postgres = postgres
         self._mode = mode
-
-    def user(self) -> str | None:
-        return self._postgres.user()
 
     @property
     def url(self) -> str:
@@ -339,7 +326,7 @@ class PgBouncer(Broker):
             f"listen_addr = 127.0.0.1\nlisten_port = {self.port}\nauth_type = any\n"
             f"pool_mode = {self._mode}\nunix_socket_dir =\n"
         )
-        return [self.PROGRAM, str(path)]
+        return self._postgres._as_user(self.PROGRAM, path)
 
 
 class RabbitMQ(Broker):

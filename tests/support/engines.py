@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from support.brokers import NATS, PostgreSQL, Redis, RedisCluster, Sentinel
+from support.brokers import NATS, Postgres, Redis, RedisCluster, Sentinel
 
 __all__ = [
     "MasterAndReplica",
@@ -92,16 +92,16 @@ def redis_cluster(tmp_path_factory: Directories) -> Iterator[RedisCluster]:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgreSQL]:
-    _need(PostgreSQL, "postgresql")
-    broker = PostgreSQL()
+def postgres() -> Iterator[Postgres]:
+    _need(Postgres, "postgresql")
+    broker = Postgres()
     yield from _running(broker, broker.end)
 
 
 @pytest.fixture
-def mortal_postgres() -> Iterator[PostgreSQL]:
-    _need(PostgreSQL, "postgresql")
-    broker = PostgreSQL()
+def mortal_postgres() -> Iterator[Postgres]:
+    _need(Postgres, "postgresql")
+    broker = Postgres()
     yield from _running(broker, broker.end)
 
 

@@ -32,3 +32,14 @@ class AdapterRelay(Relay):
         compress: bool = True,
         volatile: bool = False,
     ) -> Awaitable[Any] | None: ...
+    def receive(
+        self,
+        namespace: str,
+        text: bytes,
+        data: list[Any],
+        to: Any,
+        compress: bool,
+        volatile: bool,
+    ) -> None: ...
+    @property
+    def takes_text(self) -> bool: ...

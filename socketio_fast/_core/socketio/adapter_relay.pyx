@@ -6,7 +6,9 @@ and, where packets are JSON without attachments, the text that clients get.
 import cython
 
 
+from socketio_fast._core.protocol cimport sio
 from socketio_fast._core.protocol.outgoing cimport Outgoing
+from socketio_fast._core.protocol.sio cimport SIO_EVENT
 from socketio_fast._core.socketio.contracts cimport Membership, Relay
 from socketio_fast._core.socketio.hub cimport Hub, Namespace
 from socketio_fast._core.socketio.rooms cimport Rooms
@@ -136,6 +138,36 @@ cdef class AdapterRelay(Relay):
             return waits
         blocked = rooms.deliver(m, data, to, skipped, None)
         return waits if blocked is None else blocked
+
+    def receive(
+        self, str namespace not None, bytes text not None, list data not None, to,
+        bint compress, bint volatile,
+    ):
+        """Send an event of another server to clients of this one, as it came.
+
+        Only where packets are JSON: see `takes_text`.
+
+        Args:
+            namespace: The namespace, which this server has.
+            text: The JSON of the event.
+            data: The same, decoded.
+            to: As of emit().
+            compress: As of emit().
+            volatile: As of emit().
+        """
+        cdef Namespace ns = self.hub.namespaces[namespace]
+        cdef Outgoing m = Outgoing.__new__(Outgoing)
+        m.head = sio.head(SIO_EVENT, namespace, -1, 0)
+        m.body = text
+        m.droppable = True
+        m.uncompressed = not compress
+        m.volatile = volatile
+        (<Rooms> ns.rooms).deliver(m, data, to, None, None)
+
+    @property
+    def takes_text(self):
+        """Whether receive() may be called: clients get JSON."""
+        return self.hub.encoding is None
 
     cdef object _tell(
         self, Rooms rooms, Outgoing m, list data, object to, object excepted
