@@ -316,8 +316,12 @@ class ClusterAdapter(Adapter):
 
     def namespace_began(self, namespace: str) -> None:
         """This server has a namespace from now on."""
-        if self._readers:
+        if not self._readers or self._loop is None:
+            return
+        if self._loop is asyncio._get_running_loop():
             self._join(namespace)
+        else:  # of() may be called in any thread
+            self._loop.call_soon_threadsafe(self._join, namespace)
 
     def namespace_ended(self, namespace: str) -> None:
         """This server has that namespace no longer."""
@@ -473,7 +477,13 @@ class ClusterAdapter(Adapter):
         answers = await self._request(
             namespace, MessageType.FETCH_SOCKETS, data, "fetch_sockets", may_go=True
         )
-        return [client_of(found) for answer in answers for found in answer["sockets"]]
+        found = []
+        for answer in answers:
+            try:
+                found += [client_of(told) for told in answer["sockets"]]
+            except (AttributeError, KeyError, TypeError) as exc:
+                self.refuse(exc, answer)
+        return found
 
     async def add_sockets(
         self, namespace: str, scope: Scope, rooms: Sequence[Any]

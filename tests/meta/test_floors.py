@@ -97,15 +97,10 @@ FLOORS: dict[str, list[str]] = {
         *("managers.kafka", "managers.kombu", "managers.zmq"),
     ],
     "adapters": [
-        *(
-            "adapters.sessions",
-            "adapters.base",
-            "adapters.messages",
-            "adapters.requests",
-        ),
-        *("adapters.answering", "adapters.cluster", "adapters.encodings"),
-        *("adapters.redis_wire", "adapters.redis_streams", "adapters.postgres"),
-        "adapters",
+        *("adapters.callbacks", "adapters.sessions", "adapters.base"),
+        *("adapters.messages", "adapters.requests", "adapters.answering"),
+        *("adapters.cluster", "adapters.encodings", "adapters.redis_wire"),
+        *("adapters.redis_streams", "adapters.postgres", "adapters"),
     ],
     "serving, without servers": [
         *("serving.access_log", "serving.announcing", "serving.client_files"),
