@@ -18,7 +18,7 @@ from socketio_fast.adapters.messages import (
 )
 from socketio_fast.adapters.requests import Request
 from socketio_fast.managers.cluster import respond_to
-from socketio_fast.sockets.acknowledgements import AckForwarder
+from socketio_fast.sockets.acknowledgements import ASK_LIFETIME, AckForwarder
 from socketio_fast.sockets.scope import Scope
 
 if TYPE_CHECKING:
@@ -108,6 +108,8 @@ def _ask(
     id, named = data["requestId"], bool(data.get("named"))
     timeout = flags.get("timeout")
     seconds = None if timeout is None else float(timeout) / 1000
+    if seconds is not None and not 0 <= seconds <= ASK_LIFETIME:
+        seconds = None
 
     def answered(sid: str, arguments: list[Any]) -> None:
         answer: dict[str, Any] = {"requestId": id}

@@ -350,8 +350,12 @@ class ClusterAdapter(Adapter):
 
     def namespace_began(self, namespace: str) -> None:
         """This server has a namespace from now on."""
-        if self._readers:
+        if not self._readers or self._loop is None:
+            return
+        if self._loop is asyncio._get_running_loop():
             self._join(namespace)
+        else:  # of() may be called in any thread
+            self._loop.call_soon_threadsafe(self._join, namespace)
 
     def namespace_ended(self, namespace: str) -> None:
         """This server has that namespace no longer."""

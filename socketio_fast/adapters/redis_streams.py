@@ -409,6 +409,8 @@ class RedisStreamsAdapter(ClusterAdapter):
         finally:
             if self._pubsub is pubsub:
                 self._pubsub = None
+                for confirmed in self._channels.values():
+                    confirmed.cancel()
             await pubsub.aclose()
             await self._clients.give_back(client)
 

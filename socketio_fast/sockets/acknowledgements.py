@@ -16,7 +16,7 @@ from socketio_fast.event_arguments import value_of
 if TYPE_CHECKING:
     from socketio_fast._core.socketio.peer_lifecycle import Peer
 
-__all__ = ["AckForwarder", "Answers", "wait_for_answer"]
+__all__ = ["ASK_LIFETIME", "AckForwarder", "Answers", "wait_for_answer"]
 
 # Seconds that clients of this process have to acknowledge an event of another server,
 # if that server has set no limit.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import time
 from datetime import date
 from typing import Any
 
@@ -230,6 +231,31 @@ async def test_sockets_of_a_server_in_node(bus: Bus, servers: Servers) -> None:
     assert s.handshake.issued == 1_500_000_000.123
     assert s.handshake.headers == {"h": "1"}
     assert (t.id, t.rooms, t.data) == ("t", set(), {})
+
+
+@pytest.mark.parametrize(
+    "sockets", [None, 5, [None], [{}], [{"id": "s", "handshake": 5}]]
+)
+async def test_sockets_that_are_none(
+    bus: Bus, servers: Servers, caplog: pytest.LogCaptureFixture, sockets: Any
+) -> None:
+    (one,) = await servers(1)
+    bus.deliver({"uid": UID, "nsp": "/", "type": MessageType.HEARTBEAT})
+    await within(known(one, 2))
+    fetching = asyncio.ensure_future(one.fetch_sockets())
+    await until(lambda: bus.of_type(MessageType.FETCH_SOCKETS) != [])
+    (asked,) = bus.of_type(MessageType.FETCH_SOCKETS)
+    bus.deliver(message(8, requestId=asked["data"]["requestId"], sockets=sockets))
+    assert await within(fetching) == []
+    assert "a message by the bus is refused" in caplog.text
+
+
+async def test_a_namespace_that_another_thread_makes(
+    bus: Bus, servers: Servers
+) -> None:
+    (one,) = await servers(1)
+    await asyncio.to_thread(one.of, "/late")
+    await until(lambda: any(m["nsp"] == "/late" for m in bus.of_type(1)))
 
 
 async def test_data_of_a_client_that_cannot_be_sent(
@@ -546,7 +572,7 @@ def test_a_server_for_threads(bus: Bus) -> None:
     one, other = (Server(client_manager=BusAdapter(bus)) for _ in range(2))
     with testing.client(one) as here, testing.client(other) as there:
         while one.server_count() != 2:
-            pass
+            time.sleep(0.01)
         one.emit("e", 1)
         assert there.expect("e") == 1
         assert here.expect("e") == 1

@@ -105,7 +105,6 @@ FLOORS: dict[str, list[str]] = {
         *("adapters.redis", "adapters.postgres", "adapters.room_channels"),
         *("adapters.redis_sharded", "adapters.nats_connection", "adapters.nats"),
         *("adapters.jetstream", "adapters.emitter", "adapters"),
-        *("adapters.emitter", "adapters"),
     ],
     "serving, without servers": [
         *("serving.access_log", "serving.announcing", "serving.client_files"),
