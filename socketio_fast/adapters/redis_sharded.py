@@ -11,7 +11,8 @@ are bytes in them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import weakref
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from socketio_fast.adapters.cluster import ClusterAdapter
@@ -253,6 +254,17 @@ class ShardedRedisAdapter(ClusterAdapter):
         ns = self._namespace(namespace)
         return ns is not None and (room in ns.rooms.rooms or room in ns.peers)
 
+    def _is_awaited(self, namespace: str, room: Any) -> bool:
+        """Whether a client in a room may come back, and get what it has missed."""
+        ns = self._namespace(namespace)
+        recovery: Any = None if ns is None else ns.recovery
+        if recovery is None or not recovery.away_in(room):
+            return False
+        loop = asyncio.get_running_loop()
+        again = recovery.duration + 1
+        loop.call_later(again, _look_again, weakref.ref(self), namespace, room)
+        return True
+
     def room_created(self, namespace: str, room: Any) -> None:
         """Subscribe to the channel of a room."""
         # While nothing is received there is no need: subscribe() will do it.
@@ -283,7 +295,8 @@ class ShardedRedisAdapter(ClusterAdapter):
                 for namespace, room in changed:
                     name = self._channel(namespace, name_of_room(room))
                     there = self._is_there(namespace, room)
-                    (new if there else old).append(Channel("ssubscribe", name))
+                    if there or not self._is_awaited(namespace, room):
+                        (new if there else old).append(Channel("ssubscribe", name))
                 await self._subscriptions.remove(old)
                 await self._subscriptions.add(new)
         except Exception as exc:
@@ -322,6 +335,14 @@ class ShardedRedisAdapter(ClusterAdapter):
     ) -> None:
         await super()._change(change, namespace, scope, options)
         await self._followed()
+
+
+def _look_again(
+    found: Callable[[], ShardedRedisAdapter | None], namespace: str, room: Any
+) -> None:
+    adapter = found()
+    if adapter is not None:
+        adapter.room_deleted(namespace, room)
 
 
 def _is_sid(room: Any) -> bool:

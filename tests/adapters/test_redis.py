@@ -23,6 +23,7 @@ from support.waiting import until, within
 
 from socketio_fast import AsyncServer, exceptions, testing
 from socketio_fast.adapters import ClusterAdapter, RedisAdapter, ShardedRedisAdapter
+from socketio_fast.adapters.redis_nodes import Channel
 from socketio_fast.testing import Client
 
 Members = Callable[..., Awaitable[tuple[AsyncServer, Client]]]
@@ -470,6 +471,44 @@ async def test_a_package_that_conceals_that_a_task_is_cancelled() -> None:
     adapter: Any = sio.manager
     await within(adapter._subscribed.wait())
     await within(sio.unbind())
+
+
+async def test_a_client_that_comes_back_has_missed_no_room(
+    kind: Any, redis: Redis
+) -> None:
+    """The server that it comes back to has received the events of others."""
+    options = {"connection_state_recovery": {"max_disconnection_duration": 0.5}}
+    one, other = servers = [
+        AsyncServer(client_manager=kind(redis.url), **options) for _ in range(2)
+    ]
+    for sio in servers:
+        sio.bind(asyncio.get_running_loop())
+        await within(sio.manager._memberships["/"].ready.wait())
+    async with testing.Connection(one) as connection:
+        client = await connection.join()
+        await one.enter_room(client.sid, "room")
+        await other.emit("news", 1, to="room")
+        _, offset = await client.expect("news")
+        await connection.lose()
+        await other.emit("news", 2, to="room")
+        await other.emit("news", 3)
+        async with testing.client(one) as bystander:
+            await crosses(other, bystander)
+        auth = {"pid": client.handshake["pid"], "offset": offset}
+    async with testing.Connection(one) as connection:
+        again = await connection.join(auth=auth)
+        assert again.sid == client.sid
+        missed = [event.args[0] for event in again.received if event.name == "news"]
+        assert sorted(missed) == [2, 3]
+        await connection.lose()
+    if isinstance(one.manager, ShardedRedisAdapter):
+        # It is subscribed to for as long as the client may come back.
+        room = Channel("ssubscribe", "socket.io#/#room#")
+        subscriptions = one.manager._subscriptions
+        assert room in subscriptions._channels
+        await until(lambda: room not in subscriptions._channels)
+    for sio in servers:
+        await sio.unbind()
 
 
 async def test_tls(kind: Any, tmp_path: Path, member: Members) -> None:
