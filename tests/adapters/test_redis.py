@@ -324,6 +324,37 @@ async def test_a_client_of_a_cluster(
         assert await given.set("key", 1)
 
 
+async def test_a_cluster_moves_a_channel(
+    redis_cluster: RedisCluster, member: Members
+) -> None:
+    """To another node: servers publish and subscribe there."""
+    from redis.asyncio import Redis as Client
+    from redis.crc import key_slot
+
+    def adapter() -> ShardedRedisAdapter:
+        url = redis_cluster.url.replace("redis:", "redis+cluster:")
+        return ShardedRedisAdapter(url, channel_prefix="moved", request_timeout=1)
+
+    (one, a), (other, b) = [await member(adapter()) for _ in range(2)]
+    await crosses(one, a, b)
+    slot = key_slot(b"moved#/#")
+    owner = min(slot * 3 // 16384, 2)
+    source, target, third = (redis_cluster.nodes[(owner + i) % 3] for i in range(3))
+
+    async def command(node: Redis, *words: Any) -> Any:
+        async with Client.from_url(f"redis://127.0.0.1:{node.port}") as client:
+            return await client.execute_command("CLUSTER", *words)
+
+    old, new = [await command(node, "MYID") for node in (source, target)]
+    await command(target, "SETSLOT", slot, "IMPORTING", old)
+    await command(source, "SETSLOT", slot, "MIGRATING", new)
+    for node in (target, source, third):
+        await command(node, "SETSLOT", slot, "NODE", new)
+    await crosses(one, a, b)
+    await crosses(other, a, b)
+    assert await within(_counted(one)) == 2
+
+
 async def test_a_user_with_a_password(
     kind: Any, mortal_redis: Redis, member: Members
 ) -> None:
