@@ -9,7 +9,8 @@ answer, so that all of them do.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import weakref
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from socketio_fast.adapters.cluster import ClusterAdapter
@@ -134,6 +135,17 @@ class RoomChannelsAdapter(ClusterAdapter):
         ns = self._namespace(namespace)
         return ns is not None and (room in ns.rooms.rooms or room in ns.peers)
 
+    def _is_awaited(self, namespace: str, room: Any) -> bool:
+        """Whether a client in a room may come back, and get what it has missed."""
+        ns = self._namespace(namespace)
+        recovery: Any = None if ns is None else ns.recovery
+        if recovery is None or not recovery.away_in(room):
+            return False
+        loop = asyncio.get_running_loop()
+        again = recovery.duration + 1
+        loop.call_later(again, _look_again, weakref.ref(self), namespace, room)
+        return True
+
     def room_created(self, namespace: str, room: Any) -> None:
         """Subscribe to the channel of a room."""
         # While nothing is received there is no need: subscribe() will do it.
@@ -162,7 +174,10 @@ class RoomChannelsAdapter(ClusterAdapter):
                 created: list[Place] = []
                 deleted: list[Place] = []
                 for place in changed:
-                    (created if self._is_there(*place) else deleted).append(place)
+                    if self._is_there(*place):
+                        created.append(place)
+                    elif not self._is_awaited(*place):
+                        deleted.append(place)
                 await self.follow_rooms(created, deleted)
         except Exception as exc:
             # Reading fails as well, and begins again.
@@ -208,6 +223,14 @@ class RoomChannelsAdapter(ClusterAdapter):
         super()._change_here(change, namespace, scope, options)
         if change == "join":
             self._note_joined(namespace, options["rooms"])
+
+
+def _look_again(
+    found: Callable[[], RoomChannelsAdapter | None], namespace: str, room: Any
+) -> None:
+    adapter = found()
+    if adapter is not None:
+        adapter.room_deleted(namespace, room)
 
 
 def _is_sid(room: Any) -> bool:

@@ -23,6 +23,7 @@ from support.waiting import until, within
 
 from socketio_fast import AsyncServer, exceptions, testing
 from socketio_fast.adapters import ClusterAdapter, RedisAdapter, ShardedRedisAdapter
+from socketio_fast.adapters.redis_nodes import Channel
 from socketio_fast.testing import Client
 
 Members = Callable[..., Awaitable[tuple[AsyncServer, Client]]]
@@ -323,6 +324,37 @@ async def test_a_client_of_a_cluster(
         assert await given.set("key", 1)
 
 
+async def test_a_cluster_moves_a_channel(
+    redis_cluster: RedisCluster, member: Members
+) -> None:
+    """To another node: servers publish and subscribe there."""
+    from redis.asyncio import Redis as Client
+    from redis.crc import key_slot
+
+    def adapter() -> ShardedRedisAdapter:
+        url = redis_cluster.url.replace("redis:", "redis+cluster:")
+        return ShardedRedisAdapter(url, channel_prefix="moved", request_timeout=1)
+
+    (one, a), (other, b) = [await member(adapter()) for _ in range(2)]
+    await crosses(one, a, b)
+    slot = key_slot(b"moved#/#")
+    owner = min(slot * 3 // 16384, 2)
+    source, target, third = (redis_cluster.nodes[(owner + i) % 3] for i in range(3))
+
+    async def command(node: Redis, *words: Any) -> Any:
+        async with Client.from_url(f"redis://127.0.0.1:{node.port}") as client:
+            return await client.execute_command("CLUSTER", *words)
+
+    old, new = [await command(node, "MYID") for node in (source, target)]
+    await command(target, "SETSLOT", slot, "IMPORTING", old)
+    await command(source, "SETSLOT", slot, "MIGRATING", new)
+    for node in (target, source, third):
+        await command(node, "SETSLOT", slot, "NODE", new)
+    await crosses(one, a, b)
+    await crosses(other, a, b)
+    assert await within(_counted(one)) == 2
+
+
 async def test_a_user_with_a_password(
     kind: Any, mortal_redis: Redis, member: Members
 ) -> None:
@@ -470,6 +502,44 @@ async def test_a_package_that_conceals_that_a_task_is_cancelled() -> None:
     adapter: Any = sio.manager
     await within(adapter._subscribed.wait())
     await within(sio.unbind())
+
+
+async def test_a_client_that_comes_back_has_missed_no_room(
+    kind: Any, redis: Redis
+) -> None:
+    """The server that it comes back to has received the events of others."""
+    options = {"connection_state_recovery": {"max_disconnection_duration": 0.5}}
+    one, other = servers = [
+        AsyncServer(client_manager=kind(redis.url), **options) for _ in range(2)
+    ]
+    for sio in servers:
+        sio.bind(asyncio.get_running_loop())
+        await within(sio.manager._memberships["/"].ready.wait())
+    async with testing.Connection(one) as connection:
+        client = await connection.join()
+        await one.enter_room(client.sid, "room")
+        await other.emit("news", 1, to="room")
+        _, offset = await client.expect("news")
+        await connection.lose()
+        await other.emit("news", 2, to="room")
+        await other.emit("news", 3)
+        async with testing.client(one) as bystander:
+            await crosses(other, bystander)
+        auth = {"pid": client.handshake["pid"], "offset": offset}
+    async with testing.Connection(one) as connection:
+        again = await connection.join(auth=auth)
+        assert again.sid == client.sid
+        missed = [event.args[0] for event in again.received if event.name == "news"]
+        assert sorted(missed) == [2, 3]
+        await connection.lose()
+    if isinstance(one.manager, ShardedRedisAdapter):
+        # It is subscribed to for as long as the client may come back.
+        room = Channel("ssubscribe", "socket.io#/#room#")
+        subscriptions = one.manager._subscriptions
+        assert room in subscriptions._channels
+        await until(lambda: room not in subscriptions._channels)
+    for sio in servers:
+        await sio.unbind()
 
 
 async def test_tls(kind: Any, tmp_path: Path, member: Members) -> None:
