@@ -74,4 +74,5 @@ def count_in(found: Any) -> Any:
 
 
 def text_of(value: Any) -> str:
+    """The text of an id or a name, which the package may have decoded already."""
     return value.decode() if isinstance(value, bytes) else value

@@ -208,6 +208,7 @@ def let_answer(client: Any, answer: Any) -> None:
 
 
 async def test_events_for_all(pair: Pair) -> None:
+    """A5, A6, A7: with any arguments."""
     for args in ARGUMENTS:
         await pair.sender.emit("news", *args)
         await expect([pair.own, pair.receiver], "news", *args)

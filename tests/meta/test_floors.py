@@ -79,7 +79,7 @@ FLOORS: dict[str, list[str]] = {
         *("sockets.iteration", "sockets.socket"),
         *("sockets.roster", "sockets.presence"),
         *("sockets.adapter", "sockets.namespace", "sockets.registry", "sockets"),
-        "sockets.given",
+        *("sockets.given", "sockets.blocking"),
     ],
     "clients of Socket.IO": [
         *("clients.manager", "clients.retries", "clients.sending", "clients.own_tasks"),
@@ -133,7 +133,7 @@ FLOORS: dict[str, list[str]] = {
     "admin": ["admin.passwords", "admin.reporter", "admin.async_admin"],
     "servers": [
         *("engineio.async_server", "engineio.server", "async_server"),
-        *("sockets.blocking", "admin.sync_admin", "admin", "server"),
+        *("admin.sync_admin", "admin", "server"),
     ],
     "clients for threads and scripts": [
         *("clients.sigint", "clients.blocking", "engineio.client", "client"),
