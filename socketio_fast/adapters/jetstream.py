@@ -44,9 +44,6 @@ MAX_MISSED = 100_000
 LOG_HEARTBEAT = 5.0
 LOG_TIMEOUT = 16.0
 
-# Seconds to wait for a state that another server may be about to store.
-STORING = (0.02, 0.08)
-
 # Messages that are in the log.
 LOGGED = (
     MessageType.BROADCAST,
@@ -312,8 +309,6 @@ class JetStreamAdapter(NatsAdapter):
         self, namespace: str, pid: str, offset: str | None
     ) -> RestoredSession | None:
         """Fetch the state of a client that comes back, and what it missed."""
-        # What this server has just sent is in the log then, and not sent again.
-        await self.flushed()
         client = await self._nats.open()
         js = self._js(client)
         session = await self._take_session(js, namespace, pid)
@@ -352,20 +347,16 @@ class JetStreamAdapter(NatsAdapter):
         from nats.js.errors import APIError, NotFoundError
 
         subject = self._subject_of_session(namespace, pid)
-        for delay in (*STORING, None):
-            try:
-                found = await js.get_last_msg(self._sessions_stream, subject)
-                # Only one server can do so.
-                await js.delete_msg(self._sessions_stream, found.seq)
-                return self._msgpack.decode(found.data)
-            except NotFoundError:
-                if delay is None:
-                    return None
-            except APIError as exc:
-                self._get_logger().debug("the state of a client is gone: %s", exc)
-                return None
-            await asyncio.sleep(delay)
-        return None
+        try:
+            found = await js.get_last_msg(self._sessions_stream, subject)
+            # Only one server can do so.
+            await js.delete_msg(self._sessions_stream, found.seq)
+        except NotFoundError:
+            return None
+        except APIError as exc:
+            self._get_logger().debug("the state of a client is gone: %s", exc)
+            return None
+        return self._msgpack.decode(found.data)
 
     def _missed(self, rooms: list[Any], payload: bytes) -> list[Any] | None:
         """The event of a message, if it is one and is for a client in these rooms."""

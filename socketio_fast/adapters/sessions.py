@@ -10,6 +10,7 @@ do.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,10 @@ __all__ = ["RestoredSession", "SharedSessions", "is_for"]
 
 # Seconds that a state is kept here, once it was fetched, for a client that joins.
 KEPT = 30.0
+# Seconds to wait until what this server has sent is in the log, at most.
+FLUSHING = 0.1
+# Seconds to wait for a state that another server may be about to store.
+STORING = (0.02, 0.08)
 # Characters of a pid, at most: that of Node's servers has 20.
 MAX_PID = 200
 
@@ -90,7 +95,7 @@ class SharedSessions:
                 recovery.cut(pid)
                 await adapter.flushed()
             returning.found = await within(
-                adapter.restore_session(
+                self._restore(
                     namespace, pid, offset if isinstance(offset, str) else None
                 ),
                 adapter.restore_timeout,
@@ -107,6 +112,21 @@ class SharedSessions:
         if returning.found is not None:
             loop = asyncio.get_running_loop()
             loop.call_later(KEPT, self._drop, key, returning)
+
+    async def _restore(
+        self, namespace: str, pid: str, offset: str | None
+    ) -> RestoredSession | None:
+        adapter = self._adapter
+        with contextlib.suppress(asyncio.TimeoutError):
+            # What this server has just sent is in the log then, and not sent again.
+            await within(adapter.flushed(), FLUSHING)
+        found = await adapter.restore_session(namespace, pid, offset)
+        for delay in STORING:
+            if found is not None:
+                break
+            await asyncio.sleep(delay)
+            found = await adapter.restore_session(namespace, pid, offset)
+        return found
 
     def _drop(self, key: tuple[str, str], returning: _Returning) -> None:
         if self._returning.get(key) is returning:
