@@ -74,4 +74,5 @@ def count_in(found: Any) -> Any:
 
 
 def text_of(value: Any) -> str:
+    """What Redis has answered, as text."""
     return value.decode() if isinstance(value, bytes) else value
