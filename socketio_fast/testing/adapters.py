@@ -18,7 +18,7 @@ makes servers, of scope ``class``, ``module`` or ``session``::
         pass
 
 The tests start three servers in this process, on an event loop of their own, and need
-no plugin of pytest. docs/testing.md has more.
+no plugin of pytest. docs/adapters.md has more.
 """
 
 from __future__ import annotations
