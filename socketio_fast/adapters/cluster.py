@@ -337,6 +337,9 @@ class ClusterAdapter(Adapter):
             self._get_logger().error("not published: %r", future.exception())
 
     def _source_failed(self, source: object, error: BaseException) -> float:
+        # Requests wait until this server is subscribed again.
+        for membership in self._memberships.values():
+            membership.ready.clear()
         # Not all servers at the same time.
         return super()._source_failed(source, error) * random.uniform(0.5, 1.5)
 

@@ -277,7 +277,8 @@ class PostgresAdapter(ClusterAdapter):
     @released
     async def _listen(self) -> AsyncIterator[Any]:
         pool = await self._connect()
-        if self._given is None:
+        given = self._given is not None
+        if not given:
             connection = await self._asyncpg.connect(
                 self._url, timeout=TIMEOUT, command_timeout=TIMEOUT
             )
@@ -305,14 +306,15 @@ class PostgresAdapter(ClusterAdapter):
                     payload = await self._fetch_message(pool, payload)
                 yield channel, payload
         finally:
-            self._listening = None
             connection.remove_termination_listener(on_notification)
-            if self._given is None:
+            if not given:
                 connection.terminate()
-            else:
-                for namespace in list(self._memberships):
+            with contextlib.suppress(ReferenceError):  # the adapter is gone
+                self._listening = None
+                for namespace in list(self._memberships) if given else ():
                     channel = self._channel(namespace)
                     await connection.remove_listener(channel, on_notification)
+            if given:
                 await pool.release(connection)
 
     async def _try_notification(self, connection: Any, pool: Any) -> None:

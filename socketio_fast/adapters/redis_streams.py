@@ -326,13 +326,14 @@ class RedisStreamsAdapter(ClusterAdapter):
 
     @released
     async def _read_streams(self) -> AsyncIterator[tuple[dict[bytes, bytes], str]]:
-        client = self._clients.new()
-        block = self._clients.block(client, self.block_time)
+        clients = self._clients  # which is there when the adapter is gone
+        client = clients.new()
+        block = clients.block(client, self.block_time)
         connection: Any = None
         try:
             for stream in self._streams:
                 await self._find_offset(client, stream)
-            connection = await self._clients.connection(client)
+            connection = await clients.connection(client)
             streams = self._streams
             head = packed(
                 *("XREAD", "BLOCK", str(block), "COUNT", str(self.read_count)),
@@ -354,8 +355,8 @@ class RedisStreamsAdapter(ClusterAdapter):
                         yield dict(zip(fields[::2], fields[1::2], strict=True)), offset
         finally:
             if connection is not None:
-                await self._clients.release(client, connection)
-            await self._clients.give_back(client)
+                await clients.release(client, connection)
+            await clients.give_back(client)
 
     async def _find_offset(self, client: Any, stream: str) -> None:
         """Find where to read on: where reading has ended, at first at the end."""
@@ -376,16 +377,19 @@ class RedisStreamsAdapter(ClusterAdapter):
 
     @released
     async def _read_channels(self) -> AsyncIterator[bytes]:
-        client = self._clients.new()
+        clients = self._clients  # which is there when the adapter is gone
+        client = clients.new()
         pubsub = client.pubsub()
         sharded = self.use_sharded_pubsub
         get = (
             pubsub.get_sharded_message
-            if hasattr(pubsub, "get_sharded_message") and (sharded)
+            if sharded and hasattr(pubsub, "get_sharded_message")
             else pubsub.get_message
         )
         asked = False
         try:
+            for waiting in self._channels.values():
+                waiting.cancel()
             self._channels = {}
             self._pubsub = pubsub
             await self._ask_for(self._channel("/", self.uid))
@@ -407,12 +411,13 @@ class RedisStreamsAdapter(ClusterAdapter):
                         confirmed.set_result(None)
                     self._on_subscribed(("_read_channels",))
         finally:
-            if self._pubsub is pubsub:
-                self._pubsub = None
-                for confirmed in self._channels.values():
-                    confirmed.cancel()
+            with contextlib.suppress(ReferenceError):
+                if self._pubsub is pubsub:
+                    self._pubsub = None
+                    for waiting in self._channels.values():
+                        waiting.cancel()
             await pubsub.aclose()
-            await self._clients.give_back(client)
+            await clients.give_back(client)
 
     async def _ask_for(self, channel: str) -> asyncio.Future[None]:
         confirmed = self._channels.get(channel)

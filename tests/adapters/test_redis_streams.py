@@ -273,6 +273,7 @@ async def test_nothing_is_lost_while_redis_is_away(
         await here.expect("from other", timeout=20)
         await until(lambda: adapter_of(one).healthy and adapter_of(other).healthy)
         assert adapter_of(one).lost_messages == 1  # the volatile one
+        await within(_ready(other, "/"))
         assert await one.server_count() == 2
         await one.emit("last")
         await there.expect("last")
