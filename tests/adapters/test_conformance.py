@@ -1,4 +1,4 @@
-"""The conformance suite, run by the adapters of Redis."""
+"""The conformance suite, run by each adapter."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.brokers import Redis, RedisCluster
+from support.brokers import Postgres, Redis, RedisCluster
 
 from socketio_fast import AsyncServer
 from socketio_fast.adapters import (
+    PostgresAdapter,
     RedisAdapter,
     RedisStreamsAdapter,
     ShardedRedisAdapter,
@@ -114,3 +115,10 @@ class TestRedisStreams(AdapterTests):
             request_timeout=2,
             stream_name="conformance",
         )
+
+
+class TestPostgres(AdapterTests):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def new_server(cls, postgres: Postgres) -> NewServer:
+        return servers_with(PostgresAdapter, postgres.url, request_timeout=2)
