@@ -74,4 +74,5 @@ def count_in(found: Any) -> Any:
 
 
 def text_of(value: Any) -> str:
+    """A name that Redis has sent, as text."""
     return value.decode() if isinstance(value, bytes) else value
