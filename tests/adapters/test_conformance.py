@@ -1,4 +1,4 @@
-"""The conformance suite, run by the adapters."""
+"""The conformance suite, run by each adapter."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.brokers import NATS, Redis, RedisCluster
+from support.brokers import NATS, Postgres, Redis, RedisCluster
 
 from socketio_fast import AsyncServer
 from socketio_fast.adapters import (
     JetStreamAdapter,
     NatsAdapter,
+    PostgresAdapter,
     RedisAdapter,
     RedisStreamsAdapter,
     ShardedRedisAdapter,
@@ -172,3 +173,10 @@ class TestNatsWithSubjectsOfClients(AdapterTests):
             subscription_mode="dynamic-private",
             subject_prefix="private",
         )
+
+
+class TestPostgres(AdapterTests):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def new_server(cls, postgres: Postgres) -> NewServer:
+        return servers_with(PostgresAdapter, postgres.url, request_timeout=2)

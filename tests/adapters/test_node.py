@@ -208,7 +208,7 @@ def let_answer(client: Any, answer: Any) -> None:
 
 
 async def test_events_for_all(pair: Pair) -> None:
-    """A5, A6, A7: with any arguments."""
+    """A5, A6, A7: also with bytes in them."""
     for args in ARGUMENTS:
         await pair.sender.emit("news", *args)
         await expect([pair.own, pair.receiver], "news", *args)
@@ -272,6 +272,7 @@ async def test_events_that_are_not_compressed(pair: Pair) -> None:
 
 
 async def test_acknowledgements(pair: Pair) -> None:
+    """A17: of all clients, of a room and of one client."""
     let_answer(pair.own, "mine")
     let_answer(pair.receiver, {"a": b"\x00\xff"})
     everybody = pair.sender.timeout(WAIT)
@@ -400,6 +401,7 @@ async def test_answers_of_servers(pair: Pair) -> None:
 
 
 async def test_servers_are_counted(pair: Pair, node: NodeProcess) -> None:
+    """A18: also one that comes, and one that goes."""
     assert await pair.sender.server_count() == 2
     kind = KINDS[pair.servers.kind].kind
     where = {"kind": kind, "url": pair.servers.url, "options": pair.servers.options}

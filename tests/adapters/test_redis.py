@@ -128,7 +128,7 @@ async def test_redis_that_stops_answering(
 async def test_a_failover(
     kind: Any, replicated_redis: MasterAndReplica, member: Members
 ) -> None:
-    """Events go by the replica that becomes the master."""
+    """A13: events go by the replica that becomes the master."""
     master, _, sentinel = replicated_redis
     (one, a), (other, b) = [await member(kind(sentinel.url)) for _ in range(2)]
     await crosses(one, a, b)
