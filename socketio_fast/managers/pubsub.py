@@ -396,10 +396,12 @@ class AsyncPubSubManager(BrokerManager):
             self._waiting.add(number, callback)
             answer = [scope.rooms[0], namespace, number]
         more: dict[str, Any] = {}
+        room: Any = scope.to
         if scope.excepted or volatile or not compress:
             more["excepted"] = list(scope.excepted)
             more |= {"volatile": volatile, "compress": compress}
-        room = scope.rooms[0] if len(scope.rooms) == 1 else scope.to
+        elif len(scope.rooms) == 1:
+            room = scope.rooms[0]
         # python-socketio's servers can leave out clients, but not rooms.
         skipped = [one for one in scope.excepted if isinstance(one, str)] or None
         args = data[1:] or [None]
