@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -381,7 +382,7 @@ async def test_what_is_refused(bus: Bus, servers: Servers) -> None:  # noqa: F81
         await AsyncEmitter(RedisAdapter()).emit("e", object())
 
 
-def test_threads(redis: Redis) -> None:
+def test_threads(redis: Redis, tmp_path: Path) -> None:
     """A server for threads, in a process of its own; and no close() at the end."""
     sio = socketio_fast.Server(client_manager=RedisAdapter(redis.url))
     heard: list[Any] = []
@@ -405,6 +406,8 @@ def test_threads(redis: Redis) -> None:
             f"manager = s.RedisManager({redis.url!r}, write_only=True)\n"
             "s.adapters.Emitter(manager).emit('to nobody')\n"
         )
-        subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+        subprocess.run(
+            [sys.executable, "-c", program], check=True, timeout=60, cwd=tmp_path
+        )
         assert client.expect("from") == "afar"
     sio.shutdown()

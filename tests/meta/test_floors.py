@@ -110,7 +110,6 @@ FLOORS: dict[str, list[str]] = {
         *("adapters.redis_nodes", "adapters.redis"),
         *("adapters.postgres", "adapters.room_channels", "adapters.redis_sharded"),
         *("adapters.nats_connection", "adapters.nats", "adapters.jetstream"),
-        *("adapters.emitter", "adapters"),
     ],
     "serving, without servers": [
         *("serving.access_log", "serving.announcing", "serving.client_files"),
@@ -140,6 +139,7 @@ FLOORS: dict[str, list[str]] = {
     "servers": [
         *("engineio.async_server", "engineio.server", "async_server"),
         *("sockets.blocking", "admin.sync_admin", "admin", "server"),
+        *("adapters.emitter", "adapters"),
     ],
     "clients for threads and scripts": [
         *("clients.sigint", "clients.blocking", "engineio.client", "client"),

@@ -24,7 +24,6 @@ ELSEWHERE = {
     "engine.ids": "unit/test_session.py",
     "engine.listeners": "unit/test_socket_listeners.py",
     "engine.message_transport": "unit/test_websocket.py",
-    "engine.outflow": "integration/test_slow_consumers.py",
     "engine.session_api": "unit/test_session.py",
     "engine.shared_limits": "cluster/test_address_limits.py",
     "engine.writer": "unit/test_http1.py",
