@@ -50,7 +50,7 @@ def methods(kind: type) -> Iterator[tuple[str, Any]]:
 
 def is_to_be_awaited(method: Any) -> bool:
     """By its definition: ``async def``, or what it is annotated to return."""
-    if "emitter" in str(getattr(method, "__module__", "")):
+    if "_core.socketio.emitter" in str(getattr(method, "__module__", "")):
         return True  # compiled: emit()
     if isinstance(method, types.FunctionType):
         return bool(method.__code__.co_flags & inspect.CO_COROUTINE) or begins(method)
