@@ -41,6 +41,7 @@ ADAPTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "RedisStreamsAdapter": ("redis", ("socketio_fast", "node")),
     "PostgresAdapter": ("postgres", ("socketio_fast", "node")),
     "NatsAdapter": ("nats", ("socketio_fast",)),
+    "JetStreamAdapter": ("nats", ("socketio_fast",)),
     "AsyncRedisManager": ("redis", ("socketio_fast", "python-socketio")),
 }
 
