@@ -3,7 +3,7 @@
 
 # The directories of tests. These wait for sockets, programs and browsers more than they
 # compute; a worker of pytest-xdist that a test takes too long for is replaced.
-WAITING=(integration client interop browser docs managers leaks cluster)
+WAITING=(integration client adapters interop browser docs managers leaks cluster)
 # These compute. More processes would each collect all tests, and tell each other the
 # results, which takes longer than most of these tests.
 COMPUTING=(unit compat meta property conformance)
