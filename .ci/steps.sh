@@ -150,7 +150,8 @@ step_trace() {
     chosen=$(sans_io)
     mapfile -t chosen <<<"$chosen"
     cd "$WORK/trace"
-    python -m coverage run -m pytest -q -p no:cacheprovider --timeout 300 "${APART[@]}" "${chosen[@]}"
+    python -m coverage run -m pytest -q -p no:cacheprovider --timeout 300 "${APART[@]}" \
+        "${chosen[@]}" tests/client/test_official_*.py
     python -m coverage report
 }
 

@@ -284,8 +284,8 @@ class Presence(EventEmitter):
         """The namespace was deleted: tell the other servers nothing any more."""
         if self._timer is not None:
             self._timer.cancel()
-        for task in filter(None, [self._sending]):
-            task.cancel()
+        if self._sending is not None:
+            self._sending.cancel()
 
     def _publish(self, change: list[Any]) -> asyncio.Task[None]:
         self._changes.append(change)
