@@ -59,16 +59,12 @@ class Request:
         Raises:
             Exception: The answer is not as expected.
         """
-        sockets: list[dict[str, Any]] = []
-        try:
-            if self._kind == MessageType.FETCH_SOCKETS:
-                sockets = [client_of(told) for told in data["sockets"]]
-        finally:
-            # In any case it has answered: nobody waits for it any more.
-            self.answers.append({**data, "sockets": sockets})
-            if self._waiting is not None:
-                self._waiting.discard(uid)
-            self._check()
+        if self._kind == MessageType.FETCH_SOCKETS:
+            data = {**data, "sockets": [client_of(told) for told in data["sockets"]]}
+        self.answers.append(data)
+        if self._waiting is not None:
+            self._waiting.discard(uid)
+        self._check()
 
     def server_gone(self, uid: str) -> None:
         """A server has gone."""

@@ -239,14 +239,16 @@ async def test_sockets_of_a_server_in_node(bus: Bus, servers: Servers) -> None:
 async def test_sockets_that_are_none(
     bus: Bus, servers: Servers, caplog: pytest.LogCaptureFixture, sockets: Any
 ) -> None:
-    (one,) = await servers(1)
+    """They are no answer."""
+    (one,) = await servers(1, request_timeout=0.5)
     bus.deliver({"uid": UID, "nsp": "/", "type": MessageType.HEARTBEAT})
     await within(known(one, 2))
     fetching = asyncio.ensure_future(one.fetch_sockets())
     await until(lambda: bus.of_type(MessageType.FETCH_SOCKETS) != [])
     (asked,) = bus.of_type(MessageType.FETCH_SOCKETS)
     bus.deliver(message(8, requestId=asked["data"]["requestId"], sockets=sockets))
-    assert await within(fetching) == []
+    with pytest.raises(exceptions.BroadcastTimeoutError, match="1 of 1 other servers"):
+        await within(fetching)
     assert "a message by the bus is refused" in caplog.text
 
 
