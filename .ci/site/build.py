@@ -267,12 +267,14 @@ def missing(site: Path, names: dict[str, Any]) -> Iterator[str]:
             continue
         bases = [base for base, found in names.items() if found in cls.__mro__]
         for member in dir(cls):
-            owner = next(base for base in cls.__mro__ if member in vars(base))
+            owners = [base for base in cls.__mro__ if member in vars(base)]
+            if not owners:
+                continue  # of its metaclass, as an enumeration's
             static = inspect.getattr_static(cls, member)
             doc = inspect.getdoc(static)
             if (
                 not member.startswith("_")
-                and owner.__module__.startswith("socketio_fast.")
+                and owners[0].__module__.startswith("socketio_fast.")
                 and doc
                 and doc != inspect.getdoc(type(static))
                 and not inspect.isclass(static)

@@ -181,7 +181,8 @@ class WorkersManager(AsyncPubSubManager):
         sent = [self._to(tag, frame) for tag in tags]
         return all(sent)
 
-    async def _send(self, method: str, **message: Any) -> None:
+    def _enqueue_message(self, method: str, **message: Any) -> None:
+        """Send a message at once: the links keep what waits."""
         tags = self._destinations(method, message)
         for tag in tags:
             self._relay_rooms(tag, method, message, expected=True)
