@@ -50,10 +50,13 @@ step_site() { python .ci/site/build.py; }
 
 # tried NAME PYTEST-ARGUMENT...: a program of others or a browser may get no time on a busy
 # machine. So of tests with such, at most three that fail are tried once more, and the
-# summary names them.
+# summary names them. Where pytest itself fails (a status above 1), tests may not have run.
 tried() {
-    local cache=$WORK/pytest/$1 failed
-    pytest -q -o cache_dir="$cache" "${APART[@]}" "${@:2}" && return
+    local cache=$WORK/pytest/$1 failed status=0
+    rm -rf "$cache"
+    pytest -q -o cache_dir="$cache" "${APART[@]}" "${@:2}" || status=$?
+    ((status < 2)) || return "$status"
+    ((status)) || return 0
     failed=$(python - "$cache/v/cache/lastfailed" <<'PYTHON'
 import json, sys
 with open(sys.argv[1]) as file:
@@ -150,8 +153,7 @@ step_trace() {
     chosen=$(sans_io)
     mapfile -t chosen <<<"$chosen"
     cd "$WORK/trace"
-    python -m coverage run -m pytest -q -p no:cacheprovider --timeout 300 "${APART[@]}" \
-        "${chosen[@]}" tests/client/test_official_*.py
+    python -m coverage run -m pytest -q -p no:cacheprovider --timeout 300 "${APART[@]}" "${chosen[@]}"
     python -m coverage report
 }
 

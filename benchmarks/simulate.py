@@ -198,7 +198,7 @@ def check(costs: Costs) -> int:
         )
         expected = spent / row["connections"] * 1e6
         ratio = expected / row["cpu"]
-        far += not 0.6 < ratio < 1.67
+        far += not 0.7 < ratio < 1.4
         print(
             f"{row['processes']} processes: {expected:.2f} µs a delivery expected, "
             f"{row['cpu']:.2f} measured"
