@@ -249,8 +249,8 @@ def message_costs(name: str, broker: Any) -> dict[str, float]:
         with running(started) as pids:
             before = [cpu_seconds(pid) for pid in pids]
             asyncio.run(exchange(ports, skipped))
-            time.sleep(0.2)  # what is still on its way to the last server
-            after = [cpu_seconds(pid) for pid in pids]
+            # Messages may still be on their way to the last server.
+            after = [idle_seconds(pid) for pid in pids]
         pairs = zip(before, after, strict=True)
         found.append([(b - a) / MESSAGES * 1e6 for a, b in pairs])
     ((alone,), (publishing, receiving), (_, skipping)) = found

@@ -144,9 +144,11 @@ def _carried_in_one_room(
     costs: Costs, engine: Engine, load: Load, workers: int
 ) -> tuple[float, str]:
     """The same where each message is for all: every worker receives it."""
-    fixed = costs.adapters[engine.adapter]["receive"] if workers > 1 else costs.message
-    free = BUSY / load.rate - fixed
-    return workers * free / costs.delivery, "workers"
+    adapter = costs.adapters[engine.adapter]
+    fixed = adapter["receive"] if workers > 1 else costs.message
+    if load.rate * (adapter["engine"] + workers * adapter["engine_each"]) > BUSY:
+        return 0, "engine"
+    return workers * (BUSY / load.rate - fixed) / costs.delivery, "workers"
 
 
 def rounded(number: float) -> str:
