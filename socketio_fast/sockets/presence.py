@@ -105,8 +105,8 @@ class Presence(EventEmitter):
         self._nsp = nsp
         self._roster = Roster()
         self._watching: set[_Watcher] = set()
-        # Clients that have gone, whose users linger.
-        self._lingering: set[str] = set()
+        # Clients that have gone, whose users linger, and what ends that.
+        self._lingering: dict[str, asyncio.TimerHandle] = {}
         # This server among the others.
         self._id = generate_id()
         self._number = 0
@@ -224,13 +224,15 @@ class Presence(EventEmitter):
                 f"sid={sid!r} is no client of {self._nsp.name} in this process: let a "
                 "user join on the server that its client is connected to"
             )
-        if self._keys_of(sid) and sid not in self._lingering:
+        lingering = self._lingering.pop(sid, None)
+        if lingering is not None:
+            lingering.cancel()  # it was recovered, with the same sid
+        elif self._keys_of(sid):
             return
-        self._lingering.discard(sid)
 
         def gone() -> None:
-            self._lingering.add(sid)
-            asyncio.get_running_loop().call_later(self.linger, self._end, sid)
+            loop = asyncio.get_running_loop()
+            self._lingering[sid] = loop.call_later(self.linger, self._end, sid)
 
         self._nsp._socket(peer).once("disconnect", gone)
 
@@ -242,12 +244,10 @@ class Presence(EventEmitter):
         ]
 
     def _end(self, sid: str) -> None:
-        """The users of a client have lingered long enough. One that was recovered
-        meanwhile, with the same sid, has joined again."""
-        if sid in self._lingering:
-            self._lingering.discard(sid)
-            for key in self._keys_of(sid):
-                self._remove(key)
+        """The users of a client have lingered long enough."""
+        del self._lingering[sid]
+        for key in self._keys_of(sid):
+            self._remove(key)
 
     def _remove(self, key: Key) -> asyncio.Task[None] | None:
         if not self._roster.has(self._id, key):

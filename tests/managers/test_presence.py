@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from support.brokers import Redis
+from support.tcp_proxy import TcpProxy
 from support.waiting import until, within
 
 import socketio_fast
@@ -155,6 +156,37 @@ async def test_a_user_who_comes_back_has_not_left(node: Node, connect: Connect) 
     assert (await heard.presence.members())["ann"].count == 2
     await client.close()
     assert await heard.next() == ("left", "bob", None, None)
+
+
+async def test_a_client_that_is_recovered_lingers_anew(node: Node, serve: Any) -> None:
+    """Its first disconnection does not end the time after its second one."""
+    sio = socketio_fast.AsyncServer(connection_state_recovery=True)
+    heard = quick(sio)
+    heard.presence.linger = 30
+    server = await serve(sio)
+
+    @sio.on("connect")
+    async def connected(sid: str, environ: Any) -> None:
+        await heard.presence.join("ann", sid=sid)
+
+    client = socketio_fast.AsyncClient(reconnection_delay=0.5)
+    arrived = asyncio.Event()
+    client.on("an offset", arrived.set)
+    async with TcpProxy(server.port) as proxy:
+        await client.connect(proxy.url, transports=["websocket"])
+        assert await heard.next() == ("joined", "ann", None, None)
+        (sid,) = sio.of("/").sockets
+        await sio.emit("an offset")  # without one nobody is recovered
+        await within(arrived.wait())
+        await proxy.cut()
+        await until(lambda: sid in heard.presence._lingering)
+        first = heard.presence._lingering[sid]
+        await until(lambda: sid not in heard.presence._lingering)
+        assert first.cancelled()
+        assert list(sio.of("/").sockets) == [sid]
+        heard.presence.linger = 0
+        await client.disconnect()
+        assert await heard.next() == ("left", "ann", None, None)
 
 
 async def test_what_was_lost_is_asked_for(
