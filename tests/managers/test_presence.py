@@ -183,7 +183,7 @@ async def test_a_client_that_is_recovered_lingers_anew(node: Node, serve: Any) -
         first = heard.presence._lingering[sid]
         await until(lambda: sid not in heard.presence._lingering)
         assert first.cancelled()
-        assert list(sio.of("/").sockets) == [sid]
+        await until(lambda: list(sio.of("/").sockets) == [sid])
         heard.presence.linger = 0
         await client.disconnect()
         assert await heard.next() == ("left", "ann", None, None)
