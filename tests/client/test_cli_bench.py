@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.commands import COMMAND, command, make_server, terminal
-from support.processes import environment
+from support.commands import command, make_server, terminal
+from support.processes import environment, run_fork
 from support.scripted_servers import HttpProxy, Socks5Proxy
 from support.threaded_servers import Running, running
 from support.waiting import WAIT
@@ -35,12 +35,10 @@ def server() -> Iterator[Running]:
 
 def bench(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run it to the end."""
-    return subprocess.run(
-        [*COMMAND, "bench", *arguments],
+    return run_fork(
+        ["-m", "socketio_fast", "bench", *arguments],
         cwd=cwd,
         env=environment(),
-        capture_output=True,
-        text=True,
         timeout=WAIT,
     )
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import ast
 import os
 import re
-import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.processes import imported, run_fork
 
 import socketio_fast as socketio
 from docs.pages import ROOT, fences
@@ -102,35 +101,16 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def forks() -> Iterator[subprocess.Popen[str]]:
-    """The process whose forks run the snippets."""
-    process = subprocess.Popen(
-        [sys.executable, Path(__file__).with_name("forks.py")],
-        cwd=Path(__file__).parent,
-        env=environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    yield process
-    process.communicate()
+def imports() -> None:
+    """What snippets import besides the package."""
+    imported("django.conf", "django.core.wsgi", "fastapi", "flask")
 
 
 @pytest.mark.parametrize("code", PROGRAMS)
-def test_a_snippet_runs_as_it_stands(
-    folder: Path, code: str, forks: subprocess.Popen[str]
-) -> None:
-    assert forks.stdin is not None
-    assert forks.stdout is not None
+def test_a_snippet_runs_as_it_stands(folder: Path, code: str, imports: None) -> None:
     (folder / "snippet.py").write_text(PREAMBLE + code)
-    forks.stdin.write(f"{folder}\n")
-    forks.stdin.flush()
-    pid = int(forks.stdout.readline())
-    killing = threading.Timer(50, os.kill, (pid, signal.SIGKILL))
-    killing.start()
-    status = int(forks.stdout.readline())
-    killing.cancel()
-    assert status == 0, (folder / "output").read_text()
+    done = run_fork(["snippet.py"], cwd=folder, env=environment(), timeout=50)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")

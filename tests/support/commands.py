@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import socketio_fast as socketio
-from support.processes import environment
+from support.processes import Fork, environment, run_fork
 from support.waiting import WAIT
 
-#: How Python runs it.
+#: How Python runs it, in an interpreter of its own.
 COMMAND = (sys.executable, "-m", "socketio_fast")
 
 #: What a terminal is told besides text.
@@ -126,8 +126,11 @@ class Command:
 def command(*arguments: str, cwd: Path, **options: Any) -> Iterator[Command]:
     """Start ``socketio-fast`` with these arguments and pipes."""
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    process = subprocess.Popen(
-        [*COMMAND, *arguments], cwd=cwd, env=environment(), **{**pipes, **options}
+    process = Fork(
+        ["-m", "socketio_fast", *arguments],
+        cwd=cwd,
+        env=environment(),
+        **{**pipes, **options},
     )
     try:
         yield Command(process)
@@ -144,13 +147,11 @@ def run(
     *arguments: str, cwd: Path, text: str = "", **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Run ``connect`` to the end with this as its stdin, and more variables."""
-    return subprocess.run(
-        [*COMMAND, "connect", *arguments],
-        input=text,
+    return run_fork(
+        ["-m", "socketio_fast", "connect", *arguments],
+        text=text,
         cwd=cwd,
         env={**environment(), **variables},
-        capture_output=True,
-        text=True,
         timeout=WAIT,
     )
 
@@ -214,7 +215,7 @@ class Terminal:
 def terminal(
     *arguments: str,
     cwd: Path,
-    program: tuple[str, ...] = COMMAND,
+    program: tuple[str, ...] | None = None,
     **variables: str,
 ) -> Iterator[Terminal]:
     """Start ``socketio-fast`` at a terminal of its own.
@@ -222,7 +223,7 @@ def terminal(
     Args:
         *arguments: Its arguments.
         cwd: Where; its history is there too.
-        program: What runs it.
+        program: What runs it, in an interpreter of its own.
         **variables: More of its environment.
     """
     ours, its = pty.openpty()
@@ -235,8 +236,9 @@ def terminal(
         "XDG_STATE_HOME": str(cwd),
         **variables,
     }
-    process = subprocess.Popen(
-        [*program, *arguments],
+    start = subprocess.Popen if program else Fork
+    process = start(
+        [*(program or ("-m", "socketio_fast")), *arguments],
         cwd=cwd,
         env=env,
         **dict.fromkeys(("stdin", "stdout", "stderr"), its),

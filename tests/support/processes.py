@@ -1,10 +1,19 @@
-"""Python in a process of its own, with the package that is tested here."""
+"""Python in a process of its own, with the package that is tested here.
+
+Most programs are a `Fork`, which starts in a tenth of the time. Where the start of the
+interpreter is the point, or what the package imports, `python` starts one.
+"""
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
+import json
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -42,6 +51,94 @@ def python(
     )
 
 
+@functools.cache
+def _server() -> socket.socket:
+    """Where requests go to; the process ends with this one."""
+    ours, its = socket.socketpair()
+    with its:
+        server = subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("fork_server.py")],
+            # Each fork has warnings of its own.
+            env={**environment(), "PYTHONWARNINGS": ""},
+            stdin=its,
+        )
+
+    @atexit.register
+    def end() -> None:
+        ours.close()
+        server.wait()
+
+    return ours
+
+
+def imported(*names: str) -> None:
+    """Have forks start with these modules, where they are installed."""
+    _ask({"imports": names})
+
+
+def _ask(request: dict[str, Any], *descriptors: int) -> None:
+    body = json.dumps(request).encode()
+    socket.send_fds(_server(), [len(body).to_bytes(4, "big")], descriptors)
+    _server().sendall(body)
+
+
+class Fork(subprocess.Popen):  # type: ignore[type-arg]
+    """``subprocess.Popen([sys.executable, *arguments], ...)``, by a fork.
+
+    It has these options of a Popen: ``cwd``, ``env``, the three streams,
+    ``start_new_session`` and those for text.
+    """
+
+    def _execute_child(self, *given: Any) -> None:
+        arguments, _, preexec_fn, _, pass_fds, cwd, env = given[:7]
+        assert not preexec_fn
+        assert not pass_fds
+        pipes = given[10:16]
+        streams = [
+            number if stream == -1 else stream
+            for number, stream in enumerate((pipes[0], pipes[3], pipes[5]))
+        ]
+        request = {
+            "argv": list(map(str, arguments)),
+            "cwd": str(cwd or Path.cwd()),
+            "env": {**(os.environ if env is None else env)},
+            "session": given[21],
+        }
+        ours, its = socket.socketpair()
+        with its:
+            _ask(request, *streams, its.fileno())
+        self._status = ours.makefile("rb")
+        ours.close()
+        self.pid = int(self._status.readline())
+        self._child_created = True
+        self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]
+
+    def _try_wait(self, wait_flags: int) -> tuple[int, int]:
+        """As waitpid, which only a parent can call."""
+        if wait_flags & os.WNOHANG and not select.select([self._status], [], [], 0)[0]:
+            return 0, 0
+        with self._status:
+            return self.pid, int(self._status.readline())
+
+    def _internal_poll(self, *_: Any, **__: Any) -> int | None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode  # type: ignore[no-any-return]
+
+
+def run_fork(
+    arguments: list[str], *, timeout: float, text: str = "", **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run to the end with this as its stdin."""
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with Fork(arguments, text=True, **pipes, **options) as process:
+        try:
+            out, err = process.communicate(text, timeout)
+        finally:
+            process.kill()
+    return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+
 #: The lines by which the command tells its settings, behind the one where it listens.
 SETTINGS = ["transports", "workers", "limits"]
 
@@ -77,8 +174,8 @@ class Running:
 @contextlib.contextmanager
 def listening(*arguments: str, cwd: Path, **options: Any) -> Iterator[Running]:
     """Start, and wait for the line that says where it listens."""
-    process = subprocess.Popen(
-        [sys.executable, *arguments],
+    process = Fork(
+        [*arguments],
         cwd=cwd,
         env=environment(),
         stdout=subprocess.PIPE,

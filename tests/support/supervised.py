@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from socketio_fast.workers.status import PREFIX
-from support.processes import environment
+from support.processes import Fork, environment
 from support.raw import request
 
 #: Seconds for what starts processes, on a busy machine.
@@ -157,8 +157,10 @@ class Supervised:
 @contextlib.contextmanager
 def started(*command: str, cwd: Path, **options: Any) -> Iterator[Supervised]:
     """Start Python with this command line; end it with all its workers."""
-    process = subprocess.Popen(
-        [sys.executable, *command],
+    # One that is given descriptors cannot be a fork of another.
+    start = subprocess.Popen if "pass_fds" in options else Fork
+    process: subprocess.Popen[str] = start(
+        [*([] if start is Fork else [sys.executable]), *command],
         cwd=cwd,
         # What is compiled of a module stands for it until the next second.
         env={**environment(), "PYTHONDONTWRITEBYTECODE": "1"},
