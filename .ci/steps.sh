@@ -181,7 +181,8 @@ step_sanitize() {
     chosen=$(sans_io)
     mapfile -t chosen <<<"$chosen"
     # The properties are tried with a quarter of the examples: all of them in sanitize-all.
-    EXAMPLES_DIVISOR=4 sanitized -n 2 --dist loadfile "${chosen[@]}"
+    # In one process, since to collect the tests takes a sixth of the time of all.
+    EXAMPLES_DIVISOR=4 sanitized "${chosen[@]}"
 }
 
 step_sanitize-all() {
@@ -226,11 +227,11 @@ install_on() {
 }
 
 tests_on() { # VERSION PYTEST-ARGUMENT...
-    PATH=$WORK/python$1/bin:$PATH tried "python$1" "${@:2}"
+    PATH=$WORK/python$1/bin:$PATH tried "python$1" "${TWO[@]}" "${@:2}"
 }
 
 # Where not every version is tried, assertions are on, and the compiler does not take long.
-on_extreme() { # WHICH TEST-DIRECTORY...
+on_extreme() { # WHICH
     local version
     version=$(extreme "$1")
     if [ -z "$version" ]; then
@@ -239,12 +240,15 @@ on_extreme() { # WHICH TEST-DIRECTORY...
     fi
     echo "Python $version"
     install_on "$version" SOCKETIO_FAST_DEBUG=1 CC=clang
-    tests_on "$version" "${TWO[@]}" "${@:2}"
+    tests_on "$version" "${PROCESSES[@]}" tests/integration tests/conformance
 }
 
-# Supervised workers are processes: the main and the newest Python start enough of them.
-step_oldest() { on_extreme oldest --ignore=tests/integration/workers tests/integration tests/conformance; }
-step_newest() { on_extreme newest tests/integration tests/conformance; }
+# Of tests/integration, what starts processes for most of its time: the main Python does,
+# and the step `pythons`.
+PROCESSES=(--ignore=tests/integration/workers --ignore=tests/integration/test_examples.py
+    --ignore=tests/integration/test_new_project.py)
+step_oldest() { on_extreme oldest; }
+step_newest() { on_extreme newest; }
 
 # The Debian that has a Python, where this machine has not.
 declare -A SUITES=([3.13]=trixie [3.14]=sid)
@@ -277,8 +281,14 @@ on_python() {
         return
     fi
     install_on "$1"
-    tests_on "$1" "${TWO[@]}"
-    PATH=$WORK/python$1/bin:$PATH pytest -q -p no:cacheprovider -m "alone or prompt"
+    local failed=0 part
+    # As before a landing, a directory after the other: what one leaves behind is not for
+    # the next, and each has its own tests that are tried again.
+    for part in "${WAITING[@]}" "${COMPUTING[@]}" fuzz; do
+        tests_on "$1" "tests/$part" || failed=1
+    done
+    PATH=$WORK/python$1/bin:$PATH pytest -q -p no:cacheprovider -m "alone or prompt" || failed=1
+    return "$failed"
 }
 
 for version in "${VERSIONS[@]}"; do

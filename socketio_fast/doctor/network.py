@@ -265,14 +265,19 @@ def _soon(finding: Finding, certificate: Any) -> Finding:
     )
 
 
-async def _handshake(target: Target, context: ssl.SSLContext) -> asyncio.WriteTransport:
-    _, writer = await within(
-        asyncio.open_connection(
-            target.host, target.port, ssl=context, server_hostname=target.host
+async def _handshake(target: Target, context: ssl.SSLContext) -> asyncio.Transport:
+    # Not a stream: one that nobody holds closes its transport.
+    transport, _ = await within(
+        asyncio.get_running_loop().create_connection(
+            asyncio.Protocol,
+            target.host,
+            target.port,
+            ssl=context,
+            server_hostname=target.host,
         ),
         target.timeout,
     )
-    return writer.transport
+    return transport
 
 
 #: OpenSSL's codes (X509_V_ERR_…): the cause, what it means, what to do.
