@@ -81,6 +81,9 @@ for part in "${COMPUTING[@]}"; do
 done
 step_property() { pytest -q -o cache_dir="$WORK/pytest/property" "${APART[@]}" tests/property tests/fuzz; }
 
+# Of tests/browser, what no other test shows: that a page gets on with a server at all.
+step_page() { tried page -n 1 tests/browser/test_{serve_client,webtransport,jsonp}.py; }
+
 # No directory with tests is left out.
 step_parts() {
     local name names=" ${WAITING[*]} ${COMPUTING[*]} fuzz "
@@ -243,10 +246,12 @@ on_extreme() { # WHICH
     tests_on "$version" "${PROCESSES[@]}" tests/integration tests/conformance
 }
 
-# Of tests/integration, what starts processes for most of its time: the main Python does,
-# and the step `pythons`.
-PROCESSES=(--ignore=tests/integration/workers --ignore=tests/integration/test_examples.py
-    --ignore=tests/integration/test_new_project.py)
+# Of tests/integration, what starts processes for most of its time. The main Python tries
+# it, and each in the step `pythons`.
+PROCESSES=(--ignore=tests/integration/workers)
+for part in asgi_servers examples new_project run_threads; do
+    PROCESSES+=("--ignore=tests/integration/test_$part.py")
+done
 step_oldest() { on_extreme oldest; }
 step_newest() { on_extreme newest; }
 
