@@ -384,10 +384,12 @@ async def test_what_is_refused(bus: Bus, servers: Servers) -> None:  # noqa: F81
 
 def test_threads(redis: Redis, tmp_path: Path) -> None:
     """A server for threads, in a process of its own; and no close() at the end."""
-    sio = socketio_fast.Server(client_manager=RedisAdapter(redis.url))
+    adapter = RedisAdapter(redis.url)
+    sio = socketio_fast.Server(client_manager=adapter)
     heard: list[Any] = []
     sio.of("/").on("reload", lambda *args: heard.append(args) or "answer")
     with testing.client(sio) as client, Emitter(RedisAdapter(redis.url)) as emitter:
+        asyncio.run(until(lambda: adapter.healthy))  # it receives what is published
         client.on("question", lambda number: number + 1)
         emitter.to(client.sid).emit("e", 1)
         assert client.expect("e") == 1
