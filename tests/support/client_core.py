@@ -44,6 +44,12 @@ class Owner(SessionOwner):
     def pinged(self, session: Any) -> None:
         self.told.append(("pinged",))
 
+    def probe_answered(self, session: Any) -> None:
+        self.told.append(("probe answered",))
+
+    def probe_failed(self, session: Any, error: BaseException) -> None:
+        self.told.append(("probe failed", str(error)))
+
     def closed(self, session: Any, reason: str, description: str | None) -> None:
         self.told.append(("closed", reason, description))
 
@@ -88,8 +94,8 @@ class PeerNotes(PeerOwner):
 class Core:
     """One client by long-polling."""
 
-    def __init__(self, **options: Any) -> None:
-        self.loop = Loop()
+    def __init__(self, loop: Loop | None = None, **options: Any) -> None:
+        self.loop = loop or Loop()
         self.hub = ClientHub(
             admit=None,
             new_rooms=lambda namespace: Membership(),
