@@ -39,15 +39,6 @@ class _NoSocket:
 class ClientWire(Wire):
     """The connection of a client, whose other end the test is."""
 
-    full = False  # the kernel takes nothing of what is written
-
-    def write(self, data: bytes) -> None:
-        super().write(data)
-        if self.full:
-            self.holds += len(data)
-            if self.holds == len(data):
-                self.protocol.pause_writing()
-
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         if name == "socket":
             return _NoSocket()
@@ -144,11 +135,7 @@ class ServerEnd:
     def read_on(self) -> None:
         """The kernel takes all."""
         self.wire.full = False
-        if self.wire.holds:
-            self.wire.holds = 0
-            with self.loop.running():
-                self.wire.protocol.resume_writing()
-        self.loop.turn()
+        self.wire.drain()
 
 
 class WebSocketCore(Core):
