@@ -94,7 +94,15 @@ class PeerNotes(PeerOwner):
 class Core:
     """One client by long-polling."""
 
-    def __init__(self, loop: Loop | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        loop: Loop | None = None,
+        *,
+        max_pending_acks: int = 10_000,
+        verbose: bool = False,
+        encoding: Any = None,
+        **options: Any,
+    ) -> None:
         self.loop = loop or Loop()
         self.hub = ClientHub(
             admit=None,
@@ -102,6 +110,9 @@ class Core:
             logger=logging.getLogger("test.client"),
             connect_timeout=1,
             max_attachments=10,
+            max_pending_acks=max_pending_acks,
+            verbose=verbose,
+            encoding=encoding,
         )
         config = EngineConfig(**options)
         self.engine = Engine(config, self.hub, logging.getLogger("test.client"))
@@ -158,3 +169,14 @@ class Core:
         members = json.dumps({"sid": f"sid of {namespace}", **data}).encode()
         self.receive(b"40" + name + members)
         return peer
+
+
+def heard(core: Core, namespace: str = "/", *events: str) -> list[tuple[Any, ...]]:
+    """What handlers of these events get."""
+    found: list[tuple[Any, ...]] = []
+    place = core.hub.namespace(namespace)
+    for event in events:
+        place.set_handler(
+            event, lambda *args, event=event: found.append((event, *args))
+        )
+    return found

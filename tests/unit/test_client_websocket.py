@@ -7,7 +7,7 @@ import zlib
 from typing import Any
 
 import pytest
-from support.client_core import Core
+from support.client_core import Core, heard
 from support.client_websockets import ConnectingLoop, ServerEnd, WebSocketCore
 from support.wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, server_frame
 
@@ -15,16 +15,6 @@ from socketio_fast._core.client.websocket import ClientWebSocket
 from socketio_fast._core.protocol.deflate import Deflate, Extension
 from socketio_fast._core.protocol.outgoing import message_packet
 from socketio_fast.options.config import DeflateOptions
-
-
-def heard(core: Core, *events: str) -> list[tuple[Any, ...]]:
-    """What handlers of these events get."""
-    found: list[tuple[Any, ...]] = []
-    for event in events:
-        core.hub.namespace("/").set_handler(
-            event, lambda *args, event=event: found.append((event, *args))
-        )
-    return found
 
 
 def closed(core: WebSocketCore) -> tuple[str, str | None]:
@@ -154,7 +144,7 @@ def test_the_end_of_a_session_whose_server_does_not_read() -> None:
 
 def test_messages_whole_and_in_fragments() -> None:
     core = WebSocketCore().open()
-    found = heard(core, "e")
+    found = heard(core, "/", "e")
     core.joined()
     core.server.send(server_frame(TEXT, b'42["e",1]'))
     core.server.send(
@@ -214,7 +204,7 @@ def test_a_server_that_breaks_a_rule(
     core = WebSocketCore(max_http_buffer_size=200).open()
     core.joined()
     data = b"".join([*frames, server_frame(TEXT, b'42["never"]')])
-    found = heard(core, "never")
+    found = heard(core, "/", "never")
     for at in range(0, len(data), size):
         core.server.send(data[at : at + size])
     assert core.server.code() == code
@@ -347,7 +337,7 @@ def test_a_session_that_ends_while_it_is_not_read() -> None:
 def test_the_server_closes(frame: bytes, answer: int, description: str | None) -> None:
     core = WebSocketCore().open()
     core.joined()
-    found = heard(core, "never")
+    found = heard(core, "/", "never")
     core.server.send(frame, server_frame(TEXT, b'42["never"]'))
     assert core.server.frames() == [(CLOSE, 0, answer.to_bytes(2, "big"))]
     assert core.server.wire.lost
@@ -453,7 +443,7 @@ def test_an_upgrade() -> None:
     assert server.messages() == [b"5", b'42["e",1]']
     assert core.session.transport_name == "websocket"
     assert socket.handover() == []
-    found = heard(core, "e")
+    found = heard(core, "/", "e")
     server.text(b'42["e",2]')
     assert found == [("e", 2)]
     assert not core.session.start_upgrade(ClientWebSocket(core.engine))
@@ -548,7 +538,7 @@ def test_bytes_of_other_dialects_are_not_compressed(dialect: int) -> None:
 
 def test_compressed_messages_whole_and_in_fragments() -> None:
     core = WebSocketCore(deflate=accepted()).open()
-    found = heard(core, "e")
+    found = heard(core, "/", "e")
     core.joined()
     head = b'451-["e",{"_placeholder":true,"num":0}]'
     text, binary = packed(head), packed(b"bytes")
