@@ -20,7 +20,6 @@ ELSEWHERE = {
     "protocol.json_text": "unit/test_sio.py",
     "engine.contracts": "meta/test_layers.py",
     "engine.engine": "unit/test_session.py",
-    "engine.heartbeat": "unit/test_session.py",
     "engine.ids": "unit/test_session.py",
     "engine.listeners": "unit/test_socket_listeners.py",
     "engine.message_transport": "unit/test_websocket.py",
