@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from support.raw import chunked, request, upgrade_request
 from support.sansio import Http, Loop, Server, WebSocket, errors
 
 import socketio_fast
-from socketio_fast._core.http.endpoint import OtherWorkers
+from socketio_fast._core.http.endpoint import OtherServer, OtherWorkers
 from socketio_fast._core.http.foreign import ForeignExchange
 from socketio_fast._core.http.http1 import Http1Connection
 
@@ -346,3 +347,82 @@ def test_the_access_log(caplog: pytest.LogCaptureFixture) -> None:
     assert "192.0.2.7" in first
     assert "404" in first
     assert "101" in second
+
+
+class Elsewhere(OtherServer):
+    """Another application, which takes connections and keeps them."""
+
+    def __init__(self) -> None:
+        super().__init__(takes_connections=True)
+        self.taken: list[bytes] = []
+
+    def take_over(
+        self, transport: Any, data: bytes, addresses: Any, endpoint: Any
+    ) -> None:
+        self.taken.append(data)
+
+
+def test_a_page_is_served_beside_another_application() -> None:
+    """The page answers in its turn; other paths are the application's."""
+    other = Elsewhere()
+    server = Server(socketio_fast.engineio.AsyncServer(), other=other)
+
+    async def page(request: Any) -> tuple[int, bytes, bytes, bytes]:
+        return 200, b"text/plain", request.path.encode(), b""
+
+    server.engine.pages = {"/health": page}
+    http = server.http()
+    http.send(request("GET", "/health") + request("HEAD", "/health?x=1"))
+    first, second = http.wire.take().split(b"HTTP/1.1 200 OK")[1:]
+    assert (first[-7:], second[-4:]) == (b"/health", b"\r\n\r\n")
+    http.send(request("GET", "/other"))
+    assert other.taken == [request("GET", "/other")]
+
+
+def test_a_request_behind_a_body_cannot_go_to_another_application() -> None:
+    """It was read in one piece with the request before."""
+    other = Elsewhere()
+    server = Server(socketio_fast.engineio.AsyncServer(), other=other)
+    http = server.http()
+    http.send(chunked(server.target("x"), [b"a"]) + request("GET", "/other"))
+    assert statuses(http) == [400, 503]
+    assert other.taken == []
+
+
+def test_a_file_of_the_client(tmp_path: Path) -> None:
+    """Caches may keep it, unlike all other responses."""
+    (tmp_path / "socket.io.js").write_bytes(b"x" * (PIECE + 1))
+    server = Server(socketio_fast.AsyncServer(serve_client=str(tmp_path)))
+    http = server.http()
+    http.send(request("GET", "/socket.io/socket.io.js"))
+    status, headers, body = http.response()
+    assert (status, len(body)) == (200, PIECE + 1)
+    assert headers["cache-control"] == "public, max-age=0"
+    known = [("If-None-Match", headers["etag"])]
+    http.send(request("GET", "/socket.io/socket.io.js", headers=known))
+    head, _, body = http.wire.take().partition(b"\r\n\r\n")
+    assert (head[:12], body) == (b"HTTP/1.1 304", b"")
+
+
+@pytest.mark.parametrize("target", ["polling", "websocket"])
+def test_a_request_that_cannot_be_served(
+    target: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The connection goes on; of the reason nothing is told."""
+    server = make(cookie={"name": "io", "Comment": lambda: "a\r\nb"})
+    http = server.http()
+    path = server.target(target)
+    http.send(request("GET", path) if target == "polling" else upgrade_request(path))
+    assert http.response()[::2] == (500, b"Internal Server Error")
+    assert errors(caplog) == ["GET /engine.io/ failed"]
+    assert server.engine.sessions == {}
+
+
+def test_a_poll_of_a_client_that_has_not_read_the_one_before() -> None:
+    server = make(max_buffer_bytes=1000)
+    http, sid = server.polling()
+    target = server.target("polling", sid)
+    http.wire.holds = 1001
+    http.send(request("GET", target))
+    assert http.wire.aborted
+    assert server.engine.sessions == {}
