@@ -63,10 +63,11 @@ class ServerEnd:
 
     def __init__(
         self,
-        loop: ConnectingLoop,
+        loop: Loop,
         socket: ClientWebSocket,
         deflate: Deflate | None = None,
     ) -> None:
+        assert isinstance(loop, ConnectingLoop)
         with loop.running():
             connecting = loop.create_task(
                 picows.ws_connect(
@@ -81,7 +82,6 @@ class ServerEnd:
         loop.turn()
         self.loop = loop
         self.wire = loop.wire
-        self._rest = b""
         found = re.search(rb"Sec-WebSocket-Key: (\S+)\r\n", self.wire.take())
         assert found is not None
         accept = base64.b64encode(hashlib.sha1(found[1] + GUID).digest())
@@ -100,7 +100,7 @@ class ServerEnd:
 
     def frames(self) -> list[Frame]:
         """The frames of the client since the last call."""
-        data, found = self._rest + self.wire.take(), []
+        data, found = self.wire.take(), []
         while data:
             size, at = data[1] & 0x7F, 2
             assert data[1] & 0x80, "a frame of the client that is not masked"
@@ -146,8 +146,6 @@ class WebSocketCore(Core):
         deflate: The compression that the server has accepted.
         options: Of the engine.
     """
-
-    loop: ConnectingLoop
 
     def __init__(
         self, dialect: int = 0, deflate: Deflate | None = None, **options: Any

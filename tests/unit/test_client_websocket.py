@@ -85,7 +85,7 @@ def test_nothing_is_written_before_it_is_connected_or_after_its_end() -> None:
     socket.send(message_packet("early"))
     socket.flush()
     socket.close()
-    server = ServerEnd(core.loop, socket)  # type: ignore[arg-type]
+    server = ServerEnd(core.loop, socket)
     assert (socket.closed, socket.accepted) == (False, True)
     assert server.frames() == []
     socket.close()
@@ -426,7 +426,7 @@ def probing() -> tuple[Core, ClientWebSocket, ServerEnd]:
     core = Core(ConnectingLoop()).open()
     core.joined()
     socket = ClientWebSocket(core.engine)
-    server = ServerEnd(core.loop, socket)  # type: ignore[arg-type]
+    server = ServerEnd(core.loop, socket)
     assert core.session.start_upgrade(socket)
     assert server.messages() == [b"2probe"]
     return core, socket, server
