@@ -242,18 +242,36 @@ def test_a_handler_that_suspends_acknowledges_later() -> None:
     assert core.session.under_way == (0, 0)
 
 
-def test_a_handler_that_ends_after_its_connection() -> None:
-    """It acknowledges nothing: ids are those of one connection."""
+@pytest.mark.parametrize("listens", [False, True])
+@pytest.mark.parametrize("how", ["connection lost", "left", "disconnected"])
+def test_a_handler_that_ends_after_its_connection(how: str, listens: bool) -> None:
+    """It acknowledges nothing: in the next connection its id is another event's."""
     core = Core().open()
     slow = Waiting(core)
     core.hub.namespace("/").set_handler("e", slow)
-    core.joined()
-    core.receive(b'427["e"]')
-    core.session.fail("transport error")
-    slow.end("late")
-    core.connect()
-    core.open()
+    peer = core.joined()
+    if listens:
+        listening(peer, "e")
+    core.receive(b'427["e",1]', b'429["e",2]')
+    if how == "connection lost":
+        core.session.fail("transport error")
+        slow.end("late")
+        core.connect()
+        core.open()
+    elif how == "left":
+        peer.leave()
+        slow.end("late")
+    else:
+        core.receive(b"41")
+        slow.end("late")
+    peer.join()
+    core.receive(b'427["e",3]', b'40{"sid":"again"}', b'429["e",4]')
+    core.sent()
+    slow.end("later")
     assert core.sent() == []
+    slow.end("three")
+    slow.end("four")
+    assert core.sent() == [b'437["three"]', b'439["four"]']
 
 
 @pytest.mark.parametrize("suspends", [False, True])
