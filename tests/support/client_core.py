@@ -44,6 +44,12 @@ class Owner(SessionOwner):
     def pinged(self, session: Any) -> None:
         self.told.append(("pinged",))
 
+    def probe_answered(self, session: Any) -> None:
+        self.told.append(("probe answered",))
+
+    def probe_failed(self, session: Any, error: BaseException) -> None:
+        self.told.append(("probe failed", str(error)))
+
     def closed(self, session: Any, reason: str, description: str | None) -> None:
         self.told.append(("closed", reason, description))
 
@@ -88,14 +94,25 @@ class PeerNotes(PeerOwner):
 class Core:
     """One client by long-polling."""
 
-    def __init__(self, **options: Any) -> None:
-        self.loop = Loop()
+    def __init__(
+        self,
+        loop: Loop | None = None,
+        *,
+        max_pending_acks: int = 10_000,
+        verbose: bool = False,
+        encoding: Any = None,
+        **options: Any,
+    ) -> None:
+        self.loop = loop or Loop()
         self.hub = ClientHub(
             admit=None,
             new_rooms=lambda namespace: Membership(),
             logger=logging.getLogger("test.client"),
             connect_timeout=1,
             max_attachments=10,
+            max_pending_acks=max_pending_acks,
+            verbose=verbose,
+            encoding=encoding,
         )
         config = EngineConfig(**options)
         self.engine = Engine(config, self.hub, logging.getLogger("test.client"))
@@ -152,3 +169,14 @@ class Core:
         members = json.dumps({"sid": f"sid of {namespace}", **data}).encode()
         self.receive(b"40" + name + members)
         return peer
+
+
+def heard(core: Core, namespace: str = "/", *events: str) -> list[tuple[Any, ...]]:
+    """What handlers of these events get."""
+    found: list[tuple[Any, ...]] = []
+    place = core.hub.namespace(namespace)
+    for event in events:
+        place.set_handler(
+            event, lambda *args, event=event: found.append((event, *args))
+        )
+    return found

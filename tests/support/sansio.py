@@ -204,6 +204,7 @@ class Wire:
         self.closed = self.aborted = self.lost = self.eof = False
         self.reading = True
         self.holds = 0  # bytes that the kernel did not take
+        self.full = False  # the kernel takes nothing of what is written
         with loop.running():
             protocol.connection_made(self)
 
@@ -226,6 +227,10 @@ class Wire:
         self.writes += 1
         self.pieces.append(bytes(data[:500]))
         self.written += data
+        if self.full:
+            self.holds += len(data)
+            if self.holds == len(data):
+                self.protocol.pause_writing()
 
     def can_write_eof(self) -> bool:
         return True
@@ -274,6 +279,14 @@ class Wire:
                 else:
                     self.protocol.data_received(data)
                     data = b""
+        self.loop.turn()
+
+    def drain(self) -> None:
+        """The kernel takes what it did not take before."""
+        if self.holds:
+            self.holds = 0
+            with self.loop.running():
+                self.protocol.resume_writing()
         self.loop.turn()
 
     def take(self) -> bytes:

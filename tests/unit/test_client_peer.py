@@ -6,22 +6,11 @@ import time
 from typing import Any
 
 import pytest
-from support.client_core import Core, open_packet
+from support.client_core import Core, heard, open_packet
 
 from socketio_fast._core.client.session import ClientSession
 from socketio_fast._core.socketio.acks import Reply
 from socketio_fast.exceptions import CallDisconnectedError, OfflineBufferError
-
-
-def heard(core: Core, namespace: str = "/", *events: str) -> list[tuple[Any, ...]]:
-    """What handlers of these events get."""
-    found: list[tuple[Any, ...]] = []
-    place = core.hub.namespace(namespace)
-    for event in events:
-        place.set_handler(
-            event, lambda *args, event=event: found.append((event, *args))
-        )
-    return found
 
 
 def test_joining() -> None:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.client_core import Core, open_packet
+from support.client_core import Core, Owner, open_packet
+from support.client_websockets import ConnectingLoop, ServerEnd
+from support.sansio import errors
 
+from socketio_fast._core.client.session import ClientSession
+from socketio_fast._core.client.websocket import ClientWebSocket
 from socketio_fast._core.protocol.outgoing import message_packet
 
 
@@ -172,3 +176,122 @@ def test_a_post_that_fails_while_it_closes_is_told(
     assert core.owner.told[-1] == ("finished",)
     assert "may not have got 6 bytes" in caplog.text
     assert "HTTP 500" in caplog.text
+
+
+class Failing(Owner):
+    """An owner whose methods note that they were called, and raise."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in ("opened", "pinged", "closed", "finished"):
+
+            def fails(*args: Any) -> None:
+                self.told.append((name,))
+                raise RuntimeError("of the owner")
+
+            return fails
+        return super().__getattribute__(name)
+
+
+def test_an_owner_that_fails(caplog: pytest.LogCaptureFixture) -> None:
+    """The session goes on, and ends."""
+    core = Core()
+    core.owner = Failing()
+    core.session = ClientSession(core.engine, core.owner)
+    core.session.begin(core.polling)
+    core.receive(open_packet(), b"2")
+    assert core.sent() == [b"3"]
+    assert core.session.connected
+    core.receive(b"1")
+    assert core.session.closed
+    told = ["opened", "pinged", "finished", "closed"]
+    assert core.owner.told == [(name,) for name in told]
+    assert errors(caplog) == ["the client of session eio-sid failed"] * 4
+
+
+def test_a_session_that_has_not_begun_fails() -> None:
+    """There was no transport yet."""
+    core = Core()
+    owner = Owner()
+    session = ClientSession(core.engine, owner)
+    session.fail("transport error", ConnectionError("refused"))
+    assert owner.told == [("closed", "transport error", None), ("finished",)]
+
+
+def test_a_message_that_is_too_large_is_found_before_it_is_sent() -> None:
+    core = Core().open(maxPayload=10)
+    core.session.check_message(message_packet("a" * 9))
+    with pytest.raises(ValueError, match="11 bytes"):
+        core.session.check_message(message_packet("a" * 10))
+    with pytest.raises(ValueError, match="13 bytes in base64"):
+        core.session.check_message(message_packet(b"a" * 9))
+
+
+def test_a_session_that_is_not_read_is_upgraded() -> None:
+    """It is not read by the WebSocket either, until its handlers have ended."""
+    core = Core(ConnectingLoop(), max_pending_events=1).open()
+    waits: list[Any] = []
+    got: list[int] = []
+
+    async def slow(number: int) -> None:
+        got.append(number)
+        waits.append(core.loop.create_future())
+        await waits[-1]
+
+    core.hub.namespace("/").set_handler("e", slow)
+    core.joined()
+    for number in range(2):
+        core.receive(b'42["e",%d]' % number)
+    socket = ClientWebSocket(core.engine)
+    server = ServerEnd(core.loop, socket)
+    assert core.session.start_upgrade(socket)
+    server.text(b"3probe")
+    core.polling.rest_for_upgrade()
+    core.session.finish_upgrade()
+    assert not server.wire.reading
+    server.text(b'42["e",2]')
+    assert got == [0, 1]
+    while not server.wire.reading:
+        with core.loop.running():
+            for one in waits:
+                if not one.done():
+                    one.set_result(None)
+        core.loop.turn()
+    assert got == [0, 1, 2]
+
+
+def test_an_upgrade_that_takes_too_long_is_given_up() -> None:
+    core = Core(ConnectingLoop()).open()
+    socket = ClientWebSocket(core.engine)
+    server = ServerEnd(core.loop, socket)
+    assert core.session.start_upgrade(socket)
+    assert not core.session.start_upgrade(ClientWebSocket(core.engine))
+    core.session.give_up_upgrade(TimeoutError("too long"))
+    assert core.owner.told[-1] == ("probe failed", "too long")
+    assert server.code() == 1000
+    core.session.give_up_upgrade(TimeoutError("again"))
+    core.session.finish_upgrade()  # there is none any more
+    assert core.session.transport_name == "polling"
+
+
+@pytest.mark.parametrize("rest", [b"4x", b'42["e"]'])
+def test_a_payload_is_read_to_its_end_when_handlers_have_room(rest: bytes) -> None:
+    core = Core(max_pending_events=1).open()
+    waits: list[Any] = []
+
+    async def slow() -> None:
+        waits.append(core.loop.create_future())
+        await waits[-1]
+
+    core.hub.namespace("/").set_handler("e", slow)
+    core.joined()
+    assert not core.receive(b'42["e"]', b'42["e"]', rest)
+    assert (len(waits), core.requests.reads) == (2, 0)
+    with core.loop.running():
+        for one in waits:
+            one.set_result(None)
+    core.loop.turn()
+    if rest == b"4x":
+        assert core.owner.told[-1][:2] == ("closed", "transport error")
+        assert core.requests.reads == 0
+    else:
+        assert (len(waits), core.requests.reads) == (3, 1)

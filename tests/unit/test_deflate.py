@@ -134,6 +134,87 @@ def test_negotiation(options: dict[str, Any], offer: str, answer: str | None) ->
         assert found.header.decode() == f"Sec-WebSocket-Extensions: {expected}\r\n"
 
 
+@pytest.mark.parametrize(
+    ("options", "offer"),
+    [
+        ({}, f"{NCT}; client_max_window_bits"),
+        (TAKEOVER, "client_max_window_bits"),
+        (
+            {"server_max_window_bits": 10},
+            f"{NCT}; server_max_window_bits=10; client_max_window_bits",
+        ),
+        ({"client_max_window_bits": 10}, f"{NCT}; client_max_window_bits=10"),
+    ],
+)
+def test_what_a_client_offers(options: dict[str, Any], offer: str) -> None:
+    assert extension(**options).offer() == f"permessage-deflate; {offer}"
+
+
+@pytest.mark.parametrize(
+    ("options", "answer", "bits", "takeover"),
+    [
+        ({}, f"permessage-deflate; {NCT}", (15, 15), (False, False)),
+        (
+            {},
+            "permessage-deflate; server_no_context_takeover",
+            (15, 15),
+            (False, False),
+        ),
+        (TAKEOVER, "permessage-deflate", (15, 15), (True, True)),
+        (TAKEOVER, f"permessage-deflate; {NCT}", (15, 15), (False, False)),
+        (
+            TAKEOVER,
+            "permessage-deflate; client_max_window_bits=9; server_max_window_bits=8",
+            (9, 8),
+            (True, True),
+        ),
+        (
+            {**TAKEOVER, "client_max_window_bits": 10},
+            "permessage-deflate; client_max_window_bits=12",
+            (10, 15),
+            (True, True),
+        ),
+    ],
+)
+def test_what_a_server_may_accept(
+    options: dict[str, Any],
+    answer: str,
+    bits: tuple[int, int],
+    takeover: tuple[bool, bool],
+) -> None:
+    """Bits and context takeover of what the client sends, and of what it receives."""
+    found = extension(**options).answered(answer)
+    assert found is not None
+    assert (found.out_bits, found.in_bits) == bits
+    assert (found.out_takeover, found.in_takeover) == takeover
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "permessage-bzip2",
+        "permessage-deflate, permessage-deflate",
+        "permessage-deflate",  # it was told that no context is taken over
+        f"permessage-deflate; {NCT}; {NCT}",
+        f"permessage-deflate; {NCT}; unknown",
+        f"permessage-deflate; {NCT}; client_max_window_bits",
+        f"permessage-deflate; {NCT}; server_max_window_bits=11",
+        f"permessage-deflate; {NCT}; server_max_window_bits=x",
+        "permessage-deflate; server_no_context_takeover=1",
+    ],
+)
+def test_what_a_server_may_not_accept(answer: str) -> None:
+    with pytest.raises(ProtocolError, match="the server has accepted"):
+        extension(server_max_window_bits=10).answered(answer)
+
+
+def test_a_server_accepts_nothing_or_less_than_zlib_can() -> None:
+    assert extension().answered("") is None
+    found = extension().answered(f"permessage-deflate; {NCT}; client_max_window_bits=8")
+    assert found is not None
+    assert found.out_bits == 8  # nothing is compressed, however long it is
+
+
 def test_offers_in_several_lines() -> None:
     """E5"""
     found = extension().negotiate([b"permessage-deflate; x", b"permessage-deflate"])

@@ -90,6 +90,31 @@ def test_a_family_whose_function_fails(caplog: pytest.LogCaptureFixture) -> None
     assert not client.ended()
 
 
+def test_a_client_that_asks_twice_and_has_joined_is_not_refused(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A CONNECT may cross the answer to the one before; its client would leave."""
+    server, sio = make()
+    asked: list[asyncio.Future[bool]] = []
+
+    async def allowed(name: str, auth: Any) -> bool:
+        asked.append(asyncio.get_running_loop().create_future())
+        return await asked[-1]
+
+    sio.of(allowed)
+    client = server.websocket()
+    client.text("40/x,")
+    client.text("40/x,")
+    with server.loop.running():
+        asked[0].set_result(True)
+        asked[1].set_exception(KeyError("gone"))
+    (answer,) = client.messages()
+    assert str(answer).startswith('40/x,{"sid":')
+    assert errors(caplog) == ["namespace '/x' was not found"]
+    client.text('42/x,["e"]')
+    assert not client.ended()
+
+
 def test_a_client_that_goes_while_a_function_is_asked() -> None:
     server, sio = make()
 

@@ -10,6 +10,8 @@ import pytest
 from support.sansio import Server, WebSocket
 
 from socketio_fast import AsyncServer
+from socketio_fast._core.engine.observer import Observer
+from socketio_fast._core.socketio.meter import Meter
 from socketio_fast._core.socketio.relay import WorkerRelay
 from socketio_fast.cluster.frames import FrameReader, Kind
 
@@ -279,3 +281,53 @@ def test_nonsense_raises_value_errors(pair: tuple[Worker, Worker]) -> None:
         except ValueError:
             refused += 1
     assert refused > 5_000
+
+
+# --- who watches -------------------------------------------------------------------
+
+
+class Watcher(Observer):
+    """Notes the events that are sent."""
+
+    def __init__(self) -> None:
+        super().__init__(events=True)
+        self.log: list[Any] = []
+
+    def event_sent(self, namespace: Any, event: list[Any], to: Any, skip: Any) -> None:
+        self.log.append(list(event))
+
+
+@pytest.mark.parametrize("encoding", [None, "msgpack"])
+def test_an_observer_hears_what_another_worker_sends(encoding: str | None) -> None:
+    options: dict[str, Any] = {} if encoding is None else {"serializer": encoding}
+    a, b = Worker("aaaa", **options), Worker("bbbb", **options)
+    a.knows(b)
+    b.knows(a)
+    a.deliver(b)
+    b.deliver(a)
+    b.client()
+    b.deliver(a)
+    watcher = Watcher()
+    b.server.engine.observe(watcher)
+    a.emit("text", 1, 'of "quotes"')
+    a.emit("binary", [b"\0\1", {"b": b"\2"}])
+    a.deliver(b)
+    assert watcher.log == [
+        ["text", 1, 'of "quotes"'],
+        ["binary", [b"\0\1", {"b": b"\2"}]],
+    ]
+
+
+@pytest.mark.parametrize("name", ["plain", 'of "quotes"', "é", "\n"])
+def test_events_of_another_worker_are_counted_by_name(
+    pair: tuple[Worker, Worker], name: str
+) -> None:
+    a, b = pair
+    b.client()
+    b.deliver(a)
+    meter = Meter(b.sio._hub.wildcard, frozenset([name]), 10)
+    b.sio._hub.measure(meter)
+    a.emit(name, 1)
+    a.emit(name, b"\0")
+    a.deliver(b)
+    assert [(one.event, one.events) for one in meter.sent] == [(name, 2)]

@@ -11,6 +11,7 @@ from support.sansio import Server
 from socketio_fast._core.engine.request_hooks import HookRefusal, RequestHooks
 from socketio_fast._core.http.endpoint import OtherServer
 from socketio_fast.engineio import AsyncServer
+from socketio_fast.options.limits import Limits
 
 POLL = "/engine.io/?EIO=4&transport=polling"
 WEBSOCKET = "/engine.io/?EIO=4&transport=websocket"
@@ -73,3 +74,82 @@ def test_an_other_server_that_takes_connections_must_implement_it() -> None:
     server = Server(AsyncServer(), other=OtherServer(takes_connections=True))
     with pytest.raises(NotImplementedError):
         server.http().send(request("GET", "/x"))
+
+
+class Waiting(RequestHooks):
+    """Hooks that ask somebody else, and wait for the answer."""
+
+    def __init__(self, server: Server, *, every_request: bool = False) -> None:
+        self.every_request = every_request
+        self._loop = server.loop
+        self._answers: list[Any] = []
+        server.engine.hooks = self
+
+    async def run_middlewares(
+        self, environ: dict[str, Any], headers: Any
+    ) -> HookRefusal | None:
+        self._answers.append(self._loop.create_future())
+        await self._answers[-1]
+        return None
+
+    def answer(self) -> None:
+        with self._loop.running():
+            self._answers.pop(0).set_result(None)
+        self._loop.turn()
+
+
+@pytest.mark.parametrize("cause", ["drain", "limit"])
+@pytest.mark.parametrize("target", [POLL, WEBSOCKET])
+def test_the_server_is_full_when_the_hooks_have_answered(
+    target: str, cause: str
+) -> None:
+    server = Server(AsyncServer(limits=Limits(connections_per_address=1)))
+    hooks = Waiting(server)
+    http = server.http()
+    http.send(request("GET", target) if target is POLL else upgrade_request(target))
+    if cause == "drain":
+        server.engine.drain()
+    else:
+        server.engine.hooks = None
+        server.websocket()
+        server.engine.hooks = hooks
+    hooks.answer()
+    status, fields, _ = http.response()
+    assert status == (503 if cause == "drain" else 429)
+    assert 1 <= int(fields["retry-after"]) <= 5
+    assert len(server.engine.sessions) == (cause == "limit")
+
+
+def test_a_body_comes_before_the_hooks_have_answered() -> None:
+    server = Server(AsyncServer())
+    got: list[Any] = []
+    server.app.on("message", lambda sid, data: got.append(data))
+    _, sid = server.polling()
+    hooks = Waiting(server, every_request=True)
+    http = server.http()
+    http.send(request("POST", server.target("polling", sid), "4hello"))
+    assert (http.responses(), got) == ([], [])
+    hooks.answer()
+    assert (http.response()[2], got) == (b"ok", ["hello"])
+
+
+@pytest.mark.parametrize("target", [POLL, WEBSOCKET])
+def test_a_client_goes_before_the_hooks_have_answered(target: str) -> None:
+    server = Server(AsyncServer())
+    hooks = Waiting(server)
+    http = server.http()
+    http.send(request("GET", target) if target is POLL else upgrade_request(target))
+    http.wire.lose()
+    hooks.answer()
+    assert (http.wire.take(), server.engine.sessions) == (b"", {})
+
+
+def test_a_session_ends_before_the_hooks_have_answered() -> None:
+    server = Server(AsyncServer())
+    _, sid = server.polling()
+    hooks = Waiting(server, every_request=True)
+    http = server.http()
+    http.send(request("GET", server.target("polling", sid)))
+    server.engine.drop_all()
+    hooks.answer()
+    assert http.response()[0] == 400

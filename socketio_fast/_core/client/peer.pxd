@@ -27,6 +27,10 @@ cdef class ClientPeer(MessagingPeer):
         readonly Py_ssize_t offline_bytes
         # Ids of acknowledgements that what is in `offline` asks for; or None.
         set offline_acks
+        # Acknowledgements that the server asks for, of all connections: the first id of
+        # this one, and the next.
+        int64_t first_asked
+        int64_t next_asked
         Py_ssize_t posted           # bytes that other threads have encoded
         public Py_ssize_t max_offline_events
         public Py_ssize_t max_offline_bytes
@@ -36,7 +40,6 @@ cdef class ClientPeer(MessagingPeer):
     cdef int _on_refusal(self, object data) except -1
     cdef int _note_offset(self, Packet packet) except -1
     cdef object _emit(self, Outgoing m, list event, int64_t id)
-    cdef int _owner_failed(self, object error) except -1
     cdef int _refuse_offline(self, int64_t id, object error) except -1
     cdef int _keep_offline(self, Outgoing m, int64_t id) except -1
     cdef int _send_offline(self) except -1

@@ -182,28 +182,27 @@ cdef class ClientPeer(MessagingPeer):
         self.state = CONNECTING if self.active else DISCONNECTED
         self.early = None
         self.reason = reason
+        # One connection adds 2 ** 53 at most (`SF_MAX_ID`).
+        self.first_asked = self.next_asked if self.next_asked < <int64_t> 1 << 62 else 0
         self._give_up_sent_acks()
-        try:
-            self.owner.leaves(self, reason)
-        except BaseException as exc:
-            self._owner_failed(exc)
+        self._tell(self.owner.leaves, reason)
         if was_connected:
             # As in python-socketio, handlers find the namespace still connected.
             self._run_own("disconnect", [reason])
         if self.sid is not None:
             self.namespace.peers.pop(self.sid, None)
             self.sid = None
-        try:
-            self.owner.left(self, reason)
-        except BaseException as exc:
-            self._owner_failed(exc)
+        self._tell(self.owner.left, reason)
         return 0
 
-    cdef int _owner_failed(self, object error) except -1:
-        self.namespace.hub.failed(error, "the client of %s failed", (
-            escaped(self.namespace.name),
-        ))
-        return 0
+    def _tell(self, told, *args):
+        """Call a method of the owner, which may raise."""
+        try:
+            told(self, *args)
+        except BaseException as exc:
+            self.namespace.hub.failed(
+                exc, "the client of %s failed", (escaped(self.namespace.name),)
+            )
 
     cdef int _give_up_sent_acks(self) except -1:
         """What was sent is not acknowledged now; what waits in `offline` may be."""
@@ -244,6 +243,10 @@ cdef class ClientPeer(MessagingPeer):
     cdef int on_packet(self, Packet packet) except -1:
         """A packet for this namespace has come."""
         if packet.type == SIO_EVENT:
+            if packet.id >= 0:
+                # Counted on from former connections: a handler may outlive its own.
+                packet.id += self.first_asked
+                self.next_asked = max(self.next_asked, packet.id + 1)
             if self.state == CONNECTED:
                 if self.pid is not None:
                     self._note_offset(packet)
@@ -259,6 +262,11 @@ cdef class ClientPeer(MessagingPeer):
             return self._on_refusal(packet.data)
         self.active = False  # SIO_DISCONNECT
         return self._left(SERVER_DISCONNECT)
+
+    cdef int send_ack(self, object value, int64_t id) except -1:
+        if id < self.first_asked:
+            return 0  # a former connection has asked for it
+        return MessagingPeer.send_ack(self, value, id - self.first_asked)
 
     cdef int _note_offset(self, Packet packet) except -1:
         """Remember what came last: with recovery the last argument of an event, a
@@ -314,10 +322,7 @@ cdef class ClientPeer(MessagingPeer):
         self.reason = None
         self.namespace.peers[sid] = self
         early, self.early = self.early, None
-        try:
-            self.owner.joined(self)
-        except BaseException as exc:
-            self._owner_failed(exc)
+        self._tell(self.owner.joined)
         # As the reference implementation: what came early, what was emitted early, and
         # then the connect handler.
         for packet in early or ():
@@ -335,10 +340,7 @@ cdef class ClientPeer(MessagingPeer):
         self.active = False
         self.state = DISCONNECTED
         self.early = None
-        try:
-            self.owner.refused(self, data)
-        except BaseException as exc:
-            self._owner_failed(exc)
+        self._tell(self.owner.refused, data)
         return self._run_own("connect_error", [data])
 
     cdef int _run_own(self, str event, list args, list told=None) except -1:
@@ -358,10 +360,7 @@ cdef class ClientPeer(MessagingPeer):
             function, args, copied(self.context), _own_step(self, event)
         )
         if task is not None:
-            try:
-                self.owner.begun(self, event, task)
-            except BaseException as exc:
-                self._owner_failed(exc)
+            self._tell(self.owner.begun, event, task)
         return 0
 
     cdef object _own_handler(self, str event, list args):

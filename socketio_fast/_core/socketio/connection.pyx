@@ -416,6 +416,8 @@ cdef class _Resolved(Outcome):
         )
         if self.suspended:
             handler.session.end_event(self.size)
-            if handler.session.handler is None:
-                return 0
+            if handler.session.handler is None or (
+                handler.peer_in(self.name) is not None
+            ):
+                return 0  # it has gone meanwhile, or asked twice and has joined
         return handler.enter_namespace(None, self.name, self.auth, self.size)
