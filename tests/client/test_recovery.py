@@ -66,6 +66,8 @@ async def test_what_was_missed_comes_once_and_before_connect(
         client.on("n", lambda n: happened.append(n))
         client.on("b", lambda data, n: happened.append((data, n)))
         await client.connect(relay.url, transports=transports, wait_timeout=5)
+        said: list[int] = []
+        other.on("b", lambda data, n: said.append(n))
         await other.connect(url, transports=["websocket"])
         sid = client.get_sid()
         assert not socket.recovered
@@ -73,10 +75,12 @@ async def test_what_was_missed_comes_once_and_before_connect(
         await until(lambda: happened == ["connect", 0])
         for turn in (1, 2):
             del happened[:]
-            relay.cut()
+            relay.cut(hold=True)
             await until(lambda: happened == ["disconnect"])
             await other.emit("say all", ("n", turn))
             await other.emit("say all", ("b", b"bytes", turn))
+            await until(lambda turn=turn: turn in said)
+            relay.let_in()
             await until(lambda: socket.connected)
             assert socket.recovered
             assert client.get_sid() == sid

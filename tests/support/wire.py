@@ -104,20 +104,33 @@ class Relay(Listener):
         super().__init__()
         self._server_port = int(url.rpartition(":")[2])
         self._writers: set[asyncio.StreamWriter] = set()
+        self._let_in = asyncio.Event()
+        self._let_in.set()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def cut(self) -> None:
-        """Reset all connections."""
+    def cut(self, *, hold: bool = False) -> None:
+        """Reset all connections.
+
+        Args:
+            hold: Whether those that come have to wait for `let_in`.
+        """
+        if hold:
+            self._let_in.clear()
         for writer in self._writers:
             writer.transport.abort()
         self._writers.clear()
 
+    def let_in(self) -> None:
+        """Carry connections again."""
+        self._let_in.set()
+
     async def serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
+        await self._let_in.wait()
         await self._relay(reader, writer, b"")
 
     async def _relay(
