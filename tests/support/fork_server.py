@@ -140,6 +140,12 @@ def become(wanted: dict) -> None:
 
 def run(first: str) -> None:
     """Run what the command line names."""
+    if first == "-W":
+        sys.warnoptions.append(sys.argv.pop(1))
+        warnings._processoptions(sys.warnoptions)  # type: ignore[attr-defined]
+        sys.argv.pop(0)
+        run(sys.argv[0])
+        return
     if first == "-m":
         sys.path.insert(0, os.getcwd())
         runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
