@@ -118,11 +118,10 @@ def become(wanted: dict) -> None:
     if wanted["session"]:
         os.setsid()
     os.chdir(wanted["cwd"])
-    old = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     os.environ.clear()
     os.environ.update(wanted["env"])
-    new = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    sys.path[:] = [*filter(None, new), *(path for path in sys.path if path not in old)]
+    first = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[:] = filter(None, dict.fromkeys([*first, *sys.path]))
     sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
     sys.warnoptions[:] = filter(None, os.environ.get("PYTHONWARNINGS", "").split(","))
     warnings._processoptions(sys.warnoptions)  # type: ignore[attr-defined]
@@ -182,7 +181,7 @@ def end(exception: BaseException | None) -> NoReturn:
     os._exit(code & 0xFF)
 
 
-del sys.path[0]  # where this file is
+sys.path[0] = sys.argv[1]  # where the package is, instead of this file
 import_all(IMPORTS)
 del sys.modules["socketio_fast.__main__"]  # it is run, not imported
 with socket.socket(fileno=os.dup(0)) as requests:

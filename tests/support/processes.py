@@ -55,11 +55,14 @@ def python(
 def _server() -> socket.socket:
     """Where requests go to; the process ends with this one."""
     ours, its = socket.socketpair()
+    program = Path(__file__).with_name("fork_server.py")
+    package = Path(socketio_fast.__file__).parents[1]
+    # Each fork has its own paths and warnings.
+    without = {"PYTHONPATH", "PYTHONWARNINGS"}
     with its:
         server = subprocess.Popen(
-            [sys.executable, Path(__file__).with_name("fork_server.py")],
-            # Each fork has warnings of its own.
-            env={**environment(), "PYTHONWARNINGS": ""},
+            [sys.executable, program, package],
+            env={k: v for k, v in os.environ.items() if k not in without},
             stdin=its,
         )
 
