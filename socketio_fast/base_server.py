@@ -298,7 +298,13 @@ class BaseServer(HandlerRegistry):
             return self._adapt(handler)
         check_handler(handler, event, namespace, self._hub.logger)
         if self.validate_handlers:
-            handler = validated(handler, before + (event == "*"), self._hub.logger)
+            decodes = self.is_asyncio_based() and "*" not in (event, namespace)
+            handler = validated(
+                handler,
+                before + (event == "*"),
+                self._hub.logger,
+                (self._hub, event) if decodes else None,
+            )
         place = (namespace == "*") + (event == "*")
         return self._adapt(handler, self._client_at(place, namespace, event))
 

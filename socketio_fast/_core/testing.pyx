@@ -22,6 +22,8 @@ from socketio_fast._core.protocol.eio3 cimport (
     text_end,
     text_payload,
 )
+from socketio_fast._core.protocol cimport event_values
+from socketio_fast._core.protocol.event_values cimport EventValues
 from socketio_fast._core.protocol.jsonp cimport form_payload, script, script_head
 from socketio_fast._core.protocol.outgoing cimport Outgoing
 from socketio_fast._core.protocol.wire cimport (
@@ -29,6 +31,8 @@ from socketio_fast._core.protocol.wire cimport (
     sf_request,
     sf_scan_request,
 )
+
+from socketio_fast._core.socketio.checked_handlers cimport CheckedHandler
 
 from socketio_fast.exceptions import PacketError
 
@@ -55,7 +59,22 @@ def judge(Engine engine not None, Request request not None, upgrade=False):
     return a.status, a.body, a.headers, a.session
 
 
+def finished(CheckedHandler handler not None, value):
+    """What an acknowledgement is encoded of, if the handler returns `value`."""
+    return handler.finish(value)
+
+
 # The protocol.
+
+def split_event(bytes text not None, str name not None):
+    """The JSON of each value of an event, if it can be split; else None."""
+    cdef EventValues values = event_values.split_event(
+        PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text), {name: None}
+    )
+    if values is None:
+        return None
+    return [values.value_text(i) for i in range(values.count)]
+
 
 def decode_payload(bytes payload not None):
     """The packets of a long-polling payload of revision 4, as a list of (type, data).

@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from socketio_fast.exceptions import ConnectionRefusedError, InvalidPayloadError
+from socketio_fast.handlers.decoders import Decoder, decoder_of
 from socketio_fast.handlers.models import (
     MAX_DETAILS,
     Check,
@@ -18,9 +19,15 @@ from socketio_fast.handlers.models import (
     plain,
 )
 
-__all__ = ["Arguments", "checked_auth", "valid_auth", "wrapped"]
+if TYPE_CHECKING:
+    from socketio_fast._core.socketio.hub import Hub
+
+__all__ = ["Arguments", "checked_auth", "compiled", "valid_auth", "wrapped"]
 
 Handler = Callable[..., Any]
+
+#: Arguments of a handler that are decoded one by one, at most.
+MAX_DECODED = 7
 
 
 class Arguments:
@@ -41,6 +48,7 @@ class Arguments:
         self._least = 0
         self._most: int | None = len(parameters)
         self._end = before
+        self._hints = hints
         for parameter, hint in zip(parameters, hints, strict=True):
             check = check_or_none(hint)
             if parameter.kind is parameter.VAR_POSITIONAL:
@@ -52,6 +60,20 @@ class Arguments:
             self._end += 1
             if parameter.default is parameter.empty:
                 self._least += 1
+
+    def decoders(self) -> list[Decoder | None] | None:
+        """For each argument, what makes it of its JSON; see ``models.decoder_of()``.
+
+        ``None``: the handler takes any number of arguments, or too many.
+        """
+        if self._most is None or not 0 < self._most <= MAX_DECODED:
+            return None
+        return [decoder_of(hint) for hint in self._hints]
+
+    @property
+    def least(self) -> int:
+        """How many arguments the handler takes at least."""
+        return self._least
 
     def __call__(self, args: tuple[Any, ...]) -> list[Any]:
         before = self._before
@@ -93,20 +115,53 @@ def wrapped(
         handler: The handler, a coroutine function or not.
         arguments: What makes its arguments of those that were received.
     """
+    run: Any
     if inspect.iscoroutinefunction(handler):
 
         @functools.wraps(handler)
         async def run_async(*args: Any) -> Any:
             return plain(await handler(*arguments(args)))
 
-        return run_async
+        run = run_async
+    else:
 
-    @functools.wraps(handler)
-    def run(*args: Any) -> Any:
-        result = handler(*arguments(args))
-        return _awaited(result) if inspect.isawaitable(result) else plain(result)
+        @functools.wraps(handler)
+        def run_sync(*args: Any) -> Any:
+            result = handler(*arguments(args))
+            return _awaited(result) if inspect.isawaitable(result) else plain(result)
 
-    return run
+        run = run_sync
+    run._checks = (handler, arguments)
+    return run  # type: ignore[no-any-return]
+
+
+def compiled(function: Handler, hub: Hub, event: Any) -> Handler:
+    """A handler that the core gives the JSON of an event, if :func:`wrapped` made it.
+
+    Args:
+        function: The handler, of :func:`wrapped`.
+        hub: That of the server.
+        event: The event.
+
+    Returns:
+        It decodes each argument straight into its type. The same function, if it checks
+        nothing, or if packets have another encoding.
+    """
+    checks = getattr(function, "_checks", None)
+    if checks is None or hub.encoding is not None or not isinstance(event, str):
+        return function
+    handler, arguments = checks
+    decoders = arguments.decoders()
+    if decoders is None:
+        return function
+    from socketio_fast._core.socketio.checked_handlers import CheckedHandler
+
+    if hub.undecoded is None:
+        hub.undecoded = {}
+    hub.undecoded[event] = None
+    return CheckedHandler(
+        function, handler, arguments, decoders, arguments.least, plain
+    )
 
 
 async def _awaited(result: Awaitable[Any]) -> Any:

@@ -19,6 +19,7 @@ __all__ = [
     "is_model",
     "library_of",
     "plain",
+    "pydantic_branches",
 ]
 
 Loc = tuple[int | str, ...]
@@ -99,8 +100,9 @@ def _dumper(kind: type[Any]) -> Callable[[Any], Any]:
     if hasattr(kind, "__pydantic_validator__"):
         from pydantic import TypeAdapter
 
-        adapter = TypeAdapter(kind)
-        return lambda value: _jsonable(adapter.dump_python(value, by_alias=True))
+        # Not the adapter's method, a Python function around this.
+        dump = TypeAdapter(kind).serializer.to_python
+        return lambda value: _jsonable(dump(value, by_alias=True))
     if hasattr(kind, "__struct_fields__"):
         import msgspec
 
@@ -201,9 +203,9 @@ def _pydantic(hint: Any) -> Check:
     from pydantic import TypeAdapter, ValidationError
 
     adapter: TypeAdapter[Any] = TypeAdapter(hint)
-    validate = adapter.validate_python
+    validate = adapter.validator.validate_python
     # Only recursive types have definitions. The depth of others is fixed.
-    branches = _branches(adapter.core_schema.get("definitions", ()))
+    branches = pydantic_branches(adapter.core_schema)
 
     def check(value: Any, loc: Loc, errors: Errors) -> Any:
         if branches > 1 and _looks(value, branches):
@@ -225,6 +227,12 @@ def _pydantic(hint: Any) -> Check:
                     break
 
     return check
+
+
+def pydantic_branches(schema: Any) -> int:
+    """How often pydantic looks at a nested model for each look at the outer one, at
+    most; 0 for types that are not recursive."""
+    return _branches(schema.get("definitions", ()))
 
 
 def _branches(schema: Any) -> int:

@@ -8,18 +8,26 @@ types of the fields. Handlers without models are left as they are.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from socketio_fast.handlers.annotations import hint_of, parameters_of
 from socketio_fast.handlers.dependencies import refuse_dependencies, says_nothing
 from socketio_fast.options.logs import Logger
+
+if TYPE_CHECKING:
+    from socketio_fast._core.socketio.hub import Hub
 
 __all__ = ["plain", "validated", "validated_connect"]
 
 Handler = Callable[..., Any]
 
 
-def validated(handler: Handler, before: int, logger: Logger) -> Handler:
+def validated(
+    handler: Handler,
+    before: int,
+    logger: Logger,
+    decodes: tuple[Hub, Any] | None = None,
+) -> Handler:
     """A handler that validates its arguments, or the same if it has no models.
 
     The signature is looked at here, once.
@@ -28,6 +36,8 @@ def validated(handler: Handler, before: int, logger: Logger) -> Handler:
         handler: The handler, a coroutine function or not.
         before: How many arguments come before those of the event, such as the ``sid``.
         logger: Where it is said that an annotation cannot be resolved.
+        decodes: The hub and the event, if the core calls the handler of one event, and
+            ``before`` is 1: its arguments are then decoded straight into their types.
 
     Returns:
         A function that raises
@@ -50,7 +60,8 @@ def validated(handler: Handler, before: int, logger: Logger) -> Handler:
         return handler
     from socketio_fast.handlers import checked
 
-    return checked.wrapped(handler, checked.Arguments(parameters, hints, before))
+    made = checked.wrapped(handler, checked.Arguments(parameters, hints, before))
+    return made if decodes is None else checked.compiled(made, *decodes)
 
 
 def validated_connect(handler: Handler, before: int, logger: Logger) -> Handler:

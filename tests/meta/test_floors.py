@@ -58,6 +58,7 @@ FLOORS: dict[str, list[str]] = {
     "handlers": [
         *("handlers.slow", "handlers.registration", "handlers.registry"),
         *("handlers.annotations", "handlers.models", "handlers.dependencies"),
+        *("handlers.decoders",),
         *("handlers.checked", "handlers.validation", "handlers.injection"),
         "namespace",
     ],

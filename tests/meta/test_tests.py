@@ -18,6 +18,7 @@ LINES = 700
 ELSEWHERE = {
     "protocol.attachments": "unit/test_sio.py",
     "protocol.json_text": "unit/test_sio.py",
+    "protocol.event_values": "property/test_direct_values.py",
     "engine.contracts": "meta/test_layers.py",
     "engine.engine": "unit/test_session.py",
     "engine.ids": "unit/test_session.py",

@@ -12,6 +12,12 @@ cdef class Outcome:
     cdef int raised(self, object error) except -1
 
 
+cdef class PreparedHandler:
+    # A handler, with what is done before and after it.
+    cdef object begin(self, PyObject **args, size_t n)
+    cdef object finish(self, object value)
+
+
 cdef enum ContinuationState:
     UNUSED      # the Task has not begun
     BEGINNING   # its first step gets what the handler waits for

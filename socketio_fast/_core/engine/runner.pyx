@@ -153,6 +153,18 @@ cdef class Outcome:
         raise NotImplementedError
 
 
+cdef class PreparedHandler:
+    """A handler, with what is done before and after it, in its context. Abstract."""
+
+    cdef object begin(self, PyObject **args, size_t n):
+        """Call the handler; returns what it returns, or its coroutine."""
+        raise NotImplementedError
+
+    cdef object finish(self, object value):
+        """Returns what is made of what the handler, or its coroutine, has returned."""
+        raise NotImplementedError
+
+
 @cython.final
 cdef class Continuation:
     """The coroutine of a handler's Task; it continues the handler's own coroutine."""
@@ -182,19 +194,23 @@ cdef class Continuation:
         try:
             try:
                 if error is not None:
-                    return self.coro.throw(error)
-                status = PyIter_Send(self.coro, None, &result)
-                value = <object> result
-                Py_DECREF(value)
-                if status == PYGEN_NEXT:
-                    return value
+                    try:
+                        return self.coro.throw(error)
+                    except StopIteration as stop:
+                        value = stop.value
+                else:
+                    status = PyIter_Send(self.coro, None, &result)
+                    value = <object> result
+                    Py_DECREF(value)
+                    if status == PYGEN_NEXT:
+                        return value
+                if isinstance(self.handler, PreparedHandler):
+                    value = (<PreparedHandler> self.handler).finish(value)
             finally:
                 if self.context is not None:
                     PyContext_Exit(self.context)
                 if runner.threshold and sf_coarse_ns() - began >= runner.threshold:
                     runner._tell_slow(began, self.handler, self.coro, ())
-        except StopIteration as stop:
-            value = stop.value
         except BaseException as exc:
             defer_exit(self.runner.loop, exc)
             self._end(None, exc)
@@ -284,7 +300,7 @@ cdef class Runner:
         """
         cdef Spare spare = self._spare
         cdef PyObject *result = NULL
-        cdef bint ended = True
+        cdef bint ended = True, prepared = isinstance(func, PreparedHandler)
         cdef object before, value, entered
         cdef int64_t began = 0
         # The handler may run the event loop itself (nest_asyncio). What is received
@@ -307,7 +323,10 @@ cdef class Runner:
         if self.threshold:
             began = sf_coarse_ns()
         try:
-            value = PyObject_Vectorcall(func, args, n, NULL)
+            if prepared:
+                value = (<PreparedHandler> func).begin(args, n)
+            else:
+                value = PyObject_Vectorcall(func, args, n, NULL)
             if sf_is_awaitable(value):
                 if not PyCoro_CheckExact(value):
                     value = value.__await__()
@@ -322,6 +341,8 @@ cdef class Runner:
                     value = spare.driver
                 elif type(value) is Continuation:
                     raise TypeError("a handler returned the coroutine of its Task")
+            if prepared and ended:
+                value = (<PreparedHandler> func).finish(value)
         except BaseException as exc:
             self._in_burst = in_burst
             PyContext_Exit(entered)

@@ -120,7 +120,7 @@ cdef list _read_strings(const char *p, Py_ssize_t n, bint event, bint binary):
         if item.num >= 0:
             value = placeholder(item.num)
         elif event and i == 0 and item.size:
-            value = _read_name(p + item.start, item.size)
+            value = read_name(p + item.start, item.size)
         else:
             value = _read_ascii(p + item.start, item.size)
         Py_INCREF(value)
@@ -128,7 +128,7 @@ cdef list _read_strings(const char *p, Py_ssize_t n, bint event, bint binary):
     return data
 
 
-cdef inline str _read_name(const char *p, size_t n):
+cdef str read_name(const char *p, size_t n):
     """Decode the name of an event, ASCII; `n` is not 0."""
     cdef size_t place = n + 7 * p[0] + 3 * p[n >> 1] + p[n - 1]
     cdef str name

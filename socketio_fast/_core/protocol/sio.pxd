@@ -1,6 +1,8 @@
 # Socket.IO packets, protocol revision 5.
 from libc.stdint cimport int64_t
 
+from socketio_fast._core.protocol.event_values cimport EventValues
+
 cdef enum SioType:
     SIO_CONNECT = 0
     SIO_DISCONNECT = 1
@@ -18,13 +20,16 @@ cdef class Packet:
         readonly int64_t id         # -1: there is none
         readonly object data        # the decoded JSON; None: there is none
         readonly int64_t missing    # attachments that have not come yet
+        EventValues values          # of an EVENT whose `data` is None; else None
         list attachments            # those that have come, until all have
         Py_ssize_t size             # bytes received, attachments included
 
     cdef int attach(self, bytes data) except -1
 
 
-cdef Packet decode(const char *p, Py_ssize_t n, Py_ssize_t max_attachments)
+cdef Packet decode(
+    const char *p, Py_ssize_t n, Py_ssize_t max_attachments, dict undecoded
+)
 cdef Packet decode_with(
     const char *p, Py_ssize_t n, Py_ssize_t max_attachments, object loads
 )

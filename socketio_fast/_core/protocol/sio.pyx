@@ -12,6 +12,7 @@ from cpython.list cimport PyList_GET_ITEM
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 
 from socketio_fast._core.protocol.attachments cimport Attachments, put_in_place
+from socketio_fast._core.protocol.event_values cimport split_event
 from socketio_fast._core.protocol.json_text cimport (
     read_json,
     read_json_with,
@@ -93,19 +94,28 @@ def decode_packet(
     if loads is not None:
         decoded = decode_with(p, PyBytes_GET_SIZE(packet), max_attachments, loads)
     else:
-        decoded = decode(p, PyBytes_GET_SIZE(packet), max_attachments)
+        decoded = decode(p, PyBytes_GET_SIZE(packet), max_attachments, None)
     if isinstance(decoded.data, Unread):
         decoded.data = (<Unread> decoded.data).read(decoded.type)
     return decoded
 
 
-cdef Packet decode(const char *p, Py_ssize_t n, Py_ssize_t max_attachments):
-    """Decode the text of a packet; see `decode_packet`."""
+cdef Packet decode(
+    const char *p, Py_ssize_t n, Py_ssize_t max_attachments, dict undecoded
+):
+    """Decode the text of a packet; see `decode_packet`.
+
+    `undecoded`: the names of events whose arguments stay JSON, `values`; or None.
+    """
     cdef Py_ssize_t json
     cdef Packet packet = _decode_head(p, n, max_attachments, &json)
     if n - json > READ_LATER and packet.missing:
         packet.data = Unread.new(p + json, n - json, None)
         return packet
+    if undecoded is not None and packet.type == SIO_EVENT and packet.missing == 0:
+        packet.values = split_event(p + json, n - json, undecoded)
+        if packet.values is not None:
+            return packet
     if json < n:
         packet.data = read_json(
             p + json, n - json, packet.type == SIO_EVENT, packet.missing != 0

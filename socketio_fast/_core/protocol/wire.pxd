@@ -107,6 +107,15 @@ cdef extern from "sf_json.h" nogil:
     size_t sf_scan_array(const char *p, size_t n, sf_item *items)
 
 
+cdef extern from "sf_values.h" nogil:
+    enum:
+        SF_MAX_VALUES
+    ctypedef struct sf_span:
+        size_t start
+        size_t size
+    size_t sf_split_array(const char *p, size_t n, sf_span *values)
+
+
 cdef extern from "sf_number.h" nogil:
     enum:
         SF_NUMBER_SIZE

@@ -1,5 +1,6 @@
 # The Socket.IO side of one Engine.IO connection.
 from socketio_fast._core.engine.deadlines cimport Deadline
+from socketio_fast._core.protocol.event_values cimport EventValues
 from socketio_fast._core.protocol.sio cimport Packet
 from socketio_fast._core.socketio.hub cimport Hub, Namespace
 from socketio_fast._core.socketio.packet_receiver cimport PacketReceiver
@@ -16,6 +17,7 @@ cdef class ConnectionHandler(PacketReceiver):
         dict others                 # namespace -> Peer, in all others; or None
         Deadline connect_deadline   # None: it has joined a namespace
 
+    cdef list _arguments(self, Peer peer, EventValues values)
     cdef int _join(self, str name, object auth, Py_ssize_t size) except -1
     cdef bint _is_taken_back(self, str name, object auth, Py_ssize_t size) except -1
     cdef int join_here(self, str name, object auth, Py_ssize_t size) except -1

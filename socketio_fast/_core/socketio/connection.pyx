@@ -23,6 +23,7 @@ from socketio_fast._core.engine.contracts cimport (
     SessionBase as Session,
     SessionHandler,
 )
+from socketio_fast._core.protocol.event_values cimport EventValues
 from socketio_fast._core.protocol.sio cimport (
     SIO_ACK,
     SIO_CONNECT,
@@ -31,6 +32,7 @@ from socketio_fast._core.protocol.sio cimport (
     SIO_EVENT,
     Packet,
 )
+from socketio_fast._core.socketio.checked_handlers cimport CheckedHandler
 from socketio_fast._core.socketio.contracts cimport PeerBase
 from socketio_fast._core.socketio.hub cimport Hub, Namespace
 from socketio_fast._core.socketio.packet_receiver cimport PROGRESS, PacketReceiver
@@ -119,7 +121,10 @@ cdef class ConnectionHandler(PacketReceiver):
             engine.logger.info(
                 "session %s: an event is beyond its limits", escaped(self.session.id)
             )
-            error["event"] = (<list> packet.data)[0]
+            error["event"] = (
+                (<list> packet.data)[0] if packet.values is None
+                else packet.values.name
+            )
             m = self.hub.encode(SIO_EVENT, packet.namespace, ["error", error], -1)
         return self.session.send(m)
 
@@ -140,6 +145,8 @@ cdef class ConnectionHandler(PacketReceiver):
             )
         peer.heard = True
         if packet.type == SIO_EVENT:
+            if packet.values is not None:
+                packet.data = self._arguments(peer, packet.values)
             if peer.busy:
                 if peer.queued_events is None:
                     peer.queued_events = deque()
@@ -151,6 +158,19 @@ cdef class ConnectionHandler(PacketReceiver):
         if packet.type == SIO_DISCONNECT:
             return peer.close("client disconnect")
         raise ProtocolError("CONNECT_ERROR from a client")
+
+    cdef list _arguments(self, Peer peer, EventValues values):
+        """`[name, *arguments]` of an event that has not been decoded. If nobody but a
+        `CheckedHandler` looks at its arguments, they are `values`."""
+        cdef Hub hub = self.hub
+        cdef PyObject *found
+        if not peer.busy and peer.socket is None and hub.trigger is None and (
+            not hub.asks_of_events
+        ):
+            found = PyDict_GetItemWithError(peer.namespace.handlers, values.name)
+            if found is not NULL and type(<object> found) is CheckedHandler:
+                return [values.name, values]
+        return values.read()
 
     @property
     def peers(self):

@@ -77,6 +77,9 @@ cdef class Hub(HandlerFactory):
         bint verbose                # events and acknowledgements are logged
         public object resolve       # makes namespaces for of(pattern); or None
         bint error_acks             # an event that fails is acknowledged as failed
+        # Names of events whose handlers decode the arguments, the keys; None: there are
+        # no such handlers.
+        public dict undecoded
         public object trigger       # takes every event instead of the handlers; or None
         public ClientRegistry registry  # None: clients are registered here
         public Relay relay          # to other workers; None: there are none

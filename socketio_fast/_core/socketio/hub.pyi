@@ -64,6 +64,7 @@ class Namespace:
 class Hub(HandlerFactory):
     holds_events: bool
     trigger: Callable[..., Any] | None
+    undecoded: dict[str, None] | None
     resolve: Callable[[str, Any], Any] | None
     def __new__(
         cls,

@@ -31,7 +31,9 @@ cdef class PacketReceiver(Connection):
         if self.incomplete is not None:
             raise ProtocolError("text while binary attachments are awaited")
         if self.hub.encoding is None:
-            packet = sio.decode(p, n, self.hub.max_attachments)
+            packet = sio.decode(
+                p, n, self.hub.max_attachments, self.hub.undecoded
+            )
         else:
             packet = self.hub.encoding.decode_text(p, n, self.hub.max_attachments)
         packet.size = n

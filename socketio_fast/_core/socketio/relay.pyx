@@ -496,7 +496,8 @@ cdef class WorkerRelay(Relay):
             # Without the Engine.IO type.
             if encoding is None:
                 packet = sio.decode(
-                    PyBytes_AS_STRING(text) + 1, PyBytes_GET_SIZE(text) - 1, count
+                    PyBytes_AS_STRING(text) + 1, PyBytes_GET_SIZE(text) - 1, count,
+                    None,
                 )
             else:
                 packet = encoding.decode_text(
