@@ -136,6 +136,11 @@ class BrokerManager(AsyncManager):
             self.thread = self._readers[0]
 
     @property
+    def _label(self) -> str:
+        """What metrics call it."""
+        return type(self).__name__
+
+    @property
     def healthy(self) -> bool:
         """Whether the broker is there: messages can be published, and are received.
 
