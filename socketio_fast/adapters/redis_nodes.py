@@ -148,7 +148,7 @@ class RedisNodes:
             commands: Tuples of ``PUBLISH`` or ``SPUBLISH``, the channel and the data.
 
         Raises:
-            NotPublished: Some were not sent.
+            NotPublished: Some were not published, or may not have been.
         """
         if not commands:  # whether that would succeed
             await (await self.of()).ping()
@@ -166,10 +166,12 @@ class RedisNodes:
             return_exceptions=True,
         )
         failed: list[tuple[Any, ...]] = []
+        uncertain: list[tuple[Any, ...]] = []
         error: Exception | None = None
         for outcome, mine in zip(outcomes, by_node.values(), strict=True):
             if isinstance(outcome, Exception):
                 failed += mine
+                uncertain += mine
                 error = outcome
             elif isinstance(outcome, BaseException):
                 raise outcome
@@ -180,7 +182,7 @@ class RedisNodes:
                         error = result
         if error is not None:
             await self.failed()
-            raise NotPublished(failed, error)
+            raise NotPublished(failed, error, uncertain)
 
 
 async def _send(node: Any, commands: list[tuple[Any, ...]]) -> list[Any]:

@@ -166,8 +166,7 @@ class RedisStreamsAdapter(ClusterAdapter):
         if not block_time > 0:
             raise ValueError(f"block_time={block_time!r}: more than 0 seconds expected")
         self._clients = RedisClients.of(redis, redis_options, type(self).__name__)
-        # A command that is repeated may be done twice; _try_to_publish() knows more.
-        self._clients.retries = False
+        self._clients.retries = False  # what is repeated may be published twice
         self._msgpack = MessagePack(type(self).__name__)
         self.stream_name = stream_name
         self.stream_count = stream_count

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from functools import partial
 from typing import Any, ClassVar
 
@@ -32,6 +33,10 @@ abandoned: list[dict[str, Any]] = []
 
 # Messages that wait, at most, while it is tried to reach a broker that was away.
 OUTBOX_SIZE = 1000
+
+# Seconds without a message after which a connection counts as idle: many times those
+# that a message takes, so that what has broken it is likely to have come before.
+IDLE = 0.1
 
 
 class Identity:
@@ -56,12 +61,20 @@ class NotPublished(Exception):
     Args:
         messages: They.
         error: Why the first of them was not.
+        uncertain: Those of them that may have been published all the same, because
+            there was no answer.
     """
 
-    def __init__(self, messages: list[Any], error: BaseException) -> None:
+    def __init__(
+        self,
+        messages: list[Any],
+        error: BaseException,
+        uncertain: Iterable[Any] = (),
+    ) -> None:
         super().__init__(str(error))
         self.messages = messages
         self.error = error
+        self.uncertain = {id(message) for message in uncertain}
 
 
 class BrokerManager(AsyncManager):
@@ -102,6 +115,8 @@ class BrokerManager(AsyncManager):
         self._outbox: deque[tuple[Any, asyncio.Future[None] | None]] = deque()
         self._outbox_bytes = 0
         self._sending: asyncio.Task[None] | None = None
+        # When something was published last, by time.monotonic().
+        self._published_at = float("-inf")
         self._tasks: set[asyncio.Task[Any]] = set()
         self._subscribed = asyncio.Event()
         self._subscribed_to: set[object] = set()
@@ -349,33 +364,64 @@ class BrokerManager(AsyncManager):
         if outage.waits:
             self._lose(len(messages))
             return
-        try:
-            try:
-                await self._publish_all(messages)
-            except (TypeError, ValueError):
-                raise
-            except NotPublished as exc:
-                messages = exc.messages
-                await self._publish_all(messages)
-            except Exception:
-                # The connection may have broken while it was idle: try once more.
-                await self._publish_all(messages)
-        except (TypeError, ValueError):
-            raise
-        except Exception as exc:
-            error: BaseException = exc
-            if isinstance(exc, NotPublished):
-                messages, error = exc.messages, exc.error
+        idle = time.monotonic() - self._published_at > IDLE
+        failed = await self._attempt(messages)
+        if failed is None:
+            outage.over(self._get_logger())
+            return
+        again = self._repeatable(failed, idle)
+        repeated = set(map(id, again))
+        lost = [each for each in failed.messages if id(each) not in repeated]
+        if again or not messages:
+            failed_again = await self._attempt(again)
+            if failed_again is None:
+                self._lose(len(lost))
+                outage.over(self._get_logger())
+                return
+            failed = failed_again
             kept = [
-                message for message in messages if self._kept and self._keeps(message)
+                each for each in failed.messages if self._kept and self._keeps(each)
             ]
             self._outbox.extendleft((message, None) for message in reversed(kept))
             self._outbox_bytes += sum(map(self._size_of, kept))
-            self._lose(len(messages) - len(kept))
-            outage.failed(error, self._get_logger())
-        else:
-            outage.over(self._get_logger())
+            self._lose(len(failed.messages) - len(kept))
+        self._lose(len(lost))
+        outage.failed(failed.error, self._get_logger())
+
+    async def _attempt(self, messages: list[Any]) -> NotPublished | None:
+        """Publish messages; returns what tells which of them were not."""
+        try:
+            await self._publish_all(messages)
+        except (TypeError, ValueError):
+            raise
+        except NotPublished as exc:
+            return exc
+        except Exception as exc:
+            return NotPublished(messages, exc, messages)
+        self._published_at = time.monotonic()
+        return None
+
+    def _repeatable(self, failed: NotPublished, idle: bool) -> list[Any]:
+        """Messages that were not published, to try once more at once.
+
+        Others get no message twice, unless it is one that is kept. So one that may have
+        been published is repeated only if the connection is likely to have broken long
+        before, while it was idle.
+        """
+        if idle and not _is_timeout(failed.error):
+            return failed.messages
+        return [
+            message
+            for message in failed.messages
+            if id(message) not in failed.uncertain
+            or (self._kept and self._keeps(message))
+        ]
 
     def _lose(self, count: int) -> None:
         self.lost_messages += count
         self._publishing.lost += count
+
+
+def _is_timeout(error: BaseException) -> bool:
+    """Whether nothing was answered in time, by the name that all packages have."""
+    return any(kind.__name__ == "TimeoutError" for kind in type(error).__mro__)
