@@ -364,12 +364,12 @@ class BrokerManager(AsyncManager):
         if outage.waits:
             self._lose(len(messages))
             return
-        idle = time.monotonic() - self._published_at > IDLE
+        begun = time.monotonic()
         failed = await self._attempt(messages)
         if failed is None:
             outage.over(self._get_logger())
             return
-        again = self._repeatable(failed, idle)
+        again = self._repeatable(failed, begun)
         repeated = set(map(id, again))
         lost = [each for each in failed.messages if id(each) not in repeated]
         if again or not messages:
@@ -401,14 +401,15 @@ class BrokerManager(AsyncManager):
         self._published_at = time.monotonic()
         return None
 
-    def _repeatable(self, failed: NotPublished, idle: bool) -> list[Any]:
+    def _repeatable(self, failed: NotPublished, begun: float) -> list[Any]:
         """Messages that were not published, to try once more at once.
 
         Others get no message twice, unless it is one that is kept. So one that may have
-        been published is repeated only if the connection is likely to have broken long
-        before, while it was idle.
+        been published is repeated only if the connection is likely to have broken
+        before, while it was idle: then the attempt fails at once.
         """
-        if idle and not _is_timeout(failed.error):
+        idle = begun - self._published_at > IDLE
+        if idle and time.monotonic() - begun < IDLE and not _is_timeout(failed.error):
             return failed.messages
         return [
             message
