@@ -10,5 +10,6 @@ from support.engines import (  # noqa: F401
     postgres,
     redis,
     redis_cluster,
+    replicated_cluster,
     replicated_redis,
 )

@@ -134,6 +134,23 @@ class TestRedisStreams(AdapterTests):
         )
 
 
+class TestRedisStreamsOfACluster(AdapterTests):
+    recovers = True
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def new_server(cls, redis_cluster: RedisCluster) -> NewServer:
+        url = redis_cluster.url.replace("redis:", "redis+cluster:")
+        return servers_with(
+            RedisStreamsAdapter,
+            url,
+            request_timeout=2,
+            stream_name="conformance",
+            stream_count=2,
+            use_sharded_pubsub=True,
+        )
+
+
 class TestNats(AdapterTests):
     @pytest.fixture(scope="class")
     @classmethod
