@@ -7,6 +7,7 @@ from support.engines import (  # noqa: F401
     mortal_postgres,
     mortal_redis,
     nats,
+    nats_cluster,
     postgres,
     redis,
     redis_cluster,

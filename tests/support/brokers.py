@@ -342,6 +342,39 @@ class NATS(Broker):
         return [self.PROGRAM, *where, "-js", "-sd", str(self.directory)]
 
 
+class NATSCluster:
+    """Three NATS servers that know each other, with JetStream.
+
+    Args:
+        directory: For what they write.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        routes = [free_port() for _ in range(3)]
+        urls = ", ".join(f'"nats://127.0.0.1:{port}"' for port in routes)
+        self.nodes: list[NATS] = []
+        for name, port in zip(("a", "b", "c"), routes, strict=True):
+            (directory / name).mkdir()
+            config = (
+                f"server_name: {name}\n"
+                f'cluster {{ name: test, listen: "127.0.0.1:{port}", '
+                f"routes: [{urls}] }}\n"
+            )
+            self.nodes.append(NATS(directory / name, config))
+
+    @property
+    def urls(self) -> list[str]:
+        return [node.url for node in self.nodes]
+
+    def start(self) -> None:
+        for node in self.nodes:
+            node.start()
+
+    def stop(self) -> None:
+        for node in self.nodes:
+            node.stop()
+
+
 class Postgres(Broker):
     """A PostgreSQL. It refuses to run as root, so another user runs it then."""
 

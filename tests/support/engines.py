@@ -12,7 +12,14 @@ from typing import Any
 
 import pytest
 
-from support.brokers import NATS, MasterAndReplica, Postgres, Redis, RedisCluster
+from support.brokers import (
+    NATS,
+    MasterAndReplica,
+    NATSCluster,
+    Postgres,
+    Redis,
+    RedisCluster,
+)
 
 __all__ = [
     "MasterAndReplica",
@@ -20,6 +27,7 @@ __all__ = [
     "mortal_postgres",
     "mortal_redis",
     "nats",
+    "nats_cluster",
     "postgres",
     "redis",
     "redis_cluster",
@@ -107,6 +115,18 @@ def nats(tmp_path_factory: Directories) -> Iterator[NATS]:
     _need(NATS, "nats-server")
     broker = NATS(tmp_path_factory.mktemp("nats"))
     yield from _running(broker, broker.stop)
+
+
+@pytest.fixture
+def nats_cluster(tmp_path: Path) -> Iterator[NATSCluster]:
+    """For one test, which may kill a node."""
+    _need(NATS, "nats-server")
+    cluster = NATSCluster(tmp_path)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
 
 
 @pytest.fixture
