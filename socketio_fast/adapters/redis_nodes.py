@@ -90,10 +90,14 @@ class RedisNodes:
         if not self.is_cluster:
             return client
         await self._learn()
-        if key is None:
-            node = min(client.get_primaries(), key=lambda node: node.name)
-        else:
-            node = client.get_node_from_key(key)
+        try:
+            if key is None:
+                node = min(client.get_primaries(), key=lambda node: node.name)
+            else:
+                node = client.get_node_from_key(key)
+        except Exception:  # nobody has its slot, at that time
+            self._known, self._failed = False, True
+            raise
         return self._of_node(node)
 
     async def all(self) -> list[Any]:

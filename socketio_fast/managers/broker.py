@@ -95,6 +95,8 @@ class BrokerManager(AsyncManager):
     # and their bytes.
     _kept = 0
     _kept_bytes = 32 * 1024 * 1024
+    # Whether a connection for publishing may have broken while it was idle, unnoticed.
+    _may_be_stale = True
     # Seconds between attempts to reach the broker: the first, and at most.
     _delays = (FIRST_DELAY, LONGEST_DELAY)
 
@@ -408,7 +410,7 @@ class BrokerManager(AsyncManager):
         been published is repeated only if the connection is likely to have broken
         before, while it was idle: then the attempt fails at once.
         """
-        idle = begun - self._published_at > IDLE
+        idle = self._may_be_stale and begun - self._published_at > IDLE
         if idle and time.monotonic() - begun < IDLE and not _is_timeout(failed.error):
             return failed.messages
         return [

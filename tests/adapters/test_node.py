@@ -217,7 +217,7 @@ def let_answer(client: Any, answer: Any) -> None:
 
 
 async def test_events_for_all(pair: Pair) -> None:
-    """A5, A6, A7: also with bytes in them."""
+    """A5, A6, A7, A8: also with bytes in them."""
     for args in ARGUMENTS:
         await pair.sender.emit("news", *args)
         await expect([pair.own, pair.receiver], "news", *args)
