@@ -373,22 +373,23 @@ class BrokerManager(AsyncManager):
             return
         again = self._repeatable(failed, begun)
         repeated = set(map(id, again))
-        lost = [each for each in failed.messages if id(each) not in repeated]
+        self._lose(sum(id(message) not in repeated for message in failed.messages))
+        if len(again) < len(failed.messages):
+            outage.failed(failed.error, self._get_logger())
         if again or not messages:
             failed_again = await self._attempt(again)
             if failed_again is None:
-                self._lose(len(lost))
                 outage.over(self._get_logger())
-                return
-            failed = failed_again
-            kept = [
-                each for each in failed.messages if self._kept and self._keeps(each)
-            ]
-            self._outbox.extendleft((message, None) for message in reversed(kept))
-            self._outbox_bytes += sum(map(self._size_of, kept))
-            self._lose(len(failed.messages) - len(kept))
-        self._lose(len(lost))
-        outage.failed(failed.error, self._get_logger())
+            else:
+                self._keep(failed_again.messages)
+                outage.failed(failed_again.error, self._get_logger())
+
+    def _keep(self, messages: list[Any]) -> None:
+        """Keep what is kept of messages that were not published; the rest is lost."""
+        kept = [each for each in messages if self._kept and self._keeps(each)]
+        self._outbox.extendleft((message, None) for message in reversed(kept))
+        self._outbox_bytes += sum(map(self._size_of, kept))
+        self._lose(len(messages) - len(kept))
 
     async def _attempt(self, messages: list[Any]) -> NotPublished | None:
         """Publish messages; returns what tells which of them were not."""
