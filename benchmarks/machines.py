@@ -12,19 +12,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import datetime
 import json
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from harness.building import build_load
+from harness.engines import engine, manager_of
 from harness.peers import free_port
 from harness.results import APART, RESULTS
 from rendering.adapters import adapters_table, shares_table
@@ -32,7 +30,6 @@ from rendering.page import write_readme
 from workers import NODE, cpu_seconds, listening_socket, running
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "tests"))
 
 #: Adapters and managers, with the engine of each and who has it.
 ADAPTERS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -44,35 +41,6 @@ ADAPTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "JetStreamAdapter": ("nats", ("socketio_fast",)),
     "AsyncRedisManager": ("redis", ("socketio_fast", "python-socketio")),
 }
-
-
-@contextlib.contextmanager
-def engine(name: str) -> Iterator[Any]:
-    """A real engine, as the tests start it."""
-    from support import brokers
-
-    kinds = {"redis": "Redis", "postgres": "Postgres", "nats": "NATS"}
-    with tempfile.TemporaryDirectory(prefix="sf") as folder:
-        kind = getattr(brokers, kinds[name])
-        # That of PostgreSQL is another user's.
-        broker = kind() if name == "postgres" else kind(Path(folder))
-        broker.start()
-        try:
-            yield broker
-        finally:
-            getattr(broker, "end", broker.stop)()
-
-
-def manager_of(package: str, name: str, url: str) -> Any:
-    """The client manager of a server."""
-    if package == "python-socketio":
-        import socketio
-
-        return getattr(socketio, name)(url)
-    import socketio_fast
-
-    home: Any = socketio_fast
-    return getattr(home if name.endswith("Manager") else home.adapters, name)(url)
 
 
 def register(sio: Any) -> None:

@@ -23,10 +23,10 @@ from statistics import median
 from typing import Any
 
 from harness.results import APART, RESULTS
-from rendering.words import table
+from rendering.words import table, with_section
 
 PAGE = Path(__file__).parents[1] / "docs" / "scaling.md"
-BEGIN, END = "<!-- benchmarks/simulate.py -->", "<!-- end -->"
+MARK = "<!-- benchmarks/simulate.py -->"
 
 #: The part of their time that workers and engines may be busy.
 BUSY = 0.6
@@ -184,9 +184,7 @@ def tables(costs: Costs) -> str:
 
 def with_tables(page: str, rendered: str) -> str:
     """The page with these tables between its marks."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{rendered}\n\n{END}{after}"
+    return with_section(page, MARK, rendered)
 
 
 def check(costs: Costs) -> int:

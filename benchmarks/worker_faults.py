@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import socketio_fast
+from harness.counting import Count, notes_in
 
 CLIENTS = 12
 
@@ -125,29 +126,6 @@ class Member:
                 with contextlib.suppress(socketio_fast.exceptions.SocketIOError):
                     await self.client.emit("say", (sid, number))
             await asyncio.sleep(PERIOD)
-
-
-@dataclass
-class Count:
-    """What became of messages."""
-
-    due: int = 0
-    once: int = 0
-    twice: int = 0
-    never: int = 0
-    disordered: int = 0
-
-    def add(self, due: Counter[int] | range | set[int], came: list[int]) -> None:
-        """One way of messages: the numbers that are due, and those that came."""
-        times = Counter(came)
-        self.due += len(due)
-        self.once += sum(times[number] == 1 for number in due)
-        self.twice += sum(count > 1 for count in times.values())
-        self.never += sum(times[number] == 0 for number in due)
-        highest = -1
-        for number in came:
-            self.disordered += number < highest
-            highest = max(highest, number)
 
 
 @dataclass
@@ -300,17 +278,6 @@ class Run:
                     hit = self.victim in (workers.get(sid), workers.get(sender))
                     (result.its_own if hit else result.others).add(due, numbers)
         return result
-
-
-def notes_in(folder: Path) -> dict[str, list[int]]:
-    """The numbers that workers have noted, by the sid of the sender."""
-    handled: dict[str, list[int]] = {}
-    files = sorted(folder.glob("[0-9]*"), key=lambda path: path.stat().st_mtime_ns)
-    for path in files:
-        for line in path.read_text().split("\n")[:-1]:
-            sender, number = line.split()
-            handled.setdefault(sender, []).append(int(number))
-    return handled
 
 
 Fault = Callable[[Run], Awaitable[None]]

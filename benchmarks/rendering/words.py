@@ -41,3 +41,13 @@ def bullets(lines: list[str], otherwise: str) -> str:
 
 def image(name: str, words: str) -> str:
     return f"![{words}](plots/{name})"
+
+
+def with_section(page: str, begin: str, text: str) -> str:
+    """The page with this text between a mark and the next ``<!-- end -->``."""
+    end = "<!-- end -->"
+    before, found, rest = page.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not (found and closed):
+        raise ValueError(f"the page has no lines {begin} and {end}")
+    return f"{before}{begin}\n\n{text}\n\n{end}{after}"

@@ -74,6 +74,7 @@ class NatsAdapter(RoomChannelsAdapter):
     name = "nats"
 
     _batch = BATCH
+    _may_be_stale = False  # it is asked all the time, see PING_INTERVAL
 
     def __init__(
         self,

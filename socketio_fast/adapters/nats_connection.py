@@ -165,7 +165,8 @@ class NatsConnection:
         """Wait until the server has seen all that was sent to it.
 
         Raises:
-            ConnectionError: The connection has broken, or the server does not answer.
+            ConnectionError: The connection has broken.
+            TimeoutError: The server does not answer.
         """
         if not self.is_open():
             raise ConnectionError("the connection to NATS has broken")
@@ -183,7 +184,7 @@ class NatsConnection:
             broken.cancel()
         if not ping.done():
             if not self.broken.is_set():
-                raise ConnectionError(f"NATS has not answered in {PATIENCE} s")
+                raise TimeoutError(f"NATS has not answered in {PATIENCE} s")
             raise ConnectionError("the connection to NATS has broken")
         ping.result()
         if not self.is_open():
@@ -225,6 +226,7 @@ class NatsConnection:
 
         Raises:
             ConnectionError: It is not, or has been away.
+            TimeoutError: It does not answer.
         """
         broken = self.broken
         while True:

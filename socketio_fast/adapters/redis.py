@@ -146,6 +146,7 @@ class RedisAdapter(ClusterAdapter):
         self._clients = RedisClients.of(
             redis, redis_options, type(self).__name__, cluster=True
         )
+        self._clients.retries = False  # what is repeated may be published twice
         self._parser: Any = parser or MessagePack(type(self).__name__)
         self._own_parser = parser is None
         self.key = key

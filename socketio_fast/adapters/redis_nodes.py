@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any, NamedTuple
 
 from socketio_fast.adapters.redis_wire import count_in
@@ -21,6 +21,7 @@ __all__ = [
     "Received",
     "RedisNodes",
     "Subscriptions",
+    "failure_of",
     "number_of_subscribers",
 ]
 
@@ -54,10 +55,12 @@ class RedisNodes:
 
     Args:
         clients: Makes the client.
+        **options: Of the client, if the program has not chosen them.
     """
 
-    def __init__(self, clients: RedisClients) -> None:
+    def __init__(self, clients: RedisClients, **options: Any) -> None:
         self._clients = clients
+        self._options = options
         self._client: Any = None
         # Of a cluster: a client of each primary, by its name.
         self._nodes: dict[str, Any] = {}
@@ -68,32 +71,38 @@ class RedisNodes:
     @property
     def is_cluster(self) -> bool:
         """Whether it is a cluster."""
-        return hasattr(self._get(), "get_primaries")
+        return hasattr(self.client, "get_primaries")
 
-    def _get(self) -> Any:
+    @property
+    def client(self) -> Any:
+        """The client of all: of one Redis, or of a cluster."""
         if self._client is None:
-            self._client = self._clients.new()
+            self._client = self._clients.new(**self._options)
         return self._client
 
-    async def of(self, channel: str | None = None) -> Any:
-        """The client of the node that has a sharded channel.
+    async def of(self, key: str | None = None) -> Any:
+        """The client of the node that has a key, or a sharded channel.
 
         Args:
-            channel: The channel; ``None``: of a node, the same each time.
+            key: Its name; ``None``: of a node, the same each time.
         """
-        client = self._get()
+        client = self.client
         if not self.is_cluster:
             return client
         await self._learn()
-        if channel is None:
-            node = min(client.get_primaries(), key=lambda node: node.name)
-        else:
-            node = client.get_node_from_key(channel)
+        try:
+            if key is None:
+                node = min(client.get_primaries(), key=lambda node: node.name)
+            else:
+                node = client.get_node_from_key(key)
+        except Exception:  # nobody has its slot, at that time
+            self._known, self._failed = False, True
+            raise
         return self._of_node(node)
 
     async def all(self) -> list[Any]:
         """The clients of all nodes that are primaries."""
-        client = self._get()
+        client = self.client
         if not self.is_cluster:
             return [client]
         await self._learn()
@@ -102,7 +111,7 @@ class RedisNodes:
     async def _learn(self) -> None:
         """Ask a cluster which node has what."""
         if not self._known:
-            client = self._get()
+            client = self.client
             await client.initialize()
             if self._failed:
                 await client.nodes_manager.initialize()
@@ -122,20 +131,18 @@ class RedisNodes:
     async def failed(self) -> None:
         """Close idle connections, which are likely to be broken too; ask a cluster
         again which node has what."""
-        await self._forget_nodes()
         self._known, self._failed = False, True
+        for node in self._nodes.values():
+            await self._clients.drop_idle(node)
         if self._client is not None and not self.is_cluster:
             await self._clients.drop_idle(self._client)
 
-    async def _forget_nodes(self) -> None:
+    async def close(self) -> None:
+        """Close all connections."""
         nodes, self._nodes = self._nodes, {}
         for node in nodes.values():
             with contextlib.suppress(Exception):
                 await node.aclose()
-
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._forget_nodes()
         client, self._client = self._client, None
         self._known = self._failed = False
         if client is not None:
@@ -148,7 +155,7 @@ class RedisNodes:
             commands: Tuples of ``PUBLISH`` or ``SPUBLISH``, the channel and the data.
 
         Raises:
-            NotPublished: Some were not sent.
+            NotPublished: Some were not published, or may not have been.
         """
         if not commands:  # whether that would succeed
             await (await self.of()).ping()
@@ -160,27 +167,40 @@ class RedisNodes:
                 node = await self.of(command[1] if sharded else None)
                 by_node.setdefault(node, []).append(command)
         else:
-            by_node[self._get()] = list(commands)
+            by_node[self.client] = list(commands)
         outcomes = await asyncio.gather(
             *(_send(node, mine) for node, mine in by_node.items()),
             return_exceptions=True,
         )
-        failed: list[tuple[Any, ...]] = []
-        error: Exception | None = None
-        for outcome, mine in zip(outcomes, by_node.values(), strict=True):
-            if isinstance(outcome, Exception):
-                failed += mine
-                error = outcome
-            elif isinstance(outcome, BaseException):
-                raise outcome
-            else:
-                for command, result in zip(mine, outcome, strict=True):
-                    if isinstance(result, Exception):
-                        failed.append(command)
-                        error = result
-        if error is not None:
+        failure = failure_of(zip(by_node.values(), outcomes, strict=True))
+        if failure is not None:
             await self.failed()
-            raise NotPublished(failed, error)
+            raise failure
+
+
+def failure_of(sent: Iterable[tuple[list[Any], Any]]) -> NotPublished | None:
+    """What was not published, if anything.
+
+    Args:
+        sent: For each node the messages that were sent to it, with the list of what
+            came of each, or with the exception that all have failed with.
+    """
+    failed: list[Any] = []
+    uncertain: list[Any] = []
+    error: Exception | None = None
+    for messages, outcome in sent:
+        if isinstance(outcome, Exception):
+            failed += messages
+            uncertain += messages
+            error = outcome
+        elif isinstance(outcome, BaseException):
+            raise outcome
+        else:
+            for message, result in zip(messages, outcome, strict=True):
+                if isinstance(result, Exception):
+                    failed.append(message)
+                    error = result
+    return None if error is None else NotPublished(failed, error, uncertain)
 
 
 async def _send(node: Any, commands: list[tuple[Any, ...]]) -> list[Any]:

@@ -87,6 +87,7 @@ class ShardedRedisAdapter(RoomChannelsAdapter):
         self._clients = RedisClients.of(
             redis, redis_options, type(self).__name__, cluster=True
         )
+        self._clients.retries = False  # what is repeated may be published twice
         package = self._clients.package
         if not hasattr(package.client.PubSub, "ssubscribe"):
             raise RuntimeError(

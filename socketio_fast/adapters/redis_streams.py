@@ -34,8 +34,15 @@ from socketio_fast.adapters.messages import (
     event_for,
     rooms_of,
 )
+from socketio_fast.adapters.redis_nodes import (
+    Channel,
+    Received,
+    RedisNodes,
+    Subscriptions,
+    failure_of,
+    number_of_subscribers,
+)
 from socketio_fast.adapters.redis_wire import (
-    count_in,
     end_of,
     hash_code,
     is_reply,
@@ -46,7 +53,6 @@ from socketio_fast.adapters.redis_wire import (
 )
 from socketio_fast.adapters.sessions import RestoredSession
 from socketio_fast.coroutines import within
-from socketio_fast.managers.broker import NotPublished
 from socketio_fast.managers.lifetime import released
 from socketio_fast.managers.redis_clients import RedisClients
 from socketio_fast.options.logs import AnyLogger
@@ -69,9 +75,6 @@ KEPT = 10_000
 RANGE = 1000
 MAX_RANGES = 100
 
-# Seconds without a message after which the broker is asked whether it is still there.
-PING_INTERVAL = 15
-
 # An entry that is a broadcast, and how its data begin.
 BROADCAST = b"3"
 HEAD = b'{"packet":{"type":2,"data":'
@@ -91,6 +94,8 @@ class Command(NamedTuple):
     packed: bytes
     #: Whether it is kept while Redis is away.
     keeps: bool
+    #: What the node of a cluster has that it is sent to; ``None``: any node.
+    key: str | None
 
 
 class RedisStreamsAdapter(ClusterAdapter):
@@ -106,11 +111,14 @@ class RedisStreamsAdapter(ClusterAdapter):
         )
 
     Args:
-        redis: The URL of the Redis, see :class:`socketio_fast.AsyncRedisManager`; or a
-            client of ``redis.asyncio`` or ``valkey.asyncio``, which the program closes.
+        redis: The URL of the Redis, see :class:`socketio_fast.AsyncRedisManager`, with
+            ``redis+cluster://`` and ``rediss+cluster://`` for a node of a cluster; or a
+            client of ``redis.asyncio`` or ``valkey.asyncio``, ``RedisCluster``
+            included, which the program closes.
         stream_name: The name of the stream.
         stream_count: The number of streams; a namespace has one of them. With more than
-            one the names are ``socket.io-0``, ``socket.io-1``, …
+            one the names are ``socket.io-0``, ``socket.io-1``, …: in a cluster, other
+            nodes have them.
         channel_prefix: The beginning of the names of channels.
         use_sharded_pubsub: Whether messages go by SPUBLISH (Redis 7).
         max_len: The entries of a stream that are kept, about.
@@ -120,7 +128,8 @@ class RedisStreamsAdapter(ClusterAdapter):
             recovered.
         only_plaintext: Whether JSON is published without a look for bytes.
         request_timeout: Seconds that other servers have to answer.
-        redis_options: Arguments for ``Redis.from_url()``, or for ``Sentinel()``.
+        redis_options: Arguments for ``Redis.from_url()``, ``RedisCluster.from_url()``
+            or ``Sentinel()``.
         logger: The logger to use; by default the server's.
 
     Raises:
@@ -165,9 +174,10 @@ class RedisStreamsAdapter(ClusterAdapter):
                 )
         if not block_time > 0:
             raise ValueError(f"block_time={block_time!r}: more than 0 seconds expected")
-        self._clients = RedisClients.of(redis, redis_options, type(self).__name__)
-        # A command that is repeated may be done twice; _try_to_publish() knows more.
-        self._clients.retries = False
+        self._clients = RedisClients.of(
+            redis, redis_options, type(self).__name__, cluster=True
+        )
+        self._clients.retries = False  # what is repeated may be published twice
         self._msgpack = MessagePack(type(self).__name__)
         self.stream_name = stream_name
         self.stream_count = stream_count
@@ -183,30 +193,27 @@ class RedisStreamsAdapter(ClusterAdapter):
     def _reset(self) -> None:
         super()._reset()
         self._clients.forget()
-        self._redis: Any = None
-        self._publishing_client: Any = None
-        self._publisher: Any = None
+        self._nodes = RedisNodes(self._clients)
+        self._subscriptions = Subscriptions(self._nodes)
+        # One limit holds for all replies; to have one for each is dear.
+        self._publishing_nodes = RedisNodes(self._clients, socket_timeout=None)
+        # The connections that publish, by the node's client.
+        self._publishers: dict[Any, Any] = {}
         # The beginnings of commands that publish.
         self._heads: dict[tuple[Any, ...], bytes] = {}
-        self._pubsub: Any = None
-        # Channels that were asked for, and what waits until Redis has confirmed them.
-        self._channels: dict[str, asyncio.Future[None]] = {}
         # The last entry that was read of each stream; kept while Redis is away.
         self._offsets: dict[str, str] = {}
 
-    def _connect(self) -> Any:
-        if self._redis is None:
-            self._redis = self._clients.new()
-        return self._redis
-
     async def _disconnect(self) -> None:
-        if self._publisher is not None:
-            await self._clients.release(self._publishing_client, self._publisher)
-        if self._publishing_client is not None:
-            await self._clients.give_back(self._publishing_client)
-        if self._redis is not None:
-            await self._clients.give_back(self._redis)
+        await self._release_publishers()
+        await self._publishing_nodes.close()
+        await self._nodes.close()
         await self._clients.close()
+
+    async def _release_publishers(self) -> None:
+        publishers, self._publishers = self._publishers, {}
+        for node, connection in publishers.items():
+            await self._clients.release(node, connection)
 
     # Names.
 
@@ -248,7 +255,8 @@ class RedisStreamsAdapter(ClusterAdapter):
                 self._heads.clear()
             head = self._heads[key] = self._head(message, undelivered)
         encoded = self._encoded(data, text)
-        return Command(b"%b$%d\r\n%b\r\n" % (head, len(encoded), encoded), not volatile)
+        command = b"%b$%d\r\n%b\r\n" % (head, len(encoded), encoded)
+        return Command(command, not volatile, self._stream_of(message["nsp"]))
 
     def _head(self, message: Message, undelivered: bool) -> bytes:
         """The beginning of a command XADD, up to the data."""
@@ -261,12 +269,12 @@ class RedisStreamsAdapter(ClusterAdapter):
         return packed(*head, more=1)
 
     def _publish_command(self, message: Message, uid: str | None) -> Command:
-        command = "SPUBLISH" if self.use_sharded_pubsub else "PUBLISH"
+        sharded = self.use_sharded_pubsub
+        channel = self._channel(message["nsp"], uid)
         payload = self._msgpack.encode(message)
+        command = packed("SPUBLISH" if sharded else "PUBLISH", channel, payload)
         # Who asks does not wait longer than its request lasts.
-        return Command(
-            packed(command, self._channel(message["nsp"], uid), payload), False
-        )
+        return Command(command, False, channel if sharded else None)
 
     def _encoded(self, data: dict[str, Any], text: bytes | None) -> bytes:
         """JSON, or MessagePack in base64 if there are bytes in it."""
@@ -280,37 +288,59 @@ class RedisStreamsAdapter(ClusterAdapter):
         return base64.b64encode(self._msgpack.encode(data))
 
     async def publish_all(self, prepared: list[Command]) -> None:
-        """Send commands in one round trip."""
-        failed = await within(self._exchange(prepared), TIMEOUT)
-        if failed:
-            raise NotPublished([command for command, _ in failed], failed[0][1])
+        """Send commands in one round trip to each node."""
+        await within(self._exchange(prepared), TIMEOUT)
 
-    async def _exchange(
-        self, commands: list[Command]
-    ) -> list[tuple[Command, Exception]]:
-        """Send commands; returns those that Redis has refused, and why."""
-        if self._publishing_client is None:
-            # One limit holds for all replies; to have one for each is dear.
-            self._publishing_client = self._clients.new(socket_timeout=None)
-        if self._publisher is None:
-            client = self._publishing_client
-            self._publisher = await self._clients.connection(client)
-        connection, failed, complete = self._publisher, [], False
+    async def _exchange(self, commands: list[Command]) -> None:
+        nodes = self._publishing_nodes
+        if not nodes.is_cluster:
+            node = nodes.client
+            failure = failure_of([(commands, await self._send_to(node, commands))])
+            if failure is not None:
+                raise failure
+            return
+        by_node: dict[Any, list[Command]] = {}
+        if not commands:  # whether that would succeed
+            by_node[await nodes.of()] = []
+        for command in commands:
+            by_node.setdefault(await nodes.of(command.key), []).append(command)
+        outcomes = await asyncio.gather(
+            *(self._send_to(node, mine) for node, mine in by_node.items()),
+            return_exceptions=True,
+        )
+        failure = failure_of(zip(by_node.values(), outcomes, strict=True))
+        if failure is not None:
+            # Other nodes may have what these had.
+            await self._release_publishers()
+            await nodes.failed()
+            raise failure
+
+    async def _send_to(
+        self, node: Any, commands: list[Command]
+    ) -> list[Exception | None]:
+        """Send commands to one node; returns why it has refused which of them."""
+        connection = self._publishers.pop(node, None)
+        refused: list[Exception | None] = []
+        complete = False
+        if connection is None:
+            connection = await self._clients.connection(node)
         try:
             await connection.send_packed_command([each.packed for each in commands])
-            for command in commands:
+            for _ in commands:
                 try:
                     await connection.read_response(disable_decoding=True)
+                    refused.append(None)
                 except Exception as exc:
                     if not is_reply(exc):
                         raise
-                    failed.append((command, exc))
+                    refused.append(exc)
             complete = True
         finally:
-            if not complete:
-                self._publisher = None
-                await self._clients.release(self._publishing_client, connection)
-        return failed
+            if complete:
+                self._publishers[node] = connection
+            else:
+                await self._clients.release(node, connection)
+        return refused
 
     def _keeps(self, message: Command) -> bool:
         return message.keeps
@@ -321,26 +351,32 @@ class RedisStreamsAdapter(ClusterAdapter):
     # Receiving.
 
     def _sources(self) -> list[tuple[Any, ...]]:
-        streams = [] if self.emits_only else [("_read_streams",)]
+        streams: list[tuple[Any, ...]] = []
+        if not self.emits_only:
+            streams = [("_read_streams", *self._streams)]
+            if self._nodes.is_cluster:  # whose nodes have some each
+                streams = [("_read_streams", stream) for stream in self._streams]
         return [*streams, ("_read_channels",)]
 
     @released
-    async def _read_streams(self) -> AsyncIterator[tuple[dict[bytes, bytes], str]]:
-        clients = self._clients  # which is there when the adapter is gone
-        client = clients.new()
-        block = clients.block(client, self.block_time)
+    async def _read_streams(
+        self, *streams: str
+    ) -> AsyncIterator[tuple[dict[bytes, bytes], str]]:
+        # They are there when the adapter is gone.
+        clients, nodes = self._clients, self._nodes
         connection: Any = None
         try:
-            for stream in self._streams:
-                await self._find_offset(client, stream)
-            connection = await clients.connection(client)
-            streams = self._streams
+            node = await nodes.of(streams[0])
+            for stream in streams:
+                await self._find_offset(node, stream)
+            block = clients.block(node, self.block_time)
+            connection = await clients.connection(node)
             head = packed(
                 *("XREAD", "BLOCK", str(block), "COUNT", str(self.read_count)),
                 *("STREAMS", *streams),
                 more=len(streams),
             )
-            self._on_subscribed(("_read_streams",))
+            self._on_subscribed(("_read_streams", *streams))
             while True:
                 offsets = b"".join(
                     b"$%d\r\n%b\r\n" % (len(offset), offset.encode())
@@ -355,8 +391,8 @@ class RedisStreamsAdapter(ClusterAdapter):
                         yield dict(zip(fields[::2], fields[1::2], strict=True)), offset
         finally:
             if connection is not None:
-                await clients.release(client, connection)
-            await clients.give_back(client)
+                await clients.release(node, connection)
+            await nodes.failed()
 
     async def _find_offset(self, client: Any, stream: str) -> None:
         """Find where to read on: where reading has ended, at first at the end."""
@@ -376,89 +412,43 @@ class RedisStreamsAdapter(ClusterAdapter):
             )
 
     @released
-    async def _read_channels(self) -> AsyncIterator[bytes]:
-        clients = self._clients  # which is there when the adapter is gone
-        client = clients.new()
-        pubsub = client.pubsub()
-        sharded = self.use_sharded_pubsub
-        get = (
-            pubsub.get_sharded_message
-            if sharded and hasattr(pubsub, "get_sharded_message")
-            else pubsub.get_message
+    async def _read_channels(self) -> AsyncIterator[Received]:
+        nodes = self._nodes  # which are there when the adapter is gone
+        first = self._channels_of("/")[-1:]
+        received = self._subscriptions.receive(
+            first, lambda: self._on_subscribed(("_read_channels",))
         )
-        asked = False
         try:
-            for waiting in self._channels.values():
-                waiting.cancel()
-            self._channels = {}
-            self._pubsub = pubsub
-            await self._ask_for(self._channel("/", self.uid))
-            while True:
-                message = await get(timeout=PING_INTERVAL)
-                if message is None:
-                    if asked:
-                        raise TimeoutError(f"no answer in {PING_INTERVAL} s")
-                    asked = True
-                    await pubsub.ping()
-                    continue
-                asked = False
-                kind = message["type"]
-                if kind in ("message", "smessage"):
-                    yield message["data"]
-                elif kind in ("subscribe", "ssubscribe"):
-                    confirmed = self._channels.get(text_of(message["channel"]))
-                    if confirmed is not None and not confirmed.done():
-                        confirmed.set_result(None)
-                    self._on_subscribed(("_read_channels",))
+            async for message in received:
+                yield message
         finally:
-            with contextlib.suppress(ReferenceError):
-                if self._pubsub is pubsub:
-                    self._pubsub = None
-                    for waiting in self._channels.values():
-                        waiting.cancel()
-            await pubsub.aclose()
-            await clients.give_back(client)
+            await received.aclose()
+            await nodes.failed()
 
-    async def _ask_for(self, channel: str) -> asyncio.Future[None]:
-        confirmed = self._channels.get(channel)
-        if confirmed is None:
-            confirmed = asyncio.get_running_loop().create_future()
-            self._channels[channel] = confirmed
-            if self.use_sharded_pubsub:
-                await self._pubsub.ssubscribe(channel)
-            else:
-                await self._pubsub.subscribe(channel)
-        return confirmed
-
-    def _channels_of(self, namespace: str) -> list[str]:
-        own = self._channel(namespace, self.uid)
+    def _channels_of(self, namespace: str) -> list[Channel]:
+        how = "ssubscribe" if self.use_sharded_pubsub else "subscribe"
+        names = [self._channel(namespace), self._channel(namespace, self.uid)]
         # Who subscribes to the channel of the namespace is counted as a server.
-        return [own] if self.emits_only else [self._channel(namespace), own]
+        return [Channel(how, name) for name in names[self.emits_only :]]
 
     async def subscribe(self, namespace: str) -> None:
         """Subscribe to the channels of a namespace."""
-        for channel in self._channels_of(namespace):
-            await (await self._ask_for(channel))
+        await self._subscriptions.add(self._channels_of(namespace))
 
     async def unsubscribe(self, namespace: str) -> None:
         """Unsubscribe from the channels of a namespace."""
-        for channel in self._channels_of(namespace):
-            # The first one keeps the subscription of the connection.
-            if self._channels.pop(channel, None) is not None:
-                if self.use_sharded_pubsub:
-                    await self._pubsub.sunsubscribe(channel)
-                else:
-                    await self._pubsub.unsubscribe(channel)
+        # That of "/" keeps the subscription of the connection.
+        await self._subscriptions.remove(self._channels_of(namespace))
 
     def _receive(self, message: Any) -> None:
         try:
-            if isinstance(message, tuple):
+            if not isinstance(message, Received):
                 fields, offset = message
                 decoded = self._decoded(fields)
                 if decoded is not None:
                     self.received(decoded, offset)
             else:
-                self.received(self._msgpack.decode(message))
+                self.received(self._msgpack.decode(message.data))
         except Exception as exc:
             self.refuse(exc, message)
 
@@ -561,7 +551,7 @@ class RedisStreamsAdapter(ClusterAdapter):
         expiry = str(round(recovery.duration * 1000))
         command = packed("SET", key, base64.b64encode(value), "PX", expiry)
         self._use(asyncio.get_running_loop())
-        published = self._enqueue(Command(command, True))
+        published = self._enqueue(Command(command, True, key))
         if published is not None:
             published.add_done_callback(self._published)
 
@@ -569,7 +559,7 @@ class RedisStreamsAdapter(ClusterAdapter):
         self, namespace: str, pid: str, offset: str | None
     ) -> RestoredSession | None:
         """Fetch the state of a client that comes back, and what it missed."""
-        client, stream = self._connect(), self._stream_of(namespace)
+        client, stream = self._nodes.client, self._stream_of(namespace)
         key = self.session_key_prefix + pid
         async with client.pipeline(transaction=True) as pipeline:
             pipeline.get(key)
@@ -629,7 +619,8 @@ class RedisStreamsAdapter(ClusterAdapter):
 
     async def other_servers(self, namespace: str) -> int:
         """The number of other servers that have a namespace: those subscribed."""
-        command = "SHARDNUMSUB" if self.use_sharded_pubsub else "NUMSUB"
-        channel = self._channel(namespace)
-        found = await self._connect().execute_command(f"PUBSUB {command}", channel)
-        return max(0, int(count_in(found)) - (not self.emits_only))
+        channel = self._channels_of(namespace)[0]
+        if self.emits_only:
+            channel = Channel(channel.how, self._channel(namespace))
+        count = await number_of_subscribers(self._nodes, channel)
+        return max(0, count - (not self.emits_only))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from socketio_fast.adapters.cluster import ClusterAdapter
@@ -108,7 +108,14 @@ class RoomChannelsAdapter(ClusterAdapter):
     def rooms_with_channels(self, namespace: str) -> list[Place]:
         """The rooms of a namespace whose channels are to be subscribed to."""
         ns = self._namespace(namespace)
-        rooms = [] if ns is None else [*ns.rooms.rooms, *ns.peers]
+        if ns is None:
+            return []
+        rooms = {*ns.rooms.rooms, *ns.peers}
+        recovery: Any = ns.recovery
+        if recovery is not None:
+            awaited = recovery.away_rooms() - rooms
+            self._look_later(recovery, namespace, awaited)
+            rooms |= awaited
         return [(namespace, room) for room in rooms if self._has_channel(room)]
 
     # Rooms that come and go.
@@ -141,10 +148,16 @@ class RoomChannelsAdapter(ClusterAdapter):
         recovery: Any = None if ns is None else ns.recovery
         if recovery is None or not recovery.away_in(room):
             return False
-        loop = asyncio.get_running_loop()
-        again = recovery.duration + 1
-        loop.call_later(again, _look_again, weakref.ref(self), namespace, room)
+        self._look_later(recovery, namespace, [room])
         return True
+
+    def _look_later(
+        self, recovery: Any, namespace: str, rooms: Collection[Any]
+    ) -> None:
+        """Look at rooms again when clients that are away can come back no longer."""
+        if rooms:
+            loop, again = asyncio.get_running_loop(), recovery.duration + 1
+            loop.call_later(again, _look_again, weakref.ref(self), namespace, rooms)
 
     def room_created(self, namespace: str, room: Any) -> None:
         """Subscribe to the channel of a room."""
@@ -190,6 +203,12 @@ class RoomChannelsAdapter(ClusterAdapter):
         if self._following is not None:
             await asyncio.wait([self._following], timeout=self.request_timeout)
 
+    async def flushed(self) -> None:
+        """Wait until what is to be published is, and the channels of rooms and clients
+        that there are now are subscribed to; or the engine is away."""
+        await super().flushed()
+        await self._followed()
+
     async def enter_room(
         self,
         sid: str,
@@ -226,11 +245,14 @@ class RoomChannelsAdapter(ClusterAdapter):
 
 
 def _look_again(
-    found: Callable[[], RoomChannelsAdapter | None], namespace: str, room: Any
+    found: Callable[[], RoomChannelsAdapter | None],
+    namespace: str,
+    rooms: Collection[Any],
 ) -> None:
     adapter = found()
     if adapter is not None:
-        adapter.room_deleted(namespace, room)
+        for room in rooms:
+            adapter.room_deleted(namespace, room)
 
 
 def _is_sid(room: Any) -> bool:

@@ -16,6 +16,7 @@ from urllib.parse import parse_qs
 
 from socketio_fast._core.engine.failures import contain, defer_exit, ends_task
 from socketio_fast._core.socketio.peer_lifecycle import Peer
+from socketio_fast.adapters.base import Adapter
 from socketio_fast.admin.passwords import Attempts, fits_any, has_plain_password
 from socketio_fast.admin.reporter import HOSTNAME, Reporter, peers_of, timestamp
 from socketio_fast.cluster.manager import WorkersManager
@@ -237,7 +238,7 @@ class InstrumentedAsyncServer:
         self, _: str, namespace: str, room: str, room_filter: str | None = None
     ) -> None:
         """Put those of a room, a client or all into a room."""
-        if await self._change_in_workers("join", namespace, room_filter, rooms=(room,)):
+        if await self._change_everywhere("join", namespace, room_filter, rooms=(room,)):
             return
         for sid in self._sids(namespace, room_filter):
             await self.sio.enter_room(sid, room, namespace=namespace)
@@ -246,7 +247,7 @@ class InstrumentedAsyncServer:
         self, _: str, namespace: str, room: str, room_filter: str | None = None
     ) -> None:
         """Take those of a room, a client or all out of a room."""
-        if await self._change_in_workers(
+        if await self._change_everywhere(
             "leave", namespace, room_filter, rooms=(room,)
         ):
             return
@@ -264,7 +265,7 @@ class InstrumentedAsyncServer:
             close: Whether from all namespaces, and the connection is closed.
             room_filter: The room or client; ``None`` for all.
         """
-        if await self._change_in_workers(
+        if await self._change_everywhere(
             "disconnect", namespace, room_filter, close=close
         ):
             return
@@ -421,12 +422,13 @@ class InstrumentedAsyncServer:
         if isinstance(manager, WorkersManager):
             self.sio.start_background_task(partial(manager._send, "admin", **message))
 
-    async def _change_in_workers(
+    async def _change_everywhere(
         self, change: str, namespace: str, room_filter: str | None, **options: Any
     ) -> bool:
-        """Change clients of all workers; returns False where that is not possible."""
+        """Change clients of all workers, or of all servers of an adapter; returns False
+        where that is not possible."""
         manager = self.sio.manager
-        if not isinstance(manager, WorkersManager):
+        if not isinstance(manager, (Adapter, WorkersManager)):
             return False
         scope = Scope((room_filter,) if room_filter else ())
         await manager._change(change, namespace, scope, options)

@@ -17,6 +17,7 @@ from socketio_fast._core.socketio.meter import (
     unread,
 )
 from socketio_fast.base_client import BaseClient
+from socketio_fast.managers.broker import BrokerManager
 
 __all__ = ["Family", "Lag", "Measures", "Times", "measures_of"]
 
@@ -125,6 +126,7 @@ class Measures:
         self._engine = sio.eio.engine
         self._hub = sio._hub
         self._eio = sio.eio
+        self._sio = weakref.ref(sio)
         self.asked_for = (events, max_events)
         #: How many show the figures.
         self.shown_by = 0
@@ -201,6 +203,31 @@ class Measures:
             "gauge",
             "Workers that serve the port, this one included",
             1 if membership is None else 1 + len(membership.mesh.others),
+        )
+        yield from self._adapters()
+
+    def _adapters(self) -> Iterator[Family]:
+        sio = self._sio()
+        manager = None if sio is None else sio.manager
+        bridge = getattr(manager, "_bridge", None)
+        found = [manager] if bridge is None else [manager, bridge.manager]
+        brokers = {
+            each._label: each for each in found if isinstance(each, BrokerManager)
+        }
+        yield Family(
+            "socketio_adapter_healthy",
+            "gauge",
+            "1 while messages to other servers can be published, and theirs are "
+            "received, else 0",
+            ("adapter",),
+            _by_name({name: int(each.healthy) for name, each in brokers.items()}),
+        )
+        yield Family(
+            "socketio_adapter_lost_messages",
+            "counter",
+            "Messages to other servers that could not be published",
+            ("adapter",),
+            _by_name({name: each.lost_messages for name, each in brokers.items()}),
         )
 
     def loop_lag(self) -> Family:

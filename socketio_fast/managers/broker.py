@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from functools import partial
 from typing import Any, ClassVar
 
@@ -32,6 +33,10 @@ abandoned: list[dict[str, Any]] = []
 
 # Messages that wait, at most, while it is tried to reach a broker that was away.
 OUTBOX_SIZE = 1000
+
+# Seconds without a message after which a connection counts as idle: many times those
+# that a message takes, so that what has broken it is likely to have come before.
+IDLE = 0.1
 
 
 class Identity:
@@ -56,12 +61,20 @@ class NotPublished(Exception):
     Args:
         messages: They.
         error: Why the first of them was not.
+        uncertain: Those of them that may have been published all the same, because
+            there was no answer.
     """
 
-    def __init__(self, messages: list[Any], error: BaseException) -> None:
+    def __init__(
+        self,
+        messages: list[Any],
+        error: BaseException,
+        uncertain: Iterable[Any] = (),
+    ) -> None:
         super().__init__(str(error))
         self.messages = messages
         self.error = error
+        self.uncertain = {id(message) for message in uncertain}
 
 
 class BrokerManager(AsyncManager):
@@ -82,6 +95,8 @@ class BrokerManager(AsyncManager):
     # and their bytes.
     _kept = 0
     _kept_bytes = 32 * 1024 * 1024
+    # Whether a connection for publishing may have broken while it was idle, unnoticed.
+    _may_be_stale = True
     # Seconds between attempts to reach the broker: the first, and at most.
     _delays = (FIRST_DELAY, LONGEST_DELAY)
 
@@ -102,6 +117,8 @@ class BrokerManager(AsyncManager):
         self._outbox: deque[tuple[Any, asyncio.Future[None] | None]] = deque()
         self._outbox_bytes = 0
         self._sending: asyncio.Task[None] | None = None
+        # When something was published last, by time.monotonic().
+        self._published_at = float("-inf")
         self._tasks: set[asyncio.Task[Any]] = set()
         self._subscribed = asyncio.Event()
         self._subscribed_to: set[object] = set()
@@ -134,6 +151,11 @@ class BrokerManager(AsyncManager):
             self._readers.append(run_for(self, partial(read_for, source), loop))
         if self._readers:
             self.thread = self._readers[0]
+
+    @property
+    def _label(self) -> str:
+        """What metrics call it."""
+        return type(self).__name__
 
     @property
     def healthy(self) -> bool:
@@ -344,33 +366,66 @@ class BrokerManager(AsyncManager):
         if outage.waits:
             self._lose(len(messages))
             return
+        begun = time.monotonic()
+        failed = await self._attempt(messages)
+        if failed is None:
+            outage.over(self._get_logger())
+            return
+        again = self._repeatable(failed, begun)
+        repeated = set(map(id, again))
+        self._lose(sum(id(message) not in repeated for message in failed.messages))
+        if len(again) < len(failed.messages):
+            outage.failed(failed.error, self._get_logger())
+        if again or not messages:
+            failed_again = await self._attempt(again)
+            if failed_again is None:
+                outage.over(self._get_logger())
+            else:
+                self._keep(failed_again.messages)
+                outage.failed(failed_again.error, self._get_logger())
+
+    def _keep(self, messages: list[Any]) -> None:
+        """Keep what is kept of messages that were not published; the rest is lost."""
+        kept = [each for each in messages if self._kept and self._keeps(each)]
+        self._outbox.extendleft((message, None) for message in reversed(kept))
+        self._outbox_bytes += sum(map(self._size_of, kept))
+        self._lose(len(messages) - len(kept))
+
+    async def _attempt(self, messages: list[Any]) -> NotPublished | None:
+        """Publish messages; returns what tells which of them were not."""
         try:
-            try:
-                await self._publish_all(messages)
-            except (TypeError, ValueError):
-                raise
-            except NotPublished as exc:
-                messages = exc.messages
-                await self._publish_all(messages)
-            except Exception:
-                # The connection may have broken while it was idle: try once more.
-                await self._publish_all(messages)
+            await self._publish_all(messages)
         except (TypeError, ValueError):
             raise
+        except NotPublished as exc:
+            return exc
         except Exception as exc:
-            error: BaseException = exc
-            if isinstance(exc, NotPublished):
-                messages, error = exc.messages, exc.error
-            kept = [
-                message for message in messages if self._kept and self._keeps(message)
-            ]
-            self._outbox.extendleft((message, None) for message in reversed(kept))
-            self._outbox_bytes += sum(map(self._size_of, kept))
-            self._lose(len(messages) - len(kept))
-            outage.failed(error, self._get_logger())
-        else:
-            outage.over(self._get_logger())
+            return NotPublished(messages, exc, messages)
+        self._published_at = time.monotonic()
+        return None
+
+    def _repeatable(self, failed: NotPublished, begun: float) -> list[Any]:
+        """Messages that were not published, to try once more at once.
+
+        Others get no message twice, unless it is one that is kept. So one that may have
+        been published is repeated only if the connection is likely to have broken
+        before, while it was idle: then the attempt fails at once.
+        """
+        idle = self._may_be_stale and begun - self._published_at > IDLE
+        if idle and time.monotonic() - begun < IDLE and not _is_timeout(failed.error):
+            return failed.messages
+        return [
+            message
+            for message in failed.messages
+            if id(message) not in failed.uncertain
+            or (self._kept and self._keeps(message))
+        ]
 
     def _lose(self, count: int) -> None:
         self.lost_messages += count
         self._publishing.lost += count
+
+
+def _is_timeout(error: BaseException) -> bool:
+    """Whether nothing was answered in time, by the name that all packages have."""
+    return any(kind.__name__ == "TimeoutError" for kind in type(error).__mro__)

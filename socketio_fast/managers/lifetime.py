@@ -46,7 +46,7 @@ def released(listen: L) -> L:
     """A ``_listen()`` whose ``self`` is a weak proxy of its manager."""
 
     @functools.wraps(listen)
-    def listen_for(manager: Any) -> Any:
-        return listen(weakref.proxy(manager))
+    def listen_for(manager: Any, *args: Any) -> Any:
+        return listen(weakref.proxy(manager), *args)
 
     return listen_for  # type: ignore[return-value]

@@ -85,6 +85,7 @@ class AsyncRedisManager(AsyncPubSubManager):
         self.redis_url = url
         self.redis_options = dict(redis_options or {})
         self._clients = RedisClients(url, self.redis_options, type(self).__name__)
+        self._clients.retries = False  # what is repeated may be published twice
         self._package = self._clients.package
         super().__init__(channel, write_only, logger, json)
         if not is_overridden(self, "_publish"):

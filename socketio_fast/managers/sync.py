@@ -237,6 +237,10 @@ class _InThreads(AsyncPubSubManager):
         self.name = owner.name  # type: ignore[misc]
         super().__init__(*args)
 
+    @property
+    def _label(self) -> str:
+        return type(self._owner).__name__
+
     def _reset(self) -> None:
         super()._reset()
         self._executor: ThreadPoolExecutor | None = None

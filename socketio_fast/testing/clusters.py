@@ -102,9 +102,17 @@ class Cluster:
     async def client(
         self, server: AsyncServer, namespace: str = "/", **options: Any
     ) -> Client:
-        """Connect a client, which is disconnected when the test ends."""
+        """Connect a client, which is disconnected when the test ends.
+
+        Events of other servers reach it when this returns.
+        """
         connection = await self.connection(server, **options)
-        return await connection.join(namespace, timeout=TIMEOUT)
+        client = await connection.join(namespace, timeout=TIMEOUT)
+        # Some adapters subscribe to a channel of the client, which others do not await.
+        flushed = getattr(server.manager, "flushed", None)
+        if flushed is not None:
+            await flushed()
+        return client
 
     async def connection(self, server: AsyncServer, **options: Any) -> Connection:
         """Open a connection that has joined no namespace yet; it ends with the test."""

@@ -7,8 +7,10 @@ from support.engines import (  # noqa: F401
     mortal_postgres,
     mortal_redis,
     nats,
+    nats_cluster,
     postgres,
     redis,
     redis_cluster,
+    replicated_cluster,
     replicated_redis,
 )

@@ -106,6 +106,8 @@ class TestShardedRedisWithStaticChannels(AdapterTests):
 
 
 class TestShardedRedisOfACluster(AdapterTests):
+    orders_rooms = False  # their channels are those of different nodes
+
     @pytest.fixture(scope="class")
     @classmethod
     def new_server(cls, redis_cluster: RedisCluster) -> NewServer:
@@ -129,6 +131,23 @@ class TestRedisStreams(AdapterTests):
             redis.url,
             request_timeout=2,
             stream_name="conformance",
+        )
+
+
+class TestRedisStreamsOfACluster(AdapterTests):
+    recovers = True
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def new_server(cls, redis_cluster: RedisCluster) -> NewServer:
+        url = redis_cluster.url.replace("redis:", "redis+cluster:")
+        return servers_with(
+            RedisStreamsAdapter,
+            url,
+            request_timeout=2,
+            stream_name="conformance",
+            stream_count=2,
+            use_sharded_pubsub=True,
         )
 
 

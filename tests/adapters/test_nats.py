@@ -277,18 +277,13 @@ async def test_tls(tmp_path: Path, servers: Servers) -> None:
 async def test_a_permission_that_is_missing(
     tmp_path: Path, servers: Servers, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Restricted(NATS):
-        def command(self) -> list[str]:
-            path = self.directory / "nats.conf"
-            path.write_text(
-                'authorization: {users: [{user: "u", password: "p", permissions: '
-                '{publish: {deny: "socket.io./.room.>"}}}]}'
-            )
-            return [*super().command(), "-c", str(path)]
-
     if NATS.PROGRAM is None:
         pytest.skip("nats-server is not installed")
-    broker = Restricted(tmp_path)
+    config = (
+        'authorization: {users: [{user: "u", password: "p", permissions: '
+        '{publish: {deny: "socket.io./.room.>"}}}]}'
+    )
+    broker = NATS(tmp_path, config)
     broker.start()
     try:
         (one,) = await servers(broker.url, nats_options={"user": "u", "password": "p"})

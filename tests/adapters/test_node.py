@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from support.brokers import Redis
 from support.node_cluster import NodeClient, NodeError, NodeProcess, NodeServer
 from support.waiting import WAIT, until, within
 
 import socketio_fast
 from socketio_fast import AsyncServer, exceptions, testing
 from socketio_fast.adapters import (
+    PostgresAdapter,
     RedisAdapter,
     RedisStreamsAdapter,
     ShardedRedisAdapter,
@@ -29,6 +29,11 @@ from socketio_fast.testing.adapter_checks import ARGUMENTS, expect, let_be_silen
 from socketio_fast.testing.clusters import PollingClient, WebSocket
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+# How soon a server is found to be gone.
+QUICK: dict[str, Any] = {"heartbeat_interval": 1, "heartbeat_timeout": 2}
+THEIRS_QUICK = {"heartbeatInterval": 1000, "heartbeatTimeout": 2000}
 
 
 @dataclass
@@ -73,6 +78,8 @@ KINDS = {
         "streams",
         {"streamName": "x", "channelPrefix": "x"},
     ),
+    # With the names by default: the emitter's of() forgets others.
+    "postgres": Kind(PostgresAdapter, QUICK, "postgres", THEIRS_QUICK),
 }
 
 
@@ -159,15 +166,17 @@ async def node() -> AsyncIterator[NodeProcess]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=list(KINDS))
 async def servers(
-    request: pytest.FixtureRequest, node: NodeProcess, redis: Redis
+    request: pytest.FixtureRequest, node: NodeProcess
 ) -> AsyncIterator[Servers]:
     kind = KINDS[request.param]
+    engine = "postgres" if kind.kind == "postgres" else "redis"
+    url = request.getfixturevalue(engine).url
     deflate = {"threshold": 0}
     sio = AsyncServer(
-        client_manager=kind.make(redis.url, **kind.ours), per_message_deflate=deflate
+        client_manager=kind.make(url, **kind.ours), per_message_deflate=deflate
     )
     sio.of("/chat")
-    adapter = {"kind": kind.kind, "url": redis.url, "options": kind.theirs}
+    adapter = {"kind": kind.kind, "url": url, "options": kind.theirs}
     async with AsyncExitStack() as stack:
         running = await socketio_fast.serve(sio, "127.0.0.1", 0)
         stack.push_async_callback(running.close)
@@ -175,7 +184,7 @@ async def servers(
         stack.push_async_callback(theirs.close)
         ours = OurServer(sio, running.port)
         await within(_counted(ours, theirs, 2))
-        yield Servers(ours, theirs, request.param, kind.theirs, redis.url)
+        yield Servers(ours, theirs, request.param, kind.theirs, url)
 
 
 async def _counted(ours: OurServer, theirs: NodeServer, count: int) -> None:
@@ -208,7 +217,7 @@ def let_answer(client: Any, answer: Any) -> None:
 
 
 async def test_events_for_all(pair: Pair) -> None:
-    """A5, A6, A7: also with bytes in them."""
+    """A5, A6, A7, A8: also with bytes in them."""
     for args in ARGUMENTS:
         await pair.sender.emit("news", *args)
         await expect([pair.own, pair.receiver], "news", *args)
@@ -459,9 +468,10 @@ async def test_node_is_killed(servers: Servers) -> None:
 async def test_an_emitter_on_node(
     servers: Servers, node: NodeProcess, nsp: str
 ) -> None:
-    if not servers.kind.startswith("redis"):
+    own = KINDS[servers.kind].kind
+    if own not in ("redis", "postgres"):
         pytest.skip("there is no emitter for this adapter")
-    kind = {"kind": "redis", "url": servers.url, "options": servers.options}
+    kind = {"kind": own, "url": servers.url, "options": servers.options}
     emitter = await node.emitter(kind)
     sender = emitter.of(nsp)
     sio = servers.ours.sio

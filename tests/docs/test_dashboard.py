@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+from adapters.in_memory import Bus, BusAdapter
 from prometheus_client import CollectorRegistry, generate_latest
 from support.sansio import Server, WebSocket, run
 
@@ -20,7 +21,7 @@ PAGE = (ROOT / "docs" / "observability.md").read_text()
 def shown() -> dict[str, set[str]]:
     """All metrics of a server, with their labels."""
     registry = CollectorRegistry()
-    sio = socketio.AsyncServer()
+    sio = socketio.AsyncServer(client_manager=BusAdapter(Bus()))
     prometheus.instrument(sio, registry=registry)
     sio.on("ask", lambda sid: None)
     server = Server(sio)

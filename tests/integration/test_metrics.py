@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from adapters.in_memory import Bus, BusAdapter
 from prometheus_client import CollectorRegistry, Counter, make_asgi_app
 from prometheus_client.openmetrics.parser import (
     text_string_to_metric_families as openmetrics,
@@ -20,6 +21,7 @@ from support.supervised import running
 from support.waiting import until, within
 
 import socketio_fast as socketio
+from socketio_fast.async_pubsub_manager import AsyncPubSubManager
 from socketio_fast.cluster.frames import Kind
 from socketio_fast.cluster.mesh import Mesh
 from socketio_fast.contrib import prometheus
@@ -107,6 +109,46 @@ async def test_a_scrape(serve: Serve, beside: bool) -> None:
     assert found["socketio_connections"][("transport", "websocket"),] == 1
     assert found["socketio_workers"][()] == 1
     await client.disconnect()
+
+
+class Unreachable(AsyncPubSubManager):
+    """Has no broker."""
+
+    async def _publish(self, data: Any) -> None:
+        raise ConnectionError("gone")
+
+    async def _listen(self) -> AsyncIterator[Any]:
+        raise ConnectionError("gone")
+        yield
+
+
+async def test_the_health_of_an_adapter() -> None:
+    """Also of the manager that it is a bridge to."""
+    registry = CollectorRegistry()
+    bus = Bus()
+    adapter = BusAdapter(bus)
+    adapter.bridge(Unreachable())
+    sio = socketio.AsyncServer(client_manager=adapter)
+    prometheus.instrument(sio, registry=registry)
+
+    def value(name: str, adapter: str = "BusAdapter") -> float | None:
+        return registry.get_sample_value(
+            f"socketio_adapter_{name}", {"adapter": adapter}
+        )
+
+    assert value("healthy") == 0  # it receives nothing yet
+    sio.bind(asyncio.get_running_loop())
+    await until(lambda: value("healthy") == 1)
+    assert value("lost_messages_total") == 0
+    bus.away = ConnectionError("gone")
+    for _ in range(3):
+        await sio.emit("news")
+    await until(lambda: value("healthy") == 0)
+    await sio.emit("news")  # the next attempt is not due
+    assert value("lost_messages_total") == adapter.lost_messages > 0
+    assert value("healthy", "Unreachable") == 0
+    assert value("lost_messages_total", "Unreachable") == 4
+    await sio.unbind()
 
 
 async def test_what_a_server_for_threads_does() -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from adapters.in_memory import Bus, BusAdapter
 from aiohttp import web
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
@@ -432,7 +433,7 @@ def points(reader: InMemoryMetricReader) -> dict[str, list[Any]]:
 
 def test_metrics(spans: Spans) -> None:
     reader = InMemoryMetricReader()
-    sio = socketio.AsyncServer()
+    sio = socketio.AsyncServer(client_manager=BusAdapter(Bus()))
     opentelemetry.instrument(sio, traces=False, meter_provider=MeterProvider([reader]))
     sio.on("work", lambda sid: None)
     sio.on("fail", lambda sid: 1 / 0)
@@ -465,6 +466,10 @@ def test_metrics(spans: Spans) -> None:
         for each in found["socketio.connections"]
     }
     assert connections == {"websocket": 1, "polling": 0}
+    for name, value in (("healthy", 1), ("lost_messages", 0)):
+        (shown,) = found[f"socketio.adapter_{name}"]
+        assert shown.value == value
+        assert dict(shown.attributes)["adapter"] == "BusAdapter"
     opentelemetry.uninstrument(sio)
     server.loop.advance(1.2)
     (lag,) = points(reader)["socketio.event_loop_lag"]

@@ -50,8 +50,12 @@ async function pool({ url, options }) {
   const made = new pg.Pool({ connectionString: url });
   made.on("error", () => {});
   const table = options?.tableName ?? "socket_io_attachments";
-  await made.query(`CREATE TABLE IF NOT EXISTS ${table} (
-    id bigserial UNIQUE, created_at timestamptz DEFAULT NOW(), payload bytea)`);
+  try {
+    await made.query(`CREATE TABLE IF NOT EXISTS ${table} (
+      id bigserial UNIQUE, created_at timestamptz DEFAULT NOW(), payload bytea)`);
+  } catch (error) {
+    if (error.code !== "23505") throw error; // another server makes it at this moment
+  }
   return made;
 }
 

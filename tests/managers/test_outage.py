@@ -64,6 +64,34 @@ async def test_publishing_to_a_broker_that_is_away(
     ]
 
 
+@pytest.mark.parametrize(
+    ("error", "after", "attempts"),
+    [
+        (OSError("broken"), 60.0, 2),
+        (OSError("broken"), 0.01, 1),
+        (TimeoutError("no answer"), 60.0, 1),
+    ],
+)
+async def test_what_may_have_been_published_is_not_published_twice(
+    broker: Broker,
+    monkeypatch: pytest.MonkeyPatch,
+    error: OSError,
+    after: float,
+    attempts: int,
+) -> None:
+    """It is tried again only if the connection has broken while it was idle."""
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    manager = Manager(broker, write_only=True)
+    await manager.emit("e", 1)
+    now += after
+    broker.away, broker.attempts = error, 0
+    await manager.emit("e", 1)
+    assert broker.attempts == attempts
+    assert manager.lost_messages == 1
+    await manager.close()
+
+
 async def _idle(manager: AsyncPubSubManager) -> None:
     if manager._sending is not None:
         await asyncio.wait([manager._sending])

@@ -103,6 +103,19 @@ sys.exit(rendered != page)
     assert python("-c", program, str(page)).returncode == 0
 
 
+def test_the_table_of_faults_is_what_was_counted() -> None:
+    page = BENCHMARKS.parent / "docs" / "scaling.md"
+    program = """
+import json, sys
+from pathlib import Path
+from rendering.adapter_faults import with_table
+page = Path(sys.argv[1]).read_text()
+results = json.loads(Path("results/apart/adapter-faults.json").read_text())
+sys.exit(with_table(page, results) != page)
+"""
+    assert python("-c", program, str(page)).returncode == 0
+
+
 def test_the_simulation_is_near_what_was_measured() -> None:
     done = python("simulate.py", "--check")
     assert done.returncode == 0, done.stdout

@@ -102,7 +102,7 @@ FLOORS: dict[str, list[str]] = {
         *("adapters.bridge", "adapters.callbacks", "adapters.sessions"),
         *("adapters.base", "adapters.messages", "adapters.requests"),
         *("adapters.answering", "adapters.cluster", "adapters.encodings"),
-        *("adapters.redis_wire", "adapters.redis_streams", "adapters.redis_nodes"),
+        *("adapters.redis_wire", "adapters.redis_nodes", "adapters.redis_streams"),
         *("adapters.redis", "adapters.postgres", "adapters.room_channels"),
         *("adapters.redis_sharded", "adapters.nats_connection", "adapters.nats"),
         *("adapters.jetstream", "adapters.emitter", "adapters"),

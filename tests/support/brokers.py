@@ -12,14 +12,18 @@ import subprocess
 import tempfile
 import threading
 import time
+from bisect import bisect
 from glob import glob
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from support.ports import free_port
 
 #: Seconds that a broker has to start, or to end.
 WAIT = 60
+
+#: The first slots of the nodes of a cluster, and the number of all.
+BOUNDS = (0, 5461, 10923, 16384)
 
 
 def program(*names: str) -> str | None:
@@ -175,22 +179,72 @@ class Sentinel(Broker):
         return [Redis.PROGRAM, str(path), "--sentinel"]
 
 
+class MasterAndReplica(NamedTuple):
+    """Two Redis servers, and the Sentinel that watches over them."""
+
+    master: Redis
+    replica: Redis
+    sentinel: Sentinel
+
+    @classmethod
+    def made(cls, directory: Path, **options: Any) -> MasterAndReplica:
+        """Those in this directory; the options are of the configuration of both."""
+        directories = [directory / name for name in ("master", "replica", "sentinel")]
+        for each in directories:
+            each.mkdir()
+        master = Redis(directories[0], repl_diskless_sync_delay=0, **options)
+        follows = f"127.0.0.1 {master.port}"
+        replica = Redis(directories[1], replicaof=follows, **options)
+        return cls(master, replica, Sentinel(directories[2], master))
+
+    @property
+    def url(self) -> str:
+        """That of the Sentinel."""
+        return self.sentinel.url
+
+    def start(self) -> None:
+        for broker in self:
+            broker.start()
+
+    def stop(self) -> None:
+        for broker in self:
+            broker.stop()
+
+    def kill(self) -> None:
+        """The master is gone, when the Sentinel knows the replica."""
+        import redis
+
+        until = time.monotonic() + WAIT
+        with contextlib.closing(redis.Redis(port=self.sentinel.port)) as client:
+            while not client.sentinel_slaves("service"):
+                assert time.monotonic() < until, "the Sentinel knows no replica"
+                time.sleep(0.05)
+        self.master.kill()
+
+
 class RedisCluster:
     """Three Redis servers that have a third of the slots each.
 
     Args:
         directory: For what they write.
+        replicas: Whether each has a replica, which takes its place when it is gone.
+        **options: Those of the configuration of all, with ``_`` for ``-``.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self, directory: Path, *, replicas: bool = False, **options: Any
+    ) -> None:
+        self._replicated = replicas
+        #: The masters at first, and then their replicas in the same order.
         self.nodes: list[Redis] = []
-        for name in ("a", "b", "c"):
+        for name in ("a", "b", "c", *(("d", "e", "f") if replicas else ())):
             (directory / name).mkdir()
             node = Redis(
                 directory / name,
                 cluster_enabled="yes",
                 cluster_port=free_port(),
                 cluster_node_timeout=2000,
+                **options,
             )
             self.nodes.append(node)
 
@@ -209,10 +263,10 @@ class RedisCluster:
         for node in self.nodes:
             node.start()
         clients = [redis.Redis(port=node.port) for node in self.nodes]
-        bounds = [0, 5461, 10923, 16384]
         for i, client in enumerate(clients):
-            slots = f"CLUSTER ADDSLOTSRANGE {bounds[i]} {bounds[i + 1] - 1}"
-            client.execute_command(*slots.split())
+            if i < 3:
+                slots = f"CLUSTER ADDSLOTSRANGE {BOUNDS[i]} {BOUNDS[i + 1] - 1}"
+                client.execute_command(*slots.split())
             bus = self.nodes[i]._options["cluster_port"]
             for other in clients:
                 meet = f"CLUSTER MEET 127.0.0.1 {self.nodes[i].port} {bus}"
@@ -224,7 +278,31 @@ class RedisCluster:
             ):
                 assert time.monotonic() < until, "the nodes make no cluster"
                 time.sleep(0.05)
+        if self._replicated:
+            self._replicate(clients, until)
+        for client in clients:
             client.close()
+
+    def _replicate(self, clients: list[Any], until: float) -> None:
+        for master, replica in zip(clients[:3], clients[3:], strict=True):
+            id = _text(master.execute_command("CLUSTER MYID"))
+            while True:
+                try:
+                    replica.execute_command("CLUSTER", "REPLICATE", id)
+                    break
+                except Exception:  # it has not heard of the master yet
+                    assert time.monotonic() < until, "a node is no replica"
+                    time.sleep(0.05)
+        for replica in clients[3:]:
+            while replica.info("replication").get("master_link_status") != "up":
+                assert time.monotonic() < until, "a replica has no master"
+                time.sleep(0.05)
+
+    def owner(self, channel: str) -> Redis:
+        """The master at first that has the slot of a sharded channel, or of a key."""
+        from redis.crc import key_slot
+
+        return self.nodes[bisect(BOUNDS[1:3], key_slot(channel.encode()))]
 
     def stop(self) -> None:
         for node in self.nodes:
@@ -239,9 +317,18 @@ def _text(info: Any) -> str:
 
 
 class NATS(Broker):
-    """A NATS server with JetStream."""
+    """A NATS server with JetStream.
+
+    Args:
+        directory: For what it writes.
+        config: More of its configuration.
+    """
 
     PROGRAM = program("nats-server", "/usr/sbin/nats-server")
+
+    def __init__(self, directory: Path, config: str = "") -> None:
+        super().__init__(directory)
+        self._config = config
 
     @property
     def url(self) -> str:
@@ -249,8 +336,43 @@ class NATS(Broker):
 
     def command(self) -> list[str]:
         assert self.PROGRAM is not None
-        where = ["-a", "127.0.0.1", "-p", str(self.port)]
+        path = self.directory / "nats.conf"
+        path.write_text(self._config)
+        where = ["-a", "127.0.0.1", "-p", str(self.port), "-c", str(path)]
         return [self.PROGRAM, *where, "-js", "-sd", str(self.directory)]
+
+
+class NATSCluster:
+    """Three NATS servers that know each other, with JetStream.
+
+    Args:
+        directory: For what they write.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        routes = [free_port() for _ in range(3)]
+        urls = ", ".join(f'"nats://127.0.0.1:{port}"' for port in routes)
+        self.nodes: list[NATS] = []
+        for name, port in zip(("a", "b", "c"), routes, strict=True):
+            (directory / name).mkdir()
+            config = (
+                f"server_name: {name}\n"
+                f'cluster {{ name: test, listen: "127.0.0.1:{port}", '
+                f"routes: [{urls}] }}\n"
+            )
+            self.nodes.append(NATS(directory / name, config))
+
+    @property
+    def urls(self) -> list[str]:
+        return [node.url for node in self.nodes]
+
+    def start(self) -> None:
+        for node in self.nodes:
+            node.start()
+
+    def stop(self) -> None:
+        for node in self.nodes:
+            node.stop()
 
 
 class Postgres(Broker):

@@ -8,11 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
-from support.brokers import NATS, Postgres, Redis, RedisCluster, Sentinel
+from support.brokers import (
+    NATS,
+    MasterAndReplica,
+    NATSCluster,
+    Postgres,
+    Redis,
+    RedisCluster,
+)
 
 __all__ = [
     "MasterAndReplica",
@@ -20,9 +27,11 @@ __all__ = [
     "mortal_postgres",
     "mortal_redis",
     "nats",
+    "nats_cluster",
     "postgres",
     "redis",
     "redis_cluster",
+    "replicated_cluster",
     "replicated_redis",
 ]
 
@@ -56,32 +65,28 @@ def mortal_redis(tmp_path: Path) -> Iterator[Redis]:
     yield from _running(broker, broker.stop)
 
 
-class MasterAndReplica(NamedTuple):
-    """Two Redis servers, and the Sentinel that watches over them."""
-
-    master: Redis
-    replica: Redis
-    sentinel: Sentinel
-
-
 @pytest.fixture
 def replicated_redis(tmp_path: Path) -> Iterator[MasterAndReplica]:
     """For one test, which may kill the master."""
     _need(Redis, "redis-server")
-    directories = [tmp_path / name for name in ("master", "replica", "sentinel")]
-    for directory in directories:
-        directory.mkdir()
-    master = Redis(directories[0], repl_diskless_sync_delay=0)
-    replica = Redis(directories[1], replicaof=f"127.0.0.1 {master.port}")
-    sentinel = Sentinel(directories[2], master)
-    brokers = MasterAndReplica(master, replica, sentinel)
+    brokers = MasterAndReplica.made(tmp_path)
     try:
-        for broker in brokers:
-            broker.start()
+        brokers.start()
         yield brokers
     finally:
-        for broker in brokers:
-            broker.stop()
+        brokers.stop()
+
+
+@pytest.fixture
+def replicated_cluster(tmp_path: Path) -> Iterator[RedisCluster]:
+    """Each of its nodes has a replica. For one test, which may kill a node."""
+    _need(Redis, "redis-server")
+    cluster = RedisCluster(tmp_path, replicas=True)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
 
 
 @pytest.fixture(scope="session")
@@ -110,6 +115,18 @@ def nats(tmp_path_factory: Directories) -> Iterator[NATS]:
     _need(NATS, "nats-server")
     broker = NATS(tmp_path_factory.mktemp("nats"))
     yield from _running(broker, broker.stop)
+
+
+@pytest.fixture
+def nats_cluster(tmp_path: Path) -> Iterator[NATSCluster]:
+    """For one test, which may kill a node."""
+    _need(NATS, "nats-server")
+    cluster = NATSCluster(tmp_path)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
 
 
 @pytest.fixture

@@ -166,6 +166,10 @@ cdef class Recovery(Timed):
         """The sids of the clients of a room that may still come back, a list."""
         raise NotImplementedError
 
+    def away_rooms(self):
+        """The rooms of clients that may still come back, with their sids, a set."""
+        raise NotImplementedError
+
 
 cdef class NamespaceListener:
     """Hears what happens to a namespace. Subclasses implement what they want to hear.

@@ -552,6 +552,15 @@ cdef class Backlog(Recovery):
             if room is None or room == state.sid or room in state.joined
         ]
 
+    def away_rooms(self):
+        """The rooms of the clients that are away, with their sids, a set."""
+        cdef ClientState state
+        cdef set rooms = set()
+        for state in self.away.values():
+            rooms.add(state.sid)
+            rooms.update(state.joined)
+        return rooms
+
     @property
     def packets(self):
         """How many packets are kept, an int."""
