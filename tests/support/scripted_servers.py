@@ -160,9 +160,14 @@ class Proxy(Listener):
             up_writer.close()
 
 
-async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _carry(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    carries: Callable[[], object] = lambda: None,
+) -> None:
     with contextlib.suppress(OSError):
         while data := await reader.read(65_536):
+            carries()
             writer.write(data)
             await writer.drain()
     writer.close()

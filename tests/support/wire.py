@@ -11,6 +11,7 @@ import shutil
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,12 +105,18 @@ class Relay(Listener):
         super().__init__()
         self._server_port = int(url.rpartition(":")[2])
         self._writers: set[asyncio.StreamWriter] = set()
+        self._asked: set[asyncio.StreamWriter] = set()
         self._let_in = asyncio.Event()
         self._let_in.set()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def asks(self) -> bool:
+        """Whether a request has been carried to the server, and no response yet."""
+        return bool(self._asked)
 
     def cut(self, *, hold: bool = False) -> None:
         """Reset all connections.
@@ -142,11 +149,16 @@ class Relay(Listener):
         both = {writer, up_writer}
         self._writers |= both
         up_writer.write(first)
+        asks = partial(self._asked.add, up_writer)
+        answers = partial(self._asked.discard, up_writer)
         try:
-            await asyncio.gather(_carry(reader, up_writer), _carry(up_reader, writer))
+            await asyncio.gather(
+                _carry(reader, up_writer, asks), _carry(up_reader, writer, answers)
+            )
         finally:
             up_writer.close()
             self._writers -= both
+            answers()
 
 
 class Gate(Relay):
