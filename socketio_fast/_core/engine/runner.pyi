@@ -10,6 +10,9 @@ acting: dict[Task[Any], Task[Any]]
 @disjoint_base
 class Outcome: ...
 
+@disjoint_base
+class PreparedHandler: ...
+
 @final
 class Continuation:
     @property
