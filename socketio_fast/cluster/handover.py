@@ -19,7 +19,9 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from socketio_fast._core.http.endpoint import Endpoint, OtherWorkers
+from socketio_fast._core.http.epoll import Sockets, open_sockets
 from socketio_fast._core.http.http1 import Http1Connection
+from socketio_fast._core.http.listening import adopt
 from socketio_fast._core.http.request import Request
 from socketio_fast.cluster.address_limits import AddressLimits
 from socketio_fast.cluster.balance import Balance
@@ -74,6 +76,8 @@ class Handover(OtherWorkers):
         # Those that no host listens with.
         self._own: list[Endpoint] = []
         self._tasks: set[asyncio.Task[Any]] = set()
+        # Those of connections that other workers have given.
+        self._sockets: Sockets | None = None
         #: The connections whose bytes pass through this worker, and where they go.
         self.relayed: set[asyncio.Transport] = set()
         self._balance = Balance(mesh, eio.engine)
@@ -156,7 +160,16 @@ class Handover(OtherWorkers):
         if addresses is not None:
             client, server = addresses
             arriving.set_proxied_addresses(address_of(client), address_of(server))
-        self.spawn(self._accept(arriving, sock))
+        try:
+            self._sockets = open_sockets(self.loop, self._sockets)
+        except OSError:  # descriptors have run out
+            self.count(REFUSED)
+            sock.close()
+            return
+        if self._sockets is None:
+            self.spawn(self._accept(arriving, sock))
+        else:
+            adopt(self._sockets, sock, arriving)
 
     async def _accept(self, arriving: Arriving, sock: socket.socket) -> None:
         try:

@@ -25,8 +25,9 @@ SPARE = 4
 class DescriptorWatch:
     """Warns when file descriptors run out, and once a minute while they do.
 
-    Event loops do not tell it: uvloop closes at once what it cannot keep, asyncio's own
-    loop logs an error for each attempt.
+    Who accepts connections does not tell it: uvloop and the sockets of this package
+    close at once what they cannot keep, asyncio's own loop logs an error for each
+    attempt.
 
     Args:
         loop: The event loop.

@@ -28,6 +28,7 @@ from socketio_fast.serving.access_log import AccessLog
 from socketio_fast.serving.descriptors import DescriptorWatch
 from socketio_fast.serving.drain import check_rate, drain
 from socketio_fast.serving.health import HealthPages
+from socketio_fast.serving.listening import Acceptor, Listening
 from socketio_fast.serving.proxy_protocol import ProxyListener
 from socketio_fast.serving.static import served_files
 
@@ -41,12 +42,6 @@ App = AsyncServer | EngineServer | EngineASGIApp
 
 #: The servers that are served as they are.
 SERVERS = (AsyncServer, EngineServer)
-
-# How often each socket is listened on by uvloop, which accepts one connection for each
-# listener in a pass of its loop. CPU for a connection with 64 clients at a time that
-# connect and disconnect, in us (medians of 9 alternating rounds): once 80, twice 73,
-# 4 times 66, 8 times 63.
-ACCEPTS = 4
 
 # The share of shutdown_timeout that draining may take. Connections close in the rest.
 DRAIN_SHARE = 0.9
@@ -206,15 +201,15 @@ async def serve(
         factory = listener.protocol
     if other is not None:
         await other.start()
-    accept_on = partial(_accept_on, loop, factory, {"ssl": ssl, "backlog": backlog})
-    servers: list[asyncio.AbstractServer] = []
+    acceptor = Acceptor(loop, factory, ssl, backlog)
+    servers: list[Listening] = []
     try:
         if given is not None and uds is None:
-            await accept_on(given, servers)
+            await acceptor.accept_on(given, servers)
         else:
-            servers += await _listen(loop, factory, host, port, uds, ssl, backlog)
+            await acceptor.listen(host, port, uds, servers)
         if http3 is not None:
-            beside = given or servers[0].sockets  # type: ignore[attr-defined]
+            beside = given or servers[0].sockets
             await http3.listen(beside)
     except BaseException:
         for listening in servers:
@@ -234,7 +229,7 @@ async def serve(
         drain_rate,
         http3,
         descriptors=descriptors,
-        accept_on=accept_on,
+        accept_on=acceptor.accept_on,
         health=HealthPages(eio.engine, _reaches_others(server)) if health else None,
     )
 
@@ -278,76 +273,6 @@ def _http3(
     return WebTransportServer(eio, location, certfile, keyfile, password)
 
 
-async def _listen(
-    loop: asyncio.AbstractEventLoop,
-    factory: Callable[[], asyncio.Protocol],
-    host: str | None,
-    port: int,
-    uds: str | os.PathLike[str] | None,
-    ssl: _ssl.SSLContext | None,
-    backlog: int,
-) -> list[asyncio.AbstractServer]:
-    options: dict[str, Any] = {"ssl": ssl, "backlog": backlog}
-    if uds is not None:
-        unix = _unix_listener(loop)
-        try:
-            server = await unix(factory, str(uds), **options)
-        except OSError as exc:
-            raise OSError(exc.errno, exc.strerror, str(uds)) from None
-    else:
-        server = await loop.create_server(factory, host, port, **options)
-    servers: list[asyncio.AbstractServer] = [server]
-    try:
-        await _accept_again(loop, factory, options, server.sockets, servers)
-    except BaseException:
-        for listening in servers:
-            listening.close()
-        raise
-    return servers
-
-
-async def _accept_on(
-    loop: asyncio.AbstractEventLoop,
-    factory: Callable[[], asyncio.Protocol],
-    options: Mapping[str, Any],
-    sockets: Sequence[socket.socket],
-    servers: list[asyncio.AbstractServer],
-) -> None:
-    """Accept connections of sockets, which then belong to the servers that it adds."""
-    for sock in sockets:
-        listen = _listens_by(loop, sock)
-        servers.append(await listen(factory, sock=sock, **options))
-    await _accept_again(loop, factory, options, sockets, servers)
-
-
-async def _accept_again(
-    loop: asyncio.AbstractEventLoop,
-    factory: Callable[[], asyncio.Protocol],
-    options: Mapping[str, Any],
-    sockets: Sequence[socket.socket],
-    servers: list[asyncio.AbstractServer],
-) -> None:
-    if isinstance(loop, asyncio.BaseEventLoop) or os.name == "nt":
-        return  # Windows: a socket is no descriptor that dup() knows
-    for sock in list(sockets) * (ACCEPTS - 1):
-        again = socket.socket(fileno=os.dup(sock.fileno()))
-        listen = _listens_by(loop, again)
-        servers.append(await listen(factory, sock=again, **options))
-
-
-def _listens_by(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> Any:
-    if sock.family == getattr(socket, "AF_UNIX", None):
-        return _unix_listener(loop)
-    return loop.create_server
-
-
-def _unix_listener(loop: asyncio.AbstractEventLoop) -> Any:
-    if sys.version_info >= (3, 13):
-        # asyncio would remove the file of the socket, also in a forked process.
-        return partial(loop.create_unix_server, cleanup_socket=False)
-    return loop.create_unix_server
-
-
 class RunningServer:
     """A listening server, made by :func:`serve`. An async context manager."""
 
@@ -356,7 +281,7 @@ class RunningServer:
         eio: HostedEngine,
         endpoint: Endpoint,
         other: OtherApplication | None,
-        servers: list[asyncio.AbstractServer],
+        servers: list[Listening],
         uds: str | os.PathLike[str] | None,
         shutdown_timeout: float,
         unbind: Callable[[], Coroutine[Any, Any, None]] | None = None,
@@ -385,7 +310,7 @@ class RunningServer:
         self._closed = False
         self.host: str = ""
         self.port: int = 0
-        address = servers[0].sockets[0].getsockname()  # type: ignore[attr-defined]
+        address = servers[0].sockets[0].getsockname()
         self._file = uds
         if isinstance(address, tuple):
             self.host, self.port = address[:2]
@@ -478,7 +403,7 @@ class RunningServer:
         Returns:
             What stops that.
         """
-        servers: list[asyncio.AbstractServer] = []
+        servers: list[Listening] = []
         await self._accept_on(sockets, servers)
         self._servers += servers
 

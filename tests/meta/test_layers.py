@@ -403,7 +403,11 @@ ASYNCIO_TRANSPORT = re.compile(
 
 @pytest.mark.parametrize(
     "module",
-    [m for m in MODULES if m.split(".")[1] not in ("writer", "websocket", "http1")],
+    [
+        m
+        for m in MODULES
+        if m.split(".")[1] not in ("writer", "websocket", "http1", "socket_transport")
+    ],
 )
 def test_who_knows_asyncio_transports(module: str) -> None:
     for suffix in (".pyx", ".pxd"):

@@ -8,6 +8,11 @@ cdef class Flusher:
     cdef int mark_apart(self, Writer writer) except -1
 
 
+cdef class SocketTransportBase:
+    # A transport that reads its socket itself, without the event loop's transports.
+    cdef int fd                     # -1 when it is closed
+
+
 cpdef Py_ssize_t unread_bytes(object transport) except -1
 
 

@@ -48,6 +48,10 @@ cdef class Flusher:
         raise NotImplementedError
 
 
+cdef class SocketTransportBase:
+    """A transport of this package, see `http/socket_transport`. Abstract."""
+
+
 cpdef Py_ssize_t unread_bytes(object transport) except -1:
     """Return how many bytes written to a transport the peer has not taken yet.
 
@@ -55,7 +59,12 @@ cpdef Py_ssize_t unread_bytes(object transport) except -1:
     reports a socket as writable only when a third of its buffer is free, which may be a
     megabyte.
     """
-    cdef object socket = transport.get_extra_info("socket")
+    cdef object socket
+    if isinstance(transport, SocketTransportBase):
+        return transport.get_write_buffer_size() + sf_unread(
+            (<SocketTransportBase> transport).fd
+        )
+    socket = transport.get_extra_info("socket")
     return transport.get_write_buffer_size() + (
         0 if socket is None else sf_unread(socket.fileno())
     )
@@ -92,13 +101,16 @@ cdef class Writer:
     """
 
     def __cinit__(self, Flusher flusher not None, object transport, bint secure=False):
-        cdef object socket = (
-            transport.get_extra_info("socket")
-            if HAS_DESCRIPTORS and not secure else None
-        )
+        cdef object socket
         self.flusher = flusher
         self.transport = transport
-        self.fd = -1 if socket is None else socket.fileno()
+        self.fd = -1
+        if isinstance(transport, SocketTransportBase):
+            self.fd = (<SocketTransportBase> transport).fd
+        elif HAS_DESCRIPTORS and not secure:
+            socket = transport.get_extra_info("socket")
+            if socket is not None:
+                self.fd = socket.fileno()
         if self.fd >= 0:
             sf_no_sigpipe(self.fd)
         # What another protocol has written before must leave first.

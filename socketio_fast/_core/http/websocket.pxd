@@ -39,6 +39,12 @@ cdef class WebSocket(MessageTransport):
     cdef int begin(
         self, bytes response, Session session, object environ_source, bytes received
     ) except -1
+    # data_received() of memory in which payloads may be unmasked.
+    cdef int receive(self, const char *p, Py_ssize_t n) except -1
+    cdef bint _keep(self, const char *p, Py_ssize_t n) except -1
+    cdef int _receive(
+        self, const char *p, Py_ssize_t n, bint own, bytearray joined=*
+    ) except -1
     cdef inline int _write(self, bytes data) except -1
     cdef int _send_close(self, object code) except -1
     cdef int _close_connection(self) except -1

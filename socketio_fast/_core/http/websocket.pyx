@@ -282,23 +282,39 @@ cdef class WebSocket(MessageTransport):
     def data_received(self, data not None):
         # asyncio's loop of Windows gives a bytearray.
         cdef bytes received = data if type(data) is bytes else bytes(data)
+        cdef Py_ssize_t n = PyBytes_GET_SIZE(received)
+        if not self.dead and not self._keep(PyBytes_AS_STRING(received), n):
+            self._receive(PyBytes_AS_STRING(received), n, False)
+
+    cdef int receive(self, const char *p, Py_ssize_t n) except -1:
+        if not self.dead and not self._keep(p, n):
+            self._receive(p, n, True)
+        return 0
+
+    cdef bint _keep(self, const char *p, Py_ssize_t n) except -1:
+        """Put these bytes behind those of an incomplete frame, and read that if it is
+        complete now. Returns whether there is such a frame."""
         cdef bytearray joined = self.partial
-        cdef const char *p = PyBytes_AS_STRING(received)
-        cdef Py_ssize_t n = PyBytes_GET_SIZE(received), taken
-        cdef Runner runner = self.engine.runner
-        cdef bint burst
-        if self.dead:
-            return
-        if joined is not None:
-            joined += received
-            n = PyByteArray_GET_SIZE(joined)
-            if n < self.needed:
-                return
-            p = PyByteArray_AS_STRING(joined)
+        cdef Py_ssize_t before
+        if joined is None:
+            return False
+        before = PyByteArray_GET_SIZE(joined)
+        PyByteArray_Resize(joined, before + n)
+        memcpy(PyByteArray_AS_STRING(joined) + before, p, n)
+        if before + n >= self.needed:
             self.partial = None
-        burst = runner.begin_burst()
+            self._receive(PyByteArray_AS_STRING(joined), before + n, True, joined)
+        return True
+
+    cdef int _receive(
+        self, const char *p, Py_ssize_t n, bint own, bytearray joined=None
+    ) except -1:
+        """Read frames, and keep what is incomplete. `joined`: the bytes are in it."""
+        cdef Runner runner = self.engine.runner
+        cdef Py_ssize_t taken
+        cdef bint burst = runner.begin_burst()
         try:
-            taken = self._read(p, n, joined is not None)
+            taken = self._read(p, n, own)
             if taken < n and not self.dead:
                 if joined is None:
                     joined = bytearray(p[taken:n])
@@ -314,6 +330,7 @@ cdef class WebSocket(MessageTransport):
         finally:
             if burst:
                 runner.end_burst()
+        return 0
 
     def eof_received(self):
         return False

@@ -1,6 +1,6 @@
 # What csrc/ offers, declared once. No .pyx: everything is inlined from the headers.
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 
 cdef extern from "sf_scan.h" nogil:
@@ -134,6 +134,41 @@ cdef extern from "sf_socket.h" nogil:
     ptrdiff_t sf_send_last(int fd, const char *p, size_t n)
     void sf_no_sigpipe(int fd)
     ptrdiff_t sf_unread(int fd)
+
+
+cdef extern from "sf_epoll.h" nogil:
+    enum:
+        SF_HAS_EPOLL
+        SF_READABLE
+        SF_WRITABLE
+        SF_NO_CONNECTION
+        SF_LOST_CONNECTION
+        SF_NO_DESCRIPTOR
+        SF_ADDRESS_TEXT
+        SF_OTHER_ADDRESS
+        SF_NO_NAME
+        SF_IPV4
+    ctypedef struct sf_event:
+        pass
+    ctypedef struct sf_address:
+        uint32_t flow
+        uint32_t scope
+        uint16_t port
+        uint8_t family
+    int sf_epoll_new()
+    int sf_epoll_watch(int epoll, int fd, uint32_t generation, int before, int wanted)
+    int sf_epoll_take(int epoll, sf_event *events, int n)
+    int sf_event_fd(const sf_event *event)
+    uint32_t sf_event_generation(const sf_event *event)
+    int sf_event_what(const sf_event *event)
+    int sf_accept(int fd, sf_address *address)
+    void sf_ask_address(int fd, int peer, sf_address *address)
+    int sf_host(const sf_address *address, char *out)
+    void sf_no_delay(int fd)
+    ptrdiff_t sf_receive(int fd, char *p, size_t n)
+    int sf_end_sending(int fd)
+    int sf_spare_descriptor()
+    void sf_close(int fd)
 
 
 cdef extern from "sf_clock.h" nogil:

@@ -1,0 +1,39 @@
+# Many sockets that one event loop watches as one descriptor.
+from libc.stdint cimport uint32_t
+
+from socketio_fast._core.engine.writer cimport SocketTransportBase
+
+cdef enum:
+    # Bytes that are read of a socket in a pass; libuv's number.
+    BUFFER_SIZE = 262144
+
+
+cdef class Watched(SocketTransportBase):
+    # A socket that is watched for events.
+    cdef:
+        Sockets group
+        uint32_t generation         # tells it from others that had the same descriptor
+        unsigned char watched       # SF_READABLE, SF_WRITABLE: what it is watched for
+
+    cdef int watch(self, int wanted) except -1
+    cdef int handle(self, int what) except -1
+    cdef int lost(self, object error) except -1
+
+
+cdef class Sockets:
+    cdef:
+        readonly object loop
+        int epoll                   # -1 when it is closed
+        list by_descriptor          # Watched or None
+        readonly Py_ssize_t open    # how many there are
+        uint32_t generation
+        char *buffer
+        bint buffer_in_use
+        list ended                  # Watched and errors, by turns; see _end()
+        int spare
+        tuple last_name             # the last own address of a connection
+
+    cdef int enter(self, Watched socket) except -1
+    cdef int leave(self, Watched socket) except -1
+    cdef int end(self, Watched socket, object error) except -1
+    cpdef int close_if_unused(self) except -1

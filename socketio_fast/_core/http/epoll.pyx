@@ -1,0 +1,197 @@
+"""Sockets without TLS that this package accepts, reads and writes itself (Linux).
+
+An event loop spends more on a connection than its protocol does: uvloop's transport
+takes about 1,400 bytes, and each of its calls goes through a handle and a context. Here
+all sockets of a server are watched by one epoll descriptor, and the event loop watches
+that one. In a pass, one callback takes what is ready, accepts and reads.
+
+Events are level-triggered: what a pass does not take comes again in the next one. An
+event that was taken for a socket that has been closed since, by an event before it in
+the same pass, is recognized by the generation and ignored.
+"""
+import cython
+from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
+
+from socketio_fast._core.engine.writer cimport SocketTransportBase
+from socketio_fast._core.protocol.wire cimport (
+    SF_HAS_EPOLL,
+    sf_close,
+    sf_epoll_new,
+    sf_epoll_take,
+    sf_epoll_watch,
+    sf_event,
+    sf_event_fd,
+    sf_event_generation,
+    sf_event_what,
+    sf_spare_descriptor,
+)
+
+cdef extern from "Python.h":
+    object PyErr_SetFromErrno(object kind)
+
+cdef enum:
+    # Events that are taken in a pass: libuv takes as many.
+    MAX_EVENTS = 1024
+
+#: Whether this system has what `Sockets` needs.
+AVAILABLE = bool(SF_HAS_EPOLL)
+
+
+cdef class Watched(SocketTransportBase):
+    """A socket that is watched for events."""
+
+    cdef int watch(self, int wanted) except -1:
+        """Watch it for SF_READABLE, SF_WRITABLE, both or (0) nothing."""
+        if wanted == self.watched or self.fd < 0:
+            return 0
+        if sf_epoll_watch(
+            self.group.epoll, self.fd, self.generation, self.watched, wanted
+        ) < 0:
+            PyErr_SetFromErrno(OSError)
+        self.watched = wanted
+        return 0
+
+    cdef int handle(self, int what) except -1:
+        """Handle an event."""
+        raise NotImplementedError
+
+    cdef int lost(self, object error) except -1:
+        """Close it, after `Sockets.end()`, and tell who used it."""
+        raise NotImplementedError
+
+
+def open_sockets(loop, Sockets before=None):
+    """The `Sockets` of an event loop: `before` while it is open, else new ones; None
+    where event loop or system have not what they need."""
+    if before is not None and before.epoll >= 0:
+        return before
+    try:
+        return Sockets(loop)
+    except NotImplementedError:
+        return None
+
+
+@cython.final
+cdef class Sockets:
+    """The sockets of a server, which one event loop reads.
+
+    Args:
+        loop: The event loop.
+
+    Raises:
+        NotImplementedError: The event loop has no `add_reader()`, or the system no
+            epoll.
+        OSError: There is no file descriptor for it.
+    """
+
+    def __cinit__(self, loop):
+        self.epoll = self.spare = -1
+        self.by_descriptor = []
+        self.ended = []
+        self.loop = loop
+        if not SF_HAS_EPOLL:
+            raise NotImplementedError("epoll")
+        self.epoll = sf_epoll_new()
+        if self.epoll < 0:
+            PyErr_SetFromErrno(OSError)
+        self.buffer = <char *> PyMem_RawMalloc(BUFFER_SIZE)
+        if self.buffer is NULL:
+            raise MemoryError
+        loop.add_reader(self.epoll, self._on_ready)
+        self.spare = sf_spare_descriptor()
+
+    def __dealloc__(self):
+        if self.epoll >= 0:
+            sf_close(self.epoll)
+        if self.spare >= 0:
+            sf_close(self.spare)
+        PyMem_RawFree(self.buffer)
+
+    def fileno(self):
+        """The descriptor that is readable when a socket is ready."""
+        return self.epoll
+
+    @property
+    def closed(self):
+        """Whether it is closed: it is when its last socket is."""
+        return self.epoll < 0
+
+    # From the event loop.
+
+    def _on_ready(self):
+        """Take events, and handle them."""
+        cdef sf_event events[MAX_EVENTS]
+        cdef int n, i, fd
+        cdef Watched found
+        cdef object item
+        n = sf_epoll_take(self.epoll, events, MAX_EVENTS)
+        for i in range(n):
+            fd = sf_event_fd(&events[i])
+            if fd >= len(self.by_descriptor):
+                continue
+            item = self.by_descriptor[fd]
+            if item is None:
+                continue
+            found = <Watched> item
+            if found.generation == sf_event_generation(&events[i]):
+                found.handle(sf_event_what(&events[i]))
+
+    def _end_all(self):
+        """Close the sockets that have ended."""
+        cdef Watched socket
+        cdef list ended = self.ended
+        cdef Py_ssize_t i
+        self.ended = []
+        for i in range(0, len(ended), 2):
+            socket = <Watched> ended[i]
+            try:
+                socket.lost(ended[i + 1])
+            except BaseException:
+                # SystemExit or KeyboardInterrupt: the others are closed nevertheless.
+                self.ended = ended[i + 2:] + self.ended
+                if self.ended:
+                    self.loop.call_soon(self._end_all)
+                raise
+        self.close_if_unused()
+
+    # From sockets.
+
+    cdef int enter(self, Watched socket) except -1:
+        cdef int fd = socket.fd
+        while fd >= len(self.by_descriptor):
+            self.by_descriptor.append(None)
+        self.generation += 1
+        socket.generation = self.generation
+        self.by_descriptor[fd] = socket
+        self.open += 1
+        return 0
+
+    cdef int leave(self, Watched socket) except -1:
+        # A fork, or a process that was given the descriptor, may keep what it stands
+        # for open: closing the descriptor here would not end the events.
+        if socket.watched and self.epoll >= 0:
+            sf_epoll_watch(self.epoll, socket.fd, 0, socket.watched, 0)
+        socket.watched = 0
+        self.by_descriptor[socket.fd] = None
+        self.open -= 1
+        return 0
+
+    cdef int end(self, Watched socket, object error) except -1:
+        """Call its lost() in the next pass."""
+        if not self.ended:
+            self.loop.call_soon(self._end_all)
+        self.ended.append(socket)
+        self.ended.append(error)
+        return 0
+
+    cpdef int close_if_unused(self) except -1:
+        """Close it if it has no sockets."""
+        if self.open or self.epoll < 0:
+            return 0
+        self.loop.remove_reader(self.epoll)
+        sf_close(self.epoll)
+        self.epoll = -1
+        if self.spare >= 0:
+            sf_close(self.spare)
+            self.spare = -1
+        return 0

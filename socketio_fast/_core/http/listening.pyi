@@ -1,0 +1,21 @@
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any, final
+
+from socketio_fast._core.http.epoll import Sockets
+
+def listen(
+    group: Sockets,
+    sock: socket.socket,
+    factory: Callable[[], asyncio.Protocol],
+    backlog: int = 100,
+) -> ListeningSocket: ...
+def adopt(group: Sockets, sock: socket.socket, protocol: asyncio.Protocol) -> None: ...
+
+@final
+class ListeningSocket:
+    @property
+    def sockets(self) -> Sequence[Any]: ...
+    def close(self) -> None: ...
+    async def wait_closed(self) -> None: ...
