@@ -6,6 +6,9 @@ from typing_extensions import Self, disjoint_base
 @disjoint_base
 class Flusher: ...
 
+@disjoint_base
+class SocketTransportBase: ...
+
 def unread_bytes(transport: asyncio.Transport) -> int: ...
 
 @final

@@ -1,13 +1,18 @@
 import asyncio
 from typing import Any, Final, final
 
-from typing_extensions import Self
+from typing_extensions import Self, disjoint_base
+
+from socketio_fast._core.engine.writer import SocketTransportBase
 
 AVAILABLE: Final[bool]
 
 def open_sockets(
     loop: asyncio.AbstractEventLoop, before: Sockets | None = None
 ) -> Sockets | None: ...
+
+@disjoint_base
+class Watched(SocketTransportBase): ...
 
 @final
 class Sockets:

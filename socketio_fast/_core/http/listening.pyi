@@ -3,7 +3,7 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Any, final
 
-from socketio_fast._core.http.epoll import Sockets
+from socketio_fast._core.http.epoll import Sockets, Watched
 
 def listen(
     group: Sockets,
@@ -14,7 +14,9 @@ def listen(
 def adopt(group: Sockets, sock: socket.socket, protocol: asyncio.Protocol) -> None: ...
 
 @final
-class ListeningSocket:
+class ListeningSocket(Watched):
+    @property
+    def socket(self) -> socket.socket | None: ...
     @property
     def sockets(self) -> Sequence[Any]: ...
     def close(self) -> None: ...
