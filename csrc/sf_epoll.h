@@ -6,6 +6,10 @@
 #ifndef SF_EPOLL_H
 #define SF_EPOLL_H
 
+#if defined(__linux__) && !defined(_GNU_SOURCE)
+#define _GNU_SOURCE /* accept4(). Python.h, where it comes first, has defined it. */
+#endif
+
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
