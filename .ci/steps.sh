@@ -246,8 +246,8 @@ on_extreme() { # WHICH
     tests_on "$version" "${PROCESSES[@]}" tests/integration tests/conformance
 }
 
-# Of tests/integration, what starts processes for most of its time. The main Python tries
-# it, and each in the step `pythons`.
+# The files of tests/integration that start many processes. The main Python runs them
+# before a landing, and every Python in the step `pythons`.
 PROCESSES=(--ignore=tests/integration/workers)
 for part in asgi_servers examples new_project run_threads; do
     PROCESSES+=("--ignore=tests/integration/test_$part.py")
@@ -287,8 +287,8 @@ on_python() {
     fi
     install_on "$1"
     local failed=0 part
-    # As before a landing, a directory after the other: what one leaves behind is not for
-    # the next, and each has its own tests that are tried again.
+    # A directory after the other, as before a landing: what the tests of one leave behind
+    # does not reach the next.
     for part in "${WAITING[@]}" "${COMPUTING[@]}" fuzz; do
         tests_on "$1" "tests/$part" || failed=1
     done

@@ -21,8 +21,8 @@ NAMES = [
 pytestmark = pytest.mark.timeout(300)
 
 # Whatever module is imported, its package is imported first: from there on, each has a
-# process of its own, which begins as a fresh one would go on. What others have written
-# is there already, since its imports would take most of the time.
+# process of its own, which begins as a fresh one would go on. Packages of others are
+# imported before: to import them in each process would take most of the time.
 FOREIGN = [
     *("asyncio", "concurrent.futures", "ssl", "urllib.request", "uvloop", "picows"),
     *("aiohttp", "requests", "uvicorn", "sanic", "tornado", "pytest"),
