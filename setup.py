@@ -44,6 +44,7 @@ MODULES = [
     "engine.deadlines",
     "engine.rate_limits",
     "engine.writer",
+    "engine.send_batch",
     "engine.observer",
     "engine.request_hooks",
     "engine.runner",

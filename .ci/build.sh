@@ -50,6 +50,8 @@ step_system() {
     [ -n "$(PATH=$PATH:/usr/sbin command -v nats-server)" ] || missing+=(nats-server)
     compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
     [ -n "$(PATH=$PATH:/usr/sbin command -v pgbouncer)" ] || missing+=(pgbouncer)
+    [ -e /usr/include/openssl/ssl.h ] || missing+=(libssl-dev)
+    command -v make >/dev/null || missing+=(make)
     [ -n "$(PATH=$PATH:/usr/sbin command -v nginx)" ] || missing+=(nginx-light)
     [ -n "$(PATH=$PATH:/usr/sbin command -v haproxy)" ] || missing+=(haproxy)
     command -v caddy >/dev/null || missing+=(caddy)

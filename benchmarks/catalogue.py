@@ -11,6 +11,7 @@ HERE = Path(__file__).resolve().parent
 
 OURS = "socketio_fast"
 BASELINE = "python-socketio"
+FLOOR = "floor"
 
 # Above this, the load generator may be what is measured.
 BUSY_PERCENT = 90.0
@@ -26,7 +27,8 @@ class Server:
     with `--deflate` it compresses what it sends. `lacks` are needs of scenarios that it
     cannot meet.
     What is to be built is built in the folder, where `product` is older than a source.
-    `against` is the server that one inside another server is compared with.
+    `against` is the server that one inside another server is compared with. One that is
+    no `peer` is shown, and nobody is ranked against it.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Server:
     short: str = ""
     against: str = ""
     place: str = "servers"
+    peer: bool = True
 
     @property
     def label(self) -> str:
@@ -182,6 +185,17 @@ SERVERS = (
         "build/server",
         lacks=("tls",),
         short="Go",
+    ),
+    Server(
+        FLOOR,
+        "the floor (C, no library)",
+        ("./build/server",),
+        "floor",
+        ("make",),
+        "build/server",
+        lacks=("deflate",),
+        short="Floor",
+        peer=False,
     ),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
@@ -50,6 +51,32 @@ def no_loop_runs_on() -> Iterator[None]:
     """A loop of the sans-IO tests counts as running until its test has ended."""
     yield
     asyncio._set_running_loop(None)
+
+
+@pytest.fixture(autouse=True)
+def logging_stays() -> Iterator[None]:
+    """`logger=True` of a server or client, and log settings of other packages, would
+    have all tests that follow log more."""
+    loggers = [logging.getLogger(), *_loggers()]
+    before = [(each, each.level, each.handlers[:]) for each in loggers]
+    yield
+    for logger, level, handlers in before:
+        logger.setLevel(level)
+        logger.handlers[:] = handlers
+    for logger in _loggers():
+        if logger not in loggers:
+            logger.setLevel(logging.NOTSET)
+            logger.handlers.clear()
+
+
+def _loggers() -> list[logging.Logger]:
+    """Those of the package."""
+    found = logging.root.manager.loggerDict
+    return [
+        each
+        for name, each in found.items()
+        if name.startswith("socketio_fast") and isinstance(each, logging.Logger)
+    ]
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,11 @@ from rendering.summary import Row, measured_scenarios, measured_sweeps, summariz
 from rendering.tables import PERCENTILES
 from rendering.words import rate
 
-# Distinct for the colour-blind too (Okabe and Ito), on white.
-COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#7a4fb5")
+# Distinct for the colour-blind too (Okabe and Ito), on white. The floor is grey.
+COLOURS = (
+    *("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#7a4fb5"),
+    "#999999",
+)
 
 
 def colour_of(server: Server) -> str:

@@ -65,6 +65,11 @@ highest.
 - The generator states its own CPU share, and how late it sent in an open loop; where it
   may have been the limit, that is listed under Doubts.
 
+- **The floor** is a server in C (`servers/floor/`) that does what a scenario needs on
+  the wire and nothing else: it knows the generator's packets by their first bytes,
+  parses no JSON and validates no UTF-8. Nobody can use it, and nobody is ranked against
+  it; it shows what the machine can do.
+
 The applications, one file each and alike handler by handler, are in `servers/`, each
 with the defaults of its library but for limits that a scenario exceeds, in release
 builds, on one thread.

@@ -124,10 +124,16 @@ def measured_sweeps(results: dict[str, Any]) -> list[Sweep]:
 
 
 def pairs(results: dict[str, Any], scenario: Scenario) -> list[tuple[Row, Row]]:
-    """Ours beside every other server."""
+    """Ours beside every peer."""
     rows = summarize(results, scenario)
-    ours = rows.pop(OURS, None)
-    return [] if ours is None else [(ours, row) for row in rows.values()]
+    ours = rows.get(OURS)
+    return [] if ours is None else [(ours, row) for row in peers_in(rows)]
+
+
+def peers_in(rows: dict[str, Row]) -> list[Row]:
+    """The rows of the servers that ours is ranked against."""
+    apart = {OURS, *(server.name for server in SERVERS if not server.peer)}
+    return [row for name, row in rows.items() if name not in apart]
 
 
 def title_of(name: str) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from math import isfinite, nan
 from typing import Any
 
-from catalogue import OURS, SERVERS, Scenario, Sweep
+from catalogue import FLOOR, OURS, SERVERS, Scenario, Sweep
 from rendering import plots
 from rendering.summary import (
     Row,
     measured_scenarios,
+    peers_in,
     ratio,
     summarize,
     title_of,
@@ -51,31 +52,46 @@ def scenario_table(scenario: Scenario, rows: dict[str, Row]) -> str:
 
 
 def glance_table(results: dict[str, Any]) -> str:
-    """Ours beside whoever is best: by the clock, and by CPU time."""
+    """Ours beside whoever is best, by the clock and by CPU time, and the floor."""
     cells = []
+    has_floor = FLOOR in results["versions"]
     for scenario in measured_scenarios(results):
         rows = summarize(results, scenario)
-        ours = rows.pop(OURS, None)
-        if ours is None or not rows:
+        ours = rows.get(OURS)
+        others = peers_in(rows)
+        if ours is None or not others:
             continue
         if scenario.measures_memory:
-            least = min(rows.values(), key=lambda row: row.bytes_each)
+            least = min(others, key=lambda row: row.bytes_each)
             cell = [f"{rate(ours.bytes_each)} bytes", title_of(least.server)]
             cell += [f"{rate(least.bytes_each)} bytes", times(ours.memory_ratio(least))]
-            cells.append([scenario.title, *cell, "", "", "", ""])
-            continue
-        fast = max(rows.values(), key=lambda row: row.speed)
-        # No CPU time is known where a short run saw no message.
-        known = [row for row in rows.values() if isfinite(row.cpu_us)]
-        lean = min(known or [fast], key=lambda row: row.cpu_us)
-        cell = [f"{rate(ours.speed)}/s", title_of(fast.server), f"{rate(fast.speed)}/s"]
-        cell += [times(ours.clock_ratio(fast))]
-        cell += [f"{small(ours.cpu_us)} µs", title_of(lean.server)]
-        cell += [f"{small(lean.cpu_us)} µs", times(ours.cpu_ratio(lean))]
+            cell += ["", "", "", ""]
+        else:
+            fast = max(others, key=lambda row: row.speed)
+            # No CPU time is known where a short run saw no message.
+            known = [row for row in others if isfinite(row.cpu_us)]
+            lean = min(known or [fast], key=lambda row: row.cpu_us)
+            cell = [f"{rate(ours.speed)}/s", title_of(fast.server)]
+            cell += [f"{rate(fast.speed)}/s", times(ours.clock_ratio(fast))]
+            cell += [f"{small(ours.cpu_us)} µs", title_of(lean.server)]
+            cell += [f"{small(lean.cpu_us)} µs", times(ours.cpu_ratio(lean))]
+        if has_floor:
+            cell += above_the_floor(ours, rows.get(FLOOR), scenario)
         cells.append([scenario.title, *cell])
     head = ["", "ours", "best other", "its", "we: faster by"]
     head += ["our CPU", "leanest other", "its", "we: leaner by"]
+    head += ["of the floor's rate", "of its CPU"] if has_floor else []
     return table(head, cells)
+
+
+def above_the_floor(ours: Row, floor: Row | None, scenario: Scenario) -> list[str]:
+    """Which share of the floor's rate ours has, and how many times its CPU time."""
+    if floor is None or scenario.measures_memory:
+        return ["", ""]
+    return [
+        f"{100 * ours.clock_ratio(floor):.0f} %",
+        times(ratio(ours.cpu_us, floor.cpu_us)),
+    ]
 
 
 def cost(row: Row) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from socketio_fast.event_loops import runner
 from socketio_fast.serving.announcing import Announcement, settings_of
+from socketio_fast.serving.collector import startup_frozen
 from socketio_fast.serving.log_options import LogOptions
 from socketio_fast.serving.program import load, threaded
 from socketio_fast.serving.serve import App, RunningServer, serve
@@ -246,7 +247,7 @@ async def _serve_until_signal(
             task.cancel()
         stop.set()
 
-    with _signals_call(on_signal, loop):
+    with _signals_call(on_signal, loop), startup_frozen():
         _announce(server, announcement)
         try:
             await stop.wait()
@@ -301,9 +302,10 @@ def _serve_in_threads(
     }
     try:
         server = threads.run(_serve(app, host, port, options))
-        _announce(server, announcement)
-        wait_for(stop)
-        threads.run(server.close())
+        with startup_frozen():
+            _announce(server, announcement)
+            wait_for(stop)
+            threads.run(server.close())
     finally:
         threads.stop()
         for number, handler in before.items():

@@ -26,6 +26,7 @@ from socketio_fast._core.engine.observer import Observer
 from socketio_fast.cluster.figures import Figures
 from socketio_fast.event_loops import runner
 from socketio_fast.serving.announcing import settings_of
+from socketio_fast.serving.collector import startup_frozen
 from socketio_fast.serving.program import NoApplicationError, threaded
 from socketio_fast.serving.serve import RunningServer, serve
 from socketio_fast.workers.control import Channel
@@ -201,10 +202,11 @@ class WorkerProcess:
             loop.add_signal_handler(signal.SIGTERM, self._on_told, "leave")
         self._accept(server)
         try:
-            how = await self._told
-            if how == "leave":
-                self._channel.send({"event": "leaving"})
-            await self._stop(server, how)
+            with startup_frozen():
+                how = await self._told
+                if how == "leave":
+                    self._channel.send({"event": "leaving"})
+                await self._stop(server, how)
         except asyncio.CancelledError:
             await server._abort()
         finally:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -120,3 +122,35 @@ def test_the_simulation_is_near_what_was_measured() -> None:
     done = python("simulate.py", "--check")
     assert done.returncode == 0, done.stdout
     assert done.stdout.count("measured") == 3
+
+
+FLOOR = """
+import sys
+from types import SimpleNamespace
+import catalogue
+from harness.building import build_load, build_server
+from harness.measuring import measure
+floor = next(server for server in catalogue.SERVERS if not server.peer)
+build_server(floor)
+plan = SimpleNamespace(
+    quick=True, python=sys.executable, warmup=0, seconds=0.1,
+    server_core=int(sys.argv[1]), load_core=int(sys.argv[1]),
+)
+for scenario in catalogue.SCENARIOS:
+    if not set(scenario.needs) & set(floor.lacks):
+        measure(plan, build_load(), floor, scenario, None)
+        print(scenario.name)
+"""
+
+
+def test_the_floor_does_what_each_scenario_needs() -> None:
+    """The load generator fails at an answer that is wrong, missing or twice there."""
+    if shutil.which("make") is None or not Path("/usr/include/openssl/ssl.h").exists():
+        pytest.skip("it is built by make and a C compiler, with OpenSSL's headers")
+    core = min(os.sched_getaffinity(0))
+    done = python("-c", FLOOR, str(core))
+    assert (done.returncode, done.stderr.replace("building floor: make\n", "")) == (
+        0,
+        "",
+    )
+    assert len(done.stdout.split()) >= 12

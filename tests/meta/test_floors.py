@@ -109,10 +109,9 @@ FLOORS: dict[str, list[str]] = {
     ],
     "serving, without servers": [
         *("serving.access_log", "serving.announcing", "serving.client_files"),
-        *("serving.log_options", "serving.descriptors", "serving.drain"),
-        *("serving.health", "serving.listening", "serving.proxy_protocol"),
-        "serving.refusal_warnings",
-        "serving.static",
+        *("serving.collector", "serving.log_options", "serving.descriptors"),
+        *("serving.drain", "serving.health", "serving.listening"),
+        *("serving.proxy_protocol", "serving.refusal_warnings", "serving.static"),
     ],
     "hosting": [
         "base_server",

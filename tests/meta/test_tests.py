@@ -26,6 +26,7 @@ ELSEWHERE = {
     "engine.message_transport": "unit/test_websocket.py",
     "engine.session_api": "unit/test_session.py",
     "engine.shared_limits": "cluster/test_address_limits.py",
+    "engine.send_batch": "integration/test_send_batch.py",
     "engine.writer": "unit/test_http1.py",
     "engine.payload_transport": "unit/test_polling.py",
     "engine.queued_messages": "unit/test_inflow.py",

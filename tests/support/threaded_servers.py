@@ -102,5 +102,11 @@ def gathered(sio: socketio_fast.Client, event: str = "echo", **options: Any) -> 
 
 
 def loop_threads() -> list[threading.Thread]:
-    """The threads of clients that run now."""
-    return [t for t in threading.enumerate() if t.name.startswith("socketio_fast")]
+    """The threads of clients that run now. Managers and emitters share one, which runs
+    until the process ends."""
+    return [
+        thread
+        for thread in threading.enumerate()
+        if thread.name.startswith("socketio_fast")
+        and thread.name != "socketio_fast-managers"
+    ]

@@ -2,6 +2,7 @@
 from socketio_fast._core.engine.contracts cimport EngineBase
 from socketio_fast._core.engine.deadlines cimport Timeline
 from socketio_fast._core.engine.observer cimport Observer
+from socketio_fast._core.engine.send_batch cimport SendBatch
 from socketio_fast._core.engine.writer cimport Writer
 
 
@@ -29,6 +30,7 @@ cdef class Engine(EngineBase):
         list dirty                  # transports with something to write
         list writers                # connections with something to write
         list apart                  # connections to write to a moment later
+        SendBatch batch
         bint flushing               # flush() follows at the end of this pass
         # The clock, while `flushing`. It is read once in a pass: an event loop's time
         # stands still during a pass, and reading it costs a call of Python.

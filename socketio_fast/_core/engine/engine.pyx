@@ -24,6 +24,7 @@ from socketio_fast._core.engine.ids cimport generate_id
 from socketio_fast._core.engine.observer cimport Observer, joined, without
 from socketio_fast._core.engine.rate_limits cimport Limits, Visitor
 from socketio_fast._core.engine.runner cimport Runner
+from socketio_fast._core.engine.send_batch cimport SendBatch
 from socketio_fast._core.engine.session cimport Session
 from socketio_fast._core.engine.writer cimport Writer
 from socketio_fast._core.protocol cimport outgoing
@@ -71,6 +72,7 @@ cdef class Engine(EngineBase):
     def __cinit__(self, object config, HandlerFactory factory, object logger):
         self.sessions = {}
         self.timeline = Timeline()
+        self.batch = SendBatch()
         self.dirty = []
         self.writers = []
         self.apart = []
@@ -160,6 +162,7 @@ cdef class Engine(EngineBase):
         self.flushing = False
         self.lost, self.sessions = list(self.sessions.values()), {}
         self.dirty, self.slow, self.writers, self.apart = [], [], [], []
+        self.batch = SendBatch()
 
     def observe(self, Observer observer not None):
         """Tell an observer too what happens from now on."""
@@ -450,7 +453,7 @@ cdef class Engine(EngineBase):
 
     cdef int _flush_writers(self, list writers) except -1:
         cdef Writer writer
-        for writer in writers:
+        for writer in self.batch.send(writers):
             try:
                 writer.flush()
             except BaseException as exc:

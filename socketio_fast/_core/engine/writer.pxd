@@ -42,6 +42,10 @@ cdef class Writer:
     cdef int _flush_part(self) except -1
     cdef int flush_all(self) except -1
     cdef int flush(self) except -1
+    cdef Py_ssize_t sendable(self)
+    cdef const char *only_piece(self)
+    cdef int join(self, char *out) except -1
+    cdef bint have_left(self, Py_ssize_t sent) except -1
     cdef Py_ssize_t buffered(self) except -1
     cdef Py_ssize_t unread(self) except -1
     cdef bint writable(self) except -1

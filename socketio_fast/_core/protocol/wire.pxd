@@ -136,6 +136,20 @@ cdef extern from "sf_socket.h" nogil:
     ptrdiff_t sf_unread(int fd)
 
 
+cdef extern from "sf_uring.h" nogil:
+    enum:
+        SF_HAS_URING
+    ctypedef struct sf_uring:
+        int fd
+        unsigned entries
+        unsigned queued
+    int sf_uring_open(sf_uring *ring, unsigned entries)
+    void sf_uring_close(sf_uring *ring)
+    void sf_uring_send(sf_uring *ring, int fd, const char *p, size_t n, uint64_t tag)
+    int sf_uring_submit(sf_uring *ring)
+    int sf_uring_result(sf_uring *ring, uint64_t *tag, ptrdiff_t *sent)
+
+
 cdef extern from "sf_epoll.h" nogil:
     enum:
         SF_HAS_EPOLL
