@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from support.hosts import compiled
-from support.processes import Fork, environment
+from support.processes import Fork, environment, python
 from support.raw import WebSocket, join, within
 from support.waiting import until
 
@@ -44,10 +44,10 @@ def rings(pid: int | str = "self") -> int:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def io_uring() -> None:
+def io_uring(tmp_path_factory: pytest.TempPathFactory) -> None:
     if sys.platform != "linux":
         pytest.skip("io_uring is Linux's")
-    if subprocess.run([sys.executable, "-c", CAN]).returncode:
+    if python("-c", CAN, cwd=tmp_path_factory.mktemp("probe")).returncode:
         pytest.skip("this system does not allow io_uring")
 
 

@@ -254,6 +254,7 @@ def test_rooms_stand_on_those_below(module: str) -> None:
                 "outgoing",
                 "rate_limits",
                 "runner",
+                "send_batch",
                 "engine.session",
                 "writer",
             },
