@@ -9,12 +9,18 @@
 #ifndef SF_URING_H
 #define SF_URING_H
 
+#if defined(__linux__) && !defined(_GNU_SOURCE)
+#define _GNU_SOURCE /* syscall(). Python.h, where it comes first, has defined it. */
+#endif
+
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__linux__) && defined(__has_include)
-#if __has_include(<linux/io_uring.h>)
+#ifdef __linux__
+#include <sys/syscall.h>
+/* The numbers are the same on every processor but these two. */
+#if defined(__NR_io_uring_setup) || !(defined(__alpha__) || defined(__mips__))
 #define SF_HAS_URING 1
 #endif
 #endif
@@ -22,20 +28,62 @@
 #ifdef SF_HAS_URING
 
 #include <errno.h>
-#include <linux/io_uring.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-/* The same numbers on every processor of Linux that has them (asm-generic/unistd.h);
- * headers older than 5.1 do not name them. */
+/* What <linux/io_uring.h> has. The headers of systems that wheels are built on are older
+ * than io_uring. */
 #ifndef __NR_io_uring_setup
 #define __NR_io_uring_setup 425
 #define __NR_io_uring_enter 426
 #endif
 
-/* Flags of io_uring_setup() that old headers do not name. */
+typedef struct {
+    uint8_t opcode;
+    uint8_t flags;
+    uint16_t priority;
+    int32_t fd;
+    uint64_t offset;
+    uint64_t address;
+    uint32_t length;
+    uint32_t message_flags;
+    uint64_t user_data;
+    uint64_t unused[3];
+} sf_uring_submission;
+
+typedef struct {
+    uint64_t user_data;
+    int32_t result;
+    uint32_t flags;
+} sf_uring_completion;
+
+/* Where the parts of the rings are, in bytes from their beginning. */
+typedef struct {
+    uint32_t head, tail, mask, entries, flags, dropped, array, unused;
+    uint64_t address;
+} sf_uring_sq_offsets;
+
+typedef struct {
+    uint32_t head, tail, mask, entries, overflow, completions, flags, unused;
+    uint64_t address;
+} sf_uring_cq_offsets;
+
+typedef struct {
+    uint32_t sq_entries, cq_entries, flags, cpu, idle, features, workers, unused[3];
+    sf_uring_sq_offsets sq;
+    sf_uring_cq_offsets cq;
+} sf_uring_params;
+
+enum {
+    SF_URING_SEND = 26,        /* IORING_OP_SEND, 5.6 */
+    SF_URING_SINGLE_MMAP = 1,  /* a feature, 5.4: both rings in one mapping */
+    SF_URING_GETEVENTS = 1,    /* of io_uring_enter(): wait for what has been submitted */
+    SF_URING_RINGS = 0,        /* what mmap() maps */
+    SF_URING_SUBMISSIONS = 0x10000000
+};
+
+/* Flags of io_uring_setup(). */
 enum {
     SF_SINGLE_ISSUER = 1 << 12,  /* 6.0: only one thread submits */
     SF_DEFER_TASKRUN = 1 << 13,  /* 6.1: no interrupts for what has completed */
@@ -52,8 +100,8 @@ typedef struct {
     unsigned *sq_tail;
     unsigned *cq_head;
     unsigned *cq_tail;
-    struct io_uring_sqe *sqes;
-    struct io_uring_cqe *cqes;
+    sf_uring_submission *sqes;
+    sf_uring_completion *cqes;
     char *rings;
     size_t rings_size;
     size_t sqes_size;
@@ -88,7 +136,7 @@ sf_uring_map(int fd, size_t size, uint64_t offset)
 static inline int
 sf_uring_open_with(sf_uring *ring, unsigned entries, unsigned flags)
 {
-    struct io_uring_params params;
+    sf_uring_params params;
     unsigned *array, i;
     int error;
 
@@ -99,20 +147,19 @@ sf_uring_open_with(sf_uring *ring, unsigned entries, unsigned flags)
     if (ring->fd < 0) {
         return -1;
     }
-    /* Before 5.4 the two rings are mapped apart; before 5.5 a full one loses results. */
-    if (!(params.features & IORING_FEAT_SINGLE_MMAP)) {
+    if (!(params.features & SF_URING_SINGLE_MMAP)) {
         sf_uring_close(ring);
         errno = ENOSYS;
         return -1;
     }
-    ring->rings_size = params.cq_off.cqes + params.cq_entries * sizeof *ring->cqes;
+    ring->rings_size = params.cq.completions + params.cq_entries * sizeof *ring->cqes;
     if (!(flags & SF_NO_SQARRAY)
-        && params.sq_off.array + params.sq_entries * sizeof *array > ring->rings_size) {
-        ring->rings_size = params.sq_off.array + params.sq_entries * sizeof *array;
+        && params.sq.array + params.sq_entries * sizeof *array > ring->rings_size) {
+        ring->rings_size = params.sq.array + params.sq_entries * sizeof *array;
     }
     ring->sqes_size = params.sq_entries * sizeof *ring->sqes;
-    ring->rings = sf_uring_map(ring->fd, ring->rings_size, IORING_OFF_SQ_RING);
-    ring->sqes = sf_uring_map(ring->fd, ring->sqes_size, IORING_OFF_SQES);
+    ring->rings = sf_uring_map(ring->fd, ring->rings_size, SF_URING_RINGS);
+    ring->sqes = sf_uring_map(ring->fd, ring->sqes_size, SF_URING_SUBMISSIONS);
     if (ring->rings == NULL || ring->sqes == NULL) {
         error = errno;
         sf_uring_close(ring);
@@ -120,14 +167,14 @@ sf_uring_open_with(sf_uring *ring, unsigned entries, unsigned flags)
         return -1;
     }
     ring->entries = params.sq_entries;
-    ring->sq_tail = (unsigned *)(ring->rings + params.sq_off.tail);
-    ring->mask = *(unsigned *)(ring->rings + params.sq_off.ring_mask);
-    ring->cq_head = (unsigned *)(ring->rings + params.cq_off.head);
-    ring->cq_tail = (unsigned *)(ring->rings + params.cq_off.tail);
-    ring->cq_mask = *(unsigned *)(ring->rings + params.cq_off.ring_mask);
-    ring->cqes = (struct io_uring_cqe *)(ring->rings + params.cq_off.cqes);
+    ring->sq_tail = (unsigned *)(ring->rings + params.sq.tail);
+    ring->mask = *(unsigned *)(ring->rings + params.sq.mask);
+    ring->cq_head = (unsigned *)(ring->rings + params.cq.head);
+    ring->cq_tail = (unsigned *)(ring->rings + params.cq.tail);
+    ring->cq_mask = *(unsigned *)(ring->rings + params.cq.mask);
+    ring->cqes = (sf_uring_completion *)(ring->rings + params.cq.completions);
     if (!(flags & SF_NO_SQARRAY)) {
-        array = (unsigned *)(ring->rings + params.sq_off.array);
+        array = (unsigned *)(ring->rings + params.sq.array);
         for (i = 0; i < ring->entries; i++) {
             array[i] = i;
         }
@@ -163,14 +210,14 @@ sf_uring_open(sf_uring *ring, unsigned entries)
 static inline void
 sf_uring_send(sf_uring *ring, int fd, const char *p, size_t n, uint64_t tag)
 {
-    struct io_uring_sqe *entry = &ring->sqes[ring->tail & ring->mask];
+    sf_uring_submission *entry = &ring->sqes[ring->tail & ring->mask];
 
     memset(entry, 0, sizeof *entry);
-    entry->opcode = IORING_OP_SEND;
+    entry->opcode = SF_URING_SEND;
     entry->fd = fd;
-    entry->addr = (uint64_t)(uintptr_t)p;
-    entry->len = (uint32_t)n;
-    entry->msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+    entry->address = (uint64_t)(uintptr_t)p;
+    entry->length = (uint32_t)n;
+    entry->message_flags = MSG_DONTWAIT | MSG_NOSIGNAL;
     entry->user_data = tag;
     ring->tail++;
     ring->queued++;
@@ -187,7 +234,7 @@ sf_uring_submit(sf_uring *ring)
     __atomic_store_n(ring->sq_tail, ring->tail, __ATOMIC_RELEASE);
     while (left > 0) {
         taken = syscall(__NR_io_uring_enter, ring->fd, left, left,
-                        IORING_ENTER_GETEVENTS, NULL, 0);
+                        SF_URING_GETEVENTS, NULL, 0);
         if (taken < 0 && errno == EINTR) {
             continue;
         }
@@ -210,16 +257,25 @@ static inline int
 sf_uring_result(sf_uring *ring, uint64_t *tag, ptrdiff_t *sent)
 {
     unsigned head = *ring->cq_head;
-    const struct io_uring_cqe *result;
+    const sf_uring_completion *found;
 
     if (head == __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE)) {
         return 0;
     }
-    result = &ring->cqes[head & ring->cq_mask];
-    *tag = result->user_data;
-    *sent = result->res >= 0 ? result->res
-        : result->res == -EAGAIN || result->res == -EWOULDBLOCK
-                || result->res == -ENOBUFS || result->res == -EINTR ? 0 : -1;
+    found = &ring->cqes[head & ring->cq_mask];
+    *tag = found->user_data;
+    switch (found->result) {
+    case -EAGAIN:
+#if EAGAIN != EWOULDBLOCK
+    case -EWOULDBLOCK:
+#endif
+    case -ENOBUFS:
+    case -EINTR:
+        *sent = 0;
+        break;
+    default:
+        *sent = found->result < 0 ? -1 : found->result;
+    }
     __atomic_store_n(ring->cq_head, head + 1, __ATOMIC_RELEASE);
     return 1;
 }

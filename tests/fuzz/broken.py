@@ -139,6 +139,16 @@ BROKEN = [
     ("socket", "return sent;", "return sent + 1;"),
     ("socket", "send(fd, p, n,", "send(fd, p, n + 1,"),
     ("socket", "return n;\n}\n\n#endif\n#endif", "return 0;\n}\n\n#endif\n#endif"),
+    ("uring", "MSG_DONTWAIT | MSG_NOSIGNAL", "MSG_NOSIGNAL"),
+    ("uring", "array[i] = i;", "array[i] = 0;"),
+    ("uring", "user_data = tag;", "user_data = tag + 1;"),
+    ("uring", "user_data = tag;", "user_data = (uint32_t)tag;"),
+    ("uring", "length = (uint32_t)n;", "length = (uint32_t)n + 1;"),
+    ("uring", "ring->tail++;", ""),
+    ("uring", "ring->queued = 0;\n    return 0;", "return 0;"),
+    ("uring", "head + 1, __ATOMIC_RELEASE", "head, __ATOMIC_RELEASE"),
+    ("uring", "case -EAGAIN:", "case -ERANGE:"),
+    ("uring", "found->result < 0 ? -1 : ", ""),
 ]
 
 
