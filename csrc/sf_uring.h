@@ -1,4 +1,4 @@
-/* Many send() by one system call: io_uring (Linux 5.6 and later).
+/* Many send() by one system call: io_uring (Linux 5.7 and later).
  *
  * Sends are queued and then submitted together. Each has MSG_DONTWAIT, so the kernel
  * completes it during the submission: when sf_uring_submit() returns, every result is
@@ -17,12 +17,12 @@
 #include <stdint.h>
 #include <string.h>
 
-#ifdef __linux__
-#include <sys/syscall.h>
-/* The numbers are the same on every processor but these two. */
-#if defined(__NR_io_uring_setup) || !(defined(__alpha__) || defined(__mips__))
+/* Not on Android, which kills a process for trying, and not on processors of which others
+ * (libuv) report faults. */
+#if defined(__linux__) && !defined(__ANDROID__) && !defined(__ILP32__) \
+    && (defined(__x86_64__) || defined(__aarch64__) || defined(__s390x__) \
+        || (defined(__riscv) && __riscv_xlen == 64))
 #define SF_HAS_URING 1
-#endif
 #endif
 
 #ifdef SF_HAS_URING
@@ -30,6 +30,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* What <linux/io_uring.h> has. The headers of systems that wheels are built on are older
@@ -78,6 +79,7 @@ typedef struct {
 enum {
     SF_URING_SEND = 26,        /* IORING_OP_SEND, 5.6 */
     SF_URING_SINGLE_MMAP = 1,  /* a feature, 5.4: both rings in one mapping */
+    SF_URING_FAST_POLL = 32,   /* a feature, 5.7, which shows that there is SEND */
     SF_URING_GETEVENTS = 1,    /* of io_uring_enter(): wait for what has been submitted */
     SF_URING_RINGS = 0,        /* what mmap() maps */
     SF_URING_SUBMISSIONS = 0x10000000
@@ -147,7 +149,8 @@ sf_uring_open_with(sf_uring *ring, unsigned entries, unsigned flags)
     if (ring->fd < 0) {
         return -1;
     }
-    if (!(params.features & SF_URING_SINGLE_MMAP)) {
+    if (!(params.features & SF_URING_SINGLE_MMAP)
+        || !(params.features & SF_URING_FAST_POLL)) {
         sf_uring_close(ring);
         errno = ENOSYS;
         return -1;
@@ -223,31 +226,32 @@ sf_uring_send(sf_uring *ring, int fd, const char *p, size_t n, uint64_t tag)
     ring->queued++;
 }
 
-/* Submits what is queued. Returns 0 when each has its result, or -1 with errno: then some
- * may have been sent, which sf_uring_result() tells, and the ring is to be closed. */
-static inline int
+/* Submits what is queued. Returns how many sends the kernel has taken, the first ones of
+ * the queue, each of which has a result now. If these are not all, errno says why, and
+ * the ring is to be closed. */
+static inline unsigned
 sf_uring_submit(sf_uring *ring)
 {
-    unsigned left = ring->queued;
-    long taken;
+    unsigned taken = 0;
+    long more;
 
     __atomic_store_n(ring->sq_tail, ring->tail, __ATOMIC_RELEASE);
-    while (left > 0) {
-        taken = syscall(__NR_io_uring_enter, ring->fd, left, left,
-                        SF_URING_GETEVENTS, NULL, 0);
-        if (taken < 0 && errno == EINTR) {
+    while (taken < ring->queued) {
+        more = syscall(__NR_io_uring_enter, ring->fd, ring->queued - taken,
+                       ring->queued - taken, SF_URING_GETEVENTS, NULL, 0);
+        if (more < 0 && errno == EINTR) {
             continue;
         }
-        if (taken <= 0) {
-            if (taken == 0) {
+        if (more <= 0) {
+            if (more == 0) {
                 errno = EBUSY;
             }
-            return -1;
+            break;
         }
-        left -= (unsigned)taken;
+        taken += (unsigned)more;
     }
     ring->queued = 0;
-    return 0;
+    return taken;
 }
 
 /* Takes the next result of a submission. Returns 0 if there is none, else 1 and the tag
@@ -310,11 +314,11 @@ sf_uring_send(sf_uring *ring, int fd, const char *p, size_t n, uint64_t tag)
     (void)ring, (void)fd, (void)p, (void)n, (void)tag;
 }
 
-static inline int
+static inline unsigned
 sf_uring_submit(sf_uring *ring)
 {
     (void)ring;
-    return -1;
+    return 0;
 }
 
 static inline int

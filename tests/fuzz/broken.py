@@ -145,7 +145,7 @@ BROKEN = [
     ("uring", "user_data = tag;", "user_data = (uint32_t)tag;"),
     ("uring", "length = (uint32_t)n;", "length = (uint32_t)n + 1;"),
     ("uring", "ring->tail++;", ""),
-    ("uring", "ring->queued = 0;\n    return 0;", "return 0;"),
+    ("uring", "ring->queued = 0;\n    return taken;", "return taken;"),
     ("uring", "head + 1, __ATOMIC_RELEASE", "head, __ATOMIC_RELEASE"),
     ("uring", "case -EAGAIN:", "case -ERANGE:"),
     ("uring", "found->result < 0 ? -1 : ", ""),

@@ -35,7 +35,7 @@ submit(struct trial *t)
     uint64_t tag;
     ptrdiff_t taken;
 
-    CHECK(sf_uring_submit(&t->ring) == 0);
+    CHECK(sf_uring_submit(&t->ring) == queued);
     CHECK(t->ring.queued == 0);
     while (sf_uring_result(&t->ring, &tag, &taken)) {
         CHECK(tag < queued && t->rooms[tag] != NULL);
@@ -91,7 +91,7 @@ send_one(struct trial *t, int fd)
     ptrdiff_t taken = 7;
 
     sf_uring_send(&t->ring, fd, "x", 1, 1234567890123);
-    CHECK(sf_uring_submit(&t->ring) == 0);
+    CHECK(sf_uring_submit(&t->ring) == 1);
     CHECK(sf_uring_result(&t->ring, &tag, &taken) == 1 && tag == 1234567890123);
     CHECK(sf_uring_result(&t->ring, &tag, &taken) == 0);
     return taken;

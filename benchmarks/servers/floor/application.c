@@ -120,6 +120,11 @@ on_gone(struct connection *connection)
         last->member = connection->member;
         connection->member = NO_MEMBER;
     }
+    for (uint32_t i = 0; i < GATHERINGS && i < next_gathering; i++) {
+        if (gatherings[i].asker.connection == connection) {
+            gatherings[i].due = 0; /* nobody is to be answered */
+        }
+    }
 }
 
 static void

@@ -218,5 +218,7 @@ connection_on_event(struct connection *connection, bool readable, bool writable)
     }
     if (got == 0 || (got < 0 && errno != EAGAIN) || connection->ended) {
         connection_close(connection);
+    } else if (got > 0 && connection->tls != NULL && SSL_has_pending(connection->tls)) {
+        connection_on_event(connection, true, false); /* epoll does not know of it */
     }
 }

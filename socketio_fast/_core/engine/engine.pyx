@@ -453,7 +453,11 @@ cdef class Engine(EngineBase):
 
     cdef int _flush_writers(self, list writers) except -1:
         cdef Writer writer
-        for writer in self.batch.send(writers):
+        try:
+            writers = self.batch.send(writers)
+        except BaseException as exc:
+            self.failed(exc, "writing to clients failed", ())
+        for writer in writers:
             try:
                 writer.flush()
             except BaseException as exc:

@@ -45,7 +45,8 @@ cdef class Writer:
     cdef Py_ssize_t sendable(self)
     cdef const char *only_piece(self)
     cdef int join(self, char *out) except -1
-    cdef bint have_left(self, Py_ssize_t sent) except -1
+    cdef int all_left(self) except -1
+    cdef int some_left(self, Py_ssize_t sent) except -1
     cdef Py_ssize_t buffered(self) except -1
     cdef Py_ssize_t unread(self) except -1
     cdef bint writable(self) except -1

@@ -227,10 +227,11 @@ cdef class Writer:
     # What `send_batch` needs in place of flush().
 
     cdef Py_ssize_t sendable(self):
-        """How many bytes may go straight to the socket now: all, or 0."""
+        """How many bytes flush() would give the socket: all; or 0, where it would do
+        something else, or was called since the mark."""
         if (
-            self.unwritten is None or self.transport is None or self.fd < 0
-            or self.paused or self.parted or self.loop_buffered
+            not self.marked or self.unwritten is None or self.transport is None
+            or self.fd < 0 or self.paused or self.parted or self.loop_buffered
         ):
             return 0
         return self.size
@@ -247,20 +248,19 @@ cdef class Writer:
         _join(self.unwritten, out)
         return 0
 
-    cdef bint have_left(self, Py_ssize_t sent) except -1:
-        """So many bytes were sent, or -1. Whether this was all; if not, flush() sends
-        the rest, or finds out what is wrong."""
-        if sent == self.size:
-            self.marked = False
-            self.unwritten = None
-            self.written += sent
-            self.size = self.handed = 0
-            return True
-        if sent > 0:
-            self.unwritten = [b"".join(self.unwritten)[sent:]]
-            self.written += sent
-            self.size -= sent
-        return False
+    cdef int all_left(self) except -1:
+        """What was to be sent has been."""
+        self.unwritten = None
+        self.written += self.size
+        self.size = self.handed = 0
+        return 0
+
+    cdef int some_left(self, Py_ssize_t sent) except -1:
+        """So many bytes of it have been. flush() sends the rest."""
+        self.unwritten = [b"".join(self.unwritten)[sent:]]
+        self.written += sent
+        self.size -= sent
+        return 0
 
     cdef Py_ssize_t buffered(self) except -1:
         """Return how many bytes the kernel has not taken yet."""

@@ -146,7 +146,7 @@ cdef extern from "sf_uring.h" nogil:
     int sf_uring_open(sf_uring *ring, unsigned entries)
     void sf_uring_close(sf_uring *ring)
     void sf_uring_send(sf_uring *ring, int fd, const char *p, size_t n, uint64_t tag)
-    int sf_uring_submit(sf_uring *ring)
+    unsigned sf_uring_submit(sf_uring *ring)
     int sf_uring_result(sf_uring *ring, uint64_t *tag, ptrdiff_t *sent)
 
 
