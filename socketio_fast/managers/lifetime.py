@@ -38,8 +38,27 @@ def run_for(
         with contextlib.suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(task.cancel)
 
-    task = loop.create_task(run(weakref.ref(owner, gone)))
+    coroutine = run(weakref.ref(owner, gone))
+    task = (
+        loop.create_task(coroutine)
+        if hasattr(asyncio.Task, "cancelling")
+        else _Task(coroutine, loop=loop)
+    )
     return task
+
+
+class _Task(asyncio.Task):  # type: ignore[type-arg]
+    """One that tells whether it was cancelled, as those of Python 3.11 do. Packages of
+    brokers may conceal that."""
+
+    _cancels = 0
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        self._cancels += 1
+        return super().cancel(msg)
+
+    def cancelling(self) -> int:
+        return self._cancels
 
 
 def released(listen: L) -> L:

@@ -493,7 +493,8 @@ async def test_a_channel_of_a_room_is_gone_with_its_last_client(
 
 
 async def test_a_package_that_conceals_that_a_task_is_cancelled() -> None:
-    """As redis-py does while it closes a connection. The server stops all the same."""
+    """As redis-py does while it closes a connection. The server stops all the same, and
+    so does an event loop, which cancels each task once."""
 
     class Deaf(ClusterAdapter):
         async def _listen(self) -> AsyncIterator[Any]:
@@ -504,11 +505,16 @@ async def test_a_package_that_conceals_that_a_task_is_cancelled() -> None:
                 raise OSError("the connection is lost") from None
             yield {}
 
-    sio = AsyncServer(client_manager=Deaf())
-    sio.bind(asyncio.get_running_loop())
-    adapter: Any = sio.manager
-    await within(adapter._subscribed.wait())
-    await within(sio.unbind())
+    for cancel in (False, True):
+        sio = AsyncServer(client_manager=Deaf())
+        sio.bind(asyncio.get_running_loop())
+        adapter: Any = sio.manager
+        await within(adapter._subscribed.wait())
+        if cancel:
+            adapter.thread.cancel()
+            await within(asyncio.wait([adapter.thread]))
+            assert adapter.thread.cancelled()
+        await within(sio.unbind())
 
 
 async def test_a_client_that_comes_back_has_missed_no_room(
