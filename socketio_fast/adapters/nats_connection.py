@@ -9,6 +9,7 @@ from typing import Any
 
 from socketio_fast.coroutines import within
 from socketio_fast.managers.extras import require
+from socketio_fast.managers.lifetime import cancelled
 from socketio_fast.options.logs import escaped
 
 __all__ = ["NatsConnection"]
@@ -252,8 +253,7 @@ class NatsConnection:
                 await self._drop()
             return
         if self._opening is not None:
-            self._opening.cancel()
-            await asyncio.wait([self._opening])
+            await cancelled([self._opening])
         await self._drop()
 
     async def _drop(self) -> None:
@@ -277,9 +277,9 @@ async def _close(client: Any) -> None:
     """Close a client, whose server may be away or stand still."""
     closing = asyncio.ensure_future(client.close())
     await asyncio.wait([closing], timeout=1)
-    closing.cancel()
-    with contextlib.suppress(asyncio.CancelledError, Exception):
-        await closing
+    await cancelled([closing])
+    if not closing.cancelled():
+        closing.exception()  # which nobody wants to know
 
 
 def _said(error: Exception) -> str:

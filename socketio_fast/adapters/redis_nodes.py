@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from socketio_fast.adapters.redis_wire import count_in
 from socketio_fast.managers.broker import NotPublished
+from socketio_fast.managers.lifetime import cancelled
 from socketio_fast.managers.redis_clients import RedisClients
 
 __all__ = [
@@ -277,10 +278,7 @@ class Subscriptions:
             for future in self._channels.values():
                 future.cancel()
             self.forget()
-            for reader in readers:
-                reader.cancel()
-            if readers:
-                await asyncio.wait(readers)
+            await cancelled(readers)
             for pubsub in pubsubs.values():
                 with contextlib.suppress(Exception):
                     await pubsub.aclose()

@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 from socketio_fast._core.engine.failures import defer_exit, ends_task
 from socketio_fast.coroutines import within
 from socketio_fast.managers.async_manager import AsyncManager
-from socketio_fast.managers.lifetime import run_for
+from socketio_fast.managers.lifetime import cancelled, run_for
 from socketio_fast.managers.outage import FIRST_DELAY, LONGEST_DELAY, Outage
 from socketio_fast.managers.reading import read_for
 from socketio_fast.options.logs import AnyLogger, as_logger
@@ -199,12 +199,7 @@ class BrokerManager(AsyncManager):
             self._returned.set()
             await asyncio.wait([self._sending])
             del self._kept
-        tasks: set[asyncio.Task[Any]] = {*self._tasks, *self._readers}
-        while tasks:
-            for task in tasks:
-                task.cancel()
-            # Packages of brokers conceal that a task was cancelled, now and then.
-            _, tasks = await asyncio.wait(tasks, timeout=1)
+        await cancelled([*self._tasks, *self._readers])
         self._readers = []
         self.thread = None
         await self._disconnect()

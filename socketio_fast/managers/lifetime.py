@@ -11,10 +11,10 @@ import asyncio
 import contextlib
 import functools
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
-__all__ = ["released", "run_for"]
+__all__ = ["cancelled", "released", "run_for"]
 
 T = TypeVar("T")
 L = TypeVar("L", bound=Callable[[Any], Any])
@@ -45,6 +45,19 @@ def run_for(
         else _Task(coroutine, loop=loop)
     )
     return task
+
+
+async def cancelled(tasks: Iterable[asyncio.Future[Any]]) -> None:
+    """Cancel tasks, and wait until they have ended.
+
+    Packages of brokers conceal now and then that a task was cancelled, so those that go
+    on are cancelled again each second.
+    """
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=1)
 
 
 class _Task(asyncio.Task):  # type: ignore[type-arg]
