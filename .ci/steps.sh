@@ -188,8 +188,10 @@ step_sanitize() {
     EXAMPLES_DIVISOR=4 sanitized "${chosen[@]}"
 }
 
+# Under the sanitizers, a worker that has just begun has more memory than that test allows.
 step_sanitize-all() {
-    sanitized "${TWO[@]}" "${REAL[@]}" tests/property
+    sanitized "${TWO[@]}" "${REAL[@]}" tests/property --deselect \
+        tests/integration/workers/test_life.py::test_workers_with_much_memory_are_replaced
 }
 
 # The versions on this machine but the main one, oldest first.
