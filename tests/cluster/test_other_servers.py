@@ -51,7 +51,11 @@ def asgi():
     return socketio_fast.ASGIApp(serve(socketio_fast.AsyncServer(**options)))
 
 def wsgi():
-    server = socketio_fast.Server(cluster="unix:" + os.environ["DIRECTORY"], **options)
+    server = socketio_fast.Server(
+        cluster="unix:" + os.environ["DIRECTORY"],
+        async_handlers=False,  # in threads, what one says first may come second
+        **options,
+    )
     return socketio_fast.WSGIApp(serve(server))
 
 app = wsgi() if "DIRECTORY" in os.environ else asgi()

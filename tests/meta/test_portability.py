@@ -97,6 +97,7 @@ for module, gone in names.items():
     for name in gone.split():
         if hasattr(module, name):
             delattr(module, name)
+os.process_cpu_count = os.cpu_count  # Python 3.13 defines it by what is gone now
 
 sys.path.insert(0, sys.argv[1])
 import check
