@@ -9,6 +9,7 @@ import resource
 import socket
 import struct
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -285,6 +286,9 @@ async def process_of(client: WebSocket) -> int:
     return int(answer.removeprefix("430[").removesuffix("]"))
 
 
+@pytest.mark.skipif(
+    sys.version_info >= (3, 14), reason="its event loops do not go on in a fork"
+)
 async def test_a_fork_has_its_own(
     stack: AsyncExitStack, tmp_path: Path, allowed: None
 ) -> None:

@@ -110,11 +110,19 @@ class Loop:
     @contextmanager
     def running(self) -> Iterator[None]:
         before = asyncio._get_running_loop()
+        # That of the test: since Python 3.14, a thread has one for all its loops.
+        task = None
+        if before is not None and before is not self:
+            task = asyncio.current_task(before)
+        if task is not None:
+            asyncio._leave_task(before, task)  # type: ignore[arg-type]
         asyncio._set_running_loop(self)  # type: ignore[arg-type]
         try:
             yield
         finally:
             asyncio._set_running_loop(before)
+            if task is not None:
+                asyncio._enter_task(before, task)  # type: ignore[arg-type]
 
     def turn(self) -> None:
         """Pass until nothing is ready."""

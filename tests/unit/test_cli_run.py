@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -182,8 +183,11 @@ def test_json_of_one_process(
 
 
 def ask(url: str) -> None:
-    with contextlib.suppress(OSError), urllib.request.urlopen(url):
-        pass
+    with contextlib.suppress(OSError):
+        try:
+            urllib.request.urlopen(url).close()
+        except urllib.error.HTTPError as error:
+            error.close()
 
 
 def test_json_of_workers(folder: Path) -> None:
