@@ -118,7 +118,7 @@ async def main(url):
     sys.stdin.readline()
     for number in range(3):
         await one.emit("e", number)
-    # It is known when the attempt to publish has failed. Perhaps a heartbeat is lost too.
+    # It is known when an attempt to publish has failed. A heartbeat may be lost too.
     while one.manager.lost_messages < 3:
         await asyncio.sleep(0.1)
     print("lost", flush=True)
