@@ -50,11 +50,11 @@ def allowed() -> None:
 @pytest.fixture(params=["io_uring", "send"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     """By io_uring, and as where that is forbidden. How many rings a server has then."""
+    gc.collect()  # servers of other tests
     if request.param == "send":
         monkeypatch.setenv("SOCKETIO_FAST_IO_URING", "0")
         return 0
     request.getfixturevalue("allowed")
-    gc.collect()  # servers of other tests
     return 1
 
 
