@@ -36,6 +36,7 @@ def test_what_arrives_is_shown_above_the_prompt(prompt: Terminal) -> None:
     assert " ms) 1 true" in prompt.until("ack of echo (") + prompt.until("true")
     assert b"\x1b[1;36mnews" in prompt.raw
     assert b"\x1b[32mack of echo" in prompt.raw
+    prompt.until(">")  # before that, the terminal itself reads what is typed
     prompt.type("\x04")
     assert prompt.status() == 0
     assert "Traceback" not in prompt.shown
