@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from catalogue import HOSTED, LATENCY, OURS, SATURATION, SERVERS
+from catalogue import FLOOR, HOSTED, LATENCY, OURS, SATURATION, SERVERS
 from rendering.adapters import adapters_section
 from rendering.charts import charts
 from rendering.doubts import limits, losses
@@ -64,12 +64,7 @@ highest.
   (python-socketio), by serde (Rust), by a check of the types in the handler elsewhere.
 - The generator states its own CPU share, and how late it sent in an open loop; where it
   may have been the limit, that is listed under Doubts.
-
-- **The floor** is a server in C (`servers/floor/`) that does what a scenario needs on
-  the wire and nothing else: it knows the generator's packets by their first bytes,
-  parses no JSON and validates no UTF-8. Nobody can use it, and nobody is ranked against
-  it; it shows what the machine can do.
-
+{floor}
 The applications, one file each and alike handler by handler, are in `servers/`, each
 with the defaults of its library but for limits that a scenario exceeds, in release
 builds, on one thread.
@@ -99,6 +94,13 @@ python benchmarks/workers.py --page # several workers
 python benchmarks/run.py --list     # what there is
 pytest benchmarks/micro             # the compiled parts alone
 ```
+"""
+
+FLOOR_TEXT = """\
+- **The floor** is a server in C (`servers/floor/`) that does what a scenario needs on
+  the wire and nothing else: it knows the generator's packets by their first bytes,
+  parses no JSON and validates no UTF-8. Nobody can use it, and nobody is ranked against
+  it; it shows what the machine can do.
 """
 
 
@@ -142,6 +144,7 @@ def readme(results: dict[str, Any], source: str, interpreters: str) -> str:
         load_core=machine["load_core"],
         warmup=method["warmup_seconds"],
         seconds=method["seconds"],
+        floor=FLOOR_TEXT if FLOOR in results["versions"] else "",
         rounds=method["rounds"],
         scale_rounds=method["scale_rounds"],
         saturation=SATURATION.title,

@@ -20,7 +20,12 @@ from typing import Any, ClassVar
 from socketio_fast._core.engine.failures import defer_exit, ends_task
 from socketio_fast.coroutines import within
 from socketio_fast.managers.async_manager import AsyncManager
-from socketio_fast.managers.lifetime import cancelled, run_for
+from socketio_fast.managers.lifetime import (
+    cancelled,
+    is_cancelled,
+    new_task,
+    run_for,
+)
 from socketio_fast.managers.outage import FIRST_DELAY, LONGEST_DELAY, Outage
 from socketio_fast.managers.reading import read_for
 from socketio_fast.options.logs import AnyLogger, as_logger
@@ -304,7 +309,7 @@ class BrokerManager(AsyncManager):
         self._outbox.append((message, future))
         self._outbox_bytes += self._size_of(message)
         if self._sending is None:
-            self._sending = loop.create_task(self._empty_outbox())
+            self._sending = new_task(self._empty_outbox(), loop)
         return future
 
     async def _empty_outbox(self) -> None:
@@ -392,9 +397,11 @@ class BrokerManager(AsyncManager):
             await self._publish_all(messages)
         except (TypeError, ValueError):
             raise
-        except NotPublished as exc:
-            return exc
         except Exception as exc:
+            if is_cancelled():
+                raise asyncio.CancelledError from exc
+            if isinstance(exc, NotPublished):
+                return exc
             return NotPublished(messages, exc, messages)
         self._published_at = time.monotonic()
         return None

@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
-__all__ = ["cancelled", "released", "run_for"]
+__all__ = ["cancelled", "is_cancelled", "new_task", "released", "run_for"]
 
 T = TypeVar("T")
 L = TypeVar("L", bound=Callable[[Any], Any])
@@ -38,13 +38,23 @@ def run_for(
         with contextlib.suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(task.cancel)
 
-    coroutine = run(weakref.ref(owner, gone))
-    task = (
-        loop.create_task(coroutine)
-        if hasattr(asyncio.Task, "cancelling")
-        else _Task(coroutine, loop=loop)
-    )
+    task = new_task(run(weakref.ref(owner, gone)), loop)
     return task
+
+
+def new_task(
+    coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop
+) -> asyncio.Task[None]:
+    """Begin a task in which :func:`is_cancelled` can tell, on Python 3.10 too."""
+    if hasattr(asyncio.Task, "cancelling"):
+        return loop.create_task(coroutine)
+    return _Task(coroutine, loop=loop)
+
+
+def is_cancelled() -> bool:
+    """Whether this task was cancelled, which packages of brokers may have concealed."""
+    task = asyncio.current_task()
+    return task is not None and hasattr(task, "cancelling") and task.cancelling() > 0
 
 
 async def cancelled(tasks: Iterable[asyncio.Future[Any]]) -> None:

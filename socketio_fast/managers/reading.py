@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from socketio_fast._core.engine.failures import ends_task
+from socketio_fast.managers.lifetime import is_cancelled
 
 if TYPE_CHECKING:
     from socketio_fast.managers.broker import BrokerManager
@@ -38,14 +39,8 @@ async def read_for(
         except BaseException as exc:
             if ends_task(exc) or (manager := found()) is None:
                 raise
-            if _is_cancelled():
+            if is_cancelled():
                 raise asyncio.CancelledError from exc
             delay = manager._source_failed(source, exc)
             del manager
         await asyncio.sleep(delay)
-
-
-def _is_cancelled() -> bool:
-    """Whether this task was cancelled, which packages of brokers may have concealed."""
-    task = asyncio.current_task()
-    return task is not None and hasattr(task, "cancelling") and task.cancelling() > 0

@@ -517,6 +517,39 @@ async def test_a_package_that_conceals_that_a_task_is_cancelled() -> None:
         await within(sio.unbind())
 
 
+async def test_a_package_that_conceals_it_while_a_message_is_published() -> None:
+    """What is kept for a broker that is away does not keep the event loop running."""
+
+    class Deaf(ClusterAdapter):
+        _kept = 10
+
+        async def _listen(self) -> AsyncIterator[Any]:
+            self._on_subscribed()
+            await asyncio.Event().wait()
+            yield {}
+
+        async def publish(self, *message: Any) -> None:
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                raise OSError("the connection is lost") from None
+
+    begun = asyncio.Event()
+    sio = AsyncServer(client_manager=Deaf())
+    sio.bind(asyncio.get_running_loop())
+    adapter: Any = sio.manager
+    emitting = asyncio.ensure_future(sio.emit("news", 1))
+    await within(begun.wait())
+    sending = adapter._sending
+    sending.cancel()
+    await within(asyncio.wait([sending]))
+    assert sending.cancelled()
+    emitting.cancel()
+    await within(asyncio.wait([emitting]))
+    adapter.thread.cancel()
+
+
 async def test_a_client_that_comes_back_has_missed_no_room(
     kind: Any, redis: Redis
 ) -> None:
