@@ -33,6 +33,8 @@ TIMEOUT = 120
 
 
 def main() -> int:
+    # What begins in the background may ignore Ctrl-C, and so would all that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     found = [each for each in ("cc", "gcc", "clang", "tcc") if shutil.which(each)]
     assert not found, f"there is a compiler: {found}"
     text = Path(sys.argv[1]).read_text(encoding="utf-8")
