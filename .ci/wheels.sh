@@ -171,6 +171,7 @@ try_as_newcomer() { # VERSION
     debian "${DEBIANS[$1]}" newcomer ca-certificates,python3,python3-venv
     cp README.md tests/wheels/newcomer.py "$WHEELS/"
     quietly newcomer inside newcomer "
+        unset PYTEST_ADDOPTS
         export HOME=/root PIP_FIND_LINKS='$WHEELS/manylinux-x86_64'
         export PATH=/usr/bin:/bin:/usr/sbin:/sbin
         rm -rf /newcomer
