@@ -97,6 +97,7 @@ MODULES = [
     "http.http1",
     "http.epoll",
     "http.socket_transport",
+    "http.tls_transport",
     "http.listening",
     "http.foreign",
     "client.session",

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from socketio_fast._core.http.epoll import Sockets, open_sockets
-from socketio_fast._core.http.listening import listen
+from socketio_fast._core.http.listening import TLS_AVAILABLE, listen
 
 __all__ = ["Acceptor", "Listening"]
 
@@ -43,7 +43,7 @@ class Acceptor:
     Args:
         loop: The event loop.
         factory: Makes the protocol of a connection.
-        ssl: For TLS, whose connections are the event loop's.
+        ssl: For TLS.
         backlog: See :func:`socketio_fast.serve`.
     """
 
@@ -57,6 +57,7 @@ class Acceptor:
         self._loop = loop
         self._factory = factory
         self._backlog = backlog
+        self._ssl = ssl
         self._options: dict[str, Any] = {"ssl": ssl, "backlog": backlog}
         self._own: Sockets | None = None
 
@@ -126,7 +127,9 @@ class Acceptor:
         if own is not None:
             try:
                 for sock in sockets:
-                    servers.append(listen(own, sock, self._factory, self._backlog))
+                    servers.append(
+                        listen(own, sock, self._factory, self._backlog, self._ssl)
+                    )
             finally:
                 own.close_if_unused()
             return
@@ -136,7 +139,7 @@ class Acceptor:
         await self._accept_again(sockets, servers)
 
     def _sockets(self) -> Sockets | None:
-        if self._options["ssl"] is None:
+        if self._ssl is None or TLS_AVAILABLE:
             self._own = open_sockets(self._loop, self._own)
         return self._own
 

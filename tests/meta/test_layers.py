@@ -407,7 +407,8 @@ ASYNCIO_TRANSPORT = re.compile(
     [
         m
         for m in MODULES
-        if m.split(".")[1] not in ("writer", "websocket", "http1", "socket_transport")
+        if m.split(".")[1]
+        not in ("writer", "websocket", "http1", "socket_transport", "tls_transport")
     ],
 )
 def test_who_knows_asyncio_transports(module: str) -> None:

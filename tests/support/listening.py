@@ -72,7 +72,7 @@ class Recorder(asyncio.Protocol):
 class Listening:
     """A listening socket whose protocols are kept in `accepted`."""
 
-    def __init__(self, sock=None, protocol=Recorder):
+    def __init__(self, sock=None, protocol=Recorder, context=None):
         self.accepted = []
         self._protocol = protocol
         self._arrival = asyncio.Event()
@@ -85,7 +85,7 @@ class Listening:
         self.address = sock.getsockname()
         self.family = sock.family
         self.sockets = Sockets(self.loop)
-        self.server = listen(self.sockets, sock, self._make, 512)
+        self.server = listen(self.sockets, sock, self._make, 512, context)
 
     def _make(self):
         protocol = self._protocol()
@@ -120,16 +120,16 @@ class Listening:
 
 @pytest.fixture(params=LOOPS, ids=lambda new: new.__module__.partition(".")[0])
 def run(request):
-    """Runs a test with a `Listening`, on each event loop."""
+    """Runs a test with a `Listening`, or what makes one, on each event loop."""
 
-    def runs(test, **options):
+    def runs(test, listening=Listening, **options):
         async def main():
-            listening = Listening(**options)
+            made = listening(**options)
             try:
-                await asyncio.wait_for(test(listening), 50)
+                await asyncio.wait_for(test(made), 50)
             finally:
-                await listening.close()
-            return listening
+                await made.close()
+            return made
 
         loop = request.param()
         try:

@@ -14,6 +14,7 @@ cdef class SocketTransportBase:
 
 
 cpdef Py_ssize_t unread_bytes(object transport) except -1
+cdef int descriptor_of(object transport) except -2
 
 
 cdef class Opened:

@@ -69,15 +69,17 @@ cpdef Py_ssize_t unread_bytes(object transport) except -1:
     reports a socket as writable only when a third of its buffer is free, which may be a
     megabyte.
     """
+    cdef int fd = descriptor_of(transport)
+    return transport.get_write_buffer_size() + (0 if fd < 0 else sf_unread(fd))
+
+
+cdef int descriptor_of(object transport) except -2:
+    """The file descriptor of a transport's socket; -1 if it has none."""
     cdef object socket
     if isinstance(transport, SocketTransportBase):
-        return transport.get_write_buffer_size() + sf_unread(
-            (<SocketTransportBase> transport).fd
-        )
+        return (<SocketTransportBase> transport).fd
     socket = transport.get_extra_info("socket")
-    return transport.get_write_buffer_size() + (
-        0 if socket is None else sf_unread(socket.fileno())
-    )
+    return -1 if socket is None else socket.fileno()
 
 
 @cython.final
@@ -111,16 +113,9 @@ cdef class Writer:
     """
 
     def __cinit__(self, Flusher flusher not None, object transport, bint secure=False):
-        cdef object socket
         self.flusher = flusher
         self.transport = transport
-        self.fd = -1
-        if isinstance(transport, SocketTransportBase):
-            self.fd = (<SocketTransportBase> transport).fd
-        elif HAS_DESCRIPTORS and not secure:
-            socket = transport.get_extra_info("socket")
-            if socket is not None:
-                self.fd = socket.fileno()
+        self.fd = descriptor_of(transport) if HAS_DESCRIPTORS and not secure else -1
         if self.fd >= 0:
             sf_no_sigpipe(self.fd)
         # What another protocol has written before must leave first.

@@ -1,4 +1,4 @@
-"""Sockets without TLS that this package accepts, reads and writes itself (Linux).
+"""Sockets that this package accepts, reads and writes itself (Linux).
 
 An event loop spends more on a connection than its protocol does: uvloop's transport
 takes about 1,400 bytes, and each of its calls goes through a handle and a context. Here

@@ -18,7 +18,7 @@ import asyncio
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
 from socketio_fast._core.engine.contracts cimport EngineBase as Engine
-from socketio_fast._core.engine.writer cimport Opened, Writer
+from socketio_fast._core.engine.writer cimport Opened, Writer, descriptor_of
 from socketio_fast._core.http.admission cimport Admission, hooked
 from socketio_fast._core.http.endpoint cimport INCOMPLETE, Endpoint
 from socketio_fast._core.http.exchange cimport Body
@@ -76,10 +76,7 @@ cdef class Http1Core(HttpConnection):
         self.writer = Writer(endpoint.engine, transport, endpoint.secure)
         endpoint.connections.add(self)
         if endpoint.few_from >= 0:
-            number = (
-                transport.get_extra_info("socket").fileno() if endpoint.secure
-                else self.writer.fd
-            )
+            number = descriptor_of(transport)
             if number >= endpoint.few_from:
                 endpoint.descriptors.seen(number)
         if endpoint.engine.limits is not None:

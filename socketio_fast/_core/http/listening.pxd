@@ -6,6 +6,7 @@ cdef class ListeningSocket(Watched):
     cdef:
         readonly object socket
         object factory
+        object context              # ssl.SSLContext; None: without TLS
         tuple name                  # the server's address; None: each connection's own
         object timer                # while accepting is suspended
 

@@ -1,15 +1,19 @@
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable, Sequence
 from typing import Any, final
 
 from socketio_fast._core.http.epoll import Sockets, Watched
+
+TLS_AVAILABLE: bool
 
 def listen(
     group: Sockets,
     sock: socket.socket,
     factory: Callable[[], asyncio.Protocol],
     backlog: int = 100,
+    context: ssl.SSLContext | None = None,
 ) -> ListeningSocket: ...
 def adopt(group: Sockets, sock: socket.socket, protocol: asyncio.Protocol) -> None: ...
 

@@ -1,12 +1,14 @@
 """Listening sockets whose connections this package accepts itself."""
 import asyncio
 import socket as _socket
+import ssl
 from asyncio import trsock
 
 import cython
 
 from socketio_fast._core.http.epoll cimport Sockets, Watched
 from socketio_fast._core.http.socket_transport cimport SocketTransport
+from socketio_fast._core.http.tls_transport cimport TlsTransport
 from socketio_fast._core.protocol.wire cimport (
     SF_LOST_CONNECTION,
     SF_NO_CONNECTION,
@@ -23,6 +25,10 @@ from socketio_fast._core.protocol.wire cimport (
 cdef enum:
     # Connections that a listening socket accepts in a pass, before others are read.
     MAX_ACCEPTED = 64
+
+#: Whether this OpenSSL is one that `listen()` can use: before version 3, a client may
+#: negotiate again in the middle of what the server writes.
+TLS_AVAILABLE = ssl.OPENSSL_VERSION_INFO >= (3,)
 
 # Seconds without accepting where there is no descriptor to accept with.
 cdef double ACCEPT_PAUSE = 1.0
@@ -58,7 +64,7 @@ cdef class ListeningSocket(Watched):
         self.group.leave(self)
         self.fd = -1
         self.socket.close()
-        self.socket = self.factory = None
+        self.socket = self.factory = self.context = None
         return 0
 
     cdef int handle(self, int what) except -1:
@@ -73,7 +79,11 @@ cdef class ListeningSocket(Watched):
         cdef sf_address address
         cdef int fd = sf_accept(self.fd, &address)
         if fd >= 0:
-            transport = SocketTransport.new(self.group, fd, &address, self.name)
+            if self.context is None:
+                transport = SocketTransport.__new__(SocketTransport)
+            else:
+                transport = TlsTransport.new(self.context)
+            transport.take(self.group, fd, &address, self.name)
             try:
                 protocol = self.factory()
             except Exception as exc:
@@ -123,7 +133,7 @@ cdef class ListeningSocket(Watched):
             self.watch(SF_READABLE)
 
 
-def listen(Sockets group not None, sock, factory, backlog=100):
+def listen(Sockets group not None, sock, factory, backlog=100, context=None):
     """Accept connections of a bound socket from now on.
 
     Args:
@@ -131,6 +141,7 @@ def listen(Sockets group not None, sock, factory, backlog=100):
         sock: The socket; the returned object closes it.
         factory: Makes a protocol for a connection.
         backlog: As that of `socket.listen()`.
+        context: An `ssl.SSLContext`, where TLS_AVAILABLE: the connections have TLS.
     """
     cdef ListeningSocket listening
     if sock.type != _socket.SOCK_STREAM:
@@ -142,6 +153,7 @@ def listen(Sockets group not None, sock, factory, backlog=100):
     listening.group = group
     listening.socket = sock
     listening.factory = factory
+    listening.context = context
     listening.fd = sock.fileno()
     name = sock.getsockname()
     if isinstance(name, tuple) and name[0] not in ("0.0.0.0", "::"):
@@ -159,8 +171,11 @@ def adopt(Sockets group not None, sock, protocol):
         sock: The socket, which belongs to its transport then.
         protocol: Its protocol.
     """
+    cdef SocketTransport transport
     cdef sf_address address
     sock.setblocking(False)
     sf_no_delay(sock.fileno())
     sf_ask_address(sock.fileno(), True, &address)
-    SocketTransport.new(group, sock.detach(), &address, None).begin(protocol)
+    transport = SocketTransport.__new__(SocketTransport)
+    transport.take(group, sock.detach(), &address, None)
+    transport.begin(protocol)

@@ -10,7 +10,6 @@ import socket as _socket
 from asyncio import trsock
 from collections import deque
 
-import cython
 from cpython.buffer cimport (
     PyBUF_SIMPLE,
     PyBUF_WRITABLE,
@@ -40,15 +39,6 @@ from socketio_fast._core.protocol.wire cimport (
 cdef enum:
     # Chunks of fewer bytes are joined.
     SMALL_CHUNK = 65536
-    # Flags of a transport.
-    PAUSED = 1          # the protocol wants nothing to be read
-    ENDED = 2           # the peer sends nothing more
-    CLOSING = 4
-    FULL = 8            # the protocol's pause_writing() was called
-    ENDING = 16         # write_eof() was called
-    OVER = 32           # connection_lost() follows
-    BUFFERED = 64       # the protocol is a BufferedProtocol
-    WEBSOCKET = 128     # the protocol is a WebSocket
 
 
 cdef tuple _as_tuple(const sf_address *address):
@@ -61,22 +51,18 @@ cdef tuple _as_tuple(const sf_address *address):
     return text, address.port, address.flow, address.scope
 
 
-@cython.final
 cdef class SocketTransport(Watched):
     """The asyncio transport of a connection."""
 
-    @staticmethod
-    cdef SocketTransport new(
-        Sockets group, int fd, const sf_address *address, tuple name
-    ):
-        """The transport of a connected socket. It reads nothing before `begin()`."""
-        cdef SocketTransport self = SocketTransport.__new__(SocketTransport)
+    cdef int take(
+        self, Sockets group, int fd, const sf_address *address, tuple name
+    ) except -1:
+        """This connected socket is its own. It reads nothing before `begin()`."""
         self.fd = fd
         self.group = group
         self.address = address[0]
         self.name = name
-        group.enter(self)
-        return self
+        return group.enter(self)
 
     def __cinit__(self):
         self.fd = -1
@@ -99,9 +85,9 @@ cdef class SocketTransport(Watched):
         try:
             protocol.connection_made(self)
             if not self.flags & OVER:
-                self._rewatch()
+                self.rewatch()
         except (SystemExit, KeyboardInterrupt):
-            self._end(None)
+            self.end(None)
             raise
         except BaseException as exc:
             self.call_failed(exc, "a connection could not be opened")
@@ -167,7 +153,7 @@ cdef class SocketTransport(Watched):
         """Receive again."""
         self.flags &= ~PAUSED
         if not self.watched & SF_READABLE:
-            self._rewatch()
+            self.rewatch()
 
     def get_write_buffer_size(self):
         """Bytes that the kernel has not taken yet."""
@@ -191,21 +177,25 @@ cdef class SocketTransport(Watched):
 
     def write(self, data not None):
         """Send bytes, or a view of them."""
-        cdef Py_buffer view
-        cdef Py_ssize_t sent = 0, n
         if self.flags & ENDING:
             raise RuntimeError("Cannot call write() after write_eof()")
-        if self.flags & CLOSING or self.fd < 0:
-            return
+        if not self.flags & CLOSING and self.fd >= 0:
+            self.send(data)
+
+    cdef int send(self, object data) except -1:
+        """Send this, or hold what the kernel does not take."""
+        cdef Py_buffer view
+        cdef Py_ssize_t sent = 0, n
         PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
         n = view.len
         if self.held == 0 and n:
             sent = sf_send(self.fd, <char *> view.buf, n)
         PyBuffer_Release(&view)
         if sent < 0:
-            self._end(_broken())
-        elif sent < n:
-            self._hold(data, sent)
+            return self.end(_broken())
+        if sent < n:
+            return self._hold(data, sent)
+        return 0
 
     def writelines(self, parts):
         """Send several."""
@@ -229,11 +219,11 @@ cdef class SocketTransport(Watched):
             return
         self.flags |= CLOSING
         if not self.held:
-            self._end(None)
+            self.all_sent()
 
     def abort(self):
         """Close now; what is not sent is lost."""
-        self._end(None)
+        self.end(None)
 
     # Events.
 
@@ -242,19 +232,22 @@ cdef class SocketTransport(Watched):
             if what & SF_WRITABLE and self.held:
                 self._send_held()
             if what & SF_READABLE:
-                if self.flags & (PAUSED | ENDED | CLOSING):
-                    self._rewatch()
+                if not self.wants_to_read():
+                    self.rewatch()
                 elif self.flags & BUFFERED:
-                    self._receive_into()
+                    self.receive_into()
                 else:
-                    self._receive()
+                    self.receive()
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
             self.call_failed(exc, "the protocol of a connection failed")
         return 0
 
-    cdef int _receive(self) except -1:
+    cdef bint wants_to_read(self):
+        return not self.flags & (PAUSED | ENDED | CLOSING)
+
+    cdef int receive(self) except -1:
         cdef Sockets group = self.group
         cdef char *p = group.buffer
         cdef Py_ssize_t n
@@ -268,7 +261,7 @@ cdef class SocketTransport(Watched):
         try:
             n = sf_receive(self.fd, p, BUFFER_SIZE)
             if n > 0:
-                self._received(p, n)
+                self.received(p, n)
             else:
                 self._nothing_received(n)
         finally:
@@ -278,14 +271,15 @@ cdef class SocketTransport(Watched):
                 group.buffer_in_use = False
         return 0
 
-    cdef int _received(self, char *p, Py_ssize_t n) except -1:
+    cdef int received(self, char *p, Py_ssize_t n) except -1:
+        """The peer has sent these bytes, which lie in a buffer of BUFFER_SIZE bytes."""
         cdef object protocol = self.protocol
         if self.flags & WEBSOCKET:
             return (<WebSocket> protocol).receive(p, n)
         protocol.data_received(p[:n])
         return 0
 
-    cdef int _receive_into(self) except -1:
+    cdef int receive_into(self) except -1:
         """Receive for a BufferedProtocol."""
         cdef Py_buffer view
         cdef Py_ssize_t n
@@ -305,15 +299,15 @@ cdef class SocketTransport(Watched):
 
     cdef int _nothing_received(self, Py_ssize_t n) except -1:
         if n == 0:
-            self._end_of_stream()
+            self.end_of_stream()
         elif n < -1:
-            self._end(OSError(-1 - n, os.strerror(-1 - n)))
+            self.end(OSError(-1 - n, os.strerror(-1 - n)))
         return 0
 
-    cdef int _end_of_stream(self) except -1:
+    cdef int end_of_stream(self) except -1:
         self.flags |= ENDED
         if self.protocol.eof_received():
-            self._rewatch()
+            self.rewatch()
         else:
             self.close()
         return 0
@@ -328,7 +322,7 @@ cdef class SocketTransport(Watched):
             sent = sf_send(self.fd, <char *> view.buf + self.sent, rest)
             PyBuffer_Release(&view)
             if sent < 0:
-                return self._end(_broken())
+                return self.end(_broken())
             self.held -= sent
             if sent < rest:
                 self.sent += sent
@@ -342,10 +336,14 @@ cdef class SocketTransport(Watched):
             return 0
         self.chunks = None
         if self.flags & CLOSING:
-            return self._end(None)
+            return self.all_sent()
         if self.flags & ENDING:
             sf_end_sending(self.fd)
-        return self._rewatch()
+        return self.rewatch()
+
+    cdef int all_sent(self) except -1:
+        """close() was called, and all that was written before has been sent."""
+        return self.end(None)
 
     cdef int _hold(self, object data, Py_ssize_t sent) except -1:
         """Keep `data` from `sent` on until the kernel takes it."""
@@ -365,7 +363,7 @@ cdef class SocketTransport(Watched):
             self.chunks.append(view if type(view.obj) is bytes else bytes(view))
         self.held += n
         if not self.watched & SF_WRITABLE:
-            self._rewatch()
+            self.rewatch()
         if self.held > self.high and not self.flags & FULL:
             self.flags |= FULL
             try:
@@ -379,14 +377,14 @@ cdef class SocketTransport(Watched):
                 })
         return 0
 
-    cdef int _rewatch(self) except -1:
+    cdef int rewatch(self) except -1:
         """Watch the socket for what is wanted now."""
         return self.watch(
-            (0 if self.flags & (PAUSED | ENDED | CLOSING) else SF_READABLE)
+            (SF_READABLE if self.wants_to_read() else 0)
             | (SF_WRITABLE if self.held and not self.flags & OVER else 0)
         )
 
-    cdef int _end(self, object error) except -1:
+    cdef int end(self, object error) except -1:
         """The connection has ended: the protocol is told in the next pass."""
         if self.flags & OVER or self.fd < 0:
             return 0
@@ -401,7 +399,7 @@ cdef class SocketTransport(Watched):
             "message": message, "exception": exc, "transport": self,
             "protocol": self.protocol,
         })
-        return self._end(exc)
+        return self.end(exc)
 
     cdef int lost(self, object error) except -1:
         protocol, self.protocol = self.protocol, None
