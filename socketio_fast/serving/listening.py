@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from socketio_fast._core.http.epoll import Sockets, open_sockets
-from socketio_fast._core.http.listening import TLS_AVAILABLE, listen
+from socketio_fast._core.http.listening import has_own_tls, listen
 
 __all__ = ["Acceptor", "Listening"]
 
@@ -138,8 +138,13 @@ class Acceptor:
             servers.append(await by_loop(self._factory, sock=sock, **self._options))
         await self._accept_again(sockets, servers)
 
+    def abort_handshakes(self) -> None:
+        """Close the connections whose handshake of TLS is not done."""
+        if self._own is not None:
+            self._own.abort_handshakes()
+
     def _sockets(self) -> Sockets | None:
-        if self._ssl is None or TLS_AVAILABLE:
+        if self._ssl is None or has_own_tls(self._ssl):
             self._own = open_sockets(self._loop, self._own)
         return self._own
 

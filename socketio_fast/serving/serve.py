@@ -229,7 +229,7 @@ async def serve(
         drain_rate,
         http3,
         descriptors=descriptors,
-        accept_on=acceptor.accept_on,
+        acceptor=acceptor,
         health=HealthPages(eio.engine, _reaches_others(server)) if health else None,
     )
 
@@ -290,7 +290,7 @@ class RunningServer:
         http3: WebTransportServer | None = None,
         *,
         descriptors: DescriptorWatch,
-        accept_on: Callable[..., Coroutine[Any, Any, None]],
+        acceptor: Acceptor,
         health: HealthPages | None = None,
     ) -> None:
         self._eio = eio
@@ -303,7 +303,7 @@ class RunningServer:
         self._uds = uds
         self._uds_identity = None if uds is None else _identity(uds)
         self._descriptors = descriptors
-        self._accept_on = accept_on
+        self._acceptor = acceptor
         self._health = health
         self._timeout = shutdown_timeout
         self._drain_rate = drain_rate
@@ -347,6 +347,7 @@ class RunningServer:
         self._stop_listening()
         self._eio.engine.close_all(stopping=True)
         self._endpoint.connections.close_idle()
+        self._acceptor.abort_handshakes()
         if self._http3 is not None:
             self._http3.stop()
         if self._listener is not None:
@@ -404,7 +405,7 @@ class RunningServer:
             What stops that.
         """
         servers: list[Listening] = []
-        await self._accept_on(sockets, servers)
+        await self._acceptor.accept_on(sockets, servers)
         self._servers += servers
 
         def stop() -> None:
@@ -430,6 +431,7 @@ class RunningServer:
             self._listener.close()
         self._eio.engine.drop_all()
         self._endpoint.connections.abort_all()
+        self._acceptor.abort_handshakes()
         if self._http3 is not None:
             self._http3.close()
         await asyncio.sleep(0)  # connections end in the next pass

@@ -1,4 +1,4 @@
-"""Over TLS: the event loop's transport writes, and says when it cannot."""
+"""Over TLS: its transport writes, and says when it cannot."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from support.raw import (
 
 import socketio_fast
 from integration.conftest import Echo
+from socketio_fast._core.http.listening import has_own_tls
 
 CLIENTS = 30
 
@@ -109,6 +110,39 @@ async def test_a_get_whose_client_ends_tls_closes_the_session(
 
     await within(asyncio.to_thread(poll_and_end))
     assert await echo.disconnected(sid) == "transport error"
+
+
+async def test_a_server_that_closes_waits_for_no_handshake(secure: Secure) -> None:
+    if not has_own_tls(secure.context):
+        pytest.skip("the event loop's handshakes go on")
+    address = (secure.server.host, secure.server.port)
+    begun = await within(asyncio.open_connection(*address))
+    await (await secure.connect()).open_session()  # so that both have been accepted
+    await within(secure.server.close())
+    assert await within(begun[0].read()) == b""
+    begun[1].close()
+
+
+async def test_a_large_body_that_is_refused_gets_its_response(secure: Secure) -> None:
+    """The client reads it when it has sent all."""
+    body = b"x" * 4_000_000
+
+    async def post(size: int) -> bytes:
+        target = polling(await (await secure.connect()).open_session())
+        poster = await secure.connect()
+        await poster.send(
+            f"POST {target} HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n"
+            "Transfer-Encoding: chunked\r\n\r\n".encode()
+            + b"".join(
+                b"%x\r\n%s\r\n" % (size, body[i : i + size])
+                for i in range(0, len(body), size)
+            )
+            + b"0\r\n\r\n"
+        )
+        return await within(poster.reader.readline())
+
+    for size in (1_000, 16_000, 300_000):
+        assert b" 413 " in await post(size)
 
 
 async def test_a_large_message(secure: Secure) -> None:

@@ -13,12 +13,13 @@ from support.listening import Listening, Recorder, read, run, sleeps
 from support.waiting import until
 
 from socketio_fast._core.http.epoll import AVAILABLE
-from socketio_fast._core.http.listening import TLS_AVAILABLE
+from socketio_fast._core.http.listening import has_own_tls
 
 __all__ = ["run"]
 
 pytestmark = pytest.mark.skipif(
-    not (AVAILABLE and TLS_AVAILABLE), reason="needs epoll, and OpenSSL 3"
+    not (AVAILABLE and has_own_tls(ssl.create_default_context())),
+    reason="needs epoll, and OpenSSL 3",
 )
 
 LARGE = b"0123456789abcdef" * 0x100000  # 16 MiB: more than the kernel takes
@@ -297,6 +298,40 @@ def test_close_sends_what_was_written_before_and_ends_tls(secure):
     assert not secure(test).failures
 
 
+@pytest.mark.parametrize("behind", [0, 1, 100, 16384, 3_000_000])
+def test_what_was_written_before_close_is_not_lost_for_what_comes(secure, behind):
+    """OpenSSL takes data for an error of its shutdown, and a socket that is closed with
+    something unread resets its connection."""
+
+    class Refuses(Recorder):
+        def data_received(self, data):
+            super().data_received(data)
+            self.transport.write(LARGE)
+            self.transport.close()
+
+    async def test(listening):
+        client, protocol = await listening.in_memory()
+        with client.plain:
+            await client.shake_hands(client.send)
+            await protocol.happens("made")
+            client.tls.write(b"x" * 16384 * 20)  # more than is given at once
+            if behind:
+                client.tls.write(b"y" * behind)
+            data = client.outgoing.read()
+            # The client reads when it has sent all.
+            await listening.blocking(client.plain.sendall, data)
+            answer = await client.read(len(LARGE) + 1)
+            assert len(answer) == len(LARGE)
+            with contextlib.suppress(ssl.SSLWantReadError):
+                client.tls.unwrap()
+            await client.send(client.outgoing.read())
+            await protocol.happens("lost")
+            assert protocol.error is None
+            assert protocol.events.count("data") == 1
+
+    assert not secure(test, protocol=Refuses).failures
+
+
 def test_close_ends_when_the_peer_has_ended_tls(secure):
     async def test(listening):
         client, protocol = await listening.connect()
@@ -465,6 +500,47 @@ def test_a_peer_that_does_not_end_tls_is_waited_for_for_30_seconds(run):
     assert not run(test, listening=Secure).failures
 
 
+@pytest.mark.parametrize("reads", [False, True])
+def test_a_peer_that_takes_nothing_for_30_seconds_is_left(run, reads):
+    async def test(listening):
+        own_loop(listening)
+        client, protocol = await listening.connect()
+        with client:
+            waiting = shorten(listening, 30.0)
+            protocol.transport.write(LARGE)
+            protocol.transport.close()
+            if reads:
+                got = 0
+                while "lost" not in protocol.events and got < len(LARGE):
+                    got += len(await read(client, 1 << 20))
+                assert got == len(LARGE)
+            await protocol.happens("lost")
+            assert protocol.error is None
+            assert (waiting.count(30.0) > 1) is reads
+
+    assert not run(test, listening=Secure).failures
+
+
+def test_handshakes_are_aborted(run):
+    async def test(listening):
+        client, protocol = await Listening.connect(listening)
+        other, sound = await listening.connect()
+        with client, other:
+            listening.sockets.abort_handshakes()
+            assert await read(client, 1) == b""
+            other.sendall(b"x")
+            await sound.happens("data")
+        assert protocol.events == []
+
+    assert not run(test, listening=Secure).failures
+
+
+def test_negotiating_again_is_not_for_this_transport():
+    context = server_context()
+    context.options |= 1 << 8  # SSL_OP_ALLOW_CLIENT_RENEGOTIATION
+    assert not has_own_tls(context)
+
+
 def test_what_is_known_of_a_connection(run):
     context = server_context()
     context.verify_mode = ssl.CERT_REQUIRED
@@ -475,6 +551,7 @@ def test_what_is_known_of_a_connection(run):
         client, protocol = await listening.connect()
         with client:
             info = protocol.transport.get_extra_info
+            assert repr(protocol.transport).startswith("<TlsTransport fd=")
             assert isinstance(info("ssl_object"), ssl.SSLObject)
             assert info("sslcontext") is context
             assert info("cipher") == client.cipher()

@@ -29,6 +29,7 @@ cdef class Sockets:
         uint32_t generation
         char *buffer
         bint buffer_in_use
+        set handshakes              # of TLS, that are not done
         list ended                  # Watched and errors, by turns; see _end()
         int spare
         tuple last_name             # the last own address of a connection

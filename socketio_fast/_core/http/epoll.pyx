@@ -88,6 +88,7 @@ cdef class Sockets:
         self.epoll = self.spare = -1
         self.by_descriptor = []
         self.ended = []
+        self.handshakes = set()
         self.loop = loop
         if not SF_HAS_EPOLL:
             raise NotImplementedError("epoll")
@@ -153,6 +154,11 @@ cdef class Sockets:
                     self.loop.call_soon(self._end_all)
                 raise
         self.close_if_unused()
+
+    def abort_handshakes(self):
+        """Close the connections whose handshake of TLS is not done."""
+        for transport in list(self.handshakes):
+            transport.abort()
 
     # From sockets.
 

@@ -6,8 +6,7 @@ from typing import Any, final
 
 from socketio_fast._core.http.epoll import Sockets, Watched
 
-TLS_AVAILABLE: bool
-
+def has_own_tls(context: ssl.SSLContext) -> bool: ...
 def listen(
     group: Sockets,
     sock: socket.socket,

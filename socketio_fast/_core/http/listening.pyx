@@ -26,9 +26,9 @@ cdef enum:
     # Connections that a listening socket accepts in a pass, before others are read.
     MAX_ACCEPTED = 64
 
-#: Whether this OpenSSL is one that `listen()` can use: before version 3, a client may
-#: negotiate again in the middle of what the server writes.
-TLS_AVAILABLE = ssl.OPENSSL_VERSION_INFO >= (3,)
+cdef enum:
+    # SSL_OP_ALLOW_CLIENT_RENEGOTIATION, which Python gives no name.
+    RENEGOTIATION = 256
 
 # Seconds without accepting where there is no descriptor to accept with.
 cdef double ACCEPT_PAUSE = 1.0
@@ -133,6 +133,13 @@ cdef class ListeningSocket(Watched):
             self.watch(SF_READABLE)
 
 
+def has_own_tls(context not None):
+    """Whether `listen()` can use this `ssl.SSLContext`: before OpenSSL 3, and with an
+    option of it, a client may negotiate again in the middle of what the server writes.
+    """
+    return ssl.OPENSSL_VERSION_INFO >= (3,) and not context.options & RENEGOTIATION
+
+
 def listen(Sockets group not None, sock, factory, backlog=100, context=None):
     """Accept connections of a bound socket from now on.
 
@@ -141,7 +148,7 @@ def listen(Sockets group not None, sock, factory, backlog=100, context=None):
         sock: The socket; the returned object closes it.
         factory: Makes a protocol for a connection.
         backlog: As that of `socket.listen()`.
-        context: An `ssl.SSLContext`, where TLS_AVAILABLE: the connections have TLS.
+        context: An `ssl.SSLContext` that `has_own_tls()`: the connections have TLS.
     """
     cdef ListeningSocket listening
     if sock.type != _socket.SOCK_STREAM:

@@ -14,7 +14,7 @@ cdef enum:
     WEBSOCKET = 128     # the protocol is a WebSocket
     # Flags of one with TLS.
     HANDSHAKING = 256
-    LINGERING = 512     # the end of TLS was sent, the peer's is awaited
+    LINGERING = 512     # the end of TLS was written; what comes is read to nowhere
     LEFT = 1024         # what was received is not read to its end, for PAUSED
 
 

@@ -77,7 +77,7 @@ cdef class SocketTransport(Watched):
         state = "closed" if self.fd < 0 else (
             "closing" if self.flags & CLOSING else "open"
         )
-        return f"<SocketTransport fd={self.fd} {state}>"
+        return f"<{type(self).__name__} fd={self.fd} {state}>"
 
     cdef int begin(self, object protocol) except -1:
         """Tell this protocol that it is connected, and read."""
