@@ -170,8 +170,8 @@ async def serve(
         raise ValueError("ssl_keyfile without ssl_certfile: both, or neither")
     if proxy_protocol and ssl is not None:
         raise ValueError(
-            "proxy_protocol=True with TLS: the header comes before TLS, where asyncio "
-            "reads nothing; let the proxy end TLS"
+            "proxy_protocol=True with TLS: the header comes before TLS, where nothing "
+            "reads it; let the proxy end TLS"
         )
     start(server)
     eio = bind(server)
