@@ -5,12 +5,13 @@ import contextlib
 import os
 import socket
 import struct
+import time
 
 import pytest
 from support.listening import Recorder, read, run, sleeps
 
 from socketio_fast._core.http.epoll import AVAILABLE
-from socketio_fast._core.http.listening import adopt, listen
+from socketio_fast._core.http.listening import adopt, has_own_tls, listen
 
 try:
     import resource
@@ -144,6 +145,39 @@ def test_many_connections_come_and_go(run):
             assert listening.sockets.open == 1
 
     run(test)
+
+
+def test_many_that_end_together_keep_nobody_waiting(run):
+    """As the kernel needs 2 ms to close a socket with megabytes that nobody has read."""
+    ended = []
+
+    class Ends(Recorder):
+        def connection_lost(self, exc):
+            time.sleep(0.003)
+            ended.append(self)
+            super().connection_lost(exc)
+
+    async def test(listening):
+        client, protocol = await listening.connect()
+        others = [await listening.connect() for _ in range(20)]
+        with contextlib.ExitStack() as stack:
+            for each, _ in (*others, (client, None)):
+                stack.enter_context(each)
+            for _, each in others:
+                each.transport.abort()
+            client.sendall(b"x")
+            await protocol.happens("data")
+            assert len(ended) < 10
+            for _, each in others:
+                await each.happens("lost")
+        assert [each for _, each in others] == ended
+
+    run(test, protocol=Ends)
+
+
+def test_a_context_of_tls_is_one():
+    with pytest.raises(TypeError, match=r"ssl=True: an ssl\.SSLContext expected"):
+        has_own_tls(True)
 
 
 @pytest.mark.skipif(resource is None, reason="no limit of descriptors")

@@ -11,6 +11,7 @@ the same pass, is recognized by the generation and ignored.
 """
 import cython
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
+from libc.stdint cimport int64_t
 
 from socketio_fast._core.engine.writer cimport SocketTransportBase
 from socketio_fast._core.protocol.wire cimport (
@@ -23,6 +24,7 @@ from socketio_fast._core.protocol.wire cimport (
     sf_event_fd,
     sf_event_generation,
     sf_event_what,
+    sf_exact_ns,
     sf_spare_descriptor,
 )
 
@@ -32,6 +34,8 @@ cdef extern from "Python.h":
 cdef enum:
     # Events that are taken in a pass: libuv takes as many.
     MAX_EVENTS = 1024
+    # Nanoseconds in which sockets are closed, in a pass.
+    END_TIME = 1000000
 
 #: Whether this system has what `Sockets` needs.
 AVAILABLE = bool(SF_HAS_EPOLL)
@@ -138,21 +142,28 @@ cdef class Sockets:
                 found.handle(sf_event_what(&events[i]))
 
     def _end_all(self):
-        """Close the sockets that have ended."""
+        """Close the sockets that have ended. What takes longer than END_TIME waits for
+        the next pass: the kernel needs 2 ms to close a socket with megabytes that
+        nobody has read, and hundreds may end in one pass."""
         cdef Watched socket
         cdef list ended = self.ended
-        cdef Py_ssize_t i
+        cdef Py_ssize_t i = 0, n = len(ended)
+        cdef int64_t until = sf_exact_ns() + END_TIME
         self.ended = []
-        for i in range(0, len(ended), 2):
-            socket = <Watched> ended[i]
-            try:
-                socket.lost(ended[i + 1])
-            except BaseException:
-                # SystemExit or KeyboardInterrupt: the others are closed nevertheless.
-                self.ended = ended[i + 2:] + self.ended
-                if self.ended:
+        try:
+            while i < n:
+                socket = <Watched> ended[i]
+                i += 2
+                # It may raise SystemExit or KeyboardInterrupt. The others are closed
+                # nevertheless.
+                socket.lost(ended[i - 1])
+                if sf_exact_ns() > until:
+                    break
+        finally:
+            if i < n:
+                if not self.ended:
                     self.loop.call_soon(self._end_all)
-                raise
+                self.ended = ended[i:] + self.ended
         self.close_if_unused()
 
     def abort_handshakes(self):

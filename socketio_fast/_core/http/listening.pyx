@@ -133,10 +133,15 @@ cdef class ListeningSocket(Watched):
             self.watch(SF_READABLE)
 
 
-def has_own_tls(context not None):
+def has_own_tls(context):
     """Whether `listen()` can use this `ssl.SSLContext`: before OpenSSL 3, and with an
     option of it, a client may negotiate again in the middle of what the server writes.
+
+    Raises:
+        TypeError: It is something else.
     """
+    if not isinstance(context, ssl.SSLContext):
+        raise TypeError(f"ssl={context!r}: an ssl.SSLContext expected")
     return ssl.OPENSSL_VERSION_INFO >= (3,) and not context.options & RENEGOTIATION
 
 
