@@ -1,8 +1,10 @@
-"""Draws what the dashboard shows of a server under a load: `python docs/grafana/draw.py`.
+"""Draws what the dashboard shows of a server under a load.
 
-It needs Debian's `prometheus`, and matplotlib. Prometheus scrapes a server of 60 clients
-for two minutes, and answers the queries of `socketio_fast.json`. They are drawn where
-the dashboard has its panels. Grafana itself is not needed, and draws more beautifully.
+    python docs/grafana/draw.py
+
+It needs Debian's `prometheus`, and matplotlib. Prometheus scrapes a server of 60
+clients for two minutes, and answers the queries of `socketio_fast.json`. They are drawn
+where the dashboard has its panels. Grafana itself is not needed, and draws better.
 """
 
 from __future__ import annotations
@@ -59,7 +61,7 @@ def make_server() -> socketio.AsyncServer:
 
     @sio.event
     async def search(sid: str, words: str) -> list[str]:
-        time.sleep(0.002)
+        time.sleep(0.002)  # noqa: ASYNC251 - what the lag of the event loop shows
         if not words:
             raise ValueError("no words")
         return words.split()

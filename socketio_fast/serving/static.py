@@ -6,9 +6,10 @@ import asyncio
 import mimetypes
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
+from weakref import WeakKeyDictionary
 
 from socketio_fast._core.http.endpoint import OtherServer
 from socketio_fast._core.http.request import Request
@@ -16,8 +17,15 @@ from socketio_fast.options.logs import Logger
 
 __all__ = ["OpenFile", "StaticFiles", "served_files"]
 
+T = TypeVar("T")
+
 # Bytes: larger files are sent in pieces of this size.
 PIECE = 131072
+
+# How many files are opened or read at a time. All that have been read are sent in the
+# next pass of the event loop, so that many would keep others waiting: with 200 clients
+# that ask for files of 5 MB and read nothing, a pass sent 160 pieces.
+TURNS = 4
 
 WINDOWS = os.name == "nt"
 
@@ -28,6 +36,20 @@ DEVICES = re.compile(
 )
 
 TYPES = {"js": "application/javascript", "mjs": "application/javascript"}
+
+
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = (
+    WeakKeyDictionary()
+)
+
+
+async def _in_turn(function: Callable[..., T], *args: Any) -> T:
+    """Call a function in another thread when fewer than TURNS are."""
+    loop = asyncio.get_running_loop()
+    if (turns := _turns.get(loop)) is None:
+        turns = _turns[loop] = asyncio.Semaphore(TURNS)
+    async with turns:
+        return await asyncio.to_thread(function, *args)
 
 
 class OpenFile:
@@ -52,7 +74,7 @@ class OpenFile:
         Raises:
             EOFError: The file has become shorter.
         """
-        return await asyncio.to_thread(self._read, size)
+        return await _in_turn(self._read, size)
 
     def __iter__(self) -> Iterator[bytes]:
         """Read the file in pieces, in this thread."""
@@ -112,7 +134,7 @@ class StaticFiles(OtherServer):
 
         The body of a large file is an :class:`OpenFile`, which must be closed.
         """
-        return await asyncio.to_thread(self.answer, request.method, request.path)
+        return await _in_turn(self.answer, request.method, request.path)
 
     def answer(self, method: str, path: str) -> Answer | None:
         """The answer to a request, read in this thread; ``None`` for no such file."""

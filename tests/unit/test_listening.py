@@ -148,7 +148,7 @@ def test_many_connections_come_and_go(run):
 
 
 def test_many_that_end_together_keep_nobody_waiting(run):
-    """As the kernel needs 2 ms to close a socket with megabytes that nobody has read."""
+    """The kernel needs 2 ms to close a socket with megabytes that nobody has read."""
     ended = []
 
     class Ends(Recorder):

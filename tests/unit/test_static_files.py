@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import asyncio
+import io
 import os
+import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +16,7 @@ from support.sansio import Server
 import socketio_fast
 from socketio_fast import AsyncServer
 from socketio_fast._core.http.request import make_request
-from socketio_fast.serving.static import StaticFiles
+from socketio_fast.serving.static import TURNS, OpenFile, StaticFiles
 
 JS = b"application/javascript"
 
@@ -286,3 +290,25 @@ async def test_files_that_are_not_there_are_told_of_once(
         there | {"/a": "a.html", "/b": {"filename": "b/", "content_type": "text/css"}}
     )
     assert text.endswith(f"404: '/a': {root}/a.html, '/b': {root}/b")
+
+
+async def test_few_files_are_read_at_a_time() -> None:
+    """What was read is sent in the next pass of the loop, which others wait for."""
+
+    class Counting(io.BytesIO):
+        active = most = 0
+        lock = threading.Lock()
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            with self.lock:
+                Counting.active += 1
+                Counting.most = max(self.active, self.most)
+            time.sleep(0.01)
+            with self.lock:
+                Counting.active -= 1
+            return super().read(size)
+
+    files = [OpenFile(Counting(b"content"), 7) for _ in range(5 * TURNS)]
+    pieces = await asyncio.gather(*(file.read(7) for file in files))
+    assert pieces == [b"content"] * len(files)
+    assert Counting.most == TURNS
