@@ -3,7 +3,7 @@
     python docs/grafana/draw.py
 
 It needs Debian's `prometheus`, and matplotlib. Prometheus scrapes a server of 60
-clients for two minutes, and answers the queries of `socketio_fast.json`. They are drawn
+clients for 90 seconds, and answers the queries of `socketio_fast.json`. They are drawn
 where the dashboard has its panels. Grafana itself is not needed, and draws better.
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -27,7 +28,7 @@ from socketio_fast.contrib import prometheus
 HERE = Path(__file__).parent
 PICTURE = HERE.parent / "images" / "metrics.png"
 DASHBOARD = json.loads((HERE / "socketio_fast.json").read_text())
-SECONDS = 120
+SECONDS = 90
 STEP = 2
 SERVER, PROMETHEUS = 5000, 9090
 CONFIG = f"""
@@ -36,17 +37,17 @@ scrape_configs:
   - job_name: chat
     static_configs: [{{targets: ["127.0.0.1:{SERVER}"]}}]
 """
-#: The units of the dashboard, as they are written on an axis.
+#: The units of the dashboard, as they are written behind a title.
 UNITS = {"short": "", "ops": "1/s", "Bps": "bytes/s", "pps": "packets/s", "s": "s"}
 
 
 def make_server() -> socketio.AsyncServer:
-    sio = socketio.AsyncServer(high_water_mark=100_000)
+    sio = socketio.AsyncServer(logger=False)
     prometheus.instrument(sio, path="/metrics")
 
     @sio.event
     async def connect(sid: str, environ: Any, auth: Any) -> None:
-        if auth == "stranger":
+        if auth["name"] == "stranger":
             raise socketio.exceptions.ConnectionRefusedError("who are you?")
 
     @sio.event
@@ -88,7 +89,7 @@ async def live(number: int) -> None:
             await client.connect(
                 f"http://127.0.0.1:{SERVER}",
                 transports=transports,
-                auth="stranger" if number % 15 == 14 else None,
+                auth={"name": "stranger" if number % 15 == 14 else "ann"},
             )
             for _ in range(random.randrange(20, 120)):
                 await asyncio.sleep(random.expovariate(3))
@@ -124,9 +125,7 @@ def query(expr: str, start: float, end: float) -> list[dict[str, Any]]:
 
 
 def name_of(legend: str, labels: dict[str, str]) -> str:
-    for label, value in labels.items():
-        legend = legend.replace("{{" + label + "}}", value)
-    return legend
+    return re.sub(r"\{\{(\w+)\}\}", lambda label: labels.get(label[1], ""), legend)
 
 
 def draw(start: float, end: float) -> None:
@@ -145,7 +144,10 @@ def draw(start: float, end: float) -> None:
         columns = slice(place["x"], place["x"] + place["w"])
         axes = figure.add_subplot(grid[rows.index(place["y"]), columns])
         axes.set_facecolor("#181b1f")
-        axes.set_title(panel["title"], fontsize=10, loc="left")
+        unit = panel["fieldConfig"]["defaults"]["unit"]
+        unit = UNITS.get(unit, unit)
+        title = panel["title"] + (f" ({unit})" if unit else "")
+        axes.set_title(title, fontsize=10, loc="left")
         for target in panel["targets"]:
             for series in query(target["expr"], start, end):
                 points = [(float(at), float(value)) for at, value in series["values"]]
@@ -157,7 +159,6 @@ def draw(start: float, end: float) -> None:
                 )
         axes.set_xlim(0, end - start)
         axes.set_ylim(bottom=0)
-        axes.set_ylabel(UNITS.get(unit := unit_of(panel), unit), fontsize=8)
         axes.tick_params(labelsize=8)
         axes.grid(alpha=0.15)
         if axes.lines:
@@ -165,11 +166,6 @@ def draw(start: float, end: float) -> None:
         else:
             axes.text(0.5, 0.5, "No data", transform=axes.transAxes, ha="center")
     figure.savefig(PICTURE, dpi=70, bbox_inches="tight", facecolor="#111217")
-
-
-def unit_of(panel: dict[str, Any]) -> str:
-    unit: str = panel["fieldConfig"]["defaults"]["unit"]
-    return unit
 
 
 def main() -> None:
