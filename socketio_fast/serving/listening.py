@@ -143,6 +143,13 @@ class Acceptor:
         if self._own is not None:
             self._own.abort_handshakes()
 
+    async def all_ended(self) -> None:
+        """Wait until connections that were aborted before have ended."""
+        if self._own is None:
+            await asyncio.sleep(0)  # the event loop's end in its next pass
+        else:
+            await self._own.all_ended()
+
     def _sockets(self) -> Sockets | None:
         if self._ssl is None or has_own_tls(self._ssl):
             self._own = open_sockets(self._loop, self._own)

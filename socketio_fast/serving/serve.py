@@ -434,7 +434,7 @@ class RunningServer:
         self._acceptor.abort_handshakes()
         if self._http3 is not None:
             self._http3.close()
-        await asyncio.sleep(0)  # connections end in the next pass
+        await self._acceptor.all_ended()
 
     async def __aenter__(self) -> RunningServer:
         return self

@@ -9,6 +9,8 @@ Events are level-triggered: what a pass does not take comes again in the next on
 event that was taken for a socket that has been closed since, by an event before it in
 the same pass, is recognized by the generation and ignored.
 """
+import asyncio
+
 import cython
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from libc.stdint cimport int64_t
@@ -165,6 +167,11 @@ cdef class Sockets:
                     self.loop.call_soon(self._end_all)
                 self.ended = ended[i:] + self.ended
         self.close_if_unused()
+
+    async def all_ended(self):
+        """Wait until those that end have been closed."""
+        while self.ended:
+            await asyncio.sleep(0)
 
     def abort_handshakes(self):
         """Close the connections whose handshake of TLS is not done."""

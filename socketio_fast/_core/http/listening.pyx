@@ -53,7 +53,7 @@ cdef class ListeningSocket(Watched):
 
     async def wait_closed(self):
         """Wait until connections that were aborted before have ended."""
-        await asyncio.sleep(0)
+        await self.group.all_ended()
 
     cdef int _release(self) except -1:
         if self.fd < 0:
