@@ -1,5 +1,4 @@
 """Listening sockets whose connections this package accepts itself."""
-import asyncio
 import socket as _socket
 import ssl
 from asyncio import trsock
