@@ -125,7 +125,7 @@ async def serve(
         ImportError: An ``ASGIApp`` is served, and uvicorn is not installed; or
             ``webtransport``, and aioquic is not.
         RuntimeError: The startup of the application beside it failed.
-        TypeError: ``app`` is something else.
+        TypeError: ``app`` is something else, or ``ssl`` is no ``ssl.SSLContext``.
         ValueError: ``path`` is not a path, ``port`` is no port, a key has no
             certificate, ``sock`` is an empty list, or ``drain_rate`` is not positive;
             an ``ASGIApp`` has its own ``path`` and ``static_files``;
