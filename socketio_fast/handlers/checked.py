@@ -101,7 +101,7 @@ class Arguments:
                         break
         except RecursionError:
             errors.add(loc, "nested too deep")
-        if errors.details:
+        if errors.found:
             raise InvalidPayloadError(errors.details[:MAX_DETAILS])
         return values
 
@@ -203,7 +203,7 @@ def valid_auth(check: Check, auth: Any, connects: bool) -> Any:
         value = check(auth, ("auth",), errors)
     except RecursionError:
         errors.add(("auth",), "nested too deep")
-    if not errors.details:
+    if not errors.found:
         return value
     error = InvalidPayloadError(errors.details)
     if not connects:

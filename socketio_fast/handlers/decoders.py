@@ -42,7 +42,7 @@ def _by_check(check: Check) -> Decoder:
     def decode(text: bytes) -> Any:
         errors = Errors(1)
         value = check(loads_json(text), (), errors)
-        if errors.details:
+        if errors.found:
             raise ValueError
         return value
 

@@ -50,31 +50,40 @@ class Errors:
         tried: For each union, the results for containers that it has checked, by id.
     """
 
-    __slots__ = ("details", "full", "most", "tried")
+    __slots__ = ("found", "full", "most", "tried")
 
     def __init__(
         self, most: int = MAX_DETAILS, tried: dict[Check, dict[int, Any]] | None = None
     ) -> None:
-        self.details: list[dict[str, Any]] = []
+        # Their paths and messages. What a client is told is made of them at the end:
+        # unions drop most of them.
+        self.found: list[tuple[Loc, str]] = []
         self.most = most
         self.full = False
         self.tried = {} if tried is None else tried
 
     def add(self, loc: Loc, message: str) -> None:
         """Add an error, with the path to the value that does not fit."""
-        # Names may come from the client, and are cut to a length that can be read.
-        names = [
-            part[:MAX_NAME] if isinstance(part, str) else part
-            for part in loc[:MAX_PATH]
-        ]
-        if len(loc) > MAX_PATH:
-            names.append("...")
-        self.append({"loc": names, "msg": message[:MAX_MESSAGE]})
+        self.found.append((loc, message))
+        self.full = len(self.found) >= self.most
 
-    def append(self, detail: dict[str, Any]) -> None:
-        """Add an error that another ``Errors`` has."""
-        self.details.append(detail)
-        self.full = len(self.details) >= self.most
+    @property
+    def details(self) -> list[dict[str, Any]]:
+        """What a client is told of them."""
+        return [
+            {"loc": _shortened(loc), "msg": message[:MAX_MESSAGE]}
+            for loc, message in self.found
+        ]
+
+
+def _shortened(loc: Loc) -> list[int | str]:
+    # Names may come from the client, and are cut to a length that can be read.
+    names = [
+        part[:MAX_NAME] if isinstance(part, str) else part for part in loc[:MAX_PATH]
+    ]
+    if len(loc) > MAX_PATH:
+        names.append("...")
+    return names
 
 
 def plain(value: Any) -> Any:
@@ -180,13 +189,14 @@ def check_or_none(hint: Any) -> Check | None:
 def check_of(hint: Any) -> Check:
     """The check of a type."""
     try:
-        return _checks(hint)
+        return _checks(hint, repr(hint))
     except TypeError:
         return _new_check(hint)  # unhashable, or the error is raised again
 
 
 @functools.lru_cache(maxsize=1024)
-def _checks(hint: Any) -> Check:
+def _checks(hint: Any, text: str) -> Check:
+    # Two unions that differ in their order are equal; their texts are not.
     return _new_check(hint)
 
 
@@ -359,6 +369,7 @@ def _builtin(kind: type) -> Check:
         errors.add(loc, expected)
         return None
 
+    check.takes_objects = kind is dict  # type: ignore[attr-defined]
     return check
 
 
@@ -372,6 +383,8 @@ def _one_of(values: dict[tuple[type, Any], Any]) -> Check:
             return None
         return values[key]
 
+    check.choices = values  # type: ignore[attr-defined]
+    check.takes_objects = False  # type: ignore[attr-defined]
     return check
 
 
@@ -379,23 +392,36 @@ def _union(checks: list[Check]) -> Check:
     """The check of a union: the first alternative that fits.
 
     Each alternative is tried up to its first error. If none fits, the errors of the one
-    whose first error is the deepest are added.
+    whose first error is the deepest are added. An object whose tag only one alternative
+    allows is checked by that one.
     """
+    tag: Any = _UNTRIED
+    tagged: dict[tuple[type, Any], list[Check]] = {}
 
     def check(value: Any, loc: Loc, errors: Errors) -> Any:
+        nonlocal tag, tagged
+        if tag is _UNTRIED:  # the alternatives may not have been ready before
+            tag, tagged = _tags_of(checks)
+        possible = checks
+        if tagged and type(value) is dict:
+            kind = value.get(tag)
+            if type(kind) in _TAGS:
+                possible = tagged.get((type(kind), kind), checks)
+                if len(possible) == 1:
+                    return possible[0](value, loc, errors)
         found = _UNTRIED
         tried = errors.tried.get(check)
         if tried is not None:
             found = tried.get(id(value), _UNTRIED)
         if found is _UNTRIED:
-            found = _fit(checks, value, loc, errors)
+            found = _fit(possible, value, loc, errors)
             if errors.most == 1 and isinstance(value, (dict, list)):
                 # An outer union checks this value once for each of its alternatives.
                 errors.tried.setdefault(check, {})[id(value)] = found
         if type(found) is not _Misfit:
             return found
         if errors.most == 1:
-            errors.append(found.error)
+            errors.add(*found.error)
         else:
             found.check(value, loc, errors)
         return None
@@ -405,12 +431,41 @@ def _union(checks: list[Check]) -> Check:
 
 _UNTRIED: Any = object()
 
+# The types of tags.
+_TAGS = frozenset((str, int, bool))
+
+
+def _tags_of(
+    checks: list[Check],
+) -> tuple[str | None, dict[tuple[type, Any], list[Check]]]:
+    """The field that tells the dataclasses of a union apart, and for each of its values
+    the alternatives that may fit an object with it."""
+    objects = [check for check in checks if getattr(check, "takes_objects", True)]
+    models = [fields for check in objects if (fields := _choices_of(check)) is not None]
+    for name in models[0] if models else ():
+        if all(name in fields for fields in models):
+            values = {value for fields in models for value in fields[name]}
+            return name, {
+                value: [
+                    check
+                    for check in objects
+                    if (fields := _choices_of(check)) is None or value in fields[name]
+                ]
+                for value in values
+            }
+    return None, {}
+
+
+def _choices_of(check: Check) -> dict[str, dict[tuple[type, Any], Any]] | None:
+    """The fields of a dataclass that allow only some values; ``None``: it is none."""
+    return getattr(check, "fields_with_choices", None)
+
 
 class _Misfit(typing.NamedTuple):
     """A value that fits no alternative of a union."""
 
     check: Check
-    error: dict[str, Any]
+    error: tuple[Loc, str]
 
 
 def _fit(checks: list[Check], value: Any, loc: Loc, errors: Errors) -> Any:
@@ -421,12 +476,13 @@ def _fit(checks: list[Check], value: Any, loc: Loc, errors: Errors) -> Any:
         result = check(value, loc, wrong)
         if not wrong.full:
             return result
-        misfits.append(_Misfit(check, wrong.details[0]))
+        misfits.append(_Misfit(check, wrong.found[0]))
     return max(misfits, key=_depth)
 
 
 def _depth(misfit: _Misfit) -> int:
-    return len(misfit.error["loc"])
+    loc, _ = misfit.error
+    return len(loc)
 
 
 def _array(item: Check) -> Check:
@@ -441,6 +497,7 @@ def _array(item: Check) -> Check:
                 break
         return values
 
+    check.takes_objects = False  # type: ignore[attr-defined]
     return check
 
 
@@ -451,6 +508,7 @@ def _tuple(args: tuple[Any, ...]) -> Check:
         def check_any(value: Any, loc: Loc, errors: Errors) -> Any:
             return tuple(array(value, loc, errors) or ())
 
+        check_any.takes_objects = False  # type: ignore[attr-defined]
         return check_any
     checks = [check_of(arg) for arg in args]
 
@@ -465,6 +523,7 @@ def _tuple(args: tuple[Any, ...]) -> Check:
                 break
         return tuple(values)
 
+    check.takes_objects = False  # type: ignore[attr-defined]
     return check
 
 
@@ -497,7 +556,7 @@ def _dataclass(kind: type) -> Check:
         if type(value) is not dict:
             errors.add(loc, "an object expected")
             return None
-        before = len(errors.details)
+        before = len(errors.found)
         values = {}
         for name, one, required in fields:
             if name in value:
@@ -506,7 +565,7 @@ def _dataclass(kind: type) -> Check:
                 errors.add((*loc, name), "field required")
             if errors.full:
                 return None
-        if len(errors.details) > before:
+        if len(errors.found) > before:
             return None
         try:
             return kind(**values)
@@ -514,6 +573,8 @@ def _dataclass(kind: type) -> Check:
             errors.add(loc, str(exc))
             return None
 
+    choices: dict[str, dict[tuple[type, Any], Any]] = {}
+    check.fields_with_choices = choices  # type: ignore[attr-defined]
     _dataclasses[kind] = check
     try:
         space = vars(sys.modules[kind.__module__])
@@ -524,7 +585,10 @@ def _dataclass(kind: type) -> Check:
                     field.default is dataclasses.MISSING
                     and field.default_factory is dataclasses.MISSING
                 )
-                fields.append((field.name, check_of(hints[field.name]), required))
+                one = check_of(hints[field.name])
+                fields.append((field.name, one, required))
+                if hasattr(one, "choices"):
+                    choices[field.name] = one.choices
     except NameError as exc:
         raise TypeError(
             f"a field of {kind.__name__} cannot be resolved: {exc}"

@@ -1,6 +1,7 @@
 """Unions: which alternative is told of, and what nested ones cost."""
 
 import dataclasses
+import enum
 import sys
 import types
 from collections.abc import Callable
@@ -54,6 +55,18 @@ class ListsB:
     kind: Literal["b"]
 
 
+@dataclasses.dataclass
+class Named:
+    name: str
+    below: "Named | Numbered | None"
+
+
+@dataclasses.dataclass
+class Numbered:
+    number: int
+    below: "Named | Numbered | None"
+
+
 class ModelA(pydantic.BaseModel):
     kind: Literal["a"]
     child: "ModelA | ModelB | None" = None
@@ -93,6 +106,13 @@ def chain(depth: int, end: Any = None) -> Any:
     return value
 
 
+def numbered(depth: int, last: Any, end: Any = None) -> Any:
+    value: Any = {"number": last, "below": end}
+    for _ in range(depth):
+        value = {"number": 1, "below": value}
+    return value
+
+
 def nested_lists(depth: int, end: Any) -> Any:
     value = end
     for _ in range(depth):
@@ -124,6 +144,7 @@ def calls_of(function: Callable[[], Any]) -> int:
     [
         (KindFirstA | KindFirstB, chain),
         (KindLastA | KindLastB, chain),
+        (Named | Numbered, lambda depth, end=None: numbered(depth, 1, end)),
         (TaggedA | TaggedB, chain),
         (StructA | StructB, chain),
         (
@@ -137,7 +158,15 @@ def calls_of(function: Callable[[], Any]) -> int:
             ),
         ),
     ],
-    ids=["kind first", "kind last", "discriminator", "msgspec", "list", "lists"],
+    ids=[
+        "kind first",
+        "kind last",
+        "no tag",
+        "discriminator",
+        "msgspec",
+        "list",
+        "lists",
+    ],
 )
 @pytest.mark.parametrize("end", [None, 5], ids=["valid", "invalid"])
 def test_nested_unions_take_time_in_proportion_to_the_payload(
@@ -246,3 +275,101 @@ def test_details_of_auth_are_bounded() -> None:
     with pytest.raises(ConnectionRefusedError) as caught:
         handler("sid", {}, auth)
     assert len(caught.value.error_args["data"]["details"]) == 20
+
+
+def test_which_error_is_deeper_is_known_beyond_the_path_that_is_told_of() -> None:
+    """That ends after 32 names."""
+    assert wrong(Named | Numbered, numbered(40, "x")) == [
+        {"loc": [0, *["below"] * 31, "..."], "msg": "field required"}
+    ]
+
+
+class Kinds(enum.Enum):
+    ONE = 1
+    TWO = "two"
+
+
+@dataclasses.dataclass
+class First:
+    kind: Literal[1, "a"]
+    child: "First | Second | list[First | Second] | None" = None
+
+
+@dataclasses.dataclass
+class Second:
+    kind: Literal[True, "a", "b"]
+    child: "First | Second | list[First | Second] | None" = None
+    number: int = 0
+
+
+@dataclasses.dataclass
+class Third:
+    kind: Kinds
+
+
+@dataclasses.dataclass
+class Untagged:
+    name: str
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"),
+    [
+        (First | Second, {"kind": 1}, First(1)),
+        (First | Second, {"kind": True}, Second(True)),
+        (First | Second, {"kind": "a"}, First("a")),
+        (First | Second, {"kind": "a", "child": None, "number": 1}, First("a")),
+        (None | First | Second, {"kind": "b"}, Second("b")),
+        (None | First | Second, None, None),
+        (
+            First | Second,
+            {"kind": "b", "child": [{"kind": 1, "child": {"kind": "b"}}]},
+            Second("b", [First(1, Second("b"))]),
+        ),
+        (First | Third, {"kind": "two"}, Third(Kinds.TWO)),
+        (First | Third, {"kind": 1}, First(1)),
+        (Third | First, {"kind": 1}, Third(Kinds.ONE)),
+        (First | Untagged, {"name": "x"}, Untagged("x")),
+        (First | Untagged, {"kind": 2, "name": "x"}, Untagged("x")),
+        (First | Untagged, {"kind": 1, "name": "x"}, First(1)),
+        (First | dict[str, int], {"kind": 5}, {"kind": 5}),
+        (First | dict[str, int], {"kind": 1}, First(1)),
+        (str | First | Second, "text", "text"),
+    ],
+)
+def test_which_alternative_a_value_is(kind: Any, value: Any, expected: Any) -> None:
+    seen = []
+
+    def handler(sid: str, item: kind) -> None:
+        seen.append(item)
+
+    validated(handler, 1, LOGGER)("sid", value)
+    assert seen == [expected]
+    assert type(getattr(seen[0], "kind", None)) is type(getattr(expected, "kind", None))
+
+
+@pytest.mark.parametrize("kind", [5, 1.0, None, [], {}, "c"])
+def test_a_tag_that_no_alternative_has(kind: Any) -> None:
+    (detail,) = wrong(First | Second, {"kind": kind})
+    assert detail == {"loc": [0, "kind"], "msg": "one of 1, 'a' expected"}
+    (detail,) = wrong(First | Second, {"child": None})
+    assert detail == {"loc": [0, "kind"], "msg": "field required"}
+
+
+def test_all_errors_of_the_alternative_with_the_tag_are_told() -> None:
+    details = wrong(First | Second, {"kind": "b", "child": 5, "number": "x"})
+    assert [detail["loc"] for detail in details] == [[0, "child"], [0, "number"]]
+
+
+def test_an_object_with_a_tag_is_checked_once() -> None:
+    tagged, tried = one(KindLastA | KindLastB), one(Named | Numbered)
+
+    def calls_for(depth: int) -> tuple[int, int]:
+        tree, other = chain(depth), numbered(depth, 1)
+        return (
+            calls_of(lambda: tagged("sid", tree)),
+            calls_of(lambda: tried("sid", other)),
+        )
+
+    (few, few_tried), (many, many_tried) = calls_for(5), calls_for(55)
+    assert 3 * (many - few) < 2 * (many_tried - few_tried)
