@@ -32,6 +32,8 @@ from socketio_fast.adapters.messages import (
 )
 from socketio_fast.adapters.redis_nodes import (
     Channel,
+    Command,
+    PublishingNodes,
     Received,
     RedisNodes,
     Subscriptions,
@@ -39,6 +41,7 @@ from socketio_fast.adapters.redis_nodes import (
 )
 from socketio_fast.managers.lifetime import released
 from socketio_fast.managers.redis_clients import RedisClients
+from socketio_fast.managers.redis_publishing import packed
 from socketio_fast.options.logs import AnyLogger
 
 __all__ = ["Parser", "RedisAdapter", "RequestType"]
@@ -158,35 +161,40 @@ class RedisAdapter(ClusterAdapter):
         self._clients.forget()
         self._nodes = RedisNodes(self._clients)
         self._subscriptions = Subscriptions(self._nodes)
+        self._publishing_nodes = PublishingNodes(self._clients)
         # What is received, by the channel or the pattern that was subscribed to.
         self._sources_by_name: dict[str, _Source] = {}
 
     async def _disconnect(self) -> None:
+        await self._publishing_nodes.close()
         await self._nodes.close()
         await self._clients.close()
 
     # Publishing.
 
-    def prepare(
-        self, message: Message, uid: str | None, text: bytes | None
-    ) -> tuple[str, str, bytes]:
+    def prepare(self, message: Message, uid: str | None, text: bytes | None) -> Command:
         """The command that publishes a message."""
+        channel, data = self._prepare(message, uid)
+        return Command(packed("PUBLISH", channel, data))
+
+    def _prepare(self, message: Message, uid: str | None) -> tuple[str, bytes]:
+        """The channel to which a message is published, and what is."""
         kind, nsp, data = message["type"], message["nsp"], message["data"]
         if kind == MessageType.BROADCAST and "requestId" not in data:
             opts = data["opts"]
             channel = f"{self.key}#{nsp}#"
             if len(opts["rooms"]) == 1:
                 channel += f"{name_of_room(opts['rooms'][0])}#"
-            packed = self._parser.encode([message["uid"], data["packet"], opts])
-            return "PUBLISH", channel, packed
+            event = [message["uid"], data["packet"], opts]
+            return channel, self._parser.encode(event)
         if kind in _REQUESTS:
             request = {"uid": message["uid"], "type": int(_REQUESTS[kind]), **data}
             if kind == MessageType.SERVER_SIDE_EMIT:
                 request["data"] = request.pop("packet")
             channel = f"{self.key}-request#{nsp}#"
             if kind == MessageType.BROADCAST:
-                return "PUBLISH", channel, self._parser.encode(request)
-            return "PUBLISH", channel, self._encoded(request)
+                return channel, self._parser.encode(request)
+            return channel, self._encoded(request)
         response = dict(data)
         if kind in _RESPONSES:
             response["type"] = int(_RESPONSES[kind])
@@ -195,19 +203,19 @@ class RedisAdapter(ClusterAdapter):
         channel = f"{self.key}-response#{nsp}#"
         if self.publish_on_specific_response_channel and uid is not None:
             channel += f"{uid}#"
-        return "PUBLISH", channel, self._encoded(response)
+        return channel, self._encoded(response)
 
     def _encoded(self, value: dict[str, Any]) -> bytes:
         """JSON, or what the parser makes if there are bytes in it."""
         text = json_of(value)
         if text is not None:
             return text
-        packed: bytes = self._parser.encode(value)
-        return packed
+        encoded: bytes = self._parser.encode(value)
+        return encoded
 
-    async def publish_all(self, prepared: list[tuple[Any, ...]]) -> None:
+    async def publish_all(self, prepared: list[Command]) -> None:
         """Send commands in one round trip."""
-        await self._nodes.publish(prepared)
+        await self._publishing_nodes.publish(prepared)
 
     # Receiving.
 

@@ -9,20 +9,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, NamedTuple
 
 from socketio_fast.adapters.redis_wire import count_in
-from socketio_fast.managers.broker import NotPublished
+from socketio_fast.coroutines import within
 from socketio_fast.managers.lifetime import cancelled
 from socketio_fast.managers.redis_clients import RedisClients
+from socketio_fast.managers.redis_publishing import (
+    PUBLISHING,
+    KeptConnections,
+    Outcome,
+    failure_of,
+)
 
 __all__ = [
     "Channel",
+    "Command",
+    "PublishingNodes",
     "Received",
     "RedisNodes",
     "Subscriptions",
-    "failure_of",
     "number_of_subscribers",
 ]
 
@@ -38,6 +45,16 @@ class Channel(NamedTuple):
     how: str
     #: Its name, the pattern.
     name: str
+
+
+class Command(NamedTuple):
+    """A command that publishes a message."""
+
+    packed: bytes
+    #: Whether it is kept while Redis is away.
+    keeps: bool = False
+    #: What the node of a cluster has that it is sent to; ``None``: any node.
+    key: str | None = None
 
 
 class Received(NamedTuple):
@@ -149,68 +166,61 @@ class RedisNodes:
         if client is not None:
             await self._clients.give_back(client)
 
-    async def publish(self, commands: list[tuple[Any, ...]]) -> None:
+
+class PublishingNodes(RedisNodes):
+    """Those that commands which publish are sent to, by connections that are kept.
+
+    Args:
+        clients: Makes the client.
+    """
+
+    def __init__(self, clients: RedisClients) -> None:
+        super().__init__(clients, **PUBLISHING)
+        self._kept = KeptConnections(clients)
+
+    async def publish(self, commands: list[Command]) -> None:
         """Send commands in one round trip to each node, in their order.
 
         Args:
-            commands: Tuples of ``PUBLISH`` or ``SPUBLISH``, the channel and the data.
+            commands: The commands. An empty list asks whether one would succeed.
 
         Raises:
             NotPublished: Some were not published, or may not have been.
+            asyncio.TimeoutError: So it is, and there was no answer in time.
         """
-        if not commands:  # whether that would succeed
-            await (await self.of()).ping()
-            return
-        by_node: dict[Any, list[tuple[Any, ...]]] = {}
-        if self.is_cluster:
-            for command in commands:
-                sharded = command[0] == "SPUBLISH"
-                node = await self.of(command[1] if sharded else None)
-                by_node.setdefault(node, []).append(command)
+        limit = self._clients.answer_time(self.client)
+        await within(self._exchange(commands), limit)
+
+    async def _exchange(self, commands: list[Command]) -> None:
+        by_node: dict[Any, list[Command]] = {}
+        if not commands:
+            by_node[await self.of()] = []
+        elif not self.is_cluster:
+            by_node[self.client] = commands
         else:
-            by_node[self.client] = list(commands)
-        outcomes = await asyncio.gather(
-            *(_send(node, mine) for node, mine in by_node.items()),
-            return_exceptions=True,
-        )
+            for command in commands:
+                by_node.setdefault(await self.of(command.key), []).append(command)
+        sent = [self._send(node, mine) for node, mine in by_node.items()]
+        # Without a task for each, if it is one.
+        outcomes = [await sent[0]] if len(sent) == 1 else await asyncio.gather(*sent)
         failure = failure_of(zip(by_node.values(), outcomes, strict=True))
         if failure is not None:
             await self.failed()
             raise failure
 
+    async def _send(self, node: Any, commands: list[Command]) -> Outcome:
+        try:
+            return await self._kept.send(node, [each.packed for each in commands])
+        except Exception as exc:
+            return exc
 
-def failure_of(sent: Iterable[tuple[list[Any], Any]]) -> NotPublished | None:
-    """What was not published, if anything.
+    async def failed(self) -> None:
+        await self._kept.release()
+        await super().failed()
 
-    Args:
-        sent: For each node the messages that were sent to it, with the list of what
-            came of each, or with the exception that all have failed with.
-    """
-    failed: list[Any] = []
-    uncertain: list[Any] = []
-    error: Exception | None = None
-    for messages, outcome in sent:
-        if isinstance(outcome, Exception):
-            failed += messages
-            uncertain += messages
-            error = outcome
-        elif isinstance(outcome, BaseException):
-            raise outcome
-        else:
-            for message, result in zip(messages, outcome, strict=True):
-                if isinstance(result, Exception):
-                    failed.append(message)
-                    error = result
-    return None if error is None else NotPublished(failed, error, uncertain)
-
-
-async def _send(node: Any, commands: list[tuple[Any, ...]]) -> list[Any]:
-    """Send commands to one node; returns what came of each."""
-    async with node.pipeline(transaction=False) as pipeline:
-        for command in commands:
-            pipeline.execute_command(*command)
-        found: list[Any] = await pipeline.execute(raise_on_error=False)
-        return found
+    async def close(self) -> None:
+        await self._kept.release()
+        await super().close()
 
 
 async def number_of_subscribers(nodes: RedisNodes, channel: Channel) -> int:

@@ -17,6 +17,8 @@ from socketio_fast.adapters.encodings import MessageEncoding
 from socketio_fast.adapters.messages import Message, name_of_room
 from socketio_fast.adapters.redis_nodes import (
     Channel,
+    Command,
+    PublishingNodes,
     Received,
     RedisNodes,
     Subscriptions,
@@ -25,6 +27,7 @@ from socketio_fast.adapters.redis_nodes import (
 from socketio_fast.adapters.room_channels import Place, RoomChannelsAdapter
 from socketio_fast.managers.lifetime import released
 from socketio_fast.managers.redis_clients import RedisClients
+from socketio_fast.managers.redis_publishing import packed
 from socketio_fast.options.logs import AnyLogger
 
 __all__ = ["ShardedRedisAdapter"]
@@ -105,9 +108,11 @@ class ShardedRedisAdapter(RoomChannelsAdapter):
         self._clients.forget()
         self._nodes = RedisNodes(self._clients)
         self._subscriptions = Subscriptions(self._nodes)
+        self._publishing_nodes = PublishingNodes(self._clients)
 
     async def _disconnect(self) -> None:
         await super()._disconnect()
+        await self._publishing_nodes.close()
         await self._nodes.close()
         await self._clients.close()
 
@@ -118,20 +123,19 @@ class ShardedRedisAdapter(RoomChannelsAdapter):
         channel = f"{self.channel_prefix}#{namespace}#"
         return channel if part is None else f"{channel}{part}#"
 
-    def prepare(
-        self, message: Message, uid: str | None, text: bytes | None
-    ) -> tuple[str, str, bytes]:
+    def prepare(self, message: Message, uid: str | None, text: bytes | None) -> Command:
         """The command that publishes a message."""
         if uid is None and (room := self.room_of(message)) is not None:
             part: str | None = name_of_room(room)
         else:
             part = uid
         channel = self._channel(message["nsp"], part)
-        return "SPUBLISH", channel, self._encoding.encode(message, text)
+        data = self._encoding.encode(message, text)
+        return Command(packed("SPUBLISH", channel, data), key=channel)
 
-    async def publish_all(self, prepared: list[tuple[Any, ...]]) -> None:
+    async def publish_all(self, prepared: list[Command]) -> None:
         """Send commands in one round trip to each node."""
-        await self._nodes.publish(prepared)
+        await self._publishing_nodes.publish(prepared)
 
     # Receiving.
 

@@ -15,7 +15,7 @@ import binascii
 import contextlib
 import re
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
@@ -36,34 +36,30 @@ from socketio_fast.adapters.messages import (
 )
 from socketio_fast.adapters.redis_nodes import (
     Channel,
+    Command,
+    PublishingNodes,
     Received,
     RedisNodes,
     Subscriptions,
-    failure_of,
     number_of_subscribers,
 )
 from socketio_fast.adapters.redis_wire import (
     end_of,
     hash_code,
-    is_reply,
     number_of,
-    packed,
     pairs,
     text_of,
 )
 from socketio_fast.adapters.sessions import RestoredSession
-from socketio_fast.coroutines import within
 from socketio_fast.managers.lifetime import released
 from socketio_fast.managers.redis_clients import RedisClients
+from socketio_fast.managers.redis_publishing import packed
 from socketio_fast.options.logs import AnyLogger
 
 __all__ = ["RedisStreamsAdapter"]
 
 # Messages that are published in one round trip, at most.
 BATCH = 100
-
-# Seconds to publish what is published in one round trip.
-TIMEOUT = 5.0
 
 # Beginnings of commands that are kept, one for each namespace and type.
 MAX_HEADS = 1000
@@ -86,16 +82,6 @@ EPHEMERAL = (MessageType.SERVER_SIDE_EMIT, MessageType.FETCH_SOCKETS)
 
 
 _OFFSET = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
-
-
-class Command(NamedTuple):
-    """A command that publishes a message."""
-
-    packed: bytes
-    #: Whether it is kept while Redis is away.
-    keeps: bool
-    #: What the node of a cluster has that it is sent to; ``None``: any node.
-    key: str | None
 
 
 class RedisStreamsAdapter(ClusterAdapter):
@@ -195,25 +181,16 @@ class RedisStreamsAdapter(ClusterAdapter):
         self._clients.forget()
         self._nodes = RedisNodes(self._clients)
         self._subscriptions = Subscriptions(self._nodes)
-        # One limit holds for all replies; to have one for each is dear.
-        self._publishing_nodes = RedisNodes(self._clients, socket_timeout=None)
-        # The connections that publish, by the node's client.
-        self._publishers: dict[Any, Any] = {}
+        self._publishing_nodes = PublishingNodes(self._clients)
         # The beginnings of commands that publish.
         self._heads: dict[tuple[Any, ...], bytes] = {}
         # The last entry that was read of each stream; kept while Redis is away.
         self._offsets: dict[str, str] = {}
 
     async def _disconnect(self) -> None:
-        await self._release_publishers()
         await self._publishing_nodes.close()
         await self._nodes.close()
         await self._clients.close()
-
-    async def _release_publishers(self) -> None:
-        publishers, self._publishers = self._publishers, {}
-        for node, connection in publishers.items():
-            await self._clients.release(node, connection)
 
     # Names.
 
@@ -289,58 +266,7 @@ class RedisStreamsAdapter(ClusterAdapter):
 
     async def publish_all(self, prepared: list[Command]) -> None:
         """Send commands in one round trip to each node."""
-        await within(self._exchange(prepared), TIMEOUT)
-
-    async def _exchange(self, commands: list[Command]) -> None:
-        nodes = self._publishing_nodes
-        if not nodes.is_cluster:
-            node = nodes.client
-            failure = failure_of([(commands, await self._send_to(node, commands))])
-            if failure is not None:
-                raise failure
-            return
-        by_node: dict[Any, list[Command]] = {}
-        if not commands:  # whether that would succeed
-            by_node[await nodes.of()] = []
-        for command in commands:
-            by_node.setdefault(await nodes.of(command.key), []).append(command)
-        outcomes = await asyncio.gather(
-            *(self._send_to(node, mine) for node, mine in by_node.items()),
-            return_exceptions=True,
-        )
-        failure = failure_of(zip(by_node.values(), outcomes, strict=True))
-        if failure is not None:
-            # Other nodes may have what these had.
-            await self._release_publishers()
-            await nodes.failed()
-            raise failure
-
-    async def _send_to(
-        self, node: Any, commands: list[Command]
-    ) -> list[Exception | None]:
-        """Send commands to one node; returns why it has refused which of them."""
-        connection = self._publishers.pop(node, None)
-        refused: list[Exception | None] = []
-        complete = False
-        if connection is None:
-            connection = await self._clients.connection(node)
-        try:
-            await connection.send_packed_command([each.packed for each in commands])
-            for _ in commands:
-                try:
-                    await connection.read_response(disable_decoding=True)
-                    refused.append(None)
-                except Exception as exc:
-                    if not is_reply(exc):
-                        raise
-                    refused.append(exc)
-            complete = True
-        finally:
-            if complete:
-                self._publishers[node] = connection
-            else:
-                await self._clients.release(node, connection)
-        return refused
+        await self._publishing_nodes.publish(prepared)
 
     def _keeps(self, message: Command) -> bool:
         return message.keeps

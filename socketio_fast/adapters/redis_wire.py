@@ -8,9 +8,7 @@ __all__ = [
     "count_in",
     "end_of",
     "hash_code",
-    "is_reply",
     "number_of",
-    "packed",
     "pairs",
     "text_of",
 ]
@@ -43,25 +41,6 @@ def pairs(found: Any) -> Any:
     if isinstance(found, dict):  # RESP3
         return found.items()
     return found or ()
-
-
-def packed(*words: str | bytes, more: int = 0) -> bytes:
-    """A command as Redis reads it.
-
-    Args:
-        *words: The command and its arguments.
-        more: How many arguments follow.
-    """
-    parts = [b"*%d\r\n" % (len(words) + more)]
-    for word in words:
-        data = word.encode() if isinstance(word, str) else word
-        parts.append(b"$%d\r\n%b\r\n" % (len(data), data))
-    return b"".join(parts)
-
-
-def is_reply(error: Exception) -> bool:
-    """Whether an error is what Redis has answered; else the connection is broken."""
-    return any(cls.__name__ == "ResponseError" for cls in type(error).__mro__)
 
 
 def count_in(found: Any) -> Any:

@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+from socketio_fast.coroutines import within
 from socketio_fast.managers.lifetime import released
 from socketio_fast.managers.pubsub import AsyncPubSubManager
 from socketio_fast.managers.redis_clients import (
     RedisClients,
     parse_redis_sentinel_url,
+)
+from socketio_fast.managers.redis_publishing import (
+    PUBLISHING,
+    KeptConnections,
+    failure_of,
+    packed,
 )
 from socketio_fast.managers.sync import PubSubManager
 from socketio_fast.options.logs import AnyLogger
@@ -96,17 +103,22 @@ class AsyncRedisManager(AsyncPubSubManager):
         self._clients.forget()
         #: The client of the package; ``None`` before it is used.
         self.redis: Any = None
+        # The client that publishes, and its connection.
+        self._publisher: Any = None
+        self._connections = KeptConnections(self._clients)
         #: For a subclass with a ``_listen()`` of its own, see :meth:`_redis_connect`.
         self.pubsub: Any = None
         #: Likewise; it sets it to ``False`` to connect anew.
         self.connected = False
 
     def _connect(self) -> Any:
-        if self.redis is not None:
-            return self.redis
-        self._clients.options = self.redis_options
-        self.redis = self._clients.new(self.channel)
+        if self.redis is None:
+            self.redis = self._new_client()
         return self.redis
+
+    def _new_client(self, **options: Any) -> Any:
+        self._clients.options = self.redis_options
+        return self._clients.new(self.channel, **options)
 
     # For subclasses whose _publish() and _listen() were written for python-socketio.
 
@@ -125,26 +137,32 @@ class AsyncRedisManager(AsyncPubSubManager):
         return self._package, error
 
     async def _publish(self, data: dict[str, Any]) -> None:
-        await self._publish_pipeline([data])
+        await self._publish_at_once([data])
 
     async def _publish_all(self, messages: list[dict[str, Any]]) -> None:
         if self._batch == 1:
             await super()._publish_all(messages)
         else:
-            await self._publish_pipeline(messages)
+            await self._publish_at_once(messages)
 
-    async def _publish_pipeline(self, messages: list[dict[str, Any]]) -> None:
-        texts = [self._encode(message) for message in messages]
-        client = self._connect()
+    async def _publish_at_once(self, messages: list[dict[str, Any]]) -> None:
+        commands = [
+            packed("PUBLISH", self.channel, self._encode(message))
+            for message in messages
+        ]
+        if self._publisher is None:
+            self._publisher = self._new_client(**PUBLISHING)
+        client = self._publisher
         try:
-            async with client.pipeline(transaction=False) as pipeline:
-                for text in texts:
-                    pipeline.publish(self.channel, text)
-                await pipeline.execute()
+            limit = self._clients.answer_time(client)
+            refused = await within(self._connections.send(client, commands), limit)
         except Exception:
             # The other idle connections are likely to be broken too.
-            await client.connection_pool.disconnect(inuse_connections=False)
+            await self._clients.drop_idle(client)
             raise
+        failure = failure_of([(messages, refused)])
+        if failure is not None:
+            raise failure
 
     @released
     async def _listen(self) -> AsyncIterator[str | bytes]:
@@ -169,8 +187,10 @@ class AsyncRedisManager(AsyncPubSubManager):
             await pubsub.aclose()
 
     async def _disconnect(self) -> None:
-        if self.redis is not None:
-            await self.redis.aclose()
+        await self._connections.release()
+        for client in (self._publisher, self.redis):
+            if client is not None:
+                await client.aclose()
         await self._clients.close()
 
 

@@ -44,14 +44,14 @@ KINDS: dict[str, tuple[Any, str, dict[str, Any]]] = {
 def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Adapters soon take an engine that is silent for away."""
     for name, seconds in {
-        "nats.PING_INTERVAL": 0.2,
-        "nats_connection.PATIENCE": 0.5,
-        "postgres.PING_INTERVAL": 0.2,
-        "postgres.TIMEOUT": 0.5,
-        "redis_nodes.PING_INTERVAL": 0.2,
-        "redis_streams.TIMEOUT": 0.5,
+        "adapters.nats.PING_INTERVAL": 0.2,
+        "adapters.nats_connection.PATIENCE": 0.5,
+        "adapters.postgres.PING_INTERVAL": 0.2,
+        "adapters.postgres.TIMEOUT": 0.5,
+        "adapters.redis_nodes.PING_INTERVAL": 0.2,
+        "managers.redis_clients.TIMEOUT": 0.5,
     }.items():
-        monkeypatch.setattr(f"socketio_fast.adapters.{name}", seconds)
+        monkeypatch.setattr(f"socketio_fast.{name}", seconds)
 
 
 class Servers:

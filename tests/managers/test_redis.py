@@ -151,6 +151,74 @@ async def test_many_messages_at_once_keep_their_order(
     await manager.close()
 
 
+async def test_what_is_published_goes_by_one_connection(redis: Redis) -> None:
+    from redis.asyncio import Redis as Client
+
+    async with Client.from_url(redis.url) as client:
+
+        async def connections() -> int:
+            return int((await client.info())["total_connections_received"])
+
+        manager = AsyncRedisManager(redis.url, write_only=True)
+        await manager.emit("e", 0)
+        before = await connections()
+        for number in range(20):
+            await manager.emit("e", number)
+        assert await connections() == before
+        await manager.close()
+        await manager.emit("e", "again")
+        assert await connections() == before + 1
+        await manager.close()
+
+
+async def test_a_message_that_redis_refuses(
+    mortal_redis: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    from redis.asyncio import Redis as Client
+
+    async with Client.from_url(mortal_redis.url) as client:
+        rules = ["on", ">secret", "+@all", "resetchannels", "&mine"]
+        await client.execute_command("ACL", "SETUSER", "chat", *rules)
+        url = mortal_redis.url.replace("://", "://chat:secret@")
+        manager = AsyncRedisManager(url, channel="other", write_only=True)
+        await manager.emit("e", 1)
+        assert manager.lost_messages == 1
+        assert "NoPermissionError" in caplog.text
+        assert not manager.healthy
+        await client.execute_command("ACL", "SETUSER", "chat", "&other")
+        manager._publishing.try_now()
+        await manager.emit("e", 2)
+        assert manager.lost_messages == 1
+        await until(lambda: manager.healthy)
+        await manager.close()
+
+
+@pytest.mark.parametrize("how", ["options", "query"])
+async def test_a_redis_that_does_not_answer(
+    mortal_redis: Redis, node: Node, connect: Connect, how: str
+) -> None:
+    """It is waited for as long as the package would; what it answers later is not
+    taken for another answer."""
+    _, address = await node(AsyncRedisManager(mortal_redis.url))
+    client = await connect(address)
+    url, options = mortal_redis.url, {"socket_timeout": 0.2}
+    if how == "query":
+        url, options = f"{url}?socket_timeout=0.2", {}
+    manager = AsyncRedisManager(url, write_only=True, redis_options=options)
+    await manager.emit("e", 1)
+    mortal_redis.pause()
+    began = asyncio.get_running_loop().time()
+    await manager.emit("e", 2)
+    assert asyncio.get_running_loop().time() - began < 3
+    assert manager.lost_messages == 1  # as far as one can know
+    mortal_redis.resume()
+    manager._publishing.try_now()
+    await manager.emit("e", 3)
+    assert manager.lost_messages == 1
+    assert [await client.next() for _ in range(3)] == [("e", 1), ("e", 2), ("e", 3)]
+    await manager.close()
+
+
 async def test_a_subclass_that_publishes_itself(redis: Redis) -> None:
     published: list[Any] = []
 

@@ -96,6 +96,7 @@ FLOORS: dict[str, list[str]] = {
         *("managers.reading", "managers.broker"),
         *("managers.cluster", "managers.received", "managers.pubsub", "managers.sync"),
         *("managers.aio_pika", "managers.redis_clients", "managers.redis"),
+        "managers.redis_publishing",
         *("managers.kafka", "managers.kombu", "managers.zmq"),
     ],
     "adapters": [
