@@ -40,6 +40,7 @@ MODULES = [
     "protocol.deflate",
     "protocol.encoding",
     "engine.failures",
+    "engine.collecting",
     "engine.contexts",
     "engine.deadlines",
     "engine.rate_limits",

@@ -95,8 +95,8 @@ FLOORS: dict[str, list[str]] = {
         *("managers.base", "managers.async_manager"),
         *("managers.reading", "managers.broker"),
         *("managers.cluster", "managers.received", "managers.pubsub", "managers.sync"),
-        *("managers.aio_pika", "managers.redis_clients", "managers.redis"),
-        "managers.redis_publishing",
+        *("managers.aio_pika", "managers.redis_clients"),
+        *("managers.redis_publishing", "managers.redis"),
         *("managers.kafka", "managers.kombu", "managers.zmq"),
     ],
     "adapters": [

@@ -194,6 +194,7 @@ def test_rooms_stand_on_those_below(module: str) -> None:
         ("event_values", {"json_text", "wire"}),
         ("sio", {"attachments", "event_values", "json_text", "wire"}),
         ("outgoing", {"attachments", "eio", "eio3", "json_text", "sio"}),
+        ("collecting", set()),
         ("contexts", set()),
         ("deadlines", set()),
         ("deflate", {"eio", "outgoing", "wire"}),
@@ -224,10 +225,11 @@ def test_rooms_stand_on_those_below(module: str) -> None:
             {"engine.contracts", "deadlines", "inflow", "outflow", "outgoing"},
         ),
         ("upgrade", {"engine.contracts", "deadlines", "eio", "observer", "outgoing"}),
-        ("session_api", {"contexts", "engine.contracts", "outgoing"}),
+        ("session_api", {"contexts", "engine.contracts", "observer", "outgoing"}),
         (
             "engine.session",
             {
+                "collecting",
                 "contexts",
                 "engine.contracts",
                 "deadlines",
@@ -262,7 +264,14 @@ def test_rooms_stand_on_those_below(module: str) -> None:
         ("message_transport", {"engine.contracts", "eio", "eio3", "wire"}),
         (
             "message_handlers",
-            {"contexts", "engine.contracts", "failures", "rate_limits", "runner"},
+            {
+                "collecting",
+                "contexts",
+                "engine.contracts",
+                "failures",
+                "rate_limits",
+                "runner",
+            },
         ),
         ("encoding", {"attachments", "outgoing", "sio"}),
         ("compression", set()),

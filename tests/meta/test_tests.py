@@ -20,6 +20,7 @@ ELSEWHERE = {
     "protocol.json_text": "unit/test_sio.py",
     "protocol.event_values": "property/test_direct_values.py",
     "engine.contracts": "meta/test_layers.py",
+    "engine.collecting": "integration/test_garbage_collections.py",
     "engine.engine": "unit/test_session.py",
     "engine.ids": "unit/test_session.py",
     "engine.listeners": "unit/test_socket_listeners.py",

@@ -60,6 +60,7 @@ cdef class Transport(Timed):
     cpdef int pause(self) except -1
     cpdef int resume(self) except -1
     cpdef bint writable(self) except -1
+    cdef bint track(self, bint tracked) except -1
 
 
 cdef class SessionHandler(Timed):
@@ -73,6 +74,7 @@ cdef class SessionHandler(Timed):
     cdef bint awaits(self) except -1
     cdef int on_slow(self, Py_ssize_t size) except -1
     cdef Py_ssize_t awaited(self) except -1
+    cdef int track(self, bint tracked) except -1
 
 
 cdef class HandlerFactory:
@@ -89,6 +91,7 @@ cdef class SessionBase(Timed):
         unsigned char dialect               # flags of Dialect, for its transports
         bint pings      # this side pings: a server, or in revision 3 a client
         unsigned char in_handshake          # it is counted in Limits.handshakes
+        bint untracked                      # see Transport.track()
         readonly bint upgraded              # from polling to WebSocket
         readonly str reason                 # why it ended; None before that
         readonly SessionHandler handler     # None when the session is over
@@ -140,6 +143,7 @@ cdef class SessionBase(Timed):
     cdef int closing_failed(self, object error) except -1
     cdef bint watch(self) except -1
     cdef int check(self) except -1
+    cdef int track(self, bint tracked) except -1
     cpdef object below(self, Py_ssize_t limit)
 
 

@@ -10,6 +10,7 @@ from cpython.bytes cimport PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 
+from socketio_fast._core.engine.collecting cimport set_tracked
 from socketio_fast._core.engine.contexts cimport copied
 from socketio_fast._core.engine.failures cimport log_failure
 from socketio_fast._core.engine.contracts cimport (
@@ -79,6 +80,10 @@ cdef class CallbackHandler(SessionHandler):
         if type(value) is Continuation:
             return self._begun(value, "connect", 0)
         return self._connected(value)
+
+    cdef int track(self, bint tracked) except -1:
+        set_tracked(self, tracked)
+        return 0
 
     cdef int _connected(self, object value) except -1:
         cdef SessionBase session = self.session

@@ -24,6 +24,7 @@ import logging
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
 from socketio_fast._core.protocol cimport outgoing
+from socketio_fast._core.engine.collecting cimport set_tracked
 from socketio_fast._core.engine.contexts cimport same
 from socketio_fast._core.engine.contracts cimport (
     CLIENT_DISCONNECT,
@@ -119,6 +120,7 @@ cdef class Session(SessionApi):
         if self.outflow is not None:
             self._send_kept()
         self.heartbeat = start_heartbeat(self)
+        self.track(False)
         if hooks is not None:
             hooks.opened(self)  # which may close the session
         if self.reason is not None:
@@ -201,6 +203,7 @@ cdef class Session(SessionApi):
 
     cdef int _end(self, str reason) except -1:
         """The state has left OPEN: tell everybody (rule 1)."""
+        self.track(True)
         self.log(logging.INFO, "session %s closed: %s", (escaped(reason),))
         if self.flow is not None:
             self.flow.paused = False
@@ -261,6 +264,17 @@ cdef class Session(SessionApi):
             (self.engine.max_buffer_bytes,),
         )
         return self.drop(TRANSPORT_ERROR)
+
+    cdef int track(self, bint tracked) except -1:
+        cdef Transport transport = self.transport
+        cdef SessionHandler handler = self.handler
+        if self.untracked != tracked or (not tracked and transport.track(False)):
+            return 0
+        self.untracked = not tracked
+        set_tracked(self, tracked)
+        if self.heartbeat is not None:
+            set_tracked(self.heartbeat, tracked)
+        return 0 if handler is None else handler.track(tracked)
 
     # Sending.
 
@@ -578,6 +592,7 @@ cdef class Session(SessionApi):
         self.end_upgrade()
         self.upgraded = True
         self.transport = websocket
+        self.track(False)
         if self.is_paused():
             websocket.pause()
         undelivered = polling.handover()
@@ -622,12 +637,6 @@ cdef class Session(SessionApi):
         return pinged_at(self, self.heartbeat)
 
     @property
-    def description(self):
-        """Which rule the client broke, a str, while its disconnect handlers are called
-        because of that; else None."""
-        return self.engine.descriptions.get(self.id)
-
-    @property
     def under_way(self):
         """How many handlers have not ended, and how many acknowledgements of this
         client have not come: a tuple of two ints."""
@@ -636,14 +645,3 @@ cdef class Session(SessionApi):
         if self.flow is not None:
             handlers += self.flow.events
         return handlers, 0 if handler is None else handler.awaited()
-
-    @property
-    def settled(self):
-        """Whether nothing would be lost if it closed now, a bool."""
-        cdef Transport transport = self.transport
-        return self.under_way == (0, 0) and (transport is None or transport.settled())
-
-    def hear(self, ConnectionListener conn):
-        """Tell this listener what happens from now on; None: nobody is told."""
-        self.engine.packet_listeners += (conn is not None) - (self.conn is not None)
-        self.conn = conn

@@ -10,7 +10,9 @@ from socketio_fast._core.engine.contracts cimport (
     REVISION_3,
     SERVER_DISCONNECT,
     SessionBase,
+    Transport,
 )
+from socketio_fast._core.engine.observer cimport ConnectionListener
 from socketio_fast._core.protocol cimport outgoing
 from socketio_fast._core.protocol.outgoing cimport Outgoing
 
@@ -131,6 +133,23 @@ cdef class SessionApi(SessionBase):
         raise AttributeError(
             f"a connection has no {name!r}" + (f": use {remedy}" if remedy else "")
         )
+
+    @property
+    def description(self):
+        """Which rule the client broke, a str, while its disconnect handlers are called
+        because of that; else None."""
+        return self.engine.descriptions.get(self.id)
+
+    @property
+    def settled(self):
+        """Whether nothing would be lost if it closed now, a bool."""
+        cdef Transport transport = self.transport
+        return self.under_way == (0, 0) and (transport is None or transport.settled())
+
+    def hear(self, ConnectionListener conn):
+        """Tell this listener what happens from now on; None: nobody is told."""
+        self.engine.packet_listeners += (conn is not None) - (self.conn is not None)
+        self.conn = conn
 
     def send_message(self, data):
         """Send one Engine.IO message: str, or bytes-like for binary."""

@@ -18,10 +18,12 @@ cdef class Watched(SocketTransportBase):
     cdef int watch(self, int wanted) except -1
     cdef int handle(self, int what) except -1
     cdef int lost(self, object error) except -1
+    cdef int track(self) except -1
 
 
 cdef class Sockets:
     cdef:
+        object __weakref__
         readonly object loop
         int epoll                   # -1 when it is closed
         list by_descriptor          # Watched or None
@@ -37,4 +39,5 @@ cdef class Sockets:
     cdef int enter(self, Watched socket) except -1
     cdef int leave(self, Watched socket) except -1
     cdef int end(self, Watched socket, object error) except -1
+    cdef int look_at_all(self) except -1
     cpdef int close_if_unused(self) except -1

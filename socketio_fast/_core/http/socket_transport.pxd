@@ -42,6 +42,7 @@ cdef class SocketTransport(Watched):
     cdef int receive_into(self) except -1
     cdef int _nothing_received(self, Py_ssize_t n) except -1
     cdef int end_of_stream(self) except -1
+    cdef int track(self) except -1
     cdef int _send_held(self) except -1
     cdef int all_sent(self) except -1
     cdef int _hold(self, object data, Py_ssize_t sent) except -1

@@ -18,6 +18,8 @@ from cpython.buffer cimport (
 )
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 
+from socketio_fast._core.engine.collecting cimport set_tracked
+from socketio_fast._core.engine.contracts cimport SessionBase as Session
 from socketio_fast._core.http.epoll cimport BUFFER_SIZE, Sockets, Watched
 from socketio_fast._core.http.websocket cimport WebSocket
 from socketio_fast._core.protocol.wire cimport (
@@ -403,6 +405,7 @@ cdef class SocketTransport(Watched):
 
     cdef int lost(self, object error) except -1:
         protocol, self.protocol = self.protocol, None
+        set_tracked(self, True)
         self._release()
         if protocol is None:
             return 0
@@ -412,6 +415,18 @@ cdef class SocketTransport(Watched):
             raise
         except BaseException as exc:
             self.call_failed(exc, "connection_lost() failed")
+        return 0
+
+    cdef int track(self) except -1:
+        cdef WebSocket websocket
+        cdef Session session
+        set_tracked(self, True)
+        if self.flags & WEBSOCKET:
+            websocket = self.protocol
+            websocket.track(True)
+            session = websocket.session
+            if session is not None:
+                session.track(True)
         return 0
 
     cdef int _release(self) except -1:

@@ -45,6 +45,7 @@ cdef class WebSocket(MessageTransport):
     cdef int _receive(
         self, const char *p, Py_ssize_t n, bint own, bytearray joined=*
     ) except -1
+    cdef bint track(self, bint tracked) except -1
     cdef inline int _write(self, bytes data) except -1
     cdef int _send_close(self, object code) except -1
     cdef int _close_connection(self) except -1

@@ -34,6 +34,7 @@ from socketio_fast._core.protocol.outgoing cimport (
     FRAMES_BASE64,
     Outgoing,
 )
+from socketio_fast._core.engine.collecting cimport set_tracked
 from socketio_fast._core.engine.runner cimport Runner
 from socketio_fast._core.engine.contracts cimport (
     BASE64,
@@ -63,7 +64,7 @@ from socketio_fast._core.protocol.wire cimport (
     sf_utf8,
     sf_utf8_feed,
 )
-from socketio_fast._core.engine.writer cimport Writer
+from socketio_fast._core.engine.writer cimport SocketTransportBase, Writer
 
 from socketio_fast.exceptions import LimitError, ProtocolError
 
@@ -277,6 +278,16 @@ cdef class WebSocket(MessageTransport):
         self.abort_connection()
         return 0
 
+    cdef bint track(self, bint tracked) except -1:
+        cdef Writer writer = self.writer
+        if not tracked and not isinstance(writer.transport, SocketTransportBase):
+            return True
+        set_tracked(self, tracked)
+        set_tracked(writer, tracked)
+        if writer.transport is not None:
+            set_tracked(writer.transport, tracked)
+        return tracked
+
     # From the event loop.
 
     def data_received(self, data not None):
@@ -342,6 +353,7 @@ cdef class WebSocket(MessageTransport):
         cdef Session session = self.session
         self.dead = self.close_sent = True
         self.partial = self.fragments = None
+        self.track(True)
         self.writer.lost()
         self.connections.discard(self)
         if self.close_deadline is not None:

@@ -17,6 +17,7 @@ cdef class ConnectionHandler(PacketReceiver):
         dict others                 # namespace -> Peer, in all others; or None
         Deadline connect_deadline   # None: it has joined a namespace
 
+    cdef int track(self, bint tracked) except -1
     cdef list _arguments(self, Peer peer, EventValues values)
     cdef int _join(self, str name, object auth, Py_ssize_t size) except -1
     cdef bint _is_taken_back(self, str name, object auth, Py_ssize_t size) except -1

@@ -11,6 +11,7 @@ import cython
 from cpython.dict cimport PyDict_GetItemWithError
 from cpython.object cimport PyObject
 
+from socketio_fast._core.engine.collecting cimport set_tracked
 from socketio_fast._core.engine.contexts cimport copied
 from socketio_fast._core.engine.failures cimport log_failure
 from socketio_fast._core.engine.observer cimport Observer
@@ -182,6 +183,13 @@ cdef class ConnectionHandler(PacketReceiver):
         if self.main is not None:
             peers.insert(0, self.main)
         return peers
+
+    cdef int track(self, bint tracked) except -1:
+        cdef PeerBase peer
+        set_tracked(self, tracked)
+        for peer in self.all_peers():
+            peer.track(tracked)
+        return 0
 
     cdef PeerBase peer_in(self, str namespace):
         cdef PyObject *found

@@ -25,6 +25,7 @@ cdef class PeerBase:
     cdef int send_ack(self, object value, int64_t id) except -1
     cdef int send_error_ack(self, str message, int64_t id) except -1
     cdef int disconnect_handled(self) except -1
+    cdef int track(self, bint tracked) except -1
 
 
 cdef class Connection(SessionHandler):

@@ -44,6 +44,10 @@ cdef class PeerBase:
         """The disconnect handler and its listeners have ended."""
         raise NotImplementedError
 
+    cdef int track(self, bint tracked) except -1:
+        """Let the garbage collector look at it, or not; see `SessionBase.track()`."""
+        raise NotImplementedError
+
 
 cdef class Connection(SessionHandler):
     """An Engine.IO connection. `ConnectionHandler` implements it."""

@@ -120,7 +120,7 @@ cdef class Peer(MessagingPeer):
         if not _may_follow(self.state, state):
             raise SystemError(f"state {int(state)} cannot follow {self.state}")
         self.state = state
-        return 0
+        return self.track(state != CONNECTED or not self.session.untracked)
 
     cdef bint was_announced(self) except -1:
         """Whether it is not CONNECTED, and CONNECT has been sent: the client may send

@@ -14,6 +14,7 @@ from cpython.list cimport PyList_GET_SIZE
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 
+from socketio_fast._core.engine.collecting cimport set_tracked
 from socketio_fast._core.engine.contexts cimport copied
 from socketio_fast._core.engine.failures cimport log_failure
 from socketio_fast._core.engine.listeners cimport Listeners
@@ -67,6 +68,10 @@ cdef enum:
 cdef class MessagingPeer(PeerBase):
     """A client in a namespace: what it sends and is sent. `Peer` adds how it connects
     and disconnects."""
+
+    cdef int track(self, bint tracked) except -1:
+        set_tracked(self, tracked)
+        return 0 if self.rooms is None else set_tracked(self.rooms, tracked)
 
     cdef int send(self, Outgoing m) except -1:
         cdef Session session = self.session

@@ -142,6 +142,7 @@ cdef class Rooms(Membership):
         members[peer] = None
         if peer.rooms is None:
             peer.rooms = set()
+            peer.track(not peer.session.untracked)
         peer.rooms.add(room)
         if peer.recovery is not None:
             (<ClientState> peer.recovery).join(room, self.recovery.position)

@@ -1,0 +1,3 @@
+# What Python's garbage collector looks at.
+
+cdef int set_tracked(object o, bint tracked) except -1
