@@ -32,6 +32,8 @@ cdef class Engine(EngineBase):
         list apart                  # connections to write to a moment later
         SendBatch batch
         bint flushing               # flush() follows at the end of this pass
+        bint in_pass                # sockets are read; see begin_pass()
+        bint due                    # end_pass() calls flush()
         # The clock, while `flushing`. It is read once in a pass: an event loop's time
         # stands still during a pass, and reading it costs a call of Python.
         double pass_time

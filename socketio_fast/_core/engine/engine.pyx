@@ -159,7 +159,7 @@ cdef class Engine(EngineBase):
         self._timer = None
         self._timer_at = NEVER
         self.timeline = Timeline()
-        self.flushing = False
+        self.flushing = self.in_pass = self.due = False
         self.lost, self.sessions = list(self.sessions.values()), {}
         self.dirty, self.slow, self.writers, self.apart = [], [], [], []
         self.batch = SendBatch()
@@ -408,9 +408,22 @@ cdef class Engine(EngineBase):
         if self.is_elsewhere():
             # This wakes the loop, which may sleep until its next timer.
             self.loop.call_soon_threadsafe(self.flush)
+        elif self.in_pass:
+            self.due = True
         else:
             self._call_soon(self.flush)
         self.flushing = True
+        return 0
+
+    cdef int begin_pass(self) except -1:
+        self.in_pass = True
+        return 0
+
+    cdef int end_pass(self) except -1:
+        self.in_pass = False
+        if self.due:
+            self.due = False
+            self.flush()
         return 0
 
     cdef bint runs(self) except -1:

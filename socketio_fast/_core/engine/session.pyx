@@ -592,7 +592,6 @@ cdef class Session(SessionApi):
         self.end_upgrade()
         self.upgraded = True
         self.transport = websocket
-        self.track(False)
         if self.is_paused():
             websocket.pause()
         undelivered = polling.handover()
@@ -605,6 +604,7 @@ cdef class Session(SessionApi):
         if self.state == CLOSING:
             websocket.close()
         else:
+            self.track(False)
             if observer is not None:
                 observer.session_upgraded(self)
             conn = self.conn

@@ -6,11 +6,15 @@ cdef class Flusher:
     # Calls flush() of writers; the engine implements it.
     cdef int mark_writer(self, Writer writer) except -1
     cdef int mark_apart(self, Writer writer) except -1
+    cdef int begin_pass(self) except -1
+    cdef int end_pass(self) except -1
 
 
 cdef class SocketTransportBase:
     # A transport that reads its socket itself, without the event loop's transports.
     cdef int fd                     # -1 when it is closed
+
+    cdef int flushed_by(self, Flusher flusher) except -1
 
 
 cpdef Py_ssize_t unread_bytes(object transport) except -1

@@ -57,9 +57,21 @@ cdef class Flusher:
         """
         raise NotImplementedError
 
+    cdef int begin_pass(self) except -1:
+        """What is marked until end_pass() is written by that."""
+        raise NotImplementedError
+
+    cdef int end_pass(self) except -1:
+        """All that was readable in this pass of the event loop is handled."""
+        raise NotImplementedError
+
 
 cdef class SocketTransportBase:
     """A transport of this package, see `http/socket_transport`. Abstract."""
+
+    cdef int flushed_by(self, Flusher flusher) except -1:
+        """Tell this flusher when sockets are read; the last one is told."""
+        raise NotImplementedError
 
 
 cpdef Py_ssize_t unread_bytes(object transport) except -1:
@@ -116,6 +128,8 @@ cdef class Writer:
         self.flusher = flusher
         self.transport = transport
         self.fd = descriptor_of(transport) if HAS_DESCRIPTORS and not secure else -1
+        if isinstance(transport, SocketTransportBase):
+            (<SocketTransportBase> transport).flushed_by(flusher)
         if self.fd >= 0:
             sf_no_sigpipe(self.fd)
         # What another protocol has written before must leave first.

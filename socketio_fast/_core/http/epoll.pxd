@@ -1,7 +1,7 @@
 # Many sockets that one event loop watches as one descriptor.
 from libc.stdint cimport uint32_t
 
-from socketio_fast._core.engine.writer cimport SocketTransportBase
+from socketio_fast._core.engine.writer cimport Flusher, SocketTransportBase
 
 cdef enum:
     # Bytes that are read of a socket in a pass; libuv's number.
@@ -31,6 +31,8 @@ cdef class Sockets:
         uint32_t generation
         char *buffer
         bint buffer_in_use
+        Flusher flusher             # None: nobody is told of passes
+        bint tells                  # of passes
         set handshakes              # of TLS, that are not done
         list ended                  # Watched and errors, by turns; see _end()
         int spare
@@ -39,5 +41,6 @@ cdef class Sockets:
     cdef int enter(self, Watched socket) except -1
     cdef int leave(self, Watched socket) except -1
     cdef int end(self, Watched socket, object error) except -1
+    cdef int _take(self) except -1
     cdef int look_at_all(self) except -1
     cpdef int close_if_unused(self) except -1

@@ -22,7 +22,7 @@ import cython
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from libc.stdint cimport int64_t
 
-from socketio_fast._core.engine.writer cimport SocketTransportBase
+from socketio_fast._core.engine.writer cimport Flusher, SocketTransportBase
 from socketio_fast._core.protocol.wire cimport (
     SF_HAS_EPOLL,
     sf_close,
@@ -62,6 +62,11 @@ cdef class Watched(SocketTransportBase):
         ) < 0:
             PyErr_SetFromErrno(OSError)
         self.watched = wanted
+        return 0
+
+    cdef int flushed_by(self, Flusher flusher) except -1:
+        if self.group.tells:
+            self.group.flusher = flusher
         return 0
 
     cdef int handle(self, int what) except -1:
@@ -126,6 +131,9 @@ cdef class Sockets:
         self.buffer = <char *> PyMem_RawMalloc(BUFFER_SIZE)
         if self.buffer is NULL:
             raise MemoryError
+        # In asyncio's own loop, `nest_asyncio` lets a handler run the loop, and wait for
+        # what a client answers to what is to be sent at the end of the pass.
+        self.tells = type(loop).__module__.split(".")[0] == "uvloop"
         loop.add_reader(self.epoll, self._on_ready)
         _all_sockets.add(self)
         if _on_collection not in gc.callbacks:
@@ -151,7 +159,23 @@ cdef class Sockets:
     # From the event loop.
 
     def _on_ready(self):
-        """Take events, and handle them."""
+        """Take events, handle them, and send what is to be sent for them.
+
+        By `call_soon()` that would be sent in another turn of the event loop, which
+        asks the kernel for events in between: 8 % of the CPU time of an echo with one
+        client, 4 % with 100, and 5 % of a connection.
+        """
+        cdef Flusher flusher = self.flusher
+        if flusher is None:
+            self._take()
+            return
+        flusher.begin_pass()
+        try:
+            self._take()
+        finally:
+            flusher.end_pass()
+
+    cdef int _take(self) except -1:
         cdef sf_event events[MAX_EVENTS]
         cdef int n, i, fd
         cdef Watched found
@@ -167,6 +191,7 @@ cdef class Sockets:
             found = <Watched> item
             if found.generation == sf_event_generation(&events[i]):
                 found.handle(sf_event_what(&events[i]))
+        return 0
 
     def _end_all(self):
         """Close the sockets that have ended. What takes longer than END_TIME waits for
@@ -251,6 +276,7 @@ cdef class Sockets:
         if self.open or self.epoll < 0:
             return 0
         self.loop.remove_reader(self.epoll)
+        self.flusher = None
         sf_close(self.epoll)
         self.epoll = -1
         if self.spare >= 0:

@@ -421,7 +421,7 @@ cdef class SocketTransport(Watched):
         cdef WebSocket websocket
         cdef Session session
         set_tracked(self, True)
-        if self.flags & WEBSOCKET:
+        if self.flags & WEBSOCKET and self.protocol is not None:
             websocket = self.protocol
             websocket.track(True)
             session = websocket.session
