@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import datetime
 import json
+import os
 import subprocess
 import sys
 import time
@@ -103,18 +104,41 @@ def commands(package: str, name: str, processes: int, port: int, broker: Any) ->
     return [[*own, "--adapter", name, "--url", url]] * processes
 
 
+def server_core() -> int:
+    """Where servers run whose CPU time is to be theirs alone; the load has the rest."""
+    return max(os.sched_getaffinity(0))
+
+
+def on_core(core: int, command: list[str]) -> list[str]:
+    """A command that runs on one core."""
+    return ["taskset", "--cpu-list", str(core), *command]
+
+
 def measure(
-    package: str, name: str, processes: int, broker: Any, options: argparse.Namespace
+    package: str,
+    name: str,
+    processes: int,
+    broker: Any,
+    options: argparse.Namespace,
+    cores: tuple[int, int] | None = None,
 ) -> dict[str, Any]:
-    """Run the load once."""
+    """Run the load once.
+
+    With `cores`, the processes share the first one, and the load has the second.
+    """
     port = free_port()
-    with running(commands(package, name, processes, port, broker)) as pids:
+    servers = commands(package, name, processes, port, broker)
+    if cores is not None:
+        servers = [on_core(cores[0], command) for command in servers]
+    with running(servers) as pids:
         before = sum(map(cpu_seconds, pids))
         of_engine = cpu_seconds(broker._process.pid)
         command = [str(build_load()), "--port", str(port), "--scenario", "broadcast"]
         command += ["--connections", str(options.connections), "--warmup", "0.2"]
         command += ["--in-flight", str(options.in_flight)]
         command += ["--seconds", str(options.seconds)]
+        if cores is not None:
+            command = on_core(cores[1], command)
         result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         cpu = sum(map(cpu_seconds, pids)) - before
         of_engine = cpu_seconds(broker._process.pid) - of_engine
@@ -161,6 +185,8 @@ def several(names: list[str], options: argparse.Namespace) -> list[dict[str, Any
 # Servers that an engine delivers to, for its cost of a message and of a delivery.
 FEW, MANY = 2, 10
 MESSAGES = 2000
+# Messages that are on their way, as with the option --in-flight.
+FLIGHT = 2
 FLOOD = 20_000
 
 
@@ -192,11 +218,11 @@ async def exchange(ports: list[int], skipped: bool) -> None:
         url = f"http://127.0.0.1:{port}"
         await client.connect(url, transports=["websocket"])
     if skipped:
-        for _ in range(MESSAGES // 8):
-            calls = [clients[0].call("elsewhere", "x" * 100) for _ in range(8)]
+        for _ in range(MESSAGES // FLIGHT):
+            calls = [clients[0].call("elsewhere", "x" * 100) for _ in range(FLIGHT)]
             await asyncio.gather(*calls)
     else:
-        for _ in range(8):
+        for _ in range(FLIGHT):
             await send()
         await asyncio.wait_for(done.wait(), 60)
     for client in clients:
@@ -214,6 +240,7 @@ def message_costs(name: str, broker: Any) -> dict[str, float]:
             commands("socketio_fast", name, processes, port, broker)[0]
             for port in ports
         ]
+        started = [on_core(server_core(), command) for command in started]
         with running(started) as pids:
             before = [cpu_seconds(pid) for pid in pids]
             asyncio.run(exchange(ports, skipped))
@@ -298,12 +325,20 @@ def shares(names: list[str], options: argparse.Namespace) -> dict[str, Any]:
 
 
 def scaling(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """What simulate.py is checked against: broadcasts by 1, 2 and 4 processes."""
+    """What simulate.py is checked against: broadcasts by 1, 2 and 4 processes.
+
+    They share a core, without the load: on a core with that, it would take turns with
+    them for every few deliveries, which costs as much as these.
+    """
     found = []
+    cores = server_core(), min(os.sched_getaffinity(0))
     with engine("redis") as broker:
         for processes in (1, 2, 4):
             rounds = [
-                measure("socketio_fast", "RedisAdapter", processes, broker, options)
+                measure(
+                    *("socketio_fast", "RedisAdapter", processes, broker, options),
+                    cores=cores,
+                )
                 for _ in range(options.rounds)
             ]
             found.append(

@@ -131,8 +131,8 @@ cdef class Sockets:
         self.buffer = <char *> PyMem_RawMalloc(BUFFER_SIZE)
         if self.buffer is NULL:
             raise MemoryError
-        # In asyncio's own loop, `nest_asyncio` lets a handler run the loop, and wait for
-        # what a client answers to what is to be sent at the end of the pass.
+        # In asyncio's own loop, `nest_asyncio` lets a handler run the loop, and wait
+        # for the answer to what is to be sent at the end of the pass.
         self.tells = type(loop).__module__.split(".")[0] == "uvloop"
         loop.add_reader(self.epoll, self._on_ready)
         _all_sockets.add(self)
