@@ -13,11 +13,9 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any, NamedTuple
 
 from socketio_fast.adapters.redis_wire import count_in
-from socketio_fast.coroutines import within
 from socketio_fast.managers.lifetime import cancelled
 from socketio_fast.managers.redis_clients import RedisClients
 from socketio_fast.managers.redis_publishing import (
-    PUBLISHING,
     KeptConnections,
     Outcome,
     failure_of,
@@ -175,7 +173,7 @@ class PublishingNodes(RedisNodes):
     """
 
     def __init__(self, clients: RedisClients) -> None:
-        super().__init__(clients, **PUBLISHING)
+        super().__init__(clients)
         self._kept = KeptConnections(clients)
 
     async def publish(self, commands: list[Command]) -> None:
@@ -186,12 +184,7 @@ class PublishingNodes(RedisNodes):
 
         Raises:
             NotPublished: Some were not published, or may not have been.
-            asyncio.TimeoutError: So it is, and there was no answer in time.
         """
-        limit = self._clients.answer_time(self.client)
-        await within(self._exchange(commands), limit)
-
-    async def _exchange(self, commands: list[Command]) -> None:
         by_node: dict[Any, list[Command]] = {}
         if not commands:
             by_node[await self.of()] = []

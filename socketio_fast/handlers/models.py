@@ -395,20 +395,22 @@ def _union(checks: list[Check]) -> Check:
     whose first error is the deepest are added. An object whose tag only one alternative
     allows is checked by that one.
     """
+    objects = [check for check in checks if getattr(check, "takes_objects", True)]
     tag: Any = _UNTRIED
     tagged: dict[tuple[type, Any], list[Check]] = {}
 
     def check(value: Any, loc: Loc, errors: Errors) -> Any:
         nonlocal tag, tagged
-        if tag is _UNTRIED:  # the alternatives may not have been ready before
-            tag, tagged = _tags_of(checks)
         possible = checks
-        if tagged and type(value) is dict:
+        if type(value) is dict:
+            if tag is _UNTRIED:  # the alternatives may not have been ready before
+                tag, tagged = _tags_of(objects)
+            possible = objects or checks
             kind = value.get(tag)
             if type(kind) in _TAGS:
-                possible = tagged.get((type(kind), kind), checks)
-                if len(possible) == 1:
-                    return possible[0](value, loc, errors)
+                possible = tagged.get((type(kind), kind), possible)
+            if len(possible) == 1:
+                return possible[0](value, loc, errors)
         found = _UNTRIED
         tried = errors.tried.get(check)
         if tried is not None:
@@ -436,24 +438,28 @@ _TAGS = frozenset((str, int, bool))
 
 
 def _tags_of(
-    checks: list[Check],
+    objects: list[Check],
 ) -> tuple[str | None, dict[tuple[type, Any], list[Check]]]:
     """The field that tells the dataclasses of a union apart, and for each of its values
     the alternatives that may fit an object with it."""
-    objects = [check for check in checks if getattr(check, "takes_objects", True)]
     models = [fields for check in objects if (fields := _choices_of(check)) is not None]
+    best: tuple[str | None, dict[tuple[type, Any], list[Check]]] = (None, {})
+    fewest: float = len(objects)  # that are left by the value of the field, on average
     for name in models[0] if models else ():
-        if all(name in fields for fields in models):
-            values = {value for fields in models for value in fields[name]}
-            return name, {
-                value: [
-                    check
-                    for check in objects
-                    if (fields := _choices_of(check)) is None or value in fields[name]
-                ]
-                for value in values
-            }
-    return None, {}
+        if not all(name in fields for fields in models):
+            continue
+        tagged: dict[tuple[type, Any], list[Check]] = {
+            value: [
+                check
+                for check in objects
+                if (fields := _choices_of(check)) is None or value in fields[name]
+            ]
+            for value in {value for fields in models for value in fields[name]}
+        }
+        left = sum(map(len, tagged.values())) / (len(tagged) or 1)
+        if left < fewest:
+            best, fewest = (name, tagged), left
+    return best
 
 
 def _choices_of(check: Check) -> dict[str, dict[tuple[type, Any], Any]] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from socketio_fast.coroutines import within
+from socketio_fast.managers.broker import NotPublished
 from socketio_fast.managers.lifetime import released
 from socketio_fast.managers.pubsub import AsyncPubSubManager
 from socketio_fast.managers.redis_clients import (
@@ -13,7 +13,6 @@ from socketio_fast.managers.redis_clients import (
     parse_redis_sentinel_url,
 )
 from socketio_fast.managers.redis_publishing import (
-    PUBLISHING,
     KeptConnections,
     failure_of,
     packed,
@@ -103,8 +102,7 @@ class AsyncRedisManager(AsyncPubSubManager):
         self._clients.forget()
         #: The client of the package; ``None`` before it is used.
         self.redis: Any = None
-        # The client that publishes, and its connection.
-        self._publisher: Any = None
+        # The connection that publishes.
         self._connections = KeptConnections(self._clients)
         #: For a subclass with a ``_listen()`` of its own, see :meth:`_redis_connect`.
         self.pubsub: Any = None
@@ -113,12 +111,9 @@ class AsyncRedisManager(AsyncPubSubManager):
 
     def _connect(self) -> Any:
         if self.redis is None:
-            self.redis = self._new_client()
+            self._clients.options = self.redis_options
+            self.redis = self._clients.new(self.channel)
         return self.redis
-
-    def _new_client(self, **options: Any) -> Any:
-        self._clients.options = self.redis_options
-        return self._clients.new(self.channel, **options)
 
     # For subclasses whose _publish() and _listen() were written for python-socketio.
 
@@ -137,7 +132,10 @@ class AsyncRedisManager(AsyncPubSubManager):
         return self._package, error
 
     async def _publish(self, data: dict[str, Any]) -> None:
-        await self._publish_at_once([data])
+        try:
+            await self._publish_at_once([data])
+        except NotPublished as exc:
+            raise exc.error from None
 
     async def _publish_all(self, messages: list[dict[str, Any]]) -> None:
         if self._batch == 1:
@@ -150,12 +148,9 @@ class AsyncRedisManager(AsyncPubSubManager):
             packed("PUBLISH", self.channel, self._encode(message))
             for message in messages
         ]
-        if self._publisher is None:
-            self._publisher = self._new_client(**PUBLISHING)
-        client = self._publisher
+        client = self._connect()
         try:
-            limit = self._clients.answer_time(client)
-            refused = await within(self._connections.send(client, commands), limit)
+            refused = await self._connections.send(client, commands)
         except Exception:
             # The other idle connections are likely to be broken too.
             await self._clients.drop_idle(client)
@@ -188,9 +183,8 @@ class AsyncRedisManager(AsyncPubSubManager):
 
     async def _disconnect(self) -> None:
         await self._connections.release()
-        for client in (self._publisher, self.redis):
-            if client is not None:
-                await client.aclose()
+        if self.redis is not None:
+            await self.redis.aclose()
         await self._clients.close()
 
 

@@ -132,14 +132,6 @@ class RedisClients:
             return cls(redis, options, user, cluster=cluster)
         return _Given(redis, options, user, cluster=cluster)
 
-    def answer_time(self, client: Any) -> float:
-        """Seconds that Redis has to answer the commands that are sent at once."""
-        pool = getattr(client, "connection_pool", None)
-        options = (
-            client.get_connection_kwargs() if pool is None else pool.connection_kwargs
-        )
-        return options.get("socket_timeout") or TIMEOUT
-
     def block(self, client: Any, seconds: float) -> int:
         """Milliseconds that a command of a client may wait on the server.
 

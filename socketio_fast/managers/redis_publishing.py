@@ -6,13 +6,16 @@ it is alive, and sets a time limit for each reply: 133 µs of CPU where this tak
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
+from socketio_fast.coroutines import within
+from socketio_fast.managers import redis_clients
 from socketio_fast.managers.broker import NotPublished
 from socketio_fast.managers.redis_clients import RedisClients
 
-__all__ = ["PUBLISHING", "KeptConnections", "Outcome", "failure_of", "packed"]
+__all__ = ["KeptConnections", "Outcome", "failure_of", "packed"]
 
 #: For each command why Redis has refused it, or ``None``.
 Refusals = list[Exception | None]
@@ -20,9 +23,12 @@ Refusals = list[Exception | None]
 #: The same, or what all commands have failed with.
 Outcome = Refusals | Exception
 
-# Options of clients that publish, if the program has not chosen them. One limit holds
-# for all replies; to have one for each is dear.
-PUBLISHING = {"socket_timeout": None}
+
+class _Kept(NamedTuple):
+    connection: Any
+    #: Its own limit, which it has for connecting only while it is kept: one limit holds
+    #: for all replies, and to have one for each is dear.
+    socket_timeout: float | None
 
 
 class KeptConnections:
@@ -35,7 +41,7 @@ class KeptConnections:
     def __init__(self, clients: RedisClients) -> None:
         self._clients = clients
         # By the node's client. That of a node that something is sent to is not here.
-        self._connections: dict[Any, Any] = {}
+        self._kept: dict[Any, _Kept] = {}
 
     async def send(self, node: Any, commands: list[bytes]) -> Refusals:
         """Send commands to one node.
@@ -50,36 +56,51 @@ class KeptConnections:
 
         Raises:
             Exception: The connection is lost, by the package's error.
+            asyncio.TimeoutError: There was no answer in the client's
+                ``socket_timeout``, or in 5 seconds.
         """
-        connection = self._connections.pop(node, None)
-        refused: Refusals = []
-        complete = False
-        if connection is None:
+        kept = self._kept.pop(node, None)
+        if kept is None:
             connection = await self._clients.connection(node)
+            kept = _Kept(connection, connection.socket_timeout)
+            connection.socket_timeout = None
+        complete = False
         try:
-            sent = commands or [packed("PING")]
-            await connection.send_packed_command(sent)
-            for _ in sent:
-                try:
-                    await connection.read_response(disable_decoding=True)
-                    refused.append(None)
-                except Exception as exc:
-                    if not _is_reply(exc):
-                        raise
-                    refused.append(exc)
-            complete = True
+            exchanged = _exchange(kept.connection, commands or [packed("PING")])
+            limit = kept.socket_timeout or redis_clients.TIMEOUT
+            refused = await within(exchanged, limit)
+            complete = node not in self._kept
         finally:
             if complete:
-                self._connections[node] = connection
+                self._kept[node] = kept
             else:
-                await self._clients.release(node, connection)
+                await self._release(node, kept)
         return refused[: len(commands)]
 
     async def release(self) -> None:
         """Close the connections that nothing is sent by."""
-        connections, self._connections = self._connections, {}
-        for node, connection in connections.items():
-            await self._clients.release(node, connection)
+        connections, self._kept = self._kept, {}
+        for node, kept in connections.items():
+            await self._release(node, kept)
+
+    async def _release(self, node: Any, kept: _Kept) -> None:
+        kept.connection.socket_timeout = kept.socket_timeout
+        with contextlib.suppress(Exception):
+            await self._clients.release(node, kept.connection)
+
+
+async def _exchange(connection: Any, commands: list[bytes]) -> Refusals:
+    refused: Refusals = []
+    await connection.send_packed_command(commands)
+    for _ in commands:
+        try:
+            await connection.read_response(disable_decoding=True)
+            refused.append(None)
+        except Exception as exc:
+            if not _is_reply(exc):
+                raise
+            refused.append(exc)
+    return refused
 
 
 def packed(*words: str | bytes, more: int = 0) -> bytes:

@@ -309,6 +309,30 @@ async def test_limits_hold_while_hooks_are_asked(
         assert ("Retry-After" in headers) is (status != 200)
 
 
+@pytest.mark.parametrize("transport", ["websocket", "polling"])
+async def test_a_listener_that_closes_while_the_open_packet_is_sent(
+    begin: Begin, http: aiohttp.ClientSession, transport: str
+) -> None:
+    closed = asyncio.Event()
+    eio = engineio.AsyncServer()
+
+    @eio.on("connect")
+    def connect(sid: str, environ: dict[str, Any]) -> None:
+        conn = Connection(eio.sockets[sid])
+        conn.on("packet_create", lambda packet: conn.close())
+        conn.on("close", lambda reason: closed.set())
+
+    url = await begin(eio)
+    if transport == "websocket":
+        async with http.ws_connect(url, params=target(transport=transport)) as ws:
+            while not ws.closed:
+                await within(ws.receive())
+    else:
+        async with http.get(url, params=target(transport=transport)) as response:
+            await within(response.read())
+    await within(closed.wait())
+
+
 async def test_events_of_a_connection(
     begin: Begin, http: aiohttp.ClientSession
 ) -> None:

@@ -361,6 +361,26 @@ def test_all_errors_of_the_alternative_with_the_tag_are_told() -> None:
     assert [detail["loc"] for detail in details] == [[0, "child"], [0, "number"]]
 
 
+@dataclasses.dataclass
+class VersionedA:
+    version: Literal[1]
+    kind: Literal["a"]
+    number: int
+
+
+@dataclasses.dataclass
+class VersionedB:
+    version: Literal[1]
+    kind: Literal["b"]
+    number: int
+
+
+def test_the_tag_is_the_field_that_tells_most_apart() -> None:
+    value = {"version": 1, "kind": "b", "number": "x"}
+    (detail,) = wrong(VersionedA | VersionedB, value)
+    assert detail["loc"] == [0, "number"]
+
+
 def test_an_object_with_a_tag_is_checked_once() -> None:
     tagged, tried = one(KindLastA | KindLastB), one(Named | Numbered)
 

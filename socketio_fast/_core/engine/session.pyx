@@ -119,6 +119,8 @@ cdef class Session(SessionApi):
             self.send(outgoing.message(engine.initial_packet))
         if self.outflow is not None:
             self._send_kept()
+        if self.state != OPEN:
+            return 0  # what listens to its packets has closed it
         self.heartbeat = start_heartbeat(self)
         self.track(False)
         if hooks is not None:
@@ -151,7 +153,10 @@ cdef class Session(SessionApi):
         # The state comes first: the transport may call finished() at once.
         self.state = CLOSING
         self.reason = reason
-        self.engine.restart(self.heartbeat, CLOSE_TIMEOUT, CLOSE_DUE)
+        if self.heartbeat is None:  # what listens to its open packet closes it
+            self.heartbeat = self.engine.start(CLOSE_TIMEOUT, CLOSE_DUE, self)
+        else:
+            self.engine.restart(self.heartbeat, CLOSE_TIMEOUT, CLOSE_DUE)
         try:
             if self.outflow is not None:
                 self.outflow.send_queued(transport)
@@ -252,11 +257,6 @@ cdef class Session(SessionApi):
         self.visitor = None
         return 0
 
-    cdef int closing_failed(self, object error) except -1:
-        return self.engine.failed(
-            error, "closing session %s failed", (escaped(self.id),)
-        )
-
     cdef int too_slow(self) except -1:
         self.log(
             logging.WARNING,
@@ -268,7 +268,9 @@ cdef class Session(SessionApi):
     cdef int track(self, bint tracked) except -1:
         cdef Transport transport = self.transport
         cdef SessionHandler handler = self.handler
-        if self.untracked != tracked or (not tracked and transport.track(False)):
+        if self.untracked != tracked:
+            return 0
+        if not tracked and (transport is None or transport.track(False)):
             return 0
         self.untracked = not tracked
         set_tracked(self, tracked)

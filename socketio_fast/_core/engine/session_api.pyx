@@ -146,6 +146,11 @@ cdef class SessionApi(SessionBase):
         cdef Transport transport = self.transport
         return self.under_way == (0, 0) and (transport is None or transport.settled())
 
+    cdef int closing_failed(self, object error) except -1:
+        return self.engine.failed(
+            error, "closing session %s failed", (escaped(self.id),)
+        )
+
     def hear(self, ConnectionListener conn):
         """Tell this listener what happens from now on; None: nobody is told."""
         self.engine.packet_listeners += (conn is not None) - (self.conn is not None)
