@@ -1,7 +1,8 @@
 """What publishes to Redis: connections that are kept, and commands in their order.
 
 A pipeline of the package takes a connection from its pool for each call, looks whether
-it is alive, and sets a time limit for each reply: 133 µs of CPU where this takes 55.
+it is alive, and sets a time limit for each reply. An event that is published takes
+150 µs of CPU so, and 105 by this.
 """
 
 from __future__ import annotations
