@@ -33,7 +33,6 @@ from socketio_fast.adapters.messages import (
 from socketio_fast.adapters.redis_nodes import (
     Channel,
     Command,
-    PublishingNodes,
     Received,
     RedisNodes,
     Subscriptions,
@@ -161,12 +160,10 @@ class RedisAdapter(ClusterAdapter):
         self._clients.forget()
         self._nodes = RedisNodes(self._clients)
         self._subscriptions = Subscriptions(self._nodes)
-        self._publishing_nodes = PublishingNodes(self._clients)
         # What is received, by the channel or the pattern that was subscribed to.
         self._sources_by_name: dict[str, _Source] = {}
 
     async def _disconnect(self) -> None:
-        await self._publishing_nodes.close()
         await self._nodes.close()
         await self._clients.close()
 
@@ -215,7 +212,7 @@ class RedisAdapter(ClusterAdapter):
 
     async def publish_all(self, prepared: list[Command]) -> None:
         """Send commands in one round trip."""
-        await self._publishing_nodes.publish(prepared)
+        await self._nodes.publish(prepared)
 
     # Receiving.
 

@@ -24,7 +24,6 @@ from socketio_fast.managers.redis_publishing import (
 __all__ = [
     "Channel",
     "Command",
-    "PublishingNodes",
     "Received",
     "RedisNodes",
     "Subscriptions",
@@ -71,12 +70,12 @@ class RedisNodes:
 
     Args:
         clients: Makes the client.
-        **options: Of the client, if the program has not chosen them.
     """
 
-    def __init__(self, clients: RedisClients, **options: Any) -> None:
+    def __init__(self, clients: RedisClients) -> None:
         self._clients = clients
-        self._options = options
+        # The connections that publish.
+        self._kept = KeptConnections(clients)
         self._client: Any = None
         # Of a cluster: a client of each primary, by its name.
         self._nodes: dict[str, Any] = {}
@@ -93,7 +92,7 @@ class RedisNodes:
     def client(self) -> Any:
         """The client of all: of one Redis, or of a cluster."""
         if self._client is None:
-            self._client = self._clients.new(**self._options)
+            self._client = self._clients.new()
         return self._client
 
     async def of(self, key: str | None = None) -> Any:
@@ -147,6 +146,7 @@ class RedisNodes:
     async def failed(self) -> None:
         """Close idle connections, which are likely to be broken too; ask a cluster
         again which node has what."""
+        await self._kept.release()
         self._known, self._failed = False, True
         for node in self._nodes.values():
             await self._clients.drop_idle(node)
@@ -155,6 +155,7 @@ class RedisNodes:
 
     async def close(self) -> None:
         """Close all connections."""
+        await self._kept.release()
         nodes, self._nodes = self._nodes, {}
         for node in nodes.values():
             with contextlib.suppress(Exception):
@@ -163,18 +164,6 @@ class RedisNodes:
         self._known = self._failed = False
         if client is not None:
             await self._clients.give_back(client)
-
-
-class PublishingNodes(RedisNodes):
-    """Those that commands which publish are sent to, by connections that are kept.
-
-    Args:
-        clients: Makes the client.
-    """
-
-    def __init__(self, clients: RedisClients) -> None:
-        super().__init__(clients)
-        self._kept = KeptConnections(clients)
 
     async def publish(self, commands: list[Command]) -> None:
         """Send commands in one round trip to each node, in their order.
@@ -206,14 +195,6 @@ class PublishingNodes(RedisNodes):
             return await self._kept.send(node, [each.packed for each in commands])
         except Exception as exc:
             return exc
-
-    async def failed(self) -> None:
-        await self._kept.release()
-        await super().failed()
-
-    async def close(self) -> None:
-        await self._kept.release()
-        await super().close()
 
 
 async def number_of_subscribers(nodes: RedisNodes, channel: Channel) -> int:

@@ -18,7 +18,6 @@ from socketio_fast.adapters.messages import Message, name_of_room
 from socketio_fast.adapters.redis_nodes import (
     Channel,
     Command,
-    PublishingNodes,
     Received,
     RedisNodes,
     Subscriptions,
@@ -108,11 +107,9 @@ class ShardedRedisAdapter(RoomChannelsAdapter):
         self._clients.forget()
         self._nodes = RedisNodes(self._clients)
         self._subscriptions = Subscriptions(self._nodes)
-        self._publishing_nodes = PublishingNodes(self._clients)
 
     async def _disconnect(self) -> None:
         await super()._disconnect()
-        await self._publishing_nodes.close()
         await self._nodes.close()
         await self._clients.close()
 
@@ -135,7 +132,7 @@ class ShardedRedisAdapter(RoomChannelsAdapter):
 
     async def publish_all(self, prepared: list[Command]) -> None:
         """Send commands in one round trip to each node."""
-        await self._publishing_nodes.publish(prepared)
+        await self._nodes.publish(prepared)
 
     # Receiving.
 

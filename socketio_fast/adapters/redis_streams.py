@@ -37,7 +37,6 @@ from socketio_fast.adapters.messages import (
 from socketio_fast.adapters.redis_nodes import (
     Channel,
     Command,
-    PublishingNodes,
     Received,
     RedisNodes,
     Subscriptions,
@@ -181,14 +180,12 @@ class RedisStreamsAdapter(ClusterAdapter):
         self._clients.forget()
         self._nodes = RedisNodes(self._clients)
         self._subscriptions = Subscriptions(self._nodes)
-        self._publishing_nodes = PublishingNodes(self._clients)
         # The beginnings of commands that publish.
         self._heads: dict[tuple[Any, ...], bytes] = {}
         # The last entry that was read of each stream; kept while Redis is away.
         self._offsets: dict[str, str] = {}
 
     async def _disconnect(self) -> None:
-        await self._publishing_nodes.close()
         await self._nodes.close()
         await self._clients.close()
 
@@ -266,7 +263,7 @@ class RedisStreamsAdapter(ClusterAdapter):
 
     async def publish_all(self, prepared: list[Command]) -> None:
         """Send commands in one round trip to each node."""
-        await self._publishing_nodes.publish(prepared)
+        await self._nodes.publish(prepared)
 
     def _keeps(self, message: Command) -> bool:
         return message.keeps

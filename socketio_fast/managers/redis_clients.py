@@ -82,18 +82,16 @@ class RedisClients:
         self._sentinels: list[Any] = []
         self._forgotten: list[Any] = []
 
-    def new(self, service: str = "mymaster", **more: Any) -> Any:
+    def new(self, service: str = "mymaster") -> Any:
         """Make a client, which connects when it is first used.
 
         Args:
             service: The service that a Sentinel is asked for, if the URL has none.
-            **more: Options that the program has not chosen.
         """
         options = {
             "socket_connect_timeout": TIMEOUT,
             "socket_timeout": TIMEOUT,
             "socket_keepalive": True,
-            **more,
             **self.options,
         }
         if not self.retries:
@@ -260,7 +258,7 @@ class _Given(RedisClients):
         self._sentinels = []
         self._forgotten = []
 
-    def new(self, service: str = "mymaster", **more: Any) -> Any:
+    def new(self, service: str = "mymaster") -> Any:
         return self._client
 
     async def give_back(self, client: Any) -> None:

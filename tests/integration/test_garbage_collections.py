@@ -58,6 +58,13 @@ def session_of(sio: Any) -> Any:
     return session
 
 
+async def all_gone(sio: Any) -> None:
+    """Wait until no client is left, and collect what they have left."""
+    await until(lambda: not sio.eio.engine.sessions)
+    await turns()
+    gc.collect()
+
+
 class Cycle:
     """Refers to what refers to it."""
 
@@ -132,9 +139,7 @@ async def test_cycles_of_the_program_with_a_client_that_has_gone() -> None:
             del session
             gc.collect()
             assert found() is not None
-        await until(lambda: not sio.eio.engine.sessions)
-        await turns()
-        gc.collect()
+        await all_gone(sio)
         assert found() is None
 
 
@@ -154,9 +159,7 @@ async def test_a_room_that_knows_a_client_that_has_gone() -> None:
             del peer, room
             gc.collect()
             assert found() is not None
-        await until(lambda: not sio.eio.engine.sessions)
-        await turns()
-        gc.collect()
+        await all_gone(sio)
         assert found() is None
 
 

@@ -284,8 +284,8 @@ cdef class SessionBase(Timed):
 
     cdef int track(self, bint tracked) except -1:
         """Let the garbage collector look at the session and at what it consists of, or
-        do not, if its transport is not looked at. A collection would take 0.7 µs for
-        each client, and that of the oldest generation looks at all."""
+        do not, if its transport is not looked at. A full collection would take about
+        1 µs for each client."""
         raise NotImplementedError
 
     cpdef object below(self, Py_ssize_t limit):
