@@ -12,12 +12,16 @@ SOCKETIO_FAST_ANNOTATE  writes Cython's HTML report beside the generated C
 
 import os
 import shutil
+import sysconfig
+from concurrent.futures import ThreadPoolExecutor
 from glob import glob
 from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
+from setuptools.modified import newer_group
 
 
 def flag(name: str) -> bool:
@@ -26,6 +30,9 @@ def flag(name: str) -> bool:
 
 TRACE, SANITIZE = flag("TRACE"), flag("SANITIZE")
 DEBUG = flag("DEBUG") or TRACE or SANITIZE
+
+# The shared object that all are in, whose own module finds the others.
+TOGETHER = "compiled"
 
 # In the order of the layers. A module may cimport only modules that come before it.
 MODULES = [
@@ -116,7 +123,10 @@ if os.name == "nt":
     CFLAGS += ["/Od", "/Zi"] if DEBUG else ["/O2", "/DNDEBUG"]
 else:
     CFLAGS += ["-std=c11", "-Wall"]
-    CFLAGS += ["-O0", "-g3", "-UNDEBUG"] if DEBUG else ["-O2", "-g0", "-DNDEBUG"]
+    CFLAGS += ["-fvisibility=hidden"]
+    CFLAGS += ["-O0", "-g3", "-UNDEBUG"] if DEBUG else ["-O3", "-g0", "-DNDEBUG"]
+if sysconfig.get_platform().startswith("linux"):
+    CFLAGS += ["-fno-plt"]
 if SANITIZE:
     # Undefined behaviour ends the process, as an address error does: a test that passes
     # shows nothing of what is only printed. Reports need lines, not variables.
@@ -146,35 +156,79 @@ class BuildWithPth(build_py):
         return [*outputs, os.path.join(self.build_lib, PTH)]
 
 
-setup(
-    cmdclass={"build_py": BuildWithPth},
-    # Runs as many C compilers at a time as there are processors.
-    options={"build_ext": {"parallel": True}},
-    ext_modules=cythonize(
-        [
-            Extension(
-                f"socketio_fast._core.{module}",
-                ["socketio_fast/_core/" + module.replace(".", "/") + ".pyx"],
-                include_dirs=["csrc"],
-                depends=glob("csrc/*.h"),
-                define_macros=MACROS,
-                extra_compile_args=CFLAGS,
-                extra_link_args=LDFLAGS,
+class BuildTogether(build_ext):
+    """Compiles each source by itself, several at a time, if it is older than what it is
+    made of, and links all to one shared object."""
+
+    def build_extension(self, ext: Extension) -> None:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            objects = list(pool.map(lambda path: self.compiled(ext, path), ext.sources))
+        ext.sources = []
+        ext.extra_objects = objects
+        ext.depends = objects  # else it is not linked anew
+        super().build_extension(ext)
+
+    def compiled(self, ext: Extension, source: str) -> str:
+        """The object of a source: `engine/session` has `PyInit_engine_session`."""
+        path = Path(source).relative_to(SOURCES).with_suffix("")
+        macros = [*ext.define_macros]
+        if path.name == TOGETHER:
+            listed = (f"SF_MODULE({m}, {m.replace('.', '_')})" for m in MODULES)
+            macros.append(("SF_MODULES", " ".join(listed)))
+        else:
+            macros.append(("CYTHON_NO_PYINIT_EXPORT", None))
+            macros.append((f"PyInit_{path.name}", "PyInit_" + "_".join(path.parts)))
+        (target,) = self.compiler.object_filenames([source], output_dir=self.build_temp)
+        if self.force or newer_group([source, *ext.depends], target):
+            self.compiler.compile(
+                [source],
+                output_dir=self.build_temp,
+                macros=macros,
+                include_dirs=ext.include_dirs,
+                debug=self.debug,
+                extra_postargs=ext.extra_compile_args,
             )
-            for module in MODULES
-        ],
-        compiler_directives={
-            "language_level": 3,
-            "auto_pickle": False,
-            "embedsignature": True,
-            "embedsignature.format": "python",
-            "linetrace": TRACE,
-        },
-        annotate=flag("ANNOTATE"),
-        # Line directives in the C let debuggers and sanitizers show lines of the .pyx.
-        emit_linenums=DEBUG and not TRACE,
-        nthreads=os.cpu_count() or 1,
-        # Cython.Coverage looks for the generated C beside the .pyx.
-        build_dir=None if TRACE else "build/cython",
-    ),
+        return target
+
+
+# Cython.Coverage looks for the generated C beside the .pyx.
+BUILD_DIR = None if TRACE else "build/cython"
+SOURCES = Path(BUILD_DIR or "", "socketio_fast/_core")
+
+# The C of each, which Cython writes where it is older than the .pyx and its .pxd.
+SEPARATE = cythonize(
+    [
+        Extension(
+            f"socketio_fast._core.{module}",
+            ["socketio_fast/_core/" + module.replace(".", "/") + ".pyx"],
+        )
+        for module in [TOGETHER, *MODULES]
+    ],
+    compiler_directives={
+        "language_level": 3,
+        "auto_pickle": False,
+        "embedsignature": True,
+        "embedsignature.format": "python",
+        "linetrace": TRACE,
+    },
+    annotate=flag("ANNOTATE"),
+    # Line directives in the C let debuggers and sanitizers show lines of the .pyx.
+    emit_linenums=DEBUG and not TRACE,
+    nthreads=os.cpu_count() or 1,
+    build_dir=BUILD_DIR,
+)
+
+setup(
+    cmdclass={"build_ext": BuildTogether, "build_py": BuildWithPth},
+    ext_modules=[
+        Extension(
+            f"socketio_fast._core.{TOGETHER}",
+            [source for extension in SEPARATE for source in extension.sources],
+            include_dirs=["csrc"],
+            depends=["setup.py", *glob("csrc/*.h")],
+            define_macros=MACROS,
+            extra_compile_args=CFLAGS,
+            extra_link_args=LDFLAGS,
+        )
+    ],
 )

@@ -167,7 +167,7 @@ sanitized() {
     local runtime reports=$WORK/log/sanitizers
     # Without this, a package that was built another way would pass for a sanitized one.
     runtime=$(LD_LIBRARY_PATH=$(clang -print-runtime-dir) \
-        ldd "$WORK"/sanitize/socketio_fast/_core/engine/session.*.so |
+        ldd "$WORK"/sanitize/socketio_fast/_core/compiled.*.so |
         awk '/clang_rt.asan/ { print $3 }')
     [ -f "$runtime" ] || { echo "no sanitizer is linked"; return 1; }
     rm -f "$reports".*

@@ -15,6 +15,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "sf_block.h"
+
 /* Opcodes (section 11.8). */
 enum {
     SF_CONTINUATION = 0,
@@ -115,6 +117,14 @@ sf_unmask(char *out, const char *payload, size_t n, const unsigned char *mask)
     size_t i = 0;
 
     memcpy(&key32, mask, 4);
+#if SF_HAS_BLOCKS
+    {
+        sf_block keys = sf_block_of(key32);
+        for (; i + 16 <= n; i += 16) {
+            sf_block_store(out + i, sf_block_xor(sf_block_load(payload + i), keys));
+        }
+    }
+#endif
     key = (uint64_t)key32 << 32 | key32;
     for (; i + 8 <= n; i += 8) {
         memcpy(&word, payload + i, 8);

@@ -15,6 +15,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "sf_block.h"
+
 enum {
     SF_MAX_ITEMS = 8,
     SF_PLACEHOLDER_SIZE = 29
@@ -32,8 +34,26 @@ typedef struct {
 static inline size_t
 sf_plain_run(const char *p, size_t n)
 {
-    const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
     size_t i = 0;
+
+#if SF_HAS_BLOCKS
+    for (; i + 64 <= n; i += 64) {
+        sf_block a = sf_block_special(sf_block_load(p + i));
+        sf_block b = sf_block_special(sf_block_load(p + i + 16));
+        sf_block c = sf_block_special(sf_block_load(p + i + 32));
+        sf_block d = sf_block_special(sf_block_load(p + i + 48));
+        if (sf_block_any(sf_block_or(sf_block_or(a, b), sf_block_or(c, d)))) {
+            break;
+        }
+    }
+    for (; i + 16 <= n; i += 16) {
+        size_t found = sf_block_first(sf_block_special(sf_block_load(p + i)));
+        if (found < 16) {
+            return i + found;
+        }
+    }
+#else
+    const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
 
     for (; i + 8 <= n; i += 8) {
         uint64_t w, quote, slash;
@@ -46,6 +66,7 @@ sf_plain_run(const char *p, size_t n)
             break;
         }
     }
+#endif
     while (i < n && p[i] >= ' ' && p[i] != '"' && p[i] != '\\' &&
            (unsigned char)p[i] < 0x80) {
         i++;

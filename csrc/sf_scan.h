@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "sf_block.h"
+
 /* Errors of a head. */
 enum {
     SF_OK = 0,
@@ -140,6 +142,14 @@ sf_utf8_feed(sf_utf8 *state, const char *bytes, size_t n)
                 return 0;
             }
         }
+#if SF_HAS_BLOCKS
+        else {
+            /* After an ASCII character there often are more. */
+            while (i + 16 <= n && !sf_block_any(sf_block_load(bytes + i))) {
+                i += 16;
+            }
+        }
+#endif
     }
     return 1;
 }

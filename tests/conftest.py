@@ -15,7 +15,7 @@ try:
     from socketio_fast.event_loops import new_event_loop
     from socketio_fast.handlers.slow import SlowHandlers
 except ImportError as error:
-    if error.name != "socketio_fast._core.engine.session":
+    if error.name != "socketio_fast._core.compiled":
         raise
     sys.exit(
         f"{error.path} is not compiled for this Python: run "

@@ -7,16 +7,19 @@ tests/meta/test_layers.py checks. Calls upward go through abstract classes that 
 lower module declares. docs/architecture.md says more.
 """
 
+import importlib
 import importlib.util
 import sys
 
-if importlib.util.find_spec(f"{__name__}.engine.session") is None:
+if importlib.util.find_spec(f"{__name__}.compiled") is None:
     raise ImportError(
         f"socketio_fast is not compiled for Python {sys.version_info[0]}."
         f"{sys.version_info[1]} in {__path__[0]}. If this is a checkout, build it: "
         "pip install -e . (or python setup.py build_ext --inplace). If it hides an "
         "installed package, because python -m looks into the current directory first, "
         "run from another directory, or with python -P (Python 3.11).",
-        name=f"{__name__}.engine.session",
+        name=f"{__name__}.compiled",
         path=__path__[0],
     )
+
+importlib.import_module(f"{__name__}.compiled")  # which finds the other modules

@@ -32,9 +32,15 @@ BROKEN = [
     ("scan", "high = 0x8F", "high = 0x90"),
     ("scan", "state->need--;\n            state->low = 0x80;", "state->need--;"),
     ("scan", "if (state->need) {", "if (state->need && i > 1) {"),
+    ("scan", "i + 16 <= n", "i + 15 <= n"),
+    ("scan", "sf_block_load(bytes + i)", "sf_block_load(bytes)"),
     ("json", "slash = w ^ ones * '\\\\'", "slash = quote"),
     ("json", "(w - ones * ' ')", "(w - ones * 0x1F)"),
     ("json", "i + 8 <= n", "i + 7 <= n"),
+    ("json", "i + 64 <= n", "i + 48 <= n"),
+    ("json", "i + 16 <= n", "i + 15 <= n"),
+    *(("json", f"load(p + i + {at})", "load(p + i)") for at in (16, 32, 48)),
+    ("json", "return i + found", "return i"),
     ("json", "p[i] >= ' '", "p[i] > ' '"),
     ("json", "(unsigned char)p[i] < 0x80", "1"),
     ("json", "count == SF_MAX_ITEMS ||", "count > SF_MAX_ITEMS ||"),
@@ -42,6 +48,17 @@ BROKEN = [
     ("json", "n - i < SF_PLACEHOLDER_SIZE ||", "n - i < SF_PLACEHOLDER_NUM ||"),
     ("json", "'0') > 9", "'0') > 8"),
     ("json", "i + 1 == n ? count : 0", "count"),
+    ("block", "cmplt_epi8(block, _mm_set1_epi8(' '))", "cmplt_epi8(block, block)"),
+    ("block", "_mm_set1_epi8('\"')", "_mm_set1_epi8('\\\\')"),
+    ("block", "_mm_set1_epi8('\\\\')", "_mm_set1_epi8('\"')"),
+    (
+        "block",
+        "? (size_t)__builtin_ctz(bits) : 16",
+        "? (size_t)__builtin_ctz(bits) : 0",
+    ),
+    ("block", "_mm_movemask_epi8(block) != 0", "_mm_movemask_epi8(block) > 1"),
+    ("block", "_mm_set1_epi32((int)word)", "_mm_set1_epi8((char)word)"),
+    ("block", "_mm_xor_si128(a, b)", "_mm_or_si128(a, b)"),
     ("frame", "if (n < 2)", "if (n < 1)"),
     ("frame", "p[0] & 0x30", "p[0] & 0x20"),
     ("frame", "(f.opcode == 0 || f.opcode >= 8)", "f.opcode >= 8"),
@@ -56,6 +73,8 @@ BROKEN = [
     ("frame", "n < head + 4", "n < head + 3"),
     ("frame", "mask[i & 3]", "mask[i & 1]"),
     ("frame", "i + 8 <= n", "i + 8 < n + 2"),
+    ("frame", "i + 16 <= n", "i + 15 <= n"),
+    ("frame", "sf_block_load(payload + i)", "sf_block_load(payload)"),
     ("frame", "(uint64_t)key32 << 32 | key32", "key32"),
     ("frame", "payload < 126 ? 2", "payload < 127 ? 2"),
     ("frame", "if (payload < 126) {", "if (payload < 125) {"),
@@ -162,8 +181,8 @@ def complaint(name: str, good: str, bad: str, folder: Path) -> str:
     if good not in text:
         raise ValueError(f"{header} does not say {good!r}: mend BROKEN")
     (folder / header).write_text(text.replace(good, bad, 1))
-    for flag in run.CHARS:
-        done = run.replay(run.build(name, folder, headers=folder, flag=flag))
+    for variant in run.VARIANTS:
+        done = run.replay(run.build(name, folder, headers=folder, variant=variant))
         if done.returncode:
             return run.complaint(done)
     return ""

@@ -36,9 +36,10 @@ def test_the_corpus_stays_small() -> None:
 
 
 @needs_clang
+@pytest.mark.parametrize("variant", run.VARIANTS, ids=" ".join)
 @pytest.mark.parametrize("name", run.NAMES)
-def test_the_corpus_holds(name: str, tmp_path: Path) -> None:
-    done = run.replay(run.build(name, tmp_path))
+def test_the_corpus_holds(name: str, variant: list[str], tmp_path: Path) -> None:
+    done = run.replay(run.build(name, tmp_path, variant=variant))
     assert done.returncode == 0, run.complaint(done)
 
 

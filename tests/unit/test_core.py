@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import shutil
 import sys
 from pathlib import Path
 
+import pytest
 from support.processes import python
 
 import socketio_fast
 import socketio_fast.sockets as sockets
+from socketio_fast._core import compiled
 from socketio_fast._core.protocol import sio
+
+SHARED = (".so", ".pyd")
 
 
 def test_a_checkout_that_is_not_built_says_what_to_do(tmp_path: Path) -> None:
@@ -29,4 +35,34 @@ def test_a_checkout_that_is_not_built_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_there_is_one_list_of_reserved_events() -> None:
+    assert sockets.RESERVED_EVENTS is sio.RESERVED_EVENTS
+
+
+def test_all_compiled_modules_are_in_one_shared_object() -> None:
+    assert {
+        importlib.import_module(name).__spec__.origin for name in compiled.PLACES
+    } == {compiled.__file__}
+    folder = Path(compiled.__file__).parent
+    assert [path.name for path in folder.rglob("*") if path.suffix in SHARED] == [
+        Path(compiled.__file__).name
+    ]
+
+
+def test_two_modules_of_one_name_are_two() -> None:
+    ours = importlib.import_module("socketio_fast._core.engine.session")
+    of_clients = importlib.import_module("socketio_fast._core.client.session")
+    assert ours.Session is not getattr(of_clients, "Session", None)
+    assert ours.__name__ == "socketio_fast._core.engine.session"
+    assert of_clients.ClientSession.__module__ == of_clients.__name__
+
+
+def test_a_module_that_is_not_there_is_not_found() -> None:
+    name = "socketio_fast._core.engine.nothing"
+    assert importlib.util.find_spec(name) is None
+    with pytest.raises(ModuleNotFoundError, match=name):
+        importlib.import_module(name)
+
+
+def test_a_compiled_module_can_be_reloaded() -> None:
+    assert importlib.reload(sio) is sio
     assert sockets.RESERVED_EVENTS is sio.RESERVED_EVENTS

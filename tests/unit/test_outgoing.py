@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,8 +12,15 @@ from socketio_fast._core.protocol.outgoing import (
     message_packet,
     raw_packet,
 )
-from socketio_fast._core.testing import decode_payload, render_frames, render_packets
+from socketio_fast._core.testing import (
+    decode_payload,
+    render,
+    render_frames,
+    render_packets,
+)
 
+# Of Rendering in outgoing.pxd.
+TEXT_PAYLOAD_3, MESSAGES = 4, 6
 MESSAGE, BINARY = 4, 7
 
 
@@ -34,6 +43,41 @@ MESSAGE, BINARY = 4, 7
 def test_rendering(message: Outgoing, frames: bytes, packets: bytes) -> None:
     assert render_frames(message) == frames
     assert render_packets(message) == packets
+
+
+# A frame's head grows at 126 and 65,536 bytes of payload.
+@pytest.mark.parametrize("size", [0, 1, *range(100, 125), *range(65505, 65535)])
+@pytest.mark.parametrize("namespace", ["/", "/chat"])
+@pytest.mark.parametrize("character", ["x", "\n"])
+def test_all_renderings_have_the_same_text(
+    size: int, namespace: str, character: str
+) -> None:
+    """What needs no escapes is written into the frame, and other JSON beside it."""
+    text = event_text(namespace, character * size)
+    expected: list[tuple[Callable[[Outgoing], Any], Any]] = [
+        (render_frames, b"\x81" + frame_length(len(text)) + text),
+        (render_packets, text),
+        (lambda m: render(m, TEXT_PAYLOAD_3), b"%d:" % len(text) + text),
+        (lambda m: render(m, MESSAGES), [text.decode()]),
+    ]
+    for first, as_first in expected:
+        message = event_packet("a", [character * size], namespace)
+        assert first(message) == as_first
+        for then, as_then in expected:
+            assert then(message) == as_then
+
+
+def event_text(namespace: str, argument: str) -> bytes:
+    prefix = "" if namespace == "/" else f"{namespace},"
+    return f"42{prefix}{json.dumps(['a', argument], separators=(',', ':'))}".encode()
+
+
+def frame_length(n: int) -> bytes:
+    if n < 126:
+        return bytes([n])
+    return (
+        b"\x7e" + n.to_bytes(2, "big") if n < 65536 else b"\x7f" + n.to_bytes(8, "big")
+    )
 
 
 def test_attachments_follow_their_packet() -> None:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import socketio_fast as socketio
+from socketio_fast._core import compiled
 from socketio_fast.event_loops import NAMES
 
 WINDOWS = sys.platform == "win32"
@@ -76,6 +77,7 @@ def import_all() -> int:
         )
         if not module.name.endswith("__main__")
     ]
+    names += compiled.PLACES
     count = 0
     for name in names:
         try:

@@ -111,7 +111,7 @@ cdef bytes masked(Outgoing m, int dialect):
     """The frames of a message."""
     cdef list parts = []
     if m.attachments is None:
-        return _frame(SF_TEXT, m.head, m.body)
+        return _frame(SF_TEXT, m.head, m.body())
     if dialect:
         for message in m.rendering(
             MESSAGES_BASE64 if not dialect & REVISION_3
@@ -123,7 +123,7 @@ cdef bytes masked(Outgoing m, int dialect):
                 parts.append(_frame(SF_BINARY, message, b""))
     else:
         if m.head is not None:
-            parts.append(_frame(SF_TEXT, m.head, m.body))
+            parts.append(_frame(SF_TEXT, m.head, m.body()))
         for data in m.attachments:
             parts.append(_frame(SF_BINARY, data, b""))
     return b"".join(parts)
@@ -137,7 +137,7 @@ cdef bytes compressed(Outgoing m, Deflate deflate):
     cdef int opcode
     for part in [m] if m.attachments is None else m.apart():
         if part.attachments is None:
-            opcode, head, body = SF_TEXT, part.head, part.body
+            opcode, head, body = SF_TEXT, part.head, part.body()
         else:
             opcode, head, body = SF_BINARY, part.attachments[0], b""
         data = deflate.compressed(head, body)

@@ -278,7 +278,7 @@ cdef class Deflate:
                 return frames
         parts = []
         if m.head is not None:
-            parts.append(self._frame(SF_TEXT, m.head, m.body))
+            parts.append(self._frame(SF_TEXT, m.head, m.body()))
         for data in m.attachments or ():
             parts.append(self._frame(SF_BINARY, data, b""))
         frames = parts[0] if len(parts) == 1 else b"".join(parts)

@@ -200,7 +200,7 @@ cdef class PacketEncoding(Encoding):
             raise ValueError(f"{self._class.__name__}.encode() returned no message")
         m = outgoing.message(encoded[0])
         if m.head is not None:
-            m.body = _utf8(encoded[0])
+            m._body = _utf8(encoded[0])
         for attachment in encoded[1:]:
             if not isinstance(attachment, (bytes, bytearray, memoryview)):
                 raise TypeError(

@@ -210,36 +210,25 @@ cdef bytes write_json(object data, Attachments attachments):
 
     Raises TypeError for a value that neither orjson nor the slow path can encode.
     """
-    cdef PyObject *arguments[3]
     cdef bytes json
+    cdef Py_ssize_t size = -1
+    cdef bint binary = False
     if type(data) is list:
-        json = _write_strings(<list> data, attachments)
-        if json is not None:
-            return json
-    # PEP 590: the callee may use arguments[0] for a bound method's object.
-    arguments[0] = NULL
-    arguments[1] = <PyObject *> data
-    arguments[2] = <PyObject *> attachments
-    try:
-        return PyObject_Vectorcall(
-            _orjson_dumps, arguments + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET,
-            <PyObject *> DEFAULT,
-        )
-    except _JSONEncodeError:
-        attachments.found = None
-        attachments.count = 0
-        return _dumps_slow(data, attachments)
+        size = strings_size(<list> data, &binary)
+    if size < 0:
+        return write_other_json(data, attachments)
+    json = PyBytes_FromStringAndSize(NULL, size)
+    put_strings(PyBytes_AS_STRING(json), <list> data, attachments)
+    return json
 
 
-cdef bytes _write_strings(list data, Attachments attachments):
-    """Encode an array of ASCII strings without escapes, and of bytes; None: it has
-    other items."""
+cdef Py_ssize_t strings_size(list data, bint *binary) except -2:
+    """The size in bytes of the JSON of an array of ASCII strings without escapes, and
+    of bytes, which is told by `binary`; -1: it has other items."""
     cdef Py_ssize_t count = len(data), i, size = count + 1, length
-    cdef bytes json
-    cdef char *out
     cdef object value
     if not 0 < count <= SF_MAX_ITEMS:
-        return None
+        return -1
     for i in range(count):
         value = <object> PyList_GET_ITEM(data, i)
         if PyUnicode_CheckExact(value) and PyUnicode_IS_COMPACT_ASCII(value):
@@ -247,16 +236,23 @@ cdef bytes _write_strings(list data, Attachments attachments):
             if <Py_ssize_t> sf_plain_run(
                 <char *> PyUnicode_1BYTE_DATA(value), length
             ) != length:
-                return None
+                return -1
             size += length + 2
         elif PyBytes_CheckExact(value):
             size += SF_PLACEHOLDER_SIZE
+            binary[0] = True
         else:
-            return None
-    json = PyBytes_FromStringAndSize(NULL, size)
-    out = PyBytes_AS_STRING(json)
+            return -1
+    return size
+
+
+cdef int put_strings(char *out, list data, Attachments attachments) except -1:
+    """Write an array that has a `strings_size()`, with so many bytes. `attachments` may
+    be None if it has no bytes."""
+    cdef Py_ssize_t i, length
+    cdef object value
     out[0] = c"["
-    for i in range(count):
+    for i in range(len(data)):
         value = <object> PyList_GET_ITEM(data, i)
         out += 1
         if PyBytes_CheckExact(value):
@@ -272,7 +268,25 @@ cdef bytes _write_strings(list data, Attachments attachments):
             out += length + 2
         out[0] = c","
     out[0] = c"]"
-    return json
+    return 0
+
+
+cdef bytes write_other_json(object data, Attachments attachments):
+    """As `write_json()`, for data that has no `strings_size()`."""
+    cdef PyObject *arguments[3]
+    # PEP 590: the callee may use arguments[0] for a bound method's object.
+    arguments[0] = NULL
+    arguments[1] = <PyObject *> data
+    arguments[2] = <PyObject *> attachments
+    try:
+        return PyObject_Vectorcall(
+            _orjson_dumps, arguments + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET,
+            <PyObject *> DEFAULT,
+        )
+    except _JSONEncodeError:
+        attachments.found = None
+        attachments.count = 0
+        return _dumps_slow(data, attachments)
 
 
 cdef bytes _dumps_slow(object data, Attachments attachments):

@@ -20,8 +20,8 @@ cdef enum Rendering:
 
 cdef class Outgoing:
     cdef:
-        bytes head              # the text packet in two pieces; None: there is none
-        bytes body
+        bytes head              # the text packet, up to its JSON; None: there is none
+        bytes _body             # the rest of it; None: it is in `_frames` alone
         list attachments        # binary messages behind it; None: there are none
         bytes _frames           # rendered for WebSocket
         bytes _packets          # rendered for HTTP long-polling
@@ -30,6 +30,10 @@ cdef class Outgoing:
         unsigned char uncompressed     # it must not be compressed on its way
         public bint volatile    # it is dropped where it cannot leave at once
 
+    cdef bytes body(self)
+    cdef bytes text(self)
+    cdef const char *json(self) noexcept
+    cdef Py_ssize_t json_size(self) noexcept
     cdef bytes frames(self)
     cdef bytes packets(self)
     cdef list messages(self)

@@ -9,11 +9,22 @@ from cpython.bytes cimport (
     PyBytes_FromStringAndSize,
     PyBytes_GET_SIZE,
 )
+from cpython.list cimport PyList_CheckExact
 from libc.string cimport memcpy
 
 from socketio_fast._core.protocol cimport eio, eio3, sio
 from socketio_fast._core.protocol.attachments cimport Attachments
-from socketio_fast._core.protocol.json_text cimport write_json
+from socketio_fast._core.protocol.json_text cimport (
+    put_strings,
+    strings_size,
+    write_json,
+    write_other_json,
+)
+from socketio_fast._core.protocol.wire cimport (
+    SF_TEXT,
+    sf_frame_head,
+    sf_frame_head_size,
+)
 
 
 @cython.final
@@ -26,16 +37,50 @@ cdef class Outgoing:
     `droppable`: an event without an acknowledgement; see `outflow`.
     """
 
+    cdef bytes body(self):
+        """The text packet behind its head; None: there is no text packet."""
+        if self._body is None and self.head is not None:
+            self._body = PyBytes_FromStringAndSize(self.json(), self.json_size())
+        return self._body
+
+    cdef bytes text(self):
+        """The text packet, which there is."""
+        cdef const char *start
+        if self._body is not None:
+            return self.head + self._body
+        start = self.json() - PyBytes_GET_SIZE(self.head)
+        return PyBytes_FromStringAndSize(
+            start, PyBytes_GET_SIZE(self.head) + self.json_size()
+        )
+
+    cdef const char *json(self) noexcept:
+        """Where the body of the text packet is, which there is."""
+        if self._body is not None:
+            return PyBytes_AS_STRING(self._body)
+        return (
+            PyBytes_AS_STRING(self._frames)
+            + PyBytes_GET_SIZE(self._frames) - self.json_size()
+        )
+
+    cdef Py_ssize_t json_size(self) noexcept:
+        """The size of the body, in bytes."""
+        cdef Py_ssize_t size, head
+        if self._body is not None:
+            return PyBytes_GET_SIZE(self._body)
+        size = PyBytes_GET_SIZE(self._frames)
+        head = 2 if size < 2 + 126 else 4 if size <= 4 + 0xFFFF else 10
+        return size - head - PyBytes_GET_SIZE(self.head)
+
     cdef bytes frames(self):
         """The WebSocket frames."""
         cdef list parts
         if self._frames is None:
             if self.attachments is None:
-                self._frames = eio.text_frame(self.head, self.body)
+                self._frames = eio.text_frame(self.head, self._body)
             else:
                 parts = []
                 if self.head is not None:
-                    parts.append(eio.text_frame(self.head, self.body))
+                    parts.append(eio.text_frame(self.head, self._body))
                 for data in self.attachments:
                     parts.append(eio.binary_frame(data))
                 self._frames = b"".join(parts)
@@ -47,7 +92,7 @@ cdef class Outgoing:
         if self._packets is None:
             parts = []
             if self.head is not None:
-                parts.append(self.head + self.body)
+                parts.append(self.text())
             for data in self.attachments or ():
                 parts.append(eio.base64_packet(data))
             self._packets = eio.join_payload(parts)
@@ -80,19 +125,19 @@ cdef class Outgoing:
         cdef list parts
         cdef bint frames, revision_4 = kind >= FRAMES_BASE64
         if kind == MESSAGES:
-            messages = [] if self.head is None else [(self.head + self.body).decode()]
+            messages = [] if self.head is None else [self.text().decode()]
             return messages + (self.attachments or [])
         if kind == TEXT_PAYLOAD_3:
-            return eio3.text_payload(self.head, self.body, self.attachments)
+            return eio3.text_payload(self.head, self.body(), self.attachments)
         if kind == BINARY_PAYLOAD_3:
-            return eio3.binary_payload(self.head, self.body, self.attachments)
+            return eio3.binary_payload(self.head, self.body(), self.attachments)
         frames = kind <= FRAMES_3_BASE64 or kind == FRAMES_BASE64
         if self.attachments is None:
             # Text is the same in both revisions.
             return self.frames() if frames else self.messages()
         parts = []
         if self.head is not None:
-            parts.append(self.head + self.body)
+            parts.append(self.text())
         if kind == MESSAGES_3:
             messages = [part.decode() for part in parts]
             return messages + [b"\x04" + data for data in self.attachments]
@@ -113,7 +158,7 @@ cdef class Outgoing:
         cdef Py_ssize_t n = 0
         cdef bytes data
         if self.head is not None:
-            n = PyBytes_GET_SIZE(self.head) + PyBytes_GET_SIZE(self.body)
+            n = PyBytes_GET_SIZE(self.head) + self.json_size()
         if self.attachments is not None:
             for data in self.attachments:
                 n += PyBytes_GET_SIZE(data)
@@ -158,16 +203,39 @@ cdef Outgoing event(str namespace, list data, int64_t id):
 
 cdef Outgoing packet(int type, str namespace, object data, int64_t id):
     """A Socket.IO packet; `id` is -1 for none."""
-    cdef Outgoing m = Outgoing.__new__(Outgoing)
+    cdef Outgoing m
     cdef Attachments attachments
+    cdef Py_ssize_t size = -1
+    cdef bint binary = False
     if data is None:
-        m.body = b""
+        m = Outgoing.__new__(Outgoing)
+        m._body = b""
         m.head = sio.head(type, namespace, id, 0)
-    else:
-        attachments = Attachments.__new__(Attachments)
-        m.body = write_json(data, attachments)
-        m.head = sio.head(type, namespace, id, attachments.count)
-        m.attachments = attachments.found
+        return m
+    if PyList_CheckExact(data):
+        size = strings_size(<list> data, &binary)
+        if size >= 0 and not binary:
+            return _framed(sio.head(type, namespace, id, 0), <list> data, size)
+    attachments = Attachments.__new__(Attachments)
+    if size < 0:
+        return assembled(
+            type, namespace, id, write_other_json(data, attachments), attachments
+        )
+    return assembled(type, namespace, id, write_json(data, attachments), attachments)
+
+
+cdef Outgoing _framed(bytes head, list data, Py_ssize_t size):
+    """A text packet of strings, whose JSON takes `size` bytes: it is written into the
+    frame, as most are sent by WebSocket. An echo takes 3.5 % fewer instructions than
+    with JSON by itself, one of 4 KiB 5.7 % (callgrind)."""
+    cdef Outgoing m = Outgoing.__new__(Outgoing)
+    cdef Py_ssize_t n = PyBytes_GET_SIZE(head)
+    cdef char *out
+    m.head = head
+    m._frames = PyBytes_FromStringAndSize(NULL, sf_frame_head_size(n + size) + n + size)
+    out = sf_frame_head(PyBytes_AS_STRING(m._frames), SF_TEXT, n + size)
+    memcpy(out, PyBytes_AS_STRING(head), n)
+    put_strings(out + n, data, None)
     return m
 
 
@@ -177,7 +245,7 @@ cdef Outgoing assembled(
     """A Socket.IO packet whose JSON is encoded already."""
     cdef Outgoing m = Outgoing.__new__(Outgoing)
     m.head = sio.head(type, namespace, id, attachments.count)
-    m.body = body
+    m._body = body
     m.attachments = attachments.found
     return m
 
@@ -197,7 +265,7 @@ cdef Outgoing unrendered(Outgoing m):
     """A copy of a message without its renderings. They share text and attachments."""
     cdef Outgoing own = Outgoing.__new__(Outgoing)
     own.head = m.head
-    own.body = m.body
+    own._body = m.body()
     own.attachments = m.attachments
     own.uncompressed = m.uncompressed
     own.volatile = m.volatile
@@ -208,14 +276,14 @@ cdef Outgoing unrendered(Outgoing m):
 cdef Outgoing with_last(Outgoing m, bytes text):
     """A copy of the EVENT `m` with one more argument, a string without escapes."""
     cdef Outgoing own = unrendered(m)
-    cdef Py_ssize_t n = PyBytes_GET_SIZE(m.body) - 1, added = PyBytes_GET_SIZE(text)
+    cdef Py_ssize_t n = m.json_size() - 1, added = PyBytes_GET_SIZE(text)
     cdef bytes body = PyBytes_FromStringAndSize(NULL, n + added + 4)
     cdef char *out = PyBytes_AS_STRING(body)
-    memcpy(out, PyBytes_AS_STRING(m.body), n)
+    memcpy(out, m.json(), n)
     memcpy(out + n, b',"', 2)
     memcpy(out + n + 2, PyBytes_AS_STRING(text), added)
     memcpy(out + n + 2 + added, b'"]', 2)
-    own.body = body
+    own._body = body
     return own
 
 
@@ -223,7 +291,7 @@ cdef Outgoing control(bytes text):
     """An Engine.IO packet of the protocol itself: ping, noop, open, …"""
     cdef Outgoing m = Outgoing.__new__(Outgoing)
     m.head = text
-    m.body = b""
+    m._body = b""
     return m
 
 
@@ -233,7 +301,7 @@ cdef Outgoing message(object data):
     m.droppable = True
     if isinstance(data, str):
         m.head = b"4"
-        m.body = (<str> data).encode()
+        m._body = (<str> data).encode()
     elif isinstance(data, (bytes, bytearray, memoryview)):
         m.attachments = [bytes(data)]
     else:

@@ -158,7 +158,7 @@ cdef class AdapterRelay(Relay):
         cdef Namespace ns = self.hub.namespaces[namespace]
         cdef Outgoing m = Outgoing.__new__(Outgoing)
         m.head = sio.head(SIO_EVENT, namespace, -1, 0)
-        m.body = text
+        m._body = text
         m.droppable = True
         m.uncompressed = not compress
         m.volatile = volatile
@@ -174,7 +174,7 @@ cdef class AdapterRelay(Relay):
     ):
         cdef bytes text = None
         if self.hub.encoding is None and not m.attachments:
-            text = m.body
+            text = m.body()
         return self.adapter.emitted(
             rooms.namespace.name, data, text, to, excepted, m.volatile,
             not m.uncompressed,

@@ -445,7 +445,7 @@ cdef class WorkerRelay(Relay):
             ):
                 raise ValueError("the text of an event is none")
             m.head = text[:head]
-            m.body = text[head:size]
+            m._body = text[head:size]
         if attachments:
             m.attachments = []
             while attachments > 0:
@@ -492,7 +492,7 @@ cdef class WorkerRelay(Relay):
             packet = encoding.decode_binary(attachments[0], count)
             attachments = attachments[1:]
         else:
-            text = m.head + m.body
+            text = m.text()
             # Without the Engine.IO type.
             if encoding is None:
                 packet = sio.decode(
@@ -513,7 +513,7 @@ cdef class WorkerRelay(Relay):
 
 cdef list _name_in(Outgoing m):
     """`[name]` of an event in JSON whose name has no escape sequence; else None."""
-    cdef bytes body = m.body
+    cdef bytes body = m.body()
     cdef Py_ssize_t end
     if m.head is None or not body.startswith(b'["'):
         return None

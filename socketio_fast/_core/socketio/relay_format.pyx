@@ -154,7 +154,7 @@ cdef bytes event_frame(
     parts += rooms
     parts += skipped
     if m.head is not None:
-        parts += [encoded_number(head + PyBytes_GET_SIZE(m.body)), m.head, m.body]
+        parts += [encoded_number(head + m.json_size()), m.head, m.body()]
     for part in attachments:
         parts += [encoded_number(PyBytes_GET_SIZE(part)), part]
     for part in parts:

@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Hashable, Iterable, Iterator, Mapping, MappingView
 
 import cython
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_GetItemWithError, PyDict_Next
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
@@ -359,7 +359,7 @@ cdef class Rooms(Membership):
         if self.namespace.hub.encoding is None:
             m = outgoing.event(self.namespace.name, data, -1)
             # `["name"`: few begin so, and a look costs less than one into the set.
-            first = PyBytes_AS_STRING(m.body)[2]
+            first = m.json()[2]
             if first == c"c" or first == c"d" or first == c"n" or first == c"r":
                 _check_name(data)
         else:
@@ -472,7 +472,7 @@ cdef class Rooms(Membership):
         cdef Observer observer
         cdef Py_ssize_t packets = recipients, size
         if m.attachments is None:
-            size = PyBytes_GET_SIZE(m.head) + PyBytes_GET_SIZE(m.body)
+            size = PyBytes_GET_SIZE(m.head) + m.json_size()
         else:
             packets *= m.count()
             size = m.size()
