@@ -10,6 +10,7 @@ SOCKETIO_FAST_DEBUG     turns optimisation off and assertions on; debuggers show
 SOCKETIO_FAST_ANNOTATE  writes Cython's HTML report beside the generated C
 """
 
+import copy
 import os
 import shutil
 import sysconfig
@@ -31,6 +32,7 @@ def flag(name: str) -> bool:
 TRACE, SANITIZE = flag("TRACE"), flag("SANITIZE")
 DEBUG = flag("DEBUG") or TRACE or SANITIZE
 
+PACKAGE = "socketio_fast/_core"
 # The shared object that all are in, whose own module finds the others.
 TOGETHER = "compiled"
 
@@ -157,16 +159,31 @@ class BuildWithPth(build_py):
 
 
 class BuildTogether(build_ext):
-    """Compiles each source by itself, several at a time, if it is older than what it is
-    made of, and links all to one shared object."""
+    """Compiles each source by itself, several at a time, if it is newer than its
+    object, and links all to one shared object."""
+
+    def run(self) -> None:
+        super().run()
+        for root in [self.build_lib, *([""] if self.inplace else [])]:
+            self.remove_stale(root)
 
     def build_extension(self, ext: Extension) -> None:
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        if not getattr(self.compiler, "initialized", True):
+            self.compiler.initialize()  # Microsoft's: else by several threads at once
+        with ThreadPoolExecutor(self.parallel or os.cpu_count()) as pool:
             objects = list(pool.map(lambda path: self.compiled(ext, path), ext.sources))
-        ext.sources = []
-        ext.extra_objects = objects
-        ext.depends = objects  # else it is not linked anew
-        super().build_extension(ext)
+        linked = copy.copy(ext)
+        linked.sources = []
+        linked.extra_objects = objects
+        linked.depends = objects  # else it is not linked anew
+        super().build_extension(linked)
+
+    def remove_stale(self, root: str) -> None:
+        """Remove the objects of an earlier version, which had one for each module."""
+        suffix = self.get_ext_filename("")
+        for path in Path(root, PACKAGE).rglob(f"*{suffix}"):
+            if path.name != TOGETHER + suffix:
+                path.unlink()
 
     def compiled(self, ext: Extension, source: str) -> str:
         """The object of a source: `engine/session` has `PyInit_engine_session`."""
@@ -179,7 +196,9 @@ class BuildTogether(build_ext):
             macros.append(("CYTHON_NO_PYINIT_EXPORT", None))
             macros.append((f"PyInit_{path.name}", "PyInit_" + "_".join(path.parts)))
         (target,) = self.compiler.object_filenames([source], output_dir=self.build_temp)
-        if self.force or newer_group([source, *ext.depends], target):
+        stale = newer_group([source, *ext.depends], target)
+        # An object of nothing is what a compiler leaves that was killed.
+        if stale or self.force or not os.path.getsize(target):
             self.compiler.compile(
                 [source],
                 output_dir=self.build_temp,
@@ -193,14 +212,14 @@ class BuildTogether(build_ext):
 
 # Cython.Coverage looks for the generated C beside the .pyx.
 BUILD_DIR = None if TRACE else "build/cython"
-SOURCES = Path(BUILD_DIR or "", "socketio_fast/_core")
+SOURCES = Path(BUILD_DIR or "", PACKAGE)
 
 # The C of each, which Cython writes where it is older than the .pyx and its .pxd.
 SEPARATE = cythonize(
     [
         Extension(
             f"socketio_fast._core.{module}",
-            ["socketio_fast/_core/" + module.replace(".", "/") + ".pyx"],
+            [f"{PACKAGE}/{module.replace('.', '/')}.pyx"],
         )
         for module in [TOGETHER, *MODULES]
     ],

@@ -297,13 +297,13 @@ step_wheels-macos() {
     done
 }
 
-compile_for_macos() { # ARCHITECTURE PYTHON TREE
-    cd "$3"
+compile_for_macos() ( # ARCHITECTURE PYTHON TREE
+    cd "$3" || return
     env "ZIG_TARGET=${1/arm64/aarch64}-macos.11.0" "CC=$ZIG/cc" \
         "LDSHARED=$ZIG/cc -shared -undefined dynamic_lookup" \
         "CFLAGS=-fPIC -I$(echo "$2"/include/python*)" "_PYTHON_HOST_PLATFORM=macosx-11.0-$1" \
         "$ZIG/bin/python" setup.py -q build_ext
-}
+)
 
 # The harnesses of csrc/ and their corpora on other processors, C libraries and systems.
 step_csrc-elsewhere() {

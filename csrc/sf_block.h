@@ -7,7 +7,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 #ifdef SF_NO_BLOCKS
 #define SF_HAS_BLOCKS 0

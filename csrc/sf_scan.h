@@ -145,8 +145,12 @@ sf_utf8_feed(sf_utf8 *state, const char *bytes, size_t n)
 #if SF_HAS_BLOCKS
         else {
             /* After an ASCII character there often are more. */
-            while (i + 16 <= n && !sf_block_any(sf_block_load(bytes + i))) {
-                i += 16;
+            while (i + 16 <= n) {
+                size_t ascii = sf_block_first(sf_block_load(bytes + i));
+                i += ascii;
+                if (ascii < 16) {
+                    break;
+                }
             }
         }
 #endif

@@ -7,7 +7,6 @@ tests/meta/test_layers.py checks. Calls upward go through abstract classes that 
 lower module declares. docs/architecture.md says more.
 """
 
-import importlib
 import importlib.util
 import sys
 
@@ -22,4 +21,5 @@ if importlib.util.find_spec(f"{__name__}.compiled") is None:
         path=__path__[0],
     )
 
-importlib.import_module(f"{__name__}.compiled")  # which finds the other modules
+# Which finds the other modules. A program that freezes applications has to see this.
+from socketio_fast._core import compiled as compiled  # type: ignore[attr-defined]

@@ -72,5 +72,6 @@ class Finder:
         return spec_from_file_location(name, __file__, loader=Loader(name, __file__))
 
 
-# First: it is asked for names that nobody else has.
+# First: beside it there may be the objects of an earlier version, one for each module.
+# It costs each import of the process one look into a dict.
 sys.meta_path.insert(0, Finder)

@@ -119,3 +119,21 @@ async def test_json_of_the_program_is_used_both_ways(listen: Listen) -> None:
     assert json.loads(event[3:]) == ["a", {"b": 1}]
     assert ["a", {"b": 1}] in Json.dumped
     assert any("answer" in str(text) for text in Json.loaded)
+
+
+async def test_auth_whose_class_says_that_it_is_a_list(listen: Listen) -> None:
+    class Auth(tuple[str, ...]):
+        __class__ = property(lambda self: list)  # type: ignore[assignment]
+
+    async def script(peer: Peer) -> Any:
+        await peer.send(open_packet())
+        connect = (await peer.receive())[2]
+        await peer.send('40{"sid":"s1"}')
+        await peer.closed()
+        return connect
+
+    server = await listen(WebSocketServer(script))
+    async with socketio.AsyncClient(reconnection=False) as client:
+        auth = Auth(["a", "b"])
+        await within(client.connect(server.url, transports=["websocket"], auth=auth))
+    assert await server.result() == b'40["a","b"]'

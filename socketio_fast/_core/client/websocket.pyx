@@ -96,14 +96,23 @@ if hasattr(os, "register_at_fork"):
 
 cdef bytes _frame(int opcode, bytes head, bytes body):
     """A frame with this payload, in two pieces."""
+    return _frame_of(opcode, head, PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body))
+
+
+cdef bytes _text_frame(Outgoing m):
+    """The frame of a message's text."""
+    return _frame_of(SF_TEXT, m.head, m.json(), m.json_size())
+
+
+cdef bytes _frame_of(int opcode, bytes head, const char *body, Py_ssize_t b):
     cdef const unsigned char *key = _next_key()
-    cdef Py_ssize_t h = PyBytes_GET_SIZE(head), b = PyBytes_GET_SIZE(body)
+    cdef Py_ssize_t h = PyBytes_GET_SIZE(head)
     cdef bytes frame = PyBytes_FromStringAndSize(
         NULL, sf_frame_head_size(h + b) + 4 + h + b
     )
     cdef char *out = sf_masked_frame_head(PyBytes_AS_STRING(frame), opcode, h + b, key)
     sf_mask(out, PyBytes_AS_STRING(head), h, key, 0)
-    sf_mask(out + h, PyBytes_AS_STRING(body), b, key, h)
+    sf_mask(out + h, body, b, key, h)
     return frame
 
 
@@ -111,7 +120,7 @@ cdef bytes masked(Outgoing m, int dialect):
     """The frames of a message."""
     cdef list parts = []
     if m.attachments is None:
-        return _frame(SF_TEXT, m.head, m.body())
+        return _text_frame(m)
     if dialect:
         for message in m.rendering(
             MESSAGES_BASE64 if not dialect & REVISION_3
@@ -123,7 +132,7 @@ cdef bytes masked(Outgoing m, int dialect):
                 parts.append(_frame(SF_BINARY, message, b""))
     else:
         if m.head is not None:
-            parts.append(_frame(SF_TEXT, m.head, m.body()))
+            parts.append(_text_frame(m))
         for data in m.attachments:
             parts.append(_frame(SF_BINARY, data, b""))
     return b"".join(parts)

@@ -17,7 +17,6 @@ from socketio_fast._core.protocol.attachments cimport Attachments
 from socketio_fast._core.protocol.json_text cimport (
     put_strings,
     strings_size,
-    write_json,
     write_other_json,
 )
 from socketio_fast._core.protocol.wire cimport (
@@ -205,6 +204,7 @@ cdef Outgoing packet(int type, str namespace, object data, int64_t id):
     """A Socket.IO packet; `id` is -1 for none."""
     cdef Outgoing m
     cdef Attachments attachments
+    cdef bytes body
     cdef Py_ssize_t size = -1
     cdef bint binary = False
     if data is None:
@@ -218,10 +218,11 @@ cdef Outgoing packet(int type, str namespace, object data, int64_t id):
             return _framed(sio.head(type, namespace, id, 0), <list> data, size)
     attachments = Attachments.__new__(Attachments)
     if size < 0:
-        return assembled(
-            type, namespace, id, write_other_json(data, attachments), attachments
-        )
-    return assembled(type, namespace, id, write_json(data, attachments), attachments)
+        body = write_other_json(data, attachments)
+    else:
+        body = PyBytes_FromStringAndSize(NULL, size)
+        put_strings(PyBytes_AS_STRING(body), <list> data, attachments)
+    return assembled(type, namespace, id, body, attachments)
 
 
 cdef Outgoing _framed(bytes head, list data, Py_ssize_t size):
@@ -263,9 +264,14 @@ cdef Outgoing numbered(Outgoing m, str namespace, int64_t id):
 
 cdef Outgoing unrendered(Outgoing m):
     """A copy of a message without its renderings. They share text and attachments."""
+    cdef Outgoing own = _without_body(m)
+    own._body = m.body()
+    return own
+
+
+cdef Outgoing _without_body(Outgoing m):
     cdef Outgoing own = Outgoing.__new__(Outgoing)
     own.head = m.head
-    own._body = m.body()
     own.attachments = m.attachments
     own.uncompressed = m.uncompressed
     own.volatile = m.volatile
@@ -275,7 +281,7 @@ cdef Outgoing unrendered(Outgoing m):
 
 cdef Outgoing with_last(Outgoing m, bytes text):
     """A copy of the EVENT `m` with one more argument, a string without escapes."""
-    cdef Outgoing own = unrendered(m)
+    cdef Outgoing own = _without_body(m)
     cdef Py_ssize_t n = m.json_size() - 1, added = PyBytes_GET_SIZE(text)
     cdef bytes body = PyBytes_FromStringAndSize(NULL, n + added + 4)
     cdef char *out = PyBytes_AS_STRING(body)
