@@ -127,14 +127,28 @@ cdef bytes base64_packet(bytes data):
 
 cdef bytes text_frame(bytes head, bytes body):
     """Encode a packet, given in two pieces, as one WebSocket text frame."""
-    cdef Py_ssize_t h = PyBytes_GET_SIZE(head), b = PyBytes_GET_SIZE(body)
-    cdef bytes frame = PyBytes_FromStringAndSize(
-        NULL, sf_frame_head_size(h + b) + h + b
-    )
-    cdef char *out = sf_frame_head(PyBytes_AS_STRING(frame), SF_TEXT, h + b)
-    memcpy(out, PyBytes_AS_STRING(head), h)
-    memcpy(out + h, PyBytes_AS_STRING(body), b)
+    cdef char *out
+    cdef bytes frame = begun_text_frame(head, PyBytes_GET_SIZE(body), &out)
+    memcpy(out, PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body))
     return frame
+
+
+cdef bytes begun_text_frame(bytes head, Py_ssize_t size, char **body):
+    """A WebSocket text frame of a packet whose last `size` bytes go to `body`."""
+    cdef Py_ssize_t h = PyBytes_GET_SIZE(head)
+    cdef bytes frame = PyBytes_FromStringAndSize(
+        NULL, sf_frame_head_size(h + size) + h + size
+    )
+    cdef char *out = sf_frame_head(PyBytes_AS_STRING(frame), SF_TEXT, h + size)
+    memcpy(out, PyBytes_AS_STRING(head), h)
+    body[0] = out + h
+    return frame
+
+
+cdef Py_ssize_t payload_size(bytes frame) noexcept:
+    """The size of the payload of a frame that this module has made."""
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(frame)
+    return size - (2 if size < 2 + 126 else 4 if size <= 4 + 0xFFFF else 10)
 
 
 cdef bytes binary_frame(bytes data):
