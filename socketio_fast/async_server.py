@@ -230,6 +230,9 @@ class AsyncServer(Emitter, Broadcasting, BaseServer):
         self.manager_initialized = False
         if self._measures is not None:
             self._measures.stop()
+        if self._instrumented is not None:
+            # Figures that it publishes would open connections of the manager again.
+            await self._instrumented.shutdown()
         await self.manager.close()
         self._hub.take_back = None
         if self.eio.membership is not None and not self._manager_given:

@@ -254,6 +254,22 @@ async def test_a_page_comes_back_to_another_worker(
     await again.next("config")
 
 
+async def test_no_figures_are_published_when_the_manager_closes(serve: Any) -> None:
+    closed = []
+
+    class Closing(Manager):
+        async def close(self) -> None:
+            closed.append(sio._instrumented._reporter._timer)
+            await super().close()
+
+    sio = socketio_fast.AsyncServer(client_manager=Closing(Bus()))
+    sio.instrument(auth=LOGIN, server_stats_interval=60)
+    server = await serve(sio)
+    assert sio._instrumented._reporter._timer is not None
+    await server.close()
+    assert closed == [None]
+
+
 @pytest.mark.parametrize("start", ["adapted", "workers"], indirect=True)
 async def test_what_is_done_to_the_clients_of_all(
     start: Start, connect: Connect
