@@ -197,7 +197,7 @@ class BuildTogether(build_ext):
             macros.append((f"PyInit_{path.name}", "PyInit_" + "_".join(path.parts)))
         (target,) = self.compiler.object_filenames([source], output_dir=self.build_temp)
         stale = newer_group([source, *ext.depends], target)
-        # An object of nothing is what a compiler leaves that was killed.
+        # A compiler that is killed can leave an empty object, which looks new.
         if stale or self.force or not os.path.getsize(target):
             self.compiler.compile(
                 [source],
