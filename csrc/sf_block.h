@@ -62,6 +62,28 @@ sf_block_special(sf_block block)
                         _mm_or_si128(quote, slash));
 }
 
+/* 0xFF for each control character of ASCII. */
+static inline sf_block
+sf_block_control(sf_block block)
+{
+    sf_block least = _mm_min_epu8(block, _mm_set1_epi8(0x1F));
+
+    return _mm_or_si128(_mm_cmpeq_epi8(block, least),
+                        _mm_cmpeq_epi8(block, _mm_set1_epi8(0x7F)));
+}
+
+/* 0xFF for each byte that the target of a request cannot have: a blank, a control
+ * character, "#", a byte from 0x80. */
+static inline sf_block
+sf_block_no_target(sf_block block)
+{
+    sf_block hash = _mm_cmpeq_epi8(block, _mm_set1_epi8('#'));
+    sf_block delete = _mm_cmpeq_epi8(block, _mm_set1_epi8(0x7F));
+
+    return _mm_or_si128(_mm_cmplt_epi8(block, _mm_set1_epi8('!')),
+                        _mm_or_si128(hash, delete));
+}
+
 /* The number of bytes before the first whose highest bit is set; 16: there is none. */
 static inline size_t
 sf_block_first(sf_block block)
@@ -127,6 +149,22 @@ sf_block_special(sf_block block)
     sf_block other = vcltq_s8(vreinterpretq_s8_u8(block), vdupq_n_s8(' '));
 
     return vorrq_u8(other, vorrq_u8(quote, slash));
+}
+
+static inline sf_block
+sf_block_control(sf_block block)
+{
+    return vorrq_u8(vcltq_u8(block, vdupq_n_u8(' ')), vceqq_u8(block, vdupq_n_u8(0x7F)));
+}
+
+static inline sf_block
+sf_block_no_target(sf_block block)
+{
+    sf_block hash = vceqq_u8(block, vdupq_n_u8('#'));
+    sf_block delete = vceqq_u8(block, vdupq_n_u8(0x7F));
+    sf_block other = vcltq_s8(vreinterpretq_s8_u8(block), vdupq_n_s8('!'));
+
+    return vorrq_u8(other, vorrq_u8(hash, delete));
 }
 
 static inline size_t

@@ -17,6 +17,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "sf_block.h"
+
 enum {
     SF_DECLINED = 0,
     SF_GET,
@@ -30,6 +32,7 @@ typedef struct {
     size_t lines, lines_size;   /* the header lines, each with its CRLF */
     size_t head;                /* offset of the body */
     size_t length;              /* bytes in the body */
+    uint64_t names;             /* sf_name_bit() of each header */
 } sf_request;
 
 /* For each tchar (RFC 9110, section 5.6.2) the character in lower case; 0 for those
@@ -70,6 +73,45 @@ sf_is_word(const char *p, size_t n, const char *word, size_t size)
 }
 #define SF_IS(p, n, word) sf_is_word(p, n, word, sizeof(word) - 1)
 
+/* A bit for the name of a header, whatever its case: a header of which the bit is missing
+ * was not sent. Names that are often asked for and rarely sent share theirs with none that
+ * is often sent. `n` is not 0. */
+static inline uint64_t
+sf_name_bit(const char *name, size_t n)
+{
+    return (uint64_t)1 << ((sf_tchar[(unsigned char)name[0]] * 5 + n) & 63);
+}
+
+/* How far a target that begins at i goes. */
+static inline size_t
+sf_skip_target(const char *p, size_t i, size_t n)
+{
+#if SF_HAS_BLOCKS
+    size_t found = 16;
+
+    for (; found == 16 && i + 16 <= n; i += found) {
+        found = sf_block_first(sf_block_no_target(sf_block_load(p + i)));
+    }
+#endif
+    while (i < n && p[i] > ' ' && p[i] < 0x7F && p[i] != '#') i++;
+    return i;
+}
+
+/* How far the value of a header goes that begins at i. */
+static inline size_t
+sf_skip_value(const char *p, size_t i, size_t n)
+{
+#if SF_HAS_BLOCKS
+    size_t found = 16;
+
+    for (; found == 16 && i + 16 <= n; i += found) {
+        found = sf_block_first(sf_block_control(sf_block_load(p + i)));
+    }
+#endif
+    while (i < n && (((unsigned char)p[i] >= ' ' && p[i] != 0x7F) || p[i] == '\t')) i++;
+    return i;
+}
+
 enum { SF_KEEP_ALIVE = 1, SF_UPGRADE = 2 };
 
 /* Scans the value of a Connection header. Returns the options above, or -1 if there is
@@ -101,7 +143,7 @@ sf_scan_connection(const char *p, size_t n)
 static inline sf_request
 sf_scan_request(const char *p, size_t n, size_t limit)
 {
-    static const sf_request declined = {SF_DECLINED, 0, 0, 0, 0, 0, 0, 0};
+    static const sf_request declined = {SF_DECLINED, 0, 0, 0, 0, 0, 0, 0, 0};
     sf_request r = declined;
     int hosts = 0, lengths = 0, websocket = 0, options = 0, found;
     size_t i, name, name_size, value, value_size;
@@ -119,7 +161,7 @@ sf_scan_request(const char *p, size_t n, size_t limit)
     if (p[i] != '/') {
         return declined;
     }
-    while (i < n && p[i] > ' ' && p[i] < 0x7F && p[i] != '#') i++;
+    i = sf_skip_target(p, i, n);
     r.target_size = i - r.target;
     if (n - i < 11 || memcmp(p + i, " HTTP/1.1\r\n", 11) != 0) {
         return declined;
@@ -140,12 +182,11 @@ sf_scan_request(const char *p, size_t n, size_t limit)
         if (name_size == 0 || i == n || p[i] != ':') {
             return declined;
         }
+        r.names |= sf_name_bit(p + name, name_size);
         i++;
         while (i < n && (p[i] == ' ' || p[i] == '\t')) i++;
         value = i;
-        while (i < n && (((unsigned char)p[i] >= ' ' && p[i] != 0x7F) || p[i] == '\t')) {
-            i++;
-        }
+        i = sf_skip_value(p, i, n);
         if (n - i < 2 || p[i] != '\r' || p[i + 1] != '\n') {
             return declined;
         }

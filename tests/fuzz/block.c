@@ -9,17 +9,28 @@ is_special(uint8_t c)
     return c < 0x20 || c > 0x7F || c == 0x22 || c == 0x5C;
 }
 
+static int
+is_control(uint8_t c)
+{
+    return c < 0x20 || c == 0x7F;
+}
+
+static int
+is_no_target(uint8_t c)
+{
+    return c < 0x21 || c > 0x7E || c == 0x23;
+}
+
 /* Whether these are 0xFF and 0, as of a comparison. */
 static void
-check_special(const char *p)
+check_found(const char *p, sf_block found, int (*is_found)(uint8_t))
 {
     char *room = new_room(17), *out = room + 1; /* not aligned */
     size_t first = 16, i;
-    sf_block found = sf_block_special(sf_block_load(p));
 
     sf_block_store(out, found);
     for (i = 16; i-- > 0;) {
-        int special = is_special((uint8_t)p[i]);
+        int special = is_found((uint8_t)p[i]);
         CHECK((uint8_t)out[i] == (special ? 0xFF : 0));
         if (special) {
             first = i;
@@ -65,7 +76,9 @@ LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 
     for (i = 0; i + 16 <= size; i++) {
         char *p = new_copy(input + i, 16);
-        check_special(p);
+        check_found(p, sf_block_special(sf_block_load(p)), is_special);
+        check_found(p, sf_block_control(sf_block_load(p)), is_control);
+        check_found(p, sf_block_no_target(sf_block_load(p)), is_no_target);
         check_highest(p);
         check_two(p, (const char *)input + size - 16);
         free_room(p);

@@ -172,6 +172,7 @@ reference_request(const char *p, size_t n, size_t limit)
         if (!read_line(line, &name, &value)) {
             return declined;
         }
+        r.names |= sf_name_bit(name.p, name.n);
         if (is_word(name, TEXT("host"))) {
             hosts++;
         } else if (is_word(name, TEXT("connection"))) {
@@ -226,6 +227,20 @@ check_same_request(sf_request a, sf_request b)
     CHECK(a.lines_size == b.lines_size);
     CHECK(a.head == b.head);
     CHECK(a.length == b.length);
+    CHECK(a.names == b.names);
+}
+
+/* What is not in `names` was not sent, in whatever case. */
+static void
+check_names(const char *p, size_t n, uint64_t names)
+{
+    static const text usual[] = {{"origin", 6}, {"expect", 6}, {"host", 4}};
+    size_t i, size;
+
+    for (i = 0; i < sizeof(usual) / sizeof(usual[0]); i++) {
+        CHECK(names & sf_name_bit(usual[i].p, usual[i].n) ||
+              !sf_find_header(p, p + n, usual[i].p, usual[i].n, &size));
+    }
 }
 
 static sf_request
@@ -247,6 +262,7 @@ check_request(const uint8_t *input, size_t size)
         check_same_request(
             r, whole.method && n >= whole.head + whole.length ? whole : declined);
         if (r.method) {
+            check_names(p + r.lines, r.lines_size, r.names);
             CHECK(r.target + r.target_size < r.lines);
             CHECK(r.lines + r.lines_size + 2 == r.head);
             CHECK(r.head + r.length <= n);

@@ -20,6 +20,7 @@ cdef class Deadline:
 
 cdef class Queue:
     cdef:
+        double delay            # of its deadlines (seconds)
         double late             # how late its deadlines may be handled (seconds)
         double early            # how early they may be (seconds)
         Deadline first

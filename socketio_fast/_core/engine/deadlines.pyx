@@ -86,9 +86,12 @@ cdef class Timeline:
     cdef int restart(self, Deadline d, double now, double delay, int kind) except -1:
         """Move a deadline to `delay` seconds after `now`, whether it is pending or not.
         It is handled after those of the same delay that were started before."""
-        cdef Queue queue = self.queues.get(delay)
+        cdef Queue queue = d.queue
+        if queue is None or queue.delay != delay:
+            queue = self.queues.get(delay)
         if queue is None:
             queue = Queue.__new__(Queue)
+            queue.delay = delay
             queue.late = min(SHARE * delay, LATE)
             queue.early = min(queue.late, EARLY)
             self.queues[delay] = queue

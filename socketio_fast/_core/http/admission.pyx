@@ -21,8 +21,9 @@ from socketio_fast._core.engine.contracts cimport (
     EngineBase as Engine,
     SessionBase as Session,
 )
+from socketio_fast._core.engine.payload_transport cimport PayloadTransport
 from socketio_fast._core.http.cors cimport cors_lines, is_preflight, origin_of
-from socketio_fast._core.http.request cimport Request
+from socketio_fast._core.http.request cimport GET, POST, Request
 
 from socketio_fast._core.engine.failures import ends_task
 from socketio_fast.options.logs import escaped
@@ -194,9 +195,9 @@ cdef Admission admit(Engine engine, Request request, bint upgrade):
     """Judge a request; `upgrade`: it asks for a WebSocket."""
     cdef Admission a
     cdef Session session = None
-    cdef str transport = request.parameter(b"transport")
+    cdef str transport = request.transport()
     cdef str sid = request.parameter(b"sid")
-    cdef str method = request.method
+    cdef int verb = request.verb
     cdef bytes cors
     if engine.proxies is not None:
         request.evaluate_proxies(engine.proxies)
@@ -239,20 +240,21 @@ cdef Admission admit(Engine engine, Request request, bint upgrade):
         if session is None or session.state == OPENING or session.state == CLOSED:
             a = _error(engine, request, UNKNOWN_SID, {"sid": sid})
         elif not upgrade and (
-            transport != "polling" or session.transport.name != "polling"
+            transport != "polling"
+            or not isinstance(session.transport, PayloadTransport)
         ):
             a = _error(engine, request, BAD_REQUEST, {
                 "name": "TRANSPORT_MISMATCH",
                 "transport": transport,
                 "previous_transport": session.transport.name,
             })
-        elif not upgrade and method != "GET" and method != "POST":
-            a = _error(engine, request, BAD_REQUEST, {"method": method})
+        elif not upgrade and verb != GET and verb != POST:
+            a = _error(engine, request, BAD_REQUEST, {"method": request.method})
         elif upgrade and (
             (transport != "websocket" and not request.webtransport)
             or (session.dialect and request.webtransport)
             or not engine.allow_upgrades
-            or method != "GET"  # RFC 6455, section 4.1
+            or verb != GET  # RFC 6455, section 4.1
         ):
             a = _error(engine, request, BAD_REQUEST, {
                 "name": "TRANSPORT_MISMATCH",
@@ -266,8 +268,10 @@ cdef Admission admit(Engine engine, Request request, bint upgrade):
                 session.dialect = _dialect(
                     session.dialect & REVISION_3, transport, request
                 )
-    elif method != "GET":
-        a = _error(engine, request, BAD_HANDSHAKE_METHOD, {"method": method})
+    elif verb != GET:
+        a = _error(
+            engine, request, BAD_HANDSHAKE_METHOD, {"method": request.method}
+        )
     elif upgrade != (transport != "polling"):
         a = _error(
             engine, request, BAD_REQUEST, {"name": "TRANSPORT_HANDSHAKE_ERROR"}

@@ -4,7 +4,7 @@ Origins are judged as python-engineio's option `cors_allowed_origins` says. A pr
 is recognized here; `admission.admit()` answers it, with these header lines alone.
 """
 from socketio_fast._core.engine.contracts cimport EngineBase as Engine
-from socketio_fast._core.http.request cimport Request
+from socketio_fast._core.http.request cimport OPTIONS, Request
 
 cdef bytes CREDENTIALS = b"Access-Control-Allow-Credentials: true\r\n"
 
@@ -33,7 +33,7 @@ cdef bytes cors_lines(Engine engine, Request request):
 cdef bint is_preflight(Request request) except -1:
     """Whether the request asks for the header lines of CORS alone (Fetch standard,
     "CORS-preflight request"). Any OPTIONS request does, as in the reference."""
-    return request.method == "OPTIONS"
+    return request.verb == OPTIONS
 
 
 cdef str origin_of(Request request):

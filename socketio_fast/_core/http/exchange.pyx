@@ -5,7 +5,7 @@ from cpython.bytes cimport PyBytes_GET_SIZE
 from socketio_fast._core.http.admission cimport Admission, cookie_line
 from socketio_fast._core.protocol.jsonp cimport script_head
 from socketio_fast._core.http.polling cimport Polling, Responder
-from socketio_fast._core.http.request cimport Request
+from socketio_fast._core.http.request cimport POST, Request
 from socketio_fast._core.engine.contracts cimport (
     JSONP,
     REVISION_3,
@@ -69,7 +69,7 @@ cdef class Exchange(Responder):
         """
         cdef Session session = a.session
         cdef Polling polling
-        cdef bint post = self.request.method == "POST"
+        cdef bint post = self.request.verb == POST
         cdef bytes length = self.request.header(b"content-length") if post else None
         self.headers = a.headers
         if length is not None and int(length) > engine.max_payload:

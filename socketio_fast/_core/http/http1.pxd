@@ -13,6 +13,7 @@ cdef class Http1Core(HttpConnection):
         tuple proxied_addresses
         RequestParser parser        # made when it is needed; see _parse()
         Deadline deadline           # D_READ
+        bint expects_nothing        # it does not count now
         Deadline write_deadline     # D_WRITE: runs while the client does not read
         Py_ssize_t unread           # bytes that it had to read when that began
         Http1Exchange current       # what is being received
@@ -31,10 +32,15 @@ cdef class Http1Core(HttpConnection):
         bint paused                 # the transport's reading is paused
 
     cdef int _set_deadline(self, double delay) except -1
+    cdef int _expect_nothing(self) except -1
     cdef int _read_scanned(
         self, const sf_request *r, const char *p, Py_ssize_t n
     ) except -1
-    cdef int _read(self, bytes data, Py_ssize_t i) except -1
+    cdef int receive(self, const char *p, Py_ssize_t n) except -1
+    cdef int _received(self, bytes data) except -1
+    cdef int _read(
+        self, bytes data, const char *p, Py_ssize_t i, Py_ssize_t n
+    ) except -1
     cdef bint _full(self) except -1
     cdef int _keep(self, bytes data, Py_ssize_t at) except -1
     cdef Py_ssize_t _parse(self, bytes data, Py_ssize_t at) except -1

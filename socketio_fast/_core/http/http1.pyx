@@ -116,19 +116,27 @@ cdef class Http1Core(HttpConnection):
         for exchange in exchanges:
             exchange.lost()
 
+    cdef int receive(self, const char *p, Py_ssize_t n) except -1:
+        """Like data_received(), of bytes that lie at `p` until this returns."""
+        if self.rest is None and self.behind is None and self.opening is None:
+            return self._read(None, p, 0, n)
+        return self._received(p[:n])
+
     def data_received(self, data not None):
         # asyncio's loop of Windows gives a bytearray.
-        cdef bytes received = data if type(data) is bytes else bytes(data)
+        self._received(data if type(data) is bytes else bytes(data))
+
+    cdef int _received(self, bytes data) except -1:
         if self.rest is not None:
-            self.rest = self.rest[self.rest_at:] + received
+            self.rest = self.rest[self.rest_at:] + data
             self.rest_at = 0
-            return
+            return 0
         if self.behind is not None:
-            self.behind += received
-            return
+            self.behind += data
+            return 0
         if self.opening is not None:
-            received, self.opening = self.opening + received, None
-        self._read(received, 0)
+            data, self.opening = self.opening + data, None
+        return self._read(data, PyBytes_AS_STRING(data), 0, PyBytes_GET_SIZE(data))
 
     def eof_received(self):
         """The client sends nothing more, but may still read.
@@ -183,28 +191,35 @@ cdef class Http1Core(HttpConnection):
 
     # Reading: from bytes to requests.
 
-    cdef int _read(self, bytes data, Py_ssize_t i) except -1:
-        """Begin requests in `data` from `i` on, as many as may be; keep the rest."""
-        cdef const char *p = PyBytes_AS_STRING(data)
-        cdef Py_ssize_t n = PyBytes_GET_SIZE(data), begun = 0
+    cdef int _read(
+        self, bytes data, const char *p, Py_ssize_t i, Py_ssize_t n
+    ) except -1:
+        """Begin requests in the `n` bytes at `p` from `i` on, as many as may be; keep
+        the rest. They are `data`; None: they lie there until this returns."""
+        cdef Py_ssize_t begun = 0
+        cdef bint inside, full
         cdef sf_request r
+        r.method = SF_DECLINED
         while i < n and not self.closing:
-            if self.parser is not None and self.parser.head_size != 0:
-                i = self._parse(data, i)
-                continue
-            if begun == MAX_PIPELINED or self._full():
-                return self._keep(data, i)
-            begun += 1
-            r = sf_scan_request(p + i, n - i, MAX_HEAD)
-            if r.method == SF_DECLINED:
-                i = self._choose(data, i)
+            inside = self.parser is not None and self.parser.head_size != 0
+            full = not inside and (begun == MAX_PIPELINED or self._full())
+            if not inside and not full:
+                begun += 1
+                r = sf_scan_request(p + i, n - i, MAX_HEAD)
+            if inside or full or r.method == SF_DECLINED:
+                if data is None:
+                    data = p[:n]
+                    p = PyBytes_AS_STRING(data)
+                if full:
+                    return self._keep(data, i)
+                i = self._parse(data, i) if inside else self._choose(data, i)
                 continue
             if self.endpoint.gives_away:
                 taker = self.endpoint.taker(
                     p[i + r.target:i + r.target + r.target_size], self.stays
                 )
                 if self._goes_to(taker):
-                    return self._hand_over(data[i:], taker)
+                    return self._hand_over(p[i:n], taker)
             i += self._read_scanned(&r, p + i, n - i)
         return 0
 
@@ -237,7 +252,9 @@ cdef class Http1Core(HttpConnection):
             return
         if rest is not None:
             self.rest = None
-            self._read(rest, self.rest_at)
+            self._read(
+                rest, PyBytes_AS_STRING(rest), self.rest_at, PyBytes_GET_SIZE(rest)
+            )
             if (
                 self.rest is not None or self.writer is None or self.closing
                 or self._full()
@@ -263,7 +280,7 @@ cdef class Http1Core(HttpConnection):
         except BaseException as exc:
             exchange.fail(exc)
         if self.exchanges:
-            self._set_deadline(0)  # the client waits for a response
+            self._expect_nothing()  # the client waits for a response
         return r.head + r.length
 
     cdef Py_ssize_t _choose(self, bytes data, Py_ssize_t at) except -1:
@@ -363,7 +380,10 @@ cdef class Http1Core(HttpConnection):
             if not self.exchanges:
                 self.end()  # the response was sent before the request had come
             return 0
-        self._set_deadline(0 if self.exchanges else HEAD_TIMEOUT)
+        if self.exchanges:
+            self._expect_nothing()
+        else:
+            self._set_deadline(HEAD_TIMEOUT)
         if exchange is None or not exchange.wants_body:
             return 0
         try:
@@ -584,6 +604,7 @@ cdef class Http1Core(HttpConnection):
     cdef int _set_deadline(self, double delay) except -1:
         """The client must send something within `delay` seconds; 0: without limit."""
         cdef Engine engine = self.endpoint.engine
+        self.expects_nothing = False
         if delay == 0:
             if self.deadline is not None:
                 self.deadline.cancel()
@@ -592,6 +613,12 @@ cdef class Http1Core(HttpConnection):
             self.deadline = engine.start(delay, D_READ, self)
         else:
             engine.restart(self.deadline, delay, D_READ)
+        return 0
+
+    cdef int _expect_nothing(self) except -1:
+        """The client need not send anything, until the next deadline is set. This one is
+        kept, because to move it is cheaper than to make another."""
+        self.expects_nothing = True
         return 0
 
     cdef int _expect_reading(self) except -1:
@@ -629,7 +656,7 @@ cdef class Http1Core(HttpConnection):
             )
             return self.abort()
         self.deadline = None
-        if self.writer is None:
+        if self.writer is None or self.expects_nothing:
             return 0
         if self._is_inside_request():
             polling = None if incomplete is None else incomplete.polling

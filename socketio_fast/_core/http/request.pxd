@@ -1,9 +1,19 @@
 # The head of an HTTP request, and what is read from its header.
+from libc.stdint cimport uint64_t
+
+
+cdef enum Verb:
+    OTHER_VERB
+    GET
+    HEAD
+    POST
+    OPTIONS
 
 
 cdef class Request:
     cdef:
         readonly str method
+        unsigned char verb          # the same, a Verb
         readonly bytes target       # as it was sent: path and query
         readonly bytes lines        # of the header, each with its CRLF
         public object client_address  # as getpeername() gives it
@@ -16,6 +26,7 @@ cdef class Request:
         unsigned char proxies_evaluated
         unsigned char disputed
         unsigned char escaped       # the query has percent-encoding or "+"
+        uint64_t names              # see sf_name_bit()
         Py_ssize_t query_at         # where the query begins; -1: there is none
         dict _parameters            # of a query with escapes
 
@@ -23,10 +34,12 @@ cdef class Request:
     cdef Request new(
         str method, bytes target, bytes lines, str scheme, str http_version
     )
+    cdef bint may_have(self, bytes name)
     cpdef bytes header(self, bytes name)
     cpdef Py_ssize_t count(self, bytes name) except -1
     cpdef bint has_token(self, bytes name, bytes token) except -1
     cdef str parameter(self, bytes name)
+    cdef str transport(self)
     cdef int evaluate_proxies(self, object proxies) except -1
 
 

@@ -5,18 +5,25 @@ from urllib.parse import parse_qs, unquote
 import cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeLatin1
-from libc.string cimport memchr
+from libc.string cimport memchr, memcmp
 
 from socketio_fast._core.protocol.wire cimport (
     sf_find_header,
     sf_find_parameter,
     sf_has_token,
+    sf_name_bit,
 )
 
 from socketio_fast.exceptions import ProtocolError
 
 # The part of a target in absolute form that precedes its path: scheme and host.
 ABSOLUTE = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
+
+cdef dict VERBS = {"GET": GET, "HEAD": HEAD, "POST": POST, "OPTIONS": OPTIONS}
+
+# The transports of nearly all requests: strings that are shared are compared at once.
+cdef str POLLING = "polling"
+cdef str WEBSOCKET = "websocket"
 
 
 cdef tuple split_target(bytes target):
@@ -54,6 +61,8 @@ cdef class Request:
         cdef Py_ssize_t n = PyBytes_GET_SIZE(target)
         cdef const char *query
         self.method = method
+        self.verb = VERBS.get(method, OTHER_VERB)
+        self.names = <uint64_t> -1  # any header may be there
         self.target = target
         self.lines = lines
         self.scheme = scheme
@@ -91,10 +100,16 @@ cdef class Request:
             found.append((name.lower(), value.strip(b" \t")))
         return found
 
+    cdef bint may_have(self, bytes name):
+        """Whether a header was sent, perhaps; what was not need not be searched for."""
+        return self.names & sf_name_bit(PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name))
+
     cpdef bytes header(self, bytes name):
         """The first value of a header (name in lower case); None: it was not sent."""
         cdef size_t size = 0
         cdef const char *p = PyBytes_AS_STRING(self.lines)
+        if not self.may_have(name):
+            return None
         p = sf_find_header(
             p, p + PyBytes_GET_SIZE(self.lines),
             PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name), &size,
@@ -147,6 +162,22 @@ cdef class Request:
             PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name), &size,
         )
         return None if found is NULL else PyUnicode_DecodeLatin1(found, size, NULL)
+
+    cdef str transport(self):
+        """The parameter `transport`."""
+        cdef const char *found
+        cdef size_t size = 0
+        if self.query_at >= 0 and not self.escaped:
+            found = sf_find_parameter(
+                PyBytes_AS_STRING(self.target) + self.query_at,
+                PyBytes_GET_SIZE(self.target) - self.query_at,
+                b"transport", 9, &size,
+            )
+            if size == 7 and memcmp(found, b"polling", 7) == 0:
+                return POLLING
+            if size == 9 and memcmp(found, b"websocket", 9) == 0:
+                return WEBSOCKET
+        return self.parameter(b"transport")
 
     cdef int evaluate_proxies(self, object proxies) except -1:
         """Take the client's address, the scheme and the host from proxies' headers.

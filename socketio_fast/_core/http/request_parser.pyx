@@ -177,9 +177,11 @@ cdef bytes _without_upgrade(Request request):
 
 cdef Request scanned_request(const sf_request *r, const char *p, str scheme):
     """The request that `sf_scan_request` has found at `p`."""
-    return Request.new(
+    cdef Request request = Request.new(
         "GET" if r.method == SF_GET else "POST",
         p[r.target:r.target + r.target_size],
         p[r.lines:r.lines + r.lines_size],
         scheme, "1.1",
     )
+    request.names = r.names
+    return request

@@ -1,8 +1,8 @@
 """The asyncio transport of a socket that this package reads and writes itself.
 
 Reading that is paused is forgotten only when an event comes meanwhile: most pauses end
-before. A WebSocket is given what was received where it lies; all transports of a server
-are read into one buffer.
+before. HTTP and WebSockets are given what was received where it lies; all transports of
+a server are read into one buffer.
 """
 import asyncio
 import os
@@ -21,6 +21,7 @@ from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from socketio_fast._core.engine.collecting cimport set_tracked
 from socketio_fast._core.engine.contracts cimport SessionBase as Session
 from socketio_fast._core.http.epoll cimport BUFFER_SIZE, Sockets, Watched
+from socketio_fast._core.http.http1 cimport Http1Core
 from socketio_fast._core.http.websocket cimport WebSocket
 from socketio_fast._core.protocol.wire cimport (
     SF_ADDRESS_TEXT,
@@ -37,6 +38,8 @@ from socketio_fast._core.protocol.wire cimport (
     sf_receive,
     sf_send,
 )
+
+from socketio_fast._core.http.http1 import Http1Connection
 
 cdef enum:
     # Chunks of fewer bytes are joined.
@@ -129,9 +132,11 @@ cdef class SocketTransport(Watched):
     def set_protocol(self, protocol not None):
         """Tell this protocol what happens from now on."""
         self.protocol = protocol
-        self.flags &= ~(BUFFERED | WEBSOCKET)
+        self.flags &= ~(BUFFERED | WEBSOCKET | HTTP)
         if type(protocol) is WebSocket:
             self.flags |= WEBSOCKET
+        elif type(protocol) is Http1Connection:
+            self.flags |= HTTP
         elif isinstance(protocol, asyncio.BufferedProtocol):
             self.flags |= BUFFERED
 
@@ -278,6 +283,8 @@ cdef class SocketTransport(Watched):
         cdef object protocol = self.protocol
         if self.flags & WEBSOCKET:
             return (<WebSocket> protocol).receive(p, n)
+        if self.flags & HTTP:
+            return (<Http1Core> protocol).receive(p, n)
         protocol.data_received(p[:n])
         return 0
 

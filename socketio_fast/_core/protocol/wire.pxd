@@ -78,6 +78,8 @@ cdef extern from "sf_http.h" nogil:
         size_t lines_size
         size_t head
         size_t length
+        uint64_t names
+    uint64_t sf_name_bit(const char *name, size_t n)
     sf_request sf_scan_request(const char *p, size_t n, size_t limit)
     const char *sf_find_header(
         const char *p, const char *end, const char *name, size_t name_size,
