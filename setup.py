@@ -104,6 +104,7 @@ MODULES = [
     "http.endpoint",
     "http.request_parser",
     "http.http1_exchange",
+    "http.http1_deadlines",
     "http.http1",
     "http.epoll",
     "http.socket_transport",

@@ -46,6 +46,7 @@ ELSEWHERE = {
     "http.cors": "unit/test_admission.py",
     "http.endpoint": "unit/test_http1.py",
     "http.exchange": "integration/test_polling.py",
+    "http.http1_deadlines": "unit/test_http1.py",
     "http.request": "unit/test_admission.py",
     "http.request_parser": "unit/test_http1.py",
     "http.response": "unit/test_http1.py",

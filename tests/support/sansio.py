@@ -20,6 +20,7 @@ import socketio_fast
 from socketio_fast._core.engine.contracts import Transport
 from socketio_fast._core.engine.engine import Engine
 from socketio_fast._core.engine.message_handlers import Callbacks
+from socketio_fast._core.engine.payload_transport import PayloadTransport
 from socketio_fast._core.engine.session import Session
 from socketio_fast._core.http.endpoint import Endpoint, OtherServer
 from socketio_fast._core.http.http1 import Http1Connection
@@ -197,6 +198,10 @@ class Recorder(Transport):
 
     def buffered(self) -> int:
         return self.waiting
+
+
+class PollingRecorder(Recorder, PayloadTransport):
+    """A Recorder that stands for long-polling."""
 
 
 class Wire:
@@ -493,7 +498,7 @@ def make_engine(
 def open_session(
     engine: Engine, name: str = "polling", request: Any = None
 ) -> tuple[Session, Recorder]:
-    transport = Recorder(name)
+    transport = (PollingRecorder if name == "polling" else Recorder)(name)
     return engine.open_session(transport, request), transport
 
 

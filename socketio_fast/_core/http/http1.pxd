@@ -1,21 +1,17 @@
 # An HTTP/1.1 connection: bytes in, responses out in order, deadlines, upgrades.
-from socketio_fast._core.engine.deadlines cimport Deadline
 from socketio_fast._core.http.admission cimport Admission
-from socketio_fast._core.http.http1_exchange cimport Http1Exchange, HttpConnection
+from socketio_fast._core.http.http1_deadlines cimport TimedConnection
+from socketio_fast._core.http.http1_exchange cimport Http1Exchange
 from socketio_fast._core.http.request cimport Request
 from socketio_fast._core.http.request_parser cimport RequestParser
 from socketio_fast._core.protocol.wire cimport sf_request
 
 
-cdef class Http1Core(HttpConnection):
+cdef class Http1Core(TimedConnection):
     cdef:
         # Client and server as a proxy has named them; None: no proxy has.
         tuple proxied_addresses
         RequestParser parser        # made when it is needed; see _parse()
-        Deadline deadline           # D_READ
-        bint expects_nothing        # it does not count now
-        Deadline write_deadline     # D_WRITE: runs while the client does not read
-        Py_ssize_t unread           # bytes that it had to read when that began
         Http1Exchange current       # what is being received
         Http1Exchange upgrade       # `current`, if it asks for a WebSocket
         # The first bytes of a request whose target is not complete.
@@ -31,8 +27,6 @@ cdef class Http1Core(HttpConnection):
         Py_ssize_t rest_at
         bint paused                 # the transport's reading is paused
 
-    cdef int _set_deadline(self, double delay) except -1
-    cdef int _expect_nothing(self) except -1
     cdef int _read_scanned(
         self, const sf_request *r, const char *p, Py_ssize_t n
     ) except -1
@@ -55,5 +49,3 @@ cdef class Http1Core(HttpConnection):
     cdef int _switch(
         self, Http1Exchange exchange, Admission a, bytes tail
     ) except -1
-    cdef int _expect_reading(self) except -1
-    cdef int _stop_expecting(self) except -1

@@ -22,7 +22,8 @@ from socketio_fast._core.engine.writer cimport Opened, Writer, descriptor_of
 from socketio_fast._core.http.admission cimport Admission, hooked
 from socketio_fast._core.http.endpoint cimport INCOMPLETE, Endpoint
 from socketio_fast._core.http.exchange cimport Body
-from socketio_fast._core.http.http1_exchange cimport Http1Exchange, HttpConnection
+from socketio_fast._core.http.http1_deadlines cimport TimedConnection
+from socketio_fast._core.http.http1_exchange cimport Http1Exchange
 from socketio_fast._core.http.polling cimport Polling
 from socketio_fast._core.http.request cimport Request
 from socketio_fast._core.http.request_parser cimport (
@@ -40,9 +41,6 @@ from socketio_fast._core.http.admission import consider
 
 cdef enum:
     MAX_PIPELINED = 16      # requests without a response on one connection
-    # Deadlines.
-    D_READ      # the client must send a request, or the rest of one
-    D_WRITE     # it must read something of what was written
 
 # Seconds in which a head must come, also between requests, and in which a body must
 # come: the defaults of Node.js.
@@ -56,7 +54,7 @@ cdef bytes JSON = b"application/json"
 cdef bytes TEXT = b"text/plain; charset=UTF-8"
 
 
-cdef class Http1Core(HttpConnection):
+cdef class Http1Core(TimedConnection):
     """The compiled part of `Http1Connection`."""
 
     def __cinit__(self, Endpoint endpoint not None):
@@ -599,65 +597,9 @@ cdef class Http1Core(HttpConnection):
             self._expect_reading()
         return 0
 
-    # Deadlines.
-
-    cdef int _set_deadline(self, double delay) except -1:
-        """The client must send something within `delay` seconds; 0: without limit."""
-        cdef Engine engine = self.endpoint.engine
-        self.expects_nothing = False
-        if delay == 0:
-            if self.deadline is not None:
-                self.deadline.cancel()
-                self.deadline = None
-        elif self.deadline is None:
-            self.deadline = engine.start(delay, D_READ, self)
-        else:
-            engine.restart(self.deadline, delay, D_READ)
-        return 0
-
-    cdef int _expect_nothing(self) except -1:
-        """The client need not send anything, until the next deadline is set. This one is
-        kept, because to move it is cheaper than to make another."""
-        self.expects_nothing = True
-        return 0
-
-    cdef int _expect_reading(self) except -1:
-        """The client must read something of what was written within
-        `Endpoint.patience` seconds."""
-        cdef Engine engine = self.endpoint.engine
-        cdef double delay = self.endpoint.patience
-        self.unread = self.writer.unread()
-        if self.write_deadline is None:
-            self.write_deadline = engine.start(delay, D_WRITE, self)
-        else:
-            engine.restart(self.write_deadline, delay, D_WRITE)
-        return 0
-
-    cdef int _stop_expecting(self) except -1:
-        if self.write_deadline is not None:
-            self.write_deadline.cancel()
-            self.write_deadline = None
-        return 0
-
-    cdef int on_deadline(self, int kind, double now) except -1:
-        cdef Engine engine = self.endpoint.engine
+    cdef int on_late(self) except -1:
         cdef Http1Exchange incomplete = self.current
         cdef Polling polling
-        if kind == D_WRITE:
-            self.write_deadline = None
-            if self.writer is None:
-                return 0
-            if self.writer.unread() < self.unread:
-                return self._expect_reading()
-            engine.counters["stalled_responses"] += 1
-            engine.logger.info(
-                "an HTTP client has read nothing of %d bytes for %g s, closed",
-                self.unread, self.endpoint.patience,
-            )
-            return self.abort()
-        self.deadline = None
-        if self.writer is None or self.expects_nothing:
-            return 0
         if self._is_inside_request():
             polling = None if incomplete is None else incomplete.polling
             self.refuse_request(408, b"Request timeout")

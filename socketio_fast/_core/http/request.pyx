@@ -102,7 +102,9 @@ cdef class Request:
 
     cdef bint may_have(self, bytes name):
         """Whether a header was sent, perhaps; what was not need not be searched for."""
-        return self.names & sf_name_bit(PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name))
+        return 0 != (
+            self.names & sf_name_bit(PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name))
+        )
 
     cpdef bytes header(self, bytes name):
         """The first value of a header (name in lower case); None: it was not sent."""

@@ -1,10 +1,16 @@
 # JSON as it stands in Socket.IO packets.
+from cpython.object cimport PyObject
+
 from socketio_fast._core.protocol.attachments cimport Attachments
 
 cdef object read_json(const char *p, Py_ssize_t n, bint event, bint binary)
 cdef object read_json_with(const char *p, Py_ssize_t n, object loads)
 cdef bytes write_json(object data, Attachments attachments)
-cdef Py_ssize_t strings_size(list data, bint *binary) except -2
-cdef int put_strings(char *out, list data, Attachments attachments) except -1
+cdef Py_ssize_t strings_size(
+    PyObject **items, Py_ssize_t count, bint *binary
+) except -2
+cdef int put_strings(
+    char *out, PyObject **items, Py_ssize_t count, Attachments attachments
+) except -1
 cdef bytes write_other_json(object data, Attachments attachments)
 cdef str read_name(const char *p, size_t n)

@@ -48,6 +48,7 @@ cdef extern from "Python.h":
     object PyObject_Vectorcall(
         object func, PyObject **args, size_t n, PyObject *kwnames
     )
+    PyObject **PySequence_Fast_ITEMS(object o)
     object PyUnicode_New(Py_ssize_t size, Py_UCS4 maxchar)
     void *PyUnicode_1BYTE_DATA(object o)
     bint PyUnicode_IS_COMPACT_ASCII(object o)
@@ -214,23 +215,28 @@ cdef bytes write_json(object data, Attachments attachments):
     cdef Py_ssize_t size = -1
     cdef bint binary = False
     if type(data) is list:
-        size = strings_size(<list> data, &binary)
+        size = strings_size(PySequence_Fast_ITEMS(data), len(<list> data), &binary)
     if size < 0:
         return write_other_json(data, attachments)
     json = PyBytes_FromStringAndSize(NULL, size)
-    put_strings(PyBytes_AS_STRING(json), <list> data, attachments)
+    put_strings(
+        PyBytes_AS_STRING(json), PySequence_Fast_ITEMS(data), len(<list> data),
+        attachments,
+    )
     return json
 
 
-cdef Py_ssize_t strings_size(list data, bint *binary) except -2:
+cdef Py_ssize_t strings_size(
+    PyObject **items, Py_ssize_t count, bint *binary
+) except -2:
     """The size in bytes of the JSON of an array of ASCII strings without escapes, and
     of bytes, which is told by `binary`; -1: it has other items."""
-    cdef Py_ssize_t count = len(data), i, size = count + 1, length
+    cdef Py_ssize_t i, size = count + 1, length
     cdef object value
     if not 0 < count <= SF_MAX_ITEMS:
         return -1
     for i in range(count):
-        value = <object> PyList_GET_ITEM(data, i)
+        value = <object> items[i]
         if PyUnicode_CheckExact(value) and PyUnicode_IS_COMPACT_ASCII(value):
             length = PyUnicode_GET_LENGTH(value)
             if <Py_ssize_t> sf_plain_run(
@@ -246,14 +252,16 @@ cdef Py_ssize_t strings_size(list data, bint *binary) except -2:
     return size
 
 
-cdef int put_strings(char *out, list data, Attachments attachments) except -1:
+cdef int put_strings(
+    char *out, PyObject **items, Py_ssize_t count, Attachments attachments
+) except -1:
     """Write an array that has a `strings_size()`, with so many bytes. `attachments` may
     be None if it has no bytes."""
     cdef Py_ssize_t i, length
     cdef object value
     out[0] = c"["
-    for i in range(len(data)):
-        value = <object> PyList_GET_ITEM(data, i)
+    for i in range(count):
+        value = <object> items[i]
         out += 1
         if PyBytes_CheckExact(value):
             memcpy(out, SF_PLACEHOLDER, SF_PLACEHOLDER_SIZE)

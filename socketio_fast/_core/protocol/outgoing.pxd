@@ -1,4 +1,5 @@
 # One encoded message, rendered at most once per kind of transport.
+from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 
 from socketio_fast._core.protocol.attachments cimport Attachments
@@ -47,6 +48,9 @@ cdef class Outgoing:
 
 
 cdef Outgoing event(str namespace, list data, int64_t id)
+cdef Outgoing of_strings(
+    int type, str namespace, PyObject **items, Py_ssize_t n, int64_t id
+)
 cdef Outgoing packet(int type, str namespace, object data, int64_t id)
 cdef Outgoing assembled(
     int type, str namespace, int64_t id, bytes body, Attachments attachments

@@ -17,6 +17,7 @@ cdef class EmitCall:
         object awaited              # iterator of a Future; None: it is not suspended
         bint relayed                # clients of other workers are to get it as well
 
+    cdef bint _is_unseen(self, Hub hub, Rooms rooms) except -1
     cdef object _wait(self)
     cdef int _run(self) except -1
     cdef Rooms _rooms(self, Hub hub)

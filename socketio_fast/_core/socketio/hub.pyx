@@ -213,6 +213,8 @@ cdef class Hub(HandlerFactory):
                 ns.recovery = self._new_recovery(ns)
             ns.rooms = self._new_rooms(ns)
             self.namespaces[name] = ns
+            if name == "/":
+                self.main = ns
             if self.relay is not None:
                 self.relay.namespace_began(name)
         ns.lifetime = PERMANENT
@@ -252,6 +254,8 @@ cdef class Hub(HandlerFactory):
             return self._keep_empty(ns)
         if self.namespaces.pop(ns.name, None) is not None and self.relay is not None:
             self.relay.namespace_ended(ns.name)
+        if ns is self.main:
+            self.main = None
         if self.empty is not None:
             self.empty.pop(ns, None)
         if ns.recovery is not None:

@@ -25,6 +25,8 @@ cdef class Rooms(Membership):
         bint compress=*, bint volatile=*,
     )
     cdef Outgoing encode(self, list data)
+    cdef Outgoing encode_pair(self, object name, object argument)
+    cdef bint sends_unseen(self) except -1
     cdef object deliver(
         self, Outgoing m, list data, object to, object skip, object callback
     )

@@ -355,12 +355,9 @@ cdef class Rooms(Membership):
     cdef Outgoing encode(self, list data):
         """The message of an event; it may be encoded by any thread."""
         cdef Outgoing m
-        cdef char first
         if self.namespace.hub.encoding is None:
             m = outgoing.event(self.namespace.name, data, -1)
-            # `["name"`: few begin so, and a look costs less than one into the set.
-            first = m.json()[2]
-            if first == c"c" or first == c"d" or first == c"n" or first == c"r":
+            if _may_be_reserved(m):
                 _check_name(data)
         else:
             _check_name(data)
@@ -368,6 +365,28 @@ cdef class Rooms(Membership):
                 SIO_EVENT, self.namespace.name, data, -1
             )
         m.droppable = True
+        return m
+
+    cdef bint sends_unseen(self) except -1:
+        """Whether nobody but the clients is shown what is sent to them."""
+        cdef Hub hub = self.namespace.hub
+        return (
+            self.recovery is None and self.namespace.watched is None
+            and hub.encoding is None and not hub.watches_sent
+            and not self._has_packet_listeners()
+        )
+
+    cdef Outgoing encode_pair(self, object name, object argument):
+        """The message of an event of strings or bytes; None: there are others."""
+        cdef PyObject *items[2]
+        cdef Outgoing m
+        items[0] = <PyObject *> name
+        items[1] = <PyObject *> argument
+        m = outgoing.of_strings(SIO_EVENT, self.namespace.name, items, 2, -1)
+        if m is not None:
+            if _may_be_reserved(m):
+                _check_name([name, argument])
+            m.droppable = True
         return m
 
     cdef object deliver(
@@ -524,6 +543,13 @@ cdef class Rooms(Membership):
                     own = encoding.numbered(m, self.namespace.name, data, id)
                 peer.send(own)
         return sent
+
+
+cdef bint _may_be_reserved(Outgoing m) noexcept:
+    """Whether `["name"` begins as a reserved name does. Few do, and a look costs less
+    than one into the set."""
+    cdef char first = m.json()[2]
+    return first == c"c" or first == c"d" or first == c"n" or first == c"r"
 
 
 cdef int _check_name(list data) except -1:
