@@ -70,9 +70,8 @@ cdef class Exchange(Responder):
         cdef Session session = a.session
         cdef Polling polling
         cdef bint post = self.request.verb == POST
-        cdef bytes length = self.request.header(b"content-length") if post else None
         self.headers = a.headers
-        if length is not None and int(length) > engine.max_payload:
+        if post and self.request.body_size() > engine.max_payload:
             self.wants_body = True
             if session is not None:
                 self.polling = <Polling> session.transport

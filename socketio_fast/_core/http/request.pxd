@@ -27,6 +27,7 @@ cdef class Request:
         unsigned char disputed
         unsigned char escaped       # the query has percent-encoding or "+"
         uint64_t names              # see sf_name_bit()
+        Py_ssize_t length           # what Content-Length says; -1: it is not read yet
         Py_ssize_t query_at         # where the query begins; -1: there is none
         dict _parameters            # of a query with escapes
 
@@ -38,6 +39,7 @@ cdef class Request:
     cpdef bytes header(self, bytes name)
     cpdef Py_ssize_t count(self, bytes name) except -1
     cpdef bint has_token(self, bytes name, bytes token) except -1
+    cdef Py_ssize_t body_size(self) except? -2
     cdef str parameter(self, bytes name)
     cdef str transport(self)
     cdef int evaluate_proxies(self, object proxies) except -1

@@ -19,6 +19,9 @@ from socketio_fast.exceptions import ProtocolError
 # The part of a target in absolute form that precedes its path: scheme and host.
 ABSOLUTE = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
 
+cdef extern from "Python.h":
+    Py_ssize_t PY_SSIZE_T_MAX
+
 cdef dict VERBS = {"GET": GET, "HEAD": HEAD, "POST": POST, "OPTIONS": OPTIONS}
 
 # The transports of nearly all requests: strings that are shared are compared at once.
@@ -63,6 +66,7 @@ cdef class Request:
         self.method = method
         self.verb = VERBS.get(method, OTHER_VERB)
         self.names = <uint64_t> -1  # any header may be there
+        self.length = -1
         self.target = target
         self.lines = lines
         self.scheme = scheme
@@ -142,6 +146,15 @@ cdef class Request:
             PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name),
             PyBytes_AS_STRING(token), PyBytes_GET_SIZE(token),
         )
+
+    cdef Py_ssize_t body_size(self) except? -2:
+        """What Content-Length says; -1: it was not sent."""
+        cdef bytes value
+        if self.length < 0:
+            value = self.header(b"content-length")
+            if value is not None:
+                self.length = min(int(value), PY_SSIZE_T_MAX)
+        return self.length
 
     cdef str parameter(self, bytes name):
         """The first value of this name in the query; None: the query has none.

@@ -184,4 +184,5 @@ cdef Request scanned_request(const sf_request *r, const char *p, str scheme):
         scheme, "1.1",
     )
     request.names = r.names
+    request.length = r.length
     return request

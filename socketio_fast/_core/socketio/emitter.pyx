@@ -65,7 +65,9 @@ cdef class EmitCall:
         if self._is_unseen(hub, rooms):
             message = rooms.encode_pair(self.event, self.data)
             if message is not None:
-                self.awaited = rooms.deliver(message, None, self.to, self.skip_sid, None)
+                self.awaited = rooms.deliver(
+                    message, None, self.to, self.skip_sid, None
+                )
                 return 0
         event = self._list()
         if hub.tracer is not None:
