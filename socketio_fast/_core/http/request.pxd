@@ -14,6 +14,7 @@ cdef class Request:
     cdef:
         readonly str method
         unsigned char verb          # the same, a Verb
+        unsigned char upgrades      # it was found to ask for the upgrade to WebSocket
         readonly bytes target       # as it was sent: path and query
         readonly bytes lines        # of the header, each with its CRLF
         public object client_address  # as getpeername() gives it

@@ -185,4 +185,5 @@ cdef Request scanned_request(const sf_request *r, const char *p, str scheme):
     )
     request.names = r.names
     request.length = r.length
+    request.upgrades = r.upgrade
     return request

@@ -39,7 +39,7 @@ cpdef bytes websocket_key(Request request):
     cdef char decoded[24]
     if request.http_version == "1.0":
         raise ProtocolError("HTTP/1.0 has no upgrade")
-    if (
+    if not request.upgrades and (
         not request.has_token(b"upgrade", b"websocket")
         or not request.has_token(b"connection", b"upgrade")
     ):
@@ -52,7 +52,7 @@ cpdef bytes websocket_key(Request request):
         key is None
         or request.count(b"sec-websocket-key") != 1
         or len(key) != 24
-        or key[22:] != b"=="
+        or not key.endswith(b"==")
         or sf_base64_decode(decoded, PyBytes_AS_STRING(key), 24) != 16
     ):
         raise ProtocolError("Sec-WebSocket-Key is not 16 bytes in base64")
