@@ -73,16 +73,17 @@ sf_is_word(const char *p, size_t n, const char *word, size_t size)
 }
 #define SF_IS(p, n, word) sf_is_word(p, n, word, sizeof(word) - 1)
 
-/* A bit for the name of a header, whatever its case: a header of which the bit is missing
- * was not sent. Names that are often asked for and rarely sent share theirs with none that
- * is often sent. `n` is not 0. */
+/* A bit for the name of a header, in whatever case: if `names` of a request does not have
+ * it, the header was not sent. Several names share a bit. The factor is chosen so that
+ * "origin" and others that are looked for in every request share theirs with no name that
+ * most requests have. `n` is not 0. */
 static inline uint64_t
 sf_name_bit(const char *name, size_t n)
 {
     return (uint64_t)1 << ((sf_tchar[(unsigned char)name[0]] * 5 + n) & 63);
 }
 
-/* How far a target that begins at i goes. */
+/* Returns where the target that begins at i ends. */
 static inline size_t
 sf_skip_target(const char *p, size_t i, size_t n)
 {
@@ -97,7 +98,7 @@ sf_skip_target(const char *p, size_t i, size_t n)
     return i;
 }
 
-/* How far the value of a header goes that begins at i. */
+/* Returns where the value of a header that begins at i ends. */
 static inline size_t
 sf_skip_value(const char *p, size_t i, size_t n)
 {

@@ -89,6 +89,11 @@ def test_httptools_agrees(data: bytes) -> None:
     assert request.target == parsed.url
     # httptools keeps the space behind a value.
     assert request.headers == [(n, v.strip(b" \t")) for n, v in parsed.headers]
+    for name, value in reversed(dict(reversed(request.headers)).items()):
+        assert request.header(name) == value  # the first of that name
+    sent = {name for name, _ in request.headers}
+    for name in {b"origin", b"cookie", b"expect"} - sent:
+        assert request.header(name) is None
     assert body == parsed.body
     assert upgrade == parsed.parser.should_upgrade() == parsed.upgraded
     assert parsed.parser.get_http_version() == "1.1"

@@ -99,9 +99,12 @@ class Listening:
             self._arrival.clear()
             await asyncio.wait_for(self._arrival.wait(), 20)
 
-    async def connect(self):
-        """A client, which blocks, and the protocol of its connection."""
+    async def connect(self, own=None):
+        """A client, which blocks, and the protocol of its connection. `own`: the host
+        that the client has."""
         client = socket.socket(self.family)
+        if own is not None:
+            client.bind((own, 0))
         before = len(self.accepted)
         client.connect(self.address)
         await self.until_accepted(before + 1)

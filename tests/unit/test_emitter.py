@@ -10,6 +10,7 @@ from unittest import mock
 import pytest
 
 import socketio_fast
+from socketio_fast import testing
 
 
 @pytest.fixture
@@ -82,6 +83,50 @@ async def test_what_cannot_be_sent_is_refused_before_the_namespace_is_there(
 
     with pytest.raises(error, match=message):
         await emit()
+
+
+@pytest.mark.parametrize("data", ["text", b"bytes"])
+async def test_a_reserved_name_with_one_argument(sio, data: str | bytes) -> None:
+    sio.on("x", lambda sid: None)  # which opens the namespace
+    for name in ("connect", "disconnect", "connect_error"):
+        with pytest.raises(ValueError, match=f"'{name}' is a reserved event name"):
+            await sio.emit(name, data)
+    await sio.emit("connected", data)
+
+
+@pytest.mark.parametrize("data", ["text", "\xe9", b"bytes"])
+@pytest.mark.parametrize("to", [None, "a room", "their own"])
+async def test_one_argument_reaches_clients_and_who_listens(
+    sio, data: str | bytes, to: str | None
+) -> None:
+    seen: list[tuple[object, ...]] = []
+    async with testing.client(sio) as client:
+        await sio.enter_room(client.sid, "a room")
+        room = client.sid if to == "their own" else to
+        for listening in (False, True):
+            if listening:
+                socket = sio.of("/").sockets[client.sid]
+                socket.on_any_outgoing(lambda *args: seen.append(args))
+            await sio.emit("e", data, to=room)
+            assert await client.expect("e") == data
+        await sio.emit("e", data, to=room, skip_sid=client.sid)
+        await sio.emit("last")
+        await client.expect("last")
+    assert seen == [("e", data), ("last",)]
+
+
+async def test_the_main_namespace_may_end_and_begin_again(sio) -> None:
+    hub = sio._hub
+    for _ in range(2):
+        async with testing.client(sio) as client:
+            await sio.emit("e", "text")
+            assert await client.expect("e") == "text"
+        hub.release("/")
+        assert "/" not in hub.namespaces
+        await sio.emit("e", "text")
+        with pytest.raises(ValueError, match="reserved event name"):
+            await sio.emit("connect", "text")
+        sio.on("x", lambda sid: None)
 
 
 async def test_what_can_be_sent_to_a_namespace_that_is_not_there_is_sent_to_nobody(

@@ -121,6 +121,28 @@ def test_who_has_read_a_response_keeps_the_connection() -> None:
     assert not http.wire.closed
 
 
+def test_the_time_to_send_a_request_begins_with_the_last_response() -> None:
+    server = make(ping_interval=300)
+    http, target = parked(server)
+    server.loop.advance(200)
+    assert not http.wire.closed
+    server.http().send(request("POST", target, "1"))
+    assert len(http.responses()) == 1
+    server.loop.advance(59)
+    assert not http.wire.closed
+    server.loop.advance(2)
+    assert http.wire.closed
+
+
+def test_a_request_that_waits_after_another_is_not_late() -> None:
+    server = make(ping_interval=300)
+    http, sid = server.polling()
+    server.loop.advance(50)
+    http.send(request("GET", server.target("polling", sid)))
+    server.loop.advance(200)
+    assert not http.wire.closed
+
+
 def test_the_last_response_leaves_behind_those_that_wait() -> None:
     server = make()
     http, _ = parked(server)

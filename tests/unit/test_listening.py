@@ -65,6 +65,17 @@ def test_addresses_of_connections_to_any_address(run):
     run(test, sock=sock)
 
 
+def test_addresses_with_numbers_of_every_length(run):
+    async def test(listening):
+        client, protocol = await listening.connect("127.10.255.3")
+        with client:
+            address = protocol.transport.get_extra_info("peername")
+            assert address == client.getsockname()
+            assert address[0] == "127.10.255.3"
+
+    run(test)
+
+
 @pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6")
 def test_addresses_of_ipv6(run):
     async def test(listening):

@@ -197,7 +197,7 @@ cdef Admission admit(Engine engine, Request request, bint upgrade):
     cdef Session session = None
     cdef str transport = request.transport()
     cdef str sid = request.parameter(b"sid")
-    cdef int verb = request.verb
+    cdef int method = request.known_method
     cdef bytes cors
     if engine.proxies is not None:
         request.evaluate_proxies(engine.proxies)
@@ -248,13 +248,13 @@ cdef Admission admit(Engine engine, Request request, bint upgrade):
                 "transport": transport,
                 "previous_transport": session.transport.name,
             })
-        elif not upgrade and verb != GET and verb != POST:
+        elif not upgrade and method != GET and method != POST:
             a = _error(engine, request, BAD_REQUEST, {"method": request.method})
         elif upgrade and (
             (transport != "websocket" and not request.webtransport)
             or (session.dialect and request.webtransport)
             or not engine.allow_upgrades
-            or verb != GET  # RFC 6455, section 4.1
+            or method != GET  # RFC 6455, section 4.1
         ):
             a = _error(engine, request, BAD_REQUEST, {
                 "name": "TRANSPORT_MISMATCH",
@@ -268,7 +268,7 @@ cdef Admission admit(Engine engine, Request request, bint upgrade):
                 session.dialect = _dialect(
                     session.dialect & REVISION_3, transport, request
                 )
-    elif verb != GET:
+    elif method != GET:
         a = _error(
             engine, request, BAD_HANDSHAKE_METHOD, {"method": request.method}
         )

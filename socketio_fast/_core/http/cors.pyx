@@ -33,7 +33,7 @@ cdef bytes cors_lines(Engine engine, Request request):
 cdef bint is_preflight(Request request) except -1:
     """Whether the request asks for the header lines of CORS alone (Fetch standard,
     "CORS-preflight request"). Any OPTIONS request does, as in the reference."""
-    return request.verb == OPTIONS
+    return request.known_method == OPTIONS
 
 
 cdef str origin_of(Request request):

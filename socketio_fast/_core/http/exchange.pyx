@@ -69,7 +69,7 @@ cdef class Exchange(Responder):
         """
         cdef Session session = a.session
         cdef Polling polling
-        cdef bint post = self.request.verb == POST
+        cdef bint post = self.request.known_method == POST
         self.headers = a.headers
         if post and self.request.body_size() > engine.max_payload:
             self.wants_body = True

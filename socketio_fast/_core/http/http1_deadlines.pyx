@@ -30,8 +30,8 @@ cdef class TimedConnection(HttpConnection):
         return 0
 
     cdef int _expect_nothing(self) except -1:
-        """The client need not send anything, until the next deadline is set. This one
-        is kept, because to move it is cheaper than to make another."""
+        """Let the client send nothing, until _set_deadline() is called again. The
+        deadline is kept meanwhile: moving it is cheaper than making another."""
         self.expects_nothing = True
         return 0
 

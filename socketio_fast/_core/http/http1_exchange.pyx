@@ -91,7 +91,7 @@ cdef class Http1Exchange(Exchange):
         cdef HttpConnection connection = self.connection
         cdef Request request = self.request
         cdef Endpoint endpoint
-        cdef bint head_only = request.verb == HEAD or status == 304
+        cdef bint head_only = request.known_method == HEAD or status == 304
         if connection is None or connection.writer is None:
             close_body(long_body)
             return 0  # the client has gone
@@ -208,7 +208,7 @@ cdef class Http1Exchange(Exchange):
             self.owner = endpoint.owner_of(self.request.target, True)
             if self.owner is None:
                 return self._admit()
-            if self.request.verb != POST or not self.is_behind_post():
+            if self.request.known_method != POST or not self.is_behind_post():
                 return self._relay()
             # One at a time, as a session takes them.
             self.deferred = self.wants_body = True
@@ -234,7 +234,7 @@ cdef class Http1Exchange(Exchange):
                 break
             if (
                 exchange.owner is not None and exchange.response is None
-                and exchange.request.verb == POST
+                and exchange.request.known_method == POST
             ):
                 return True
         return False
@@ -315,7 +315,7 @@ cdef class Http1Exchange(Exchange):
             self.connection.set_addresses(request)
             self.environ_source = self.endpoint.environ_source(request, False)
             self.awaiting_hooks = True
-            self.wants_body = request.verb == POST
+            self.wants_body = request.known_method == POST
             self.endpoint.spawn(self._ask_hooks())
             return 0
         return self._proceed(self.judge(False))
@@ -371,7 +371,7 @@ cdef class Http1Exchange(Exchange):
                 connection.set_addresses(request)
                 self.environ_source = self.endpoint.environ_source(request, False)
         elif (
-            request.verb == GET
+            request.known_method == GET
             and connection.writer.buffered() > engine.max_buffer_bytes
         ):
             # The client asks for more, and has not read what it was sent before.
@@ -399,5 +399,5 @@ cdef class Http1Exchange(Exchange):
         """
         cdef Polling polling = self.polling
         if self.remote is not None:
-            return self.request.verb == GET
+            return self.request.known_method == GET
         return polling is not None and polling.poll is self

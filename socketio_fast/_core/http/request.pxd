@@ -2,8 +2,8 @@
 from libc.stdint cimport uint64_t
 
 
-cdef enum Verb:
-    OTHER_VERB
+cdef enum Method:
+    OTHER_METHOD
     GET
     HEAD
     POST
@@ -13,8 +13,8 @@ cdef enum Verb:
 cdef class Request:
     cdef:
         readonly str method
-        unsigned char verb          # the same, a Verb
-        unsigned char upgrades      # it was found to ask for the upgrade to WebSocket
+        unsigned char known_method  # the same, a Method
+        unsigned char upgrades      # the scanner found that it asks for a WebSocket
         readonly bytes target       # as it was sent: path and query
         readonly bytes lines        # of the header, each with its CRLF
         public object client_address  # as getpeername() gives it
@@ -28,7 +28,7 @@ cdef class Request:
         unsigned char disputed
         unsigned char escaped       # the query has percent-encoding or "+"
         uint64_t names              # see sf_name_bit()
-        Py_ssize_t length           # what Content-Length says; -1: it is not read yet
+        Py_ssize_t length           # Content-Length; below 0: it was not read yet
         Py_ssize_t query_at         # where the query begins; -1: there is none
         dict _parameters            # of a query with escapes
 

@@ -22,9 +22,9 @@ ABSOLUTE = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
 cdef extern from "Python.h":
     Py_ssize_t PY_SSIZE_T_MAX
 
-cdef dict VERBS = {"GET": GET, "HEAD": HEAD, "POST": POST, "OPTIONS": OPTIONS}
+cdef dict METHODS = {"GET": GET, "HEAD": HEAD, "POST": POST, "OPTIONS": OPTIONS}
 
-# The transports of nearly all requests: strings that are shared are compared at once.
+# The transports of nearly all requests. Comparing an object with itself is cheap.
 cdef str POLLING = "polling"
 cdef str WEBSOCKET = "websocket"
 
@@ -64,7 +64,7 @@ cdef class Request:
         cdef Py_ssize_t n = PyBytes_GET_SIZE(target)
         cdef const char *query
         self.method = method
-        self.verb = VERBS.get(method, OTHER_VERB)
+        self.known_method = METHODS.get(method, OTHER_METHOD)
         self.names = <uint64_t> -1  # any header may be there
         self.length = -1
         self.target = target
@@ -105,7 +105,8 @@ cdef class Request:
         return found
 
     cdef bint may_have(self, bytes name):
-        """Whether a header was sent, perhaps; what was not need not be searched for."""
+        """False: this header (name in lower case) was not sent. True: it may have been.
+        """
         return 0 != (
             self.names & sf_name_bit(PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name))
         )
@@ -179,7 +180,7 @@ cdef class Request:
         return None if found is NULL else PyUnicode_DecodeLatin1(found, size, NULL)
 
     cdef str transport(self):
-        """The parameter `transport`."""
+        """The parameter `transport`; None: the query has none."""
         cdef const char *found
         cdef size_t size = 0
         if self.query_at >= 0 and not self.escaped:

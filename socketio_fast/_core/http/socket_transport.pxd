@@ -12,7 +12,7 @@ cdef enum:
     OVER = 32           # connection_lost() follows
     BUFFERED = 64       # the protocol is a BufferedProtocol
     WEBSOCKET = 128     # the protocol is a WebSocket
-    HTTP = 2048         # it is a Http1Connection
+    HTTP = 2048         # the protocol is an Http1Connection
     # Flags of one with TLS.
     HANDSHAKING = 256
     LINGERING = 512     # the end of TLS was written; what comes is read to nowhere

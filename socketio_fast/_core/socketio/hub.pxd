@@ -47,7 +47,7 @@ cdef class Namespace(Handlers):
 cdef class Hub(HandlerFactory):
     cdef:
         readonly dict namespaces    # name -> Namespace
-        Namespace main              # "/"; None: there is none
+        Namespace main              # namespaces["/"], without a look-up; or None
         readonly Namespace wildcard  # the handlers of namespace "*"
         readonly Engine engine
         readonly Observer observer  # None: nobody observes
