@@ -355,7 +355,7 @@ async def test_callbacks_end_with_the_client(run: Run) -> None:
 
 
 async def test_ping_timeout(run: Run) -> None:
-    server = await run(recording, ping_interval=0.2, ping_timeout=0.03)
+    server = await run(recording, ping_interval=0.2, ping_timeout=0.3)
     ws = await server.wire()
     assert await ws.message() == "2"
     # It is not silent, which python-socketio may call "transport close".

@@ -448,7 +448,7 @@ async def test_origins(run: Run) -> None:
 
 
 async def test_ping_timeout(run: Run) -> None:
-    server = await run(echo, ping_interval=0.2, ping_timeout=0.03)
+    server = await run(echo, ping_interval=0.2, ping_timeout=0.3)
     ws = await server.wire()
     await server.next_record()
     assert await ws.message() == "2"
