@@ -50,6 +50,9 @@ cdef class WebSocket(MessageTransport):
     cdef int _send_close(self, object code) except -1
     cdef int _close_connection(self) except -1
     cdef Py_ssize_t _read(self, const char *p, Py_ssize_t n, bint own) except -1
+    cdef int _read_frames(
+        self, const char *p, Py_ssize_t n, bint own, Py_ssize_t *taken
+    ) except -1
     cdef int _check_frame(self, const sf_frame *f) except -1
     cdef int _on_frame(
         self, int opcode, bint fin, const char *p, Py_ssize_t n

@@ -385,7 +385,24 @@ cdef class WebSocket(MessageTransport):
         `own`: the memory belongs to this connection, so a payload may be unmasked in
         place.
         """
-        cdef Py_ssize_t i = 0, size
+        cdef Py_ssize_t i = 0
+        while True:
+            try:
+                self._read_frames(p, n, own, &i)
+                return i
+            except ProtocolError as exc:
+                if exc.code == 1002 or exc.code == 1009:
+                    raise
+                self._fail(exc)
+            except BaseException as exc:
+                self._fail(exc)
+
+    cdef int _read_frames(
+        self, const char *p, Py_ssize_t n, bint own, Py_ssize_t *taken
+    ) except -1:
+        """As `_read()`; `taken` is behind the frame that was read last, which is also
+        the one that an exception other than a violation of the framing is about."""
+        cdef Py_ssize_t i = taken[0], size
         cdef bytes large
         cdef char *payload
         cdef sf_frame f
@@ -395,29 +412,22 @@ cdef class WebSocket(MessageTransport):
             size = f.length
             if f.head == 0 or n - i - <Py_ssize_t> f.head < size:
                 self.needed = f.head + size if f.head else n - i + 1
-                break
+                return 0
+            i += f.head + size
+            taken[0] = i
             if size <= SCRATCH_SIZE:
                 payload = unmasked
             elif own:
-                payload = <char *> p + i + f.head
+                payload = <char *> p + i - size
             else:
                 large = PyBytes_FromStringAndSize(NULL, size)
                 payload = PyBytes_AS_STRING(large)
-            sf_unmask(payload, p + i + f.head, size, f.mask)
-            i += f.head + size
-            if self.close_sent and f.opcode != SF_CLOSE:
-                continue
-            try:
+            sf_unmask(payload, p + i - size, size, f.mask)
+            if not self.close_sent or f.opcode == SF_CLOSE:
                 self._on_frame(
                     f.opcode | RSV1 if f.compressed else f.opcode, f.fin, payload, size
                 )
-            except ProtocolError as exc:
-                if exc.code == 1002 or exc.code == 1009:
-                    raise
-                self._fail(exc)
-            except BaseException as exc:
-                self._fail(exc)
-        return i
+        return 0
 
     def _fail(self, exc):
         """The client has broken a rule: end its session, with a close frame."""

@@ -117,7 +117,7 @@ cdef object put_in_place(object data, list attachments, int depth):
         for i in range(len(<list> data)):
             value = (<list> data)[i]
             if isinstance(value, Placeholder):
-                (<list> data)[i] = _attachment(attachments, (<Placeholder> value).num)
+                (<list> data)[i] = _numbered(attachments, (<Placeholder> value).num)
             elif isinstance(value, (list, dict)):
                 (<list> data)[i] = put_in_place(value, attachments, depth + 1)
     elif isinstance(data, dict):
@@ -133,6 +133,12 @@ cdef object put_in_place(object data, list attachments, int depth):
 cdef object _attachment(list attachments, object num):
     if type(num) is not int or not 0 <= num < len(attachments):
         raise PacketError(f"illegal attachment number {num!r:.32}")
+    return _numbered(attachments, num)
+
+
+cdef object _numbered(list attachments, Py_ssize_t num):
+    if not 0 <= num < len(attachments):
+        raise PacketError(f"illegal attachment number {num}")
     return attachments[num]
 
 

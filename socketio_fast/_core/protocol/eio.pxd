@@ -22,8 +22,9 @@ cdef Py_ssize_t count_packets(const char *p, const char *end) noexcept
 cdef tuple unpacked(const char *p, const char *stop)
 cdef bytes decode_base64(const char *p, Py_ssize_t n)
 cdef bytes text_frame(bytes head, bytes body)
-cdef bytes begun_text_frame(bytes head, Py_ssize_t size, char **body)
-cdef Py_ssize_t payload_size(bytes frame) noexcept
+cdef bytes begun_text_frame(bytes head, Py_ssize_t size, Py_ssize_t more, char **body)
+cdef Py_ssize_t binary_frame_size(bytes data) noexcept
+cdef char *put_binary_frame(char *out, bytes data) noexcept
 cdef bytes binary_frame(bytes data)
 cdef bytes base64_packet(bytes data)
 cdef bytes join_payload(list packets)

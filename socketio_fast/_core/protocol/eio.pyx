@@ -128,16 +128,17 @@ cdef bytes base64_packet(bytes data):
 cdef bytes text_frame(bytes head, bytes body):
     """Encode a packet, given in two pieces, as one WebSocket text frame."""
     cdef char *out
-    cdef bytes frame = begun_text_frame(head, PyBytes_GET_SIZE(body), &out)
+    cdef bytes frame = begun_text_frame(head, PyBytes_GET_SIZE(body), 0, &out)
     memcpy(out, PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body))
     return frame
 
 
-cdef bytes begun_text_frame(bytes head, Py_ssize_t size, char **body):
-    """A WebSocket text frame of a packet whose last `size` bytes go to `body`."""
+cdef bytes begun_text_frame(bytes head, Py_ssize_t size, Py_ssize_t more, char **body):
+    """A WebSocket text frame of a packet whose last `size` bytes go to `body`, and room
+    for `more` bytes of other frames behind it."""
     cdef Py_ssize_t h = PyBytes_GET_SIZE(head)
     cdef bytes frame = PyBytes_FromStringAndSize(
-        NULL, sf_frame_head_size(h + size) + h + size
+        NULL, sf_frame_head_size(h + size) + h + size + more
     )
     cdef char *out = sf_frame_head(PyBytes_AS_STRING(frame), SF_TEXT, h + size)
     memcpy(out, PyBytes_AS_STRING(head), h)
@@ -145,16 +146,20 @@ cdef bytes begun_text_frame(bytes head, Py_ssize_t size, char **body):
     return frame
 
 
-cdef Py_ssize_t payload_size(bytes frame) noexcept:
-    """The size of the payload of a frame that this module has made."""
-    cdef Py_ssize_t size = PyBytes_GET_SIZE(frame)
-    return size - (2 if size < 2 + 126 else 4 if size <= 4 + 0xFFFF else 10)
+cdef Py_ssize_t binary_frame_size(bytes data) noexcept:
+    return sf_frame_head_size(PyBytes_GET_SIZE(data)) + PyBytes_GET_SIZE(data)
+
+
+cdef char *put_binary_frame(char *out, bytes data) noexcept:
+    """Write data as one WebSocket binary frame; returns where that ends."""
+    cdef Py_ssize_t n = PyBytes_GET_SIZE(data)
+    out = sf_frame_head(out, SF_BINARY, n)
+    memcpy(out, PyBytes_AS_STRING(data), n)
+    return out + n
 
 
 cdef bytes binary_frame(bytes data):
     """Encode data as one WebSocket binary frame."""
-    cdef Py_ssize_t n = PyBytes_GET_SIZE(data)
-    cdef bytes frame = PyBytes_FromStringAndSize(NULL, sf_frame_head_size(n) + n)
-    cdef char *out = sf_frame_head(PyBytes_AS_STRING(frame), SF_BINARY, n)
-    memcpy(out, PyBytes_AS_STRING(data), n)
+    cdef bytes frame = PyBytes_FromStringAndSize(NULL, binary_frame_size(data))
+    put_binary_frame(PyBytes_AS_STRING(frame), data)
     return frame

@@ -105,7 +105,6 @@ cdef list _read_strings(const char *p, Py_ssize_t n, bint event, bint binary):
     """Decode an array of ASCII strings and, if `binary`, placeholders; None: it has
     other items."""
     cdef sf_item items[SF_MAX_ITEMS]
-    cdef sf_item *item
     cdef size_t count = sf_scan_array(p, n, items), i
     cdef list data
     cdef object value
@@ -117,16 +116,43 @@ cdef list _read_strings(const char *p, Py_ssize_t n, bint event, bint binary):
                 return None  # an object that only looks like a placeholder
     data = PyList_New(count)
     for i in range(count):
-        item = &items[i]
-        if item.num >= 0:
-            value = placeholder(item.num)
-        elif event and i == 0 and item.size:
-            value = read_name(p + item.start, item.size)
-        else:
-            value = _read_ascii(p + item.start, item.size)
+        value = _read_item(p, &items[i], event and i == 0)
         Py_INCREF(value)
         PyList_SET_ITEM(data, i, value)
     return data
+
+
+cdef int read_strings(
+    const char *p, Py_ssize_t n, PyObject **strings, Py_ssize_t *count
+) except -1:
+    """Decode an array of ASCII strings that begins with the name of an event, without
+    a list of them.
+
+    Args:
+        strings: Gets new references; it has room for SF_MAX_ITEMS.
+        count: 0; becomes the number of the references, also if this raises. It stays 0
+            for an array that has other items.
+    """
+    cdef sf_item items[SF_MAX_ITEMS]
+    cdef Py_ssize_t found = sf_scan_array(p, n, items), i
+    cdef object value
+    for i in range(found):
+        if items[i].num >= 0:
+            return 0
+    for i in range(found):
+        value = _read_item(p, &items[i], i == 0)
+        Py_INCREF(value)
+        strings[i] = <PyObject *> value
+        count[0] = i + 1
+    return 0
+
+
+cdef inline object _read_item(const char *p, const sf_item *item, bint name):
+    if item.num >= 0:
+        return placeholder(item.num)
+    if name and item.size:
+        return read_name(p + item.start, item.size)
+    return _read_ascii(p + item.start, item.size)
 
 
 cdef str read_name(const char *p, size_t n):
@@ -212,25 +238,25 @@ cdef bytes write_json(object data, Attachments attachments):
     Raises TypeError for a value that neither orjson nor the slow path can encode.
     """
     cdef bytes json
-    cdef Py_ssize_t size = -1
-    cdef bint binary = False
+    cdef Py_ssize_t size = -1, binaries = 0
     if type(data) is list:
-        size = strings_size(PySequence_Fast_ITEMS(data), len(<list> data), &binary)
+        size = strings_size(PySequence_Fast_ITEMS(data), len(<list> data), &binaries)
     if size < 0:
         return write_other_json(data, attachments)
     json = PyBytes_FromStringAndSize(NULL, size)
-    put_strings(
+    attachments.found = put_strings(
         PyBytes_AS_STRING(json), PySequence_Fast_ITEMS(data), len(<list> data),
-        attachments,
+        binaries,
     )
+    attachments.count = binaries
     return json
 
 
 cdef Py_ssize_t strings_size(
-    PyObject **items, Py_ssize_t count, bint *binary
+    PyObject **items, Py_ssize_t count, Py_ssize_t *binaries
 ) except -2:
     """The size in bytes of the JSON of an array of ASCII strings without escapes, and
-    of bytes, which is told by `binary`; -1: it has other items."""
+    of bytes, whose number is added to `binaries`; -1: it has other items."""
     cdef Py_ssize_t i, size = count + 1, length
     cdef object value
     if not 0 < count <= SF_MAX_ITEMS:
@@ -246,28 +272,31 @@ cdef Py_ssize_t strings_size(
             size += length + 2
         elif PyBytes_CheckExact(value):
             size += SF_PLACEHOLDER_SIZE
-            binary[0] = True
+            binaries[0] += 1
         else:
             return -1
     return size
 
 
-cdef int put_strings(
-    char *out, PyObject **items, Py_ssize_t count, Attachments attachments
-) except -1:
-    """Write an array that has a `strings_size()`, with so many bytes. `attachments` may
-    be None if it has no bytes."""
-    cdef Py_ssize_t i, length
+cdef list put_strings(
+    char *out, PyObject **items, Py_ssize_t count, Py_ssize_t binaries
+):
+    """Write an array that has a `strings_size()`, with so many bytes. Returns its
+    binary values; None: it has none."""
+    cdef Py_ssize_t i, length, num = 0
     cdef object value
+    cdef list found = PyList_New(binaries) if binaries else None
     out[0] = c"["
     for i in range(count):
         value = <object> items[i]
         out += 1
         if PyBytes_CheckExact(value):
             memcpy(out, SF_PLACEHOLDER, SF_PLACEHOLDER_SIZE)
-            out[SF_PLACEHOLDER_NUM] = c"0" + attachments.count
+            out[SF_PLACEHOLDER_NUM] = c"0" + num
             out += SF_PLACEHOLDER_SIZE
-            attachments.collect(value)
+            Py_INCREF(value)
+            PyList_SET_ITEM(found, num, value)
+            num += 1
         else:
             length = PyUnicode_GET_LENGTH(value)
             out[0] = c'"'
@@ -276,7 +305,7 @@ cdef int put_strings(
             out += length + 2
         out[0] = c","
     out[0] = c"]"
-    return 0
+    return found
 
 
 cdef bytes write_other_json(object data, Attachments attachments):

@@ -22,7 +22,9 @@ cdef enum Rendering:
 cdef class Outgoing:
     cdef:
         bytes head              # the text packet, up to its JSON; None: there is none
-        bytes _body             # the rest of it; None: it is in `_frames` alone
+        bytes _body             # the rest of it; None: it is in `_frames` alone,
+        Py_ssize_t _body_at     # where it begins there,
+        Py_ssize_t _body_size   # and how many bytes it has
         list attachments        # binary messages behind it; None: there are none
         bytes _frames           # rendered for WebSocket
         bytes _packets          # rendered for HTTP long-polling

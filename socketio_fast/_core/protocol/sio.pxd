@@ -1,4 +1,5 @@
 # Socket.IO packets, protocol revision 5.
+from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 
 from socketio_fast._core.protocol.event_values cimport EventValues
@@ -33,6 +34,10 @@ cdef Packet decode(
 cdef Packet decode_with(
     const char *p, Py_ssize_t n, Py_ssize_t max_attachments, object loads
 )
+cdef int decode_strings(
+    const char *p, Py_ssize_t n, PyObject **strings, Py_ssize_t *count, int64_t *id
+) except -1
+cdef bint is_reserved(str name) except -1
 cdef int check_data(int type, object data, bint present) except -1
 cdef int check_namespace(str name) except -1
 cdef bytes head(int type, str namespace, int64_t id, Py_ssize_t attachments)

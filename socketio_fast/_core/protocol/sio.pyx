@@ -9,6 +9,7 @@ import cython
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.list cimport PyList_GET_ITEM
+from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 
 from socketio_fast._core.protocol.attachments cimport Attachments, put_in_place
@@ -16,6 +17,7 @@ from socketio_fast._core.protocol.event_values cimport split_event
 from socketio_fast._core.protocol.json_text cimport (
     read_json,
     read_json_with,
+    read_strings,
     write_json,
 )
 from socketio_fast._core.protocol.wire cimport (
@@ -44,8 +46,9 @@ cdef frozenset _reserved = frozenset((
 ))
 RESERVED_EVENTS = _reserved
 
-# The head of most events: Engine.IO MESSAGE, Socket.IO EVENT.
+# The heads of most events: Engine.IO MESSAGE, Socket.IO EVENT or BINARY_EVENT.
 cdef bytes HEAD_EVENT = b"42"
+cdef bytes HEAD_BINARY_EVENT = b"451-"
 
 
 @cython.no_gc  # JSON has no cycles
@@ -58,7 +61,10 @@ cdef class Packet:
 
     cdef int attach(self, bytes data) except -1:
         """Take the next attachment; the last one completes `data`."""
-        self.attachments.append(data)
+        if self.attachments is None:
+            self.attachments = [data]
+        else:
+            self.attachments.append(data)
         self.missing -= 1
         if self.missing == 0:
             if isinstance(self.data, Unread):
@@ -124,6 +130,24 @@ cdef Packet decode(
     return packet
 
 
+cdef int decode_strings(
+    const char *p, Py_ssize_t n, PyObject **strings, Py_ssize_t *count, int64_t *id
+) except -1:
+    """Decode an event of the main namespace without a Packet, if its name and its
+    arguments are ASCII strings without escapes, as those of most events are.
+
+    Args:
+        strings: As of `read_strings()`.
+        count: The same; it stays 0 for any other packet, which decode() then decodes.
+        id: Gets the id of the acknowledgement; -1: none is wanted.
+    """
+    cdef sf_head h = sf_scan_head(p, n)
+    if h.error != SF_OK or h.type != SIO_EVENT or h.nsp_size:
+        return 0
+    id[0] = h.id
+    return read_strings(p + h.json, n - h.json, strings, count)
+
+
 cdef Packet decode_with(
     const char *p, Py_ssize_t n, Py_ssize_t max_attachments, object loads
 ):
@@ -168,7 +192,6 @@ cdef inline Packet _decode_head(
             )
         packet.type -= SIO_BINARY_EVENT - SIO_EVENT
         packet.missing = h.attachments
-        packet.attachments = []
     json[0] = h.json
     return packet
 
@@ -220,6 +243,11 @@ cdef int _fail_head(int error, const char *p, Py_ssize_t n) except -1:
     raise PacketError(f"ack id exceeds 2^53 - 1: {shown!r}")
 
 
+cdef bint is_reserved(str name) except -1:
+    # No reserved name is shorter than 7 characters.
+    return len(name) >= 7 and name in _reserved
+
+
 cdef int check_data(int type, object data, bint present) except -1:
     """Raise PacketError for a payload that the reference implementation refuses.
 
@@ -234,8 +262,7 @@ cdef int check_data(int type, object data, bint present) except -1:
         if isinstance(data, list) and <list> data:
             name = <object> PyList_GET_ITEM(data, 0)
             if isinstance(name, str):
-                # No reserved name is shorter than 7 characters.
-                if len(<str> name) < 7 or name not in _reserved:
+                if not is_reserved(name):
                     return 0
                 raise PacketError(f"reserved event name {name!r}")
             if isinstance(name, (int, float)) and not isinstance(name, bool):
@@ -261,8 +288,8 @@ cdef bytes head(int type, str namespace, int64_t id, Py_ssize_t attachments):
 
     `id` is -1 for none; `attachments` is how many follow.
     """
-    if type == SIO_EVENT and id < 0 and attachments == 0 and namespace == "/":
-        return HEAD_EVENT
+    if type == SIO_EVENT and id < 0 and attachments <= 1 and namespace == "/":
+        return HEAD_BINARY_EVENT if attachments else HEAD_EVENT
     cdef char text[3 + 2 * SF_NUMBER_SIZE]
     cdef char *end = text + 2
     cdef char *number

@@ -129,6 +129,10 @@ cdef class ConnectionHandler(PacketReceiver):
             m = self.hub.encode(SIO_EVENT, packet.namespace, ["error", error], -1)
         return self.session.send(m)
 
+    cdef bint take_strings(self, const char *p, Py_ssize_t n) except -1:
+        cdef Peer peer = self.main
+        return peer is not None and peer.take_strings(p, n)
+
     cdef int dispatch(self, Packet packet) except -1:
         cdef Peer peer = <Peer> self.peer_in(packet.namespace)
         if packet.type == SIO_CONNECT:

@@ -9,9 +9,10 @@ suspended. Without it, each handler starts when its packet has come.
 """
 import asyncio
 
-from cpython.dict cimport PyDict_Size
+from cpython.dict cimport PyDict_GetItemWithError, PyDict_Size
 from cpython.list cimport PyList_GET_SIZE
 from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport int64_t
 
 from socketio_fast._core.engine.collecting cimport set_tracked
@@ -26,9 +27,10 @@ from socketio_fast._core.engine.observer cimport (
 )
 from socketio_fast._core.engine.runner cimport Continuation, Runner, handles_in
 from socketio_fast._core.engine.contracts cimport OPEN, SessionBase as Session
+from socketio_fast._core.protocol cimport outgoing, sio
 from socketio_fast._core.protocol.outgoing cimport Outgoing
 from socketio_fast._core.protocol.sio cimport SIO_ACK, SIO_EVENT, Packet
-from socketio_fast._core.protocol.wire cimport sf_exact_ns
+from socketio_fast._core.protocol.wire cimport SF_MAX_ITEMS, sf_exact_ns
 from socketio_fast._core.socketio.acks cimport (
     AckCollector,
     AckWatch,
@@ -146,6 +148,47 @@ cdef class MessagingPeer(PeerBase):
         return True
 
     # Events.
+
+    cdef bint take_strings(self, const char *p, Py_ssize_t n) except -1:
+        """Handle an event of strings, a packet to the main namespace, if one function
+        is all that gets it. False: nothing was done.
+
+        Most events are of this kind. One takes X % fewer instructions than by a
+        `Packet` and a list of its data.
+        """
+        cdef Hub hub = self.namespace.hub
+        cdef PyObject *args[SF_MAX_ITEMS]
+        cdef PyObject *handler
+        cdef Py_ssize_t count = 0, i
+        cdef int64_t id = -1
+        cdef str event
+        cdef EventWatch watch = None
+        if (
+            self.state != CONNECTED or self.busy or self.socket is not None
+            or hub.trigger is not None or hub.asks_of_events or hub.verbose
+        ):
+            return False
+        try:
+            sio.decode_strings(p, n, args, &count, &id)
+            if count == 0:
+                return False
+            event = <str> args[0]
+            handler = PyDict_GetItemWithError(self.namespace.handlers, event)
+            if handler is NULL or sio.is_reserved(event) or (
+                hub.undecoded is not None and event in hub.undecoded
+            ):
+                return False
+            self.heard = True
+            if hub.watches_events:
+                watch = hub.meter.event_in(self.namespace, None, event, n)
+            Py_DECREF(event)
+            Py_INCREF(self.sid)
+            args[0] = <PyObject *> self.sid
+            self._run(<object> handler, args, count, event, id, n, watch)
+        finally:
+            for i in range(count):
+                Py_DECREF(<object> args[i])
+        return True
 
     cdef int on_event(self, list data, int64_t id, Py_ssize_t size) except -1:
         """The client has sent an event.
@@ -451,20 +494,23 @@ cdef class MessagingPeer(PeerBase):
 
     cdef int send_ack(self, object value, int64_t id) except -1:
         """Send what a handler returned: for None no arguments, for a tuple several."""
-        if value is self.namespace.hub.not_handled:
-            return 0
-        if value is None:
-            value = []
-        elif isinstance(value, tuple):
-            value = list(<tuple> value)
-        else:
-            value = [value]
-        if self.state != CONNECTED:
+        cdef Namespace ns = self.namespace
+        cdef Outgoing m = None
+        cdef PyObject *argument = <PyObject *> value
+        if value is ns.hub.not_handled or self.state != CONNECTED:
             return 0
         try:
-            self.session.send(
-                self.namespace.hub.encode(SIO_ACK, self.namespace.name, value, id)
-            )
+            if ns.hub.encoding is None:
+                m = outgoing.of_strings(SIO_ACK, ns.name, &argument, 1, id)
+            if m is None:
+                if value is None:
+                    value = []
+                elif isinstance(value, tuple):
+                    value = list(<tuple> value)
+                else:
+                    value = [value]
+                m = ns.hub.encode(SIO_ACK, ns.name, value, id)
+            self.session.send(m)
         except BaseException as exc:
             self.namespace.hub.failed(
                 exc, "acknowledgement %d for %s could not be sent",
