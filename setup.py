@@ -81,6 +81,7 @@ MODULES = [
     "socketio.checked_handlers",
     "socketio.hub",
     "socketio.packet_receiver",
+    "socketio.peer_acks",
     "socketio.peer_messaging",
     "socketio.peer_lifecycle",
     "socketio.connection",

@@ -40,6 +40,7 @@ ELSEWHERE = {
     "socketio.handlers": "unit/test_base_server.py",
     "socketio.hub": "unit/test_peer_lifecycle.py",
     "socketio.outcomes": "unit/test_peer_messaging.py",
+    "socketio.peer_acks": "unit/test_acks.py",
     "socketio.relay_format": "unit/test_relay.py",
     "socketio.forwarding": "managers/test_returning.py",
     "http.compression": "integration/test_polling_http.py",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ from socketio_fast._core.protocol.outgoing import (
 )
 from socketio_fast._core.testing import (
     decode_payload,
+    mask_frames,
     render,
     render_frames,
     render_packets,
@@ -78,6 +80,51 @@ def frame_length(n: int) -> bytes:
     return (
         b"\x7e" + n.to_bytes(2, "big") if n < 65536 else b"\x7f" + n.to_bytes(8, "big")
     )
+
+
+# Small ones are framed at once, of more than 4,096 bytes in all where they are needed.
+@pytest.mark.parametrize(
+    "sizes", [[0], [1], [125], [126, 2000], [4092], [4093], [9999]]
+)
+@pytest.mark.parametrize("argument", ["x", 1])
+def test_all_renderings_have_the_same_attachments(
+    sizes: list[int], argument: Any
+) -> None:
+    """A number in the event makes the encoder take its other way."""
+    data = [bytes([65 + i]) * size for i, size in enumerate(sizes)]
+    places = "".join(f',{{"_placeholder":true,"num":{i}}}' for i, _ in enumerate(sizes))
+    text = f'45{len(sizes)}-["a",{json.dumps(argument)}{places}]'.encode()
+    expected: list[tuple[Callable[[Outgoing], Any], Any]] = [
+        (
+            render_frames,
+            b"\x81" + frame_length(len(text)) + text
+            + b"".join(b"\x82" + frame_length(len(d)) + d for d in data),
+        ),
+        (
+            render_packets,
+            b"\x1e".join([text, *(b"b" + base64.b64encode(d) for d in data)]),
+        ),
+        (lambda m: render(m, MESSAGES), [text.decode(), *data]),
+        (lambda m: unmasked(mask_frames(m)), [text, *data]),
+    ]  # fmt: skip
+    for first, as_first in expected:
+        message = event_packet("a", [argument, *data])
+        assert first(message) == as_first
+        for then, as_then in expected:
+            assert then(message) == as_then
+
+
+def unmasked(frames: bytes) -> list[bytes]:
+    """The payloads of masked frames."""
+    found = []
+    while frames:
+        size, at = frames[1] & 0x7F, 2
+        if size == 126:
+            size, at = int.from_bytes(frames[2:4], "big"), 4
+        mask, payload = frames[at : at + 4], frames[at + 4 : at + 4 + size]
+        found.append(bytes(b ^ mask[i % 4] for i, b in enumerate(payload)))
+        frames = frames[at + 4 + size :]
+    return found
 
 
 def test_attachments_follow_their_packet() -> None:

@@ -5,14 +5,9 @@ from libc.stdint cimport int64_t
 from socketio_fast._core.engine.listeners cimport Listeners
 from socketio_fast._core.engine.observer cimport EventWatch
 from socketio_fast._core.protocol.outgoing cimport Outgoing
-from socketio_fast._core.socketio.acks cimport AckWatch, PendingAcks
-from socketio_fast._core.socketio.contracts cimport (
-    Connection,
-    ConnectionState,
-    PeerBase,
-)
-from socketio_fast._core.socketio.hub cimport Namespace
+from socketio_fast._core.socketio.contracts cimport ConnectionState, PeerBase
 from socketio_fast._core.socketio.outcomes cimport Step
+from socketio_fast._core.socketio.peer_acks cimport AskedPeer
 
 
 cdef enum PeerState:
@@ -27,7 +22,7 @@ cdef enum PeerState:
     DISCONNECTED
 
 
-cdef class MessagingPeer(PeerBase):
+cdef class MessagingPeer(AskedPeer):
     cdef:
         readonly unsigned char state    # a PeerState
         unsigned char busy          # its next event waits for a handler
@@ -35,12 +30,8 @@ cdef class MessagingPeer(PeerBase):
         unsigned char accepted      # by its connect handler; with a registry
         unsigned char completing    # the registry may accept it now
         readonly bint leaving       # the registry unregisters it, or has
-        readonly Connection client
-        readonly Namespace namespace
-        PendingAcks acks            # None: the server has not asked for any
         list queued                 # messages while CONNECTING; None: none
         object queued_events        # a deque of packets that wait for a handler
-        str reason                  # why it left; None: it has not, or was refused
         readonly Listeners socket   # what listens to this client; None: nothing does
         ConnectionState recovery    # None: recovery is off
 
@@ -71,15 +62,6 @@ cdef class MessagingPeer(PeerBase):
         self, object event, list data, int64_t id, Py_ssize_t size, EventWatch watch
     ) except -1
     cdef int _event_refused(self, object event, object error) except -1
-    # Acknowledgements that the server asks for.
-    cdef int64_t new_ack(self, object callback, object event) except -1
-    cdef AckWatch new_ack_watch(self, object event)
-    cdef object _take_ack(self, int64_t id, str outcome)
-    cdef int _give_up_oldest_ack(self) except -1
-    cdef int give_up_acks(self) except -1
-    cdef int on_ack(self, list data, int64_t id) except -1
-    cdef int call_back(self, object callback, list data) except -1
 
 
-cdef dict log_fields(PeerBase peer, object event=*)
 cdef int drop_sid(list args, Py_ssize_t own) except -1
