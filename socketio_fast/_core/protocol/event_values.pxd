@@ -14,4 +14,9 @@ cdef class EventValues:
     cdef list read(self)
 
 
+cdef class EncodedValue:
+    cdef bytes json
+
+
+cdef EncodedValue encoded_value(bytes json)
 cdef EventValues split_event(const char *p, Py_ssize_t n, dict names)

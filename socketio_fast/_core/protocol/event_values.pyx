@@ -41,6 +41,19 @@ cdef class EventValues:
         )
 
 
+@cython.final
+@cython.no_gc  # it holds bytes alone
+@cython.freelist(8)
+cdef class EncodedValue:
+    """What a handler has returned, as JSON."""
+
+
+cdef EncodedValue encoded_value(bytes json):
+    cdef EncodedValue value = EncodedValue.__new__(EncodedValue)
+    value.json = json
+    return value
+
+
 cdef EventValues split_event(const char *p, Py_ssize_t n, dict names):
     """Split the JSON of an event whose name is in `names`, and which has arguments.
 

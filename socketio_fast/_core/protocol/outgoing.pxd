@@ -35,6 +35,9 @@ cdef class Outgoing:
 
     cdef bytes body(self)
     cdef bytes text(self)
+    cdef char *begin_frame(
+        self, bytes head, Py_ssize_t size, Py_ssize_t more
+    ) except NULL
     cdef const char *json(self) noexcept
     cdef Py_ssize_t json_size(self) noexcept
     cdef bytes frames(self)
@@ -53,6 +56,7 @@ cdef Outgoing event(str namespace, list data, int64_t id)
 cdef Outgoing of_strings(
     int type, str namespace, PyObject **items, Py_ssize_t n, int64_t id
 )
+cdef Outgoing of_json(int type, str namespace, bytes json, int64_t id)
 cdef Outgoing packet(int type, str namespace, object data, int64_t id)
 cdef Outgoing assembled(
     int type, str namespace, int64_t id, bytes body, Attachments attachments

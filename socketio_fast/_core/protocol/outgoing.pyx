@@ -57,6 +57,18 @@ cdef class Outgoing:
             start, PyBytes_GET_SIZE(self.head) + self.json_size()
         )
 
+    cdef char *begin_frame(
+        self, bytes head, Py_ssize_t size, Py_ssize_t more
+    ) except NULL:
+        """Make the frame of a text packet, and room for `more` bytes of others behind
+        it. Returns where the body is to be written."""
+        cdef char *body
+        self.head = head
+        self._frames = eio.begun_text_frame(head, size, more, &body)
+        self._body_at = body - PyBytes_AS_STRING(self._frames)
+        self._body_size = size
+        return body
+
     cdef const char *json(self) noexcept:
         """Where the body of the text packet is, which there is."""
         if self._body is not None:
@@ -246,14 +258,23 @@ cdef Outgoing of_strings(
                 PyBytes_AS_STRING(m._body), items, n, binaries
             )
             return m
-    m._frames = eio.begun_text_frame(m.head, size, framed, &json)
-    m._body_at = json - PyBytes_AS_STRING(m._frames)
-    m._body_size = size
+    json = m.begin_frame(m.head, size, framed)
     m.attachments = put_strings(json, items, n, binaries)
     if binaries:
         end = json + size
         for i in range(binaries):
             end = eio.put_binary_frame(end, <bytes> m.attachments[i])
+    return m
+
+
+cdef Outgoing of_json(int type, str namespace, bytes json, int64_t id):
+    """A packet of an array with one value, of which this is the JSON."""
+    cdef Outgoing m = Outgoing.__new__(Outgoing)
+    cdef Py_ssize_t n = PyBytes_GET_SIZE(json)
+    cdef char *out = m.begin_frame(sio.head(type, namespace, id, 0), n + 2, 0)
+    out[0] = c"["
+    memcpy(out + 1, PyBytes_AS_STRING(json), n)
+    out[n + 1] = c"]"
     return m
 
 

@@ -37,6 +37,9 @@ cdef Packet decode_with(
 cdef int decode_strings(
     const char *p, Py_ssize_t n, PyObject **strings, Py_ssize_t *count, int64_t *id
 ) except -1
+cdef EventValues decode_values(
+    const char *p, Py_ssize_t n, dict undecoded, int64_t *id
+)
 cdef bint is_reserved(str name) except -1
 cdef int check_data(int type, object data, bint present) except -1
 cdef int check_namespace(str name) except -1

@@ -142,10 +142,26 @@ cdef int decode_strings(
         id: Gets the id of the acknowledgement; -1: none is wanted.
     """
     cdef sf_head h = sf_scan_head(p, n)
-    if h.error != SF_OK or h.type != SIO_EVENT or h.nsp_size:
-        return 0
+    if _is_main_event(&h):
+        id[0] = h.id
+        read_strings(p + h.json, n - h.json, strings, count)
+    return 0
+
+
+cdef EventValues decode_values(
+    const char *p, Py_ssize_t n, dict undecoded, int64_t *id
+):
+    """Split an event of the main namespace, one of the names in `undecoded`, without a
+    Packet; `id` as of decode_strings(). None: decode() decodes it."""
+    cdef sf_head h = sf_scan_head(p, n)
+    if not _is_main_event(&h):
+        return None
     id[0] = h.id
-    return read_strings(p + h.json, n - h.json, strings, count)
+    return split_event(p + h.json, n - h.json, undecoded)
+
+
+cdef inline bint _is_main_event(const sf_head *h) noexcept:
+    return h.error == SF_OK and h.type == SIO_EVENT and h.nsp_size == 0
 
 
 cdef Packet decode_with(

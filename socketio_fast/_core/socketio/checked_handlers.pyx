@@ -11,10 +11,10 @@ this way. An acknowledgement of one string takes 9,800.
 import sys
 
 import cython
-import orjson
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 
+from socketio_fast._core.protocol.event_values cimport encoded_value
 from socketio_fast._core.protocol.wire cimport SF_MAX_VALUES
 
 cdef extern from "Python.h":
@@ -26,7 +26,7 @@ cdef extern from "Python.h":
 cdef enum:
     MAX_DEPTH = 32      # of a value that is encoded here
 
-cdef object _Fragment = orjson.Fragment
+cdef object _ABSENT = object()  # a field that was deleted
 cdef object _encode = None      # msgspec's encoder, once a handler returns a struct
 
 
@@ -116,7 +116,7 @@ cdef class CheckedHandler(PreparedHandler):
             if _encode is None:
                 _encode = sys.modules["msgspec"].json.Encoder().encode
             try:
-                return _Fragment(_encode(value))
+                return encoded_value(_encode(value))
             except Exception:
                 pass  # what cannot be encoded gets its error below
         return self._plain(value)
@@ -156,7 +156,7 @@ cdef class CheckedHandler(PreparedHandler):
         if fields is None:
             return False
         for name in fields:
-            item = getattr(value, name, _Fragment)
+            item = getattr(value, name, _ABSENT)
             if not self._is_json(item, depth + 1):
                 return False
         return True

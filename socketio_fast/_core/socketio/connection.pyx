@@ -129,9 +129,9 @@ cdef class ConnectionHandler(PacketReceiver):
             m = self.hub.encode(SIO_EVENT, packet.namespace, ["error", error], -1)
         return self.session.send(m)
 
-    cdef bint take_strings(self, const char *p, Py_ssize_t n) except -1:
+    cdef bint take_event(self, const char *p, Py_ssize_t n) except -1:
         cdef Peer peer = self.main
-        return peer is not None and peer.take_strings(p, n)
+        return peer is not None and peer.take_event(p, n)
 
     cdef int dispatch(self, Packet packet) except -1:
         cdef Peer peer = <Peer> self.peer_in(packet.namespace)

@@ -20,7 +20,7 @@ cdef class PacketReceiver(Connection):
         int64_t stalled_at          # how many attachments were missing then
         Limiter limiter             # of what the peer sends; None: it has no limits
 
-    cdef bint take_strings(self, const char *p, Py_ssize_t n) except -1
+    cdef bint take_event(self, const char *p, Py_ssize_t n) except -1
     cdef int dispatch(self, Packet packet) except -1
     cdef int limited(self, Packet packet, Py_ssize_t n) except -1
     cdef int await_attachments(self, Packet packet) except -1

@@ -31,10 +31,11 @@ cdef class PacketReceiver(Connection):
         if self.incomplete is not None:
             raise ProtocolError("text while binary attachments are awaited")
         if self.hub.encoding is None:
-            # Text that begins or ends otherwise is no event of strings.
-            if n > 4 and p[0] == c"2" and p[n - 2] == c'"' and (
-                self.limiter is None and self.take_strings(p, n)
-            ):
+            # Text that begins otherwise is no event, and text that ends otherwise is no
+            # event of strings.
+            if n > 4 and p[0] == c"2" and (
+                p[n - 2] == c'"' or self.hub.undecoded is not None
+            ) and self.limiter is None and self.take_event(p, n):
                 return 0
             packet = sio.decode(
                 p, n, self.hub.max_attachments, self.hub.undecoded
@@ -119,7 +120,7 @@ cdef class PacketReceiver(Connection):
             f"{self._progress_time():g} s", code=1008,
         ))
 
-    cdef bint take_strings(self, const char *p, Py_ssize_t n) except -1:
+    cdef bint take_event(self, const char *p, Py_ssize_t n) except -1:
         """Handle an event without a `Packet`, if that is possible. False: it is not,
         and nothing was done."""
         return False

@@ -42,7 +42,10 @@ cdef class MessagingPeer(AskedPeer):
     cdef int tell_outgoing(self, list data) except -1
     cdef bint fire(self, object event, object arg) except -1
     # Events.
-    cdef bint take_strings(self, const char *p, Py_ssize_t n) except -1
+    cdef bint take_event(self, const char *p, Py_ssize_t n) except -1
+    cdef bint _take_strings(self, const char *p, Py_ssize_t n) except -1
+    cdef bint _take_values(self, const char *p, Py_ssize_t n) except -1
+    cdef EventWatch _measure(self, object event, Py_ssize_t size)
     cdef int on_event(self, list data, int64_t id, Py_ssize_t size) except -1
     cdef int trace_connect(self) except -1
     cdef int trace_connected(self, object error) except -1

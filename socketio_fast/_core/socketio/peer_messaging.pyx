@@ -28,9 +28,11 @@ from socketio_fast._core.engine.observer cimport (
 from socketio_fast._core.engine.runner cimport Continuation, Runner, handles_in
 from socketio_fast._core.engine.contracts cimport OPEN, SessionBase as Session
 from socketio_fast._core.protocol cimport outgoing, sio
+from socketio_fast._core.protocol.event_values cimport EncodedValue, EventValues
 from socketio_fast._core.protocol.outgoing cimport Outgoing
 from socketio_fast._core.protocol.sio cimport SIO_ACK, SIO_EVENT, Packet
 from socketio_fast._core.protocol.wire cimport SF_MAX_ITEMS, sf_exact_ns
+from socketio_fast._core.socketio.checked_handlers cimport CheckedHandler
 from socketio_fast._core.socketio.contracts cimport PeerBase
 from socketio_fast._core.socketio.hub cimport Hub, Namespace
 from socketio_fast._core.socketio.outcomes cimport (
@@ -134,46 +136,74 @@ cdef class MessagingPeer(AskedPeer):
 
     # Events.
 
-    cdef bint take_strings(self, const char *p, Py_ssize_t n) except -1:
-        """Handle an event of strings, a packet to the main namespace, if one function
-        is all that gets it. False: nothing was done.
-
-        Most events are of this kind. One takes X % fewer instructions than by a
-        `Packet` and a list of its data.
-        """
+    cdef bint take_event(self, const char *p, Py_ssize_t n) except -1:
+        """Handle an event of the main namespace without a `Packet` and a list of its
+        data, if one function is all that gets it. False: nothing was done."""
         cdef Hub hub = self.namespace.hub
-        cdef PyObject *args[SF_MAX_ITEMS]
-        cdef PyObject *handler
-        cdef Py_ssize_t count = 0, i
-        cdef int64_t id = -1
-        cdef str event
-        cdef EventWatch watch = None
         if (
             self.state != CONNECTED or self.busy or self.socket is not None
             or hub.trigger is not None or hub.asks_of_events or hub.verbose
         ):
             return False
+        if hub.undecoded is not None and self._take_values(p, n):
+            return True
+        return p[n - 2] == c'"' and self._take_strings(p, n)
+
+    cdef bint _take_strings(self, const char *p, Py_ssize_t n) except -1:
+        """Handle an event of strings, as most are."""
+        cdef PyObject *args[SF_MAX_ITEMS]
+        cdef PyObject *found
+        cdef object handler  # it may be replaced while it runs
+        cdef Py_ssize_t count = 0, i
+        cdef int64_t id = -1
+        cdef str event
         try:
             sio.decode_strings(p, n, args, &count, &id)
             if count == 0:
                 return False
             event = <str> args[0]
-            handler = PyDict_GetItemWithError(self.namespace.handlers, event)
-            if handler is NULL or sio.is_reserved(event) or (
-                hub.undecoded is not None and event in hub.undecoded
-            ):
+            found = PyDict_GetItemWithError(self.namespace.handlers, event)
+            if found is NULL or sio.is_reserved(event):
                 return False
-            self.heard = True
-            if hub.watches_events:
-                watch = hub.meter.event_in(self.namespace, None, event, n)
+            handler = <object> found
             Py_DECREF(event)
             Py_INCREF(self.sid)
             args[0] = <PyObject *> self.sid
-            self._run(<object> handler, args, count, event, id, n, watch)
+            self.heard = True
+            self._run(handler, args, count, event, id, n, self._measure(event, n))
         finally:
             for i in range(count):
                 Py_DECREF(<object> args[i])
         return True
+
+    cdef bint _take_values(self, const char *p, Py_ssize_t n) except -1:
+        """Handle an event whose handler decodes its arguments."""
+        cdef PyObject *args[2]
+        cdef PyObject *found
+        cdef object handler  # it may be replaced while it runs
+        cdef int64_t id = -1
+        cdef EventValues values = sio.decode_values(
+            p, n, self.namespace.hub.undecoded, &id
+        )
+        if values is None:
+            return False
+        found = PyDict_GetItemWithError(self.namespace.handlers, values.name)
+        if found is NULL or type(<object> found) is not CheckedHandler:
+            return False
+        handler = <object> found
+        args[0] = <PyObject *> self.sid
+        args[1] = <PyObject *> values
+        self.heard = True
+        self._run(
+            handler, args, 2, values.name, id, n, self._measure(values.name, n)
+        )
+        return True
+
+    cdef EventWatch _measure(self, object event, Py_ssize_t size):
+        cdef Hub hub = self.namespace.hub
+        if not hub.watches_events:
+            return None
+        return hub.meter.event_in(self.namespace, None, event, size)
 
     cdef int on_event(self, list data, int64_t id, Py_ssize_t size) except -1:
         """The client has sent an event.
@@ -485,7 +515,11 @@ cdef class MessagingPeer(AskedPeer):
         if value is ns.hub.not_handled or self.state != CONNECTED:
             return 0
         try:
-            if ns.hub.encoding is None:
+            if type(value) is EncodedValue:
+                m = outgoing.of_json(
+                    SIO_ACK, ns.name, (<EncodedValue> value).json, id
+                )
+            elif ns.hub.encoding is None:
                 m = outgoing.of_strings(SIO_ACK, ns.name, &argument, 1, id)
             if m is None:
                 if value is None:

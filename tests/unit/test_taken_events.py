@@ -1,5 +1,8 @@
-"""Events of strings are handled without a packet object, where one function is all that
-gets them. A blank in the JSON makes the decoder take the other way: both do the same.
+"""Most events are handled without a packet object: those of strings, and those whose
+handler decodes its arguments, where one function is all that gets them.
+
+A server that logs its events takes the other way, and so do strings with a blank behind
+them. Both ways do the same.
 """
 
 from __future__ import annotations
@@ -8,6 +11,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 from support.peers import Log
@@ -30,7 +34,16 @@ EVENTS = [
     '27["exits","a"]',
     '27["suspends","a"]',
     '2["leaves","a"]',
-    '27["checked","1"]',
+    '27["checked",{"x":1}]',
+    '2["checked",{"x":1}]',
+    '27["checked", {"x":1}]',
+    '27["checked",{"x":"a"}]',
+    '27["checked","a"]',
+    '27["checked"]',
+    '27["checked",{"x":1},2]',
+    '27["checked",{"x":1e400}]',
+    '27["checked",{"x":1]',
+    '2/b,["checked",{"x":1}]',
     '27["*","a"]',
     '2["connect","a"]',
     '2["disconnect","a"]',
@@ -52,6 +65,10 @@ EVENTS = [
     '2["e",a"]',
     '2["e",1,"a"]',
 ]
+
+
+class Point(msgspec.Struct):
+    x: int
 
 
 Make = Callable[[Log], AsyncServer]
@@ -151,8 +168,9 @@ def handled(make: Make, packets: str) -> tuple[Any, ...]:
         await sio.disconnect(sid)
 
     @sio.event
-    async def checked(sid: str, number: int) -> int:
-        return number
+    async def checked(sid: str, point: Point) -> Point:
+        log.append(("checked", point.x))
+        return point
 
     client, sid = server.joined()
     client.text("40/b,")
@@ -177,6 +195,13 @@ def handled(make: Make, packets: str) -> tuple[Any, ...]:
 def test_both_ways_do_the_same(make: Make, packet: str) -> None:
     spaced = packet[:-1] + " " + packet[-1] if packet.endswith("]") else packet + " "
     assert handled(make, f"{packet}\n{packet}") == handled(make, f"{spaced}\n{spaced}")
+
+
+@pytest.mark.parametrize("packet", EVENTS)
+def test_events_that_are_logged(packet: str) -> None:
+    assert handled(plain, f"{packet}\n{packet}") == (
+        handled(with_options(logger=True), f"{packet}\n{packet}")
+    )
 
 
 def test_a_handler_gets_its_own_arguments() -> None:
