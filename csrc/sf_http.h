@@ -105,6 +105,7 @@ sf_skip_value(const char *p, size_t i, size_t n)
 #if SF_HAS_BLOCKS
     size_t found = 16;
 
+    /* It also stops at a tab, which the loop below goes on from. */
     for (; found == 16 && i + 16 <= n; i += found) {
         found = sf_block_first(sf_block_control(sf_block_load(p + i)));
     }

@@ -1,11 +1,15 @@
 """Compiled functions that tests call from Python; nothing else uses them."""
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
 
 from socketio_fast._core.client.websocket cimport masked
 from socketio_fast._core.engine.contracts cimport EngineBase as Engine
 from socketio_fast._core.http.admission cimport Admission, admit
+from socketio_fast._core.http.http1 cimport Http1Core
 from socketio_fast._core.http.request cimport Request
 from socketio_fast._core.http.request_parser cimport MAX_HEAD, scanned_request
+from socketio_fast._core.http.websocket cimport WebSocket
 from socketio_fast._core.protocol.deflate cimport Deflate
 from socketio_fast._core.protocol.eio cimport (
     binary_frame,
@@ -22,10 +26,11 @@ from socketio_fast._core.protocol.eio3 cimport (
     text_end,
     text_payload,
 )
-from socketio_fast._core.protocol cimport event_values
-from socketio_fast._core.protocol.event_values cimport EventValues
+from socketio_fast._core.protocol cimport event_values, outgoing
+from socketio_fast._core.protocol.event_values cimport EncodedValue, EventValues
 from socketio_fast._core.protocol.jsonp cimport form_payload, script, script_head
 from socketio_fast._core.protocol.outgoing cimport Outgoing
+from socketio_fast._core.protocol.sio cimport SIO_ACK
 from socketio_fast._core.protocol.wire cimport (
     SF_DECLINED,
     sf_request,
@@ -59,9 +64,34 @@ def judge(Engine engine not None, Request request not None, upgrade=False):
     return a.status, a.body, a.headers, a.session
 
 
-def finished(CheckedHandler handler not None, value):
-    """What an acknowledgement is encoded of, if the handler returns `value`."""
-    return handler.finish(value)
+def receive(protocol not None, bytes data not None):
+    """Give a connection what was received where it lies: in memory of just this size,
+    which holds something else afterwards."""
+    cdef Py_ssize_t n = PyBytes_GET_SIZE(data)
+    cdef char *p = <char *> malloc(max(n, 1))
+    if p is NULL:
+        raise MemoryError
+    memcpy(p, PyBytes_AS_STRING(data), n)
+    try:
+        if isinstance(protocol, Http1Core):
+            (<Http1Core> protocol).receive(p, n)
+        else:
+            (<WebSocket?> protocol).receive(p, n)
+    finally:
+        memset(p, 0xFF, n)
+        free(p)
+
+
+def acknowledge(CheckedHandler handler not None, value):
+    """The text of an acknowledgement, and its attachments, if the handler returns
+    `value`, which is no tuple."""
+    cdef Outgoing m
+    value = handler.finish(value)
+    if type(value) is EncodedValue:
+        m = outgoing.of_json(SIO_ACK, "/", (<EncodedValue> value).json, -1)
+    else:
+        m = outgoing.packet(SIO_ACK, "/", [value], -1)
+    return [m.text()[1:], *(m.attachments or ())]
 
 
 # The protocol.

@@ -59,6 +59,11 @@ BROKEN = [
     ),
     ("block", "_mm_set1_epi8(0x1F)", "_mm_set1_epi8(0x1E)"),
     ("block", "_mm_set1_epi8(0x7F)", "_mm_set1_epi8(0x7E)"),
+    (
+        "block",
+        "delete = _mm_cmpeq_epi8(block, _mm_set1_epi8(0x7F))",
+        "delete = _mm_cmpeq_epi8(block, _mm_set1_epi8(0x7E))",
+    ),
     ("block", "_mm_set1_epi8('#')", "_mm_set1_epi8('$')"),
     ("block", "_mm_set1_epi8('!')", "_mm_set1_epi8(' ')"),
     ("block", "_mm_movemask_epi8(block) != 0", "_mm_movemask_epi8(block) > 1"),
@@ -108,6 +113,17 @@ BROKEN = [
     ("http", "no_target(sf_block_load(p + i)", "no_target(sf_block_load(p)"),
     ("http", "i + 16 <= n", "i + 15 <= n"),
     ("http", "found == 16 &&", ""),
+    # The same of values, behind the comment on tabs.
+    (
+        "http",
+        "goes on from. */\n    for (; found == 16 && i + 16 <= n",
+        "goes on from. */\n    for (; found == 16 && i + 15 <= n",
+    ),
+    (
+        "http",
+        "goes on from. */\n    for (; found == 16 &&",
+        "goes on from. */\n    for (;",
+    ),
     ("http", "sf_tchar[(unsigned char)name[0]] * 5", "(unsigned char)name[0] * 5"),
     ("http", "r.names |= ", "r.names = "),
     ("http", "hosts += ", "hosts |= "),

@@ -20,7 +20,7 @@ from support.examples import examples
 from socketio_fast._core.protocol.json_text import loads_json
 from socketio_fast._core.protocol.sio import encode_packet
 from socketio_fast._core.socketio.checked_handlers import CheckedHandler
-from socketio_fast._core.testing import finished, split_event
+from socketio_fast._core.testing import acknowledge, split_event
 from socketio_fast.exceptions import InvalidPayloadError
 from socketio_fast.handlers.decoders import decoder_of
 from socketio_fast.handlers.models import Errors, check_of, plain
@@ -251,7 +251,7 @@ class AnyStruct(msgspec.Struct):
 def test_what_is_returned(value: Any) -> None:
     struct = AnyStruct(value, [value])
     handler = CheckedHandler(print, print, print, [], 0, plain)
-    text, *attachments = encode_packet(3, [finished(handler, struct)])
+    text, *attachments = acknowledge(handler, struct)
     expected, *others = encode_packet(3, [plain(struct)])
     assert attachments == others
     start = text.index(b"[")

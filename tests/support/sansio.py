@@ -22,10 +22,11 @@ from socketio_fast._core.engine.engine import Engine
 from socketio_fast._core.engine.message_handlers import Callbacks
 from socketio_fast._core.engine.payload_transport import PayloadTransport
 from socketio_fast._core.engine.session import Session
+from socketio_fast._core.http import websocket
 from socketio_fast._core.http.endpoint import Endpoint, OtherServer
 from socketio_fast._core.http.http1 import Http1Connection
 from socketio_fast._core.protocol.outgoing import Outgoing
-from socketio_fast._core.testing import render_packets
+from socketio_fast._core.testing import receive, render_packets
 from socketio_fast.options.config import EngineConfig
 from socketio_fast.serving.access_log import AccessLog
 from support.raw import (
@@ -207,6 +208,9 @@ class PollingRecorder(Recorder, PayloadTransport):
 class Wire:
     """An asyncio transport: what the protocol writes, and when it closes."""
 
+    #: What arrives lies in a buffer, as with `SocketTransport`; else it comes as bytes.
+    in_place = False
+
     def __init__(self, loop: Loop, protocol: Any, peer: Any = PEER) -> None:
         self.loop = loop
         self.protocol = protocol
@@ -289,6 +293,11 @@ class Wire:
                     buffer[:count] = data[:count]
                     self.protocol.buffer_updated(count)
                     data = data[count:]
+                elif self.in_place and isinstance(
+                    self.protocol, (Http1Connection, websocket.WebSocket)
+                ):
+                    receive(self.protocol, bytes(data))
+                    data = b""
                 else:
                     self.protocol.data_received(data)
                     data = b""

@@ -15,6 +15,8 @@ from socketio_fast._core.http.polling import Polling
 from socketio_fast._core.http.request import make_request
 from socketio_fast._core.testing import judge
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 Headers = list[tuple[bytes, bytes]]
 
 ERRORS = {

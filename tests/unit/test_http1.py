@@ -15,6 +15,8 @@ from socketio_fast._core.http.endpoint import Endpoint, OtherServer
 from socketio_fast._core.http.request import Request
 from socketio_fast.engineio import AsyncServer
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 # --- requests -------------------------------------------------------------------
 
 

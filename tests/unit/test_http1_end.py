@@ -13,6 +13,8 @@ from support.sansio import errors
 
 from socketio_fast._core.http.exchange import Body
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 # --- the end of a connection ----------------------------------------------------
 
 
@@ -321,3 +323,21 @@ def test_abort_all() -> None:
     server.endpoint.connections.abort_all()
     assert http.wire.aborted
     assert ws.wire.aborted
+
+
+def test_a_client_that_goes_while_its_requests_are_read() -> None:
+    """A handler may run the event loop itself, and the client be gone behind it."""
+    got: list[str] = []
+    server = make()
+    _, sid = server.polling()
+    target = server.target("polling", sid)
+    http = server.http()
+
+    @server.app.on("message")
+    def message(sid: str, data: str) -> None:
+        got.append(data)
+        http.wire.lose()
+
+    http.send(request("POST", target, body="4a") + request("POST", target, body="4b"))
+    assert got == ["a"]
+    assert http.responses() == []

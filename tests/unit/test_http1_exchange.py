@@ -18,6 +18,8 @@ from socketio_fast._core.http.endpoint import OtherServer, OtherWorkers
 from socketio_fast._core.http.foreign import ForeignExchange
 from socketio_fast._core.http.http1 import Http1Connection
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 # --- the session is another worker's ---------------------------------------------
 
 

@@ -18,6 +18,8 @@ from support.sessions import echo, ended, only, target
 
 from socketio_fast._core.engine.engine import Engine
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 # --- what comes in --------------------------------------------------------------
 
 

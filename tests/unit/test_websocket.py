@@ -25,6 +25,8 @@ from socketio_fast._core.http.websocket_handshake import subprotocol_line, webso
 from socketio_fast.engineio import AsyncServer
 from socketio_fast.exceptions import ProtocolError
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 
 

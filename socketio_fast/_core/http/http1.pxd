@@ -1,4 +1,4 @@
-# An HTTP/1.1 connection: bytes in, responses out in order, deadlines, upgrades.
+# An HTTP/1.1 connection: bytes in, responses out in order, upgrades.
 from socketio_fast._core.http.admission cimport Admission
 from socketio_fast._core.http.http1_deadlines cimport TimedConnection
 from socketio_fast._core.http.http1_exchange cimport Http1Exchange

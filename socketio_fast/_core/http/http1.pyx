@@ -102,6 +102,7 @@ cdef class Http1Core(TimedConnection):
 
     def connection_lost(self, exc):
         cdef Http1Exchange exchange
+        self.closing = True
         if self.writer is not None:
             self.writer.lost()
         self.writer = self.parser = self.current = self.upgrade = self.rest = None

@@ -149,7 +149,7 @@ cdef class Request:
         )
 
     cdef Py_ssize_t body_size(self) except? -2:
-        """What Content-Length says; -1: it was not sent."""
+        """What Content-Length of a POST says; -1: it was not sent."""
         cdef bytes value
         if self.length < 0:
             value = self.header(b"content-length")

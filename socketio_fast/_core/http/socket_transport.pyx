@@ -135,7 +135,10 @@ cdef class SocketTransport(Watched):
         self.flags &= ~(BUFFERED | WEBSOCKET | HTTP)
         if type(protocol) is WebSocket:
             self.flags |= WEBSOCKET
-        elif type(protocol) is Http1Connection:
+        elif type(protocol) is Http1Connection or (
+            isinstance(protocol, Http1Core)
+            and type(protocol).data_received is Http1Core.data_received
+        ):
             self.flags |= HTTP
         elif isinstance(protocol, asyncio.BufferedProtocol):
             self.flags |= BUFFERED

@@ -252,10 +252,10 @@ cdef class Hub(HandlerFactory):
             return 0
         if ns.lifetime == KEPT_EMPTY:
             return self._keep_empty(ns)
-        if self.namespaces.pop(ns.name, None) is not None and self.relay is not None:
-            self.relay.namespace_ended(ns.name)
         if ns is self.main:
             self.main = None
+        if self.namespaces.pop(ns.name, None) is not None and self.relay is not None:
+            self.relay.namespace_ended(ns.name)
         if self.empty is not None:
             self.empty.pop(ns, None)
         if ns.recovery is not None:
