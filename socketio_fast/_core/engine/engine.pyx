@@ -229,7 +229,7 @@ cdef class Engine(EngineBase):
             rest = self.open_with_upgrade
         else:
             rest = self.open_without_upgrade
-        return outgoing.control(b'0{"sid":' + orjson.dumps(session.id) + rest)
+        return outgoing.with_sid(b"0", session.id, rest)
 
     def close_all(self, bint stopping=False):
         """Close all sessions; what was sent before is delivered first.

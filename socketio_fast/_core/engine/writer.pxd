@@ -14,7 +14,7 @@ cdef class SocketTransportBase:
     # A transport that reads its socket itself, without the event loop's transports.
     cdef int fd                     # -1 when it is closed
 
-    cdef int flushed_by(self, Flusher flusher) except -1
+    cdef bint flushed_by(self, Flusher flusher) except -1
 
 
 cpdef Py_ssize_t unread_bytes(object transport) except -1

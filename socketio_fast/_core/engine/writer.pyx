@@ -69,8 +69,9 @@ cdef class Flusher:
 cdef class SocketTransportBase:
     """A transport of this package, see `http/socket_transport`. Abstract."""
 
-    cdef int flushed_by(self, Flusher flusher) except -1:
-        """Tell this flusher when sockets are read; the last one is told."""
+    cdef bint flushed_by(self, Flusher flusher) except -1:
+        """Tell this flusher when sockets are read; the last one is told. Call
+        pause_writing() as soon as anything is held back. Returns whether it is."""
         raise NotImplementedError
 
 
@@ -128,15 +129,16 @@ cdef class Writer:
         self.flusher = flusher
         self.transport = transport
         self.fd = descriptor_of(transport) if HAS_DESCRIPTORS and not secure else -1
-        if isinstance(transport, SocketTransportBase):
-            (<SocketTransportBase> transport).flushed_by(flusher)
         if self.fd >= 0:
             sf_no_sigpipe(self.fd)
         # What another protocol has written before must leave first.
-        self.loop_buffered = transport.get_write_buffer_size() != 0
-        # Let the transport call pause_writing() as soon as it holds anything back. With
-        # high=0, uvloop's TLS transport also calls it when it holds nothing.
-        transport.set_write_buffer_limits(high=1)
+        if isinstance(transport, SocketTransportBase):
+            self.loop_buffered = (<SocketTransportBase> transport).flushed_by(flusher)
+        else:
+            self.loop_buffered = transport.get_write_buffer_size() != 0
+            # Let the transport call pause_writing() as soon as it holds anything back.
+            # With high=0, uvloop's TLS transport also calls it when it holds nothing.
+            transport.set_write_buffer_limits(high=1)
 
     cdef int write(self, bytes data) except -1:
         """Take bytes, which leave at the end of this pass of the event loop."""

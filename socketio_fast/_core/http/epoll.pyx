@@ -64,10 +64,10 @@ cdef class Watched(SocketTransportBase):
         self.watched = wanted
         return 0
 
-    cdef int flushed_by(self, Flusher flusher) except -1:
+    cdef bint flushed_by(self, Flusher flusher) except -1:
         if self.group.tells:
             self.group.flusher = flusher
-        return 0
+        return False
 
     cdef int handle(self, int what) except -1:
         """Handle an event."""

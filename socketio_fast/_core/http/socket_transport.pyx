@@ -20,6 +20,7 @@ from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 
 from socketio_fast._core.engine.collecting cimport set_tracked
 from socketio_fast._core.engine.contracts cimport SessionBase as Session
+from socketio_fast._core.engine.writer cimport Flusher
 from socketio_fast._core.http.epoll cimport BUFFER_SIZE, Sockets, Watched
 from socketio_fast._core.http.http1 cimport Http1Core
 from socketio_fast._core.http.websocket cimport WebSocket
@@ -184,6 +185,12 @@ cdef class SocketTransport(Watched):
             raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
         self.high = high
         self.low = low
+
+    cdef bint flushed_by(self, Flusher flusher) except -1:
+        Watched.flushed_by(self, flusher)
+        self.high = 1
+        self.low = 0
+        return self.held != 0
 
     def write(self, data not None):
         """Send bytes, or a view of them."""

@@ -57,6 +57,8 @@ cdef Outgoing of_strings(
     int type, str namespace, PyObject **items, Py_ssize_t n, int64_t id
 )
 cdef Outgoing of_json(int type, str namespace, bytes json, int64_t id)
+cdef Outgoing connect_packet(str namespace, str sid)
+cdef Outgoing with_sid(bytes head, str sid, bytes rest)
 cdef Outgoing packet(int type, str namespace, object data, int64_t id)
 cdef Outgoing assembled(
     int type, str namespace, int64_t id, bytes body, Attachments attachments

@@ -31,6 +31,7 @@ from socketio_fast._core.engine.listeners cimport Listeners
 from socketio_fast._core.engine.observer cimport Observer
 from socketio_fast._core.engine.runner cimport Outcome, Runner
 from socketio_fast._core.engine.contracts cimport REVISION_3, SessionBase as Session
+from socketio_fast._core.protocol cimport outgoing
 from socketio_fast._core.protocol.sio cimport SIO_CONNECT, SIO_DISCONNECT, Packet
 from socketio_fast._core.socketio.contracts cimport ConnectionState, NamespaceListener
 from socketio_fast._core.socketio.hub cimport Hub, Namespace
@@ -432,19 +433,24 @@ cdef class Peer(MessagingPeer):
     cdef int _send_connect(self) except -1:
         cdef Session session = self.session
         cdef ConnectionState recovery = self.recovery
-        cdef dict data = {"sid": self.sid}
+        cdef Hub hub = self.namespace.hub
+        cdef str name = self.namespace.name
         self.client.end_connect_deadline()
         if recovery is not None:
-            data["pid"] = recovery.pid
             # Before CONNECT, as the reference implementation does: the client has got
             # what it missed when its own `connect` event fires.
             for m in recovery.missed or ():
                 session.send(m)
             recovery.missed = None
-        session.send(self.namespace.hub.encode(
-            SIO_CONNECT, self.namespace.name,
-            None if session.dialect & REVISION_3 else data, -1,
-        ))
+        if session.dialect & REVISION_3:
+            session.send(hub.encode(SIO_CONNECT, name, None, -1))
+        elif recovery is not None:
+            data = {"sid": self.sid, "pid": recovery.pid}
+            session.send(hub.encode(SIO_CONNECT, name, data, -1))
+        elif hub.encoding is not None:
+            session.send(hub.encode(SIO_CONNECT, name, {"sid": self.sid}, -1))
+        else:
+            session.send(outgoing.connect_packet(name, self.sid))
         # A client may add its listeners only when it is connected.
         return session.part()
 
