@@ -17,8 +17,8 @@
 #include "sf_number.h"
 
 /* What a descriptor is watched for, and what an event says. A broken connection is both
- * readable and writable. */
-enum { SF_READABLE = 1, SF_WRITABLE = 2 };
+ * readable and writable. SF_ENDING: it is broken, or its end follows what is to be read. */
+enum { SF_READABLE = 1, SF_WRITABLE = 2, SF_ENDING = 4 };
 
 /* What sf_accept() returns where it has no descriptor. */
 enum {
@@ -50,6 +50,7 @@ typedef struct {
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define SF_HAS_EPOLL 1
@@ -63,15 +64,17 @@ sf_epoll_new(void)
 }
 
 /* Watches a descriptor for `wanted`, which it was watched for `before`; 0: not at all.
+ * `edge`: an event comes when that becomes so, and for each call of this where it is so.
  * Returns 0, or -1 with errno. */
 static inline int
-sf_epoll_watch(int epoll, int fd, uint32_t generation, int before, int wanted)
+sf_epoll_watch(
+    int epoll, int fd, uint32_t generation, int before, int wanted, int edge)
 {
     struct epoll_event event = {0};
     int what = before == 0 ? EPOLL_CTL_ADD : wanted == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
 
-    event.events = (wanted & SF_READABLE ? EPOLLIN : 0u)
-        | (wanted & SF_WRITABLE ? EPOLLOUT : 0u);
+    event.events = (wanted & SF_READABLE ? EPOLLIN | EPOLLRDHUP : 0u)
+        | (wanted & SF_WRITABLE ? EPOLLOUT : 0u) | (edge ? EPOLLET : 0u);
     event.data.u64 = (uint64_t)generation << 32 | (uint32_t)fd;
     return epoll_ctl(epoll, what, fd, &event);
 }
@@ -101,10 +104,11 @@ static inline int
 sf_event_what(const sf_event *event)
 {
     if (event->events & (EPOLLERR | EPOLLHUP)) {
-        return SF_READABLE | SF_WRITABLE;
+        return SF_READABLE | SF_WRITABLE | SF_ENDING;
     }
     return (event->events & EPOLLIN ? SF_READABLE : 0)
-        | (event->events & EPOLLOUT ? SF_WRITABLE : 0);
+        | (event->events & EPOLLOUT ? SF_WRITABLE : 0)
+        | (event->events & EPOLLRDHUP ? SF_ENDING : 0);
 }
 
 static inline void
@@ -220,7 +224,9 @@ sf_receive(int fd, char *p, size_t n)
     ssize_t got;
 
     do {
-        got = recv(fd, p, n, MSG_DONTWAIT);
+        /* recv() is a cancellation point, which takes two atomic operations more where a
+         * process has threads. */
+        got = syscall(SYS_recvfrom, fd, p, n, MSG_DONTWAIT, NULL, NULL);
     } while (got < 0 && errno == EINTR);
     if (got < 0) {
         return errno == EAGAIN || errno == EWOULDBLOCK ? -1 : -1 - errno;
@@ -261,9 +267,10 @@ sf_epoll_new(void)
 }
 
 static inline int
-sf_epoll_watch(int epoll, int fd, uint32_t generation, int before, int wanted)
+sf_epoll_watch(
+    int epoll, int fd, uint32_t generation, int before, int wanted, int edge)
 {
-    (void)epoll, (void)fd, (void)generation, (void)before, (void)wanted;
+    (void)epoll, (void)fd, (void)generation, (void)before, (void)wanted, (void)edge;
     return -1;
 }
 

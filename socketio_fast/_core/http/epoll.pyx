@@ -41,8 +41,6 @@ cdef extern from "Python.h":
     object PyErr_SetFromErrno(object kind)
 
 cdef enum:
-    # Events that are taken in a pass: libuv takes as many.
-    MAX_EVENTS = 1024
     # Nanoseconds in which sockets are closed, in a pass.
     END_TIME = 1000000
 
@@ -58,10 +56,19 @@ cdef class Watched(SocketTransportBase):
         if wanted == self.watched or self.fd < 0:
             return 0
         if sf_epoll_watch(
-            self.group.epoll, self.fd, self.generation, self.watched, wanted
+            self.group.epoll, self.fd, self.generation, self.watched, wanted, self.edge
         ) < 0:
             PyErr_SetFromErrno(OSError)
         self.watched = wanted
+        return 0
+
+    cdef int rearm(self) except -1:
+        """Be told once more of what it is watched for, if it is so in the next pass."""
+        if self.watched and self.fd >= 0 and sf_epoll_watch(
+            self.group.epoll, self.fd, self.generation, self.watched, self.watched,
+            self.edge,
+        ) < 0:
+            PyErr_SetFromErrno(OSError)
         return 0
 
     cdef bint flushed_by(self, Flusher flusher) except -1:
@@ -176,21 +183,33 @@ cdef class Sockets:
             flusher.end_pass()
 
     cdef int _take(self) except -1:
-        cdef sf_event events[MAX_EVENTS]
-        cdef int n, i, fd
+        # The events are of this object: the kernel tells of most only once. If a
+        # handler runs the event loop itself, that goes on with them, and if one ends
+        # the loop, the next run does.
+        try:
+            if self.handled == self.taken:
+                self.taken = max(
+                    0, sf_epoll_take(self.epoll, self.events, MAX_EVENTS)
+                )
+                self.handled = 0
+            while self.handled < self.taken:
+                self.handled += 1
+                self._handle(&self.events[self.handled - 1])
+        finally:
+            if self.handled < self.taken:
+                self.loop.call_soon(self._on_ready)
+        return 0
+
+    cdef int _handle(self, const sf_event *event) except -1:
+        cdef int fd = sf_event_fd(event)
         cdef Watched found
-        cdef object item
-        n = sf_epoll_take(self.epoll, events, MAX_EVENTS)
-        for i in range(n):
-            fd = sf_event_fd(&events[i])
-            if fd >= len(self.by_descriptor):
-                continue
+        cdef object item = None
+        if fd < len(self.by_descriptor):
             item = self.by_descriptor[fd]
-            if item is None:
-                continue
+        if item is not None:
             found = <Watched> item
-            if found.generation == sf_event_generation(&events[i]):
-                found.handle(sf_event_what(&events[i]))
+            if found.generation == sf_event_generation(event):
+                found.handle(sf_event_what(event))
         return 0
 
     def _end_all(self):
@@ -244,7 +263,7 @@ cdef class Sockets:
         # A fork, or a process that was given the descriptor, may keep what it stands
         # for open: closing the descriptor here would not end the events.
         if socket.watched and self.epoll >= 0:
-            sf_epoll_watch(self.epoll, socket.fd, 0, socket.watched, 0)
+            sf_epoll_watch(self.epoll, socket.fd, 0, socket.watched, 0, False)
         socket.watched = 0
         self.by_descriptor[socket.fd] = None
         self.open -= 1

@@ -29,6 +29,7 @@ from socketio_fast._core.protocol.wire cimport (
     SF_IPV4,
     SF_NO_NAME,
     SF_OTHER_ADDRESS,
+    SF_ENDING,
     SF_READABLE,
     SF_WRITABLE,
     sf_address,
@@ -72,6 +73,7 @@ cdef class SocketTransport(Watched):
 
     def __cinit__(self):
         self.fd = -1
+        self.edge = True
         self.high = 65536
         self.low = 16384
 
@@ -255,6 +257,8 @@ cdef class SocketTransport(Watched):
                     self.receive_into()
                 else:
                     self.receive()
+                if what & SF_ENDING and not self.flags & (ENDED | OVER):
+                    self.rearm()  # the end follows what was received
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
@@ -277,6 +281,8 @@ cdef class SocketTransport(Watched):
         group.buffer_in_use = True
         try:
             n = sf_receive(self.fd, p, BUFFER_SIZE)
+            if n == BUFFER_SIZE:
+                self.rearm()  # there is more
             if n > 0:
                 self.received(p, n)
             else:
@@ -308,6 +314,8 @@ cdef class SocketTransport(Watched):
             if view.len == 0:
                 raise RuntimeError("get_buffer() returned an empty buffer")
             n = sf_receive(self.fd, <char *> view.buf, view.len)
+            if n == view.len:
+                self.rearm()
         finally:
             PyBuffer_Release(&view)
         if n > 0:

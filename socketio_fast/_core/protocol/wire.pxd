@@ -157,6 +157,7 @@ cdef extern from "sf_epoll.h" nogil:
         SF_HAS_EPOLL
         SF_READABLE
         SF_WRITABLE
+        SF_ENDING
         SF_NO_CONNECTION
         SF_LOST_CONNECTION
         SF_NO_DESCRIPTOR
@@ -172,7 +173,9 @@ cdef extern from "sf_epoll.h" nogil:
         uint16_t port
         uint8_t family
     int sf_epoll_new()
-    int sf_epoll_watch(int epoll, int fd, uint32_t generation, int before, int wanted)
+    int sf_epoll_watch(
+        int epoll, int fd, uint32_t generation, int before, int wanted, bint edge
+    )
     int sf_epoll_take(int epoll, sf_event *events, int n)
     int sf_event_fd(const sf_event *event)
     uint32_t sf_event_generation(const sf_event *event)
