@@ -14,6 +14,7 @@ __all__ = ["run"]
 
 pytestmark = pytest.mark.skipif(not AVAILABLE, reason="needs epoll")
 
+NOW = struct.pack("ii", 1, 0)  # SO_LINGER: closing resets the connection
 LARGE = b"0123456789abcdef" * 0x100000  # 16 MiB, more than the kernel takes
 
 
@@ -173,7 +174,7 @@ def test_write_eof_ends_one_direction(run):
 def test_a_reset_is_an_error(run):
     async def test(listening):
         client, protocol = await listening.connect()
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NOW)
         client.close()
         await protocol.happens("lost")
         assert isinstance(protocol.error, ConnectionResetError)
@@ -186,7 +187,7 @@ def test_a_reset_while_the_kernel_takes_nothing(run):
         client, protocol = await listening.connect()
         protocol.transport.pause_reading()
         protocol.transport.write(LARGE)
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NOW)
         client.close()
         await protocol.happens("lost")
         assert isinstance(protocol.error, OSError)
@@ -221,7 +222,7 @@ def test_a_reset_of_a_connection_that_is_not_read_wakes_nobody(run):
         client, protocol = await listening.connect()
         protocol.transport.pause_reading()
         client.sendall(b"x")
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NOW)
         client.close()
         assert await sleeps(listening)
         protocol.transport.resume_reading()
@@ -322,5 +323,139 @@ def test_a_handler_that_runs_the_loop_reads_other_sockets(run):
             await protocol.until(lambda: len(protocol.received) == 50_000)
             assert set(protocol.received) == {ord("a")}
             assert set(second.received) == {ord("b")}
+
+    run(test)
+
+
+def test_the_end_that_comes_with_the_last_bytes(run):
+    """The kernel tells of both in one event, and only once."""
+
+    async def test(listening):
+        client, protocol = await listening.connect()
+        client.sendall(b"x")
+        client.shutdown(socket.SHUT_WR)
+        await protocol.happens("lost")
+        assert protocol.events == ["made", "data", "eof", "lost"]
+        assert await read(client, 1) == b""
+        client.close()
+
+    run(test)
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_the_end_that_comes_while_reading_is_paused(run, reset):
+    class Pauses(Recorder):
+        def data_received(self, data):
+            super().data_received(data)
+            self.transport.pause_reading()
+
+    async def test(listening):
+        client, protocol = await listening.connect()
+        client.sendall(b"x")
+        if not reset:
+            client.shutdown(socket.SHUT_WR)
+        await protocol.happens("data")
+        if reset:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NOW)
+            client.close()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert protocol.events == ["made", "data"]
+        protocol.transport.resume_reading()
+        await protocol.happens("lost")
+        assert isinstance(protocol.error, ConnectionResetError) == reset
+        client.close()
+
+    run(test, protocol=Pauses)
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_full_buffer_and_the_end(run, more):
+    async def test(listening):
+        client, protocol = await listening.connect()
+        data = b"x" * (0x40000 + more)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * len(data))
+        sending = listening.loop.run_in_executor(None, client.sendall, data)
+        # Nothing is read until all of it is there, as far as the kernel takes it.
+        protocol.transport.pause_reading()
+        for _ in range(100):
+            await asyncio.sleep(0)
+        protocol.transport.resume_reading()
+        await protocol.until(lambda: len(protocol.received) == len(data))
+        await sending
+        client.close()
+        await protocol.happens("lost")
+
+    run(test)
+
+
+def test_pauses_at_any_time_lose_nothing(run):
+    """Reading stops behind every piece, and goes on at once, soon, or later."""
+
+    class Pauses(Recorder):
+        def data_received(self, data):
+            super().data_received(data)
+            self.transport.pause_reading()
+            resume = self.transport.resume_reading
+            loop = asyncio.get_running_loop()
+            turn = len(self.events) % 4
+            if turn == 0:
+                resume()
+            elif turn == 1:
+                loop.call_soon(resume)
+            else:
+                loop.call_later(0.0001 * turn, resume)
+
+    async def test(listening):
+        client, protocol = await listening.connect()
+        data = LARGE[:0x200000]
+        sending = listening.loop.run_in_executor(None, client.sendall, data)
+        await protocol.until(lambda: len(protocol.received) == len(data))
+        await sending
+        assert protocol.received == data
+        client.close()
+        await protocol.happens("lost")
+
+    run(test, protocol=Pauses)
+
+
+def test_a_handler_that_ends_the_loop_does_not_lose_the_events_of_others(run):
+    class Ends(Recorder):
+        def data_received(self, data):
+            super().data_received(data)
+            if data == b"end":
+                raise KeyboardInterrupt
+
+    async def test(listening):
+        first, ends = await listening.connect()
+        second, other = await listening.connect()
+        with first, second:
+            first.sendall(b"end")
+            second.sendall(b"x")
+            with pytest.raises(KeyboardInterrupt):
+                listening.sockets._on_ready()
+            assert ends.received == b"end"
+            await other.until(lambda: other.received == b"x")
+
+    run(test, protocol=Ends)
+
+
+def test_a_handler_that_runs_the_loop_sees_the_events_behind_its_own(run):
+    async def test(listening):
+        client, protocol = await listening.connect()
+        other, second = await listening.connect()
+
+        def nested(data):
+            while not second.received:
+                listening.sockets._on_ready()
+            Recorder.data_received(protocol, data)
+
+        protocol.data_received = nested
+        with client, other:
+            # Both are ready when the events are taken.
+            client.sendall(b"a")
+            other.sendall(b"b")
+            listening.sockets._on_ready()
+            assert (protocol.received, second.received) == (b"a", b"b")
 
     run(test)
