@@ -30,6 +30,26 @@ typedef struct {
     int num;            /* the number in a placeholder; -1 for a string */
 } sf_item;
 
+/* Not 0 if a byte of the word is not plain. Which one is not known: the subtraction
+ * borrows from the bytes after it. */
+static inline uint64_t
+sf_word_special(uint64_t word)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
+    uint64_t quote = word ^ ones * '"', slash = word ^ ones * '\\';
+
+    return (word | (word - ones * ' ') | (quote - ones) | (slash - ones)) & high;
+}
+
+static inline uint64_t
+sf_word_load(const char *p)
+{
+    uint64_t word;
+
+    memcpy(&word, p, 8);
+    return word;
+}
+
 /* The number of `plain` characters at the beginning of p. */
 static inline size_t
 sf_plain_run(const char *p, size_t n)
@@ -52,21 +72,27 @@ sf_plain_run(const char *p, size_t n)
             return i + found;
         }
     }
+    if (i != 0 && i < n) { /* again with bytes that are plain before the last ones */
+        return n - 16 + sf_block_first(sf_block_special(sf_block_load(p + n - 16)));
+    }
 #else
-    const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
-
-    for (; i + 8 <= n; i += 8) {
-        uint64_t w, quote, slash;
-        memcpy(&w, p + i, 8);
-        quote = w ^ ones * '"';
-        slash = w ^ ones * '\\';
-        if ((w | (w - ones * ' ') | (quote - ones) | (slash - ones)) & high) {
-            /* At least one of the eight bytes is not plain. Which one is not known: the
-             * subtraction borrows from the bytes after it. */
-            break;
-        }
+    while (i + 8 <= n && sf_word_special(sf_word_load(p + i)) == 0) {
+        i += 8;
     }
 #endif
+    if (n >= 8 && n < 16) { /* two words, which may overlap */
+        if ((sf_word_special(sf_word_load(p)) | sf_word_special(sf_word_load(p + n - 8)))
+            == 0) {
+            return n;
+        }
+    } else if (n >= 4 && n < 8) {
+        uint32_t half[2];
+        memcpy(&half[0], p, 4);
+        memcpy(&half[1], p + n - 4, 4);
+        if (sf_word_special((uint64_t)half[1] << 32 | half[0]) == 0) {
+            return n;
+        }
+    }
     while (i < n && p[i] >= ' ' && p[i] != '"' && p[i] != '\\' &&
            (unsigned char)p[i] < 0x80) {
         i++;

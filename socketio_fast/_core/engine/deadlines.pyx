@@ -84,8 +84,11 @@ cdef class Timeline:
         return d
 
     cdef int restart(self, Deadline d, double now, double delay, int kind) except -1:
-        """Move a deadline of this timeline to `delay` seconds after `now`, whether it is
-        pending or not. It is handled after those of the same delay that were started before."""
+        """Move a deadline of this timeline to `delay` seconds after `now`.
+
+        It may be pending or not. It is handled after those of the same delay that were
+        started before.
+        """
         cdef Queue queue = d.queue
         if queue is None or queue.delay != delay:
             queue = self.queues.get(delay)

@@ -28,7 +28,7 @@ cdef class Request:
         unsigned char disputed
         unsigned char escaped       # the query has percent-encoding or "+"
         uint64_t names              # see sf_name_bit()
-        Py_ssize_t length           # Content-Length; of a GET 0; below 0: it was not read yet
+        Py_ssize_t length           # of the body, as sent; below 0: not read yet
         Py_ssize_t query_at         # where the query begins; -1: there is none
         dict _parameters            # of a query with escapes
 

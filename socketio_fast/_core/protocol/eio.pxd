@@ -16,7 +16,20 @@ cdef struct PacketView:
     Py_ssize_t size
 
 
-cdef int scan_packet(const char *p, Py_ssize_t n, PacketView *view) except -1
+cdef int fail_packet(const char *p, Py_ssize_t n) except -1
+cdef inline int scan_packet(
+    const char *p, Py_ssize_t n, PacketView *view
+) except -1:
+    """Split a text packet into type and data; raises PacketError."""
+    view.type = 0
+    view.data = p + 1
+    view.size = n - 1
+    if n == 0 or p[0] < c"0" or p[0] > c"6":
+        return fail_packet(p, n)
+    view.type = p[0] - c"0"
+    return 0
+
+
 cdef const char *packet_end(const char *p, const char *end) noexcept
 cdef Py_ssize_t count_packets(const char *p, const char *end) noexcept
 cdef tuple unpacked(const char *p, const char *stop)

@@ -30,16 +30,11 @@ cdef enum:
     SEPARATOR = 0x1E  # ASCII record separator
 
 
-cdef int scan_packet(const char *p, Py_ssize_t n, PacketView *view) except -1:
-    """Split a text packet into type and data; raises PacketError."""
+cdef int fail_packet(const char *p, Py_ssize_t n) except -1:
+    """Raise PacketError for text that is no packet."""
     if n == 0:
         raise PacketError("empty Engine.IO packet")
-    if p[0] < c"0" or p[0] > c"6":
-        raise PacketError(f"unknown Engine.IO packet type {p[:1]!r}")
-    view.type = p[0] - c"0"
-    view.data = p + 1
-    view.size = n - 1
-    return 0
+    raise PacketError(f"unknown Engine.IO packet type {p[:1]!r}")
 
 
 cdef bytes decode_base64(const char *p, Py_ssize_t n):

@@ -35,9 +35,6 @@ cdef class Outgoing:
 
     cdef bytes body(self)
     cdef bytes text(self)
-    cdef char *begin_frame(
-        self, bytes head, Py_ssize_t size, Py_ssize_t more
-    ) except NULL
     cdef const char *json(self) noexcept
     cdef Py_ssize_t json_size(self) noexcept
     cdef bytes frames(self)

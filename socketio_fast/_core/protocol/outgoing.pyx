@@ -57,18 +57,6 @@ cdef class Outgoing:
             start, PyBytes_GET_SIZE(self.head) + self.json_size()
         )
 
-    cdef char *begin_frame(
-        self, bytes head, Py_ssize_t size, Py_ssize_t more
-    ) except NULL:
-        """Make the frame of a text packet, and room for `more` bytes of others behind
-        it. Returns where the body is to be written."""
-        cdef char *body
-        self.head = head
-        self._frames = eio.begun_text_frame(head, size, more, &body)
-        self._body_at = body - PyBytes_AS_STRING(self._frames)
-        self._body_size = size
-        return body
-
     cdef const char *json(self) noexcept:
         """Where the body of the text packet is, which there is."""
         if self._body is not None:
@@ -206,6 +194,19 @@ cdef class Outgoing:
         self.uncompressed = not compress
 
 
+cdef inline char *_begin_frame(
+    Outgoing m, bytes head, Py_ssize_t size, Py_ssize_t more
+) except NULL:
+    """Make the frame of a text packet, and room for `more` bytes of others behind it.
+    Returns where the body is to be written."""
+    cdef char *body
+    m.head = head
+    m._frames = eio.begun_text_frame(head, size, more, &body)
+    m._body_at = body - PyBytes_AS_STRING(m._frames)
+    m._body_size = size
+    return body
+
+
 cdef Outgoing event(str namespace, list data, int64_t id):
     """A Socket.IO EVENT of `[name, *arguments]`; `id` is -1 for no ack."""
     return packet(sio.SIO_EVENT, namespace, data, id)
@@ -239,29 +240,31 @@ cdef Outgoing of_strings(
     They are written into the frames, as most are sent by WebSocket. An echo takes 3.5 %
     fewer instructions than with JSON by itself, one of 4 KiB 5.7 % (callgrind).
 
-    `items` must stay as they are meanwhile: a list that is made here may run the garbage
+    `items` must stay as they are: a list that is made here may run the garbage
     collector, and that the program's code.
     """
     cdef Outgoing m
     cdef Py_ssize_t binaries = 0, framed = 0, i
     cdef Py_ssize_t size = strings_size(items, n, &binaries)
+    cdef bytes head
     cdef char *json
     cdef char *end
     if size < 0:
         return None
     m = Outgoing.__new__(Outgoing)
-    m.head = sio.head(type, namespace, id, binaries)
+    head = sio.head(type, namespace, id, binaries)
     if binaries:
         for i in range(n):
             if PyBytes_CheckExact(<object> items[i]):
                 framed += eio.binary_frame_size(<bytes> items[i])
         if framed > FRAMED_SIZE:
+            m.head = head
             m._body = PyBytes_FromStringAndSize(NULL, size)
             m.attachments = put_strings(
                 PyBytes_AS_STRING(m._body), items, n, binaries
             )
             return m
-    json = m.begin_frame(m.head, size, framed)
+    json = _begin_frame(m, head, size, framed)
     m.attachments = put_strings(json, items, n, binaries)
     if binaries:
         end = json + size
@@ -274,7 +277,7 @@ cdef Outgoing of_json(int type, str namespace, bytes json, int64_t id):
     """A packet of an array with one value, of which this is the JSON."""
     cdef Outgoing m = Outgoing.__new__(Outgoing)
     cdef Py_ssize_t n = PyBytes_GET_SIZE(json)
-    cdef char *out = m.begin_frame(sio.head(type, namespace, id, 0), n + 2, 0)
+    cdef char *out = _begin_frame(m, sio.head(type, namespace, id, 0), n + 2, 0)
     out[0] = c"["
     memcpy(out + 1, PyBytes_AS_STRING(json), n)
     out[n + 1] = c"]"
@@ -282,7 +285,7 @@ cdef Outgoing of_json(int type, str namespace, bytes json, int64_t id):
 
 
 cdef Outgoing connect_packet(str namespace, str sid):
-    """The CONNECT of a server, without the secret of a client that may be recovered."""
+    """The CONNECT of a server, for a client that cannot be recovered."""
     return with_sid(sio.head(sio.SIO_CONNECT, namespace, -1, 0), sid, b"}")
 
 
@@ -302,7 +305,7 @@ cdef Outgoing with_sid(bytes head, str sid, bytes rest):
         json = write_other_json(sid, Attachments.__new__(Attachments))
         m._body = b'{"sid":' + json + rest
         return m
-    out = m.begin_frame(head, 5 + size + more, 0)
+    out = _begin_frame(m, head, 5 + size + more, 0)
     # The string without the brackets of an array, whose first the colon replaces.
     put_strings(out + 6, &item, 1, 0)
     memcpy(out, b'{"sid":', 7)

@@ -65,9 +65,7 @@ cdef class EmitCall:
         if self._is_unseen(hub, rooms):
             message = rooms.encode_pair(self.event, self.data)
             if message is not None:
-                self.awaited = rooms.deliver(
-                    message, None, self.to, self.skip_sid, None
-                )
+                self.awaited = rooms.deliver_unseen(message, self.to, self.skip_sid)
                 return 0
         event = self._list()
         if hub.tracer is not None:

@@ -45,7 +45,6 @@ cdef class MessagingPeer(AskedPeer):
     cdef bint take_event(self, const char *p, Py_ssize_t n) except -1
     cdef bint _take_strings(self, const char *p, Py_ssize_t n) except -1
     cdef bint _take_values(self, const char *p, Py_ssize_t n) except -1
-    cdef EventWatch _measure(self, object event, Py_ssize_t size)
     cdef int on_event(self, list data, int64_t id, Py_ssize_t size) except -1
     cdef int trace_connect(self) except -1
     cdef int trace_connected(self, object error) except -1

@@ -157,6 +157,8 @@ cdef class MessagingPeer(AskedPeer):
         cdef Py_ssize_t count = 0, i
         cdef int64_t id = -1
         cdef str event
+        cdef Hub hub = self.namespace.hub
+        cdef EventWatch watch = None
         try:
             sio.decode_strings(p, n, args, &count, &id)
             if count == 0:
@@ -170,7 +172,9 @@ cdef class MessagingPeer(AskedPeer):
             Py_INCREF(self.sid)
             args[0] = <PyObject *> self.sid
             self.heard = True
-            self._run(handler, args, count, event, id, n, self._measure(event, n))
+            if hub.watches_events:
+                watch = hub.meter.event_in(self.namespace, None, event, n)
+            self._run(handler, args, count, event, id, n, watch)
         finally:
             for i in range(count):
                 Py_DECREF(<object> args[i])
@@ -182,9 +186,9 @@ cdef class MessagingPeer(AskedPeer):
         cdef PyObject *found
         cdef object handler  # it may be replaced while it runs
         cdef int64_t id = -1
-        cdef EventValues values = sio.decode_values(
-            p, n, self.namespace.hub.undecoded, &id
-        )
+        cdef Hub hub = self.namespace.hub
+        cdef EventValues values = sio.decode_values(p, n, hub.undecoded, &id)
+        cdef EventWatch watch = None
         if values is None:
             return False
         found = PyDict_GetItemWithError(self.namespace.handlers, values.name)
@@ -194,16 +198,10 @@ cdef class MessagingPeer(AskedPeer):
         args[0] = <PyObject *> self.sid
         args[1] = <PyObject *> values
         self.heard = True
-        self._run(
-            handler, args, 2, values.name, id, n, self._measure(values.name, n)
-        )
+        if hub.watches_events:
+            watch = hub.meter.event_in(self.namespace, None, values.name, n)
+        self._run(handler, args, 2, values.name, id, n, watch)
         return True
-
-    cdef EventWatch _measure(self, object event, Py_ssize_t size):
-        cdef Hub hub = self.namespace.hub
-        if not hub.watches_events:
-            return None
-        return hub.meter.event_in(self.namespace, None, event, size)
 
     cdef int on_event(self, list data, int64_t id, Py_ssize_t size) except -1:
         """The client has sent an event.

@@ -27,6 +27,7 @@ cdef class Rooms(Membership):
     cdef Outgoing encode(self, list data)
     cdef Outgoing encode_pair(self, object name, object argument)
     cdef bint sends_unseen(self) except -1
+    cdef object deliver_unseen(self, Outgoing m, object to, object skip)
     cdef object deliver(
         self, Outgoing m, list data, object to, object skip, object callback
     )

@@ -389,6 +389,19 @@ cdef class Rooms(Membership):
             m.droppable = True
         return m
 
+    cdef object deliver_unseen(self, Outgoing m, object to, object skip):
+        """deliver(), where `sends_unseen()`."""
+        cdef Engine engine = self.namespace.hub.engine
+        cdef Peer peer
+        if skip is None and to is not None and (
+            engine is None or engine.over_high_water is None
+        ):
+            peer = self._peer(to)
+            if peer is not None:
+                peer.send(m)
+                return None
+        return self.deliver(m, None, to, skip, None)
+
     cdef object deliver(
         self, Outgoing m, list data, object to, object skip, object callback
     ):
