@@ -103,6 +103,7 @@ cdef class Hub(HandlerFactory):
     cdef int forget_incomplete(self, SessionHandler handler) except -1
     cdef int failed(self, object error, str message, tuple args) except -1
     cdef Outgoing encode(self, int type, str namespace, object data, int64_t id)
+    cdef Outgoing connect_packet(self, str namespace, str sid, str pid)
     cdef int end_if_empty(self, Namespace ns) except -1
     cdef int _keep_empty(self, Namespace ns) except -1
     cdef Namespace admitted(self, str name)

@@ -347,3 +347,12 @@ cdef class Hub(HandlerFactory):
         if self.encoding is None:
             return outgoing.packet(type, namespace, data, id)
         return self.encoding.encode(type, namespace, data, id)
+
+    cdef Outgoing connect_packet(self, str namespace, str sid, str pid):
+        """The CONNECT of a server. `pid`: the secret of a client that may be recovered;
+        or None."""
+        cdef dict data
+        if pid is None and self.encoding is None:
+            return outgoing.connect_packet(namespace, sid)
+        data = {"sid": sid} if pid is None else {"sid": sid, "pid": pid}
+        return self.encode(sio.SIO_CONNECT, namespace, data, -1)

@@ -31,7 +31,6 @@ from socketio_fast._core.engine.listeners cimport Listeners
 from socketio_fast._core.engine.observer cimport Observer
 from socketio_fast._core.engine.runner cimport Outcome, Runner
 from socketio_fast._core.engine.contracts cimport REVISION_3, SessionBase as Session
-from socketio_fast._core.protocol cimport outgoing
 from socketio_fast._core.protocol.sio cimport SIO_CONNECT, SIO_DISCONNECT, Packet
 from socketio_fast._core.socketio.contracts cimport ConnectionState, NamespaceListener
 from socketio_fast._core.socketio.hub cimport Hub, Namespace
@@ -435,8 +434,10 @@ cdef class Peer(MessagingPeer):
         cdef ConnectionState recovery = self.recovery
         cdef Hub hub = self.namespace.hub
         cdef str name = self.namespace.name
+        cdef str pid = None
         self.client.end_connect_deadline()
         if recovery is not None:
+            pid = recovery.pid
             # Before CONNECT, as the reference implementation does: the client has got
             # what it missed when its own `connect` event fires.
             for m in recovery.missed or ():
@@ -444,13 +445,8 @@ cdef class Peer(MessagingPeer):
             recovery.missed = None
         if session.dialect & REVISION_3:
             session.send(hub.encode(SIO_CONNECT, name, None, -1))
-        elif recovery is not None:
-            data = {"sid": self.sid, "pid": recovery.pid}
-            session.send(hub.encode(SIO_CONNECT, name, data, -1))
-        elif hub.encoding is not None:
-            session.send(hub.encode(SIO_CONNECT, name, {"sid": self.sid}, -1))
         else:
-            session.send(outgoing.connect_packet(name, self.sid))
+            session.send(hub.connect_packet(name, self.sid, pid))
         # A client may add its listeners only when it is connected.
         return session.part()
 
