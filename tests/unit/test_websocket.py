@@ -509,6 +509,32 @@ def test_who_does_not_read_gets_no_close_frame() -> None:
     assert client.wire.aborted
 
 
+def test_who_closes_gets_what_was_sent_before() -> None:
+    """Although it has not read all of it yet. It has 10 s for that."""
+    server, client, _ = make()
+    (session,) = server.engine.sessions.values()
+    client.wire.holds = 5
+    client.wire.protocol.pause_writing()
+    session.send_message("a")
+    client.send(close_frame(1000))
+    assert not client.wire.aborted
+    assert client.wire.closed
+    client.wire.drain()
+    assert client.messages() == ["4a"]
+    assert client.code == 1000
+
+
+def test_who_closes_and_reads_nothing_is_not_waited_for() -> None:
+    server, client, _ = make()
+    client.wire.holds = 5
+    client.wire.protocol.pause_writing()
+    client.send(close_frame(1000))
+    server.loop.advance(9.9)
+    assert not client.wire.lost
+    server.loop.advance(0.3)
+    assert client.wire.aborted
+
+
 def test_empty_fragments_cost_no_memory() -> None:
     """Any number of them may come, which no limit of a message's size sees."""
     _, client, log = make()

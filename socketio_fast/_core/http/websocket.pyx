@@ -184,9 +184,10 @@ cdef class WebSocket(MessageTransport):
 
     cpdef int abort(self, object code) except -1:
         # The close frame leaves behind what was written before. A client that does not
-        # read would never get it.
+        # read would never get it. One that has sent a close frame is about to read that
+        # and ours, and has CLOSE_TIMEOUT for it.
         self.session = None
-        if self.writer.paused:
+        if self.writer.paused and not self.dead:
             self.abort_connection()
         else:
             self._send_close(code)
